@@ -1,0 +1,238 @@
+// Package engine runs a model over batches of tokens.
+//
+// An [Engine] owns the KV cache, the scratch memory and the worker team of one
+// loaded model, and has one forward pass, [Engine.Step]. A step takes a
+// [Batch] of rows; a row appends one token to one [Sequence] and says what it
+// wants back: nothing, the final hidden state, the largest logits, or all of
+// them. Prompts in chunks, many sequences at once, verification of guessed
+// tokens and embeddings are all batches.
+//
+// Results do not depend on what else is in the batch, on how a prompt was cut
+// into batches, or on the number of threads.
+//
+// An engine belongs to one goroutine. A [Scheduler] is that goroutine for
+// programs with many clients.
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"trit/cache"
+	"trit/kernel"
+	"trit/model"
+	"trit/parallel"
+)
+
+// Errors of the engine, wrapped with details.
+var (
+	// ErrBatch reports a batch that is put together wrongly.
+	ErrBatch = errors.New("engine: bad batch")
+	// ErrToken reports a token id outside the vocabulary.
+	ErrToken = errors.New("engine: bad token")
+	// ErrContext reports a sequence that has outgrown the context.
+	ErrContext = errors.New("engine: context is full")
+	// ErrOptions reports options that make no sense.
+	ErrOptions = errors.New("engine: bad option")
+)
+
+// Options configure an engine. The zero value is usable.
+type Options struct {
+	// Threads is the size of the worker team; 0 means one per physical core.
+	Threads int
+	// Context is the largest number of positions of a sequence; 0 means what
+	// the model was trained for.
+	Context int
+	// KVType is the element type of the KV cache; the zero value is f32.
+	KVType kernel.KVType
+	// CachePages is the budget of the KV cache in pages of kernel.PageTokens
+	// positions; 0 means enough for four sequences of the whole context.
+	CachePages int
+	// MaxRows is the largest batch; 0 means 256. It bounds the scratch memory.
+	MaxRows int
+	// Variant is the kernel for ternary weights; the zero value is the best.
+	Variant kernel.Variant
+	// Team is the worker team to use instead of a new one of Threads workers.
+	// The engine then does not close it.
+	Team *parallel.Team
+}
+
+const (
+	defaultMaxRows = 256
+	maxMaxRows     = 1 << 14
+)
+
+// Engine runs one model.
+type Engine struct {
+	model   *model.Model
+	config  *model.Config
+	team    *parallel.Team
+	ownTeam bool
+	pool    *cache.Pool
+	run     model.Run
+	pass    *model.Pass
+	attend  *attention
+	head    *head
+	context int
+	maxRows int
+}
+
+// New returns an engine for a model.
+func New(m *model.Model, o Options) (*Engine, error) {
+	c := m.Config
+	if err := kernel.Check(); err != nil {
+		return nil, err
+	}
+	if o.MaxRows == 0 {
+		o.MaxRows = defaultMaxRows
+	}
+	if o.MaxRows < 1 || o.MaxRows > maxMaxRows {
+		return nil, fmt.Errorf("%w: %d rows per batch, want 1 to %d", ErrOptions, o.MaxRows, maxMaxRows)
+	}
+	if o.Context == 0 {
+		o.Context = c.Context
+	}
+	if o.Context < 1 || o.Context > 1<<24 {
+		return nil, fmt.Errorf("%w: context of %d tokens", ErrOptions, o.Context)
+	}
+	if o.CachePages == 0 {
+		o.CachePages = 4 * pagesFor(o.Context)
+	}
+	pool, err := cache.NewPool(cache.Config{
+		Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KVType, MaxPages: o.CachePages,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{model: m, config: c, team: o.Team, pool: pool, context: o.Context, maxRows: o.MaxRows}
+	if e.team == nil {
+		if o.Threads == 0 {
+			o.Threads = parallel.DefaultThreads()
+		}
+		if e.team, err = parallel.NewTeam(o.Threads); err != nil {
+			return nil, err
+		}
+		e.ownTeam = true
+	}
+	e.attend = newAttention(e)
+	e.head = newHead(m.Graph.Head(), e.team)
+	e.run = m.Graph.NewRun(e.maxRows)
+	e.pass = model.NewPass(c, model.PassOptions{
+		MaxRows: e.maxRows, Team: e.team, Attention: e.attend, Variant: o.Variant, RopeFactors: m.Graph.RopeFactors(),
+	})
+	return e, nil
+}
+
+// pagesFor returns the number of pages that n positions need.
+func pagesFor(n int) int { return (n + kernel.PageTokens - 1) / kernel.PageTokens }
+
+// Close stops the worker team. Sequences must not be used afterwards.
+func (e *Engine) Close() {
+	if e.ownTeam {
+		e.team.Close()
+	}
+}
+
+// Model returns the engine's model.
+func (e *Engine) Model() *model.Model { return e.model }
+
+// Context returns the largest number of positions of a sequence.
+func (e *Engine) Context() int { return e.context }
+
+// MaxRows returns the largest number of rows of a batch.
+func (e *Engine) MaxRows() int { return e.maxRows }
+
+// Threads returns the size of the worker team.
+func (e *Engine) Threads() int { return e.team.Size() }
+
+// Cache returns the page pool, for its counters.
+func (e *Engine) Cache() *cache.Pool { return e.pool }
+
+// Step runs the batch: every row's token is appended to its sequence and the
+// rows' results become available. The observer may be nil. On an error no
+// sequence has changed.
+//
+// The error is cache.ErrFull when the KV cache has no room.
+func (e *Engine) Step(b *Batch, o model.Observer) error {
+	if b.engine != e {
+		return fmt.Errorf("%w: it belongs to another engine", ErrBatch)
+	}
+	if len(b.rows) == 0 {
+		return nil
+	}
+	for i := range b.rows {
+		s := b.rows[i].seq
+		if s.table == nil {
+			return fmt.Errorf("%w: a sequence was closed before the step", ErrBatch)
+		}
+		if s.reserved {
+			continue
+		}
+		if err := s.table.Reserve(s.pending); err != nil {
+			b.unreserve()
+			return err
+		}
+		s.reserved = true
+	}
+	e.attend.begin(b)
+	e.pass.Begin(b.tokens, b.positions, b.keep, o)
+	hidden := e.run.Forward(e.pass)
+	if err := e.pass.Err(); err != nil {
+		b.unreserve()
+		return err
+	}
+	b.takeHidden(hidden, e.pass.Kept())
+	for i := range b.rows {
+		s := b.rows[i].seq
+		s.table.Advance(1)
+		s.tokens = append(s.tokens, b.tokens[i])
+		s.pending, s.reserved = 0, false
+	}
+	if len(b.scored) > 0 {
+		e.score(b)
+	}
+	return nil
+}
+
+// unreserve undoes reservations after an error.
+func (b *Batch) unreserve() {
+	for i := range b.rows {
+		b.rows[i].seq.reserved = false
+	}
+}
+
+// takeHidden copies the wanted hidden states out of the pass.
+func (b *Batch) takeHidden(h model.Buffer, kept bool) {
+	b.hidden = resize(b.hidden, len(b.keep)*h.Width)
+	for to, from := range b.keep {
+		if kept {
+			from = to
+		}
+		copy(b.hidden[to*h.Width:(to+1)*h.Width], h.Row(from))
+	}
+}
+
+// score computes the logits of the rows that want them.
+func (e *Engine) score(b *Batch) {
+	d, v := e.config.Hidden, e.config.Vocab
+	b.states = resize(b.states, len(b.scored)*d)
+	for to, i := range b.scored {
+		k := b.rows[i].kept
+		copy(b.states[to*d:(to+1)*d], b.hidden[k*d:(k+1)*d])
+	}
+	b.logits = resize(b.logits, len(b.scored)*v)
+	e.head.logits(b.logits, b.states, len(b.scored))
+	for to, i := range b.scored {
+		if sel := b.rows[i].sel; sel != nil {
+			sel.selectFrom(b.logits[to*v : (to+1)*v])
+		}
+	}
+}
+
+// resize returns a slice of n elements, reusing the memory of s.
+func resize(s []float32, n int) []float32 {
+	if cap(s) < n {
+		return make([]float32, n)
+	}
+	return s[:n]
+}

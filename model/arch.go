@@ -1,0 +1,115 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"trit/gguf"
+)
+
+// Arch describes one family of architectures.
+type Arch struct {
+	// Names are the values of general.architecture that the family serves.
+	Names []string
+	// HFNames are the entries of config.json's "architectures" that convert
+	// to the family.
+	HFNames []string
+	// Configure completes the configuration from the family's own keys.
+	Configure func(m *gguf.Metadata, c *Config) error
+	// Tensors lists the tensors of a model with that configuration.
+	Tensors func(c *Config) []TensorSpec
+	// Build binds the weights to a graph.
+	Build func(c *Config, b *Binder) (Graph, error)
+}
+
+// Role says what a tensor is for, and with that which types it may have.
+type Role uint8
+
+// The roles. A Projection is ternary; an Embedding is a table of rows that
+// also serves as output head when the model has no Head of its own; a Vector
+// is a norm weight, a bias or a list of frequencies.
+const (
+	RoleProjection Role = iota + 1
+	RoleEmbedding
+	RoleHead
+	RoleVector
+)
+
+// TensorSpec is one line of a family's tensor table.
+type TensorSpec struct {
+	// Name is the name in GGUF files; a %d stands for the layer.
+	Name string
+	// HF are the names in Hugging Face checkpoints, without the optional
+	// prefix "model."; empty for tensors that checkpoints do not have.
+	HF []string
+	// Role says what the tensor is for.
+	Role Role
+	// Dims is the expected shape, contiguous dimension first.
+	Dims []int64
+	// Optional tensors may be missing.
+	Optional bool
+	// RopeHeads, if not zero, is the number of heads whose rows a converter
+	// reorders from the half-split rotation of Hugging Face checkpoints to
+	// the interleaved rotation of this family.
+	RopeHeads int
+}
+
+// PerLayer reports whether the tensor exists once per layer.
+func (s TensorSpec) PerLayer() bool { return strings.Contains(s.Name, "%d") }
+
+// Graph is a model's weights bound to its computation.
+type Graph interface {
+	// NewRun allocates the buffers for passes of up to maxRows rows.
+	NewRun(maxRows int) Run
+	// Embedding is the table of token vectors.
+	Embedding() *Table
+	// Head is the table whose rows are multiplied with the final hidden state
+	// to give the logits.
+	Head() *Table
+	// RopeFactors divide the rotation frequencies; nil means no correction.
+	RopeFactors() []float32
+	// Projections visits all ternary weights.
+	Projections(visit func(name string, p *Projection))
+}
+
+// Run is a graph together with the buffers of a pass.
+type Run interface {
+	// Forward computes the pass and returns the final hidden states, after
+	// the output norm, of the rows that the pass keeps: [kept, D].
+	Forward(p *Pass) Buffer
+}
+
+var families []*Arch
+
+// Register adds a family. It is meant to be called from init functions and
+// panics when a name is taken.
+func Register(a *Arch) {
+	for _, name := range a.Names {
+		if _, err := LookupArch(name); err == nil {
+			panic(fmt.Sprintf("model: architecture %q registered twice", name))
+		}
+	}
+	families = append(families, a)
+}
+
+// LookupArch returns the family of an architecture.
+func LookupArch(name string) (*Arch, error) {
+	for _, a := range families {
+		if slices.Contains(a.Names, name) {
+			return a, nil
+		}
+	}
+	return nil, fmt.Errorf("%w %q (supported: %s)", ErrArchitecture, name, strings.Join(Architectures(), ", "))
+}
+
+// Architectures lists the names of all registered architectures.
+func Architectures() []string {
+	var names []string
+	for _, a := range families {
+		names = append(names, a.Names...)
+	}
+	sort.Strings(names)
+	return names
+}
