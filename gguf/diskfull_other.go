@@ -1,0 +1,16 @@
+//go:build !windows
+
+package gguf
+
+import (
+	"errors"
+	"syscall"
+)
+
+// diskFull reports an error for want of space or quota.
+func diskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// folderSyncRefused reports a file system that cannot sync folders.
+func folderSyncRefused(err error) bool { return errors.Is(err, syscall.EINVAL) }
