@@ -1,0 +1,119 @@
+package quant
+
+import (
+	"fmt"
+
+	"trit/gguf"
+)
+
+// EncodeCodes packs codes (trit + 1, one byte each) that share one scale: for
+// TQ1_0 and TQ2_0 one row or any number of whole rows, for I2_S a whole tensor in
+// LayoutA. It gives the bytes that Encode gives for the values scale·trit with a
+// positive scale: a TQ block of zero trits has scale 0. The TQ formats store the
+// scale rounded to binary16. Bytes other than 0, 1, 2 are ErrCode.
+func EncodeCodes(t gguf.Type, dst, codes []byte, scale float32) error {
+	switch t {
+	case gguf.TypeI2S:
+		return EncodeI2S(dst, codes, LayoutA, 1, len(codes), scale)
+	case gguf.TypeTQ1_0, gguf.TypeTQ2_0:
+	default:
+		return fmt.Errorf("%w: %v does not store ternary codes", ErrType, t)
+	}
+	if err := checkLengths(t, len(codes), len(dst)); err != nil {
+		return err
+	}
+	if err := codeError(codes, 0); err != nil {
+		return err
+	}
+	if !isFinite(scale) {
+		return fmt.Errorf("%w: scale %g", ErrRange, scale)
+	}
+	for i := 0; i < len(codes)/tqElems; i++ {
+		block := (*[tqElems]byte)(codes[i*tqElems:])
+		var d scale16
+		if *block != zeroTrits {
+			if err := d.set(scale); err != nil {
+				return err
+			}
+		}
+		if t == gguf.TypeTQ1_0 {
+			b := &blocks[blockTQ1_0](dst)[i]
+			b.d = d
+			b.pack(block)
+		} else {
+			b := &blocks[blockTQ2_0](dst)[i]
+			b.d = d
+			b.pack(block)
+		}
+	}
+	return nil
+}
+
+// zeroTrits are the codes of a block without non-zero trits.
+var zeroTrits = func() (codes [tqElems]byte) {
+	for i := range codes {
+		codes[i] = 1
+	}
+	return codes
+}()
+
+// CodesFromTrits writes trit + 1 for each trit; the slices have the same length.
+// A value other than −1, 0, +1 is ErrCode.
+func CodesFromTrits(dst []byte, trits []int8) error {
+	if len(dst) != len(trits) {
+		return fmt.Errorf("%w: %d trits, room for %d codes", ErrLength, len(trits), len(dst))
+	}
+	for i, t := range trits {
+		if t < -1 || t > 1 {
+			return fmt.Errorf("%w: trit %d is %d", ErrCode, i, t)
+		}
+		dst[i] = byte(t + 1)
+	}
+	return nil
+}
+
+// TritsFromCodes writes code − 1 for each code; the slices have the same length.
+// A byte other than 0, 1, 2 is ErrCode.
+func TritsFromCodes(dst []int8, codes []byte) error {
+	if len(dst) != len(codes) {
+		return fmt.Errorf("%w: %d codes, room for %d trits", ErrLength, len(codes), len(dst))
+	}
+	for i, c := range codes {
+		if c > 2 {
+			return codeError(codes[i:i+1], int64(i))
+		}
+		dst[i] = int8(c) - 1
+	}
+	return nil
+}
+
+// CodesHF unpacks one output row of a weight of a Hugging Face "bitnet"
+// checkpoint, an uint8 tensor of shape [rows/4, cols]: bits 2k and 2k+1 of packed
+// row r belong to output row k·(rows/4) + r, and a code is trit + 1. rows is the
+// number of output rows, a multiple of 4; dst has cols bytes.
+func CodesHF(dst, data []byte, rows, cols, row int) error {
+	if rows < 0 || cols < 0 || rows%4 != 0 {
+		return fmt.Errorf("%w: packed uint8 weights have a multiple of 4 rows, not %d × %d", ErrShape, rows, cols)
+	}
+	if int64(len(data)) != int64(rows/4)*int64(cols) {
+		return fmt.Errorf("%w: %d × %d packed uint8 weights take %d bytes, have %d", ErrLength, rows, cols, int64(rows/4)*int64(cols), len(data))
+	}
+	if row < 0 || row >= rows {
+		return fmt.Errorf("%w: row %d of a matrix of %d rows", ErrShape, row, rows)
+	}
+	if len(dst) != cols {
+		return fmt.Errorf("%w: a row has %d columns, the destination has %d", ErrLength, cols, len(dst))
+	}
+	plane, r := row/(rows/4), row%(rows/4)
+	packed := data[r*cols : (r+1)*cols]
+	shift, invalid := uint(2*plane), byte(0)
+	for i, b := range packed {
+		c := b >> shift & 3
+		invalid |= c & (c >> 1)
+		dst[i] = c
+	}
+	if invalid != 0 {
+		return fmt.Errorf("row %d: %w", row, codeError(dst, 0))
+	}
+	return nil
+}

@@ -1,0 +1,224 @@
+package quant
+
+import (
+	"fmt"
+
+	"trit/gguf"
+)
+
+// TernaryView gives access to a stored matrix of ternary weights: its codes, row
+// by row, and its scales. It keeps a reference to the data it was made from and
+// copies nothing but scales. A view is immutable: any number of goroutines may
+// read rows at the same time.
+type TernaryView struct {
+	typ        gguf.Type
+	layout     I2SLayout
+	data       []byte
+	rows, cols int
+	block      format // unused for I2_S, like rowBytes
+	rowBytes   int
+	scales     []float32
+	groupCols  int
+}
+
+// NewTernary returns a view of a tensor of type I2_S, TQ1_0 or TQ2_0. data is the
+// whole tensor, for I2_S with its 32-byte tail; layout matters for I2_S only.
+//
+// The size and all scales are checked here; codes are checked when they are read.
+func NewTernary(t gguf.Type, layout I2SLayout, data []byte, rows, cols int) (*TernaryView, error) {
+	if err := checkNotEmpty(rows, cols); err != nil {
+		return nil, err
+	}
+	v := &TernaryView{typ: t, layout: layout, data: data, rows: rows, cols: cols, groupCols: cols}
+	switch t {
+	case gguf.TypeI2S:
+		scale, err := i2sScale(data, layout, rows, cols)
+		if err != nil {
+			return nil, err
+		}
+		v.scales = []float32{scale}
+		return v, nil
+	case gguf.TypeTQ1_0, gguf.TypeTQ2_0:
+		if err := v.checkRows(); err != nil {
+			return nil, err
+		}
+		return v, v.collectBlockScales()
+	}
+	return nil, fmt.Errorf("%w: %v does not store ternary codes (use NewTernaryFloat for values that happen to be ternary)", ErrType, t)
+}
+
+// Type returns the storage type of the tensor.
+func (v *TernaryView) Type() gguf.Type { return v.typ }
+
+// Rows returns the number of rows: the output features of a linear layer.
+func (v *TernaryView) Rows() int { return v.rows }
+
+// Cols returns the number of columns: the input features of a linear layer.
+func (v *TernaryView) Cols() int { return v.cols }
+
+// Scales returns what a trit is multiplied with, in the coarsest form that is
+// exact:
+//
+//   - one scale for the whole matrix: len(scales) = 1, groupCols = Cols();
+//   - one scale per row: len(scales) = Rows(), groupCols = Cols();
+//   - one scale per group of groupCols columns: scales[row·(Cols()/groupCols) +
+//     col/groupCols].
+//
+// Rows and groups whose trits are all zero take part in any common scale; where
+// scales differ such a row has scale 0. The caller must not modify the slice.
+func (v *TernaryView) Scales() (scales []float32, groupCols int) {
+	return v.scales, v.groupCols
+}
+
+// Codes writes the codes of one row to dst, one byte each: trit + 1, so 0, 1 or
+// 2. len(dst) must be Cols(). It allocates nothing. Stored codes of 3 are ErrCode.
+func (v *TernaryView) Codes(dst []byte, row int) error {
+	if row < 0 || row >= v.rows {
+		return fmt.Errorf("%w: row %d of a matrix of %d rows", ErrShape, row, v.rows)
+	}
+	if len(dst) != v.cols {
+		return fmt.Errorf("%w: a row has %d columns, the destination has %d", ErrLength, v.cols, len(dst))
+	}
+	var invalid uint64
+	switch v.typ {
+	case gguf.TypeI2S:
+		if v.layout == LayoutC {
+			invalid = unpackRowC(dst, v.data, row)
+		} else {
+			invalid = v.layout.unpackRange(dst, v.data, row*v.cols)
+		}
+	case gguf.TypeTQ1_0:
+		s := blocks[blockTQ1_0](v.rowData(row))
+		for i := range s {
+			s[i].unpack((*[tqElems]byte)(dst[i*tqElems:]))
+		}
+	case gguf.TypeTQ2_0:
+		s := blocks[blockTQ2_0](v.rowData(row))
+		for i := range s {
+			invalid |= s[i].unpack((*[tqElems]byte)(dst[i*tqElems:]))
+		}
+	default:
+		return v.floatCodes(dst, row)
+	}
+	if invalid != 0 {
+		return fmt.Errorf("row %d: %w", row, codeError(dst, 0))
+	}
+	return nil
+}
+
+func checkNotEmpty(rows, cols int) error {
+	if rows <= 0 || cols <= 0 {
+		return fmt.Errorf("%w: a weight matrix of %d rows × %d columns", ErrShape, rows, cols)
+	}
+	return nil
+}
+
+// checkRows verifies the shape and size of a tensor stored row by row.
+func (v *TernaryView) checkRows() error {
+	want, err := TensorBytes(v.typ, v.rows, v.cols)
+	if err != nil {
+		return err
+	}
+	if int64(len(v.data)) != want {
+		return fmt.Errorf("%w: %d rows × %d columns of %v take %d bytes, have %d", ErrLength, v.rows, v.cols, v.typ, want, len(v.data))
+	}
+	if v.block, err = formatOf(v.typ); err != nil {
+		return err
+	}
+	v.rowBytes = v.block.offset(v.cols)
+	return nil
+}
+
+func (v *TernaryView) rowData(row int) []byte {
+	return v.data[row*v.rowBytes : (row+1)*v.rowBytes]
+}
+
+// tqBlocks is the access to the scales of a TQ1_0 or TQ2_0 tensor.
+type tqBlocks interface {
+	scale(i int) float32
+	// idle reports whether all trits of block i are zero, so that its scale
+	// means nothing.
+	idle(i int) bool
+}
+
+type tq1Blocks []blockTQ1_0
+
+func (b tq1Blocks) scale(i int) float32 { return b[i].d.float32() }
+
+func (b tq1Blocks) idle(i int) bool {
+	var codes [tqElems]byte
+	b[i].unpack(&codes)
+	for _, c := range codes {
+		if c != 1 {
+			return false
+		}
+	}
+	return true
+}
+
+type tq2Blocks []blockTQ2_0
+
+func (b tq2Blocks) scale(i int) float32 { return b[i].d.float32() }
+
+func (b tq2Blocks) idle(i int) bool {
+	for _, q := range &b[i].qs {
+		if q != 0x55 {
+			return false
+		}
+	}
+	return true
+}
+
+// collectBlockScales reads the scale of every block and keeps the coarsest form
+// that is exact.
+func (v *TernaryView) collectBlockScales() error {
+	var s tqBlocks
+	if v.typ == gguf.TypeTQ1_0 {
+		s = tq1Blocks(blocks[blockTQ1_0](v.data))
+	} else {
+		s = tq2Blocks(blocks[blockTQ2_0](v.data))
+	}
+	perRow := v.cols / tqElems
+	n := v.rows * perRow
+	for i := range n {
+		if d := s.scale(i); !isFinite(d) {
+			return fmt.Errorf("%w: row %d, columns from %d: %v block scale is %g", ErrRange, i/perRow, i%perRow*tqElems, v.typ, d)
+		}
+	}
+	if d, ok := commonScale(s, 0, n); ok {
+		v.scales = []float32{d}
+		return nil
+	}
+	scales := make([]float32, v.rows)
+	perRowAgrees := true
+	for r := 0; r < v.rows && perRowAgrees; r++ {
+		scales[r], perRowAgrees = commonScale(s, r*perRow, (r+1)*perRow)
+	}
+	if perRowAgrees {
+		v.scales = scales
+		return nil
+	}
+	scales = make([]float32, n)
+	for i := range scales {
+		scales[i] = s.scale(i)
+	}
+	v.scales, v.groupCols = scales, tqElems
+	return nil
+}
+
+// commonScale returns the scale shared by all blocks from lo to hi that hold a
+// non-zero trit; 0 if there is none.
+func commonScale(s tqBlocks, lo, hi int) (scale float32, ok bool) {
+	found := false
+	for i := lo; i < hi; i++ {
+		d := s.scale(i)
+		if found && d == scale || s.idle(i) {
+			continue
+		}
+		if found {
+			return 0, false
+		}
+		scale, found = d, true
+	}
+	return scale, true
+}

@@ -1,0 +1,34 @@
+package safetensors
+
+// DType is the type of a tensor's elements, by its name in the header.
+type DType string
+
+// The element types. Floats are IEEE 754 except BF16, the upper half of a
+// float32; integers are two's complement; a BOOL is a byte 0 or 1.
+const (
+	F64  DType = "F64"
+	F32  DType = "F32"
+	F16  DType = "F16"
+	BF16 DType = "BF16"
+	I64  DType = "I64"
+	I32  DType = "I32"
+	I16  DType = "I16"
+	I8   DType = "I8"
+	U8   DType = "U8"
+	Bool DType = "BOOL"
+)
+
+// Size returns the bytes of one element, or 0 for an unknown type.
+func (d DType) Size() int64 {
+	switch d {
+	case F64, I64:
+		return 8
+	case F32, I32:
+		return 4
+	case F16, BF16, I16:
+		return 2
+	case I8, U8, Bool:
+		return 1
+	}
+	return 0
+}
