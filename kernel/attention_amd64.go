@@ -1,0 +1,75 @@
+//go:build !noasm
+
+package kernel
+
+import "trit/internal/half"
+
+var (
+	avx2Scores = [kvTypes]scoresBlocks{
+		KVF32: {scoresF32x1AVX2, scoresF32x2AVX2, scoresF32x4AVX2, nil},
+		KVF16: {scoresF16x1AVX2, scoresF16x2AVX2, scoresF16x4AVX2, nil},
+		KVI8:  {scoresI8x1AVX2, scoresI8x2AVX2, scoresI8x4AVX2, nil},
+	}
+	avx2Values = [kvTypes]valuesBlocks{
+		KVF32: {valuesF32x1AVX2, valuesF32x2AVX2, valuesF32x4AVX2, nil},
+		KVF16: {valuesF16x1AVX2, valuesF16x2AVX2, valuesF16x4AVX2, nil},
+		KVI8:  {valuesI8x1AVX2, valuesI8x2AVX2, valuesI8x4AVX2, nil},
+	}
+	avx512Scores = [kvTypes]scoresBlocks{
+		KVF32: {scoresF32x1AVX512, scoresF32x2AVX512, scoresF32x4AVX512, scoresF32x8AVX512},
+		KVF16: {scoresF16x1AVX512, scoresF16x2AVX512, scoresF16x4AVX512, scoresF16x8AVX512},
+		KVI8:  {scoresI8x1AVX512, scoresI8x2AVX512, scoresI8x4AVX512, scoresI8x8AVX512},
+	}
+	avx512Values = [kvTypes]valuesBlocks{
+		KVF32: {valuesF32x1AVX512, valuesF32x2AVX512, valuesF32x4AVX512, nil},
+		KVF16: {valuesF16x1AVX512, valuesF16x2AVX512, valuesF16x4AVX512, nil},
+		KVI8:  {valuesI8x1AVX512, valuesI8x2AVX512, valuesI8x4AVX512, nil},
+	}
+)
+
+var avx2Attend = attendKernels{
+	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32){
+		avx2Scores[KVF32].run, avx2Scores[KVF16].run, avx2Scores[KVI8].run,
+	},
+	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){
+		avx2Values[KVF32].run, avx2Values[KVF16].run, avx2Values[KVI8].run,
+	},
+	rowF16:  rowF16AMD64,
+	laneF16: laneF16AMD64,
+	axpy:    axpyAVX2,
+	divide:  divideAVX2,
+}
+
+var avx512Attend = attendKernels{
+	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32){
+		avx512Scores[KVF32].run, avx512Scores[KVF16].run, avx512Scores[KVI8].run,
+	},
+	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){
+		avx512Values[KVF32].run, avx512Values[KVF16].run, avx512Values[KVI8].run,
+	},
+	rowF16:  rowF16AMD64,
+	laneF16: laneF16AMD64,
+	axpy:    axpyAVX512,
+	divide:  divideAVX512,
+}
+
+// rowF16AMD64 and laneF16AMD64 run whole vectors of eight in assembly.
+func rowF16AMD64(dst []uint16, src []float32) {
+	n := len(src) &^ 7
+	if n > 0 {
+		_ = dst[n-1]
+		rowF16AVX2(&dst[0], src[:n])
+	}
+	rowF16Generic(dst[n:], src[n:])
+}
+
+func laneF16AMD64(dst []uint16, src []float32) {
+	n := len(src) &^ 7
+	if n > 0 {
+		_ = dst[(n-1)*PageTokens]
+		laneF16AVX2(&dst[0], src[:n])
+	}
+	for i, v := range src[n:] {
+		dst[(n+i)*PageTokens] = half.F32ToF16(v)
+	}
+}

@@ -1,0 +1,61 @@
+//go:build !noasm && (amd64 || arm64)
+
+package kernel
+
+import "unsafe"
+
+// scoresBlock and valuesBlock are assembly kernels for a fixed number of queries
+// and one element type; see attendKernels.
+type (
+	scoresBlock func(s, q *float32, k *byte, kscale *float32, d int, scale float32)
+	valuesBlock func(o, e *float32, v *byte, d, n int)
+)
+
+// scoresBlocks and valuesBlocks hold the kernels of one element type for 1, 2, 4
+// and 8 queries; all but the first may be missing.
+type (
+	scoresBlocks [4]scoresBlock
+	valuesBlocks [4]valuesBlock
+)
+
+// largest returns the index of the largest kernel for at most nq queries.
+func (b *scoresBlocks) largest(nq int) int {
+	i := len(b) - 1
+	for i > 0 && (b[i] == nil || 1<<i > nq) {
+		i--
+	}
+	return i
+}
+
+// largest returns the index of the largest kernel for at most nq queries.
+func (b *valuesBlocks) largest(nq int) int {
+	i := len(b) - 1
+	for i > 0 && (b[i] == nil || 1<<i > nq) {
+		i--
+	}
+	return i
+}
+
+func (b *scoresBlocks) run(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32) {
+	for nq > 0 {
+		i := b.largest(nq)
+		n := 1 << i
+		_ = s[(n-1)*ChunkTokens+PageTokens-1]
+		b[i](&s[0], &q[:n*d][0], &k[0], unsafe.SliceData(kscale), d, scale)
+		if nq -= n; nq > 0 {
+			s, q = s[n*ChunkTokens:], q[n*d:]
+		}
+	}
+}
+
+func (b *valuesBlocks) run(o, e []float32, v []byte, d, nq, n int) {
+	for nq > 0 {
+		i := b.largest(nq)
+		queries := 1 << i
+		_ = e[(queries-1)*ChunkTokens+n-1]
+		b[i](&o[:queries*d][0], &e[0], &v[0], d, n)
+		if nq -= queries; nq > 0 {
+			o, e = o[queries*d:], e[queries*ChunkTokens:]
+		}
+	}
+}

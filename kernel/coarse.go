@@ -1,0 +1,509 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"unsafe"
+
+	"trit/gguf"
+	"trit/internal/aligned"
+)
+
+// CoarsePlanes is the number of bit planes of a Coarse.
+const CoarsePlanes = 3
+
+// MaxCoarseCols is the largest row length that a Coarse can be made for: up to
+// there all its integer sums fit into 32 bits.
+const MaxCoarseCols = 1 << 14
+
+// Geometry of the planes.
+const (
+	coarsePanelRows = 16
+	coarseBlock     = 64  // bytes
+	coarseBlockCols = 8   // columns of a block of the first plane
+	coarseRowBlock  = 256 // columns of a block of the other planes
+	coarsePad       = 256 // a multiple of everything above and of 4 first-plane blocks
+)
+
+// Coarse is a copy of an output head with 8 bits per weight, cut into planes of
+// 4, 2 and 2 bits, from which logits can be told up to a proven error.
+//
+// With the columns scaled by powers of two t and a centre row m, chosen from a
+// sample of the head so that all columns of v_r = w_r/t − m have similar size,
+// each row r has a step a_r and codes q in 0…255 with v ≈ a_r·(q − 127.5). The
+// first p planes hold the upper bits of q and give an approximation of v with a
+// coarser step. By Cauchy and Schwarz the logit that follows from it,
+//
+//	c_r = m·x' + (approximation of v_r)·x',   x' = x·t,
+//
+// is off by at most ‖x'‖ times the norm of what is left of v_r. Radius holds that
+// norm per row, plus everything that rounding can add: of x' to 16 bits, of the
+// float32 arithmetic here, and of the sixteen partial sums of Dot, whose result
+// the bound speaks about. So for the first p+1 planes
+//
+//	|Score_r − HeadRows_r| ≤ in.Norm(t) · Radius(p)[r]
+//
+// and the two operations that form Score_r ± Norm·Radius in float32 are covered
+// too. Rows that are not finite, or of no normal size, have an infinite radius.
+//
+// Layout. The first plane is made of panels of 16 rows and of blocks of 64 bytes:
+// block k covers columns 8k…8k+7; byte 4r+b holds the code of row r and column
+// 8k+b in its lower half and that of column 8k+4+b in its upper half. The other
+// planes hold one row after the other: block k of a row covers columns
+// 256k…256k+255, byte j has column 256k+64f+j in bits 2f and 2f+1.
+type Coarse struct {
+	Rows, Cols int
+
+	blocks    int // first-plane blocks of a panel
+	rowBlocks int // blocks of a row of the other planes
+	first     []byte
+	planes    [CoarsePlanes - 1][]byte
+
+	step   []float32               // a_r·4^2, a_r·4, a_r are the steps of the planes: this is a_r
+	radius [CoarsePlanes][]float32 // per row
+
+	scale, inverse []float32 // t and 1/t, per column, padded with ones
+	center         []float32 // m, padded with zeros
+	centerNorm     float64
+}
+
+// CoarseWorkspace is the memory of one worker that fills a Coarse.
+type CoarseWorkspace struct {
+	row   []float32
+	v     []float32
+	codes []byte // 16 rows
+}
+
+// coarseSample is the number of rows that the centre and the column scales are
+// taken from.
+const coarseSample = 2048
+
+// NewCoarse makes an empty copy for a head whose rows lie in data, in type t. It
+// looks at a sample of the rows; Fill then reads all of them.
+func NewCoarse(data []byte, t gguf.Type, rows, cols int) (*Coarse, error) {
+	if rows < 1 || cols < 1 || cols > MaxCoarseCols {
+		return nil, fmt.Errorf("kernel: a coarse copy of %d×%d: at most %d columns are supported", rows, cols, MaxCoarseCols)
+	}
+	if !HeadSupports(t) {
+		return nil, fmt.Errorf("kernel: a coarse copy of rows of type %s: the type has no head kernel", t)
+	}
+	padded := (cols + coarsePad - 1) / coarsePad * coarsePad
+	panels := (rows + coarsePanelRows - 1) / coarsePanelRows
+	c := &Coarse{
+		Rows: rows, Cols: cols,
+		blocks:    padded / coarseBlockCols,
+		rowBlocks: padded / coarseRowBlock,
+		step:      aligned.Float32s(panels * coarsePanelRows),
+		scale:     aligned.Float32s(padded),
+		inverse:   aligned.Float32s(padded),
+		center:    aligned.Float32s(padded),
+	}
+	c.first = aligned.Bytes(panels * c.blocks * coarseBlock)
+	for p := range c.planes {
+		c.planes[p] = aligned.Bytes(rows * c.rowBlocks * coarseBlock)
+	}
+	for p := range c.radius {
+		c.radius[p] = aligned.Float32s(panels * coarsePanelRows)
+	}
+	c.survey(data, t)
+	return c, nil
+}
+
+// Panels returns the number of panels of 16 rows.
+func (c *Coarse) Panels() int { return len(c.step) / coarsePanelRows }
+
+// PaddedRows returns the number of rows with the last panel filled up.
+func (c *Coarse) PaddedRows() int { return len(c.step) }
+
+// Bytes returns the memory that the copy occupies.
+func (c *Coarse) Bytes() int64 {
+	n := int64(len(c.first)) + 4*int64(len(c.step)+len(c.scale)+len(c.inverse)+len(c.center))
+	for _, p := range c.planes {
+		n += int64(len(p))
+	}
+	for _, r := range c.radius {
+		n += 4 * int64(len(r))
+	}
+	return n
+}
+
+// RowBytes returns the bytes that are read per row of a plane, with its step and
+// radius.
+func (c *Coarse) RowBytes(plane int) int {
+	if plane == 0 {
+		return c.blocks*coarseBlock/coarsePanelRows + 8
+	}
+	return c.rowBlocks*coarseBlock + 8
+}
+
+// Radius returns the error bounds for the first plane+1 planes, one per row. The
+// slice must not be changed.
+func (c *Coarse) Radius(plane int) []float32 { return c.radius[plane] }
+
+// survey chooses the centre and the column scales.
+func (c *Coarse) survey(data []byte, t gguf.Type) {
+	rowBytes := len(data) / c.Rows
+	row := make([]float32, c.Cols)
+	sum, squares := make([]float64, c.Cols), make([]float64, c.Cols)
+	n := 0.0
+	every := max(1, c.Rows/coarseSample)
+	for r := 0; r < c.Rows; r += every {
+		DecodeRow(row, data[r*rowBytes:(r+1)*rowBytes], t)
+		if !(squareSum(row) < 1e30) {
+			continue
+		}
+		n++
+		for i, w := range row {
+			sum[i] += float64(w)
+			squares[i] += float64(float64(w) * float64(w))
+		}
+	}
+	for i := range c.scale {
+		c.scale[i], c.inverse[i] = 1, 1
+	}
+	for i := range sum {
+		if n == 0 {
+			break
+		}
+		mean := sum[i] / n
+		e := 0
+		if variance := squares[i]/n - float64(mean*mean); variance > 0 {
+			_, e = math.Frexp(math.Sqrt(variance))
+			e = min(max(e, -24), 24)
+		}
+		c.scale[i] = float32(math.Ldexp(1, e))
+		c.inverse[i] = float32(math.Ldexp(1, -e))
+		c.center[i] = float32(mean) * c.inverse[i]
+		if v := float64(c.center[i]); !(math.Abs(v) < 1e15) {
+			c.center[i] = 0
+		}
+	}
+	for _, v := range c.center {
+		c.centerNorm += float64(float64(v) * float64(v))
+	}
+	c.centerNorm = math.Sqrt(c.centerNorm) * (1 + 1e-9)
+}
+
+func squareSum(x []float32) float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += float64(float64(v) * float64(v))
+	}
+	return sum
+}
+
+// NewWorkspace returns the memory for one worker that calls Fill.
+func (c *Coarse) NewWorkspace() *CoarseWorkspace {
+	n := len(c.center)
+	return &CoarseWorkspace{
+		row:   aligned.Float32s(n),
+		v:     aligned.Float32s(n),
+		codes: aligned.Bytes(coarsePanelRows * n),
+	}
+}
+
+// Fill encodes the rows of the panels panel0 to panel1−1; rows holds those rows
+// of the head. Workers may fill different panels at once.
+func (c *Coarse) Fill(rows []byte, t gguf.Type, panel0, panel1 int, ws *CoarseWorkspace) {
+	n := len(c.center)
+	from := panel0 * coarsePanelRows
+	rowBytes := len(rows) / (min(panel1*coarsePanelRows, c.Rows) - from)
+	for p := panel0; p < panel1; p++ {
+		for i := range coarsePanelRows {
+			codes := ws.codes[i*n : (i+1)*n]
+			r := p*coarsePanelRows + i
+			if r >= c.Rows {
+				clear(codes)
+				continue
+			}
+			DecodeRow(ws.row[:c.Cols], rows[(r-from)*rowBytes:(r-from+1)*rowBytes], t)
+			c.encode(r, codes, ws)
+			for plane := range c.planes {
+				size := c.rowBlocks * coarseBlock
+				packPairs(c.planes[plane][r*size:(r+1)*size], codes, 2-2*plane)
+			}
+		}
+		packPanel(c.first[p*c.blocks*coarseBlock:(p+1)*c.blocks*coarseBlock], ws.codes, n)
+	}
+}
+
+// The magnitudes that rows and states must have, so that nothing overflows and
+// what underflows does not count.
+const (
+	coarseLeast = 0x1p-40
+	coarseMost  = 0x1p40
+)
+
+// encode chooses the step of the row in ws.row and writes its codes, step and
+// radii.
+func (c *Coarse) encode(r int, codes []byte, ws *CoarseWorkspace) {
+	const u = 0x1p-24 // the relative error of one float32 operation
+	n := (c.Cols + 15) &^ 15
+	squares, most := coarse.center(ws.v[:n], ws.row, c.inverse, c.center)
+	norm := math.Sqrt(float64(squares)) * 1.001
+	inf := float32(math.Inf(1))
+	if !(norm+c.centerNorm < coarseMost) || most != 0 && norm < coarseLeast {
+		clear(codes)
+		c.step[r] = 0
+		for p := range c.radius {
+			c.radius[p][r] = inf
+		}
+		return
+	}
+	rms := float32(norm / math.Sqrt(float64(c.Cols)))
+	var best [CoarsePlanes]float32
+	var chosen, last float32
+	// Clipping a few large weights makes the step finer for all others. What
+	// is best depends on the row's tails; the product of the errors after 4
+	// and 6 bits is what decides how many rows are read again.
+	for _, reach := range [...]float32{3.1, 4.2, 6, math.MaxFloat32} {
+		half := min(rms*reach, most)
+		last = half / 128
+		e := coarse.encode(codes[:n], ws.v, inverseStep(last), last)
+		if chosen == 0 || float64(e[0])*float64(e[1]) < float64(best[0])*float64(best[1]) {
+			best, chosen = e, last
+		}
+		if half == most {
+			break
+		}
+	}
+	if last != chosen {
+		best = coarse.encode(codes[:n], ws.v, inverseStep(chosen), chosen)
+	}
+	c.step[r] = chosen
+
+	cols := float64(c.Cols)
+	root := math.Sqrt(cols)
+	dot := (cols/16 + 6) * u * 1.01
+	rowNorm := norm + c.centerNorm
+	for p := range c.radius {
+		left := math.Sqrt(float64(best[p])) * 1.001
+		approx := norm + left
+		bound := left +
+			approx*1.6e-5*root + // rounding x' to 16 bits
+			rowNorm*dot + // the partial sums of Dot
+			16*u*(rowNorm+c.centerNorm+approx+left) + // sums around the result
+			400*u*root*(1+float64(128*root)/coarseLevels)*16*float64(chosen) // sums of codes as float32
+		c.radius[p][r] = math.Nextafter32(float32(bound*1.0001), inf)
+	}
+	if most == 0 && c.centerNorm == 0 {
+		for p := range c.radius {
+			c.radius[p][r] = 0
+		}
+	}
+}
+
+func inverseStep(step float32) float32 {
+	if step == 0 {
+		return 0
+	}
+	return 1 / step
+}
+
+// packPanel packs the upper four bits of 16 rows of codes, stride apart.
+func packPanel(dst, codes []byte, stride int) {
+	const low = 0x0f0f0f0f
+	for r := range coarsePanelRows {
+		row := codes[r*stride : (r+1)*stride]
+		out := dst[4*r:]
+		for len(row) >= 8 {
+			a, b := le32(row)>>4&low, le32(row[4:])&^low
+			putLE32(out, a|b)
+			row = row[8:]
+			if len(row) > 0 {
+				out = out[coarseBlock:]
+			}
+		}
+	}
+}
+
+// packPairs packs bits shift and shift+1 of a row of codes.
+func packPairs(dst, codes []byte, shift int) {
+	const pair = 0x0303030303030303
+	for k := 0; k < len(dst); k += coarseBlock {
+		block := codes[4*k : 4*k+coarseRowBlock]
+		for j := 0; j < coarseBlock; j += 8 {
+			v := le64(block[j:])>>shift&pair |
+				le64(block[j+64:])>>shift&pair<<2 |
+				le64(block[j+128:])>>shift&pair<<4 |
+				le64(block[j+192:])>>shift&pair<<6
+			putLE64(dst[k+j:], v)
+		}
+	}
+}
+
+// coarseLevels is the largest magnitude of a rounded element of x': the largest
+// number whose two bytes are both at most 127.
+const coarseLevels = 127*256 + 127
+
+// CoarseInput holds hidden states, prepared for a Coarse.
+type CoarseInput struct {
+	coarse *Coarse
+	panel  []int8 // per state and 8 columns: 4 upper, 4 lower, 4 upper, 4 lower bytes
+	flat   []int8 // per state: upper bytes of all columns, lower bytes of all columns
+	terms  []coarseTerms
+	norm   []float32
+}
+
+// coarseTerms are the numbers of one state that turn a sum of codes into a logit.
+type coarseTerms struct {
+	bias1 float32 // 7.5·Σx̂
+	gain  float32 // 1/s, x' ≈ x̂/s
+	shift float32 // m·x'
+	bias2 float32 // 1.5·Σx̂
+}
+
+// NewInput returns room for a number of states.
+func (c *Coarse) NewInput(states int) *CoarseInput {
+	n := 2 * len(c.center)
+	return &CoarseInput{
+		coarse: c,
+		panel:  bytesAsInt8(aligned.Bytes(states * n)),
+		flat:   bytesAsInt8(aligned.Bytes(states * n)),
+		terms:  make([]coarseTerms, states),
+		norm:   make([]float32, states),
+	}
+}
+
+func bytesAsInt8(b []byte) []int8 {
+	return unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(b))), len(b))
+}
+
+// States returns the number of states that there is room for.
+func (in *CoarseInput) States() int { return len(in.norm) }
+
+// Norm returns ‖x'‖ of a state, rounded up.
+func (in *CoarseInput) Norm(t int) float32 { return in.norm[t] }
+
+// Set prepares the state x as state t. It returns false for a state that has no
+// proven bounds: one that is zero, not finite, or of no normal size.
+func (in *CoarseInput) Set(t int, x []float32) bool {
+	c := in.coarse
+	x = x[:c.Cols]
+	scale, center := c.scale[:len(x)], c.center[:len(x)]
+	var most float32
+	squares, shift := 0.0, 0.0
+	for i, v := range x {
+		v *= scale[i]
+		squares += float64(float64(v) * float64(v))
+		shift += float64(float64(v) * float64(center[i]))
+		if v < 0 {
+			v = -v
+		}
+		most = max(most, v)
+	}
+	norm := math.Sqrt(squares) * (1 + 1e-6)
+	if !(norm >= coarseLeast && norm <= coarseMost) {
+		return false
+	}
+	in.norm[t] = math.Nextafter32(float32(norm), float32(math.Inf(1)))
+	s := coarseLevels / most
+	n := len(c.center)
+	panel, flat := in.panel[t*2*n:(t+1)*2*n], in.flat[t*2*n:(t+1)*2*n]
+	upper, lower := flat[:len(x)], flat[n:n+len(x)]
+	sum := int64(0)
+	for i, v := range x {
+		// Adding and subtracting 1.5·2^23 rounds to the nearest integer.
+		const magic = 0x1.8p23
+		q := int32(float32(float32(v*scale[i])*s) + magic - magic)
+		sum += int64(q)
+		lo := int8(q)
+		hi := int8((q - int32(lo)) >> 8)
+		upper[i], lower[i] = hi, lo
+		at := i/4*8 + i%4
+		panel[at], panel[at+4] = hi, lo
+	}
+	in.terms[t] = coarseTerms{
+		bias1: float32(7.5 * float64(sum)),
+		gain:  1 / s,
+		shift: float32(shift),
+		bias2: float32(1.5 * float64(sum)),
+	}
+	return true
+}
+
+// Score sets y[t·yStride+r] to the first plane's logit of row r for the states
+// state0 ≤ t < state1 and the rows of the panels panel0 to panel1−1, the rows
+// that fill up the last panel included.
+func (c *Coarse) Score(y []float32, yStride int, in *CoarseInput, state0, state1, panel0, panel1 int) {
+	n := 2 * len(c.center)
+	size := c.blocks * coarseBlock
+	for p := panel0; p < panel1; p++ {
+		r := p * coarsePanelRows
+		codes, step := c.first[p*size:(p+1)*size], c.step[r:r+coarsePanelRows]
+		for t := state0; t < state1; {
+			k := coarse.score[0]
+			for _, larger := range coarse.score[1:] {
+				if larger.states <= state1-t {
+					k = larger
+				}
+			}
+			_ = y[(t+k.states-1)*yStride+r : (t+k.states-1)*yStride+r+coarsePanelRows]
+			k.run(y[t*yStride+r:], yStride, codes, c.blocks, in.panel[t*n:(t+k.states)*n], n, step, in.terms[t:t+k.states])
+			t += k.states
+		}
+	}
+}
+
+// Refine adds what a further plane (1 or 2) says to the logits y[r] of state t
+// for the given rows, which have been refined with the planes before it.
+func (c *Coarse) Refine(y []float32, plane int, in *CoarseInput, t int, rows []int32) {
+	if len(rows) == 0 {
+		return
+	}
+	n := 2 * len(c.center)
+	for _, r := range rows {
+		_ = y[r]
+		_ = c.step[:c.Rows][r]
+	}
+	factor := in.terms[t].gain
+	if plane == 1 {
+		factor *= 4
+	}
+	coarse.refine(y, rows, c.planes[plane-1], c.rowBlocks, in.flat[t*n:(t+1)*n], c.step, factor, in.terms[t].bias2)
+}
+
+// coarseKernels is the table of one level.
+type coarseKernels struct {
+	// score holds kernels for one panel and a number of states, the first one
+	// for one state, larger ones after it: per state and row
+	//
+	//	H = Σ code·upper, L = Σ code·lower          exact
+	//	f = float32(H)·256 + float32(L)
+	//	y = (f − bias1)·((step·16)·gain) + shift    each operation rounded
+	score []coarseScore
+	// refine, for each listed row:
+	//
+	//	S = Σ code·(256·upper + lower)              exact
+	//	y += (float32(S) − bias)·(step·factor)      each operation rounded
+	refine func(y []float32, rows []int32, plane []byte, blocks int, x []int8, step []float32, factor, bias float32)
+	// center sets v = w·inverse − center and returns Σv² in the order of Dot
+	// and the largest magnitude. len(v) is a multiple of 16.
+	center func(v, w, inverse, center []float32) (squares, most float32)
+	// encode sets code = trunc(clamp(v·inv + 128, 0, 255)) and returns, in the
+	// order of Dot, the sums of squares of what is left of v after 4, 6 and 8
+	// bits: v − step·(code&0xf0 − 120), v − step·(code&0xfc − 126) and
+	// v − step·(code − 127.5). len(codes) is a multiple of 16.
+	encode func(codes []byte, v []float32, inv, step float32) [CoarsePlanes]float32
+}
+
+type coarseScore struct {
+	states int
+	run    func(y []float32, yStride int, codes []byte, blocks int, x []int8, xStride int, step []float32, terms []coarseTerms)
+}
+
+// coarse is the table in use. Only tests change it. It is a variable with an
+// initial value because init functions run in the order of the files' names, and
+// that of cpu.go, which sets Active, comes later.
+var coarse = coarseLevel(startLevel())
+
+// startLevel is what Active will return; Check reports the error.
+func startLevel() Level {
+	level, _ := chooseLevel(os.Getenv(CPUEnv), supported())
+	return level
+}
+
+// CoarseFast reports whether this CPU has vector instructions for a Coarse that
+// make it faster than the head itself.
+func CoarseFast() bool { return coarse != &genericCoarse }

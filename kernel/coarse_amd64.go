@@ -1,0 +1,62 @@
+//go:build !noasm
+
+package kernel
+
+import "unsafe"
+
+type coarseScoreFunc func(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+func coarseScoreKernel(states int, f coarseScoreFunc) coarseScore {
+	return coarseScore{states, func(y []float32, yStride int, codes []byte, blocks int, x []int8, xStride int, step []float32, terms []coarseTerms) {
+		f(&y[0], yStride, &codes[0], blocks, &x[0], xStride, &step[0], (*byte)(unsafe.Pointer(&terms[0])))
+	}}
+}
+
+var avx2Coarse = coarseKernels{
+	score: []coarseScore{coarseScoreKernel(1, coarseScorex1AVX2)},
+	refine: func(y []float32, rows []int32, plane []byte, blocks int, x []int8, step []float32, factor, bias float32) {
+		coarseRefineAVX2(&y[0], &rows[0], len(rows), &plane[0], blocks, &x[0], &step[0], factor, bias)
+	},
+	center: func(v, w, inverse, center []float32) (squares, most float32) {
+		return coarseCenterAVX2(&v[0], &w[0], &inverse[0], &center[0], len(v))
+	},
+	encode: func(codes []byte, v []float32, inv, step float32) (sums [CoarsePlanes]float32) {
+		coarseEncodeAVX2(&codes[0], &v[0], len(codes), inv, step, &sums[0])
+		return sums
+	},
+}
+
+var avx512Coarse = coarseKernels{
+	score: []coarseScore{
+		coarseScoreKernel(1, coarseScorex1AVX512),
+		coarseScoreKernel(2, coarseScorex2AVX512),
+		coarseScoreKernel(4, coarseScorex4AVX512),
+		coarseScoreKernel(8, coarseScorex8AVX512),
+	},
+	refine: func(y []float32, rows []int32, plane []byte, blocks int, x []int8, step []float32, factor, bias float32) {
+		if n := len(rows) &^ 3; n > 0 {
+			coarseRefinex4AVX512(&y[0], &rows[0], n, &plane[0], blocks, &x[0], &step[0], factor, bias)
+			rows = rows[n:]
+		}
+		if len(rows) > 0 {
+			coarseRefineAVX512(&y[0], &rows[0], len(rows), &plane[0], blocks, &x[0], &step[0], factor, bias)
+		}
+	},
+	center: func(v, w, inverse, center []float32) (squares, most float32) {
+		return coarseCenterAVX512(&v[0], &w[0], &inverse[0], &center[0], len(v))
+	},
+	encode: func(codes []byte, v []float32, inv, step float32) (sums [CoarsePlanes]float32) {
+		coarseEncodeAVX512(&codes[0], &v[0], len(codes), inv, step, &sums[0])
+		return sums
+	},
+}
+
+func coarseLevel(l Level) *coarseKernels {
+	switch l {
+	case AVX512, AVX512VBMI:
+		return &avx512Coarse
+	case AVX2:
+		return &avx2Coarse
+	}
+	return &genericCoarse
+}

@@ -1,0 +1,78 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Level names an instruction set that kernels are written for. Levels of one
+// architecture are ordered: a CPU that has a level has all lower ones.
+type Level uint8
+
+// The levels, from the portable twins upwards. AVX512 stands for the F, BW,
+// DQ, VL and VNNI subsets together, which every CPU with VNNI has. VBMI adds
+// the byte permutes that the base-3 layout is decoded with.
+const (
+	Generic Level = iota
+	AVX2
+	AVX512
+	AVX512VBMI
+	NEON
+	NEONDot
+)
+
+var levelNames = [...]string{"generic", "avx2", "avx512", "avx512vbmi", "neon", "neondot"}
+
+// String returns the name that TRIT_CPU uses for the level.
+func (l Level) String() string {
+	if int(l) < len(levelNames) {
+		return levelNames[l]
+	}
+	return fmt.Sprintf("level(%d)", uint8(l))
+}
+
+// CPUEnv names the environment variable that limits the instruction sets in
+// use, so that one machine can run and test every path.
+const CPUEnv = "TRIT_CPU"
+
+// ErrCPU reports a TRIT_CPU value that this machine cannot honour.
+var ErrCPU = errors.New("kernel: unusable " + CPUEnv)
+
+var (
+	active    Level
+	activeErr error
+)
+
+func init() {
+	active, activeErr = chooseLevel(os.Getenv(CPUEnv), supported())
+}
+
+// Active returns the level whose kernels are in use: the best that the CPU
+// has, or the one that TRIT_CPU limits it to.
+func Active() Level { return active }
+
+// Check returns the error of an unusable TRIT_CPU value. Kernels then run at
+// the generic level; programs should stop and show the error instead.
+func Check() error { return activeErr }
+
+// Supported lists the levels that this build can use on this CPU, the
+// portable one first.
+func Supported() []Level { return supported() }
+
+// chooseLevel picks the highest supported level, or the one named by limit.
+func chooseLevel(limit string, have []Level) (Level, error) {
+	if limit == "" {
+		return have[len(have)-1], nil
+	}
+	var names []string
+	for _, l := range have {
+		if strings.EqualFold(l.String(), limit) {
+			return l, nil
+		}
+		names = append(names, l.String())
+	}
+	return Generic, fmt.Errorf("%w: %q is not available in this build on this CPU (available: %s)",
+		ErrCPU, limit, strings.Join(names, ", "))
+}

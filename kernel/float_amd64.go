@@ -1,0 +1,60 @@
+//go:build !noasm
+
+package kernel
+
+// floatLevel returns the float kernels of a level. VBMI and VNNI have nothing
+// for floats, so all AVX-512 levels share a table.
+func floatLevel(l Level) *floatKernels {
+	switch {
+	case l >= AVX512:
+		return &avx512Float
+	case l >= AVX2:
+		return &avx2Float
+	}
+	return &genericFloat
+}
+
+var avx2Float = floatKernels{
+	dot:         dotAVX2,
+	add:         addAVX2,
+	mul:         mulAVX2,
+	scale:       scaleAVX2,
+	max:         maxAVX2,
+	sumSquares:  sumSquaresAVX2,
+	normMul:     normMulAVX2,
+	exp:         expAVX2,
+	expSum:      expSumAVX2,
+	siluMul:     siluMulAVX2,
+	relu2Mul:    relu2MulAVX2,
+	geluTanhMul: geluTanhMulAVX2,
+	ropeNeox:    ropeNeoxAVX2,
+	ropeNorm:    ropeNormAMD64,
+	attend:      avx2Attend,
+	head:        avx2Head,
+}
+
+var avx512Float = floatKernels{
+	dot:         dotAVX512,
+	add:         addAVX512,
+	mul:         mulAVX512,
+	scale:       scaleAVX512,
+	max:         maxAVX512,
+	sumSquares:  sumSquaresAVX512,
+	normMul:     normMulAVX512,
+	exp:         expAVX512,
+	expSum:      expSumAVX512,
+	siluMul:     siluMulAVX512,
+	relu2Mul:    relu2MulAVX512,
+	geluTanhMul: geluTanhMulAVX512,
+	ropeNeox:    ropeNeoxAVX512,
+	ropeNorm:    ropeNormAMD64,
+	attend:      avx512Attend,
+	head:        avx512Head,
+}
+
+// ropeNormAMD64 runs whole vectors of four pairs in assembly.
+func ropeNormAMD64(x, cos, sin []float32) {
+	n := len(cos) &^ 3
+	ropeNormAVX2(x, cos[:n], sin)
+	ropeNormGeneric(x[2*n:], cos[n:], sin[n:])
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// vectors are the registers of one level: sixteen floats are one AVX-512 or two
+// AVX2 registers.
+type vectors struct{ wide bool }
+
+func (a vectors) name(base string) string {
+	if a.wide {
+		return base + "AVX512"
+	}
+	return base + "AVX2"
+}
+
+func (a vectors) bytes() int {
+	if a.wide {
+		return 64
+	}
+	return 32
+}
+
+func (a vectors) new() VecVirtual {
+	if a.wide {
+		return ZMM()
+	}
+	return YMM()
+}
+
+// stripes returns sixteen zeroed partial sums.
+func (a vectors) stripes() []VecVirtual {
+	s := make([]VecVirtual, 64/a.bytes())
+	for i := range s {
+		s[i] = a.new()
+		if a.wide {
+			VPXORD(s[i], s[i], s[i])
+		} else {
+			VXORPS(s[i], s[i], s[i])
+		}
+	}
+	return s
+}
+
+// fold combines sixteen lanes with op by halves.
+func (a vectors) fold(s []VecVirtual, op func(t, v Op)) Register {
+	if a.wide {
+		upper := YMM()
+		VEXTRACTF64X4(U8(1), s[0], upper)
+		op(upper, s[0].AsY())
+	} else {
+		op(s[1], s[0])
+	}
+	t, x := XMM(), s[0].AsX()
+	VEXTRACTF128(U8(1), s[0].AsY(), t)
+	op(t, x)
+	VMOVHLPS(x, x, t)
+	op(t, x)
+	VPERMILPS(U8(1), x, t)
+	op(t, x)
+	return x
+}
+
+func addTo(t, v Op) { VADDPS(t, v, v) }
+func maxTo(t, v Op) { VMAXPS(t, v, v) }
+
+// center makes v = w·inverse − center with its sum of squares and its largest
+// magnitude.
+func center(wide bool) {
+	a := vectors{wide}
+	function(a.name("coarseCenter"), "func(v, w, inverse, center *float32, n int) (squares, most float32)",
+		"centres a multiple of sixteen weights.")
+	v, w := Load(Param("v"), GP64()), Load(Param("w"), GP64())
+	inverse, center := Load(Param("inverse"), GP64()), Load(Param("center"), GP64())
+	n := Load(Param("n"), GP64())
+	squares, most := a.stripes(), a.stripes()
+	magnitude := a.new()
+	VMOVUPS(repeated(0x7fffffff), magnitude)
+	at := GP64()
+	XORQ(at, at)
+	Label("loop")
+	for i := range squares {
+		place := func(base Register) Mem {
+			return Mem{Base: base, Index: at, Scale: 4, Disp: i * a.bytes()}
+		}
+		d := a.new()
+		VMOVUPS(place(w), d)
+		VMULPS(place(inverse), d, d)
+		VSUBPS(place(center), d, d)
+		VMOVUPS(d, place(v))
+		square := a.new()
+		VMULPS(d, d, square)
+		VADDPS(square, squares[i], squares[i])
+		if wide {
+			VPANDD(magnitude, d, d)
+		} else {
+			VANDPS(magnitude, d, d)
+		}
+		VMAXPS(d, most[i], most[i])
+	}
+	ADDQ(Imm(16), at)
+	CMPQ(at, n)
+	JLT(LabelRef("loop"))
+	Store(a.fold(squares, addTo), Return("squares"))
+	Store(a.fold(most, maxTo), Return("most"))
+	VZEROUPPER()
+	RET()
+}
+
+// encode makes codes and the sums of squares that 4, 6 and 8 bits leave.
+func encode(wide bool) {
+	a := vectors{wide}
+	function(a.name("coarseEncode"), "func(codes *byte, v *float32, n int, inv, step float32, sums *float32)",
+		"encodes a multiple of sixteen weights.")
+	codes, v, n := Load(Param("codes"), GP64()), Load(Param("v"), GP64()), Load(Param("n"), GP64())
+	param := func(name string) VecVirtual {
+		c, err := Param(name).Resolve()
+		if err != nil {
+			panic(err)
+		}
+		r := a.new()
+		VBROADCASTSS(c.Addr, r)
+		return r
+	}
+	inv, step := param("inv"), param("step")
+	planes := []struct {
+		bits  uint32
+		shift float32
+	}{{0xf0, 120}, {0xfc, 126}, {0, 127.5}}
+	var sums [][]VecVirtual
+	for range planes {
+		sums = append(sums, a.stripes())
+	}
+	Label("loop")
+	for i := range sums[0] {
+		w, q := a.new(), a.new()
+		VMOVUPS(Mem{Base: v, Disp: i * a.bytes()}, w)
+		VMULPS(w, inv, q)
+		VADDPS(repeatedFloat(128), q, q)
+		zero := a.new()
+		if wide {
+			VPXORD(zero, zero, zero)
+		} else {
+			VXORPS(zero, zero, zero)
+		}
+		VMAXPS(zero, q, q)
+		VMINPS(repeatedFloat(255), q, q)
+		VCVTTPS2DQ(q, q)
+		if wide {
+			VPMOVDB(q, Mem{Base: codes})
+		} else {
+			// The bytes of each 128-bit half, then both halves.
+			b := YMM()
+			VPSHUFB(firstBytes(), q, b)
+			t := XMM()
+			VEXTRACTI128(U8(1), b, t)
+			VPUNPCKLDQ(t, b.AsX(), t)
+			VMOVQ(t, Mem{Base: codes, Disp: 8 * i})
+		}
+		for p, plane := range planes {
+			e := a.new()
+			switch {
+			case plane.bits == 0:
+				VCVTDQ2PS(q, e)
+			case wide:
+				VPANDD(repeated(plane.bits), q, e)
+				VCVTDQ2PS(e, e)
+			default:
+				VPAND(repeated(plane.bits), q, e)
+				VCVTDQ2PS(e, e)
+			}
+			VSUBPS(repeatedFloat(plane.shift), e, e)
+			VMULPS(e, step, e)
+			VSUBPS(e, w, e)
+			VMULPS(e, e, e)
+			VADDPS(e, sums[p][i], sums[p][i])
+		}
+	}
+	ADDQ(Imm(16), codes)
+	ADDQ(Imm(64), v)
+	SUBQ(Imm(16), n)
+	JNZ(LabelRef("loop"))
+	out := Load(Param("sums"), GP64())
+	for p := range sums {
+		VMOVSS(a.fold(sums[p], addTo), Mem{Base: out, Disp: 4 * p})
+	}
+	VZEROUPPER()
+	RET()
+}
+
+var firstBytesTable Mem
+
+// firstBytes is a shuffle that moves the first byte of each dword of a half to
+// its lowest four bytes.
+func firstBytes() Mem {
+	if firstBytesTable.Base == nil {
+		firstBytesTable = GLOBL("coarseFirstBytes", RODATA|NOPTR)
+		for i := range 8 {
+			v := uint32(0x80808080)
+			if i%4 == 0 {
+				v = 0x0c080400
+			}
+			DATA(4*i, U32(v))
+		}
+	}
+	return firstBytesTable
+}

@@ -1,0 +1,36 @@
+// Command float generates the amd64 assembly of the float kernels: the same
+// kernels for AVX2 and for AVX-512, with the operations of the pure-Go twins in
+// the same order, so that the results have the same bits. No fused multiply-add
+// is ever emitted.
+//
+// Run it through go generate in the kernel package.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+
+	. "github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	parts := map[string]func(isa){
+		"vector":    vectorKernels,
+		"exp":       expKernels,
+		"attention": attentionKernels,
+		"head":      headKernels,
+	}
+	part := flag.String("part", "", "the group of kernels to generate: vector, exp, attention or head")
+	flag.Parse()
+	generate, ok := parts[*part]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "float: unknown part %q\n", *part)
+		os.Exit(2)
+	}
+	ConstraintExpr("!noasm")
+	for _, level := range []isa{avx2, avx512} {
+		generate(level)
+	}
+	Generate()
+}

@@ -1,0 +1,49 @@
+// Command ternary generates the amd64 assembly of the ternary products, the
+// quantisation of activations, and the two measurements of the machine that
+// benchmarks compare with: streaming reads and the peak of int8 products.
+//
+// Run it through go generate in the kernel package.
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+)
+
+func main() {
+	ConstraintExpr("!noasm")
+
+	cpuidFunction()
+
+	streamRead512()
+	streamRead256()
+	int8Peak512()
+	int8Peak256()
+
+	absMaxBits512()
+	absMaxBits256()
+	convertInt8512()
+	convertInt8256()
+
+	finish512()
+	finish256()
+
+	matVecT2()
+	matVecT5()
+	for _, d := range []decoder512{decodeT2, decodeT5VBMI} {
+		for _, n := range []int{2, 3, 4, 5, 6, 7, 8, 12, 16, 24} {
+			matMul512(d, n)
+		}
+		for _, n := range []int{1, 4} {
+			matMulF32512(d, n)
+		}
+	}
+	for _, d := range []decoder256{decodeT2For256, decodeT5For256} {
+		for _, n := range []int{1, 2, 3, 4} {
+			matMul256(d, n)
+		}
+		for _, n := range []int{1, 2} {
+			matMulF32256(d, n)
+		}
+	}
+	Generate()
+}

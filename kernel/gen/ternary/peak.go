@@ -1,0 +1,154 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// streamRead512 reads with nothing but loads and xors.
+func streamRead512() {
+	TEXT("streamReadAVX512", NOSPLIT, "func(p *byte, n int) uint64")
+	Pragma("noescape")
+	Doc("streamReadAVX512 returns the xor of the n·64 words of 64 bits at p.")
+	p := Load(Param("p"), GP64())
+	n := Load(Param("n"), GP64())
+	acc := make([]reg.VecVirtual, 8)
+	for i := range acc {
+		acc[i] = ZMM()
+		zero(acc[i])
+	}
+	TESTQ(n, n)
+	JZ(LabelRef("done"))
+	Label("loop")
+	for i := range acc {
+		VPXORQ(Mem{Base: p, Disp: 64 * i}, acc[i], acc[i])
+	}
+	ADDQ(U32(512), p)
+	DECQ(n)
+	JNZ(LabelRef("loop"))
+	Label("done")
+	for step := 4; step > 0; step /= 2 {
+		for i := range step {
+			VPXORQ(acc[i+step], acc[i], acc[i])
+		}
+	}
+	half := YMM()
+	VEXTRACTI64X4(U8(1), acc[0], half)
+	VPXOR(half, acc[0].AsY(), half)
+	storeXor(half)
+}
+
+func streamRead256() {
+	TEXT("streamReadAVX2", NOSPLIT, "func(p *byte, n int) uint64")
+	Pragma("noescape")
+	Doc("streamReadAVX2 returns the xor of the n·64 words of 64 bits at p.")
+	p := Load(Param("p"), GP64())
+	n := Load(Param("n"), GP64())
+	acc := make([]reg.VecVirtual, 8)
+	for i := range acc {
+		acc[i] = YMM()
+		VPXOR(acc[i], acc[i], acc[i])
+	}
+	TESTQ(n, n)
+	JZ(LabelRef("done"))
+	Label("loop")
+	for i := range 16 {
+		VPXOR(Mem{Base: p, Disp: 32 * i}, acc[i%8], acc[i%8])
+	}
+	ADDQ(U32(512), p)
+	DECQ(n)
+	JNZ(LabelRef("loop"))
+	Label("done")
+	for step := 4; step > 0; step /= 2 {
+		for i := range step {
+			VPXOR(acc[i+step], acc[i], acc[i])
+		}
+	}
+	storeXor(acc[0])
+}
+
+func storeXor(y reg.VecVirtual) {
+	x, r0, r1 := XMM(), GP64(), GP64()
+	VEXTRACTI128(U8(1), y, x)
+	VPXOR(x, y.AsX(), x)
+	VMOVQ(x, r0)
+	VPEXTRQ(U8(1), x, r1)
+	XORQ(r1, r0)
+	VZEROUPPER()
+	Store(r0, ReturnIndex(0))
+	RET()
+}
+
+// int8Peak512 multiplies registers with registers.
+func int8Peak512() {
+	TEXT("int8PeakAVX512", NOSPLIT, "func(iters int) int64")
+	Doc("int8PeakAVX512 runs iters rounds of independent VPDPBUSD and returns the multiply-accumulates done.")
+	const chains = 24
+	n := Load(Param("iters"), GP64())
+	total := GP64()
+	IMUL3Q(U32(chains*64), n, total)
+	acc := make([]reg.VecVirtual, chains)
+	for i := range acc {
+		acc[i] = ZMM()
+		zero(acc[i])
+	}
+	a, b := ZMM(), ZMM()
+	zero(a)
+	zero(b)
+	TESTQ(n, n)
+	JZ(LabelRef("done"))
+	Label("loop")
+	for i := range acc {
+		VPDPBUSD(a, b, acc[i])
+	}
+	DECQ(n)
+	JNZ(LabelRef("loop"))
+	Label("done")
+	VZEROUPPER()
+	Store(total, ReturnIndex(0))
+	RET()
+}
+
+func int8Peak256() {
+	TEXT("int8PeakAVX2", NOSPLIT, "func(iters int) int64")
+	Doc("int8PeakAVX2 runs iters rounds of independent VPMADDUBSW and VPADDW and returns the multiply-accumulates done.")
+	const chains = 8
+	n := Load(Param("iters"), GP64())
+	total := GP64()
+	IMUL3Q(U32(chains*32), n, total)
+	acc := make([]reg.VecVirtual, chains)
+	for i := range acc {
+		acc[i] = YMM()
+		VPXOR(acc[i], acc[i], acc[i])
+	}
+	a, b := YMM(), YMM()
+	VPXOR(a, a, a)
+	VPXOR(b, b, b)
+	TESTQ(n, n)
+	JZ(LabelRef("done"))
+	Label("loop")
+	for i := range acc {
+		product := YMM()
+		VPMADDUBSW(a, b, product)
+		VPADDW(product, acc[i], acc[i])
+	}
+	DECQ(n)
+	JNZ(LabelRef("loop"))
+	Label("done")
+	VZEROUPPER()
+	Store(total, ReturnIndex(0))
+	RET()
+}
+
+func cpuidFunction() {
+	TEXT("cpuid", NOSPLIT, "func(leaf uint32) (a, b, c, d uint32)")
+	Doc("cpuid returns what the CPUID instruction tells for a leaf, subleaf 0.")
+	Load(Param("leaf"), reg.EAX)
+	XORL(reg.ECX, reg.ECX)
+	CPUID()
+	for i, r := range []reg.Register{reg.EAX, reg.EBX, reg.ECX, reg.EDX} {
+		Store(r, ReturnIndex(i))
+	}
+	RET()
+}

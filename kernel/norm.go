@@ -1,0 +1,24 @@
+package kernel
+
+import "math"
+
+// RMSNorm sets dst[i] = x[i] · r · w[i] with r = 1/√(mean(x²) + eps), the
+// root-mean-square normalisation of Zhang and Sennrich (arXiv:1910.07467).
+//
+// The squares are summed exactly in float64, the mean is rounded to float32 and
+// everything after is float32, each product rounded. A nil w stands for a vector
+// of ones. x and w have the length of dst; an empty dst is left alone.
+func RMSNorm(dst, x, w []float32, eps float32) {
+	n := len(dst)
+	if n == 0 {
+		return
+	}
+	x = x[:n]
+	mean := float32(float.sumSquares(x) / float64(n))
+	r := 1 / float32(math.Sqrt(float64(mean+eps)))
+	if w == nil {
+		float.scale(dst, x, r)
+		return
+	}
+	float.normMul(dst, x, w[:n], r)
+}

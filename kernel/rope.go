@@ -1,0 +1,50 @@
+package kernel
+
+// RopeInvFreq fills dst with the rotary frequencies in radians per position,
+//
+//	dst[i] = base^(−2i/dim) · freqScale / factors[i]
+//
+// for pair i of a head whose first dim dimensions are rotated (Su et al.,
+// arXiv:2104.09864). dst holds dim/2 values. factors, the rope_freqs tensor of
+// Llama 3.1, may be nil for all ones; freqScale is 1/rope.scaling.factor, or 1.
+// The powers are accurate to 2e-15 (relative) for bases in 1…1e9.
+func RopeInvFreq(dst []float64, dim int, base, freqScale float64, factors []float32) {
+	logBase := log64(base)
+	for i := range dst {
+		f := float64(exp64(float64(float64(-2*i)/float64(dim)*logBase)) * freqScale)
+		if factors != nil {
+			f /= float64(factors[i])
+		}
+		dst[i] = f
+	}
+}
+
+// RopeTable fills cos and sin with scale·cos θ_i and scale·sin θ_i, where
+// θ_i = pos · inv[i] is computed in float64. cos and sin have the length of inv.
+// scale is 1 for plain RoPE; methods that stretch the context pass their
+// attention factor. The angles are exact to float32 precision for |θ| below 2³²,
+// so for positions far beyond 2²⁰.
+func RopeTable(cos, sin []float32, pos int, inv []float64, scale float32) {
+	cos, sin = cos[:len(inv)], sin[:len(inv)]
+	for i, f := range inv {
+		s, c := sincos64(float64(float64(pos) * f))
+		cos[i] = float32(c * float64(scale))
+		sin[i] = float32(s * float64(scale))
+	}
+}
+
+// RopeNeox rotates the head vector x in place with the pairs (x[i], x[i+n]),
+// n = len(cos) = len(sin): each pair (u, v) becomes (u·cos − v·sin, u·sin +
+// v·cos). Dimensions from 2n on stay as they are. This is the half-split style
+// of GPT-NeoX, which bitnet, qwen3 and gemma3 use.
+func RopeNeox(x, cos, sin []float32) {
+	n := len(cos)
+	float.ropeNeox(x[:n], x[n:2*n], cos, sin[:n])
+}
+
+// RopeNorm is RopeNeox for the interleaved pairs (x[2i], x[2i+1]) that the llama
+// architecture's files are permuted for.
+func RopeNorm(x, cos, sin []float32) {
+	n := len(cos)
+	float.ropeNorm(x[:2*n], cos, sin[:n])
+}

@@ -1,0 +1,140 @@
+package ternary
+
+import (
+	"fmt"
+	"unsafe"
+
+	"trit/internal/hugemem"
+)
+
+// maxCols bounds the columns of a matrix so that sums of products with int8
+// activations fit an int32, even those of a quarter of the columns with the bits
+// of a byte's highest field left in place: 128·128·cols/4 < 2³¹.
+const maxCols = 1<<19 - 16
+
+// Matrix is a packed ternary matrix of Rows outputs × Cols inputs. The element
+// at (r, c) is trit(r, c) · ScaleAt(r, c).
+type Matrix struct {
+	Rows, Cols int
+	Layout     Layout
+
+	// Data holds the panels one after another, Panels()·PanelBytes() bytes,
+	// aligned to 64 bytes.
+	Data []byte
+
+	// Scales holds one scale for the whole matrix, or Rows scales, or, when
+	// GroupCols is not 0, Rows·Groups() scales in row-major order.
+	Scales []float32
+
+	// GroupCols is the number of consecutive columns that share a scale
+	// within a row, or 0 when a scale covers whole rows. It is a multiple of
+	// 16 and needs layout T2; the last group of a row may be shorter.
+	GroupCols int
+}
+
+// New returns a matrix of the given shape with memory for its panels and one
+// scale of 1. Each panel must be set with SetPanel before it is read. The error
+// is ErrLayout or ErrShape (a shape below 1×1 or too large for the address space).
+func New(layout Layout, rows, cols int) (*Matrix, error) {
+	if int(layout) >= len(layoutNames) {
+		return nil, fmt.Errorf("%w: %v", ErrLayout, layout)
+	}
+	if rows < 1 || cols < 1 || cols > maxCols {
+		return nil, fmt.Errorf("%w: %d×%d (rows must be positive and columns in 1…%d)", ErrShape, rows, cols, maxCols)
+	}
+	m := &Matrix{Rows: rows, Cols: cols, Layout: layout, Scales: []float32{1}}
+	panels := (int64(rows) + PanelRows - 1) / PanelRows
+	size := panels * int64(m.PanelBytes())
+	if size/panels != int64(m.PanelBytes()) || size > int64(^uint(0)>>1)-1<<22 {
+		return nil, fmt.Errorf("%w: %d×%d does not fit the address space", ErrShape, rows, cols)
+	}
+	m.Data = hugemem.Bytes(int(size))
+	return m, nil
+}
+
+// Panels returns the number of 16-row panels.
+func (m *Matrix) Panels() int { return (m.Rows-1)/PanelRows + 1 }
+
+// Blocks returns the number of 64-byte blocks in one panel.
+func (m *Matrix) Blocks() int { return (m.Cols-1)/m.Layout.BlockCols() + 1 }
+
+// PanelBytes returns the bytes of one panel.
+func (m *Matrix) PanelBytes() int { return m.Blocks() * BlockBytes }
+
+// Bytes returns the memory that weights and scales occupy.
+func (m *Matrix) Bytes() int64 { return int64(len(m.Data)) + 4*int64(len(m.Scales)) }
+
+// Panel returns the packed bytes of panel p, which covers rows 16p…16p+15.
+func (m *Matrix) Panel(p int) []byte {
+	n := m.PanelBytes()
+	return m.Data[p*n : p*n+n : p*n+n]
+}
+
+// Groups returns the number of scales per row: 1 without column groups.
+func (m *Matrix) Groups() int {
+	if m.GroupCols == 0 {
+		return 1
+	}
+	return (m.Cols-1)/m.GroupCols + 1
+}
+
+// ScaleAt returns the scale of the element in row r and column c.
+func (m *Matrix) ScaleAt(r, c int) float32 {
+	switch {
+	case m.GroupCols != 0:
+		return m.Scales[r*m.Groups()+c/m.GroupCols]
+	case len(m.Scales) == 1:
+		return m.Scales[0]
+	}
+	return m.Scales[r]
+}
+
+// SetScales gives the matrix one scale, one scale per row, or, with groupCols
+// not 0, one scale per row and group of groupCols columns in row-major order. It
+// keeps the slice. The error is ErrScales.
+func (m *Matrix) SetScales(scales []float32, groupCols int) error {
+	next := *m
+	next.Scales, next.GroupCols = scales, groupCols
+	if err := next.validateScales(); err != nil {
+		return err
+	}
+	*m = next
+	return nil
+}
+
+// Validate checks that the fields fit one another, as kernels demand: use it on
+// a Matrix that was not made by New. The error is ErrLayout, ErrShape or ErrScales.
+func (m *Matrix) Validate() error {
+	if int(m.Layout) >= len(layoutNames) {
+		return fmt.Errorf("%w: %v", ErrLayout, m.Layout)
+	}
+	if m.Rows < 1 || m.Cols < 1 || m.Cols > maxCols {
+		return fmt.Errorf("%w: %d×%d (rows must be positive and columns in 1…%d)", ErrShape, m.Rows, m.Cols, maxCols)
+	}
+	if want := int64(m.Panels()) * int64(m.PanelBytes()); int64(len(m.Data)) != want {
+		return fmt.Errorf("%w: %d×%d in layout %v needs %d bytes of data, found %d", ErrShape, m.Rows, m.Cols, m.Layout, want, len(m.Data))
+	}
+	if addr := uintptr(unsafe.Pointer(unsafe.SliceData(m.Data))); addr%hugemem.Align != 0 {
+		return fmt.Errorf("%w: data is not aligned to %d bytes", ErrShape, hugemem.Align)
+	}
+	return m.validateScales()
+}
+
+func (m *Matrix) validateScales() error {
+	if m.GroupCols == 0 {
+		if n := len(m.Scales); n != 1 && n != m.Rows {
+			return fmt.Errorf("%w: a %d×%d matrix takes 1 or %d scales, found %d", ErrScales, m.Rows, m.Cols, m.Rows, n)
+		}
+		return nil
+	}
+	if m.GroupCols < 0 || m.GroupCols%16 != 0 {
+		return fmt.Errorf("%w: groups of %d columns (must be a positive multiple of 16)", ErrScales, m.GroupCols)
+	}
+	if m.Layout != T2 {
+		return fmt.Errorf("%w: groups of columns need layout %v, found %v", ErrScales, T2, m.Layout)
+	}
+	if want := int64(m.Rows) * int64(m.Groups()); int64(len(m.Scales)) != want {
+		return fmt.Errorf("%w: a %d×%d matrix in groups of %d columns takes %d scales, found %d", ErrScales, m.Rows, m.Cols, m.GroupCols, want, len(m.Scales))
+	}
+	return nil
+}
