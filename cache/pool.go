@@ -6,14 +6,21 @@
 // table of one sequence: it grows by positions, forks, and is cut back. A page
 // that is shared is copied before a sequence writes into it.
 //
+// The pool also keeps an index of the pages by the tokens they were made from. A
+// table indexes its pages and adopts those that another table with the same
+// beginning has filled before, even after that one is gone.
+//
 // A pool and its tables belong to one goroutine.
 package cache
 
 import (
 	"errors"
 	"fmt"
+	"math"
+	"unsafe"
 
 	"trit/internal/aligned"
+	"trit/internal/vmem"
 	"trit/kernel"
 )
 
@@ -29,53 +36,74 @@ type Config struct {
 	KVHeads int
 	HeadDim int
 	Type    kernel.KVType
-	// MaxPages is the budget. Memory is allocated page by page as needed.
+	// MaxPages is the budget.
 	MaxPages int
+	// PrefixPages is the largest number of unreferenced pages that the prefix
+	// index may keep; 0 turns the index off. See [Table.Adopt].
+	PrefixPages int
 }
 
-// Pool owns pages. Memory of released pages is kept for reuse.
+// Pool owns pages. The address space of all of them is reserved at the start;
+// the system backs a page with memory when it is first used.
 type Pool struct {
 	config    Config
-	slabs     []slab // by page
+	region    *vmem.Region
+	pageBytes int
+	halfBytes int // bytes of K, and again of V, of one layer and head
 	refs      []int32
 	free      []Page
-	halfBytes int // bytes of K, and again of V, of one layer and head
+	prefix    *prefixIndex
 }
 
-// slab is the memory of one page: for each layer and head, K then V.
-type slab struct {
-	data   []byte
-	scales []float32 // for each layer and head, PageTokens of K, then of V; int8 only
-}
+// scaleBytes is the size of the scales of K, and again of V, of one layer and
+// head.
+const scaleBytes = 4 * kernel.PageTokens
 
 // NewPool returns an empty pool.
 func NewPool(c Config) (*Pool, error) {
-	if c.Layers < 1 || c.KVHeads < 1 || c.HeadDim < 1 || c.HeadDim > kernel.MaxHeadDim || c.MaxPages < 1 {
+	if c.Layers < 1 || c.KVHeads < 1 || c.HeadDim < 1 || c.HeadDim > kernel.MaxHeadDim || c.MaxPages < 1 || c.PrefixPages < 0 {
 		return nil, fmt.Errorf("cache: bad shape %+v", c)
 	}
-	return &Pool{config: c, halfBytes: c.Type.PageBytes(c.HeadDim)}, nil
+	p := &Pool{config: c, halfBytes: c.Type.PageBytes(c.HeadDim), prefix: newPrefixIndex(c.PrefixPages)}
+	planes := int64(c.Layers) * int64(c.KVHeads)
+	size := planes * int64(2*p.halfBytes)
+	if c.Type.Scaled() {
+		size += planes * 2 * scaleBytes
+	}
+	size = (size + aligned.Line - 1) &^ (aligned.Line - 1)
+	if total := size * int64(c.MaxPages); total/size != int64(c.MaxPages) || total > math.MaxInt-(1<<20) {
+		return nil, fmt.Errorf("%w: %d pages of %d bytes are more than this system can address; ask for a smaller context", ErrFull, c.MaxPages, size)
+	}
+	p.pageBytes = int(size)
+	region, err := vmem.Reserve(p.pageBytes * c.MaxPages)
+	if err != nil {
+		return nil, fmt.Errorf("cache: the KV cache of %d pages: %w; ask for a smaller context", c.MaxPages, err)
+	}
+	p.region = region
+	p.refs = make([]int32, 0, c.MaxPages)
+	p.free = make([]Page, 0, c.MaxPages)
+	return p, nil
 }
+
+// Close gives the memory of all pages back. The pool must not be used
+// afterwards.
+func (p *Pool) Close() error { return p.region.Close() }
 
 // Config returns the shape of the pool.
 func (p *Pool) Config() Config { return p.config }
 
 // PageBytes returns the memory of one page.
-func (p *Pool) PageBytes() int64 {
-	n := int64(p.config.Layers) * int64(p.config.KVHeads) * int64(2*p.halfBytes)
-	if p.config.Type.Scaled() {
-		n += int64(p.config.Layers) * int64(p.config.KVHeads) * 2 * kernel.PageTokens * 4
-	}
-	return n
-}
+func (p *Pool) PageBytes() int64 { return int64(p.pageBytes) }
 
-// InUse returns the number of pages that are referenced, Allocated the number
-// that have memory.
-func (p *Pool) InUse() int { return len(p.slabs) - len(p.free) }
+// InUse returns the number of pages that are referenced.
+func (p *Pool) InUse() int { return len(p.refs) - len(p.free) - p.prefix.unreferenced }
 
-// Allocated returns the number of pages that have memory, in use or not.
-func (p *Pool) Allocated() int { return len(p.slabs) }
+// Allocated returns the number of pages that have been used so far and so have
+// memory.
+func (p *Pool) Allocated() int { return len(p.refs) }
 
-// Alloc returns a page with one reference. Its contents are undefined.
+// Alloc returns a page with one reference: a free one, a new one, or the least
+// recently used of the prefix index. Its contents are undefined.
 func (p *Pool) Alloc() (Page, error) {
 	if n := len(p.free); n > 0 {
 		page := p.free[n-1]
@@ -83,27 +111,47 @@ func (p *Pool) Alloc() (Page, error) {
 		p.refs[page] = 1
 		return page, nil
 	}
-	if len(p.slabs) >= p.config.MaxPages {
+	page, err := p.grow()
+	if err != nil && p.prefix.unreferenced > 0 {
+		page, err = p.prefix.evict(), nil
+		p.refs[page] = 1
+	}
+	return page, err
+}
+
+// grow returns a page that has not been used before.
+func (p *Pool) grow() (Page, error) {
+	n := len(p.refs)
+	if n == p.config.MaxPages {
 		return 0, fmt.Errorf("%w: all %d pages (%d positions, %.1f MB) are in use", ErrFull,
-			p.config.MaxPages, p.config.MaxPages*kernel.PageTokens, float64(p.config.MaxPages)*float64(p.PageBytes())/1e6)
+			n, n*kernel.PageTokens, float64(n)*float64(p.pageBytes)/1e6)
 	}
-	heads := p.config.Layers * p.config.KVHeads
-	s := slab{data: aligned.Bytes(heads * 2 * p.halfBytes)}
-	if p.config.Type.Scaled() {
-		s.scales = aligned.Float32s(heads * 2 * kernel.PageTokens)
+	if err := p.region.Commit(n*p.pageBytes, p.pageBytes); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrFull, err)
 	}
-	p.slabs = append(p.slabs, s)
 	p.refs = append(p.refs, 1)
-	return Page(len(p.slabs) - 1), nil
+	p.prefix.nodes = append(p.prefix.nodes, node{older: none, newer: none})
+	return Page(n), nil
 }
 
 // Retain adds a reference to a page.
-func (p *Pool) Retain(page Page) { p.refs[page]++ }
+func (p *Pool) Retain(page Page) {
+	if p.refs[page] == 0 {
+		p.prefix.unlink(page)
+	}
+	p.refs[page]++
+}
 
-// Release drops a reference; the page is free when none is left.
+// Release drops a reference. When none is left the page is free, or, if the
+// prefix index knows it, may be evicted from there.
 func (p *Pool) Release(page Page) {
 	p.refs[page]--
 	switch n := p.refs[page]; {
+	case n == 0 && p.prefix.has(page):
+		p.prefix.push(page)
+		if p.prefix.unreferenced > p.prefix.limit {
+			p.free = append(p.free, p.prefix.evict())
+		}
 	case n == 0:
 		p.free = append(p.free, page)
 	case n < 0:
@@ -114,26 +162,34 @@ func (p *Pool) Release(page Page) {
 // Refs returns the number of references to a page.
 func (p *Pool) Refs(page Page) int { return int(p.refs[page]) }
 
+// data returns the memory of a page: for each layer and head K then V, and
+// after all of these, for int8, their scales in the same order.
+func (p *Pool) data(page Page) []byte {
+	return p.region.Bytes()[int(page)*p.pageBytes : (int(page)+1)*p.pageBytes]
+}
+
 // View returns the part of a page that belongs to one layer and head.
 func (p *Pool) View(page Page, layer, head int) kernel.KVPage {
-	s := &p.slabs[page]
-	i := layer*p.config.KVHeads + head
-	k := i * 2 * p.halfBytes
+	data := p.data(page)
+	plane := layer*p.config.KVHeads + head
+	k := plane * 2 * p.halfBytes
 	v := kernel.KVPage{
 		Type: p.config.Type,
-		K:    s.data[k : k+p.halfBytes : k+p.halfBytes],
-		V:    s.data[k+p.halfBytes : k+2*p.halfBytes : k+2*p.halfBytes],
+		K:    data[k : k+p.halfBytes : k+p.halfBytes],
+		V:    data[k+p.halfBytes : k+2*p.halfBytes : k+2*p.halfBytes],
 	}
-	if s.scales != nil {
-		const n = kernel.PageTokens
-		v.KScale = s.scales[2*i*n : (2*i+1)*n]
-		v.VScale = s.scales[(2*i+1)*n : (2*i+2)*n]
+	if p.config.Type.Scaled() {
+		s := p.config.Layers*p.config.KVHeads*2*p.halfBytes + plane*2*scaleBytes
+		v.KScale = floats(data[s : s+scaleBytes])
+		v.VScale = floats(data[s+scaleBytes : s+2*scaleBytes])
 	}
 	return v
 }
 
 // copyPage copies the whole contents of a page.
-func (p *Pool) copyPage(dst, src Page) {
-	copy(p.slabs[dst].data, p.slabs[src].data)
-	copy(p.slabs[dst].scales, p.slabs[src].scales)
+func (p *Pool) copyPage(dst, src Page) { copy(p.data(dst), p.data(src)) }
+
+// floats views bytes, which start at a multiple of four, as float32.
+func floats(b []byte) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
 }

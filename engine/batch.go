@@ -29,10 +29,13 @@ type Batch struct {
 	keep      []int // rows with a want, ascending
 
 	scored []int // rows that want All or Select, ascending
+	plain  []int // those of which all logits were computed
+	rest   []int // those that the coarse copy of the head leaves
+	one    [1]int
 
 	hidden []float32 // [kept, D]
-	states []float32 // [scored, D], the hidden states that the head multiplies
-	logits []float32 // [scored, V]
+	states []float32 // [D] per row whose logits are computed together
+	logits []float32 // [plain, V]
 }
 
 type row struct {
@@ -40,7 +43,7 @@ type row struct {
 	want Want
 	sel  *Selector
 	kept int // index among the kept rows
-	out  int // index among the scored rows
+	out  int // index among the plain rows, −1 for none
 }
 
 // NewBatch returns an empty batch for up to MaxRows rows.
@@ -54,7 +57,7 @@ func (b *Batch) Reset() {
 		r.seq.pending = 0
 	}
 	b.rows, b.tokens, b.positions = b.rows[:0], b.tokens[:0], b.positions[:0]
-	b.keep, b.scored = b.keep[:0], b.scored[:0]
+	b.keep, b.scored, b.plain, b.hidden = b.keep[:0], b.scored[:0], b.plain[:0], b.hidden[:0]
 }
 
 // Len returns the number of rows, Room how many more fit.
@@ -85,13 +88,12 @@ func (b *Batch) Add(s *Sequence, token int32, want Want, sel *Selector) (int, er
 	if pos >= e.context {
 		return 0, fmt.Errorf("%w: position %d, the context holds %d tokens", ErrContext, pos, e.context)
 	}
-	r := row{seq: s, want: want, sel: sel}
+	r := row{seq: s, want: want, sel: sel, out: -1}
 	if want != None {
 		r.kept = len(b.keep)
 		b.keep = append(b.keep, len(b.rows))
 	}
 	if want == All || want == Select {
-		r.out = len(b.scored)
 		b.scored = append(b.scored, len(b.rows))
 	}
 	s.pending++
@@ -108,7 +110,8 @@ func (b *Batch) Hidden(i int) []float32 {
 	return b.hidden[k*d : (k+1)*d]
 }
 
-// Logits returns the logits of a row that wanted All: [V].
+// Logits returns the logits of a row that wanted All, or that Complete was called
+// for: [V].
 func (b *Batch) Logits(i int) []float32 {
 	v := b.engine.config.Vocab
 	k := b.rows[i].out

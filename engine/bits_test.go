@@ -36,9 +36,9 @@ func equalBits(t *testing.T, what string, got, want []float32) {
 	}
 }
 
-// context is longer than the golden models were made for, to have several
+// longContext is longer than the golden models were made for, to have several
 // attention chunks.
-const context = 640
+const longContext = 640
 
 // TestSameBits runs one text in many ways: whole, in chunks, token by token,
 // beside another sequence, with other numbers of threads, after a fork and
@@ -52,7 +52,7 @@ func TestSameBits(t *testing.T) {
 	}
 	for _, kv := range []kernel.KVType{kernel.KVF32, kernel.KVF16, kernel.KVI8} {
 		t.Run(kv.String(), func(t *testing.T) {
-			o := engine.Options{KVType: kv, Context: context, MaxRows: n, Threads: 1}
+			o := engine.Options{KVType: kv, Context: longContext, MaxRows: n, Threads: 1}
 			want := logits(t, newEngine(t, m, o), tokens, nil, len(tokens))
 
 			for _, threads := range []int{2, 3} {

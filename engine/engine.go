@@ -17,6 +17,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"trit/cache"
 	"trit/kernel"
@@ -46,16 +47,27 @@ type Options struct {
 	// KVType is the element type of the KV cache; the zero value is f32.
 	KVType kernel.KVType
 	// CachePages is the budget of the KV cache in pages of kernel.PageTokens
-	// positions; 0 means enough for four sequences of the whole context.
+	// positions; 0 means enough for four sequences of the whole context, or for
+	// one where addresses have 32 bits.
 	CachePages int
+	// PrefixPages is how many of these pages may keep beginnings of texts that
+	// nobody uses at the moment; 0 means half of them, -1 none, which turns the
+	// sharing of prompts off.
+	PrefixPages int
 	// MaxRows is the largest batch; 0 means 256. It bounds the scratch memory.
 	MaxRows int
 	// Variant is the kernel for ternary weights; the zero value is the best.
 	Variant kernel.Variant
+	// Head says how logits are computed; the zero value is HeadAuto.
+	Head HeadMode
 	// Team is the worker team to use instead of a new one of Threads workers.
 	// The engine then does not close it.
 	Team *parallel.Team
 }
+
+// defaultSequences is the number of sequences of the whole context that the KV
+// cache has address space for. What is not used costs no memory.
+const defaultSequences = 1 + 3*(bits.UintSize/64)
 
 const (
 	defaultMaxRows = 256
@@ -75,6 +87,8 @@ type Engine struct {
 	head    *head
 	context int
 	maxRows int
+
+	identity identity
 }
 
 // New returns an engine for a model.
@@ -96,10 +110,18 @@ func New(m *model.Model, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("%w: context of %d tokens", ErrOptions, o.Context)
 	}
 	if o.CachePages == 0 {
-		o.CachePages = 4 * pagesFor(o.Context)
+		o.CachePages = defaultSequences * pagesFor(o.Context)
+	}
+	switch {
+	case o.PrefixPages == 0:
+		o.PrefixPages = max(o.CachePages/2, 1)
+	case o.PrefixPages == -1:
+		o.PrefixPages = 0
+	case o.PrefixPages < 0:
+		return nil, fmt.Errorf("%w: %d pages for prefixes", ErrOptions, o.PrefixPages)
 	}
 	pool, err := cache.NewPool(cache.Config{
-		Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KVType, MaxPages: o.CachePages,
+		Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KVType, MaxPages: o.CachePages, PrefixPages: o.PrefixPages,
 	})
 	if err != nil {
 		return nil, err
@@ -110,12 +132,14 @@ func New(m *model.Model, o Options) (*Engine, error) {
 			o.Threads = parallel.DefaultThreads()
 		}
 		if e.team, err = parallel.NewTeam(o.Threads); err != nil {
-			return nil, err
+			return nil, errors.Join(err, pool.Close())
 		}
 		e.ownTeam = true
 	}
 	e.attend = newAttention(e)
-	e.head = newHead(m.Graph.Head(), e.team)
+	if e.head, err = newHead(m, e.team, o.Head); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
 	e.run = m.Graph.NewRun(e.maxRows)
 	e.pass = model.NewPass(c, model.PassOptions{
 		MaxRows: e.maxRows, Team: e.team, Attention: e.attend, Variant: o.Variant, RopeFactors: m.Graph.RopeFactors(),
@@ -126,11 +150,13 @@ func New(m *model.Model, o Options) (*Engine, error) {
 // pagesFor returns the number of pages that n positions need.
 func pagesFor(n int) int { return (n + kernel.PageTokens - 1) / kernel.PageTokens }
 
-// Close stops the worker team. Sequences must not be used afterwards.
-func (e *Engine) Close() {
+// Close stops the worker team and gives the KV cache's memory back. Sequences
+// must not be used afterwards.
+func (e *Engine) Close() error {
 	if e.ownTeam {
 		e.team.Close()
 	}
+	return e.pool.Close()
 }
 
 // Model returns the engine's model.
@@ -214,17 +240,22 @@ func (b *Batch) takeHidden(h model.Buffer, kept bool) {
 
 // score computes the logits of the rows that want them.
 func (e *Engine) score(b *Batch) {
-	d, v := e.config.Hidden, e.config.Vocab
-	b.states = resize(b.states, len(b.scored)*d)
-	for to, i := range b.scored {
-		k := b.rows[i].kept
-		copy(b.states[to*d:(to+1)*d], b.hidden[k*d:(k+1)*d])
+	rows := b.scored
+	if e.head.coarse != nil {
+		b.rest = e.head.coarse.answer(b, b.rest[:0])
+		rows = b.rest
 	}
-	b.logits = resize(b.logits, len(b.scored)*v)
-	e.head.logits(b.logits, b.states, len(b.scored))
-	for to, i := range b.scored {
-		if sel := b.rows[i].sel; sel != nil {
-			sel.selectFrom(b.logits[to*v : (to+1)*v])
+	b.complete(rows)
+	for _, i := range b.scored {
+		sel := b.rows[i].sel
+		if sel == nil {
+			continue
+		}
+		e.head.selections.Add(1)
+		if b.rows[i].out >= 0 {
+			sel.fill(b.Logits(i))
+			e.head.complete.Add(1)
+			e.head.lastPlain()
 		}
 	}
 }

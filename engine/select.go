@@ -1,103 +1,224 @@
 package engine
 
-import (
-	"math"
-	"slices"
+import "math"
 
-	"trit/kernel"
-)
-
-// TokenBias is added to the logit of a token.
-type TokenBias struct {
-	Token int32
-	Bias  float32
-}
-
-// Selector asks for the largest logits of a row and receives them. The
-// logits are those of the head plus Bias, with the tokens outside Mask left
-// out. At least the K largest are selected, and all that are within Range of
-// the largest.
+// Selector asks for the largest logits of a row and receives them.
+//
+// The fields down to Mass are the request; the rest is the answer, whose
+// memory is reused from call to call. The logits are exactly those that All
+// would have given, and exactly the tokens are selected that K, Window, IDs and
+// Mask ask for (ties with the K-th largest included); only Rest and the bounds
+// on the mass depend on how much of the head had to be read for that.
+//
+// An allowed logit that is not a number is always selected, so that a broken
+// model is noticed.
 type Selector struct {
-	K     int
-	Range float32
-	Bias  []TokenBias
+	// K: at least the K largest logits among the allowed tokens; 0 means 1.
+	K int
+	// Window: also every allowed token less than Window below the largest.
+	Window float64
+	// IDs: also these tokens, allowed or not. They may repeat.
+	IDs []int32
 	// Mask has bit i%64 of word i/64 set for every token i that is allowed;
 	// nil allows all.
 	Mask []uint64
+	// Mass: also bounds on the mass of the allowed tokens that are left out.
+	Mass bool
 
-	// Tokens and Logits are the selection, largest first, ties by token.
+	// Tokens and Logits are the selection, each token once.
 	Tokens []int32
 	Logits []float32
-	// Rest bounds the logits of all tokens that are allowed but not selected;
-	// −Inf if there are none.
+	// Rest is not below the logit of any allowed token outside the selection;
+	// −Inf if there is none.
 	Rest float32
+	// LogMassMin and LogMassMax bound ln Σ exp(logit) over those tokens. They
+	// are only set when Mass was asked for.
+	LogMassMin, LogMassMax float64
+
+	heap []float32
+	seen []uint64
+	// skip counts the selections that are not to be tried with the coarse
+	// copy of the head, because it was no gain before; penalty is the length
+	// of the last such break. tried is set while the last selection may still
+	// prove too small.
+	skip, penalty int
+	tried         bool
 }
 
-// selectFrom fills the selector from the logits of the whole vocabulary,
-// which it changes.
-func (s *Selector) selectFrom(logits []float32) {
-	for _, b := range s.Bias {
-		if b.Token >= 0 && int(b.Token) < len(logits) {
-			logits[b.Token] += b.Bias
-		}
+// maxSkip bounds the number of selections that are computed plainly after one
+// that was no gain. Each failure doubles it.
+const maxSkip = 16
+
+// try reports whether to use the coarse copy, if there is one.
+func (s *Selector) try() bool {
+	if s.tried {
+		s.penalty = 0
 	}
-	if s.Mask != nil {
-		for i := range logits {
-			if i/64 >= len(s.Mask) || s.Mask[i/64]>>(i%64)&1 == 0 {
-				logits[i] = float32(math.Inf(-1))
-			}
-		}
+	s.tried = s.skip == 0
+	s.skip = max(s.skip-1, 0)
+	return s.tried
+}
+
+// fail records that the coarse copy was no gain.
+func (s *Selector) fail() {
+	if s.tried {
+		s.tried = false
+		s.penalty = min(max(1, 2*s.penalty), maxSkip)
+		s.skip = s.penalty
 	}
+}
+
+// allows reports whether a token is in the mask.
+func (s *Selector) allows(i int) bool {
+	return s.Mask == nil || i/64 < len(s.Mask) && s.Mask[i/64]>>(i%64)&1 != 0
+}
+
+// allowed returns a word of the mask.
+func (s *Selector) allowed(word int) uint64 {
+	switch {
+	case s.Mask == nil:
+		return math.MaxUint64
+	case word < len(s.Mask):
+		return s.Mask[word]
+	}
+	return 0
+}
+
+// fill answers the request from the logits of the whole vocabulary.
+func (s *Selector) fill(logits []float32) {
+	largest := s.choose(logits, nil)
+	if s.Mass {
+		s.setMass(s.mass(logits, nil, largest), 0, 0, largest)
+	}
+}
+
+// choose makes the selection and sets Rest from the listed tokens, ascending;
+// nil stands for all. It returns the largest allowed logit.
+func (s *Selector) choose(logits []float32, tokens []int32) (largest float32) {
 	s.Tokens, s.Logits = s.Tokens[:0], s.Logits[:0]
 	s.Rest = float32(math.Inf(-1))
-
-	threshold := s.kthLargest(logits)
-	if s.Range > 0 {
-		threshold = min(threshold, kernel.Max(logits)-s.Range)
+	if words := (len(logits) + 63) / 64; cap(s.seen) < words {
+		s.seen = make([]uint64, words)
+	} else {
+		s.seen = s.seen[:words]
+		clear(s.seen)
 	}
-	for i, x := range logits {
-		switch {
-		case math.IsInf(float64(x), -1):
-		case x >= threshold:
-			s.Tokens = append(s.Tokens, int32(i))
-		case x > s.Rest:
+	threshold, largest := s.cut(logits, tokens, s.K)
+	n := len(logits)
+	if tokens != nil {
+		n = len(tokens)
+	}
+	for j := range n {
+		i := j
+		if tokens != nil {
+			i = int(tokens[j])
+		}
+		if x := logits[i]; !(float64(x) < threshold) && s.allows(i) {
+			s.take(int32(i), x)
+		}
+	}
+	for _, id := range s.IDs {
+		if uint32(id) < uint32(len(logits)) && !s.taken(int(id)) {
+			s.take(id, logits[id])
+		}
+	}
+	for j := range n {
+		i := j
+		if tokens != nil {
+			i = int(tokens[j])
+		}
+		if x := logits[i]; x > s.Rest && s.allows(i) && !s.taken(i) {
 			s.Rest = x
 		}
 	}
-	slices.SortFunc(s.Tokens, func(a, b int32) int {
-		if x, y := logits[a], logits[b]; x != y {
-			if x > y {
-				return -1
-			}
-			return 1
+	return largest
+}
+
+func (s *Selector) take(id int32, x float32) {
+	s.seen[id/64] |= 1 << (id % 64)
+	s.Tokens, s.Logits = append(s.Tokens, id), append(s.Logits, x)
+}
+
+func (s *Selector) taken(i int) bool { return s.seen[i/64]>>(i%64)&1 != 0 }
+
+// mass returns Σ exp(logit − largest) over the listed tokens (nil: all) that are
+// allowed and not selected.
+func (s *Selector) mass(logits []float32, tokens []int32, largest float32) float64 {
+	n := len(logits)
+	if tokens != nil {
+		n = len(tokens)
+	}
+	mass := 0.0
+	for j := range n {
+		i := j
+		if tokens != nil {
+			i = int(tokens[j])
 		}
-		return int(a - b)
-	})
-	for _, t := range s.Tokens {
-		s.Logits = append(s.Logits, logits[t])
+		if s.allows(i) && !s.taken(i) {
+			mass += math.Exp(float64(logits[i]) - float64(largest))
+		}
+	}
+	return mass
+}
+
+// setMass sets the bounds from a mass that is known and one that is known to lie
+// between lo and hi, both relative to exp(largest).
+func (s *Selector) setMass(known, lo, hi float64, largest float32) {
+	// The sum of up to 2^24 positive terms, each exact to an ulp or two, is
+	// off by less than one part in 10^8.
+	const slack = 1e-8
+	s.LogMassMin = math.Log(known+lo) + float64(largest) - slack
+	s.LogMassMax = math.Log(known+hi) + float64(largest) + slack
+	if known+hi == 0 {
+		s.LogMassMin, s.LogMassMax = math.Inf(-1), math.Inf(-1)
+	}
+	if math.IsNaN(s.LogMassMin) || math.IsNaN(s.LogMassMax) {
+		s.LogMassMin, s.LogMassMax = math.Inf(-1), math.Inf(1)
 	}
 }
 
-// kthLargest returns the K-th largest value, using s.Logits as a heap of the
-// K largest seen so far.
-func (s *Selector) kthLargest(logits []float32) float32 {
-	k := max(s.K, 1)
-	if k >= len(logits) {
-		return float32(math.Inf(-1))
+// cut returns the least logit that k and Window select among the listed tokens
+// (nil: all), and the largest allowed logit. Both are −Inf if fewer than k are
+// allowed, or none.
+func (s *Selector) cut(logits []float32, tokens []int32, k int) (threshold float64, largest float32) {
+	largest = float32(math.Inf(-1))
+	k = max(k, 1)
+	n := len(logits)
+	if tokens != nil {
+		n = len(tokens)
 	}
-	heap := append(s.Logits[:0], logits[:k]...)
-	for i := k/2 - 1; i >= 0; i-- {
-		siftDown(heap, i)
-	}
-	for _, x := range logits[k:] {
-		if x > heap[0] {
-			heap[0] = x
-			siftDown(heap, 0)
+	h := s.heap[:0]
+	for j := range n {
+		i := j
+		if tokens != nil {
+			i = int(tokens[j])
 		}
+		x := logits[i]
+		if len(h) == k && x <= h[0] || !s.allows(i) || x != x {
+			continue
+		}
+		largest = max(largest, x)
+		if len(h) < k {
+			h = append(h, x)
+			if len(h) == k {
+				for i := k/2 - 1; i >= 0; i-- {
+					siftDown(h, i)
+				}
+			}
+			continue
+		}
+		h[0] = x
+		siftDown(h, 0)
 	}
-	least := heap[0]
-	s.Logits = heap[:0]
-	return least
+	s.heap = h
+	if len(h) < k {
+		return math.Inf(-1), largest
+	}
+	threshold = float64(h[0])
+	if s.Window > 0 {
+		threshold = min(threshold, float64(largest)-s.Window)
+	}
+	return threshold, largest
 }
 
 // siftDown restores the min-heap below i.

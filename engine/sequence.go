@@ -18,7 +18,7 @@ type Sequence struct {
 
 // NewSequence returns an empty sequence.
 func (e *Engine) NewSequence() *Sequence {
-	return &Sequence{engine: e, table: e.pool.NewTable()}
+	return &Sequence{engine: e, table: e.pool.NewTable(e.context), tokens: make([]int32, 0, e.context)}
 }
 
 // Len returns the number of tokens that have been run.
@@ -30,7 +30,15 @@ func (s *Sequence) Tokens() []int32 { return s.tokens }
 // Fork returns a sequence with the same tokens. The two share the memory of
 // what they have in common.
 func (s *Sequence) Fork() *Sequence {
-	return &Sequence{engine: s.engine, table: s.table.Fork(), tokens: append([]int32(nil), s.tokens...)}
+	f := s.engine.NewSequence()
+	f.assign(s)
+	return f
+}
+
+// assign makes s hold the same tokens as from, sharing its memory.
+func (s *Sequence) assign(from *Sequence) {
+	s.table.Assign(from.table)
+	s.tokens = append(s.tokens[:0], from.tokens...)
 }
 
 // Truncate forgets all tokens from index n on.
@@ -44,6 +52,22 @@ func (s *Sequence) Truncate(n int) error {
 	s.table.Truncate(n)
 	s.tokens = s.tokens[:n]
 	return nil
+}
+
+// with returns the sequence's tokens followed by others, which must fit into the
+// context. The result is valid until the sequence changes.
+func (s *Sequence) with(tokens []int32) []int32 { return append(s.tokens, tokens...) }
+
+// adopt takes pages for the tokens that come next from the prefix index, as long
+// as the sequence does not get longer than limit, and returns how many tokens
+// the sequence has grown by.
+func (s *Sequence) adopt(tokens []int32, limit int) int {
+	text := s.with(tokens)
+	s.table.Adopt(text)
+	s.table.Truncate(limit)
+	n := s.table.Len() - len(s.tokens)
+	s.tokens = text[:s.table.Len()]
+	return n
 }
 
 // Close gives the sequence's memory back. Closing twice is harmless.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"trit/gguf"
+	"trit/kernel"
 	"trit/parallel"
 	"trit/quant"
 	"trit/ternary"
@@ -25,7 +26,7 @@ type LoadOptions struct {
 	// I2SLayout is the packing of I2_S tensors, which files do not record.
 	I2SLayout quant.I2SLayout
 	// Layout chooses the resident layout of a projection of the given shape;
-	// nil means 2 bits.
+	// nil means the one that kernel.Best finds fastest for generating.
 	Layout func(rows, cols int) ternary.Layout
 	// Team repacks the weights; nil means one worker.
 	Team *parallel.Team
@@ -66,9 +67,6 @@ func load(f *gguf.File, o LoadOptions) (*Model, error) {
 			return nil, err
 		}
 		defer b.opts.Team.Close()
-	}
-	if b.opts.Layout == nil {
-		b.opts.Layout = func(rows, cols int) ternary.Layout { return ternary.T2 }
 	}
 	b.countWeights()
 	g, err := arch.Build(c, b)
@@ -275,13 +273,10 @@ func (b *Binder) projection(t *gguf.Tensor, spec TensorSpec) (*Projection, error
 	}
 	scales, group := view.Scales()
 	scales = slices.Clone(scales)
-	layout := b.opts.Layout(rows, cols)
 	if group == cols {
 		group = 0
-	} else {
-		layout = ternary.T2 // the only layout with scales per group of columns
 	}
-	m, err := ternary.New(layout, rows, cols)
+	m, err := ternary.New(b.layout(rows, cols, group), rows, cols)
 	if err != nil {
 		return nil, err
 	}
@@ -294,7 +289,7 @@ func (b *Binder) projection(t *gguf.Tensor, spec TensorSpec) (*Projection, error
 	if err := t.Release(); err != nil {
 		return nil, err
 	}
-	p := &Projection{Matrix: m}
+	p := &Projection{Matrix: m, Vec: variant(m, 1), Mat: variant(m, manyTokens)}
 	base := strings.TrimSuffix(t.Name, ".weight")
 	if err := b.outputScale(m, base+".scale"); err != nil {
 		return nil, err
@@ -312,6 +307,34 @@ func (b *Binder) projection(t *gguf.Tensor, spec TensorSpec) (*Projection, error
 		b.opts.Progress(b.done.Load(), b.total)
 	}
 	return p, nil
+}
+
+// tunedWeights is the size from which on it is worth measuring which kernel is
+// fastest; smaller matrices stay in the processor's cache.
+const tunedWeights = 1 << 20
+
+// manyTokens stands for all batches that are more than one row.
+const manyTokens = 64
+
+// layout chooses the resident layout of a matrix.
+func (b *Binder) layout(rows, cols, group int) ternary.Layout {
+	switch {
+	case group != 0:
+		return ternary.T2 // the only layout with scales per group of columns
+	case b.opts.Layout != nil:
+		return b.opts.Layout(rows, cols)
+	case rows*cols < tunedWeights:
+		return ternary.T2
+	}
+	return kernel.Best(kernel.Shape{Rows: rows, Cols: cols, Tokens: 1}).Layout
+}
+
+// variant chooses the kernel for products of a matrix with a number of rows.
+func variant(m *ternary.Matrix, tokens int) kernel.Variant {
+	if m.Rows*m.Cols < tunedWeights {
+		return kernel.Auto
+	}
+	return kernel.BestVariant(kernel.Shape{Rows: m.Rows, Cols: m.Cols, Tokens: tokens, GroupCols: m.GroupCols}, m.Layout)
 }
 
 // outputScale multiplies the scales of a matrix by the tensor of that name,

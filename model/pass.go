@@ -27,6 +27,7 @@ type Pass struct {
 	team      *parallel.Team
 	attention Attention
 	observer  Observer
+	variant   kernel.Variant
 
 	maxRows int
 	rows    int
@@ -54,7 +55,9 @@ type PassOptions struct {
 	MaxRows   int
 	Team      *parallel.Team
 	Attention Attention
-	Variant   kernel.Variant // kernel for ternary × int8
+	// Variant is the kernel for ternary × int8; Auto takes each projection's
+	// own.
+	Variant kernel.Variant
 	// RopeFactors divide the rotation frequencies (rope_freqs.weight); nil
 	// means no correction.
 	RopeFactors []float32
@@ -66,6 +69,7 @@ func NewPass(c *Config, o PassOptions) *Pass {
 		cfg:       c,
 		team:      o.Team,
 		attention: o.Attention,
+		variant:   o.Variant,
 		maxRows:   o.MaxRows,
 		invFreq:   make([]float64, c.RopeDim/2),
 		cos:       aligned.Float32s(o.MaxRows * c.RopeDim / 2),
@@ -74,9 +78,7 @@ func NewPass(c *Config, o PassOptions) *Pass {
 	}
 	kernel.RopeInvFreq(p.invFreq, c.RopeDim, c.RopeBase, c.RopeScale, o.RopeFactors)
 	for range o.Team.Size() {
-		ws := kernel.NewWorkspace()
-		ws.Variant = o.Variant
-		p.work = append(p.work, ws)
+		p.work = append(p.work, kernel.NewWorkspace())
 	}
 	p.project.p, p.norm.p, p.gate.p, p.add.p, p.rope.p, p.quant.p = p, p, p, p, p, p
 	return p
@@ -282,7 +284,16 @@ func (t *projectTask) Do(worker, slice int) {
 	if t.float {
 		kernel.MatMulF32(part.out.Data, part.out.Width, m, t.in.Data, t.in.Width, p.rows, from, to, p.work[worker])
 	} else {
-		kernel.MatMulI8(part.out.Data, part.out.Width, m, p.int8, 0, p.rows, from, to, p.work[worker])
+		ws := p.work[worker]
+		switch {
+		case p.variant != kernel.Auto:
+			ws.Variant = p.variant
+		case p.rows == 1:
+			ws.Variant = part.w.Vec
+		default:
+			ws.Variant = part.w.Mat
+		}
+		kernel.MatMulI8(part.out.Data, part.out.Width, m, p.int8, 0, p.rows, from, to, ws)
 	}
 	if part.w.Bias != nil {
 		lo, hi := from*ternary.PanelRows, min(to*ternary.PanelRows, m.Rows)

@@ -5,6 +5,7 @@ import (
 
 	"trit/gguf"
 	"trit/internal/aligned"
+	"trit/kernel"
 	"trit/quant"
 	"trit/ternary"
 )
@@ -13,6 +14,9 @@ import (
 type Projection struct {
 	Matrix *ternary.Matrix // [out, in]
 	Bias   []float32       // [out], nil if there is none
+	// Vec and Mat are the fastest kernels for this shape on this machine, for
+	// one row and for many.
+	Vec, Mat kernel.Variant
 }
 
 // Table is a matrix of rows in one of the storage types, used as embedding

@@ -1,0 +1,124 @@
+package synth
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"trit/gguf"
+	"trit/quant"
+)
+
+// poolElems is the number of elements that a pool encodes.
+const poolElems = 1 << 19
+
+// pool holds encoded blocks that tensors are put together from, and the bytes
+// that end a tensor.
+type pool struct {
+	block  int // bytes
+	blocks []byte
+	tail   []byte
+}
+
+// ternaryPool encodes trits with the given scale as blocks of a storage type.
+// The pool serves tensors of n elements, which decides about the block where the
+// type has none of its own.
+func ternaryPool(t gguf.Type, scale float32, n int64, rng *rand.PCG) (*pool, error) {
+	codes := make([]byte, poolElems)
+	for i := range codes {
+		codes[i] = byte(below(rng.Uint64(), 3))
+	}
+	switch t {
+	case gguf.TypeI2S:
+		// A tensor is a stream of 128 elements in 32 bytes, and ends with its
+		// scale in a tail of 32 bytes.
+		const elems, tail = 128, 32
+		data, err := encodeCodes(t, codes, scale)
+		if err != nil {
+			return nil, err
+		}
+		cut := len(data) - tail
+		return &pool{block: cut / (poolElems / elems), blocks: data[:cut], tail: data[cut:]}, nil
+	case gguf.TypeTQ1_0, gguf.TypeTQ2_0:
+		data, err := encodeCodes(t, codes, scale)
+		if err != nil {
+			return nil, err
+		}
+		return &pool{block: int(t.BlockBytes()), blocks: data}, nil
+	case gguf.TypeF16:
+		values := make([]float32, poolElems)
+		for i, c := range codes {
+			values[i] = scale * float32(int(c)-1)
+		}
+		return floatPool(t, values, n)
+	}
+	return nil, fmt.Errorf("%w: %v for ternary weights", ErrType, t)
+}
+
+// gaussianPool encodes values with the given standard deviation.
+func gaussianPool(t gguf.Type, deviation float32, n int64, rng *rand.PCG) (*pool, error) {
+	values := make([]float32, poolElems)
+	for i := range values {
+		// Twelve uniform numbers of 16 bits have a sum with the standard
+		// deviation 2¹⁶ (1 if they ran from 0 to 1). Integers, because a sum
+		// of floats could differ between machines.
+		sum := -12 * 0xFFFF / 2
+		for range 3 {
+			for u := rng.Uint64(); u != 0; u >>= 16 {
+				sum += int(u & 0xFFFF)
+			}
+		}
+		values[i] = deviation * (float32(sum) / (1 << 16))
+	}
+	return floatPool(t, values, n)
+}
+
+// floatPool encodes values as blocks. Types without blocks get runs of up to 32
+// elements, as many as divide n.
+func floatPool(t gguf.Type, values []float32, n int64) (*pool, error) {
+	elems := t.BlockElements()
+	if elems == 1 {
+		elems = gcd(n, 32)
+	}
+	size, err := quant.RowBytes(t, len(values))
+	if err != nil {
+		return nil, err
+	}
+	p := &pool{blocks: make([]byte, size), block: int(int64(size) / (int64(len(values)) / elems))}
+	return p, quant.Encode(t, p.blocks, values)
+}
+
+func encodeCodes(t gguf.Type, codes []byte, scale float32) ([]byte, error) {
+	size, err := quant.TensorBytes(t, 1, len(codes))
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	return data, quant.EncodeCodes(t, data, codes, scale)
+}
+
+// fill writes whole blocks to dst, drawn with the given generator.
+func (p *pool) fill(dst []byte, rng *rand.PCG) {
+	count := uint64(len(p.blocks) / p.block)
+	for len(dst) > 0 {
+		u := rng.Uint64()
+		for range 2 {
+			if len(dst) == 0 {
+				return
+			}
+			at := int(u&math.MaxUint32*count>>32) * p.block
+			dst = dst[copy(dst[:p.block], p.blocks[at:]):]
+			u >>= 32
+		}
+	}
+}
+
+// below maps a random word to 0…n−1.
+func below(u, n uint64) uint64 { return u >> 32 * n >> 32 }
+
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
