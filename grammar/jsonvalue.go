@@ -1,0 +1,210 @@
+package grammar
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits on JSON input.
+const (
+	maxJSONDepth  = 256
+	maxJSONDigits = 400 // of a number, and of its exponent's value
+)
+
+// jsonKind is the type of a JSON value.
+type jsonKind uint8
+
+const (
+	jsonNull jsonKind = iota
+	jsonBool
+	jsonNumber
+	jsonString
+	jsonArray
+	jsonObject
+)
+
+// jsonValue is a JSON value that keeps the order of keys and the digits of numbers.
+type jsonValue struct {
+	kind   jsonKind
+	truth  bool
+	text   string   // of a string, or of a number as written
+	number *big.Rat // of a number
+	items  []*jsonValue
+	keys   []string // of an object, in order
+	fields map[string]*jsonValue
+}
+
+// parseJSON parses a document. what names it in errors.
+func parseJSON(what string, data []byte) (*jsonValue, error) {
+	if !utf8.Valid(data) {
+		return nil, fmt.Errorf("%w: the %s is not valid UTF-8", ErrSyntax, what)
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	fail := func(err error) error {
+		offset := d.InputOffset()
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			offset = syntax.Offset - 1
+		}
+		var at *PositionError
+		if errors.As(err, &at) {
+			return err
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			offset, err = int64(len(data)), errors.New("it ends too early")
+		}
+		line, column := position(string(data), int(max(offset, 0)))
+		return &PositionError{what, line, column, err.Error(), ErrSyntax}
+	}
+	v, err := decodeJSON(d, 0)
+	if err != nil {
+		return nil, fail(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, fail(errors.New("something follows the value"))
+	}
+	return v, nil
+}
+
+func decodeJSON(d *json.Decoder, depth int) (*jsonValue, error) {
+	if depth > maxJSONDepth {
+		return nil, fmt.Errorf("values are nested more than %d deep", maxJSONDepth)
+	}
+	token, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch t := token.(type) {
+	case nil:
+		return &jsonValue{kind: jsonNull}, nil
+	case bool:
+		return &jsonValue{kind: jsonBool, truth: t}, nil
+	case string:
+		return &jsonValue{kind: jsonString, text: t}, nil
+	case json.Number:
+		return newNumber(string(t))
+	case json.Delim:
+		if t == '[' {
+			v := &jsonValue{kind: jsonArray}
+			for d.More() {
+				item, err := decodeJSON(d, depth+1)
+				if err != nil {
+					return nil, err
+				}
+				v.items = append(v.items, item)
+			}
+			_, err := d.Token()
+			return v, err
+		}
+		v := &jsonValue{kind: jsonObject, fields: map[string]*jsonValue{}}
+		for d.More() {
+			key, err := d.Token()
+			if err != nil {
+				return nil, err
+			}
+			name, _ := key.(string) // the decoder takes nothing else here
+			if v.fields[name] != nil {
+				return nil, fmt.Errorf("the key %q occurs twice", name)
+			}
+			field, err := decodeJSON(d, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			v.keys = append(v.keys, name)
+			v.fields[name] = field
+		}
+		_, err := d.Token()
+		return v, err
+	}
+	return nil, fmt.Errorf("unexpected %v", token)
+}
+
+// newNumber makes a number of its text, which is valid JSON.
+func newNumber(text string) (*jsonValue, error) {
+	digits, exponent, _ := strings.Cut(strings.ToLower(text), "e")
+	e := 0
+	if exponent != "" {
+		var err error
+		if e, err = strconv.Atoi(exponent); err != nil {
+			e = maxJSONDigits + 1
+		}
+	}
+	if len(digits) > maxJSONDigits || e > maxJSONDigits || e < -maxJSONDigits {
+		return nil, fmt.Errorf("the number %s has more than %d digits", clip([]byte(text)), maxJSONDigits)
+	}
+	r, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return nil, fmt.Errorf("%s is not a number", clip([]byte(text)))
+	}
+	return &jsonValue{kind: jsonNumber, text: text, number: r}, nil
+}
+
+// equal reports whether two values are equal as JSON Schema understands it: numbers by
+// value, objects regardless of order.
+func (v *jsonValue) equal(w *jsonValue) bool {
+	if v.kind != w.kind || len(v.items) != len(w.items) || len(v.fields) != len(w.fields) {
+		return false
+	}
+	switch v.kind {
+	case jsonBool:
+		return v.truth == w.truth
+	case jsonNumber:
+		return v.number.Cmp(w.number) == 0
+	case jsonString:
+		return v.text == w.text
+	}
+	for i, x := range v.items {
+		if !x.equal(w.items[i]) {
+			return false
+		}
+	}
+	for k, x := range v.fields {
+		if y := w.fields[k]; y == nil || !x.equal(y) {
+			return false
+		}
+	}
+	return true
+}
+
+// literal returns the texts of a value: its own form, and the whitespace that j allows.
+func (j *jsonRules) literal(v *jsonValue) *expr {
+	switch v.kind {
+	case jsonNull:
+		return lit("null")
+	case jsonBool:
+		return lit(strconv.FormatBool(v.truth))
+	case jsonNumber:
+		return lit(v.text)
+	case jsonString:
+		return lit(quote(v.text))
+	}
+	open, end := "[", "]"
+	sub := []*expr{j.space()}
+	item := func(first bool, e ...*expr) {
+		if !first {
+			sub = append(sub, j.comma())
+		}
+		sub = append(sub, e...)
+	}
+	for i, x := range v.items {
+		item(i == 0, j.literal(x))
+	}
+	if v.kind == jsonObject {
+		open, end = "{", "}"
+		for i, k := range v.keys {
+			item(i == 0, lit(quote(k)), j.colon(), j.literal(v.fields[k]))
+		}
+	}
+	if len(v.items)+len(v.keys) > 0 {
+		sub = append(sub, j.space())
+	}
+	return seq(lit(open), seq(sub...), lit(end))
+}

@@ -1,0 +1,95 @@
+package grammar
+
+import "container/heap"
+
+// measureItem is a candidate for a node's dist.
+type measureItem struct {
+	cost int64
+	node int32
+}
+
+type measureHeap []measureItem
+
+func (h measureHeap) Len() int           { return len(h) }
+func (h measureHeap) Less(i, j int) bool { return h[i].cost < h[j].cost }
+func (h measureHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *measureHeap) Push(x any)        { *h = append(*h, x.(measureItem)) }
+func (h *measureHeap) Pop() any {
+	x := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return x
+}
+
+// measure computes dist for all nodes, −1 for those that never reach the end of
+// their rule. It is Knuth's generalisation of Dijkstra's algorithm to grammars: the
+// cheapest node that is not settled yet cannot become cheaper.
+func (w *network) measure() {
+	type dependent struct{ node, other int32 } // other: what else has to be settled, or −1
+	deps := make([][]dependent, len(w.nodes))
+	var h measureHeap
+	for i := range w.nodes {
+		n := &w.nodes[i]
+		n.dist = -1
+		id := int32(i)
+		if n.final {
+			h = append(h, measureItem{0, id})
+		}
+		for _, e := range n.edges {
+			deps[e.to] = append(deps[e.to], dependent{id, -1})
+		}
+		for _, e := range n.tokens {
+			if !w.tokens[e.token].optional {
+				deps[e.to] = append(deps[e.to], dependent{id, -1})
+			}
+		}
+		for _, e := range n.calls {
+			start := w.rules[e.rule].start
+			deps[e.ret] = append(deps[e.ret], dependent{id, start})
+			deps[start] = append(deps[start], dependent{id, e.ret})
+		}
+		for _, r := range n.repeats {
+			deps[r] = append(deps[r], dependent{id, r})
+		}
+		if r := n.repeat; r != nil {
+			start := w.rules[r.rule].start
+			deps[r.exit] = append(deps[r.exit], dependent{id, start})
+			deps[start] = append(deps[start], dependent{id, r.exit})
+		}
+	}
+	heap.Init(&h)
+	for h.Len() > 0 {
+		x := heap.Pop(&h).(measureItem)
+		if w.nodes[x.node].dist >= 0 {
+			continue
+		}
+		w.nodes[x.node].dist = x.cost
+		for _, d := range deps[x.node] {
+			n := &w.nodes[d.node]
+			if n.dist >= 0 {
+				continue
+			}
+			cost := x.cost
+			switch {
+			case n.repeat != nil:
+				exit, start := w.nodes[n.repeat.exit].dist, w.nodes[w.rules[n.repeat.rule].start].dist
+				if exit < 0 || n.repeat.min > 0 && start < 0 {
+					continue
+				}
+				cost = exit
+				if n.repeat.min > 0 {
+					cost = addCost(exit, mulCost(n.repeat.min, start))
+				}
+			case d.other == x.node: // entering a repeat node
+			case d.other >= 0:
+				other := w.nodes[d.other].dist
+				if other < 0 {
+					continue
+				}
+				cost = addCost(cost, other)
+			default:
+				cost = addCost(cost, 1)
+			}
+			heap.Push(&h, measureItem{cost, d.node})
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package grammar
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
+
+// SchemaOptions changes how a JSON Schema becomes a grammar.
+type SchemaOptions struct {
+	Whitespace Whitespace
+	// OpenObjects allows other properties in objects whose schema lists some and does
+	// not mention additionalProperties. JSON Schema allows them, but models rarely
+	// should invent any, so by default they are left out.
+	OpenObjects bool
+	// IgnoreUnknown ignores unknown keywords and formats instead of refusing them.
+	IgnoreUnknown bool
+}
+
+// Limits on what schemas become.
+const (
+	maxForms       = 256     // alternatives of a schema
+	maxConjuncts   = 1 << 14 // distinct combinations of schemas
+	maxFormWork    = 1 << 18
+	maxProductDFA  = 1 << 14 // states of a string's automaton
+	maxSchemaBytes = 8 << 20
+)
+
+// FromJSONSchema returns the grammar of JSON texts that a schema of draft 2020-12
+// describes. Every text of the grammar is valid; not every valid text is in the grammar, because
+//
+//   - properties come in the order of "properties" (first those of the schema itself, then those of
+//     what it refers to), then required ones that are not listed, then additional ones, whose names might
+//     repeat;
+//   - objects are closed unless the schema says otherwise (see [SchemaOptions]);
+//   - numbers have up to 18 digits as integers, otherwise up to 15 digits before
+//     the point and 15 in all, unless a range needs more; with a range or multipleOf they have no
+//     exponent;
+//   - strings under a pattern or format are written in their usual form, others with any
+//     escapes; values of enum and const as in the schema.
+//
+// Supported are the boolean schemas; type, enum, const; multipleOf, minimum,
+// maximum, exclusiveMinimum, exclusiveMaximum; minLength, maxLength, pattern ([CompileRegexp] says which
+// expressions; here they match anywhere in the string, as in ECMA-262) and format; prefixItems,
+// items, minItems, maxItems; properties, patternProperties, additionalProperties, propertyNames,
+// required, minProperties, maxProperties, dependentRequired, dependentSchemas; allOf, anyOf, oneOf, not,
+// if, then, else; $ref within the document, $defs, $anchor, and recursion. The
+// formats are date, time, date-time, duration, email, hostname, ipv4, ipv6, uri, uri-reference, uuid,
+// json-pointer, relative-json-pointer, and OpenAPI's int32, int64, float, double.
+//
+// Some of these, and what is below, are supported only where a grammar can express them:
+// oneOf where its branches exclude each other or can be made to with not; not and if where
+// the negated schema consists of keywords whose opposite is expressible (type, enum,
+// const, ranges and lengths, pattern, required, properties, contains, and combinations);
+// uniqueItems for at most one item or items from a short list of values;
+// contains where a list has only one, without uniqueItems; minProperties beyond the listed properties only by one;
+// unevaluatedProperties and unevaluatedItems where they mean additionalProperties and items. Beside enum
+// and const everything is supported (a format there is not checked).
+// Anything else is a [*SchemaError] that wraps [ErrUnsupported], as are unknown keywords and formats;
+// others wrap [ErrSyntax] or [ErrTooLarge]. A schema that nothing satisfies is [ErrEmpty].
+func FromJSONSchema(document []byte, options SchemaOptions) (*Grammar, error) {
+	c := newSchemaCompiler(options)
+	root, err := c.add(document)
+	if err != nil {
+		return nil, err
+	}
+	body, err := c.expr(root)
+	if err != nil {
+		return nil, err
+	}
+	c.json.rules[0] = production{"JSON Schema", body}
+	return newGrammar(c.json.rules)
+}
+
+// schemaCompiler turns schemas into rules. What applies to one value is a list of
+// schemas that all must hold (the schema itself, the properties of allOf's branches, …): a conjunction.
+type schemaCompiler struct {
+	options SchemaOptions
+	json    *jsonRules
+	nextID  int
+
+	// What has been found out, so that the schemas made on the way are made once.
+	formsOf   map[string][]*form // by conjunction
+	emptyOf   map[string]bool    // by conjunction
+	strings   map[string]*dfa    // by conjunction
+	choices   map[*schema][]choice
+	opposites map[*schema]*schema
+
+	active map[string]bool // conjunctions whose emptiness is being found out
+	work   int
+}
+
+func newSchemaCompiler(options SchemaOptions) *schemaCompiler {
+	return &schemaCompiler{
+		options: options, json: newJSONRules(options.Whitespace),
+		formsOf: map[string][]*form{}, emptyOf: map[string]bool{}, strings: map[string]*dfa{},
+		choices: map[*schema][]choice{}, opposites: map[*schema]*schema{}, active: map[string]bool{},
+	}
+}
+
+// add parses a document.
+func (c *schemaCompiler) add(document []byte) (root *schema, err error) {
+	if len(document) > maxSchemaBytes {
+		return nil, fmt.Errorf("%w: the JSON Schema has %d bytes, at most %d are possible", ErrTooLarge, len(document), maxSchemaBytes)
+	}
+	v, err := parseJSON("JSON Schema", document)
+	if err != nil {
+		return nil, err
+	}
+	defer recoverSchema(&err)
+	d := &schemaDocument{byPointer: map[string]*schema{}, anchors: map[string]*schema{}}
+	root = c.parse(d, "", v)
+	c.resolve(d, v)
+	return root, nil
+}
+
+// expr returns the texts of values that satisfy s.
+func (c *schemaCompiler) expr(s *schema) (e *expr, err error) {
+	defer recoverSchema(&err)
+	return c.value([]*schema{s}), nil
+}
+
+func recoverSchema(err *error) {
+	if r := recover(); r != nil {
+		e, ok := r.(*SchemaError)
+		if !ok {
+			panic(r)
+		}
+		*err = e
+	}
+}
+
+// key identifies a conjunction.
+func key(list []*schema) string {
+	ids := make([]int, len(list))
+	for i, s := range list {
+		ids[i] = s.id
+	}
+	slices.Sort(ids)
+	var b []byte
+	for _, id := range slices.Compact(ids) {
+		b = binary.AppendUvarint(b, uint64(id))
+	}
+	return string(b)
+}
+
+// where returns the place to name in an error about a conjunction.
+func where(list []*schema) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0].pointer
+}

@@ -1,0 +1,251 @@
+package grammar
+
+import "slices"
+
+// value returns the texts of values that satisfy a conjunction.
+func (c *schemaCompiler) value(list []*schema) *expr {
+	return c.json.named("schema "+key(list), "#"+where(list), func() *expr {
+		var sub []*expr
+		for _, f := range c.forms(list) {
+			sub = append(sub, c.form(f, where(list)))
+		}
+		return alt(sub...)
+	})
+}
+
+// anything reports whether f demands nothing beyond types.
+func (f *form) anything() bool {
+	return !slices.ContainsFunc(f.schemas, func(s *schema) bool {
+		return s.excluded != nil || s.low != nil || s.high != nil || s.multipleOf != nil ||
+			s.minLength > 0 || s.maxLength != unbounded || s.patterns != nil || s.notPatterns != nil ||
+			s.prefixItems != nil || s.items != nil || s.minItems > 0 || s.maxItems != unbounded || s.unique || s.contains != nil ||
+			s.properties != nil || s.matching != nil || s.additional != nil || s.names != nil ||
+			s.required != nil || s.minProps > 0 || s.maxProps != unbounded
+	})
+}
+
+// form returns the texts of one alternative.
+func (c *schemaCompiler) form(f *form, at string) *expr {
+	j := c.json
+	if f.finite {
+		var sub []*expr
+		for _, v := range f.values {
+			sub = append(sub, j.literal(v))
+		}
+		return alt(sub...)
+	}
+	if f.types == typeAll && f.anything() {
+		return j.value()
+	}
+	var sub []*expr
+	for _, v := range []*jsonValue{{kind: jsonNull}, {kind: jsonBool, truth: true}, {kind: jsonBool}} {
+		if f.types.has(v) && !f.excludes(v) {
+			sub = append(sub, j.literal(v))
+		}
+	}
+	if f.types&typeNumber != 0 {
+		sub = append(sub, c.number(f, at))
+	}
+	if f.types&typeString != 0 {
+		sub = append(sub, c.string(f, at))
+	}
+	for _, s := range f.schemas {
+		for _, v := range s.excluded {
+			if (v.kind == jsonArray || v.kind == jsonObject) && f.types.has(v) {
+				failSchema(s.pointer, "", ErrUnsupported, "excluding lists and objects by value cannot be expressed")
+			}
+		}
+	}
+	if f.types&typeArray != 0 {
+		sub = append(sub, c.array(f, at))
+	}
+	if f.types&typeObject != 0 {
+		o := &objectBuilder{c: c, f: f, at: at}
+		sub = append(sub, o.build())
+	}
+	return alt(sub...)
+}
+
+func (c *schemaCompiler) number(f *form, at string) *expr {
+	n := f.numbers()
+	switch {
+	case n.empty():
+		return never
+	case n.low != nil || n.high != nil || n.multipleOf != nil || n.types == typeFraction:
+	case n.types == typeInteger:
+		return c.json.integer()
+	default:
+		return c.json.number()
+	}
+	e, err := n.expr()
+	if err != nil {
+		failSchema(at, "", err, "the range or multipleOf")
+	}
+	return e
+}
+
+// lengths returns the least and the greatest number of characters.
+func (f *form) lengths() (lo, hi int32) {
+	hi = unbounded
+	for _, s := range f.schemas {
+		lo, hi = max(lo, s.minLength), min(hi, s.maxLength)
+	}
+	return lo, hi
+}
+
+// patternsOf returns the distinct patterns that pick selects.
+func (f *form) patternsOf(pick func(*schema) []pattern) []pattern {
+	var out []pattern
+	for _, s := range f.schemas {
+		for _, p := range pick(s) {
+			if !slices.ContainsFunc(out, func(x pattern) bool { return x.source == p.source && x.format == p.format }) {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+func (f *form) excludedTexts() []string {
+	var out []string
+	for _, s := range f.schemas {
+		for _, v := range s.excluded {
+			if v.kind == jsonString {
+				out = append(out, v.text)
+			}
+		}
+	}
+	return out
+}
+
+func (c *schemaCompiler) string(f *form, at string) *expr {
+	lo, hi := f.lengths()
+	if lo > hi {
+		return never
+	}
+	yes, no := f.patternsOf(func(s *schema) []pattern { return s.patterns }), f.patternsOf(func(s *schema) []pattern { return s.notPatterns })
+	if len(yes) == 0 && len(no) == 0 && len(f.excludedTexts()) == 0 {
+		return c.json.stringOf(lo, hi)
+	}
+	if len(yes) == 1 && len(no) == 0 && len(f.excludedTexts()) == 0 && lo == 0 && hi == unbounded {
+		name := "pattern "
+		if yes[0].format {
+			name = ""
+		}
+		return c.json.rule(name+yes[0].source, func() *expr {
+			e, err := patternExpr(yes[0].re, jsonChars)
+			if err != nil {
+				failSchema(at, "pattern", err, "%q", clip([]byte(yes[0].source)))
+			}
+			return seq(lit(`"`), e, lit(`"`))
+		})
+	}
+	return seq(lit(`"`), c.stringDFA(f, at, true).expr(jsonChars), lit(`"`))
+}
+
+// stringDFA returns the automaton of the strings that f allows, or would allow without its
+// formats.
+func (c *schemaCompiler) stringDFA(f *form, at string, formats bool) *dfa {
+	k := key(f.schemas)
+	if !formats {
+		k += "f"
+	}
+	if d, ok := c.strings[k]; ok {
+		return d
+	}
+	d := anyText()
+	check := func(err error) {
+		if err != nil {
+			failSchema(at, "", err, "the strings")
+		}
+	}
+	and := func(e *dfa, err error) {
+		check(err)
+		d, err = intersectDFA(d, e, maxProductDFA)
+		check(err)
+		d = d.minimize()
+	}
+	lo, hi := f.lengths()
+	if lo > hi {
+		d = noText()
+	}
+	for _, p := range f.patternsOf(func(s *schema) []pattern { return s.patterns }) {
+		if p.format && !formats {
+			continue
+		}
+		and(determinize(reCat(reAny, p.re, reAny)))
+	}
+	for _, p := range f.patternsOf(func(s *schema) []pattern { return s.notPatterns }) {
+		e, err := determinize(reCat(reAny, p.re, reAny))
+		check(err)
+		and(e.complement(), nil)
+	}
+	if texts := f.excludedTexts(); len(texts) > 0 {
+		and(textsDFA(texts).complement(), nil)
+	}
+	if least, most := d.lengths(); lo <= hi && (lo > least || hi < most) {
+		if most <= hi {
+			hi = unbounded // the patterns see to it
+		}
+		and(lengthDFA(lo, hi, maxProductDFA))
+	}
+	c.strings[k] = d
+	return d
+}
+
+// textsDFA returns the automaton of some texts.
+func textsDFA(texts []string) *dfa {
+	sub := make([]*re, len(texts))
+	for i, t := range texts {
+		sub[i] = reLiteral(t)
+	}
+	d, err := determinize(&re{op: reAlt, sub: sub})
+	if err != nil {
+		failSchema("", "", err, "a list of %d names or values", len(texts))
+	}
+	return d
+}
+
+// stringsEmpty reports whether f certainly allows no string. Formats are left out: not every
+// validator checks them, and ours are narrow.
+func (c *schemaCompiler) stringsEmpty(f *form) bool {
+	lo, hi := f.lengths()
+	if lo > hi {
+		return true
+	}
+	for _, s := range f.schemas {
+		if s.patterns != nil {
+			return c.stringDFA(f, where(f.schemas), false).isEmpty()
+		}
+	}
+	return false
+}
+
+// namesDFA returns the automaton of the strings that a conjunction allows.
+func (c *schemaCompiler) namesDFA(list []*schema) *dfa {
+	all := anyText().complement().minimize()
+	for _, f := range c.forms(list) {
+		if f.types&typeString == 0 {
+			continue
+		}
+		var d *dfa
+		if f.finite {
+			var texts []string
+			for _, v := range f.values {
+				if v.kind == jsonString {
+					texts = append(texts, v.text)
+				}
+			}
+			d = textsDFA(texts)
+		} else {
+			d = c.stringDFA(f, where(list), true)
+		}
+		// The union is the complement of the complements' intersection.
+		u, err := intersectDFA(all.complement(), d.complement(), maxProductDFA)
+		if err != nil {
+			failSchema(where(list), "", err, "the property names")
+		}
+		all = u.complement().minimize()
+	}
+	return all
+}

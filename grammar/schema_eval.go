@@ -1,0 +1,166 @@
+package grammar
+
+import (
+	"math/big"
+	"slices"
+	"unicode/utf8"
+)
+
+// matches reports whether s contains a match.
+func (p pattern) matches(s string) bool {
+	ok, err := p.re.matches(s)
+	if err != nil {
+		failSchema("", "pattern", err, "%q", clip([]byte(p.source)))
+	}
+	return ok
+}
+
+// validAll reports whether a value satisfies all schemas.
+func (c *schemaCompiler) validAll(v *jsonValue, list []*schema) bool {
+	return !slices.ContainsFunc(list, func(s *schema) bool { return !c.valid(v, s) })
+}
+
+// valid reports whether a value satisfies a schema. It is what decides about the
+// values of enum and const, so everything may stand beside them.
+func (c *schemaCompiler) valid(v *jsonValue, s *schema) bool {
+	if c.work++; c.work > maxFormWork {
+		failSchema(s.pointer, "", ErrTooLarge, "checking the values of enum takes too long")
+	}
+	if s.never || !s.types.has(v) || s.values != nil && !containsValue(s.values, v) || containsValue(s.excluded, v) {
+		return false
+	}
+	switch v.kind {
+	case jsonNumber:
+		if !s.validNumber(v.number) {
+			return false
+		}
+	case jsonString:
+		if !s.validString(v.text) {
+			return false
+		}
+	case jsonArray:
+		if !c.validArray(v.items, s) {
+			return false
+		}
+	case jsonObject:
+		if !c.validObject(v, s) {
+			return false
+		}
+	}
+	valid := func(x *schema) bool { return c.valid(v, x) }
+	switch {
+	case s.target != nil && !valid(s.target),
+		!c.validAll(v, s.allOf),
+		s.anyOf != nil && !slices.ContainsFunc(s.anyOf, valid),
+		s.not != nil && valid(s.not):
+		return false
+	}
+	if s.oneOf != nil {
+		n := 0
+		for _, x := range s.oneOf {
+			if valid(x) {
+				n++
+			}
+		}
+		if n != 1 {
+			return false
+		}
+	}
+	if s.when != nil {
+		branch := s.other
+		if valid(s.when) {
+			branch = s.then
+		}
+		return branch == nil || valid(branch)
+	}
+	return true
+}
+
+func (s *schema) validNumber(n *big.Rat) bool {
+	if s.low != nil {
+		if cmp := n.Cmp(s.low); cmp < 0 || cmp == 0 && s.lowOpen {
+			return false
+		}
+	}
+	if s.high != nil {
+		if cmp := n.Cmp(s.high); cmp > 0 || cmp == 0 && s.highOpen {
+			return false
+		}
+	}
+	for _, m := range s.multipleOf {
+		if !new(big.Rat).Quo(n, m).IsInt() {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *schema) validString(text string) bool {
+	n := utf8.RuneCountInString(text)
+	if n < int(s.minLength) || n > int(s.maxLength) {
+		return false
+	}
+	for _, p := range s.patterns {
+		if !p.format && !p.matches(text) {
+			return false
+		}
+	}
+	for _, p := range s.notPatterns {
+		if p.matches(text) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *schemaCompiler) validArray(items []*jsonValue, s *schema) bool {
+	if len(items) < int(s.minItems) || len(items) > int(s.maxItems) {
+		return false
+	}
+	contained := int32(0)
+	for i, v := range items {
+		switch {
+		case i < len(s.prefixItems):
+			if !c.valid(v, s.prefixItems[i]) {
+				return false
+			}
+		case s.items != nil && !c.valid(v, s.items):
+			return false
+		}
+		if s.unique && containsValue(items[:i], v) {
+			return false
+		}
+		if s.contains != nil && c.valid(v, s.contains) {
+			contained++
+		}
+	}
+	return s.contains == nil || contained >= s.minContains && contained <= s.maxContains
+}
+
+func (c *schemaCompiler) validObject(v *jsonValue, s *schema) bool {
+	if len(v.keys) < int(s.minProps) || len(v.keys) > int(s.maxProps) {
+		return false
+	}
+	has := func(name string) bool { return v.fields[name] != nil }
+	lacks := func(name string) bool { return !has(name) }
+	if slices.ContainsFunc(s.required, lacks) {
+		return false
+	}
+	for _, d := range s.dependentNames {
+		if has(d.name) && slices.ContainsFunc(d.required, lacks) {
+			return false
+		}
+	}
+	for _, d := range s.dependentSchemas {
+		if has(d.name) && !c.valid(v, d.s) {
+			return false
+		}
+	}
+	f := &form{schemas: []*schema{s}}
+	for _, name := range v.keys {
+		if !c.nameAllowed(f, name) || !c.validAll(v.fields[name], f.property(name)) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,136 @@
+package grammar
+
+import (
+	"fmt"
+	"unicode/utf8"
+)
+
+// Tool is a function that the model may call.
+type Tool struct {
+	Name string
+	// Parameters is a JSON Schema for the object of arguments; empty for a
+	// function without any.
+	Parameters []byte
+}
+
+// ToolFormat is the form in which a model writes calls.
+type ToolFormat uint8
+
+const (
+	// ToolsHermes: <tool_call>{"name": …, "arguments": {…}}</tool_call>, of Hermes and Qwen.
+	ToolsHermes ToolFormat = iota
+	// ToolsLlama: the whole answer is {"name": …, "parameters": {…}}, of Llama 3.1.
+	ToolsLlama
+	// ToolsMistral: [TOOL_CALLS] and a list of {"name": …, "arguments": {…}}.
+	ToolsMistral
+)
+
+// ToolOptions changes what [Tools] allows.
+type ToolOptions struct {
+	Format ToolFormat
+	// Optional allows an answer without a call, and, except for ToolsLlama, text before
+	// the first one. Otherwise the answer is one call, or several.
+	Optional bool
+	// Parallel allows several calls.
+	Parallel bool
+	Schema   SchemaOptions
+}
+
+// The marks of calls. A vocabulary may have a control token for one, which is then
+// allowed in its place.
+const (
+	hermesOpen  = "<tool_call>"
+	hermesClose = "</tool_call>"
+	mistralOpen = "[TOOL_CALLS]"
+)
+
+// Tools returns the grammar of answers that call tools. Errors are those of
+// [FromJSONSchema] for a tool's parameters, and [ErrSyntax] for a missing or repeated name.
+func Tools(tools []Tool, options ToolOptions) (*Grammar, error) {
+	c := newSchemaCompiler(options.Schema)
+	key := "arguments"
+	if options.Format == ToolsLlama {
+		key = "parameters"
+	}
+	seen := map[string]bool{}
+	var calls []*expr
+	for i, t := range tools {
+		if t.Name == "" || seen[t.Name] || !utf8.ValidString(t.Name) {
+			return nil, fmt.Errorf("%w: tool %d is called %q; every tool needs a name of its own", ErrSyntax, i, clip([]byte(t.Name)))
+		}
+		seen[t.Name] = true
+		call, err := c.call(t, key)
+		if err != nil {
+			return nil, fmt.Errorf("tool %q: %w", t.Name, err)
+		}
+		calls = append(calls, call)
+	}
+	call := c.json.rule("tool call", func() *expr { return alt(calls...) })
+	answer, text := options.answer(call, c.json)
+	if options.Optional {
+		free, err := determinize(reCat(reAny, text, reAny))
+		if err != nil {
+			return nil, err
+		}
+		before := free.complement().minimize().expr(charsExpr)
+		if options.Format == ToolsLlama {
+			answer = alt(before, answer)
+		} else {
+			answer = seq(before, opt(answer))
+		}
+	}
+	c.json.rules[0] = production{"tools", answer}
+	return newGrammar(c.json.rules)
+}
+
+// call returns the texts of a call of t.
+func (c *schemaCompiler) call(t Tool, key string) (*expr, error) {
+	j := c.json
+	arguments := seq(lit("{"), j.space(), lit("}"))
+	if len(t.Parameters) > 0 {
+		root, err := c.add(t.Parameters)
+		if err != nil {
+			return nil, err
+		}
+		object := c.newSchema("")
+		object.types = typeObject
+		object.allOf = []*schema{root}
+		if arguments, err = c.expr(object); err != nil {
+			return nil, err
+		}
+	}
+	return seq(lit("{"), j.space(), lit(`"name"`), j.colon(), lit(quote(t.Name)), j.comma(),
+		lit(quote(key)), j.colon(), arguments, j.space(), lit("}")), nil
+}
+
+// answer returns the texts of one or several calls, and what text that is no call must not
+// contain.
+func (o ToolOptions) answer(call *expr, j *jsonRules) (answer *expr, forbidden *re) {
+	several := func(e, separator *expr) *expr {
+		if !o.Parallel {
+			return e
+		}
+		return seq(e, star(seq(separator, e)))
+	}
+	newline := opt(lit("\n"))
+	switch o.Format {
+	case ToolsLlama:
+		start := reCat(&re{op: reBegin}, &re{op: reRepeat, sub: []*re{{op: reSet, set: setSpace}}, max: unbounded},
+			&re{op: reAlt, sub: []*re{reLiteral("{"), reLiteral("<|python_tag|>")}})
+		return several(call, seq(lit(";"), opt(lit(" ")))), start
+	case ToolsMistral:
+		list := j.list(call, 1, 1)
+		if o.Parallel {
+			list = j.list(call, 1, unbounded)
+		}
+		return seq(mark(mistralOpen), opt(lit(" ")), list), reLiteral(mistralOpen)
+	default:
+		one := seq(mark(hermesOpen), newline, call, newline, mark(hermesClose))
+		return several(one, newline), reLiteral(hermesOpen)
+	}
+}
+
+// mark is a text, or the control token of that name.
+func mark(text string) *expr {
+	return alt(lit(text), &expr{kind: kindToken, token: tokenRef{text: text, id: -1, optional: true}})
+}
