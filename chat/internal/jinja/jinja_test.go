@@ -1,0 +1,204 @@
+package jinja
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// testVars are the variables of testdata/expect.py.
+func testVars(t testing.TB) map[string]Value {
+	t.Helper()
+	msgs, err := DecodeJSON([]byte(`[{"role":"system","content":"be <b>"},{"role":"user","content":"hé'llo"},{"role":"assistant","content":"ok"}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]Value{"messages": msgs, "n": nil}
+}
+
+var testConfig = Config{Now: func() time.Time { return time.Date(2024, 7, 26, 14, 5, 9, 0, time.UTC) }}
+
+// TestExpressions compares every template of expressions.json with what Python's jinja2 made of it.
+func TestExpressions(t *testing.T) {
+	b, err := os.ReadFile("testdata/expressions.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct{ Template, Want, Error string }
+	if err := json.Unmarshal(b, &cases); err != nil {
+		t.Fatal(err)
+	}
+	vars := testVars(t)
+	for _, c := range cases {
+		tpl, err := Parse(c.Template)
+		got := ""
+		if err == nil {
+			got, err = tpl.Render(vars, testConfig)
+		}
+		switch {
+		case c.Error != "" && err == nil:
+			t.Errorf("%q\n got %q\nwant error %s", c.Template, got, c.Error)
+		case c.Error == "" && err != nil:
+			t.Errorf("%q\n got error %v\nwant %q", c.Template, err, c.Want)
+		case c.Error == "" && got != c.Want:
+			t.Errorf("%q\n got %q\nwant %q", c.Template, got, c.Want)
+		case err != nil:
+			var e *Error
+			if !errors.As(err, &e) || e.Line == 0 || e.Kind == nil || strings.Contains(e.Msg, "internal error") {
+				t.Errorf("%q: error %v has no line or kind", c.Template, err)
+			}
+		}
+	}
+}
+
+// TestLimits: nothing a template can say hangs, overflows the stack, or takes much memory.
+func TestLimits(t *testing.T) {
+	for _, src := range []string{
+		"{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+		"{% for a in range(99999) %}{{ 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' }}{% endfor %}",
+		"{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
+		"{% macro f() %}{{ f() }}{{ f() }}{% endmacro %}{{ f() }}",
+		"{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+		"{{ 'a' * 1000000000000 }}",
+		"{{ [0] * 1000000000000 }}",
+		"{{ 'a' | center(1000000000000) }}",
+		"{{ 'a'.rjust(999999999) }}{{ '%999999999d' % 1 }}",
+		"{{ '%9999d' % 1 * 9999 }}",
+		"{{ range(1000000000) }}",
+		"{{ [1] | batch(1000000000, 1) }}",
+		"{{ 'a' | indent(1000000000, true) }}",
+		"{{ 9 ** 9 ** 9 ** 9 }}",
+		"{% set ns = namespace(x='a') %}{% for i in range(99) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+		"{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(99) %}{% set ns.x = ns.x | replace('a', ns.x) %}{% endfor %}",
+		"{% set ns = namespace(x=[]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
+		"{% set ns = namespace(x=[]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson }}",
+		"{% set ns = namespace(x=[], y=[]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x == ns.y }}",
+		"{% set ns = namespace(x=[1], y=[1]) %}{% for i in range(99) %}{% set ns.x = [ns.x, ns.x] %}{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x < ns.y }}",
+		"{% set ns = namespace(x=1) %}{% for i in range(9999) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}",
+		"{% set ns = namespace() %}{% set ns.self = ns %}{{ ns }}",
+		"{% set ns = namespace(l=[]) %}{% for i in range(9999) %}{% set ns.l = ns.l + ['x' * 900000] %}{% endfor %}",
+		"{% set ns = namespace(l=range(1000)) %}{% for i in range(99) %}{% set ns.l = ns.l + ns.l %}{% endfor %}",
+		strings.Repeat("(", 5000) + "1" + strings.Repeat(")", 5000),
+		"{{ " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + " }}",
+		"{{ " + strings.Repeat("(", 5000) + "1" + strings.Repeat(")", 5000) + " }}",
+		"{{ 1" + strings.Repeat(" + 1", 50000) + " }}",
+		"{{ x" + strings.Repeat(".x", 50000) + " }}",
+		"{{ 'x'" + strings.Repeat("|trim", 50000) + " }}",
+		"{{ " + strings.Repeat("not ", 50000) + "1 }}",
+		"{{ " + strings.Repeat("-", 50000) + "1 }}",
+		strings.Repeat("{% if 1 %}", 5000) + strings.Repeat("{% endif %}", 5000),
+		"{{ 1" + strings.Repeat(" if 1 else 1", 50000) + " }}",
+		"{% set " + strings.Repeat("(", 5000) + "x" + strings.Repeat(")", 5000) + " = 1 %}",
+		"{{ '" + strings.Repeat("{}", 5000) + "'.format(*(['x' * 1000] * 5000)) }}",
+	} {
+		name := src[:min(len(src), 60)]
+		start := time.Now()
+		tpl, err := Parse(src)
+		if err == nil {
+			_, err = tpl.Render(nil, Config{Limits: Limits{Steps: 2_000_000}})
+		}
+		if src[0] == '(' {
+			continue // plain text
+		}
+		if !errors.Is(err, ErrLimit) && !errors.Is(err, ErrType) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if d := time.Since(start); d > 3*time.Second {
+			t.Errorf("%s: took %v", name, d)
+		}
+	}
+}
+
+// TestErrors: an error names the line of the innermost construct and what failed there.
+func TestErrors(t *testing.T) {
+	for _, c := range []struct {
+		src  string
+		line int
+		kind error
+		text string
+	}{
+		{"a\n{{ x.y }}", 2, ErrUndefined, "'x' is undefined"},
+		{"{% for i in [1] %}\n{{ i.a.b }}\n{% endfor %}", 2, ErrUndefined, "'int object' has no attribute 'a'"},
+		{"{% macro f() %}\n{{ 1 + 'a' }}{% endmacro %}\n\n{{ f() }}", 2, ErrType, "unsupported operand types for +: 'int' and 'str'"},
+		{"\n{{ 'a' | round }}", 2, ErrType, "filter round"},
+		{"\n{{ 'a' | indent(first=1, nope=2) }}", 2, ErrType, "takes no keyword argument 'nope'"},
+		{"\n{{ 'a'.split('') }}", 2, ErrType, "method split: empty separator"},
+		{"\n{{ 1 is nope }}", 2, ErrUnsupported, "there is no test 'nope'"},
+		{"\n\n{% nope %}", 3, ErrUnsupported, "unknown tag 'nope'"},
+		{"\n{% endif %}", 2, ErrSyntax, "closes nothing"},
+		{"\n{% if 1 %}\n", 2, ErrSyntax, "never closed"},
+		{"\n{{ 'a }}", 2, ErrSyntax, "string is never closed"},
+		{"\n{{ a ? b }}", 2, ErrSyntax, "unexpected character '?'"},
+		{"x\n{{ 1", 2, ErrSyntax, "never closed with '}}'"},
+		{"x\n{# 1", 2, ErrSyntax, "never closed"},
+		{"{{ raise_exception('no') }}", 1, ErrRaised, "no"},
+		{"{{ strftime_now('%Q') }}", 1, ErrUnsupported, "%Q"},
+		{"{% set x.y = 1 %}", 1, ErrType, "only namespace()"},
+		{"{{ 9223372036854775807 + 1 }}", 1, ErrType, "overflow"},
+		{"{{ [].append(1) }}", 1, ErrUndefined, "unsafe"},
+	} {
+		tpl, err := Parse(c.src)
+		if err == nil {
+			_, err = tpl.Render(nil, Config{})
+		}
+		var e *Error
+		if !errors.As(err, &e) || e.Line != c.line || !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.text) {
+			t.Errorf("%q: got %v; want line %d, %v, %q", c.src, err, c.line, c.kind, c.text)
+		}
+	}
+}
+
+func TestStrftime(t *testing.T) {
+	at := time.Date(2024, 7, 6, 4, 5, 9, 123456789, time.UTC)
+	for format, want := range map[string]string{
+		"%d %b %Y": "06 Jul 2024", "%-d %B %y": "6 July 24", "%A %a %H:%M:%S": "Saturday Sat 04:05:09", "%I %p %j %f": "04 AM 188 123456",
+		"%Y-%m-%d": "2024-07-06", "%F %T": "2024-07-06 04:05:09", "%e|%k|%l": " 6| 4| 4", "%U %W %V %u %w": "26 27 27 6 6", "%z%Z%%": "%", "%D %R %C": "07/06/24 04:05 20",
+	} {
+		got, err := strftime(at, format)
+		if got != want || err != nil {
+			t.Errorf("%s: %q, %v; want %q", format, got, err, want)
+		}
+	}
+}
+
+func TestFromGo(t *testing.T) {
+	n := 3
+	type point struct {
+		Y int `json:"y"`
+		X int `json:"x"`
+	}
+	for _, c := range []struct {
+		in   any
+		want string
+	}{
+		{map[string]any{"b": 1, "a": []int{1, 2}}, `{"a": [1, 2], "b": 1}`},
+		{json.RawMessage(`{"b": 1.0, "a": 12345678901234567890, "c": [1e2, -0.5, true, null]}`), `{"b": 1.0, "a": 12345678901234567890, "c": [100.0, -0.5, true, null]}`},
+		{&n, "3"}, {uint64(1 << 63), "9223372036854775808"}, {point{2, 1}, `{"y": 2, "x": 1}`}, {&point{2, 1}, `{"y": 2, "x": 1}`},
+		{[]string{"a<b"}, `["a<b"]`}, {(*int)(nil), "null"}, {float32(0.5), "0.5"}, {[2]bool{true, false}, "[true, false]"},
+		{NewDict(0), "{}"}, {NewList("x", nil), `["x", null]`},
+	} {
+		v, err := FromGo(c.in)
+		if err != nil {
+			t.Errorf("%v: %v", c.in, err)
+			continue
+		}
+		tpl, err := Parse("{{ v | tojson }}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := tpl.Render(map[string]Value{"v": v}, Config{}); got != c.want || err != nil {
+			t.Errorf("%v: %s, %v; want %s", c.in, got, err, c.want)
+		}
+	}
+	var cyclic []any
+	cyclic = append(cyclic, nil)
+	cyclic[0] = cyclic
+	for _, bad := range []any{func() {}, make(chan int), map[int]int{1: 1}, cyclic, json.RawMessage("{"), json.RawMessage("1 2"), json.RawMessage("1e999"), json.RawMessage(strings.Repeat("[", 5000))} {
+		if v, err := FromGo(bad); err == nil {
+			t.Errorf("%T became %v", bad, v)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package chat
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// numbered makes predictable ids.
+func numbered() func() string {
+	n := 0
+	return func() string { n++; return fmt.Sprintf("id%d", n) }
+}
+
+// parsePieces parses an answer cut into pieces of n bytes.
+func parsePieces(text string, format ToolFormat, n int) (content string, calls []ToolCall) {
+	p := NewToolParser(format)
+	p.NewID = numbered()
+	for len(text) > 0 {
+		k := min(n, len(text))
+		c, more := p.Write(text[:k])
+		content, calls, text = content+c, append(calls, more...), text[k:]
+	}
+	c, more := p.Close()
+	return content + c, append(calls, more...)
+}
+
+func TestToolCalls(t *testing.T) {
+	call := func(id, name, args string) ToolCall {
+		return ToolCall{ID: id, Type: "function", Function: FunctionCall{name, args}}
+	}
+	one := []ToolCall{call("id1", "f", `{"a": 1}`)}
+	for _, c := range []struct {
+		name    string
+		format  ToolFormat
+		in      string
+		content string
+		calls   []ToolCall
+	}{
+		{"plain", ToolsHermes, "Hello, world. ", "Hello, world. ", nil},
+		{"one", ToolsHermes, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>", "", one},
+		{"text first", ToolsHermes, "Let me see.\n<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}}</tool_call>\n", "Let me see.", one},
+		{"two", ToolsHermes, "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}}</tool_call>\n<tool_call>{\"name\": \"g\"}</tool_call>", "", append(one[:1:1], call("id2", "g", "{}"))},
+		{"text after", ToolsHermes, "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}}</tool_call> done", " done", one},
+		{"unclosed tag", ToolsHermes, "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}}", "", one},
+		{"half closed tag", ToolsHermes, "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool", "", one},
+		{"unclosed json", ToolsHermes, "x <tool_call>{\"name\": \"f\"", "x <tool_call>{\"name\": \"f\"", nil},
+		{"close tag in a string", ToolsHermes, `<tool_call>{"name": "f", "arguments": {"a": "</tool_call>\"}"}}</tool_call>`, "", []ToolCall{call("id1", "f", `{"a": "</tool_call>\"}"}`)}},
+		{"no name", ToolsHermes, "<tool_call>{\"arguments\": {}}</tool_call> x", "<tool_call>{\"arguments\": {}}</tool_call> x", nil},
+		{"no json", ToolsHermes, "use <tool_call> tags", "use <tool_call> tags", nil},
+		{"malformed then good", ToolsHermes, "<tool_call> no <tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}}</tool_call>", "<tool_call> no", one},
+		{"partial tag at the end", ToolsHermes, "a < b <tool_", "a < b <tool_", nil},
+		{"trailing space", ToolsHermes, "a \n", "a \n", nil},
+		{"arguments as text", ToolsHermes, `<tool_call>{"name": "f", "arguments": "{\"a\": 1}"}</tool_call>`, "", one},
+		{"arguments not an object", ToolsHermes, `<tool_call>{"name": "f", "arguments": [1]}</tool_call>`, `<tool_call>{"name": "f", "arguments": [1]}</tool_call>`, nil},
+		{"parameters", ToolsHermes, `<tool_call>{"name": "f", "parameters": {"a": 1}}</tool_call>`, "", one},
+		{"no format", ToolsNone, "<tool_call>{\"name\": \"f\"}</tool_call>", "<tool_call>{\"name\": \"f\"}</tool_call>", nil},
+
+		{"one", ToolsLlama, ` {"name": "f", "parameters": {"a": 1}}`, "", one},
+		{"tag", ToolsLlama, `<|python_tag|>{"name": "f", "parameters": {"a": 1}}`, "", one},
+		{"two", ToolsLlama, `{"name": "f", "parameters": {"a": 1}}; {"name": "g", "arguments": {}}`, "", append(one[:1:1], call("id2", "g", "{}"))},
+		{"text", ToolsLlama, `Sure {"name": "f", "parameters": {"a": 1}}`, `Sure {"name": "f", "parameters": {"a": 1}}`, nil},
+		{"other json", ToolsLlama, ` {"name": "Ada", "age": 36} ok`, ` {"name": "Ada", "age": 36} ok`, nil},
+		{"built-in tool", ToolsLlama, `<|python_tag|>search.call(query="x")`, `<|python_tag|>search.call(query="x")`, nil},
+		{"unclosed", ToolsLlama, `{"name": "f"`, `{"name": "f"`, nil},
+		{"text after", ToolsLlama, `{"name": "f", "parameters": {"a": 1}} and so on`, " and so on", one},
+
+		{"list", ToolsMistral, `[TOOL_CALLS] [{"name": "f", "arguments": {"a": 1}, "id": "abcdefghi"}, {"name": "g", "arguments": {}}]`, "", []ToolCall{call("abcdefghi", "f", `{"a": 1}`), call("id1", "g", "{}")}},
+		{"text first", ToolsMistral, `Well. [TOOL_CALLS][{"name": "f", "arguments": {"a": 1}}]`, "Well.", one},
+		{"name", ToolsMistral, `[TOOL_CALLS]f{"a": 1}[TOOL_CALLS]g-2[ARGS]{}`, "", append(one[:1:1], call("id2", "g-2", "{}"))},
+		{"call id", ToolsMistral, `[TOOL_CALLS]f[CALL_ID]xyz[ARGS]{"a": 1}`, "", []ToolCall{call("xyz", "f", `{"a": 1}`)}},
+		{"bad list", ToolsMistral, `[TOOL_CALLS] [1, 2]`, `[TOOL_CALLS] [1, 2]`, nil},
+		{"empty list", ToolsMistral, `[TOOL_CALLS][]`, `[TOOL_CALLS][]`, nil},
+		{"no arguments", ToolsMistral, `[TOOL_CALLS]f and`, `[TOOL_CALLS]f and`, nil},
+	} {
+		for n := 1; n <= len(c.in); n++ {
+			content, calls := parsePieces(c.in, c.format, n)
+			if content != c.content || !cmp.Equal(calls, c.calls) {
+				t.Errorf("%v, %s, pieces of %d:\n got %q %v\nwant %q %v", c.format, c.name, n, content, calls, c.content, c.calls)
+				break
+			}
+		}
+	}
+	content, calls := ParseToolCalls(`<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>`, ToolsHermes)
+	if content != "" || len(calls) != 1 || len(calls[0].ID) != 9 || strings.Trim(calls[0].ID, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+		t.Errorf("got %q, %v", content, calls)
+	}
+}
+
+// TestToolParserStreams: content is not held back longer than needed, tags never show.
+func TestToolParserStreams(t *testing.T) {
+	p := NewToolParser(ToolsHermes)
+	var got []string
+	for _, piece := range []string{"Let", " me", " <", "b> ", "<tool", "_call>", `{"name": "f",`, ` "arguments": {}}`, "</tool_call>"} {
+		c, calls := p.Write(piece)
+		got = append(got, c)
+		if len(calls) > 0 != (piece == "</tool_call>") {
+			t.Errorf("calls %v after %q", calls, piece)
+		}
+	}
+	if want := []string{"Let", " me", "", " <b>", "", "", "", "", ""}; !cmp.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func FuzzToolParser(f *testing.F) {
+	for _, s := range []string{
+		"text <tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"</tool_call>\"}}\n</tool_call> more",
+		`<|python_tag|>{"name": "f", "parameters": {}}; {"name": "g", "parameters": {}}`,
+		`[TOOL_CALLS] [{"name": "f", "arguments": {}}]`, `[TOOL_CALLS]f[CALL_ID]1[ARGS]{"a": "\"}"}`,
+		"<tool_call><tool_call>{", " \n{", "[TOOL_CALLS][TOOL",
+	} {
+		for format := range 4 {
+			f.Add(s, uint8(format), uint8(3))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string, format, n uint8) {
+		if !utf8.ValidString(text) {
+			return
+		}
+		kind := ToolFormat(format % 4)
+		content, calls := parsePieces(text, kind, len(text)+1)
+		inPieces, callsInPieces := parsePieces(text, kind, int(n)+1)
+		if content != inPieces || !cmp.Equal(calls, callsInPieces) {
+			t.Fatalf("%q: whole gives %q %v, pieces of %d give %q %v", text, content, calls, int(n)+1, inPieces, callsInPieces)
+		}
+		if len(calls) == 0 && content != text {
+			t.Fatalf("%q: no calls, but content is %q", text, content)
+		}
+	})
+}
