@@ -1,0 +1,7 @@
+//go:build !windows
+
+package hub
+
+import "syscall"
+
+var diskFullError error = syscall.ENOSPC
