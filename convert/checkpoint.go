@@ -1,0 +1,140 @@
+package convert
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+
+	"trit/internal/half"
+	"trit/safetensors"
+)
+
+// source reads the tensors of a checkpoint. It reads files piece by piece rather
+// than through the checkpoint's mapping: mapped pages would count as this
+// process's memory, up to the size of the model.
+type source struct {
+	checkpoint *safetensors.Checkpoint
+	files      map[string]*os.File
+	raw        []byte // the last piece read
+}
+
+// openSource opens the checkpoint at path, a folder or a file in it.
+func openSource(path, dir string) (*source, error) {
+	checkpoint, err := safetensors.Open(path)
+	if errors.Is(err, safetensors.ErrNotFound) {
+		if names, _ := filepath.Glob(filepath.Join(dir, "pytorch_model*.bin")); len(names) > 0 {
+			return nil, fmt.Errorf("%w: %s holds %s, which is a pickle file; save the checkpoint as safetensors first: %w", ErrUnsupported, dir, filepath.Base(names[0]), err)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("convert: %w", err)
+	}
+	return &source{checkpoint: checkpoint, files: map[string]*os.File{}}, nil
+}
+
+func (s *source) close() error {
+	errs := []error{s.checkpoint.Close()}
+	for _, f := range s.files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// bytes reads n bytes of a tensor from an offset within it. The result is valid
+// until the next call.
+func (s *source) bytes(t *safetensors.Tensor, offset, n int64) ([]byte, error) {
+	f := s.files[t.File]
+	if f == nil {
+		var err error
+		if f, err = os.Open(t.File); err != nil {
+			return nil, fmt.Errorf("convert: %w", err)
+		}
+		s.files[t.File] = f
+	}
+	if int64(cap(s.raw)) < n {
+		s.raw = make([]byte, n)
+	}
+	s.raw = s.raw[:n]
+	if _, err := f.ReadAt(s.raw, t.Offset+offset); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: it became shorter while it was read", safetensors.ErrTruncated)
+		}
+		return nil, fmt.Errorf("convert: %s: tensor %q: %w", t.File, t.Name, err)
+	}
+	return s.raw, nil
+}
+
+// floats reads elements of a float tensor from index first on. F64 is rounded to
+// the nearest float32, the others are exact.
+func (s *source) floats(dst []float32, t *safetensors.Tensor, first int64) error {
+	size := t.DType.Size()
+	raw, err := s.bytes(t, first*size, int64(len(dst))*size)
+	if err != nil {
+		return err
+	}
+	switch t.DType {
+	case safetensors.F32:
+		for i := range dst {
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+		}
+	case safetensors.F16:
+		half.DecodeF16(dst, raw)
+	case safetensors.BF16:
+		half.DecodeBF16(dst, raw)
+	case safetensors.F64:
+		for i := range dst {
+			dst[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:])))
+		}
+	default:
+		return fmt.Errorf("%w: %s has element type %s, want floats", ErrTensor, t.Name, t.DType)
+	}
+	return nil
+}
+
+// finiteFloats is floats for tensors in which every number counts.
+func (s *source) finiteFloats(dst []float32, t *safetensors.Tensor, first int64) error {
+	if err := s.floats(dst, t, first); err != nil {
+		return err
+	}
+	for i, x := range dst {
+		if !finite(x) {
+			return fmt.Errorf("%w: %s: element %d is %v", ErrTensor, t.Name, first+int64(i), x)
+		}
+	}
+	return nil
+}
+
+// vector reads a whole small tensor.
+func (s *source) vector(t *safetensors.Tensor) ([]float32, error) {
+	dst := make([]float32, t.Elements())
+	return dst, s.finiteFloats(dst, t, 0)
+}
+
+// scale reads the weight_scale of a packed tensor.
+func (s *source) scale(t *safetensors.Tensor) (float32, error) {
+	if n := t.Elements(); n != 1 {
+		return 0, fmt.Errorf("%w: %s has %d elements, want one scale per tensor", ErrTensor, t.Name, n)
+	}
+	v, err := s.vector(t)
+	if err != nil {
+		return 0, err
+	}
+	if !(v[0] > 0) {
+		return 0, fmt.Errorf("%w: %s is %v, want a positive number", ErrTensor, t.Name, v[0])
+	}
+	return v[0], nil
+}
+
+func isFloat(d safetensors.DType) bool {
+	switch d {
+	case safetensors.F64, safetensors.F32, safetensors.F16, safetensors.BF16:
+		return true
+	}
+	return false
+}
+
+func finite(x float32) bool { return x-x == 0 }

@@ -1,0 +1,273 @@
+package convert
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"trit/model"
+)
+
+// maxConfig bounds the size of a configuration file in bytes; real ones have a
+// few thousand.
+const maxConfig = 16 << 20
+
+// hfConfig is config.json. Pointers are nil for keys that are absent or null.
+type hfConfig struct {
+	Architectures  []string    `json:"architectures"`
+	HiddenSize     *int64      `json:"hidden_size"`
+	Intermediate   *int64      `json:"intermediate_size"`
+	Layers         *int64      `json:"num_hidden_layers"`
+	Heads          *int64      `json:"num_attention_heads"`
+	KVHeads        *int64      `json:"num_key_value_heads"`
+	HeadDim        *int64      `json:"head_dim"`
+	Vocab          *int64      `json:"vocab_size"`
+	Context        *int64      `json:"max_position_embeddings"`
+	NormEps        *float64    `json:"rms_norm_eps"`
+	HiddenAct      *string     `json:"hidden_act"`
+	RopeTheta      *float64    `json:"rope_theta"`
+	RopeScaling    *hfRope     `json:"rope_scaling"`
+	RopeParameters *hfRope     `json:"rope_parameters"`
+	PartialRotary  *float64    `json:"partial_rotary_factor"`
+	SlidingWindow  *int64      `json:"sliding_window"`
+	UseSliding     *bool       `json:"use_sliding_window"`
+	Tied           *bool       `json:"tie_word_embeddings"`
+	Quantization   *hfQuantize `json:"quantization_config"`
+	WeightBits     *int64      `json:"weight_bits"` // 1bitLLM's way to say ternary
+	EOS            hfIDs       `json:"eos_token_id"`
+}
+
+// hfRope is rope_scaling or, in newer files, rope_parameters.
+type hfRope struct {
+	Type     string   `json:"rope_type"`
+	OldType  string   `json:"type"`
+	Factor   *float64 `json:"factor"`
+	Low      *float64 `json:"low_freq_factor"`
+	High     *float64 `json:"high_freq_factor"`
+	Original *int64   `json:"original_max_position_embeddings"`
+	Theta    *float64 `json:"rope_theta"`
+	Partial  *float64 `json:"partial_rotary_factor"`
+}
+
+// hfQuantize is quantization_config.
+type hfQuantize struct {
+	Method       string   `json:"quant_method"`
+	LinearClass  string   `json:"linear_class"`
+	Mode         string   `json:"quantization_mode"`
+	InnerNorm    bool     `json:"use_rms_norm"`
+	NotConverted []string `json:"modules_to_not_convert"`
+}
+
+// hfIDs is a token id, a list of them, or null.
+type hfIDs []int64
+
+// UnmarshalJSON reads each of the forms.
+func (v *hfIDs) UnmarshalJSON(b []byte) error {
+	switch {
+	case bytes.Equal(b, []byte("null")):
+		return nil
+	case bytes.HasPrefix(b, []byte("[")):
+		return json.Unmarshal(b, (*[]int64)(v))
+	}
+	var id int64
+	if err := json.Unmarshal(b, &id); err != nil {
+		return err
+	}
+	*v = hfIDs{id}
+	return nil
+}
+
+// readJSON decodes a file of the checkpoint's folder. It reports false, without
+// an error, when there is no such file.
+func readJSON(dir, name string, v any) (bool, error) {
+	data, err := readFile(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return false, fmt.Errorf("%w: %s: %w", ErrConfig, filepath.Join(dir, name), err)
+	}
+	return true, nil
+}
+
+// readFile reads a configuration file of reasonable size.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("convert: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxConfig {
+		return nil, fmt.Errorf("%w: %s is not a regular file of at most %d bytes", ErrConfig, path, maxConfig)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("convert: %w", err)
+	}
+	return data, nil
+}
+
+// readConfig reads config.json.
+func readConfig(dir string) (*hfConfig, error) {
+	c := new(hfConfig)
+	found, err := readJSON(dir, "config.json", c)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, fmt.Errorf("%w: %s has no config.json; give the folder of a Hugging Face checkpoint", ErrConfig, dir)
+	}
+	return c, c.check()
+}
+
+// check verifies what no family can do without, and refuses what changes the
+// computation in ways that no family implements.
+func (c *hfConfig) check() error {
+	for _, k := range []struct {
+		name string
+		v    *int64
+	}{
+		{"hidden_size", c.HiddenSize},
+		{"intermediate_size", c.Intermediate},
+		{"num_hidden_layers", c.Layers},
+		{"num_attention_heads", c.Heads},
+		{"vocab_size", c.Vocab},
+		{"max_position_embeddings", c.Context},
+	} {
+		if k.v == nil {
+			return fmt.Errorf("%w: config.json has no %s", ErrConfig, k.name)
+		}
+	}
+	for _, k := range []struct {
+		name string
+		v    *int64
+	}{
+		{"hidden_size", c.HiddenSize}, {"intermediate_size", c.Intermediate},
+		{"num_hidden_layers", c.Layers}, {"num_attention_heads", c.Heads},
+		{"num_key_value_heads", c.KVHeads}, {"head_dim", c.HeadDim},
+		{"vocab_size", c.Vocab}, {"max_position_embeddings", c.Context},
+	} {
+		if k.v != nil && (*k.v < 1 || *k.v > maxSize) {
+			return fmt.Errorf("%w: %s is %d in config.json, want 1 to %d", ErrConfig, k.name, *k.v, maxSize)
+		}
+	}
+	if c.NormEps == nil {
+		return fmt.Errorf("%w: config.json has no rms_norm_eps", ErrConfig)
+	}
+	for _, p := range []*float64{c.PartialRotary, c.rope().Partial} {
+		if p != nil && *p != 1 {
+			return fmt.Errorf("%w: partial_rotary_factor is %v in config.json; only whole heads can be rotated", ErrUnsupported, *p)
+		}
+	}
+	return c.checkQuantization()
+}
+
+// maxSize bounds every size in config.json, far beyond all known models.
+const maxSize = 1 << 24
+
+// projectionModules are the modules that the architectures need ternary.
+var projectionModules = []string{"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "self_attn", "mlp", "layers"}
+
+func (c *hfConfig) checkQuantization() error {
+	q := c.Quantization
+	if q == nil {
+		return nil
+	}
+	if q.Method != "bitnet" {
+		return fmt.Errorf("%w: quantization_config.quant_method is %q in config.json, only \"bitnet\" is ternary; start from the model's unquantised checkpoint", ErrUnsupported, q.Method)
+	}
+	if q.InnerNorm {
+		return fmt.Errorf("%w: quantization_config.use_rms_norm is true in config.json: a norm inside each projection has no place in the GGUF architectures", ErrUnsupported)
+	}
+	for _, name := range q.NotConverted {
+		for _, part := range strings.Split(name, ".") {
+			if slices.Contains(projectionModules, part) {
+				return fmt.Errorf("%w: quantization_config.modules_to_not_convert names %q, but all projections of a layer must be ternary", ErrUnsupported, name)
+			}
+		}
+	}
+	return nil
+}
+
+// rope returns the rotary settings, wherever they are; never nil.
+func (c *hfConfig) rope() *hfRope {
+	switch {
+	case c.RopeScaling != nil:
+		return c.RopeScaling
+	case c.RopeParameters != nil:
+		return c.RopeParameters
+	}
+	return &hfRope{}
+}
+
+// kind returns the type of rotary scaling: "default" when there is none.
+func (r *hfRope) kind() string {
+	switch {
+	case r.Type != "":
+		return r.Type
+	case r.OldType != "":
+		return r.OldType
+	}
+	return "default"
+}
+
+// family returns the architecture family of the configuration's model class.
+func (c *hfConfig) family() (arch *model.Arch, class string, err error) {
+	if len(c.Architectures) == 0 {
+		return nil, "", fmt.Errorf("%w: config.json has no architectures", ErrConfig)
+	}
+	var known []string
+	for _, name := range model.Architectures() {
+		a, err := model.LookupArch(name)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, class := range c.Architectures {
+			if slices.Contains(a.HFNames, class) {
+				return a, class, nil
+			}
+		}
+		known = append(known, a.HFNames...)
+	}
+	slices.Sort(known)
+	return nil, "", fmt.Errorf("%w: config.json names %s (supported: %s)", ErrArchitecture,
+		quoteList(c.Architectures), strings.Join(slices.Compact(known), ", "))
+}
+
+// quoteList quotes at most four names.
+func quoteList(names []string) string {
+	var out []string
+	for i, n := range names {
+		if i == 4 {
+			out = append(out, "…")
+			break
+		}
+		if len(n) > 60 {
+			n = n[:60] + "…"
+		}
+		out = append(out, fmt.Sprintf("%q", n))
+	}
+	return strings.Join(out, ", ")
+}
+
+// declaredTernary says how the configuration tells that the model runs with
+// ternary weights and 8-bit activations, or returns "".
+func (c *hfConfig) declaredTernary(family *model.Arch) string {
+	switch {
+	case c.Quantization != nil:
+		return "quantization_config.quant_method is \"bitnet\""
+	case slices.Contains(family.Names, "bitnet"):
+		return "its architecture is BitNet"
+	case c.WeightBits != nil && *c.WeightBits == 1:
+		return "weight_bits is 1"
+	}
+	return ""
+}

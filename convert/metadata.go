@@ -1,0 +1,289 @@
+package convert
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"trit/gguf"
+	"trit/kernel"
+	"trit/model"
+)
+
+// metaWriter sets metadata keys and keeps the first error.
+type metaWriter struct {
+	meta *gguf.Metadata
+	err  error
+}
+
+func (w *metaWriter) set(key string, value any) {
+	if err := w.meta.Set(key, value); err != nil && w.err == nil {
+		w.err = fmt.Errorf("convert: %w", err)
+	}
+}
+
+// writeModelKeys sets the keys that describe the model and lets the loader's own
+// code read them back: what it refuses must not be written.
+func (c *converter) writeModelKeys() error {
+	cfg, rep := c.hf, c.report
+	family, class, err := cfg.family()
+	if err != nil {
+		return err
+	}
+	c.family = family
+	rep.Class = class
+	act := c.hiddenAct()
+	if _, err := model.ParseHiddenAct(act); err != nil {
+		return fmt.Errorf("%w: hidden_act in config.json: %w", ErrConfig, err)
+	}
+	arch := c.architecture(act)
+	rep.Architecture, rep.HiddenAct = arch, act
+	rep.Type, rep.Embedding = c.opts.Type.String(), c.opts.Embedding.String()
+	rep.Name = c.opts.Name
+	if rep.Name == "" {
+		if rep.Name, err = folderName(c.dir); err != nil {
+			return err
+		}
+	}
+
+	w := metaWriter{meta: c.meta}
+	w.set("general.architecture", arch)
+	w.set("general.type", "model")
+	w.set("general.name", rep.Name)
+	license, err := c.license()
+	if err != nil {
+		return err
+	}
+	if license != "" {
+		w.set("general.license", license)
+	}
+	w.set("general.file_type", fileType[c.opts.Type])
+	w.set("general.quantization_version", uint32(2))
+
+	size := func(key string, v int64) { w.set(arch+"."+key, uint32(v)) }
+	kvHeads := *cfg.Heads
+	if cfg.KVHeads != nil {
+		kvHeads = *cfg.KVHeads
+	}
+	size("vocab_size", *cfg.Vocab)
+	size("context_length", c.context())
+	size("embedding_length", *cfg.HiddenSize)
+	size("block_count", *cfg.Layers)
+	size("feed_forward_length", *cfg.Intermediate)
+	size("attention.head_count", *cfg.Heads)
+	size("attention.head_count_kv", kvHeads)
+	headDim, err := c.headDim(size)
+	if err != nil {
+		return err
+	}
+	w.set(arch+".attention.layer_norm_rms_epsilon", float32(*cfg.NormEps))
+	size("rope.dimension_count", headDim)
+	base := c.ropeBase()
+	w.set(arch+".rope.freq_base", float32(base))
+	if err := c.writeRopeScaling(&w, arch, headDim, base); err != nil {
+		return err
+	}
+	w.set(arch+".hidden_act", act)
+	if w.err != nil {
+		return w.err
+	}
+	c.config, err = model.Configure(family, c.meta, model.LoadOptions{})
+	if err != nil {
+		return fmt.Errorf("%w: config.json: %w", ErrConfig, err)
+	}
+	for _, note := range c.config.Notes {
+		rep.decide("configuration", "as noted", "%s", note)
+	}
+	return nil
+}
+
+// folderName names a model after its folder.
+func folderName(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("convert: %w", err)
+	}
+	return filepath.Base(abs), nil
+}
+
+// hiddenAct returns the activation function as config.json has it, or the
+// default of the model class.
+func (c *converter) hiddenAct() string {
+	if c.hf.HiddenAct != nil {
+		if act, err := model.ParseHiddenAct(*c.hf.HiddenAct); err == nil {
+			return act.String()
+		}
+		return *c.hf.HiddenAct
+	}
+	act := "silu"
+	if c.report.Class == microsoftClass {
+		act = "relu2"
+	}
+	c.report.decide("hidden_act", act, "config.json has none; it is the default of %s", c.report.Class)
+	return act
+}
+
+// microsoftClass is the class of BitNet b1.58 2B-4T, which Hugging Face's library
+// defines itself. The models of 1bitLLM spell it BitnetForCausalLM.
+const microsoftClass = "BitNetForCausalLM"
+
+// architecture returns general.architecture. Among the names of the BitNet family
+// the activation function decides, because that is what readers without the
+// hidden_act key take from it.
+func (c *converter) architecture(act string) string {
+	if !slices.Contains(c.family.Names, "bitnet-b1.58") {
+		return c.family.Names[0]
+	}
+	arch := "bitnet"
+	if act == model.ReLU2.String() {
+		arch = "bitnet-b1.58"
+	}
+	c.report.decide("architecture", arch, "class %s with hidden_act %s", c.report.Class, act)
+	return arch
+}
+
+// context returns the number of positions. Up to the width of a sliding window
+// every position sees all others, so that the models here, which have no such
+// window, are exact.
+func (c *converter) context() int64 {
+	context, window := *c.hf.Context, c.hf.SlidingWindow
+	if window == nil || *window < 1 || *window >= context || c.hf.UseSliding != nil && !*c.hf.UseSliding {
+		return context
+	}
+	c.report.decide("context_length", fmt.Sprint(*window),
+		"config.json says %d, with a sliding window of %d positions, beyond which results would differ", context, *window)
+	return *window
+}
+
+// headDim returns the width of a head and sets its keys where it is not what
+// readers assume.
+func (c *converter) headDim(size func(string, int64)) (int64, error) {
+	hidden, heads := *c.hf.HiddenSize, *c.hf.Heads
+	if c.hf.HeadDim == nil {
+		if hidden%heads != 0 {
+			return 0, fmt.Errorf("%w: in config.json hidden_size %d is not a multiple of num_attention_heads %d, and there is no head_dim", ErrConfig, hidden, heads)
+		}
+		return hidden / heads, nil
+	}
+	d := *c.hf.HeadDim
+	if d*heads != hidden {
+		size("attention.key_length", d)
+		size("attention.value_length", d)
+	}
+	return d, nil
+}
+
+// ropeBase returns the base of the rotation frequencies.
+func (c *converter) ropeBase() float64 {
+	switch {
+	case c.hf.RopeTheta != nil:
+		return *c.hf.RopeTheta
+	case c.hf.rope().Theta != nil:
+		return *c.hf.rope().Theta
+	}
+	base := 10000.0
+	if c.report.Class == microsoftClass {
+		base = 500000
+	}
+	c.report.decide("rope.freq_base", fmt.Sprint(base), "config.json has no rope_theta; it is the default of %s", c.report.Class)
+	return base
+}
+
+// writeRopeScaling sets the keys of linear scaling, or computes the frequency
+// factors of Llama 3's.
+func (c *converter) writeRopeScaling(w *metaWriter, arch string, headDim int64, base float64) error {
+	r := c.hf.rope()
+	switch kind := r.kind(); kind {
+	case "default", "none":
+		return nil
+	case "linear":
+		if r.Factor == nil || !(*r.Factor > 0) {
+			return fmt.Errorf("%w: rope_scaling of type linear in config.json needs a positive factor", ErrConfig)
+		}
+		w.set(arch+".rope.scaling.type", "linear")
+		w.set(arch+".rope.scaling.factor", float32(*r.Factor))
+		return nil
+	case "llama3":
+		factors, err := llama3Factors(r, base, headDim)
+		if err != nil {
+			return err
+		}
+		c.ropeFactors = factors
+		c.report.decide("rope_freqs.weight", fmt.Sprintf("%d factors", len(factors)), "rope_scaling of type llama3")
+		return nil
+	default:
+		return fmt.Errorf("%w: rope_scaling has type %q in config.json, want default, linear or llama3", ErrUnsupported, kind)
+	}
+}
+
+// llama3Factors returns what divides each rotation frequency: 1 for wavelengths
+// that the original context holds many times, the factor for those it does not
+// hold, and a smooth transition between. Source: Meta's Llama 3.1 release.
+func llama3Factors(r *hfRope, base float64, headDim int64) ([]float32, error) {
+	factor, low, high, original := 8.0, 1.0, 4.0, 8192.0
+	for _, v := range []struct {
+		dst *float64
+		src *float64
+	}{{&factor, r.Factor}, {&low, r.Low}, {&high, r.High}} {
+		if v.src != nil {
+			*v.dst = *v.src
+		}
+	}
+	if r.Original != nil {
+		original = float64(*r.Original)
+	}
+	if !(factor >= 1) || !(low > 0) || !(high > low) || !(original >= 1) || math.IsInf(factor+high, 0) {
+		return nil, fmt.Errorf("%w: rope_scaling in config.json: want factor ≥ 1, 0 < low_freq_factor < high_freq_factor and a positive original_max_position_embeddings, found %v, %v, %v, %v",
+			ErrConfig, factor, low, high, original)
+	}
+	if headDim > model.MaxHeadDim {
+		return nil, fmt.Errorf("%w: heads of %d elements, at most %d are supported", ErrConfig, headDim, model.MaxHeadDim)
+	}
+	if !(base > 1 && base < 1e12) {
+		return nil, fmt.Errorf("%w: rope_theta is %v in config.json, want a number between 1 and 1e12", ErrConfig, base)
+	}
+	frequencies := make([]float64, headDim/2)
+	kernel.RopeInvFreq(frequencies, int(headDim), base, 1, nil)
+	out := make([]float32, len(frequencies))
+	for i, f := range frequencies {
+		wavelength := 2 * math.Pi / f
+		switch {
+		case wavelength < original/high:
+			out[i] = 1
+		case wavelength > original/low:
+			out[i] = float32(factor)
+		default:
+			t := (original/wavelength - low) / (high - low)
+			out[i] = float32(1 / ((1-t)/factor + t))
+		}
+	}
+	return out, nil
+}
+
+// license returns general.license: by option, or from the front matter of the
+// checkpoint's README.md.
+func (c *converter) license() (string, error) {
+	if c.opts.License != "" {
+		return c.opts.License, nil
+	}
+	text, err := optionalFile(c.dir, "README.md")
+	if err != nil || text == nil {
+		return "", err
+	}
+	lines := strings.Split(string(text), "\n")
+	if strings.TrimSpace(lines[0]) != "---" {
+		return "", nil
+	}
+	for _, line := range lines[1:] {
+		line = strings.TrimRight(line, "\r")
+		if strings.TrimSpace(line) == "---" {
+			break
+		}
+		if value, ok := strings.CutPrefix(line, "license:"); ok {
+			return strings.Trim(strings.TrimSpace(value), `"'`), nil
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,193 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"trit/gguf"
+	"trit/model"
+)
+
+// Errors that FromHF wraps with the file, key or tensor concerned, what was
+// expected and what was found. Errors of the packages below (safetensors,
+// tokenizer, gguf, the operating system) and of the context come through wrapped.
+var (
+	// ErrOptions reports options that make no sense.
+	ErrOptions = errors.New("convert: bad option")
+	// ErrConfig reports a config.json, or another configuration file, that is
+	// malformed, lacks a key, or contradicts itself.
+	ErrConfig = errors.New("convert: bad configuration")
+	// ErrArchitecture reports a model class that no architecture implements.
+	ErrArchitecture = errors.New("convert: unsupported architecture")
+	// ErrUnsupported reports something valid that conversion cannot express:
+	// another quantisation method, an unknown rotary scaling.
+	ErrUnsupported = errors.New("convert: unsupported")
+	// ErrTensor reports a tensor that is missing, has no place in the graph, or
+	// has the wrong shape, element type or contents.
+	ErrTensor = errors.New("convert: bad tensor")
+	// ErrType reports a tensor that the chosen storage type cannot hold.
+	ErrType = errors.New("convert: tensor does not fit the type")
+	// ErrNotTernary reports a model that was not trained with ternary weights.
+	ErrNotTernary = errors.New("convert: the model is not ternary")
+	// ErrTokenizer reports tokenizer files that are missing or cannot be
+	// expressed in a GGUF file.
+	ErrTokenizer = errors.New("convert: bad tokenizer")
+)
+
+// Options say what to convert and how.
+type Options struct {
+	// Input is a folder with config.json, tokenizer files and *.safetensors, or
+	// one .safetensors or index file in such a folder.
+	Input string
+	// Output is the file to write; an existing file is replaced.
+	Output string
+
+	// Type is the storage type of the ternary projections: I2_S, TQ1_0, TQ2_0,
+	// F16, BF16 or F32 (which is the zero value).
+	Type gguf.Type
+	// Embedding is the storage type of the token embedding and, where the model
+	// has one, the output head: F16, Q8_0, Q6_K, Q4_0, BF16 or F32 (the zero
+	// value). [DefaultEmbedding] gives the usual one.
+	Embedding gguf.Type
+
+	// ScaleConvention says what weight_scale means in packed checkpoints. The
+	// zero value follows the checkpoint's quantization_config.
+	ScaleConvention ScaleConvention
+	// Activations overrides whether the inputs of projections are rounded to
+	// eight bits. The zero value follows the checkpoint.
+	Activations model.Activations
+	// Pre overrides tokenizer.ggml.pre, the name of the pre-tokenizer. It is
+	// needed when tokenizer.json has one that is not recognised.
+	Pre string
+
+	// Name is general.name; empty means the name of the input folder.
+	Name string
+	// License is general.license, an SPDX identifier in lower case; empty means
+	// what the front matter of the checkpoint's README.md says, if anything.
+	License string
+
+	// Force converts models that were not trained ternary. Their weights are
+	// rounded by absmean, which makes an ordinary model useless; it is meant for
+	// experiments and for models whose configuration does not tell.
+	Force bool
+
+	// Progress, if not nil, is called now and then, from the goroutine that
+	// called FromHF.
+	Progress func(Progress)
+}
+
+// Progress says how far a conversion is. Byte counts are those of the source
+// tensors.
+type Progress struct {
+	Tensor       string // the tensor being written, "" at the end
+	Tensors      int    // tensors written
+	TotalTensors int
+	Bytes        int64 // of the source, converted
+	TotalBytes   int64
+}
+
+// ScaleConvention says how the weights of a packed checkpoint follow from codes
+// and weight_scale.
+type ScaleConvention uint8
+
+// The conventions. A checkpoint whose quantization_config has the linear_class
+// "autobitlinear" multiplies (BitNet b1.58 2B-4T); "bitlinear", or none, divides
+// (Llama3-8B-1.58, Falcon3-1.58bit, Falcon-E).
+const (
+	ScaleAuto       ScaleConvention = iota // as the checkpoint's configuration says
+	ScaleMultiplier                        // weight = trit · weight_scale
+	ScaleDivisor                           // weight = trit / weight_scale
+)
+
+var scaleConventions = [...]string{ScaleAuto: "auto", ScaleMultiplier: "multiplier", ScaleDivisor: "divisor"}
+
+// ParseScaleConvention reads "auto", "multiplier" or "divisor".
+func ParseScaleConvention(name string) (ScaleConvention, error) {
+	for i, s := range scaleConventions {
+		if strings.EqualFold(s, name) {
+			return ScaleConvention(i), nil
+		}
+	}
+	return 0, fmt.Errorf("%w: scale convention %q, want auto, multiplier or divisor", ErrOptions, name)
+}
+
+// String returns "auto", "multiplier" or "divisor".
+func (s ScaleConvention) String() string {
+	if int(s) < len(scaleConventions) {
+		return scaleConventions[s]
+	}
+	return fmt.Sprintf("scale_convention(%d)", uint8(s))
+}
+
+// MarshalText returns what String returns.
+func (s ScaleConvention) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText accepts what ParseScaleConvention accepts.
+func (s *ScaleConvention) UnmarshalText(text []byte) (err error) {
+	*s, err = ParseScaleConvention(string(text))
+	return err
+}
+
+// Types lists the storage types that [Options].Type may have.
+func Types() []gguf.Type {
+	return []gguf.Type{gguf.TypeI2S, gguf.TypeTQ1_0, gguf.TypeTQ2_0, gguf.TypeF16, gguf.TypeBF16, gguf.TypeF32}
+}
+
+// EmbeddingTypes lists the storage types that [Options].Embedding may have.
+func EmbeddingTypes() []gguf.Type {
+	return []gguf.Type{gguf.TypeF16, gguf.TypeQ8_0, gguf.TypeQ6_K, gguf.TypeQ4_0, gguf.TypeBF16, gguf.TypeF32}
+}
+
+// DefaultEmbedding returns the usual type of the embedding beside projections of
+// type t: the same for float types, otherwise F16.
+func DefaultEmbedding(t gguf.Type) gguf.Type {
+	switch t {
+	case gguf.TypeF32, gguf.TypeBF16:
+		return t
+	}
+	return gguf.TypeF16
+}
+
+// fileType is general.file_type for each type of projections.
+var fileType = map[gguf.Type]uint32{
+	gguf.TypeF32: 0, gguf.TypeF16: 1, gguf.TypeBF16: 32,
+	gguf.TypeTQ1_0: 36, gguf.TypeTQ2_0: 37, gguf.TypeI2S: 40,
+}
+
+func (o *Options) check() error {
+	switch {
+	case o.Input == "":
+		return fmt.Errorf("%w: no input is given", ErrOptions)
+	case o.Output == "":
+		return fmt.Errorf("%w: no output is given", ErrOptions)
+	case o.ScaleConvention > ScaleDivisor:
+		return fmt.Errorf("%w: %v", ErrOptions, o.ScaleConvention)
+	case o.Activations > model.Float:
+		return fmt.Errorf("%w: %v", ErrOptions, o.Activations)
+	}
+	if !contains(Types(), o.Type) {
+		return fmt.Errorf("%w: projections cannot be stored as %v, want one of %s", ErrOptions, o.Type, joinTypes(Types()))
+	}
+	if !contains(EmbeddingTypes(), o.Embedding) {
+		return fmt.Errorf("%w: the embedding cannot be stored as %v, want one of %s", ErrOptions, o.Embedding, joinTypes(EmbeddingTypes()))
+	}
+	return nil
+}
+
+func contains(types []gguf.Type, t gguf.Type) bool {
+	for _, u := range types {
+		if u == t {
+			return true
+		}
+	}
+	return false
+}
+
+func joinTypes(types []gguf.Type) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.String()
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,389 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"trit/gguf"
+	"trit/model"
+	"trit/quant"
+)
+
+// Method says how real-valued weights are rounded to {−s, 0, +s}.
+type Method uint8
+
+// The methods. BitNet b1.58 models are trained with absmean; absmax keeps only
+// the weights beyond half of the largest one, and suits weights that are ternary
+// up to rounding errors.
+const (
+	// MethodAuto is AbsMean where the target type asks for ternary weights;
+	// float types keep float weights as they are.
+	MethodAuto Method = iota
+	AbsMean           // s = mean|W|, trit = round(W/s) within −1…1
+	AbsMax            // s = max|W|, trit = round(W/s)
+)
+
+var methods = [...]string{MethodAuto: "auto", AbsMean: "absmean", AbsMax: "absmax"}
+
+// ParseMethod reads "auto", "absmean" or "absmax".
+func ParseMethod(name string) (Method, error) {
+	for i, s := range methods {
+		if strings.EqualFold(s, name) {
+			return Method(i), nil
+		}
+	}
+	return 0, fmt.Errorf("%w: method %q, want auto, absmean or absmax", ErrOptions, name)
+}
+
+// String returns the name that ParseMethod reads.
+func (m Method) String() string {
+	if int(m) < len(methods) {
+		return methods[m]
+	}
+	return fmt.Sprintf("method(%d)", uint8(m))
+}
+
+// QuantizeOptions say which types a GGUF file is rewritten with.
+type QuantizeOptions struct {
+	// Input is the open file. It stays open and is never changed.
+	Input *gguf.File
+	// Output is the file to write; an existing file is replaced, unless it is
+	// the input.
+	Output string
+
+	// Type is the storage type of the ternary projections, one of
+	// [QuantizeTypes]; nil keeps each as it is.
+	Type *gguf.Type
+	// Embedding and Head are those of the token embedding and of an output head
+	// beside it, of [EmbeddingTypes]; nil keeps them.
+	Embedding, Head *gguf.Type
+
+	// Method rounds projections whose values are not ternary already. Those
+	// that are keep their values exactly, whatever the method.
+	Method Method
+	// Force rounds the weights of models that were not trained ternary, which
+	// makes them useless except for experiments.
+	Force bool
+	// I2SLayout is the packing of I2_S tensors of the input, which files do not
+	// record. The output has layout A.
+	I2SLayout quant.I2SLayout
+
+	// Progress, if not nil, is called now and then, from the goroutine that
+	// called Quantize.
+	Progress func(Progress)
+}
+
+// QuantizeTypes lists the storage types that [QuantizeOptions].Type may have:
+// those that hold ternary weights exactly, but for the rounding of scales.
+func QuantizeTypes() []gguf.Type { return append(Types(), gguf.TypeQ8_0) }
+
+// Quantize writes the model in a GGUF file to another one with other storage
+// types. All other tensors and all metadata are kept; only general.file_type and,
+// where it is missing, general.quantization_version are set, and what described
+// the division of a split model goes.
+//
+// The report has the error that each changed tensor suffers. Memory does not grow
+// with the model. After an error or a cancelled context nothing new is under the
+// output's name.
+func Quantize(ctx context.Context, o QuantizeOptions) (*Report, error) {
+	return quantize(ctx, o, gguf.WriteFile)
+}
+
+func quantize(ctx context.Context, o QuantizeOptions, writeFile func(string, *gguf.Metadata, []gguf.TensorSpec) error) (*Report, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("convert: stopped: %w", err)
+	}
+	q := &quantizer{o: o, converter: &converter{
+		ctx: ctx, writeFile: writeFile, method: o.Method,
+		opts:   Options{Output: o.Output, Force: o.Force, Progress: o.Progress},
+		report: &Report{Input: o.Input.Path, Output: o.Output},
+	}}
+	if err := q.configure(); err != nil {
+		return nil, err
+	}
+	if err := q.plan(); err != nil {
+		return nil, err
+	}
+	if err := q.preview(); err != nil {
+		return nil, err
+	}
+	if err := q.settleMetadata(); err != nil {
+		return nil, err
+	}
+	q.done.TotalTensors, q.done.TotalBytes = len(q.jobs), q.total
+	if err := writeFile(o.Output, q.meta, q.specs()); err != nil {
+		return nil, fmt.Errorf("convert: %w", err)
+	}
+	q.done.Tensors, q.done.Tensor = len(q.jobs), ""
+	q.finish()
+	return q.report, nil
+}
+
+func (o *QuantizeOptions) check() error {
+	switch {
+	case o.Input == nil:
+		return fmt.Errorf("%w: no input is given", ErrOptions)
+	case o.Output == "":
+		return fmt.Errorf("%w: no output is given", ErrOptions)
+	case int(o.Method) >= len(methods):
+		return fmt.Errorf("%w: %v", ErrOptions, o.Method)
+	case o.I2SLayout > quant.LayoutC:
+		return fmt.Errorf("%w: %v", ErrOptions, o.I2SLayout)
+	case o.Type != nil && !contains(QuantizeTypes(), *o.Type):
+		return fmt.Errorf("%w: projections cannot be stored as %v, want one of %s", ErrOptions, *o.Type, joinTypes(QuantizeTypes()))
+	}
+	for _, t := range []*gguf.Type{o.Embedding, o.Head} {
+		if t != nil && !contains(EmbeddingTypes(), *t) {
+			return fmt.Errorf("%w: embedding and head cannot be stored as %v, want one of %s", ErrOptions, *t, joinTypes(EmbeddingTypes()))
+		}
+	}
+	return checkNotInput(o.Input, o.Output)
+}
+
+// checkNotInput refuses to write over a file that is being read.
+func checkNotInput(f *gguf.File, output string) error {
+	out, err := os.Stat(output)
+	if err != nil {
+		return nil // it is not there, or writing will tell
+	}
+	for _, part := range append([]*gguf.File{f}, f.Parts...) {
+		if part.Path == "" {
+			continue
+		}
+		if in, err := os.Stat(part.Path); err == nil && os.SameFile(in, out) {
+			return fmt.Errorf("%w: the output %s is the input", ErrOptions, output)
+		}
+	}
+	return nil
+}
+
+// quantizer is a converter whose source is a GGUF file.
+type quantizer struct {
+	*converter
+	o QuantizeOptions
+}
+
+// configure reads the configuration with the loader's own code.
+func (q *quantizer) configure() error {
+	var err error
+	if q.family, q.config, err = configOf(q.o.Input); err != nil {
+		return err
+	}
+	c, r := q.config, q.report
+	r.Architecture, r.Name = c.Architecture, c.Name
+	r.HiddenAct, r.Activations = c.HiddenAct.String(), c.Activations.String()
+	if slices.Contains(q.family.Names, "bitnet") {
+		q.declared = "its architecture is BitNet"
+	}
+	q.undeclared = fmt.Sprintf("architecture %s does not say that the model is ternary", c.Architecture)
+	return nil
+}
+
+// configOf returns the family and the configuration of the model in a file.
+func configOf(f *gguf.File) (*model.Arch, *model.Config, error) {
+	name, err := f.Metadata.String("general.architecture")
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	family, err := model.LookupArch(name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrArchitecture, err)
+	}
+	config, err := model.Configure(family, f.Metadata, model.LoadOptions{})
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return family, config, nil
+}
+
+// specsByName indexes the tensor table of a family, with %d for the layer.
+func specsByName(family *model.Arch, config *model.Config) map[string]model.TensorSpec {
+	specs := map[string]model.TensorSpec{}
+	for _, s := range family.Tensors(config) {
+		specs[s.Name] = s
+	}
+	return specs
+}
+
+// genericName replaces the layer number of a tensor's name by %d.
+func genericName(name string) string {
+	rest, ok := strings.CutPrefix(name, "blk.")
+	if !ok {
+		return name
+	}
+	number, rest, ok := strings.Cut(rest, ".")
+	if !ok || number == "" || strings.Trim(number, "0123456789") != "" {
+		return name
+	}
+	return "blk.%d." + rest
+}
+
+// plan makes a job of each tensor.
+func (q *quantizer) plan() error {
+	specs := specsByName(q.family, q.config)
+	for _, t := range q.o.Input.Tensors {
+		spec := specs[genericName(t.Name)]
+		j := &job{name: t.Name, dims: t.Dims, typ: t.Type, role: spec.Role, tensor: t, layout: q.o.I2SLayout, how: copied}
+		switch j.role {
+		case model.RoleProjection:
+			if err := q.projection(j); err != nil {
+				return err
+			}
+		case model.RoleEmbedding:
+			q.table(j, q.o.Embedding)
+		case model.RoleHead:
+			q.table(j, q.o.Head)
+		}
+		if j.how != copied {
+			if _, err := quant.RowBytes(t.Type, 0); err != nil {
+				return fmt.Errorf("%w: %s: %w", ErrType, t.Name, err)
+			}
+			if err := checkType(j); err != nil {
+				return err
+			}
+		}
+		j.report = &Tensor{Name: j.name, Dims: j.dims, Type: j.typ.String(), Source: t.Name, SourceType: t.Type.String()}
+		q.jobs = append(q.jobs, j)
+		q.total += j.sourceBytes()
+	}
+	return nil
+}
+
+func isTernaryType(t gguf.Type) bool {
+	return t == gguf.TypeI2S || t == gguf.TypeTQ1_0 || t == gguf.TypeTQ2_0
+}
+
+// projection decides what happens to ternary weights, or what should be some.
+func (q *quantizer) projection(j *job) error {
+	t := j.tensor
+	if len(t.Dims) != 2 {
+		return fmt.Errorf("%w: %s has dimensions %v, want two", ErrTensor, t.Name, t.Dims)
+	}
+	if q.o.Type != nil {
+		j.typ = *q.o.Type
+	}
+	switch {
+	case isTernaryType(t.Type):
+		if j.typ != t.Type || t.Type == gguf.TypeI2S && j.layout != quant.LayoutA {
+			j.how = converted
+		}
+	case isTernaryType(j.typ) || q.o.Method != MethodAuto:
+		j.how = converted
+	case j.typ != t.Type:
+		j.how = recoded
+	}
+	return nil
+}
+
+// table decides what happens to an embedding or a head.
+func (q *quantizer) table(j *job, t *gguf.Type) {
+	if t != nil && *t != j.typ {
+		j.typ, j.how = *t, recoded
+	}
+}
+
+// preview analyses the float projections of the first layer, so that a model that
+// must not be rounded is refused before anything is written.
+func (q *quantizer) preview() error {
+	master, ternary, kept := false, false, false
+	for _, j := range q.jobs {
+		if j.role != model.RoleProjection {
+			continue
+		}
+		kept = kept || j.how == recoded
+		if j.how != converted || isTernaryType(j.tensor.Type) || !strings.HasPrefix(j.name, "blk.0.") {
+			continue
+		}
+		a, err := q.analyse(j)
+		if err != nil {
+			return err
+		}
+		master = master || a.form == FormMaster
+		ternary = ternary || a.form == FormTernary
+	}
+	switch {
+	case master && q.method == AbsMax:
+		q.report.decide("weights", "rounded by absmax", "chosen by the caller")
+	case master:
+		q.report.decide("weights", "rounded by absmean", "real-valued weights, and BitNet b1.58 models are trained with it")
+	case ternary:
+		q.report.decide("weights", "taken as they are", "the floats are ternary already")
+	}
+	if kept {
+		q.report.decide("weights", "kept as floats", "the type asked for holds floats; a method would round them to trits")
+	}
+	if master && q.declared == "" {
+		q.report.warn("the model was not trained ternary and is rounded by force: expect nonsense")
+	}
+	return nil
+}
+
+// quantizationVersion is what llama.cpp calls the current layout of its blocks.
+const quantizationVersion = 2
+
+// settleMetadata copies the metadata and sets what the new types make untrue.
+func (q *quantizer) settleMetadata() error {
+	f := q.o.Input
+	q.meta = f.Metadata.Clone()
+	w := metaWriter{meta: q.meta}
+	cleanMetadata(f, &w)
+	if q.o.Type != nil {
+		id, ok := fileType[*q.o.Type]
+		if *q.o.Type == gguf.TypeQ8_0 {
+			id, ok = 7, true
+		}
+		if ok {
+			w.set("general.file_type", id)
+		}
+	}
+	if !q.meta.Has("general.quantization_version") {
+		w.set("general.quantization_version", uint32(quantizationVersion))
+	}
+	for _, j := range q.jobs {
+		switch j.role {
+		case model.RoleProjection:
+			q.report.Type = j.typ.String()
+		case model.RoleEmbedding:
+			q.report.Embedding = j.typ.String()
+		}
+	}
+	return w.err
+}
+
+// maxAlignment is the largest alignment of tensors that is written.
+const maxAlignment = 1 << 20
+
+// cleanMetadata brings the keys that describe the container into the form of a
+// single version 3 file.
+func cleanMetadata(f *gguf.File, w *metaWriter) {
+	if w.meta.Has("general.alignment") {
+		align := uint32(32)
+		if f.Alignment <= maxAlignment {
+			align = uint32(f.Alignment)
+		}
+		w.set("general.alignment", align)
+	}
+	if len(f.Parts) > 0 {
+		for _, key := range []string{"split.no", "split.count", "split.tensors.count"} {
+			w.meta.Delete(key)
+		}
+	}
+}
+
+// readError tells a broken source from broken contents.
+func readError(t *gguf.Tensor, err error) error {
+	if errors.Is(err, quant.ErrCode) {
+		return fmt.Errorf("%w: %s: %w; another layout of I2_S tensors may be the right one", ErrTensor, t.Name, err)
+	}
+	if errors.Is(err, quant.ErrType) {
+		return fmt.Errorf("%w: %s: %w", ErrType, t.Name, err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrTensor, t.Name, err)
+}

@@ -1,0 +1,190 @@
+package convert
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"trit/gguf"
+	"trit/quant"
+)
+
+// analysis is what a first pass over the float weights of a projection tells.
+type analysis struct {
+	form Form
+	// scale is the scale of all trits; with several, the largest.
+	scale float32
+	// scales counts the different ones; blocks says that no run of 256 columns
+	// of a row has more than one.
+	scales int
+	blocks bool
+	// violation describes, for weights that are not ternary, where that shows.
+	violation string
+}
+
+// uniform reports whether all trits share one scale.
+func (a *analysis) uniform() bool { return a.scales <= 1 }
+
+// groupCols is the smallest number of columns that may share a scale.
+const groupCols = 32
+
+// blockCols is the number of columns that share a scale in TQ1_0 and TQ2_0.
+const blockCols = 256
+
+// maxScales bounds how many different scales are told apart.
+const maxScales = 1 << 16
+
+// ternaryScan finds out whether floats are ternary already, and how their scales
+// are distributed. Rows are added whole, in order.
+type ternaryScan struct {
+	cols      int64
+	row       int64
+	scales    map[uint32]struct{} // bits of the magnitudes
+	mixed     bool                // some block of 256 columns has two scales
+	violation string              // the first one; the rest is not looked at
+}
+
+func newTernaryScan(cols int64) *ternaryScan {
+	return &ternaryScan{cols: cols, scales: map[uint32]struct{}{}}
+}
+
+// add takes whole rows.
+func (s *ternaryScan) add(rows []float32) {
+	width := s.cols // of a group
+	if s.cols%groupCols == 0 {
+		width = groupCols
+	}
+	for ; len(rows) > 0 && s.violation == ""; s.row++ {
+		row := rows[:s.cols]
+		rows = rows[s.cols:]
+		var block uint32
+		for c := int64(0); c < s.cols; c += width {
+			m, bad := groupMagnitude(row[c : c+width])
+			if bad >= 0 {
+				s.violation = fmt.Sprintf("row %d, column %d holds %g beside values of ±%g", s.row, c+int64(bad), row[c+int64(bad)], math.Float32frombits(m))
+				return
+			}
+			if c%blockCols == 0 {
+				block = 0
+			}
+			if m == 0 {
+				continue
+			}
+			if block != 0 && block != m {
+				s.mixed = true
+			}
+			block = m
+			if _, known := s.scales[m]; !known && len(s.scales) < maxScales {
+				s.scales[m] = struct{}{}
+			}
+		}
+	}
+}
+
+// groupMagnitude returns the bits of the one magnitude besides zero, and −1 or the
+// index of a value that does not fit.
+func groupMagnitude(values []float32) (magnitude uint32, bad int) {
+	for i, x := range values {
+		a := math.Float32bits(x) &^ (1 << 31)
+		if a == magnitude || a == 0 {
+			continue
+		}
+		if magnitude != 0 || !finite(x) {
+			return magnitude, i
+		}
+		magnitude = a
+	}
+	return magnitude, -1
+}
+
+// analyse makes the first pass over a projection of floats.
+func (c *converter) analyse(j *job) (*analysis, error) {
+	if j.analysis != nil {
+		return j.analysis, nil
+	}
+	scan := newTernaryScan(j.cols())
+	var mean quant.AbsMeanStats
+	largest := float32(0)
+	err := c.eachRows(j, func(_ int64, rows []float32) error {
+		mean.Add(rows)
+		scan.add(rows)
+		if c.method == AbsMax {
+			for _, x := range rows {
+				largest = max(largest, x, -x)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := &analysis{form: FormTernary, scales: len(scan.scales), blocks: !scan.mixed}
+	if scan.violation != "" {
+		a = &analysis{form: FormMaster, scales: 1, blocks: true, violation: scan.violation}
+		if a.scale, err = mean.Scale(); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrTensor, j.from(), err)
+		}
+		if c.method == AbsMax {
+			a.scale = largest
+		}
+	}
+	for bits := range scan.scales {
+		if a.form == FormTernary {
+			a.scale = max(a.scale, math.Float32frombits(bits))
+		}
+	}
+	if err := c.judge(j, a); err != nil {
+		return nil, err
+	}
+	j.analysis = a
+	return a, nil
+}
+
+// judge refuses weights that were not trained ternary, and scales that the
+// target type cannot hold.
+func (c *converter) judge(j *job, a *analysis) error {
+	if a.form == FormMaster && c.declared == "" && !c.opts.Force {
+		cosine, err := c.cosine(j, a.scale)
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %s, and the weights are not ternary either: %s: %s (the cosine with the nearest ternary matrix is %.3f); rounding an ordinary model to three values destroys it; option Force does so nevertheless",
+			ErrNotTernary, c.undeclared, j.from(), a.violation, cosine)
+	}
+	if !holds(j.typ, a) {
+		detail := fmt.Sprintf("%d different scales", a.scales)
+		if !a.blocks {
+			detail += fmt.Sprintf(", several of them within %d columns", blockCols)
+		}
+		var others []string
+		for _, t := range Types() {
+			if fits(t, j.dims) && holds(t, a) {
+				others = append(others, t.String())
+			}
+		}
+		return fmt.Errorf("%w: %s has %s, which %v has no room for; of the types only %s keep them all", ErrType, j.from(), detail, j.typ, strings.Join(others, ", "))
+	}
+	return nil
+}
+
+// holds reports whether tensors of the type have room for the scales.
+func holds(t gguf.Type, a *analysis) bool {
+	switch t {
+	case gguf.TypeI2S:
+		return a.uniform()
+	case gguf.TypeTQ1_0, gguf.TypeTQ2_0:
+		return a.blocks
+	}
+	return true
+}
+
+// cosine compares master weights with their ternary form.
+func (c *converter) cosine(j *job, scale float32) (float64, error) {
+	var f quant.Fidelity
+	err := c.eachRows(j, func(_ int64, rows []float32) error {
+		c.ternarize(rows, scale)
+		f.Add(rows, c.trits, scale)
+		return nil
+	})
+	return f.Cosine(), err
+}
