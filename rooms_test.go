@@ -1,0 +1,113 @@
+package trit_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// rooms lists the packages from the ground up. A room imports only rooms above
+// it in this list, so data flows one way and a newcomer can read downwards.
+var rooms = []string{
+	"internal",
+	"gguf",
+	"safetensors",
+	"quant",
+	"ternary",
+	"parallel",
+	"kernel",
+	"tokenizer",
+	"model",
+	"cache",
+	"engine",
+	"sample",
+	"grammar",
+	"generate",
+	"chat",
+	"hub",
+	"convert",
+	"profile",
+	"validate",
+	".", // the library
+	"server",
+	"cmd",
+}
+
+// room returns the room that a folder belongs to.
+func room(dir string) string {
+	first, _, _ := strings.Cut(filepath.ToSlash(dir), "/")
+	return first
+}
+
+func TestRoomsImportDownwards(t *testing.T) {
+	seen := map[string]bool{}
+	module := modulePath(t)
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			name := d.Name()
+			if path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "gen" || name == "e2e") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		from := room(filepath.Dir(path))
+		here := slices.Index(rooms, from)
+		if here < 0 {
+			t.Errorf("%s: the folder %s is not in the list of rooms", path, from)
+			return nil
+		}
+		seen[from] = true
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			to, ours := strings.CutPrefix(imported, module)
+			if !ours || to != "" && to[0] != '/' {
+				continue
+			}
+			if to == "" {
+				to = "."
+			} else {
+				to = room(to[1:])
+			}
+			if there := slices.Index(rooms, to); to != from && (there < 0 || there > here) {
+				t.Errorf("%s imports %s, which is not above %s in the list of rooms", path, imported, from)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) < 10 {
+		t.Errorf("only %d rooms were found", len(seen))
+	}
+}
+
+// modulePath reads the module's name, which may change one day.
+func modulePath(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(data), "\n")
+	return strings.TrimPrefix(first, "module ")
+}
