@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"trit/internal/tui"
+)
+
+func (a *app) chatCommand() *cobra.Command {
+	var (
+		flags    modelFlags
+		settings settingFlags
+		system   string
+		debug    bool
+		greedy   bool
+		plain    bool
+	)
+	cmd := &cobra.Command{
+		Use:     "chat",
+		GroupID: "run",
+		Short:   "Talk with a model",
+		Long: `Talk with a model.
+
+On a terminal this is a program of its own: answers are Markdown and appear
+while they are generated, Alt-Enter starts another line of the input, the arrow
+keys bring back earlier inputs, Ctrl-C stops an answer, Ctrl-D leaves. /help
+lists the commands.
+
+Elsewhere, or with --plain, each line of the input is a message and the answers
+go to standard output; a line that ends in a backslash goes on in the next one.
+With --json each answer is one line of JSON. The end of the input ends the
+conversation.
+
+When a conversation outgrows the model's context its oldest messages are left
+out; the system prompt stays. Sampling flags that are not given leave what the
+model recommends.`,
+		Example: "  trit chat --model demo\n  echo \"What does a cow say?\" | trit chat --model demo --greedy",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := flags.open(a, cmd)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			c, err := newConversation(m, debug)
+			if err != nil {
+				return err
+			}
+			if err := settings.apply(&c.settings); err != nil {
+				return usage(cmd, err)
+			}
+			if greedy {
+				c.settings.sampling.Temperature = 0
+			}
+			if system != "" {
+				remark, err := c.setSystem(system)
+				if err != nil {
+					return err
+				}
+				if remark != "" {
+					a.log.Warn(remark)
+				}
+			}
+			screen := !plain && !a.json && isTerminal(a.in) && isTerminal(a.out) && os.Getenv("TERM") != "dumb"
+			if screen {
+				return a.chatScreen(cmd.Context(), c)
+			}
+			return a.chatLines(cmd.Context(), c)
+		},
+	}
+	flags.add(cmd)
+	settings.add(cmd)
+	cmd.Flags().StringVar(&system, "system-prompt", "", "what the model is told before the conversation")
+	cmd.Flags().BoolVar(&greedy, "greedy", false, "always take the most likely token (the same as --temperature 0)")
+	cmd.Flags().BoolVar(&debug, "debug", false, "show for each answer the prompt and the most likely first tokens")
+	cmd.Flags().BoolVar(&plain, "plain", false, "read and write lines, also on a terminal")
+	return cmd
+}
+
+// chatScreen is the conversation on a terminal.
+func (a *app) chatScreen(ctx context.Context, c *conversation) error {
+	history, err := openInputHistory()
+	if err != nil {
+		return err
+	}
+	earlier, err := history.load()
+	if err != nil {
+		a.log.Warn(err.Error())
+	}
+	return tui.Run(ctx, tui.Options{
+		Handler:  c,
+		Input:    a.in,
+		Output:   a.out,
+		Greeting: c.greeting(),
+		History:  earlier,
+		Remember: history.add,
+	})
+}
+
+// greeting is the first line of a conversation.
+func (c *conversation) greeting() string {
+	config := c.model.Config()
+	return fmt.Sprintf("%s (%s, %s weights), a context of %d tokens, loaded in %s. /help lists the commands.",
+		c.model.Name(), config.Architecture, countName(c.model.Weights().TernaryWeights), c.context(), c.model.LoadTime().Round(time.Millisecond))
+}
+
+// countName writes a large number shortly.
+func countName(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.1f G", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f M", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%d", n)
+}

@@ -1,0 +1,343 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"trit/chat"
+	"trit/internal/tui"
+)
+
+// slashCommand is what an input that begins with a slash asks for.
+type slashCommand struct {
+	name string
+	args string
+	help string
+	// run returns what to print, if anything, and the exchange of commands that
+	// ask the model.
+	run func(c *conversation, ctx context.Context, args string, emit func(tui.Event)) (string, *exchange, error)
+}
+
+// slashCommands lists the commands in the order of /help. It is a function
+// because /help reads it.
+func slashCommands() []slashCommand {
+	return []slashCommand{
+		{"/system", "[TEXT|off]", "show, set or remove the system prompt", (*conversation).systemCommand},
+		{"/clear", "", "forget the conversation; the system prompt stays", (*conversation).clearCommand},
+		{"/save", "FILE", "write the conversation to a file, as JSON", (*conversation).saveCommand},
+		{"/load", "FILE", "go on with a conversation from a file", (*conversation).loadCommand},
+		{"/regenerate", "", "answer the last message again", (*conversation).regenerateCommand},
+		{"/set", "[NAME VALUE]", "show or change how tokens are chosen", (*conversation).setCommand},
+		{"/stats", "", "tokens, speed and use of the context", (*conversation).statsCommand},
+		{"/help", "", "this list", (*conversation).helpCommand},
+		{"/quit", "", "leave", (*conversation).quitCommand},
+	}
+}
+
+// command runs a command line, given without its slash.
+func (c *conversation) command(ctx context.Context, line string, emit func(tui.Event)) *exchange {
+	name, args, _ := strings.Cut(line, " ")
+	if name == "exit" {
+		name = "quit"
+	}
+	for _, known := range slashCommands() {
+		if known.name != "/"+name {
+			continue
+		}
+		args = strings.TrimSpace(args)
+		if args != "" && known.args == "" {
+			emit(tui.Event{Kind: tui.Problem, Text: fmt.Sprintf("%s takes no argument, got %q.", known.name, args)})
+			return nil
+		}
+		output, x, err := known.run(c, ctx, args, emit)
+		if err != nil {
+			emit(tui.Event{Kind: tui.Problem, Text: fmt.Sprintf("%s: %v", known.name, err)})
+		} else if output != "" {
+			emit(tui.Event{Kind: tui.Output, Text: output})
+		}
+		return x
+	}
+	emit(tui.Event{Kind: tui.Problem, Text: fmt.Sprintf("No command /%s; /help lists them. A message that begins with a slash is written with two.", name)})
+	return nil
+}
+
+func (c *conversation) systemCommand(_ context.Context, args string, _ func(tui.Event)) (string, *exchange, error) {
+	switch args {
+	case "":
+		if c.system == "" {
+			return "There is no system prompt.", nil, nil
+		}
+		return "System prompt: " + c.system, nil, nil
+	case "off":
+		args = ""
+	}
+	remark, err := c.setSystem(args)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case remark != "":
+		return "The system prompt is set, but " + remark + ".", nil, nil
+	case args == "":
+		return "The system prompt is removed.", nil, nil
+	}
+	return "The system prompt is set.", nil, nil
+}
+
+func (c *conversation) clearCommand(_ context.Context, _ string, emit func(tui.Event)) (string, *exchange, error) {
+	c.restart(nil, 0)
+	emit(tui.Event{Kind: tui.Clear})
+	return "The conversation is empty.", nil, nil
+}
+
+// length returns the number of tokens of messages after the system prompt.
+func (c *conversation) length(messages []chat.Message) (int, error) {
+	if len(messages) == 0 {
+		return 0, nil
+	}
+	tokens, err := c.model.Prompt(c.withSystem(messages))
+	return len(tokens), err
+}
+
+// restart replaces the messages of the conversation, which are used tokens long.
+func (c *conversation) restart(messages []chat.Message, used int) {
+	c.messages, c.window, c.attempt = messages, messages, 0
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.used, c.last, c.totals = used, nil, totals{}
+}
+
+func (c *conversation) saveCommand(_ context.Context, args string, _ func(tui.Event)) (string, *exchange, error) {
+	path, err := filePath(args)
+	if err != nil {
+		return "", nil, err
+	}
+	list := []chat.Message{}
+	if c.system != "" {
+		list = append(list, chat.Message{Role: "system", Content: c.system})
+	}
+	list = append(list, c.messages...)
+	var data bytes.Buffer
+	enc := json.NewEncoder(&data)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(list); err != nil {
+		return "", nil, err
+	}
+	if err := writeAtomically(path, data.Bytes()); err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("%d messages are in %s.", len(list), path), nil, nil
+}
+
+// maxConversation is the size of the largest file that /load reads.
+const maxConversation = 64 << 20
+
+func (c *conversation) loadCommand(_ context.Context, args string, emit func(tui.Event)) (string, *exchange, error) {
+	path, err := filePath(args)
+	if err != nil {
+		return "", nil, err
+	}
+	list, err := readConversation(path)
+	if err != nil {
+		return "", nil, err
+	}
+	system := ""
+	if len(list) > 0 && list[0].Role == "system" {
+		system, list = list[0].Content, list[1:]
+	}
+	old := c.system
+	remark, err := c.setSystem(system)
+	if err != nil {
+		return "", nil, err
+	}
+	used, err := c.length(list)
+	if err != nil {
+		c.system = old
+		return "", nil, err
+	}
+	c.restart(list, used)
+	emit(tui.Event{Kind: tui.Clear})
+	for _, m := range list {
+		switch m.Role {
+		case "user":
+			emit(tui.Event{Kind: tui.Question, Text: m.Content})
+		case "assistant":
+			emit(tui.Event{Kind: tui.Answer, Text: m.Content})
+		default:
+			emit(tui.Event{Kind: tui.Notice, Text: m.Role + ": " + m.Content})
+		}
+	}
+	output := fmt.Sprintf("%d messages from %s.", len(list), path)
+	if system != "" {
+		output += " The system prompt is set."
+	}
+	if remark != "" {
+		output += " But " + remark + "."
+	}
+	if n := len(list); n > 0 && list[n-1].Role == "user" {
+		output += " The last one has no answer; /regenerate gives it one."
+	}
+	return output, nil, nil
+}
+
+// readConversation reads a list of messages, or an object with one as OpenAI's
+// chat API takes it.
+func readConversation(path string) ([]chat.Message, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConversation+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxConversation {
+		return nil, fmt.Errorf("%s has more than %d MiB", path, maxConversation>>20)
+	}
+	var list []chat.Message
+	if text := bytes.TrimSpace(data); len(text) > 0 && text[0] == '{' {
+		var request struct {
+			Messages *[]chat.Message `json:"messages"`
+		}
+		if err := json.Unmarshal(data, &request); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if request.Messages == nil {
+			return nil, fmt.Errorf("%s: the object has no \"messages\"", path)
+		}
+		list = *request.Messages
+	} else if err := json.Unmarshal(data, &list); err != nil {
+		return nil, fmt.Errorf("%s: want a JSON list of messages: %w", path, err)
+	}
+	for i := range list {
+		if list[i].Role == "" {
+			return nil, fmt.Errorf("%s: message %d has no \"role\"", path, i)
+		}
+	}
+	return list, nil
+}
+
+func (c *conversation) regenerateCommand(ctx context.Context, _ string, emit func(tui.Event)) (string, *exchange, error) {
+	messages, window := c.messages, c.window
+	question, ok := trimAnswers(&c.messages)
+	if _, seen := trimAnswers(&c.window); !ok || !seen {
+		c.messages, c.window = messages, window
+		return "", nil, errors.New("there is no message to answer")
+	}
+	c.attempt++
+	x := c.answer(ctx, question, emit)
+	if x.text == "" { // the answer before stays
+		c.messages, c.window = messages, window
+	}
+	return "", x, nil
+}
+
+// trimAnswers removes what follows the last message of the user and returns
+// that message's text, or reports that there is none. What is appended
+// afterwards does not overwrite what was removed.
+func trimAnswers(list *[]chat.Message) (string, bool) {
+	for i := len(*list) - 1; i >= 0; i-- {
+		if m := (*list)[i]; m.Role == "user" {
+			*list = (*list)[: i+1 : i+1]
+			return m.Content, true
+		}
+	}
+	return "", false
+}
+
+func (c *conversation) setCommand(_ context.Context, args string, _ func(tui.Event)) (string, *exchange, error) {
+	fields := strings.Fields(strings.Replace(args, "=", " ", 1))
+	switch len(fields) {
+	case 0:
+		var b strings.Builder
+		for _, s := range chatSettingList {
+			fmt.Fprintf(&b, "%-19s %-8s %s\n", s.name, s.get(&c.settings), s.help)
+		}
+		return b.String(), nil, nil
+	case 1:
+		s, err := findSetting(fields[0])
+		if err != nil {
+			return "", nil, err
+		}
+		return fmt.Sprintf("%s is %s: %s.", s.name, s.get(&c.settings), s.help), nil, nil
+	case 2:
+		c.mu.Lock() // Status shows a setting
+		err := c.settings.set(fields[0], fields[1])
+		c.mu.Unlock()
+		if err != nil {
+			return "", nil, err
+		}
+		s, err := findSetting(fields[0])
+		if err != nil {
+			return "", nil, err
+		}
+		return fmt.Sprintf("%s is %s.", s.name, s.get(&c.settings)), nil, nil
+	}
+	return "", nil, fmt.Errorf("want a name and a value, got %q", args)
+}
+
+func (c *conversation) statsCommand(context.Context, string, func(tui.Event)) (string, *exchange, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var b strings.Builder
+	if x := c.last; x != nil {
+		fmt.Fprintf(&b, "last answer  %d tokens of prompt at %.1f/s, %d generated at %.1f/s, finish %s, seed %d\n",
+			x.stats.PromptTokens, x.stats.PromptRate(), x.generated, x.stats.GenerateRate(), finishName(x), x.seed)
+	}
+	fmt.Fprintf(&b, "all answers  %d with %d tokens of prompts and %d generated, in %s\n",
+		c.totals.answers, c.totals.prompt, c.totals.generated, c.totals.time.Round(time.Millisecond))
+	fmt.Fprintf(&b, "messages     %d, of which the model sees %d\n", len(c.messages), len(c.window))
+	fmt.Fprintf(&b, "context      %s", strings.TrimPrefix(c.contextUse(), "context "))
+	return b.String(), nil, nil
+}
+
+// finishName says why an answer ended.
+func finishName(x *exchange) string {
+	if x.finish == "" {
+		return "error"
+	}
+	return string(x.finish)
+}
+
+func (c *conversation) helpCommand(context.Context, string, func(tui.Event)) (string, *exchange, error) {
+	var b strings.Builder
+	for _, known := range slashCommands() {
+		fmt.Fprintf(&b, "%-22s %s\n", known.name+" "+known.args, known.help)
+	}
+	b.WriteString(`
+Enter sends. Alt-Enter, Ctrl-J or a backslash before Enter start another line.
+Up and Down bring back earlier inputs. PgUp, PgDn and the mouse wheel scroll;
+Shift and the mouse select text. Ctrl-C stops an answer, clears the input, or
+twice at an empty input leaves, as Ctrl-D does.`)
+	return b.String(), nil, nil
+}
+
+func (c *conversation) quitCommand(_ context.Context, _ string, emit func(tui.Event)) (string, *exchange, error) {
+	emit(tui.Event{Kind: tui.Quit})
+	return "", nil, nil
+}
+
+// filePath reads the argument of a command as a path; "~/" is the home folder,
+// as in a shell.
+func filePath(args string) (string, error) {
+	if args == "" {
+		return "", errors.New("the name of a file is missing")
+	}
+	if rest, ok := strings.CutPrefix(args, "~/"); ok {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		return filepath.Join(home, rest), nil
+	}
+	return args, nil
+}

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"trit"
+	"trit/chat"
+	"trit/internal/tui"
+	"trit/sample"
+	"trit/tokenizer"
+)
+
+// conversation is what is said with a model, and how answers are generated. It
+// implements tui.Handler.
+type conversation struct {
+	model    *trit.Model
+	settings chatSettings
+	debug    bool
+
+	system   string
+	messages []chat.Message // everything that was said, without the system prompt
+	window   []chat.Message // what of it the model still sees
+	attempt  uint64         // answers to the last question before the current one
+
+	mu      sync.Mutex // guards what Status reads while an answer is generated
+	used    int        // tokens of the context
+	current *exchange  // the running answer, nil when there is none
+	last    *exchange  // the last complete one
+	totals  totals
+}
+
+// exchange is a question with its answer.
+type exchange struct {
+	question  string
+	text      string
+	finish    trit.Finish
+	stats     trit.Stats
+	seed      uint64
+	prompt    int // tokens of the conversation up to the answer
+	generated int // tokens of the answer
+	dropped   int // messages that were left out before it
+	first     time.Time
+	err       error
+}
+
+// totals count all answers of a conversation.
+type totals struct {
+	answers   int
+	prompt    int
+	generated int
+	time      time.Duration
+	dropped   int
+}
+
+// newConversation starts a conversation, if the model has a usable template.
+func newConversation(m *trit.Model, debug bool) (*conversation, error) {
+	if _, _, err := m.ChatTemplate(); err != nil {
+		return nil, err
+	}
+	c := &conversation{model: m, debug: debug}
+	c.settings = chatSettings{sampling: m.Sampling(), maxTokens: chatMaxTokens}
+	return c, nil
+}
+
+// Handle implements tui.Handler.
+func (c *conversation) Handle(ctx context.Context, input string, emit func(tui.Event)) {
+	c.handle(ctx, input, emit)
+}
+
+// handle answers an input: a command or a message. It returns the exchange, or
+// nil if the input asked the model nothing.
+func (c *conversation) handle(ctx context.Context, input string, emit func(tui.Event)) *exchange {
+	input = strings.ToValidUTF8(input, "\uFFFD")
+	switch text := strings.TrimSpace(input); {
+	case text == "":
+		return nil
+	case strings.HasPrefix(text, "//"):
+		input = strings.Replace(input, "//", "/", 1)
+	case strings.HasPrefix(text, "/"), text == "quit", text == "exit":
+		return c.command(ctx, strings.TrimPrefix(text, "/"), emit)
+	}
+	c.attempt = 0
+	return c.ask(ctx, chat.Message{Role: "user", Content: strings.TrimRight(input, "\n")}, emit)
+}
+
+// ask adds a message to the conversation and lets the model answer. Without an
+// answer the message is taken back.
+func (c *conversation) ask(ctx context.Context, question chat.Message, emit func(tui.Event)) *exchange {
+	messages, window := c.messages, c.window
+	c.messages = append(slices.Clip(messages), question)
+	c.window = append(slices.Clip(window), question)
+	x := c.answer(ctx, question.Content, emit)
+	if x.text == "" {
+		c.messages, c.window = messages, window
+	}
+	return x
+}
+
+// answer generates the answer to the last message, tells about it and adds it
+// to the conversation unless it is empty.
+func (c *conversation) answer(ctx context.Context, question string, emit func(tui.Event)) *exchange {
+	x := &exchange{question: question}
+	sent, err := c.fit(x)
+	if err == nil {
+		if x.dropped > 0 {
+			emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The context of %d tokens is full: the oldest %d messages are left out from now on.", c.context(), x.dropped)})
+		}
+		c.begin(x)
+		err = c.generate(ctx, x, sent, emit)
+		c.end(x)
+	}
+	if x.text != "" {
+		reply := chat.Message{Role: "assistant", Content: x.text}
+		c.messages, c.window = append(c.messages, reply), append(c.window, reply)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		x.finish, x.err = trit.FinishCancelled, ctx.Err()
+		emit(tui.Event{Kind: tui.Notice, Text: stoppedNote(x)})
+	case err != nil:
+		x.err = err
+		emit(tui.Event{Kind: tui.Problem, Text: err.Error()})
+	case x.finish == trit.FinishLength && c.settings.maxTokens > 0 && x.generated >= c.settings.maxTokens:
+		emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The answer was cut after %d tokens; /set max-tokens changes that.", x.generated)})
+	case x.finish == trit.FinishLength:
+		emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The answer was cut at the end of the context of %d tokens.", c.context())})
+	case x.text == "":
+		emit(tui.Event{Kind: tui.Notice, Text: "The model gave an empty answer; the message is not kept."})
+	}
+	return x
+}
+
+func stoppedNote(x *exchange) string {
+	if x.text == "" {
+		return "Stopped before the answer; the message is not kept."
+	}
+	return "Stopped."
+}
+
+// fit brings the conversation to a length that leaves room for an answer, and
+// returns what is sent to the model.
+func (c *conversation) fit(x *exchange) ([]chat.Message, error) {
+	count := func(list []chat.Message) (int, error) {
+		tokens, err := c.model.Prompt(list)
+		return len(tokens), err
+	}
+	sent := c.withSystem(c.window)
+	n, err := count(sent)
+	if err != nil {
+		return nil, err
+	}
+	context := c.context()
+	reserve := max(context/4, 1)
+	if c.settings.maxTokens > 0 {
+		reserve = min(reserve, c.settings.maxTokens)
+	}
+	if limit := context - reserve; n > limit {
+		// More is dropped than necessary, so that the next turns begin alike and
+		// need not be computed anew. A long message may need the reserve too.
+		for _, l := range []int{limit - limit/4, limit, context - 1} {
+			kept, dropped, fitErr := chat.Fit(sent, count, l)
+			if err = fitErr; err == nil {
+				sent, x.dropped = kept, dropped
+				break
+			}
+			if !errors.Is(err, chat.ErrContext) {
+				break
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		if n, err = count(sent); err != nil {
+			return nil, err
+		}
+		if x.dropped > 0 {
+			c.window = slices.Clone(sent)
+			if c.system != "" {
+				c.window = c.window[1:]
+			}
+		}
+	}
+	x.prompt = n
+	return sent, nil
+}
+
+// generate runs the model and fills in the exchange.
+func (c *conversation) generate(ctx context.Context, x *exchange, sent []chat.Message, emit func(tui.Event)) error {
+	opts, seed := c.settings.options(c.attempt)
+	x.seed = seed
+	if c.debug {
+		sampling := c.settings.sampling
+		sampling.TopLogProbs = debugCandidates
+		sampling.Seed = &seed
+		opts = append(opts, trit.Sampling(sampling))
+		prompt, err := c.model.Prompt(sent)
+		if err != nil {
+			return err
+		}
+		emit(tui.Event{Kind: tui.Notice, Text: c.debugPrompt(prompt)})
+	}
+	opts = append(opts, trit.CollectStats(&x.stats))
+	var text strings.Builder
+	defer func() { x.text = text.String() }()
+	for token, err := range c.model.Chat(ctx, sent, opts...) {
+		if err != nil {
+			return err
+		}
+		if c.debug && x.generated == 0 {
+			emit(tui.Event{Kind: tui.Notice, Text: c.debugCandidates(token)})
+		}
+		c.count(x)
+		x.finish = token.Finish
+		if token.Text != "" {
+			text.WriteString(token.Text)
+			emit(tui.Event{Kind: tui.Answer, Text: token.Text})
+		}
+	}
+	return nil
+}
+
+// debugCandidates is the number of candidates that --debug shows.
+const debugCandidates = 10
+
+// debugPrompt shows a prompt as the model sees it.
+func (c *conversation) debugPrompt(prompt []int32) string {
+	return fmt.Sprintf("prompt, %d tokens: %q", len(prompt), c.model.Tokenizer().Decode(prompt, tokenizer.RenderSpecial(true)))
+}
+
+// debugCandidates shows the most likely first tokens and the chosen one.
+func (c *conversation) debugCandidates(token trit.Token) string {
+	var b strings.Builder
+	fmt.Fprintln(&b, "first token, by the model's own probabilities:")
+	for i, candidate := range token.Top {
+		chosen := ""
+		if candidate.ID == token.ID {
+			chosen = fmt.Sprintf("  chosen; %.1f %% after the samplers", 100*token.Prob)
+		}
+		fmt.Fprintf(&b, "%3d. %6.2f %%  %-16q %6d%s\n", i+1, 100*math.Exp(candidate.LogProb), c.piece(candidate.ID), candidate.ID, chosen)
+	}
+	if !slices.ContainsFunc(token.Top, func(t sample.TokenLogProb) bool { return t.ID == token.ID }) {
+		fmt.Fprintf(&b, "chosen: %q %d, %.2f %%\n", c.piece(token.ID), token.ID, 100*math.Exp(token.LogProb))
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func (c *conversation) piece(id int32) string { return c.model.Tokenizer().Piece(id, true) }
+
+// withSystem puts the system prompt before messages.
+func (c *conversation) withSystem(messages []chat.Message) []chat.Message {
+	if c.system == "" {
+		return messages
+	}
+	return append([]chat.Message{{Role: "system", Content: c.system}}, messages...)
+}
+
+// setSystem changes the system prompt; "" takes it away. The remark says if the
+// model will not see it.
+func (c *conversation) setSystem(text string) (remark string, err error) {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if text == "" {
+		c.system = ""
+		return "", nil
+	}
+	user := chat.Message{Role: "user", Content: "x"}
+	without, err := c.model.Prompt([]chat.Message{user})
+	if err != nil {
+		return "", err
+	}
+	with, err := c.model.Prompt([]chat.Message{{Role: "system", Content: text}, user})
+	if err != nil {
+		return "", fmt.Errorf("this model's template takes no system prompt: %w", err)
+	}
+	if len(with) >= c.context() {
+		return "", fmt.Errorf("the system prompt has %d tokens, the context only %d", len(with)-len(without), c.context())
+	}
+	c.system = text
+	if slices.Equal(with, without) {
+		return "this model's chat template leaves the system prompt out", nil
+	}
+	return "", nil
+}
+
+func (c *conversation) context() int { return c.model.Scheduler().Engine().Context() }
+
+// begin, count and end follow an answer for Status.
+func (c *conversation) begin(x *exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current, c.used = x, x.prompt
+}
+
+func (c *conversation) count(x *exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x.generated++
+	c.used++
+	if x.generated == 1 {
+		x.first = time.Now()
+	}
+}
+
+func (c *conversation) end(x *exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.current, c.last = nil, x
+	c.totals.answers++
+	c.totals.prompt += x.prompt
+	c.totals.generated += x.generated
+	c.totals.time += x.stats.PromptTime + x.stats.GenerateTime
+	c.totals.dropped += x.dropped
+}
+
+// Status implements tui.Handler.
+func (c *conversation) Status() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var parts []string
+	switch x := c.current; {
+	case x == nil:
+		if c.last != nil && c.last.stats.GenerateRate() > 0 {
+			parts = append(parts, fmt.Sprintf("%.1f tokens/s", c.last.stats.GenerateRate()))
+		}
+	case x.generated == 0:
+		parts = append(parts, fmt.Sprintf("reading %d tokens", x.prompt))
+	default:
+		live := trit.Stats{GeneratedTokens: x.generated, GenerateTime: time.Since(x.first)}
+		parts = append(parts, fmt.Sprintf("%d tokens, %.1f tokens/s", x.generated, live.GenerateRate()))
+	}
+	parts = append(parts, c.contextUse(), c.model.Name())
+	if c.settings.sampling.Temperature == 0 {
+		parts = append(parts, "greedy")
+	}
+	return parts
+}
+
+// contextUse says how full the context is.
+func (c *conversation) contextUse() string {
+	return fmt.Sprintf("context %d/%d (%.0f %%)", c.used, c.context(), 100*float64(c.used)/float64(c.context()))
+}

@@ -1,0 +1,156 @@
+//go:build linux || darwin
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"trit/hub"
+)
+
+// keyboard is somebody before a terminal in which a command line runs.
+type keyboard struct {
+	t    *testing.T
+	pty  *os.File
+	code chan int
+
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+// startTerminal runs a command line on a pseudo-terminal.
+func startTerminal(t *testing.T, args ...string) *keyboard {
+	t.Helper()
+	t.Setenv("TERM", "xterm-256color")
+	p, tty, err := pty.Open()
+	if err != nil {
+		t.Skipf("no pseudo-terminal here: %v", err)
+	}
+	if err := pty.Setsize(p, &pty.Winsize{Cols: 80, Rows: 24}); err != nil {
+		t.Fatal(err)
+	}
+	k := &keyboard{t: t, pty: p, code: make(chan int, 1)}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		chunk := make([]byte, 4096)
+		for {
+			n, err := p.Read(chunk)
+			k.mu.Lock()
+			k.out.Write(chunk[:n])
+			k.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	go func() { k.code <- run(t.Context(), args, tty, tty, tty) }()
+	t.Cleanup(func() {
+		tty.Close()
+		p.Close()
+		<-read
+	})
+	return k
+}
+
+// write types a text; what was shown before is forgotten.
+func (k *keyboard) write(text string) {
+	k.t.Helper()
+	k.mu.Lock()
+	k.out.Reset()
+	k.mu.Unlock()
+	if _, err := k.pty.WriteString(text); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+func (k *keyboard) shown() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.out.String()
+}
+
+func (k *keyboard) wait(texts ...string) {
+	k.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for _, text := range texts {
+		for !strings.Contains(k.shown(), text) {
+			if time.Now().After(deadline) {
+				k.t.Fatalf("%q does not appear in %q", text, k.shown())
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
+func (k *keyboard) exit() int {
+	k.t.Helper()
+	select {
+	case code := <-k.code:
+		return code
+	case <-time.After(10 * time.Second):
+		k.t.Fatalf("the program goes on and shows %q", k.shown())
+		return -1
+	}
+}
+
+func TestChatTerminal(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv(hub.HomeEnv, home)
+	k := startTerminal(t, "chat", "--model", "demo", "--greedy")
+	k.wait("4.7", "/help")
+	k.write("What is the capital of France?\r")
+	k.wait("Paris", "tokens/s")
+	k.write("/help\r")
+	k.wait("/regenerate", "Alt-Enter")
+	k.write("/clear\r")
+	k.wait("empty")
+	k.write("\x1b[A") // up: the input before
+	k.wait("clear")
+	k.write("\x03")
+	k.write("\x03")
+	k.wait("again")
+	k.write("\x03")
+	if code := k.exit(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	k.wait("\x1b[?1049l")
+	data, err := os.ReadFile(filepath.Join(home, "chat_history"))
+	if err != nil || string(data) != "\"What is the capital of France?\"\n\"/help\"\n\"/clear\"\n" {
+		t.Errorf("the history is %q, %v", data, err)
+	}
+
+	k = startTerminal(t, "chat", "--model", "demo", "--greedy")
+	k.wait("4.7")
+	k.write("\x1b[A\x1b[A\x1b[A")
+	k.wait("France")
+	k.write("\r")
+	k.wait("Paris")
+	k.write("/quit\r")
+	if code := k.exit(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestChatPlainTerminal(t *testing.T) {
+	t.Setenv(hub.HomeEnv, t.TempDir())
+	k := startTerminal(t, "chat", "--model", "demo", "--greedy", "--plain")
+	k.wait("> ")
+	k.write("What is the capital of France?\n")
+	k.wait("Paris.\r\n> ")
+	if strings.Contains(k.shown(), "\x1b") {
+		t.Errorf("escape sequences in %q", k.shown())
+	}
+	k.write("\x04")
+	if code := k.exit(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}

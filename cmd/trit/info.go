@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"trit/kernel"
+	"trit/model"
+)
+
+func (a *app) infoCommand() *cobra.Command {
+	var flags modelFlags
+	cmd := &cobra.Command{
+		Use:     "info",
+		GroupID: "files",
+		Short:   "Load a model and say what it is and how it runs here",
+		Example: "  trit info --model demo",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := flags.open(a, cmd)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			c, t, e := m.Config(), m.Tokenizer(), m.Scheduler().Engine()
+			head := m.Weights().Graph.Head()
+			info := modelInfo{
+				Name: c.Name, Architecture: c.Architecture,
+				Layers: c.Layers, Hidden: c.Hidden, FFN: c.FFN, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
+				Vocabulary: c.Vocab, Context: c.Context,
+				HiddenAct: c.HiddenAct.String(), Activations: c.Activations.String(),
+				RopeStyle: c.RopeStyle.String(), RopeBase: c.RopeBase,
+				Tokenizer: t.Model(), PreTokenizer: t.Pre(), EndTokens: t.EOG(),
+				TernaryWeights: m.Weights().TernaryWeights, TernaryBytes: m.Weights().TernaryBytes,
+				HeadType: head.Type.String(), HeadBytes: int64(len(head.Data)),
+				ContextUsed: e.Context(), KVType: e.Cache().Config().Type.String(),
+				KVBytesPerToken: e.Cache().PageBytes() / kernel.PageTokens,
+				Threads:         e.Threads(), CPU: kernel.Active().String(),
+				Kernels:     kernelChoices(m.Weights()),
+				LoadSeconds: m.LoadTime().Seconds(), Notes: append(c.Notes, t.Warnings()...),
+			}
+			if a.json {
+				return a.printJSON(info)
+			}
+			_, err = fmt.Fprint(a.out, info.String())
+			return err
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+// modelInfo is what info prints.
+type modelInfo struct {
+	Name            string         `json:"name"`
+	Architecture    string         `json:"architecture"`
+	Layers          int            `json:"layers"`
+	Hidden          int            `json:"hidden"`
+	FFN             int            `json:"ffn"`
+	Heads           int            `json:"heads"`
+	KVHeads         int            `json:"kv_heads"`
+	HeadDim         int            `json:"head_dim"`
+	Vocabulary      int            `json:"vocabulary"`
+	Context         int            `json:"context"`
+	HiddenAct       string         `json:"hidden_act"`
+	Activations     string         `json:"activations"`
+	RopeStyle       string         `json:"rope_style"`
+	RopeBase        float64        `json:"rope_base"`
+	Tokenizer       string         `json:"tokenizer"`
+	PreTokenizer    string         `json:"pre_tokenizer"`
+	EndTokens       []int32        `json:"end_tokens"`
+	TernaryWeights  int64          `json:"ternary_weights"`
+	TernaryBytes    int64          `json:"ternary_bytes"`
+	HeadType        string         `json:"head_type"`
+	HeadBytes       int64          `json:"head_bytes"`
+	ContextUsed     int            `json:"context_used"`
+	KVType          string         `json:"kv_type"`
+	KVBytesPerToken int64          `json:"kv_bytes_per_token"`
+	Threads         int            `json:"threads"`
+	CPU             string         `json:"cpu_level"`
+	Kernels         []kernelChoice `json:"kernels"`
+	LoadSeconds     float64        `json:"load_seconds"`
+	Notes           []string       `json:"notes,omitempty"`
+}
+
+func (i *modelInfo) String() string {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-14s "+format+"\n", append([]any{name}, args...)...)
+	}
+	line("name", "%s", i.Name)
+	line("architecture", "%s (%s, %s RoPE with base %g)", i.Architecture, i.HiddenAct, i.RopeStyle, i.RopeBase)
+	line("shape", "%d layers, hidden %d, FFN %d, %d/%d heads of %d", i.Layers, i.Hidden, i.FFN, i.Heads, i.KVHeads, i.HeadDim)
+	line("context", "%d tokens trained, %d in use", i.Context, i.ContextUsed)
+	line("vocabulary", "%d tokens (%s, %s), end tokens %v", i.Vocabulary, i.Tokenizer, i.PreTokenizer, i.EndTokens)
+	line("activations", "%s", i.Activations)
+	line("weights", "%.1f M ternary in %.1f MB (%.2f bits each)", float64(i.TernaryWeights)/1e6, float64(i.TernaryBytes)/1e6,
+		8*float64(i.TernaryBytes)/float64(i.TernaryWeights))
+	line("head", "%s, %.1f MB", i.HeadType, float64(i.HeadBytes)/1e6)
+	line("KV cache", "%s, %.1f kB per token", i.KVType, float64(i.KVBytesPerToken)/1e3)
+	line("running on", "%d threads, %s kernels", i.Threads, i.CPU)
+	for _, k := range i.Kernels {
+		line("", "%d matrices of %d×%d: layout %s, kernel %s for one token, %s for many", k.Matrices, k.Rows, k.Cols, k.Layout, k.Vec, k.Mat)
+	}
+	line("loaded in", "%s", time.Duration(i.LoadSeconds*1e9).Round(time.Millisecond))
+	for _, note := range i.Notes {
+		line("note", "%s", note)
+	}
+	return b.String()
+}
+
+// kernelChoice says how the matrices of one shape are kept and multiplied.
+type kernelChoice struct {
+	Rows     int    `json:"rows"`
+	Cols     int    `json:"cols"`
+	Matrices int    `json:"matrices"`
+	Layout   string `json:"layout"`
+	Vec      string `json:"kernel_one_token"`
+	Mat      string `json:"kernel_many_tokens"`
+}
+
+// kernelChoices lists the choices for all shapes, in the order of first use.
+func kernelChoices(m *model.Model) []kernelChoice {
+	var choices []kernelChoice
+	m.Graph.Projections(func(_ string, p *model.Projection) {
+		c := kernelChoice{Rows: p.Matrix.Rows, Cols: p.Matrix.Cols, Layout: p.Matrix.Layout.String(), Vec: p.Vec.String(), Mat: p.Mat.String()}
+		for i := range choices {
+			known := choices[i]
+			known.Matrices = 0
+			if known == c {
+				choices[i].Matrices++
+				return
+			}
+		}
+		c.Matrices = 1
+		choices = append(choices, c)
+	})
+	return choices
+}

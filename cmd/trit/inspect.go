@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"trit/convert"
+	"trit/gguf"
+	"trit/hub"
+)
+
+func (a *app) inspectCommand() *cobra.Command {
+	var (
+		name    string
+		verbose bool
+	)
+	cmd := &cobra.Command{
+		Use:     "inspect",
+		GroupID: "files",
+		Short:   "Show what is in a GGUF file: metadata, tensors, alignment",
+		Long: `Show what is in a GGUF file: metadata, tensors, alignment.
+
+The file need not be a model that can be run. What 'trit repair' would mend, or
+what needs a decision, is listed at the end.`,
+		Example: "  trit inspect --model demo\n  trit inspect --model model.gguf --verbose",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if name == "" {
+				return usage(cmd, fmt.Errorf("--model is missing; try --model demo"))
+			}
+			m, err := hub.Resolve(name)
+			if err != nil {
+				return err
+			}
+			f, err := m.Open()
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			info := inspectFile(m.Name, f, verbose)
+			if a.json {
+				return a.printJSON(info)
+			}
+			_, err = fmt.Fprint(a.out, info.String())
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&name, "model", "m", "", "path of a GGUF file or name of a model (required)")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list offsets, sizes and whole arrays")
+	return cmd
+}
+
+// fileInfo is what inspect prints.
+type fileInfo struct {
+	Name      string            `json:"name"`
+	Version   uint32            `json:"version"`
+	BigEndian bool              `json:"big_endian"`
+	Size      int64             `json:"size_bytes"`
+	Alignment uint64            `json:"alignment"`
+	Metadata  []metadataInfo    `json:"metadata"`
+	Tensors   []tensorInfo      `json:"tensors"`
+	Problems  []convert.Finding `json:"problems"`
+
+	verbose bool
+}
+
+type metadataInfo struct {
+	Key   string `json:"key"`
+	Type  string `json:"type"`
+	Value any    `json:"value"`
+}
+
+type tensorInfo struct {
+	Name     string  `json:"name"`
+	Type     string  `json:"type"`
+	Shape    []int64 `json:"shape"`
+	Elements int64   `json:"elements"`
+	Offset   int64   `json:"offset"`
+	Size     int64   `json:"size_bytes"`
+}
+
+// shownElements is how many elements of an array are listed without --verbose.
+const shownElements = 8
+
+func inspectFile(name string, f *gguf.File, verbose bool) *fileInfo {
+	info := &fileInfo{Name: name, Version: f.Version, BigEndian: f.BigEndian, Size: f.Size, Alignment: f.Alignment, verbose: verbose,
+		Tensors: []tensorInfo{}, Problems: []convert.Finding{}}
+	for key, v := range f.Metadata.All() {
+		var value any
+		if v.Len() > shownElements && !verbose && strings.HasPrefix(v.TypeName(), "array") {
+			value = fmt.Sprintf("%d elements", v.Len())
+		} else {
+			value = v.Any()
+		}
+		info.Metadata = append(info.Metadata, metadataInfo{Key: key, Type: v.TypeName(), Value: value})
+	}
+	for _, t := range f.Tensors {
+		info.Tensors = append(info.Tensors, tensorInfo{Name: t.Name, Type: t.Type.String(), Shape: t.Dims, Elements: t.Elements(), Offset: t.Offset, Size: t.Size})
+	}
+	info.Problems = append(info.Problems, convert.Findings(f)...)
+	return info
+}
+
+func (i *fileInfo) String() string {
+	var b strings.Builder
+	order := "little-endian"
+	if i.BigEndian {
+		order = "big-endian"
+	}
+	fmt.Fprintf(&b, "%s: GGUF version %d, %s, %d bytes, alignment %d\n\nmetadata (%d keys)\n", i.Name, i.Version, order, i.Size, i.Alignment, len(i.Metadata))
+	for _, m := range i.Metadata {
+		text := fmt.Sprintf("%v", m.Value)
+		if s, ok := m.Value.(string); ok && m.Type == "string" {
+			text = fmt.Sprintf("%q", s)
+		}
+		if limit := 100; len(text) > limit && !i.verbose {
+			text = strings.ToValidUTF8(text[:limit], "") + "…"
+		}
+		fmt.Fprintf(&b, "  %-44s %-14s %s\n", m.Key, m.Type, text)
+	}
+	fmt.Fprintf(&b, "\ntensors (%d)\n", len(i.Tensors))
+	for _, t := range i.Tensors {
+		fmt.Fprintf(&b, "  %-32s %-6s %-16s", t.Name, t.Type, fmt.Sprint(t.Shape))
+		if i.verbose {
+			fmt.Fprintf(&b, " %12d elements, %12d bytes at %d", t.Elements, t.Size, t.Offset)
+		}
+		b.WriteByte('\n')
+	}
+	if len(i.Problems) == 0 {
+		b.WriteString("\nno misalignment and no other problems\n")
+		return b.String()
+	}
+	fmt.Fprintf(&b, "\nproblems (%d)\n", len(i.Problems))
+	for _, p := range i.Problems {
+		fmt.Fprintf(&b, "  %s\n", p)
+	}
+	return b.String()
+}

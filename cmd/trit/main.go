@@ -1,0 +1,69 @@
+// Command trit runs ternary language models on the CPU.
+//
+// Each command is one file of this package, a thin translation of flags into
+// calls of the library.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes.
+const (
+	exitOK          = 0
+	exitFailed      = 1   // the command could not do what it was asked, or a check failed
+	exitUsage       = 2   // wrong flags or arguments
+	exitInterrupted = 130 // SIGINT or SIGTERM
+)
+
+// run executes the command line and returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{in: stdin, out: stdout, err: stderr}
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errCheckFailed):
+		return exitFailed // the report has been printed
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "trit: interrupted")
+		return exitInterrupted
+	case errors.As(err, &usage):
+		fmt.Fprintf(stderr, "trit: %v\nRun 'trit %s --help' for the flags and an example.\n", err, usage.command)
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "trit: %v\n", err)
+	return exitFailed
+}
+
+// errCheckFailed is returned by commands whose checks failed after they have
+// printed their report.
+var errCheckFailed = errors.New("check failed")
+
+// usageError is a mistake in the command line.
+type usageError struct {
+	command string
+	err     error
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"trit/convert"
+	"trit/gguf"
+	"trit/hub"
+)
+
+func (a *app) pullCommand() *cobra.Command {
+	var (
+		o               hub.PullOptions
+		kind, embedding string
+	)
+	cmd := &cobra.Command{
+		Use:     "pull NAME|hf:OWNER/REPO[@REVISION][:FILE-OR-TYPE]|URL",
+		GroupID: "files",
+		Short:   "Download a model into the store",
+		Long: `Download a model into the store.
+
+NAME is one that 'trit models --catalogue' lists. hf: addresses a repository of
+the Hugging Face hub (or of the one at $HF_ENDPOINT); after a colon it may name
+one GGUF file, or a storage type that the file name contains. A repository that
+has safetensors only is downloaded and converted. Files of private and gated
+repositories need an access token in $HF_TOKEN.
+
+Size and checksum are verified. An interrupted download goes on where it stopped
+when the same command is given again.`,
+		Example: "  trit pull bitnet-2b-4t\n  trit pull hf:tiiuae/Falcon-E-1B-Instruct-GGUF:i2_s --name falcon",
+		Args: func(cmd *cobra.Command, args []string) error {
+			return oneArg(cmd, args, "the model to pull; 'trit models --catalogue' lists some")
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			convertOptions, err := pullConversion(kind, embedding)
+			if err != nil {
+				return usage(cmd, err)
+			}
+			if o.Connections < 1 || o.Connections > 64 {
+				return usage(cmd, fmt.Errorf("--connections %d: want 1 to 64", o.Connections))
+			}
+			o.Log = a.log
+			o.Convert = a.pullConverter(convertOptions)
+			o.Variant = strings.ToLower(convertOptions.Type.String() + "/" + convertOptions.Embedding.String())
+			if bar := a.progress("downloading"); bar != nil {
+				defer bar.Clear()
+				stage := hub.Downloading
+				o.Progress = func(p hub.Progress) {
+					if p.Stage != stage {
+						stage = p.Stage
+						bar.Describe(string(stage))
+					}
+					bar.ChangeMax64(max(p.Total, 1))
+					bar.Set64(p.Done)
+				}
+			}
+			pulled, err := hub.Pull(cmd.Context(), args[0], o)
+			if err != nil {
+				if errors.Is(err, context.Canceled) {
+					fmt.Fprintf(a.err, "\nthe same command goes on with the download where it stopped; trit rm deletes what has come\n")
+				}
+				return err
+			}
+			if a.json {
+				return a.printJSON(pulled)
+			}
+			return a.printPulled(pulled)
+		},
+	}
+	cmd.Flags().StringVar(&o.Name, "name", "", "name in the store (default: made from the address)")
+	cmd.Flags().StringVar(&o.Revision, "revision", "", "branch, tag or commit of the repository (default: main)")
+	cmd.Flags().StringVar(&o.SHA256, "sha256", "", "checksum that the file must have, for URLs")
+	cmd.Flags().IntVar(&o.Connections, "connections", 4, "parallel connections")
+	cmd.Flags().BoolVar(&o.Force, "force", false, "replace a model of the same name, and fetch what is there already")
+	cmd.Flags().StringVar(&kind, "type", "i2_s", "when converting: storage type of the ternary weights: "+typeNames(convert.Types()))
+	cmd.Flags().StringVar(&embedding, "embedding", "", "when converting: storage type of embedding and head: "+typeNames(convert.EmbeddingTypes())+" (default: f16, or as --type for f32 and bf16)")
+	cmd.Flags().BoolVar(&o.KeepCheckpoint, "keep-checkpoint", false, "when converting: keep the downloaded checkpoint")
+	return cmd
+}
+
+// pullConversion translates the flags about conversions.
+func pullConversion(kind, embedding string) (convert.Options, error) {
+	var o convert.Options
+	var err error
+	if o.Type, err = gguf.ParseType(kind); err != nil {
+		return o, fmt.Errorf("--type: %w", err)
+	}
+	o.Embedding = convert.DefaultEmbedding(o.Type)
+	if embedding != "" {
+		if o.Embedding, err = gguf.ParseType(embedding); err != nil {
+			return o, fmt.Errorf("--embedding: %w", err)
+		}
+	}
+	return o, nil
+}
+
+// pullConverter returns what converts a downloaded checkpoint.
+func (a *app) pullConverter(o convert.Options) func(ctx context.Context, dir, out string) error {
+	return func(ctx context.Context, dir, out string) error {
+		o.Input, o.Output = dir, out
+		if bar := a.progress("converting"); bar != nil {
+			defer bar.Clear()
+			o.Progress = func(p convert.Progress) {
+				bar.ChangeMax64(max(p.TotalBytes, 1))
+				bar.Set64(p.Bytes)
+			}
+		}
+		report, err := convert.FromHF(ctx, o)
+		if err != nil {
+			return err
+		}
+		for _, w := range report.Warnings {
+			a.log.Warn(w)
+		}
+		return nil
+	}
+}
+
+func (a *app) printPulled(p *hub.Pulled) error {
+	verified := map[string]string{
+		hub.VerifiedChecksum: "checksum verified",
+		hub.VerifiedSize:     "size verified; nobody tells the checksum",
+		hub.VerifiedFormat:   "neither size nor checksum are known",
+	}[p.Manifest.Verified]
+	if p.UpToDate {
+		_, err := fmt.Fprintf(a.out, "%s is up to date: %s\n", p.Name, p.Path)
+		return err
+	}
+	made := ""
+	if p.Manifest.Converted {
+		made = ", converted"
+	}
+	license := ""
+	if p.Manifest.License != "" {
+		license = ", licence " + p.Manifest.License
+	}
+	_, err := fmt.Fprintf(a.out, "%s: %s, %s%s%s\n%s\nNext: trit show %s\n      trit infer --model %s --prompt \"…\"\n",
+		p.Name, byteSize(p.Manifest.Size), verified, made, license, p.Path, p.Name, p.Name)
+	return err
+}
+
+// oneArg wants exactly one positional argument.
+func oneArg(cmd *cobra.Command, args []string, what string) error {
+	switch {
+	case len(args) == 0:
+		return usage(cmd, fmt.Errorf("name %s", what))
+	case len(args) > 1:
+		return usage(cmd, fmt.Errorf("unexpected argument %q", args[1]))
+	}
+	return nil
+}
+
+// byteSize returns a number of bytes for people.
+func byteSize(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.2f GB", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	case n >= 1e3:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// paramCount returns a number of parameters for people, "" for 0.
+func paramCount(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.1fB", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.0fM", float64(n)/1e6)
+	case n > 0:
+		return fmt.Sprintf("%d", n)
+	}
+	return ""
+}

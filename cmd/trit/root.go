@@ -1,0 +1,122 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"trit/hub"
+	"trit/kernel"
+)
+
+// app holds what all commands share: the streams and the global flags.
+type app struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+
+	threads  int
+	validate bool
+	json     bool
+	logLevel string
+	log      *slog.Logger
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "trit",
+		Short: "Run ternary (BitNet b1.58) language models on the CPU",
+		Long: `Trit runs ternary (BitNet b1.58) language models on ordinary CPUs.
+
+A model is named by the path of a GGUF file or by a name that 'trit models'
+lists. The model "demo" is part of the program.`,
+		Example:       "  trit demo\n  trit infer --model demo --prompt \"Once upon a time\"",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return a.setUp(cmd)
+		},
+	}
+	root.PersistentFlags().IntVarP(&a.threads, "threads", "t", 0, "worker threads (0: one per physical core)")
+	root.PersistentFlags().BoolVar(&a.validate, "validate", false, "check the model with 'trit validate' before the command runs it")
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print machine-readable JSON where the command has results")
+	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "warn", "least level of log messages: debug, info, warn, error")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
+	root.AddGroup(
+		&cobra.Group{ID: "run", Title: "Run a model:"},
+		&cobra.Group{ID: "files", Title: "Look at and make files:"},
+		&cobra.Group{ID: "check", Title: "Check and measure:"},
+	)
+	root.AddCommand(
+		a.demoCommand(),
+		a.inferCommand(),
+		a.chatCommand(),
+		a.modelsCommand(),
+		a.pullCommand(),
+		a.showCommand(),
+		a.cpCommand(),
+		a.rmCommand(),
+		a.infoCommand(),
+		a.inspectCommand(),
+		a.testTokenizerCommand(),
+		a.convertCommand(),
+		a.repairCommand(),
+		a.quantizeCommand(),
+		a.exportCommand(),
+		a.validateCommand(),
+		a.perplexityCommand(),
+		a.benchCommand(),
+		a.synthCommand(),
+	)
+	return root
+}
+
+// setUp checks the global flags and makes the logger.
+func (a *app) setUp(cmd *cobra.Command) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
+		return usage(cmd, fmt.Errorf("--log-level %q: want debug, info, warn or error", a.logLevel))
+	}
+	a.log = slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+	if a.threads < 0 {
+		return usage(cmd, fmt.Errorf("--threads %d: want 0 or a positive number", a.threads))
+	}
+	if home, err := hub.Home(); err == nil { // without one, measurements are made anew each time
+		kernel.SetCacheFile(filepath.Join(home, "kernels.json"), func(err error) { a.log.Warn(err.Error()) })
+	}
+	return nil
+}
+
+// usage marks an error as a mistake in the command line of cmd.
+func usage(cmd *cobra.Command, err error) error {
+	return &usageError{strings.TrimPrefix(strings.TrimPrefix(cmd.CommandPath(), "trit"), " "), err}
+}
+
+// noArgs refuses positional arguments with a hint.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage(cmd, fmt.Errorf("unexpected argument %q", args[0]))
+	}
+	return nil
+}
+
+// printJSON writes a value as indented JSON.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// isTerminal reports whether a stream is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

@@ -1,0 +1,349 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"trit/engine"
+	"trit/gguf"
+	"trit/hub"
+	"trit/kernel"
+	"trit/model"
+	"trit/quant"
+	"trit/tokenizer"
+	"trit/validate"
+)
+
+func (a *app) validateCommand() *cobra.Command {
+	var (
+		flags     modelFlags
+		logits    string
+		tokens    string
+		tolerance float64
+		output    string
+		suite     suiteFlags
+	)
+	cmd := &cobra.Command{
+		Use:     "validate",
+		GroupID: "check",
+		Short:   "Check a model: file, weights, layers, attention, tokenizer, perplexity; or its logits",
+		Long: `Check a model.
+
+Without --logits this is the whole suite: the structure of the file, its tensors
+against the architecture, every weight (legal codes, finite numbers, scales),
+the tokenizer and the chat template, the values of every stage of every layer,
+attention (weights that sum to one and never look ahead), decoding token by
+token against the whole prompt, and the perplexity of a simple text. The last
+shows when a file is read wrongly: in another layout of I2_S, or with another
+activation function. The exit code is 1 if a check fails; --output writes the
+report as JSON.
+
+With --logits it compares logits with a reference: a file of little-endian
+float32 values of shape [tokens, vocabulary], the logits after each of --tokens.
+The report has the relative L2 distance of every token, their median and
+maximum, and how often the largest logit is the same token's. The exit code is 1
+if the maximum is beyond the tolerance.
+
+Rounding to int8 is chaotic: one value that rounds the other way moves all
+later ones, so two correct engines differ by some percent. To check a graph
+exactly, compare with a reference whose activations were not rounded, with
+--activations float --kv-type f32.`,
+		Example: "  trit validate --model demo\n  trit validate --model model.gguf --output report.json\n  trit validate --model model.gguf --logits reference.f32 --tokens 1,17,300 --activations float --kv-type f32",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if logits == "" {
+				for _, name := range []string{"tokens", "tolerance"} {
+					if cmd.Flags().Changed(name) {
+						return usage(cmd, fmt.Errorf("--%s goes with --logits", name))
+					}
+				}
+				return a.validateModel(cmd, &flags, &suite, output)
+			}
+			for _, name := range []string{"skip", "text", "max-perplexity"} {
+				if cmd.Flags().Changed(name) {
+					return usage(cmd, fmt.Errorf("--%s does not go with --logits", name))
+				}
+			}
+			ids, err := parseTokens(tokens)
+			if err != nil {
+				return usage(cmd, err)
+			}
+			if !cmd.Flags().Changed("tolerance") && flags.activations == "float" && flags.kvType == "f32" {
+				tolerance = exactTolerance
+			}
+			if !(tolerance > 0) {
+				return usage(cmd, fmt.Errorf("--tolerance %v: want a positive number", tolerance))
+			}
+			return a.validateLogits(cmd, &flags, logits, ids, tolerance, output)
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().StringVarP(&output, "output", "o", "", "also write the report to this file, as JSON")
+	cmd.Flags().StringSliceVar(&suite.skip, "skip", nil, "checks to leave out: "+strings.Join(validate.CheckNames(), ", "))
+	cmd.Flags().StringVar(&suite.text, "text", "", "file with the text for the perplexity check (default: a built-in story)")
+	cmd.Flags().Float64Var(&suite.maxPerplexity, "max-perplexity", 0, "what the perplexity may be (0: 200)")
+	cmd.Flags().StringVar(&logits, "logits", "", "file with reference logits to compare with, instead of the suite")
+	cmd.Flags().StringVar(&tokens, "tokens", "", "with --logits: token ids, separated by commas")
+	cmd.Flags().Float64Var(&tolerance, "tolerance", roundedTolerance, fmt.Sprintf("with --logits: largest distance allowed (with --activations float --kv-type f32 the default is %g)", exactTolerance))
+	return cmd
+}
+
+// suiteFlags are the flags of the suite.
+type suiteFlags struct {
+	skip          []string
+	text          string
+	maxPerplexity float64
+}
+
+// validateModel runs the suite and prints its report.
+func (a *app) validateModel(cmd *cobra.Command, flags *modelFlags, suite *suiteFlags, output string) error {
+	report, err := a.runSuite(cmd, flags, suite)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		err = a.printJSON(report)
+	} else {
+		_, err = fmt.Fprint(a.out, report.String())
+	}
+	if err == nil {
+		err = writeReport(output, report)
+	}
+	if err == nil && !report.Passed {
+		err = errCheckFailed
+	}
+	return err
+}
+
+// validateFirst runs the suite before another command uses the model. Nothing is
+// printed if all checks pass; otherwise the report goes to the error stream and the
+// error ends the command with exit code 1.
+func (a *app) validateFirst(cmd *cobra.Command, flags *modelFlags) error {
+	report, err := a.runSuite(cmd, flags, &suiteFlags{})
+	if err != nil {
+		return err
+	}
+	for _, c := range report.Checks {
+		for _, w := range c.Warnings {
+			a.log.Warn(w, "check", c.Name)
+		}
+	}
+	if report.Passed {
+		return nil
+	}
+	if _, err := fmt.Fprint(a.err, report.String()); err != nil {
+		return err
+	}
+	return errCheckFailed
+}
+
+// runSuite opens the model that the flags name and checks it.
+func (a *app) runSuite(cmd *cobra.Command, flags *modelFlags, suite *suiteFlags) (*validate.Report, error) {
+	d, err := flags.direct(a, cmd)
+	if err != nil {
+		return nil, err
+	}
+	o := validate.Options{Load: d.load, Engine: d.engine, Pre: flags.pre, Skip: suite.skip, MaxPerplexity: suite.maxPerplexity}
+	for _, name := range suite.skip {
+		if !slices.Contains(validate.CheckNames(), name) {
+			return nil, usage(cmd, fmt.Errorf("--skip %q: want some of %s", name, strings.Join(validate.CheckNames(), ", ")))
+		}
+	}
+	if suite.maxPerplexity < 0 {
+		return nil, usage(cmd, fmt.Errorf("--max-perplexity %v: want a positive number", suite.maxPerplexity))
+	}
+	if suite.text != "" {
+		if o.Text, err = readText(suite.text); err != nil {
+			return nil, err
+		}
+	}
+	if flags.tokenizer != "" {
+		if o.Tokenizer, err = d.openTokenizer(nil); err != nil {
+			return nil, err
+		}
+	}
+	found, err := hub.Resolve(flags.model)
+	if err != nil {
+		return nil, err
+	}
+	f, err := found.Open()
+	if err != nil {
+		return validate.Unreadable(found.Name, err), nil
+	}
+	defer f.Close()
+	if bar := a.progress("checking"); bar != nil {
+		defer bar.Clear()
+		bar.ChangeMax(len(validate.CheckNames()))
+		o.Progress = func(check string) {
+			bar.Describe(check)
+			bar.Add(1)
+		}
+	}
+	return validate.Run(cmd.Context(), found.Name, f, o)
+}
+
+// writeReport writes a report as JSON; an empty path writes nothing.
+func writeReport(path string, report any) error {
+	if path == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
+}
+
+// maxText bounds the size of a text file, far beyond what can be computed with.
+const maxText = 256 << 20
+
+// readText reads a text file.
+func readText(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxText {
+		return "", fmt.Errorf("%s is not a text file of at most %d MB", path, maxText>>20)
+	}
+	data, err := os.ReadFile(path)
+	return string(data), err
+}
+
+// directOptions are what the flags of a model say to the packages below the
+// library, for commands that need an engine of their own.
+type directOptions struct {
+	flags  *modelFlags
+	load   model.LoadOptions
+	engine engine.Options
+}
+
+// direct translates the flags. Their errors are those of options.
+func (f *modelFlags) direct(a *app, cmd *cobra.Command) (*directOptions, error) {
+	if _, err := f.options(a, cmd); err != nil {
+		return nil, err // from here on everything parses
+	}
+	d := &directOptions{flags: f, engine: engine.Options{Threads: a.threads, Context: f.context}}
+	var errs [6]error
+	d.engine.KVType, errs[0] = parseKVType(f.kvType)
+	if f.head != "" {
+		d.engine.Head, errs[1] = engine.ParseHeadMode(f.head)
+	}
+	if f.kernel != "" {
+		d.engine.Variant, errs[2] = kernel.ParseVariant(f.kernel)
+	}
+	if f.activations != "" {
+		d.load.Activations, errs[3] = model.ParseActivations(f.activations)
+	}
+	if f.hiddenAct != "" {
+		d.load.HiddenAct, errs[4] = model.ParseHiddenAct(f.hiddenAct)
+	}
+	if f.i2sLayout != "" {
+		d.load.I2SLayout, errs[5] = quant.ParseI2SLayout(f.i2sLayout)
+	}
+	return d, errors.Join(errs[:]...)
+}
+
+// openTokenizer reads the tokenizer that the flags name, or that of a file.
+func (d *directOptions) openTokenizer(meta *gguf.Metadata) (*tokenizer.Tokenizer, error) {
+	var opts []tokenizer.Option
+	if d.flags.pre != "" {
+		opts = append(opts, tokenizer.WithPre(d.flags.pre))
+	}
+	if d.flags.tokenizer != "" {
+		return tokenizer.Open(d.flags.tokenizer, opts...)
+	}
+	return tokenizer.FromGGUF(meta, opts...)
+}
+
+// Default tolerances: what int8 rounding explains, and what it does not.
+const (
+	roundedTolerance = 0.05
+	exactTolerance   = 1e-5
+)
+
+// parseTokens reads a list of token ids.
+func parseTokens(list string) ([]int32, error) {
+	if list == "" {
+		return nil, fmt.Errorf("--tokens is missing")
+	}
+	var ids []int32
+	for _, s := range strings.Split(list, ",") {
+		id, err := strconv.ParseInt(strings.TrimSpace(s), 10, 32)
+		if err != nil || id < 0 {
+			return nil, fmt.Errorf("--tokens: %q is not a token id", s)
+		}
+		ids = append(ids, int32(id))
+	}
+	return ids, nil
+}
+
+func (a *app) validateLogits(cmd *cobra.Command, flags *modelFlags, path string, tokens []int32, tolerance float64, output string) error {
+	m, err := flags.open(a, cmd)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	vocabulary := m.Config().Vocab
+	want, err := validate.ReadLogits(path, len(tokens), vocabulary)
+	if err != nil {
+		return err
+	}
+	s, err := m.Scheduler().NewSession()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.Run(cmd.Context(), tokens, engine.All, 0); err != nil {
+		return err
+	}
+	got := make([]float32, 0, len(want))
+	for i := range tokens {
+		got = append(got, s.Logits(i)...)
+	}
+	report, err := validate.CompareLogits(tokens, got, want, vocabulary)
+	if err != nil {
+		return err
+	}
+	passed := report.Max <= tolerance
+	full := struct {
+		*validate.LogitReport
+		Tolerance float64 `json:"tolerance"`
+		Passed    bool    `json:"passed"`
+	}{report, tolerance, passed}
+	if a.json {
+		err = a.printJSON(full)
+	} else {
+		err = a.printLogitReport(report, tolerance, passed)
+	}
+	if err == nil {
+		err = writeReport(output, full)
+	}
+	if err == nil && !passed {
+		err = errCheckFailed
+	}
+	return err
+}
+
+func (a *app) printLogitReport(r *validate.LogitReport, tolerance float64, passed bool) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%8s %8s  %-12s %s\n", "position", "token", "distance", "arg-max (reference)")
+	for i, t := range r.Tokens {
+		fmt.Fprintf(&b, "%8d %8d  %-12.4g %d (%d)\n", i, t.Token, t.Distance, t.Got, t.Want)
+	}
+	verdict := "passed"
+	if !passed {
+		verdict = "FAILED"
+	}
+	fmt.Fprintf(&b, "median %.4g, maximum %.4g, arg-max agreement %.1f %%\n%s: the tolerance is %g\n",
+		r.Median, r.Max, 100*r.ArgMaxAgreement, verdict, tolerance)
+	_, err := fmt.Fprint(a.out, b.String())
+	return err
+}
