@@ -41,8 +41,12 @@ func TestConstraint(t *testing.T) {
 	whole := regexp.MustCompile("^" + expr + "$")
 	c := d.constraint(expr)
 	prompt := "User: Tell me a story about a fox.<|eot_id|>Assistant:"
-	for _, limit := range []int{200, 60, 45, 40, 8} {
-		for seed := range uint64(4) {
+	limits, seeds := []int{60, 8, 200, 45, 40}, uint64(4)
+	if testing.Short() {
+		limits, seeds = limits[:2], 2
+	}
+	for _, limit := range limits {
+		for seed := range seeds {
 			o := seeded(limit, seed)
 			o.Sampling.Temperature = float64(seed) / 2
 			o.Constraint = c

@@ -66,7 +66,11 @@ func (d *demo) contrastive(prompt []int32, k int, alpha float64, tokens int) (id
 
 func TestContrastive(t *testing.T) {
 	d := openDemo(t)
-	for _, test := range []generate.Contrastive{{K: 1, Alpha: 0.6}, {K: 4, Alpha: 0}, {K: 4, Alpha: 0.6}, {K: 8, Alpha: 0.9}} {
+	tests := []generate.Contrastive{{K: 4, Alpha: 0.6}, {K: 1, Alpha: 0.6}, {K: 4, Alpha: 0}, {K: 8, Alpha: 0.9}}
+	if testing.Short() {
+		tests = tests[:1]
+	}
+	for _, test := range tests {
 		t.Run(fmt.Sprintf("k=%d alpha=%v", test.K, test.Alpha), func(t *testing.T) {
 			o := greedy(14)
 			o.IgnoreEnd = true
