@@ -81,7 +81,7 @@ func (t *Tensor) Data() ([]byte, error) {
 func (t *Tensor) Reader() io.Reader { return &tensorReader{t: t} }
 
 // Release tells the system that the tensor's bytes are not needed in memory
-// for now; they stay readable. It does something only for mapped files.
+// until they are read again. It does something only for mapped files.
 func (t *Tensor) Release() error {
 	return t.advise(func() error { return t.file.src.mapping.Release(t.Offset, t.Size) })
 }
