@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 
 	"trit/chat"
 	"trit/tokenizer"
@@ -14,9 +15,38 @@ import (
 // cannot be used.
 var ErrNoTemplate = errors.New("trit: no chat template")
 
+// chatFormat is a model's template, found when it is first needed.
+type chatFormat struct {
+	once     sync.Once
+	template *chat.Template
+	why      string
+	stops    []string
+	err      error
+}
+
 // ChatTemplate returns the template that conversations are rendered with, and
 // why it is this one.
 func (m *Model) ChatTemplate() (t *chat.Template, why string, err error) {
+	c := m.chatFormat()
+	return c.template, c.why, c.err
+}
+
+// ChatStops returns the strings that end an answer where the model's chat
+// format marks the end of a turn by text instead of an end token.
+func (m *Model) ChatStops() []string { return m.chatFormat().stops }
+
+func (m *Model) chatFormat() *chatFormat {
+	c := &m.format
+	c.once.Do(func() {
+		c.template, c.why, c.err = m.chooseTemplate()
+		if c.err == nil {
+			c.stops = m.chatStops(c.template)
+		}
+	})
+	return c
+}
+
+func (m *Model) chooseTemplate() (t *chat.Template, why string, err error) {
 	meta := m.model.File.Metadata
 	template, err := meta.StringOr("tokenizer.chat_template", "")
 	if err != nil {
@@ -34,6 +64,14 @@ func (m *Model) ChatTemplate() (t *chat.Template, why string, err error) {
 	return t, why, nil
 }
 
+func (m *Model) chatStops(t *chat.Template) []string {
+	end := t.EndOfTurn(m.boundaries())
+	if id, ok := m.tokenizer.ID(end); end == "" || ok && m.tokenizer.IsEOG(id) {
+		return nil
+	}
+	return []string{end}
+}
+
 // boundaries returns the texts of the tokens that begin and end a text.
 func (m *Model) boundaries() (bos, eos string) {
 	if id, ok := m.tokenizer.BOS(); ok {
@@ -45,20 +83,37 @@ func (m *Model) boundaries() (bos, eos string) {
 	return bos, eos
 }
 
+// RenderChat renders a conversation with the model's chat template and returns
+// the text. It fills in the special tokens of the input.
+func (m *Model) RenderChat(in chat.Input) (string, error) {
+	t, _, err := m.ChatTemplate()
+	if err != nil {
+		return "", err
+	}
+	in.BOS, in.EOS = m.boundaries()
+	return t.Render(in)
+}
+
+// ChatPrompt renders a conversation with the model's chat template and returns
+// its tokens.
+func (m *Model) ChatPrompt(in chat.Input) ([]int32, error) {
+	text, err := m.RenderChat(in)
+	if err != nil {
+		return nil, err
+	}
+	return m.EncodePrompt(text), nil
+}
+
+// EncodePrompt returns the tokens of a rendered conversation. The template has
+// written all special tokens itself, so they are recognised and none is added.
+func (m *Model) EncodePrompt(text string) []int32 {
+	return m.tokenizer.Encode(text, tokenizer.AddSpecial(false), tokenizer.ParseSpecial(true))
+}
+
 // Prompt renders a conversation with the model's chat template, up to where
 // the assistant's answer begins, and returns its tokens.
 func (m *Model) Prompt(messages []chat.Message) ([]int32, error) {
-	t, _, err := m.ChatTemplate()
-	if err != nil {
-		return nil, err
-	}
-	bos, eos := m.boundaries()
-	text, err := t.Render(chat.Input{Messages: messages, AddGenerationPrompt: true, BOS: bos, EOS: eos})
-	if err != nil {
-		return nil, err
-	}
-	// The template writes all special tokens itself.
-	return m.tokenizer.Encode(text, tokenizer.AddSpecial(false), tokenizer.ParseSpecial(true)), nil
+	return m.ChatPrompt(chat.Input{Messages: messages, AddGenerationPrompt: true})
 }
 
 // Chat answers the last message of a conversation. It is Generate with the
@@ -70,6 +125,7 @@ func (m *Model) Chat(ctx context.Context, messages []chat.Message, opts ...Gener
 			yield(Token{}, err)
 			return
 		}
+		opts = append([]GenerateOption{Stop(m.ChatStops()...)}, opts...)
 		var trim []chat.Trimmer // one per answer
 		for token, err := range m.GenerateFrom(ctx, prompt, opts...) {
 			for len(trim) <= token.Index {

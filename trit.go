@@ -68,6 +68,9 @@ type Model struct {
 	sampling  sample.Options
 	loadTime  time.Duration
 	drafts    sync.Map // *tokenizer.Tokenizer of a draft model → error, or true
+
+	constraints constraintCache
+	format      chatFormat
 }
 
 // Option changes how a model is opened.

@@ -1,0 +1,3 @@
+package server
+
+func (s *Server) anthropicRoutes() []route { return nil }

@@ -1,0 +1,165 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// route is one endpoint.
+type route struct {
+	// pattern is that of http.ServeMux, with the method.
+	pattern string
+	family  *family
+	access  access
+	// handle answers the request, or returns an error that the family writes.
+	// Once it has begun to answer it must report errors in the stream itself
+	// and return errAnswered.
+	handle func(w http.ResponseWriter, r *http.Request) error
+}
+
+// access says who may use a route.
+type access int
+
+const (
+	accessKey   access = iota // whoever has an API key, where keys are asked for
+	accessOpen                // everybody: health, the page
+	accessAdmin               // whoever has an admin key, or everybody if the operator says so
+)
+
+// family is a group of endpoints with one way to report errors.
+type family struct {
+	name       string
+	writeError func(w http.ResponseWriter, e *apiError)
+}
+
+// errAnswered is returned by handlers that have already told the client what
+// went wrong.
+var errAnswered = errors.New("server: the client has been told")
+
+// handler wraps a route's function: errors become answers.
+func (rt *route) handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := rt.handle(w, r)
+		if err == nil || errors.Is(err, errAnswered) {
+			return
+		}
+		rt.fail(w, r, err)
+	})
+}
+
+// fail answers a request with an error.
+func (rt *route) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil && !isTimeout(r.Context()) {
+		noteFailure(r, &apiError{status: statusClientClosed, message: "the client has gone"})
+		return
+	}
+	e := classify(err)
+	noteFailure(r, e)
+	if e.retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(e.retry.Seconds()+0.5))))
+	}
+	rt.family.writeError(w, e)
+}
+
+// readJSON reads the body of a request into v, which is a pointer to a struct.
+// Fields that v does not have are ignored, as the APIs' own servers do.
+func readJSON(r *http.Request, v any) error {
+	if t := r.Header.Get("Content-Type"); t != "" {
+		if media, _, err := mime.ParseMediaType(t); err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
+			return &apiError{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type",
+				message: fmt.Sprintf("Content-Type is %q; send application/json", t)}
+		}
+	}
+	dec := json.NewDecoder(r.Body)
+	if err := dec.Decode(v); err != nil {
+		return bodyError(err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		if err == nil {
+			err = errors.New("more than one JSON value")
+		}
+		return bodyError(err)
+	}
+	return nil
+}
+
+// bodyError says what is wrong with a request's body.
+func bodyError(err error) error {
+	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return &apiError{status: http.StatusRequestEntityTooLarge, code: "request_too_large",
+			message: fmt.Sprintf("the request's body is longer than %d bytes, which this server allows at most", e.Limit)}
+	}
+	if e, ok := errors.AsType[*apiError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return &apiError{status: http.StatusBadRequest, code: "invalid_type", param: e.Field,
+			message: fmt.Sprintf("%s is a JSON %s, which does not fit; want %s", fieldName(e.Field), e.Value, typeName(e.Type.String()))}
+	}
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return &apiError{status: http.StatusBadRequest, code: "invalid_json", message: fmt.Sprintf("the request's body is not valid JSON: %v at byte %d", e, e.Offset)}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &apiError{status: http.StatusBadRequest, code: "invalid_json", message: "the request's body is empty or ends too early; send a JSON object"}
+	}
+	return &apiError{status: http.StatusBadRequest, code: "invalid_json", message: "the request's body cannot be read: " + err.Error()}
+}
+
+func fieldName(field string) string {
+	if field == "" {
+		return "the request's body"
+	}
+	return field
+}
+
+// typeName says what a Go type is called in JSON.
+func typeName(t string) string {
+	t = strings.TrimLeft(t, "*")
+	switch {
+	case strings.HasPrefix(t, "[]"):
+		return "an array"
+	case strings.HasPrefix(t, "map["), strings.Contains(t, "."):
+		return "an object"
+	case t == "string":
+		return "a string"
+	case t == "bool":
+		return "true or false"
+	case strings.HasPrefix(t, "float"):
+		return "a number"
+	case strings.Contains(t, "int"):
+		return "a whole number"
+	}
+	return t
+}
+
+// writeJSON answers with a JSON value.
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if _, err := w.Write(body); err != nil {
+		return errAnswered // the client has gone
+	}
+	return nil
+}
+
+// marshal is json.Marshal without escaping <, > and &, and with a line end.
+func marshal(v any) ([]byte, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return []byte(b.String()), nil
+}

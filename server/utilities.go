@@ -1,0 +1,3 @@
+package server
+
+func (s *Server) utilityRoutes() []route { return nil }
