@@ -8,6 +8,7 @@ import (
 
 	"trit/gguf"
 	"trit/internal/aligned"
+	"trit/internal/hugemem"
 )
 
 // CoarsePlanes is the number of bit planes of a Coarse.
@@ -22,7 +23,8 @@ const (
 	coarsePanelRows = 16
 	coarseBlock     = 64  // bytes
 	coarseBlockCols = 8   // columns of a block of the first plane
-	coarseRowBlock  = 256 // columns of a block of the other planes
+	coarsePairCols  = 16  // columns of a block of the second plane
+	coarseRowBlock  = 256 // columns of a block of the third plane
 	coarsePad       = 256 // a multiple of everything above and of 4 first-plane blocks
 )
 
@@ -55,10 +57,11 @@ const (
 type Coarse struct {
 	Rows, Cols int
 
-	blocks    int // first-plane blocks of a panel
-	rowBlocks int // blocks of a row of the other planes
+	blocks    int // first-plane blocks of a panel, twice those of the second plane
+	rowBlocks int // blocks of a row of the third plane
 	first     []byte
-	planes    [CoarsePlanes - 1][]byte
+	second    []byte
+	third     []byte
 
 	step   []float32               // a_r·4^2, a_r·4, a_r are the steps of the planes: this is a_r
 	radius [CoarsePlanes][]float32 // per row
@@ -99,10 +102,9 @@ func NewCoarse(data []byte, t gguf.Type, rows, cols int) (*Coarse, error) {
 		inverse:   aligned.Float32s(padded),
 		center:    aligned.Float32s(padded),
 	}
-	c.first = aligned.Bytes(panels * c.blocks * coarseBlock)
-	for p := range c.planes {
-		c.planes[p] = aligned.Bytes(rows * c.rowBlocks * coarseBlock)
-	}
+	c.first = hugemem.Bytes(panels * c.blocks * coarseBlock)
+	c.second = hugemem.Bytes(panels * c.blocks / 2 * coarseBlock)
+	c.third = hugemem.Bytes(rows * c.rowBlocks * coarseBlock)
 	for p := range c.radius {
 		c.radius[p] = aligned.Float32s(panels * coarsePanelRows)
 	}
@@ -118,21 +120,21 @@ func (c *Coarse) PaddedRows() int { return len(c.step) }
 
 // Bytes returns the memory that the copy occupies.
 func (c *Coarse) Bytes() int64 {
-	n := int64(len(c.first)) + 4*int64(len(c.step)+len(c.scale)+len(c.inverse)+len(c.center))
-	for _, p := range c.planes {
-		n += int64(len(p))
-	}
+	n := int64(len(c.first)+len(c.second)+len(c.third)) + 4*int64(len(c.step)+len(c.scale)+len(c.inverse)+len(c.center))
 	for _, r := range c.radius {
 		n += 4 * int64(len(r))
 	}
 	return n
 }
 
-// RowBytes returns the bytes that are read per row of a plane, with its step and
-// radius.
+// RowBytes returns the bytes that are read per row, with its step and radius, by
+// Score for plane 0 and 1 and by Refine for plane 2.
 func (c *Coarse) RowBytes(plane int) int {
-	if plane == 0 {
+	switch plane {
+	case 0:
 		return c.blocks*coarseBlock/coarsePanelRows + 8
+	case 1:
+		return c.blocks*3/2*coarseBlock/coarsePanelRows + 8
 	}
 	return c.rowBlocks*coarseBlock + 8
 }
@@ -219,12 +221,12 @@ func (c *Coarse) Fill(rows []byte, t gguf.Type, panel0, panel1 int, ws *CoarseWo
 			}
 			DecodeRow(ws.row[:c.Cols], rows[(r-from)*rowBytes:(r-from+1)*rowBytes], t)
 			c.encode(r, codes, ws)
-			for plane := range c.planes {
-				size := c.rowBlocks * coarseBlock
-				packPairs(c.planes[plane][r*size:(r+1)*size], codes, 2-2*plane)
-			}
+			size := c.rowBlocks * coarseBlock
+			packPairs(c.third[r*size:(r+1)*size], codes)
 		}
-		packPanel(c.first[p*c.blocks*coarseBlock:(p+1)*c.blocks*coarseBlock], ws.codes, n)
+		size := c.blocks * coarseBlock
+		packPanel(c.first[p*size:(p+1)*size], ws.codes, n)
+		packPanelPairs(c.second[p*size/2:(p+1)*size/2], ws.codes, n)
 	}
 }
 
@@ -318,16 +320,33 @@ func packPanel(dst, codes []byte, stride int) {
 	}
 }
 
-// packPairs packs bits shift and shift+1 of a row of codes.
-func packPairs(dst, codes []byte, shift int) {
+// packPanelPairs packs bits 2 and 3 of 16 rows of codes, stride apart.
+func packPanelPairs(dst, codes []byte, stride int) {
+	const pair = 0x03030303
+	for r := range coarsePanelRows {
+		row := codes[r*stride : (r+1)*stride]
+		out := dst[4*r:]
+		for len(row) >= coarsePairCols {
+			v := le32(row)>>2&pair | le32(row[4:])>>2&pair<<2 | le32(row[8:])>>2&pair<<4 | le32(row[12:])>>2&pair<<6
+			putLE32(out, v)
+			row = row[coarsePairCols:]
+			if len(row) > 0 {
+				out = out[coarseBlock:]
+			}
+		}
+	}
+}
+
+// packPairs packs bits 0 and 1 of a row of codes.
+func packPairs(dst, codes []byte) {
 	const pair = 0x0303030303030303
 	for k := 0; k < len(dst); k += coarseBlock {
 		block := codes[4*k : 4*k+coarseRowBlock]
 		for j := 0; j < coarseBlock; j += 8 {
-			v := le64(block[j:])>>shift&pair |
-				le64(block[j+64:])>>shift&pair<<2 |
-				le64(block[j+128:])>>shift&pair<<4 |
-				le64(block[j+192:])>>shift&pair<<6
+			v := le64(block[j:])&pair |
+				le64(block[j+64:])&pair<<2 |
+				le64(block[j+128:])&pair<<4 |
+				le64(block[j+192:])&pair<<6
 			putLE64(dst[k+j:], v)
 		}
 	}
@@ -351,7 +370,8 @@ type coarseTerms struct {
 	bias1 float32 // 7.5·Σx̂
 	gain  float32 // 1/s, x' ≈ x̂/s
 	shift float32 // m·x'
-	bias2 float32 // 1.5·Σx̂
+	bias3 float32 // 1.5·Σx̂
+	bias2 float32 // 31.5·Σx̂
 }
 
 // NewInput returns room for a number of states.
@@ -418,37 +438,39 @@ func (in *CoarseInput) Set(t int, x []float32) bool {
 		bias1: float32(7.5 * float64(sum)),
 		gain:  1 / s,
 		shift: float32(shift),
-		bias2: float32(1.5 * float64(sum)),
+		bias3: float32(1.5 * float64(sum)),
+		bias2: float32(31.5 * float64(sum)),
 	}
 	return true
 }
 
-// Score sets y[t·yStride+r] to the first plane's logit of row r for the states
-// state0 ≤ t < state1 and the rows of the panels panel0 to panel1−1, the rows
-// that fill up the last panel included.
-func (c *Coarse) Score(y []float32, yStride int, in *CoarseInput, state0, state1, panel0, panel1 int) {
+// Score sets y[t·yStride+r] to the logit of row r from the first plane, or from the
+// first two where plane is 1, for the states state0 ≤ t < state1 and the rows of the
+// panels panel0 to panel1−1, the rows that fill up the last panel included.
+func (c *Coarse) Score(y []float32, yStride, plane int, in *CoarseInput, state0, state1, panel0, panel1 int) {
 	n := 2 * len(c.center)
 	size := c.blocks * coarseBlock
+	kernels := coarse.score[plane]
 	for p := panel0; p < panel1; p++ {
 		r := p * coarsePanelRows
-		codes, step := c.first[p*size:(p+1)*size], c.step[r:r+coarsePanelRows]
+		codes, pairs, step := c.first[p*size:(p+1)*size], c.second[p*size/2:(p+1)*size/2], c.step[r:r+coarsePanelRows]
 		for t := state0; t < state1; {
-			k := coarse.score[0]
-			for _, larger := range coarse.score[1:] {
+			k := kernels[0]
+			for _, larger := range kernels[1:] {
 				if larger.states <= state1-t {
 					k = larger
 				}
 			}
 			_ = y[(t+k.states-1)*yStride+r : (t+k.states-1)*yStride+r+coarsePanelRows]
-			k.run(y[t*yStride+r:], yStride, codes, c.blocks, in.panel[t*n:(t+k.states)*n], n, step, in.terms[t:t+k.states])
+			k.run(y[t*yStride+r:], yStride, codes, pairs, c.blocks, in.panel[t*n:(t+k.states)*n], n, step, in.terms[t:t+k.states])
 			t += k.states
 		}
 	}
 }
 
-// Refine adds what a further plane (1 or 2) says to the logits y[r] of state t
-// for the given rows, which have been refined with the planes before it.
-func (c *Coarse) Refine(y []float32, plane int, in *CoarseInput, t int, rows []int32) {
+// Refine adds what the third plane says to the logits y[r] of state t for the given
+// rows, which come from the first two.
+func (c *Coarse) Refine(y []float32, in *CoarseInput, t int, rows []int32) {
 	if len(rows) == 0 {
 		return
 	}
@@ -457,22 +479,21 @@ func (c *Coarse) Refine(y []float32, plane int, in *CoarseInput, t int, rows []i
 		_ = y[r]
 		_ = c.step[:c.Rows][r]
 	}
-	factor := in.terms[t].gain
-	if plane == 1 {
-		factor *= 4
-	}
-	coarse.refine(y, rows, c.planes[plane-1], c.rowBlocks, in.flat[t*n:(t+1)*n], c.step, factor, in.terms[t].bias2)
+	coarse.refine(y, rows, c.third, c.rowBlocks, in.flat[t*n:(t+1)*n], c.step, in.terms[t].gain, in.terms[t].bias3)
 }
 
 // coarseKernels is the table of one level.
 type coarseKernels struct {
-	// score holds kernels for one panel and a number of states, the first one
-	// for one state, larger ones after it: per state and row
+	// score holds, for the first plane and for the first two, kernels for one panel
+	// and a number of states, the first one for one state, larger ones after it:
+	// per state and row
 	//
 	//	H = Σ code·upper, L = Σ code·lower          exact
 	//	f = float32(H)·256 + float32(L)
-	//	y = (f − bias1)·((step·16)·gain) + shift    each operation rounded
-	score []coarseScore
+	//	y = (f − bias)·((step·unit)·gain) + shift     each operation rounded
+	//
+	// with codes of 4 bits, bias1 and unit 16, or codes of 6 bits, bias2 and unit 4.
+	score [2][]coarseScore
 	// refine, for each listed row:
 	//
 	//	S = Σ code·(256·upper + lower)              exact
@@ -490,7 +511,7 @@ type coarseKernels struct {
 
 type coarseScore struct {
 	states int
-	run    func(y []float32, yStride int, codes []byte, blocks int, x []int8, xStride int, step []float32, terms []coarseTerms)
+	run    func(y []float32, yStride int, codes, pairs []byte, blocks int, x []int8, xStride int, step []float32, terms []coarseTerms)
 }
 
 // coarse is the table in use. Only tests change it. It is a variable with an

@@ -4,16 +4,19 @@ package kernel
 
 import "unsafe"
 
-type coarseScoreFunc func(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+type coarseScoreFunc func(y *float32, yStride int, codes, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
 func coarseScoreKernel(states int, f coarseScoreFunc) coarseScore {
-	return coarseScore{states, func(y []float32, yStride int, codes []byte, blocks int, x []int8, xStride int, step []float32, terms []coarseTerms) {
-		f(&y[0], yStride, &codes[0], blocks, &x[0], xStride, &step[0], (*byte)(unsafe.Pointer(&terms[0])))
+	return coarseScore{states, func(y []float32, yStride int, codes, pairs []byte, blocks int, x []int8, xStride int, step []float32, terms []coarseTerms) {
+		f(&y[0], yStride, &codes[0], &pairs[0], blocks, &x[0], xStride, &step[0], (*byte)(unsafe.Pointer(&terms[0])))
 	}}
 }
 
 var avx2Coarse = coarseKernels{
-	score: []coarseScore{coarseScoreKernel(1, coarseScorex1AVX2)},
+	score: [2][]coarseScore{
+		{coarseScoreKernel(1, coarseScore4x1AVX2)},
+		{coarseScoreKernel(1, coarseScore6x1AVX2)},
+	},
 	refine: func(y []float32, rows []int32, plane []byte, blocks int, x []int8, step []float32, factor, bias float32) {
 		coarseRefineAVX2(&y[0], &rows[0], len(rows), &plane[0], blocks, &x[0], &step[0], factor, bias)
 	},
@@ -27,12 +30,17 @@ var avx2Coarse = coarseKernels{
 }
 
 var avx512Coarse = coarseKernels{
-	score: []coarseScore{
-		coarseScoreKernel(1, coarseScorex1AVX512),
-		coarseScoreKernel(2, coarseScorex2AVX512),
-		coarseScoreKernel(4, coarseScorex4AVX512),
-		coarseScoreKernel(8, coarseScorex8AVX512),
-	},
+	score: [2][]coarseScore{{
+		coarseScoreKernel(1, coarseScore4x1AVX512),
+		coarseScoreKernel(2, coarseScore4x2AVX512),
+		coarseScoreKernel(4, coarseScore4x4AVX512),
+		coarseScoreKernel(8, coarseScore4x8AVX512),
+	}, {
+		coarseScoreKernel(1, coarseScore6x1AVX512),
+		coarseScoreKernel(2, coarseScore6x2AVX512),
+		coarseScoreKernel(4, coarseScore6x4AVX512),
+		coarseScoreKernel(8, coarseScore6x8AVX512),
+	}},
 	refine: func(y []float32, rows []int32, plane []byte, blocks int, x []int8, step []float32, factor, bias float32) {
 		if n := len(rows) &^ 3; n > 0 {
 			coarseRefinex4AVX512(&y[0], &rows[0], n, &plane[0], blocks, &x[0], &step[0], factor, bias)

@@ -4,13 +4,13 @@
 
 #include "textflag.h"
 
-// func coarseScorex1AVX512(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// func coarseScore4x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
-TEXT ·coarseScorex1AVX512(SB), NOSPLIT, $0-64
+TEXT ·coarseScore4x1AVX512(SB), NOSPLIT, $0-72
 	MOVQ      codes+16(FP), AX
-	MOVQ      blocks+24(FP), CX
-	MOVQ      x+32(FP), DX
-	MOVQ      xStride+40(FP), BX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      x+40(FP), DX
+	MOVQ      xStride+48(FP), BX
 	LEAQ      (BX)(BX*2), BX
 	VPXORD    Z0, Z0, Z0
 	VPXORD    Z1, Z1, Z1
@@ -27,14 +27,14 @@ loop:
 	VPANDD        Z4, Z5, Z5
 	VPDPBUSD.BCST 8(DX), Z5, Z2
 	VPDPBUSD.BCST 12(DX), Z5, Z3
-	ADDQ          $0x40, AX
-	ADDQ          $0x10, DX
-	DECQ          CX
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000010, DX
+	SUBQ          $0x00000001, CX
 	JNZ           loop
 	MOVQ          y+0(FP), AX
 	MOVQ          yStride+8(FP), CX
-	MOVQ          terms+56(FP), DX
-	MOVQ          step+48(FP), BX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
 	VMOVUPS       (BX), Z4
 	VMULPS        coarse41800000<>+0(SB), Z4, Z4
 	VPADDD        Z2, Z0, Z0
@@ -106,13 +106,13 @@ DATA coarse43800000<>+56(SB)/4, $0x43800000
 DATA coarse43800000<>+60(SB)/4, $0x43800000
 GLOBL coarse43800000<>(SB), RODATA|NOPTR, $64
 
-// func coarseScorex2AVX512(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// func coarseScore4x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
-TEXT ·coarseScorex2AVX512(SB), NOSPLIT, $0-64
+TEXT ·coarseScore4x2AVX512(SB), NOSPLIT, $0-72
 	MOVQ      codes+16(FP), AX
-	MOVQ      blocks+24(FP), CX
-	MOVQ      x+32(FP), DX
-	MOVQ      xStride+40(FP), BX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      x+40(FP), DX
+	MOVQ      xStride+48(FP), BX
 	LEAQ      (BX)(BX*2), SI
 	VPXORD    Z0, Z0, Z0
 	VPXORD    Z1, Z1, Z1
@@ -137,14 +137,14 @@ loop:
 	VPDPBUSD.BCST 12(DX), Z9, Z3
 	VPDPBUSD.BCST 8(DX)(BX*1), Z9, Z6
 	VPDPBUSD.BCST 12(DX)(BX*1), Z9, Z7
-	ADDQ          $0x40, AX
-	ADDQ          $0x10, DX
-	DECQ          CX
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000010, DX
+	SUBQ          $0x00000001, CX
 	JNZ           loop
 	MOVQ          y+0(FP), AX
 	MOVQ          yStride+8(FP), CX
-	MOVQ          terms+56(FP), DX
-	MOVQ          step+48(FP), BX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
 	VMOVUPS       (BX), Z8
 	VMULPS        coarse41800000<>+0(SB), Z8, Z8
 	VPADDD        Z2, Z0, Z0
@@ -165,22 +165,22 @@ loop:
 	VCVTDQ2PS     Z5, Z5
 	VMULPS        coarse43800000<>+0(SB), Z4, Z4
 	VADDPS        Z5, Z4, Z4
-	VSUBPS.BCST   16(DX), Z4, Z4
-	VMULPS.BCST   20(DX), Z8, Z0
+	VSUBPS.BCST   20(DX), Z4, Z4
+	VMULPS.BCST   24(DX), Z8, Z0
 	VMULPS        Z0, Z4, Z4
-	VADDPS.BCST   24(DX), Z4, Z4
+	VADDPS.BCST   28(DX), Z4, Z4
 	VMOVUPS       Z4, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VZEROUPPER
 	RET
 
-// func coarseScorex4AVX512(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// func coarseScore4x4AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
-TEXT ·coarseScorex4AVX512(SB), NOSPLIT, $0-64
+TEXT ·coarseScore4x4AVX512(SB), NOSPLIT, $0-72
 	MOVQ      codes+16(FP), AX
-	MOVQ      blocks+24(FP), CX
-	MOVQ      x+32(FP), DX
-	MOVQ      xStride+40(FP), BX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      x+40(FP), DX
+	MOVQ      xStride+48(FP), BX
 	LEAQ      (BX)(BX*2), SI
 	VPXORD    Z0, Z0, Z0
 	VPXORD    Z1, Z1, Z1
@@ -213,14 +213,14 @@ loop:
 	VPDPBUSD.BCST 12(DX)(BX*2), Z9, Z5
 	VPDPBUSD.BCST 8(DX)(SI*1), Z9, Z6
 	VPDPBUSD.BCST 12(DX)(SI*1), Z9, Z7
-	ADDQ          $0x40, AX
-	ADDQ          $0x10, DX
-	DECQ          CX
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000010, DX
+	SUBQ          $0x00000001, CX
 	JNZ           loop
 	MOVQ          y+0(FP), AX
 	MOVQ          yStride+8(FP), CX
-	MOVQ          terms+56(FP), DX
-	MOVQ          step+48(FP), BX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
 	VMOVUPS       (BX), Z8
 	VMULPS        coarse41800000<>+0(SB), Z8, Z8
 	VCVTDQ2PS     Z0, Z0
@@ -237,42 +237,42 @@ loop:
 	VCVTDQ2PS     Z3, Z3
 	VMULPS        coarse43800000<>+0(SB), Z2, Z2
 	VADDPS        Z3, Z2, Z2
-	VSUBPS.BCST   16(DX), Z2, Z2
-	VMULPS.BCST   20(DX), Z8, Z0
+	VSUBPS.BCST   20(DX), Z2, Z2
+	VMULPS.BCST   24(DX), Z8, Z0
 	VMULPS        Z0, Z2, Z2
-	VADDPS.BCST   24(DX), Z2, Z2
+	VADDPS.BCST   28(DX), Z2, Z2
 	VMOVUPS       Z2, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z4, Z4
 	VCVTDQ2PS     Z5, Z5
 	VMULPS        coarse43800000<>+0(SB), Z4, Z4
 	VADDPS        Z5, Z4, Z4
-	VSUBPS.BCST   32(DX), Z4, Z4
-	VMULPS.BCST   36(DX), Z8, Z0
+	VSUBPS.BCST   40(DX), Z4, Z4
+	VMULPS.BCST   44(DX), Z8, Z0
 	VMULPS        Z0, Z4, Z4
-	VADDPS.BCST   40(DX), Z4, Z4
+	VADDPS.BCST   48(DX), Z4, Z4
 	VMOVUPS       Z4, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z6, Z6
 	VCVTDQ2PS     Z7, Z7
 	VMULPS        coarse43800000<>+0(SB), Z6, Z6
 	VADDPS        Z7, Z6, Z6
-	VSUBPS.BCST   48(DX), Z6, Z6
-	VMULPS.BCST   52(DX), Z8, Z0
+	VSUBPS.BCST   60(DX), Z6, Z6
+	VMULPS.BCST   64(DX), Z8, Z0
 	VMULPS        Z0, Z6, Z6
-	VADDPS.BCST   56(DX), Z6, Z6
+	VADDPS.BCST   68(DX), Z6, Z6
 	VMOVUPS       Z6, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VZEROUPPER
 	RET
 
-// func coarseScorex8AVX512(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// func coarseScore4x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
-TEXT ·coarseScorex8AVX512(SB), NOSPLIT, $0-64
+TEXT ·coarseScore4x8AVX512(SB), NOSPLIT, $0-72
 	MOVQ      codes+16(FP), AX
-	MOVQ      blocks+24(FP), CX
-	MOVQ      x+32(FP), DX
-	MOVQ      xStride+40(FP), BX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      x+40(FP), DX
+	MOVQ      xStride+48(FP), BX
 	LEAQ      (DX)(BX*4), SI
 	LEAQ      (BX)(BX*2), DI
 	VPXORD    Z0, Z0, Z0
@@ -330,15 +330,15 @@ loop:
 	VPDPBUSD.BCST 12(SI)(BX*2), Z17, Z13
 	VPDPBUSD.BCST 8(SI)(DI*1), Z17, Z14
 	VPDPBUSD.BCST 12(SI)(DI*1), Z17, Z15
-	ADDQ          $0x40, AX
-	ADDQ          $0x10, DX
-	ADDQ          $0x10, SI
-	DECQ          CX
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000010, DX
+	ADDQ          $0x00000010, SI
+	SUBQ          $0x00000001, CX
 	JNZ           loop
 	MOVQ          y+0(FP), AX
 	MOVQ          yStride+8(FP), CX
-	MOVQ          terms+56(FP), DX
-	MOVQ          step+48(FP), BX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
 	VMOVUPS       (BX), Z16
 	VMULPS        coarse41800000<>+0(SB), Z16, Z16
 	VCVTDQ2PS     Z0, Z0
@@ -355,81 +355,81 @@ loop:
 	VCVTDQ2PS     Z3, Z3
 	VMULPS        coarse43800000<>+0(SB), Z2, Z2
 	VADDPS        Z3, Z2, Z2
-	VSUBPS.BCST   16(DX), Z2, Z2
-	VMULPS.BCST   20(DX), Z16, Z0
+	VSUBPS.BCST   20(DX), Z2, Z2
+	VMULPS.BCST   24(DX), Z16, Z0
 	VMULPS        Z0, Z2, Z2
-	VADDPS.BCST   24(DX), Z2, Z2
+	VADDPS.BCST   28(DX), Z2, Z2
 	VMOVUPS       Z2, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z4, Z4
 	VCVTDQ2PS     Z5, Z5
 	VMULPS        coarse43800000<>+0(SB), Z4, Z4
 	VADDPS        Z5, Z4, Z4
-	VSUBPS.BCST   32(DX), Z4, Z4
-	VMULPS.BCST   36(DX), Z16, Z0
+	VSUBPS.BCST   40(DX), Z4, Z4
+	VMULPS.BCST   44(DX), Z16, Z0
 	VMULPS        Z0, Z4, Z4
-	VADDPS.BCST   40(DX), Z4, Z4
+	VADDPS.BCST   48(DX), Z4, Z4
 	VMOVUPS       Z4, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z6, Z6
 	VCVTDQ2PS     Z7, Z7
 	VMULPS        coarse43800000<>+0(SB), Z6, Z6
 	VADDPS        Z7, Z6, Z6
-	VSUBPS.BCST   48(DX), Z6, Z6
-	VMULPS.BCST   52(DX), Z16, Z0
+	VSUBPS.BCST   60(DX), Z6, Z6
+	VMULPS.BCST   64(DX), Z16, Z0
 	VMULPS        Z0, Z6, Z6
-	VADDPS.BCST   56(DX), Z6, Z6
+	VADDPS.BCST   68(DX), Z6, Z6
 	VMOVUPS       Z6, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z8, Z8
 	VCVTDQ2PS     Z9, Z9
 	VMULPS        coarse43800000<>+0(SB), Z8, Z8
 	VADDPS        Z9, Z8, Z8
-	VSUBPS.BCST   64(DX), Z8, Z8
-	VMULPS.BCST   68(DX), Z16, Z0
+	VSUBPS.BCST   80(DX), Z8, Z8
+	VMULPS.BCST   84(DX), Z16, Z0
 	VMULPS        Z0, Z8, Z8
-	VADDPS.BCST   72(DX), Z8, Z8
+	VADDPS.BCST   88(DX), Z8, Z8
 	VMOVUPS       Z8, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z10, Z10
 	VCVTDQ2PS     Z11, Z11
 	VMULPS        coarse43800000<>+0(SB), Z10, Z10
 	VADDPS        Z11, Z10, Z10
-	VSUBPS.BCST   80(DX), Z10, Z10
-	VMULPS.BCST   84(DX), Z16, Z0
+	VSUBPS.BCST   100(DX), Z10, Z10
+	VMULPS.BCST   104(DX), Z16, Z0
 	VMULPS        Z0, Z10, Z10
-	VADDPS.BCST   88(DX), Z10, Z10
+	VADDPS.BCST   108(DX), Z10, Z10
 	VMOVUPS       Z10, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z12, Z12
 	VCVTDQ2PS     Z13, Z13
 	VMULPS        coarse43800000<>+0(SB), Z12, Z12
 	VADDPS        Z13, Z12, Z12
-	VSUBPS.BCST   96(DX), Z12, Z12
-	VMULPS.BCST   100(DX), Z16, Z0
+	VSUBPS.BCST   120(DX), Z12, Z12
+	VMULPS.BCST   124(DX), Z16, Z0
 	VMULPS        Z0, Z12, Z12
-	VADDPS.BCST   104(DX), Z12, Z12
+	VADDPS.BCST   128(DX), Z12, Z12
 	VMOVUPS       Z12, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z14, Z14
 	VCVTDQ2PS     Z15, Z15
 	VMULPS        coarse43800000<>+0(SB), Z14, Z14
 	VADDPS        Z15, Z14, Z14
-	VSUBPS.BCST   112(DX), Z14, Z14
-	VMULPS.BCST   116(DX), Z16, Z0
+	VSUBPS.BCST   140(DX), Z14, Z14
+	VMULPS.BCST   144(DX), Z16, Z0
 	VMULPS        Z0, Z14, Z14
-	VADDPS.BCST   120(DX), Z14, Z14
+	VADDPS.BCST   148(DX), Z14, Z14
 	VMOVUPS       Z14, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VZEROUPPER
 	RET
 
-// func coarseScorex1AVX2(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// func coarseScore4x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 // Requires: AVX, AVX2
-TEXT ·coarseScorex1AVX2(SB), NOSPLIT, $0-64
+TEXT ·coarseScore4x1AVX2(SB), NOSPLIT, $0-72
 	MOVQ    codes+16(FP), AX
-	MOVQ    blocks+24(FP), CX
-	MOVQ    x+32(FP), DX
+	MOVQ    blocks+32(FP), CX
+	MOVQ    x+40(FP), DX
 	VPXOR   Y0, Y0, Y0
 	VPXOR   Y1, Y1, Y1
 	VPXOR   Y2, Y2, Y2
@@ -575,8 +575,8 @@ loop:
 	SUBQ         $0x04, CX
 	JNZ          loop
 	MOVQ         y+0(FP), AX
-	MOVQ         terms+56(FP), CX
-	MOVQ         step+48(FP), DX
+	MOVQ         terms+64(FP), CX
+	MOVQ         step+56(FP), DX
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       coarse43800000<>+0(SB), Y0, Y0
@@ -625,6 +625,845 @@ DATA coarse00010001<>+52(SB)/4, $0x00010001
 DATA coarse00010001<>+56(SB)/4, $0x00010001
 DATA coarse00010001<>+60(SB)/4, $0x00010001
 GLOBL coarse00010001<>(SB), RODATA|NOPTR, $64
+
+// func coarseScore6x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+TEXT ·coarseScore6x1AVX512(SB), NOSPLIT, $0-72
+	MOVQ      codes+16(FP), AX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      pairs+24(FP), DX
+	MOVQ      x+40(FP), BX
+	MOVQ      xStride+48(FP), SI
+	LEAQ      (SI)(SI*2), SI
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VMOVDQU32 coarse3c3c3c3c<>+0(SB), Z4
+	VMOVDQU32 coarse03030303<>+0(SB), Z5
+
+loop:
+	VMOVDQU32     (AX), Z6
+	VPSLLW        $0x02, Z6, Z6
+	VPANDD        (DX), Z5, Z7
+	VPTERNLOGD    $0xea, Z7, Z4, Z6
+	VPDPBUSD.BCST (BX), Z6, Z0
+	VPDPBUSD.BCST 4(BX), Z6, Z1
+	VMOVDQU32     (AX), Z6
+	VPSRLW        $0x02, Z6, Z6
+	VMOVDQU32     (DX), Z7
+	VPSRLW        $0x02, Z7, Z7
+	VPANDD        Z5, Z7, Z7
+	VPTERNLOGD    $0xea, Z7, Z4, Z6
+	VPDPBUSD.BCST 8(BX), Z6, Z2
+	VPDPBUSD.BCST 12(BX), Z6, Z3
+	VMOVDQU32     64(AX), Z6
+	VPSLLW        $0x02, Z6, Z6
+	VMOVDQU32     (DX), Z7
+	VPSRLW        $0x04, Z7, Z7
+	VPANDD        Z5, Z7, Z7
+	VPTERNLOGD    $0xea, Z7, Z4, Z6
+	VPDPBUSD.BCST 16(BX), Z6, Z0
+	VPDPBUSD.BCST 20(BX), Z6, Z1
+	VMOVDQU32     64(AX), Z6
+	VPSRLW        $0x02, Z6, Z6
+	VMOVDQU32     (DX), Z7
+	VPSRLW        $0x06, Z7, Z7
+	VPANDD        Z5, Z7, Z7
+	VPTERNLOGD    $0xea, Z7, Z4, Z6
+	VPDPBUSD.BCST 24(BX), Z6, Z2
+	VPDPBUSD.BCST 28(BX), Z6, Z3
+	ADDQ          $0x00000080, AX
+	ADDQ          $0x40, DX
+	ADDQ          $0x00000020, BX
+	SUBQ          $0x00000002, CX
+	JNZ           loop
+	MOVQ          y+0(FP), AX
+	MOVQ          yStride+8(FP), CX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
+	VMOVUPS       (BX), Z4
+	VMULPS        coarse40800000<>+0(SB), Z4, Z4
+	VPADDD        Z2, Z0, Z0
+	VPADDD        Z3, Z1, Z1
+	VCVTDQ2PS     Z0, Z0
+	VCVTDQ2PS     Z1, Z1
+	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VADDPS        Z1, Z0, Z0
+	VSUBPS.BCST   16(DX), Z0, Z0
+	VMULPS.BCST   4(DX), Z4, Z1
+	VMULPS        Z1, Z0, Z0
+	VADDPS.BCST   8(DX), Z0, Z0
+	VMOVUPS       Z0, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VZEROUPPER
+	RET
+
+DATA coarse3c3c3c3c<>+0(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+4(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+8(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+12(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+16(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+20(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+24(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+28(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+32(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+36(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+40(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+44(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+48(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+52(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+56(SB)/4, $0x3c3c3c3c
+DATA coarse3c3c3c3c<>+60(SB)/4, $0x3c3c3c3c
+GLOBL coarse3c3c3c3c<>(SB), RODATA|NOPTR, $64
+
+DATA coarse03030303<>+0(SB)/4, $0x03030303
+DATA coarse03030303<>+4(SB)/4, $0x03030303
+DATA coarse03030303<>+8(SB)/4, $0x03030303
+DATA coarse03030303<>+12(SB)/4, $0x03030303
+DATA coarse03030303<>+16(SB)/4, $0x03030303
+DATA coarse03030303<>+20(SB)/4, $0x03030303
+DATA coarse03030303<>+24(SB)/4, $0x03030303
+DATA coarse03030303<>+28(SB)/4, $0x03030303
+DATA coarse03030303<>+32(SB)/4, $0x03030303
+DATA coarse03030303<>+36(SB)/4, $0x03030303
+DATA coarse03030303<>+40(SB)/4, $0x03030303
+DATA coarse03030303<>+44(SB)/4, $0x03030303
+DATA coarse03030303<>+48(SB)/4, $0x03030303
+DATA coarse03030303<>+52(SB)/4, $0x03030303
+DATA coarse03030303<>+56(SB)/4, $0x03030303
+DATA coarse03030303<>+60(SB)/4, $0x03030303
+GLOBL coarse03030303<>(SB), RODATA|NOPTR, $64
+
+DATA coarse40800000<>+0(SB)/4, $0x40800000
+DATA coarse40800000<>+4(SB)/4, $0x40800000
+DATA coarse40800000<>+8(SB)/4, $0x40800000
+DATA coarse40800000<>+12(SB)/4, $0x40800000
+DATA coarse40800000<>+16(SB)/4, $0x40800000
+DATA coarse40800000<>+20(SB)/4, $0x40800000
+DATA coarse40800000<>+24(SB)/4, $0x40800000
+DATA coarse40800000<>+28(SB)/4, $0x40800000
+DATA coarse40800000<>+32(SB)/4, $0x40800000
+DATA coarse40800000<>+36(SB)/4, $0x40800000
+DATA coarse40800000<>+40(SB)/4, $0x40800000
+DATA coarse40800000<>+44(SB)/4, $0x40800000
+DATA coarse40800000<>+48(SB)/4, $0x40800000
+DATA coarse40800000<>+52(SB)/4, $0x40800000
+DATA coarse40800000<>+56(SB)/4, $0x40800000
+DATA coarse40800000<>+60(SB)/4, $0x40800000
+GLOBL coarse40800000<>(SB), RODATA|NOPTR, $64
+
+// func coarseScore6x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+TEXT ·coarseScore6x2AVX512(SB), NOSPLIT, $0-72
+	MOVQ      codes+16(FP), AX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      pairs+24(FP), DX
+	MOVQ      x+40(FP), BX
+	MOVQ      xStride+48(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	VMOVDQU32 coarse3c3c3c3c<>+0(SB), Z8
+	VMOVDQU32 coarse03030303<>+0(SB), Z9
+
+loop:
+	VMOVDQU32     (AX), Z10
+	VPSLLW        $0x02, Z10, Z10
+	VPANDD        (DX), Z9, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST (BX), Z10, Z0
+	VPDPBUSD.BCST 4(BX), Z10, Z1
+	VPDPBUSD.BCST (BX)(SI*1), Z10, Z4
+	VPDPBUSD.BCST 4(BX)(SI*1), Z10, Z5
+	VMOVDQU32     (AX), Z10
+	VPSRLW        $0x02, Z10, Z10
+	VMOVDQU32     (DX), Z11
+	VPSRLW        $0x02, Z11, Z11
+	VPANDD        Z9, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST 8(BX), Z10, Z2
+	VPDPBUSD.BCST 12(BX), Z10, Z3
+	VPDPBUSD.BCST 8(BX)(SI*1), Z10, Z6
+	VPDPBUSD.BCST 12(BX)(SI*1), Z10, Z7
+	VMOVDQU32     64(AX), Z10
+	VPSLLW        $0x02, Z10, Z10
+	VMOVDQU32     (DX), Z11
+	VPSRLW        $0x04, Z11, Z11
+	VPANDD        Z9, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST 16(BX), Z10, Z0
+	VPDPBUSD.BCST 20(BX), Z10, Z1
+	VPDPBUSD.BCST 16(BX)(SI*1), Z10, Z4
+	VPDPBUSD.BCST 20(BX)(SI*1), Z10, Z5
+	VMOVDQU32     64(AX), Z10
+	VPSRLW        $0x02, Z10, Z10
+	VMOVDQU32     (DX), Z11
+	VPSRLW        $0x06, Z11, Z11
+	VPANDD        Z9, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST 24(BX), Z10, Z2
+	VPDPBUSD.BCST 28(BX), Z10, Z3
+	VPDPBUSD.BCST 24(BX)(SI*1), Z10, Z6
+	VPDPBUSD.BCST 28(BX)(SI*1), Z10, Z7
+	ADDQ          $0x00000080, AX
+	ADDQ          $0x40, DX
+	ADDQ          $0x00000020, BX
+	SUBQ          $0x00000002, CX
+	JNZ           loop
+	MOVQ          y+0(FP), AX
+	MOVQ          yStride+8(FP), CX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
+	VMOVUPS       (BX), Z8
+	VMULPS        coarse40800000<>+0(SB), Z8, Z8
+	VPADDD        Z2, Z0, Z0
+	VPADDD        Z3, Z1, Z1
+	VCVTDQ2PS     Z0, Z0
+	VCVTDQ2PS     Z1, Z1
+	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VADDPS        Z1, Z0, Z0
+	VSUBPS.BCST   16(DX), Z0, Z0
+	VMULPS.BCST   4(DX), Z8, Z1
+	VMULPS        Z1, Z0, Z0
+	VADDPS.BCST   8(DX), Z0, Z0
+	VMOVUPS       Z0, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VPADDD        Z6, Z4, Z4
+	VPADDD        Z7, Z5, Z5
+	VCVTDQ2PS     Z4, Z4
+	VCVTDQ2PS     Z5, Z5
+	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VADDPS        Z5, Z4, Z4
+	VSUBPS.BCST   36(DX), Z4, Z4
+	VMULPS.BCST   24(DX), Z8, Z0
+	VMULPS        Z0, Z4, Z4
+	VADDPS.BCST   28(DX), Z4, Z4
+	VMOVUPS       Z4, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VZEROUPPER
+	RET
+
+// func coarseScore6x4AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+TEXT ·coarseScore6x4AVX512(SB), NOSPLIT, $0-72
+	MOVQ      codes+16(FP), AX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      pairs+24(FP), DX
+	MOVQ      x+40(FP), BX
+	MOVQ      xStride+48(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	VMOVDQU32 coarse3c3c3c3c<>+0(SB), Z8
+	VMOVDQU32 coarse03030303<>+0(SB), Z9
+
+loop:
+	VMOVDQU32     (AX), Z10
+	VPSLLW        $0x02, Z10, Z10
+	VPANDD        (DX), Z9, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST (BX), Z10, Z0
+	VPDPBUSD.BCST 4(BX), Z10, Z1
+	VPDPBUSD.BCST (BX)(SI*1), Z10, Z2
+	VPDPBUSD.BCST 4(BX)(SI*1), Z10, Z3
+	VPDPBUSD.BCST (BX)(SI*2), Z10, Z4
+	VPDPBUSD.BCST 4(BX)(SI*2), Z10, Z5
+	VPDPBUSD.BCST (BX)(DI*1), Z10, Z6
+	VPDPBUSD.BCST 4(BX)(DI*1), Z10, Z7
+	VMOVDQU32     (AX), Z10
+	VPSRLW        $0x02, Z10, Z10
+	VMOVDQU32     (DX), Z11
+	VPSRLW        $0x02, Z11, Z11
+	VPANDD        Z9, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST 8(BX), Z10, Z0
+	VPDPBUSD.BCST 12(BX), Z10, Z1
+	VPDPBUSD.BCST 8(BX)(SI*1), Z10, Z2
+	VPDPBUSD.BCST 12(BX)(SI*1), Z10, Z3
+	VPDPBUSD.BCST 8(BX)(SI*2), Z10, Z4
+	VPDPBUSD.BCST 12(BX)(SI*2), Z10, Z5
+	VPDPBUSD.BCST 8(BX)(DI*1), Z10, Z6
+	VPDPBUSD.BCST 12(BX)(DI*1), Z10, Z7
+	VMOVDQU32     64(AX), Z10
+	VPSLLW        $0x02, Z10, Z10
+	VMOVDQU32     (DX), Z11
+	VPSRLW        $0x04, Z11, Z11
+	VPANDD        Z9, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST 16(BX), Z10, Z0
+	VPDPBUSD.BCST 20(BX), Z10, Z1
+	VPDPBUSD.BCST 16(BX)(SI*1), Z10, Z2
+	VPDPBUSD.BCST 20(BX)(SI*1), Z10, Z3
+	VPDPBUSD.BCST 16(BX)(SI*2), Z10, Z4
+	VPDPBUSD.BCST 20(BX)(SI*2), Z10, Z5
+	VPDPBUSD.BCST 16(BX)(DI*1), Z10, Z6
+	VPDPBUSD.BCST 20(BX)(DI*1), Z10, Z7
+	VMOVDQU32     64(AX), Z10
+	VPSRLW        $0x02, Z10, Z10
+	VMOVDQU32     (DX), Z11
+	VPSRLW        $0x06, Z11, Z11
+	VPANDD        Z9, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST 24(BX), Z10, Z0
+	VPDPBUSD.BCST 28(BX), Z10, Z1
+	VPDPBUSD.BCST 24(BX)(SI*1), Z10, Z2
+	VPDPBUSD.BCST 28(BX)(SI*1), Z10, Z3
+	VPDPBUSD.BCST 24(BX)(SI*2), Z10, Z4
+	VPDPBUSD.BCST 28(BX)(SI*2), Z10, Z5
+	VPDPBUSD.BCST 24(BX)(DI*1), Z10, Z6
+	VPDPBUSD.BCST 28(BX)(DI*1), Z10, Z7
+	ADDQ          $0x00000080, AX
+	ADDQ          $0x40, DX
+	ADDQ          $0x00000020, BX
+	SUBQ          $0x00000002, CX
+	JNZ           loop
+	MOVQ          y+0(FP), AX
+	MOVQ          yStride+8(FP), CX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
+	VMOVUPS       (BX), Z8
+	VMULPS        coarse40800000<>+0(SB), Z8, Z8
+	VCVTDQ2PS     Z0, Z0
+	VCVTDQ2PS     Z1, Z1
+	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VADDPS        Z1, Z0, Z0
+	VSUBPS.BCST   16(DX), Z0, Z0
+	VMULPS.BCST   4(DX), Z8, Z1
+	VMULPS        Z1, Z0, Z0
+	VADDPS.BCST   8(DX), Z0, Z0
+	VMOVUPS       Z0, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z2, Z2
+	VCVTDQ2PS     Z3, Z3
+	VMULPS        coarse43800000<>+0(SB), Z2, Z2
+	VADDPS        Z3, Z2, Z2
+	VSUBPS.BCST   36(DX), Z2, Z2
+	VMULPS.BCST   24(DX), Z8, Z0
+	VMULPS        Z0, Z2, Z2
+	VADDPS.BCST   28(DX), Z2, Z2
+	VMOVUPS       Z2, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z4, Z4
+	VCVTDQ2PS     Z5, Z5
+	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VADDPS        Z5, Z4, Z4
+	VSUBPS.BCST   56(DX), Z4, Z4
+	VMULPS.BCST   44(DX), Z8, Z0
+	VMULPS        Z0, Z4, Z4
+	VADDPS.BCST   48(DX), Z4, Z4
+	VMOVUPS       Z4, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z6, Z6
+	VCVTDQ2PS     Z7, Z7
+	VMULPS        coarse43800000<>+0(SB), Z6, Z6
+	VADDPS        Z7, Z6, Z6
+	VSUBPS.BCST   76(DX), Z6, Z6
+	VMULPS.BCST   64(DX), Z8, Z0
+	VMULPS        Z0, Z6, Z6
+	VADDPS.BCST   68(DX), Z6, Z6
+	VMOVUPS       Z6, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VZEROUPPER
+	RET
+
+// func coarseScore6x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+TEXT ·coarseScore6x8AVX512(SB), NOSPLIT, $0-72
+	MOVQ      codes+16(FP), AX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      pairs+24(FP), DX
+	MOVQ      x+40(FP), BX
+	MOVQ      xStride+48(FP), SI
+	LEAQ      (BX)(SI*4), DI
+	LEAQ      (SI)(SI*2), R8
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	VPXORD    Z8, Z8, Z8
+	VPXORD    Z9, Z9, Z9
+	VPXORD    Z10, Z10, Z10
+	VPXORD    Z11, Z11, Z11
+	VPXORD    Z12, Z12, Z12
+	VPXORD    Z13, Z13, Z13
+	VPXORD    Z14, Z14, Z14
+	VPXORD    Z15, Z15, Z15
+	VMOVDQU32 coarse3c3c3c3c<>+0(SB), Z16
+	VMOVDQU32 coarse03030303<>+0(SB), Z17
+
+loop:
+	VMOVDQU32     (AX), Z18
+	VPSLLW        $0x02, Z18, Z18
+	VPANDD        (DX), Z17, Z19
+	VPTERNLOGD    $0xea, Z19, Z16, Z18
+	VPDPBUSD.BCST (BX), Z18, Z0
+	VPDPBUSD.BCST 4(BX), Z18, Z1
+	VPDPBUSD.BCST (BX)(SI*1), Z18, Z2
+	VPDPBUSD.BCST 4(BX)(SI*1), Z18, Z3
+	VPDPBUSD.BCST (BX)(SI*2), Z18, Z4
+	VPDPBUSD.BCST 4(BX)(SI*2), Z18, Z5
+	VPDPBUSD.BCST (BX)(R8*1), Z18, Z6
+	VPDPBUSD.BCST 4(BX)(R8*1), Z18, Z7
+	VPDPBUSD.BCST (DI), Z18, Z8
+	VPDPBUSD.BCST 4(DI), Z18, Z9
+	VPDPBUSD.BCST (DI)(SI*1), Z18, Z10
+	VPDPBUSD.BCST 4(DI)(SI*1), Z18, Z11
+	VPDPBUSD.BCST (DI)(SI*2), Z18, Z12
+	VPDPBUSD.BCST 4(DI)(SI*2), Z18, Z13
+	VPDPBUSD.BCST (DI)(R8*1), Z18, Z14
+	VPDPBUSD.BCST 4(DI)(R8*1), Z18, Z15
+	VMOVDQU32     (AX), Z18
+	VPSRLW        $0x02, Z18, Z18
+	VMOVDQU32     (DX), Z19
+	VPSRLW        $0x02, Z19, Z19
+	VPANDD        Z17, Z19, Z19
+	VPTERNLOGD    $0xea, Z19, Z16, Z18
+	VPDPBUSD.BCST 8(BX), Z18, Z0
+	VPDPBUSD.BCST 12(BX), Z18, Z1
+	VPDPBUSD.BCST 8(BX)(SI*1), Z18, Z2
+	VPDPBUSD.BCST 12(BX)(SI*1), Z18, Z3
+	VPDPBUSD.BCST 8(BX)(SI*2), Z18, Z4
+	VPDPBUSD.BCST 12(BX)(SI*2), Z18, Z5
+	VPDPBUSD.BCST 8(BX)(R8*1), Z18, Z6
+	VPDPBUSD.BCST 12(BX)(R8*1), Z18, Z7
+	VPDPBUSD.BCST 8(DI), Z18, Z8
+	VPDPBUSD.BCST 12(DI), Z18, Z9
+	VPDPBUSD.BCST 8(DI)(SI*1), Z18, Z10
+	VPDPBUSD.BCST 12(DI)(SI*1), Z18, Z11
+	VPDPBUSD.BCST 8(DI)(SI*2), Z18, Z12
+	VPDPBUSD.BCST 12(DI)(SI*2), Z18, Z13
+	VPDPBUSD.BCST 8(DI)(R8*1), Z18, Z14
+	VPDPBUSD.BCST 12(DI)(R8*1), Z18, Z15
+	VMOVDQU32     64(AX), Z18
+	VPSLLW        $0x02, Z18, Z18
+	VMOVDQU32     (DX), Z19
+	VPSRLW        $0x04, Z19, Z19
+	VPANDD        Z17, Z19, Z19
+	VPTERNLOGD    $0xea, Z19, Z16, Z18
+	VPDPBUSD.BCST 16(BX), Z18, Z0
+	VPDPBUSD.BCST 20(BX), Z18, Z1
+	VPDPBUSD.BCST 16(BX)(SI*1), Z18, Z2
+	VPDPBUSD.BCST 20(BX)(SI*1), Z18, Z3
+	VPDPBUSD.BCST 16(BX)(SI*2), Z18, Z4
+	VPDPBUSD.BCST 20(BX)(SI*2), Z18, Z5
+	VPDPBUSD.BCST 16(BX)(R8*1), Z18, Z6
+	VPDPBUSD.BCST 20(BX)(R8*1), Z18, Z7
+	VPDPBUSD.BCST 16(DI), Z18, Z8
+	VPDPBUSD.BCST 20(DI), Z18, Z9
+	VPDPBUSD.BCST 16(DI)(SI*1), Z18, Z10
+	VPDPBUSD.BCST 20(DI)(SI*1), Z18, Z11
+	VPDPBUSD.BCST 16(DI)(SI*2), Z18, Z12
+	VPDPBUSD.BCST 20(DI)(SI*2), Z18, Z13
+	VPDPBUSD.BCST 16(DI)(R8*1), Z18, Z14
+	VPDPBUSD.BCST 20(DI)(R8*1), Z18, Z15
+	VMOVDQU32     64(AX), Z18
+	VPSRLW        $0x02, Z18, Z18
+	VMOVDQU32     (DX), Z19
+	VPSRLW        $0x06, Z19, Z19
+	VPANDD        Z17, Z19, Z19
+	VPTERNLOGD    $0xea, Z19, Z16, Z18
+	VPDPBUSD.BCST 24(BX), Z18, Z0
+	VPDPBUSD.BCST 28(BX), Z18, Z1
+	VPDPBUSD.BCST 24(BX)(SI*1), Z18, Z2
+	VPDPBUSD.BCST 28(BX)(SI*1), Z18, Z3
+	VPDPBUSD.BCST 24(BX)(SI*2), Z18, Z4
+	VPDPBUSD.BCST 28(BX)(SI*2), Z18, Z5
+	VPDPBUSD.BCST 24(BX)(R8*1), Z18, Z6
+	VPDPBUSD.BCST 28(BX)(R8*1), Z18, Z7
+	VPDPBUSD.BCST 24(DI), Z18, Z8
+	VPDPBUSD.BCST 28(DI), Z18, Z9
+	VPDPBUSD.BCST 24(DI)(SI*1), Z18, Z10
+	VPDPBUSD.BCST 28(DI)(SI*1), Z18, Z11
+	VPDPBUSD.BCST 24(DI)(SI*2), Z18, Z12
+	VPDPBUSD.BCST 28(DI)(SI*2), Z18, Z13
+	VPDPBUSD.BCST 24(DI)(R8*1), Z18, Z14
+	VPDPBUSD.BCST 28(DI)(R8*1), Z18, Z15
+	ADDQ          $0x00000080, AX
+	ADDQ          $0x40, DX
+	ADDQ          $0x00000020, BX
+	ADDQ          $0x00000020, DI
+	SUBQ          $0x00000002, CX
+	JNZ           loop
+	MOVQ          y+0(FP), AX
+	MOVQ          yStride+8(FP), CX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
+	VMOVUPS       (BX), Z16
+	VMULPS        coarse40800000<>+0(SB), Z16, Z16
+	VCVTDQ2PS     Z0, Z0
+	VCVTDQ2PS     Z1, Z1
+	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VADDPS        Z1, Z0, Z0
+	VSUBPS.BCST   16(DX), Z0, Z0
+	VMULPS.BCST   4(DX), Z16, Z1
+	VMULPS        Z1, Z0, Z0
+	VADDPS.BCST   8(DX), Z0, Z0
+	VMOVUPS       Z0, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z2, Z2
+	VCVTDQ2PS     Z3, Z3
+	VMULPS        coarse43800000<>+0(SB), Z2, Z2
+	VADDPS        Z3, Z2, Z2
+	VSUBPS.BCST   36(DX), Z2, Z2
+	VMULPS.BCST   24(DX), Z16, Z0
+	VMULPS        Z0, Z2, Z2
+	VADDPS.BCST   28(DX), Z2, Z2
+	VMOVUPS       Z2, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z4, Z4
+	VCVTDQ2PS     Z5, Z5
+	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VADDPS        Z5, Z4, Z4
+	VSUBPS.BCST   56(DX), Z4, Z4
+	VMULPS.BCST   44(DX), Z16, Z0
+	VMULPS        Z0, Z4, Z4
+	VADDPS.BCST   48(DX), Z4, Z4
+	VMOVUPS       Z4, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z6, Z6
+	VCVTDQ2PS     Z7, Z7
+	VMULPS        coarse43800000<>+0(SB), Z6, Z6
+	VADDPS        Z7, Z6, Z6
+	VSUBPS.BCST   76(DX), Z6, Z6
+	VMULPS.BCST   64(DX), Z16, Z0
+	VMULPS        Z0, Z6, Z6
+	VADDPS.BCST   68(DX), Z6, Z6
+	VMOVUPS       Z6, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z8, Z8
+	VCVTDQ2PS     Z9, Z9
+	VMULPS        coarse43800000<>+0(SB), Z8, Z8
+	VADDPS        Z9, Z8, Z8
+	VSUBPS.BCST   96(DX), Z8, Z8
+	VMULPS.BCST   84(DX), Z16, Z0
+	VMULPS        Z0, Z8, Z8
+	VADDPS.BCST   88(DX), Z8, Z8
+	VMOVUPS       Z8, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z10, Z10
+	VCVTDQ2PS     Z11, Z11
+	VMULPS        coarse43800000<>+0(SB), Z10, Z10
+	VADDPS        Z11, Z10, Z10
+	VSUBPS.BCST   116(DX), Z10, Z10
+	VMULPS.BCST   104(DX), Z16, Z0
+	VMULPS        Z0, Z10, Z10
+	VADDPS.BCST   108(DX), Z10, Z10
+	VMOVUPS       Z10, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z12, Z12
+	VCVTDQ2PS     Z13, Z13
+	VMULPS        coarse43800000<>+0(SB), Z12, Z12
+	VADDPS        Z13, Z12, Z12
+	VSUBPS.BCST   136(DX), Z12, Z12
+	VMULPS.BCST   124(DX), Z16, Z0
+	VMULPS        Z0, Z12, Z12
+	VADDPS.BCST   128(DX), Z12, Z12
+	VMOVUPS       Z12, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z14, Z14
+	VCVTDQ2PS     Z15, Z15
+	VMULPS        coarse43800000<>+0(SB), Z14, Z14
+	VADDPS        Z15, Z14, Z14
+	VSUBPS.BCST   156(DX), Z14, Z14
+	VMULPS.BCST   144(DX), Z16, Z0
+	VMULPS        Z0, Z14, Z14
+	VADDPS.BCST   148(DX), Z14, Z14
+	VMOVUPS       Z14, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VZEROUPPER
+	RET
+
+// func coarseScore6x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX2
+TEXT ·coarseScore6x1AVX2(SB), NOSPLIT, $0-72
+	MOVQ    codes+16(FP), AX
+	MOVQ    blocks+32(FP), CX
+	MOVQ    x+40(FP), DX
+	MOVQ    pairs+24(FP), BX
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VMOVDQU coarse3c3c3c3c<>+0(SB), Y4
+	VMOVDQU coarse03030303<>+0(SB), Y5
+	VMOVDQU coarse00010001<>+0(SB), Y6
+
+loop:
+	VMOVDQU      (AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      (BX), Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD (DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 4(DX), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      (AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      (BX), Y10
+	VPSRLW       $0x02, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 8(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 12(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VMOVDQU      64(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      (BX), Y8
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD 16(DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 20(DX), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      64(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      (BX), Y10
+	VPSRLW       $0x06, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 24(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 28(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VMOVDQU      128(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      64(BX), Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD 32(DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 36(DX), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      128(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      64(BX), Y10
+	VPSRLW       $0x02, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 40(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 44(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VMOVDQU      192(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      64(BX), Y8
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD 48(DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 52(DX), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      192(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      64(BX), Y10
+	VPSRLW       $0x06, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 56(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 60(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VMOVDQU      32(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      32(BX), Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD (DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 4(DX), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      32(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      32(BX), Y10
+	VPSRLW       $0x02, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 8(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 12(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VMOVDQU      96(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      32(BX), Y8
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD 16(DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 20(DX), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      96(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      32(BX), Y10
+	VPSRLW       $0x06, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 24(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 28(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VMOVDQU      160(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      96(BX), Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD 32(DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 36(DX), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      160(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      96(BX), Y10
+	VPSRLW       $0x02, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 40(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 44(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VMOVDQU      224(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      96(BX), Y8
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD 48(DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 52(DX), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      224(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      96(BX), Y10
+	VPSRLW       $0x06, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 56(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 60(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000080, BX
+	ADDQ         $0x40, DX
+	SUBQ         $0x04, CX
+	JNZ          loop
+	MOVQ         y+0(FP), AX
+	MOVQ         terms+64(FP), CX
+	MOVQ         step+56(FP), DX
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       coarse43800000<>+0(SB), Y0, Y0
+	VADDPS       Y1, Y0, Y0
+	VBROADCASTSS 16(CX), Y1
+	VSUBPS       Y1, Y0, Y0
+	VMOVUPS      (DX), Y1
+	VMULPS       coarse40800000<>+0(SB), Y1, Y1
+	VBROADCASTSS 4(CX), Y4
+	VMULPS       Y4, Y1, Y1
+	VMULPS       Y1, Y0, Y0
+	VBROADCASTSS 8(CX), Y1
+	VADDPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       coarse43800000<>+0(SB), Y2, Y2
+	VADDPS       Y3, Y2, Y2
+	VBROADCASTSS 16(CX), Y0
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse40800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 4(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS 8(CX), Y0
+	VADDPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	VZEROUPPER
+	RET
 
 // func coarseRefineAVX512(y *float32, rows *int32, n int, plane *byte, blocks int, x *int8, step *float32, factor float32, bias float32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, SSE
@@ -701,24 +1540,6 @@ blocks:
 	JNZ           rows
 	VZEROUPPER
 	RET
-
-DATA coarse03030303<>+0(SB)/4, $0x03030303
-DATA coarse03030303<>+4(SB)/4, $0x03030303
-DATA coarse03030303<>+8(SB)/4, $0x03030303
-DATA coarse03030303<>+12(SB)/4, $0x03030303
-DATA coarse03030303<>+16(SB)/4, $0x03030303
-DATA coarse03030303<>+20(SB)/4, $0x03030303
-DATA coarse03030303<>+24(SB)/4, $0x03030303
-DATA coarse03030303<>+28(SB)/4, $0x03030303
-DATA coarse03030303<>+32(SB)/4, $0x03030303
-DATA coarse03030303<>+36(SB)/4, $0x03030303
-DATA coarse03030303<>+40(SB)/4, $0x03030303
-DATA coarse03030303<>+44(SB)/4, $0x03030303
-DATA coarse03030303<>+48(SB)/4, $0x03030303
-DATA coarse03030303<>+52(SB)/4, $0x03030303
-DATA coarse03030303<>+56(SB)/4, $0x03030303
-DATA coarse03030303<>+60(SB)/4, $0x03030303
-GLOBL coarse03030303<>(SB), RODATA|NOPTR, $64
 
 // func coarseRefinex4AVX512(y *float32, rows *int32, n int, plane *byte, blocks int, x *int8, step *float32, factor float32, bias float32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI, CMOV, MMX+, SSE

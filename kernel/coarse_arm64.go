@@ -4,10 +4,15 @@ package kernel
 
 import "unsafe"
 
-// coarseScoreNEONDot multiplies a panel with one state.
+// coarseScore4NEONDot multiplies the first plane of a panel with one state.
 //
 //go:noescape
-func coarseScoreNEONDot(y *float32, codes *byte, blocks int, x *int8, step *float32, terms *byte)
+func coarseScore4NEONDot(y *float32, codes *byte, blocks int, x *int8, step *float32, terms *byte)
+
+// coarseScore6NEONDot multiplies the first two planes of a panel with one state.
+//
+//go:noescape
+func coarseScore6NEONDot(y *float32, codes, pairs *byte, blocks int, x *int8, step *float32, terms *byte)
 
 // coarseRefineNEONDot adds a plane's share to the listed logits.
 //
@@ -16,9 +21,14 @@ func coarseRefineNEONDot(y *float32, rows *int32, n int, plane *byte, blocks int
 
 // The copy is made once, when a model is loaded; that part runs the twins.
 var neonDotCoarse = coarseKernels{
-	score: []coarseScore{{1, func(y []float32, _ int, codes []byte, blocks int, x []int8, _ int, step []float32, terms []coarseTerms) {
-		coarseScoreNEONDot(&y[0], &codes[0], blocks, &x[0], &step[0], (*byte)(unsafe.Pointer(&terms[0])))
-	}}},
+	score: [2][]coarseScore{
+		{{1, func(y []float32, _ int, codes, _ []byte, blocks int, x []int8, _ int, step []float32, terms []coarseTerms) {
+			coarseScore4NEONDot(&y[0], &codes[0], blocks, &x[0], &step[0], (*byte)(unsafe.Pointer(&terms[0])))
+		}}},
+		{{1, func(y []float32, _ int, codes, pairs []byte, blocks int, x []int8, _ int, step []float32, terms []coarseTerms) {
+			coarseScore6NEONDot(&y[0], &codes[0], &pairs[0], blocks, &x[0], &step[0], (*byte)(unsafe.Pointer(&terms[0])))
+		}}},
+	},
 	refine: func(y []float32, rows []int32, plane []byte, blocks int, x []int8, step []float32, factor, bias float32) {
 		coarseRefineNEONDot(&y[0], &rows[0], len(rows), &plane[0], blocks, &x[0], &step[0], factor, bias)
 	},

@@ -3,30 +3,49 @@ package kernel
 import "encoding/binary"
 
 var genericCoarse = coarseKernels{
-	score:  []coarseScore{{1, coarseScoreGeneric}},
+	score:  [2][]coarseScore{{{1, coarseScore4Generic}}, {{1, coarseScore6Generic}}},
 	refine: coarseRefineGeneric,
 	center: coarseCenterGeneric,
 	encode: coarseEncodeGeneric,
 }
 
-func coarseScoreGeneric(y []float32, _ int, codes []byte, blocks int, x []int8, _ int, step []float32, terms []coarseTerms) {
+func coarseScore4Generic(y []float32, _ int, codes, _ []byte, blocks int, x []int8, _ int, step []float32, terms []coarseTerms) {
 	var upper, lower [coarsePanelRows]int32
 	for k := range blocks {
 		block, in := codes[k*coarseBlock:(k+1)*coarseBlock], x[16*k:16*k+16]
 		for r := range coarsePanelRows {
-			h, l := upper[r], lower[r]
 			for b, code := range block[4*r : 4*r+4] {
 				c0, c1 := int32(code&15), int32(code>>4)
-				h += c0*int32(in[b]) + c1*int32(in[8+b])
-				l += c0*int32(in[4+b]) + c1*int32(in[12+b])
+				upper[r] += c0*int32(in[b]) + c1*int32(in[8+b])
+				lower[r] += c0*int32(in[4+b]) + c1*int32(in[12+b])
 			}
-			upper[r], lower[r] = h, l
 		}
 	}
-	t := &terms[0]
+	coarseLogits(y, &upper, &lower, step, 16, &terms[0], terms[0].bias1)
+}
+
+func coarseScore6Generic(y []float32, _ int, codes, pairs []byte, blocks int, x []int8, _ int, step []float32, terms []coarseTerms) {
+	var upper, lower [coarsePanelRows]int32
+	for k := range blocks {
+		block, in := codes[k*coarseBlock:(k+1)*coarseBlock], x[16*k:16*k+16]
+		pair, shift := pairs[k/2*coarseBlock:(k/2+1)*coarseBlock], k%2*4
+		for r := range coarsePanelRows {
+			for b, code := range block[4*r : 4*r+4] {
+				two := pair[4*r+b] >> shift
+				c0, c1 := int32(code&15<<2|two&3), int32(code>>4<<2|two>>2&3)
+				upper[r] += c0*int32(in[b]) + c1*int32(in[8+b])
+				lower[r] += c0*int32(in[4+b]) + c1*int32(in[12+b])
+			}
+		}
+	}
+	coarseLogits(y, &upper, &lower, step, 4, &terms[0], terms[0].bias2)
+}
+
+// coarseLogits turns a panel's sums of codes into logits.
+func coarseLogits(y []float32, upper, lower *[coarsePanelRows]int32, step []float32, unit float32, t *coarseTerms, bias float32) {
 	for r := range coarsePanelRows {
 		f := float32(float32(upper[r])*256) + float32(lower[r])
-		y[r] = float32((f-t.bias1)*float32(float32(step[r]*16)*t.gain)) + t.shift
+		y[r] = float32((f-bias)*float32(float32(step[r]*unit)*t.gain)) + t.shift
 	}
 }
 

@@ -4,30 +4,55 @@
 
 package kernel
 
-// coarseScorex1AVX512 multiplies a panel with states: 1 of them.
+// coarseScore4x1AVX512 multiplies the first 4 bits of a panel with states: 1 of them.
 //
 //go:noescape
-func coarseScorex1AVX512(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+func coarseScore4x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
-// coarseScorex2AVX512 multiplies a panel with states: 2 of them.
+// coarseScore4x2AVX512 multiplies the first 4 bits of a panel with states: 2 of them.
 //
 //go:noescape
-func coarseScorex2AVX512(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+func coarseScore4x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
-// coarseScorex4AVX512 multiplies a panel with states: 4 of them.
+// coarseScore4x4AVX512 multiplies the first 4 bits of a panel with states: 4 of them.
 //
 //go:noescape
-func coarseScorex4AVX512(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+func coarseScore4x4AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
-// coarseScorex8AVX512 multiplies a panel with states: 8 of them.
+// coarseScore4x8AVX512 multiplies the first 4 bits of a panel with states: 8 of them.
 //
 //go:noescape
-func coarseScorex8AVX512(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+func coarseScore4x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
-// coarseScorex1AVX2 multiplies a panel with one state.
+// coarseScore4x1AVX2 multiplies the first 4 bits of a panel with one state.
 //
 //go:noescape
-func coarseScorex1AVX2(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+func coarseScore4x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseScore6x1AVX512 multiplies the first 6 bits of a panel with states: 1 of them.
+//
+//go:noescape
+func coarseScore6x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseScore6x2AVX512 multiplies the first 6 bits of a panel with states: 2 of them.
+//
+//go:noescape
+func coarseScore6x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseScore6x4AVX512 multiplies the first 6 bits of a panel with states: 4 of them.
+//
+//go:noescape
+func coarseScore6x4AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseScore6x8AVX512 multiplies the first 6 bits of a panel with states: 8 of them.
+//
+//go:noescape
+func coarseScore6x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseScore6x1AVX2 multiplies the first 6 bits of a panel with one state.
+//
+//go:noescape
+func coarseScore6x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
 // coarseRefineAVX512 adds a plane's share to the listed logits.
 //

@@ -179,15 +179,16 @@ func checkCoarse(t *testing.T, what string, c *Coarse, w, x []float32) float64 {
 	want := make([]float32, c.Rows)
 	HeadRows(want, c.Rows, f32Rows(w), gguf.TypeF32, c.Rows, c.Cols, x, c.Cols, 1, make([]float32, HeadScratch(c.Cols)))
 	y := make([]float32, c.PaddedRows())
-	c.Score(y, len(y), in, 0, 1, 0, c.Panels())
 	all := make([]int32, c.Rows)
 	for r := range all {
 		all[r] = int32(r)
 	}
 	worst := 0.0
 	for p := range CoarsePlanes {
-		if p > 0 {
-			c.Refine(y, p, in, 0, all)
+		if p < 2 {
+			c.Score(y, len(y), p, in, 0, 1, 0, c.Panels())
+		} else {
+			c.Refine(y, in, 0, all)
 		}
 		for r, radius := range c.Radius(p)[:c.Rows] {
 			bound := float32(in.Norm(0) * radius)
@@ -222,11 +223,14 @@ func TestCoarseTwins(t *testing.T) {
 		}
 		n := c.PaddedRows()
 		y := make([]float32, len(x)*n)
-		c.Score(y, n, in, 0, len(x), 0, c.Panels())
-		res := result{c: c, y: [][]float32{slices.Clone(y)}}
-		for p := 1; p < CoarsePlanes; p++ {
-			for i := range x {
-				c.Refine(y[i*n:(i+1)*n], p, in, i, []int32{3, 0, int32(rows - 1), 1, 2}[:1+cols%5])
+		res := result{c: c}
+		for p := range CoarsePlanes {
+			if p < 2 {
+				c.Score(y, n, p, in, 0, len(x), 0, c.Panels())
+			} else {
+				for i := range x {
+					c.Refine(y[i*n:(i+1)*n], in, i, []int32{3, 0, int32(rows - 1), 1, 2}[:1+cols%5])
+				}
 			}
 			res.y = append(res.y, slices.Clone(y))
 		}
@@ -249,7 +253,7 @@ func TestCoarseTwins(t *testing.T) {
 				switch {
 				case !slices.Equal(a.c.first, b.c.first):
 					return "first planes"
-				case !slices.Equal(a.c.planes[0], b.c.planes[0]) || !slices.Equal(a.c.planes[1], b.c.planes[1]):
+				case !slices.Equal(a.c.second, b.c.second) || !slices.Equal(a.c.third, b.c.third):
 					return "planes"
 				case !slices.Equal(a.c.step, b.c.step):
 					return "steps"
@@ -283,12 +287,9 @@ func TestCoarseSums(t *testing.T) {
 	fill(w, rand.New(rand.NewPCG(5, 6)), floatData["normal"])
 	forEachCoarseLevel(t, func(t *testing.T) {
 		c := newCoarse(t, w, rows, cols)
-		for i := range c.first {
-			c.first[i] = 0xff
-		}
-		for p := range c.planes {
-			for i := range c.planes[p] {
-				c.planes[p][i] = 0xff
+		for _, plane := range [][]byte{c.first, c.second, c.third} {
+			for i := range plane {
+				plane[i] = 0xff
 			}
 		}
 		for _, sign := range []float32{1, -1} {
@@ -301,7 +302,6 @@ func TestCoarseSums(t *testing.T) {
 				t.Fatal("the state is refused")
 			}
 			y := make([]float32, c.PaddedRows())
-			c.Score(y, len(y), in, 0, 1, 0, c.Panels())
 			check := func(plane int, code float64) {
 				t.Helper()
 				for r := range rows {
@@ -311,11 +311,12 @@ func TestCoarseSums(t *testing.T) {
 					}
 				}
 			}
+			c.Score(y, len(y), 0, in, 0, 1, 0, c.Panels())
 			check(0, 7.5*16)
 			all := []int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
-			c.Refine(y, 1, in, 0, all)
+			c.Score(y, len(y), 1, in, 0, 1, 0, c.Panels())
 			check(1, 7.5*16+1.5*4)
-			c.Refine(y, 2, in, 0, all)
+			c.Refine(y, in, 0, all)
 			check(2, 7.5*16+1.5*4+1.5)
 		}
 	})
@@ -359,8 +360,9 @@ func TestCoarseAllocations(t *testing.T) {
 		for i := range 3 {
 			in.Set(i, w[i*300:])
 		}
-		c.Score(y, c.PaddedRows(), in, 0, 3, 0, c.Panels())
-		c.Refine(y, 1, in, 0, list)
+		c.Score(y, c.PaddedRows(), 0, in, 0, 3, 0, c.Panels())
+		c.Score(y, c.PaddedRows(), 1, in, 0, 3, 0, c.Panels())
+		c.Refine(y, in, 0, list)
 	}); n != 0 {
 		t.Errorf("%g allocations", n)
 	}
@@ -397,12 +399,14 @@ func BenchmarkCoarse(b *testing.B) {
 		name         string
 		panels, toks int
 	}{{"memory", c.Panels(), 1}, {"L2", 16, 1}, {"L2", 16, 2}, {"L2", 16, 4}, {"L2", 16, 16}} {
-		b.Run(fmt.Sprintf("score/%s/states%d", size.name, size.toks), func(b *testing.B) {
-			b.SetBytes(int64(size.panels * c.blocks * coarseBlock))
-			for b.Loop() {
-				c.Score(y, rows, in, 0, size.toks, 0, size.panels)
-			}
-		})
+		for plane := range 2 {
+			b.Run(fmt.Sprintf("score%d/%s/states%d", 4+2*plane, size.name, size.toks), func(b *testing.B) {
+				b.SetBytes(int64(size.panels * c.blocks * coarseBlock * (2 + plane) / 2))
+				for b.Loop() {
+					c.Score(y, rows, plane, in, 0, size.toks, 0, size.panels)
+				}
+			})
+		}
 	}
 	list := make([]int32, 256)
 	for _, far := range []int{1, 16, 128} {
@@ -414,7 +418,7 @@ func BenchmarkCoarse(b *testing.B) {
 					list[i] = int32((start + i*far) % rows)
 				}
 				start += len(list) * far
-				c.Refine(y, 1, in, 0, list)
+				c.Refine(y, in, 0, list)
 			}
 		})
 	}

@@ -16,10 +16,12 @@ import (
 
 func main() {
 	ConstraintExpr("!noasm")
-	for _, states := range []int{1, 2, 4, 8} {
-		score512(states)
+	for _, p := range []precision{fourBits, sixBits} {
+		for _, states := range []int{1, 2, 4, 8} {
+			score512(states, p)
+		}
+		score256(p)
 	}
-	score256()
 	refine512()
 	refine512x4()
 	refine256()
@@ -55,7 +57,21 @@ func repeatedFloat(f float32) Mem { return repeated(math.Float32bits(f)) }
 
 const (
 	lowNibbles = 0x0f0f0f0f
+	upperSix   = 0x3c3c3c3c
 	pairs      = 0x03030303
+)
+
+// precision says how many planes a score reads.
+type precision struct {
+	bits  int
+	codes int // blocks of the first plane in a turn of the loop
+	bias  int // field of the terms
+	unit  float32
+}
+
+var (
+	fourBits = precision{bits: 4, codes: 1, bias: bias1, unit: 16}
+	sixBits  = precision{bits: 6, codes: 2, bias: bias2, unit: 4}
 )
 
 // terms are the fields of coarseTerms.
@@ -63,19 +79,24 @@ const (
 	bias1 = 4 * iota
 	gain
 	shift
+	bias3
 	bias2
 	termsBytes
 )
 
-const scoreSignature = "func(y *float32, yStride int, codes *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)"
+const scoreSignature = "func(y *float32, yStride int, codes, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)"
 
-// score512 makes the kernel for one panel and a number of states: each block
-// gives two vectors of codes, and each state two sums, of the products with the
-// upper and with the lower bytes of x.
-func score512(states int) {
-	function(fmt.Sprintf("coarseScorex%dAVX512", states), scoreSignature,
-		fmt.Sprintf("multiplies a panel with states: %d of them.", states))
+// score512 makes the kernel for one panel and a number of states: each block of
+// the first plane gives two vectors of codes, and each state two sums, of the
+// products with the upper and with the lower bytes of x.
+func score512(states int, p precision) {
+	function(fmt.Sprintf("coarseScore%dx%dAVX512", p.bits, states), scoreSignature,
+		fmt.Sprintf("multiplies the first %d bits of a panel with states: %d of them.", p.bits, states))
 	codes, blocks := Load(Param("codes"), GP64()), Load(Param("blocks"), GP64())
+	var second Register
+	if p == sixBits {
+		second = Load(Param("pairs"), GP64())
+	}
 	x, xStride := Load(Param("x"), GP64()), Load(Param("xStride"), GP64())
 	bases := []Register{x}
 	for len(bases)*4 < states {
@@ -110,15 +131,36 @@ func score512(states int) {
 			sums[t] = append(sums[t], pair)
 		}
 	}
-	mask := ZMM()
-	VMOVDQU32(repeated(lowNibbles), mask)
+	mask, low := ZMM(), ZMM()
+	if p == sixBits {
+		VMOVDQU32(repeated(upperSix), mask)
+		VMOVDQU32(repeated(pairs), low)
+	} else {
+		VMOVDQU32(repeated(lowNibbles), mask)
+	}
 	Label("loop")
-	for half := range 2 {
-		code := ZMM()
-		if half == 0 {
-			VPANDD(Mem{Base: codes}, mask, code)
+	for half := range 2 * p.codes {
+		code, block := ZMM(), Mem{Base: codes, Disp: half / 2 * 64}
+		if p == sixBits {
+			VMOVDQU32(block, code)
+			if half%2 == 0 {
+				VPSLLW(U8(2), code, code)
+			} else {
+				VPSRLW(U8(2), code, code)
+			}
+			two := ZMM()
+			if half == 0 {
+				VPANDD(Mem{Base: second}, low, two)
+			} else {
+				VMOVDQU32(Mem{Base: second}, two)
+				VPSRLW(U8(2*half), two, two)
+				VPANDD(low, two, two)
+			}
+			VPTERNLOGD(U8(0xea), two, mask, code) // code&mask | two
+		} else if half == 0 {
+			VPANDD(block, mask, code)
 		} else {
-			VMOVDQU32(Mem{Base: codes}, code)
+			VMOVDQU32(block, code)
 			VPSRLW(U8(4), code, code)
 			VPANDD(mask, code, code)
 		}
@@ -129,18 +171,21 @@ func score512(states int) {
 			}
 		}
 	}
-	ADDQ(Imm(64), codes)
-	for _, b := range bases {
-		ADDQ(Imm(16), b)
+	ADDQ(U32(64*p.codes), codes)
+	if p == sixBits {
+		ADDQ(Imm(64), second)
 	}
-	DECQ(blocks)
+	for _, b := range bases {
+		ADDQ(U32(16*p.codes), b)
+	}
+	SUBQ(U32(p.codes), blocks)
 	JNZ(LabelRef("loop"))
 
 	y, yStride := Load(Param("y"), GP64()), Load(Param("yStride"), GP64())
 	terms := Load(Param("terms"), GP64())
 	step := ZMM()
 	VMOVUPS(Mem{Base: Load(Param("step"), GP64())}, step)
-	VMULPS(repeatedFloat(16), step, step)
+	VMULPS(repeatedFloat(p.unit), step, step)
 	for t := range states {
 		for _, other := range sums[t][1:] {
 			VPADDD(other[0], sums[t][0][0], sums[t][0][0])
@@ -151,7 +196,7 @@ func score512(states int) {
 		VCVTDQ2PS(lower, lower)
 		VMULPS(repeatedFloat(256), f, f)
 		VADDPS(lower, f, f)
-		VSUBPS_BCST(Mem{Base: terms, Disp: termsBytes*t + bias1}, f, f)
+		VSUBPS_BCST(Mem{Base: terms, Disp: termsBytes*t + p.bias}, f, f)
 		factor := ZMM()
 		VMULPS_BCST(Mem{Base: terms, Disp: termsBytes*t + gain}, step, factor)
 		VMULPS(factor, f, f)
@@ -164,11 +209,17 @@ func score512(states int) {
 }
 
 // score256 makes the kernel for one state. The number of blocks is a multiple of
-// four: the sums of four blocks fit into 16 bits (2·4 products of 15·128 twice).
-func score256() {
-	function("coarseScorex1AVX2", scoreSignature, "multiplies a panel with one state.")
+// four: the sums of four blocks of 4-bit codes fit into 16 bits (2·4 products of
+// 15·128 twice), as do those of one block of 6-bit codes (2 of 63·128 twice).
+func score256(p precision) {
+	function(fmt.Sprintf("coarseScore%dx1AVX2", p.bits), scoreSignature,
+		fmt.Sprintf("multiplies the first %d bits of a panel with one state.", p.bits))
 	codes, blocks := Load(Param("codes"), GP64()), Load(Param("blocks"), GP64())
 	x := Load(Param("x"), GP64())
+	var second Register
+	if p == sixBits {
+		second = Load(Param("pairs"), GP64())
+	}
 	var sums [2][2]VecVirtual // rows 0…7 and 8…15; upper and lower bytes
 	for half := range sums {
 		for part := range sums[half] {
@@ -177,19 +228,47 @@ func score256() {
 			sums[half][part] = v
 		}
 	}
-	mask, ones := YMM(), YMM()
-	VMOVDQU(repeated(lowNibbles), mask)
+	mask, low, ones := YMM(), YMM(), YMM()
+	if p == sixBits {
+		VMOVDQU(repeated(upperSix), mask)
+		VMOVDQU(repeated(pairs), low)
+	} else {
+		VMOVDQU(repeated(lowNibbles), mask)
+	}
 	VMOVDQU(repeated(0x00010001), ones)
 	Label("loop")
 	for half := range 2 {
 		var words [2]VecVirtual
+		// add moves the sums of words to those of the half.
+		add := func() {
+			for part := range 2 {
+				VPMADDWD(ones, words[part], words[part])
+				VPADDD(words[part], sums[half][part], sums[half][part])
+				words[part] = nil
+			}
+		}
 		for block := range 4 {
 			for nibble := range 2 {
-				code := YMM()
-				if nibble == 0 {
-					VPAND(Mem{Base: codes, Disp: 64*block + 32*half}, mask, code)
+				code, from := YMM(), Mem{Base: codes, Disp: 64*block + 32*half}
+				if p == sixBits {
+					VMOVDQU(from, code)
+					if nibble == 0 {
+						VPSLLW(U8(2), code, code)
+					} else {
+						VPSRLW(U8(2), code, code)
+					}
+					VPAND(mask, code, code)
+					two := YMM()
+					VMOVDQU(Mem{Base: second, Disp: 64*(block/2) + 32*half}, two)
+					if f := 2*(block%2) + nibble; f > 0 {
+						VPSRLW(U8(2*f), two, two)
+					}
+					VPAND(low, two, two)
+					VPOR(two, code, code)
+				} else if nibble == 0 {
+					VPAND(from, mask, code)
 				} else {
-					VMOVDQU(Mem{Base: codes, Disp: 64*block + 32*half}, code)
+					VMOVDQU(from, code)
 					VPSRLW(U8(4), code, code)
 					VPAND(mask, code, code)
 				}
@@ -204,13 +283,18 @@ func score256() {
 					}
 				}
 			}
+			if p == sixBits {
+				add()
+			}
 		}
-		for part := range 2 {
-			VPMADDWD(ones, words[part], words[part])
-			VPADDD(words[part], sums[half][part], sums[half][part])
+		if p == fourBits {
+			add()
 		}
 	}
 	ADDQ(U32(256), codes)
+	if p == sixBits {
+		ADDQ(U32(128), second)
+	}
 	ADDQ(Imm(64), x)
 	SUBQ(Imm(4), blocks)
 	JNZ(LabelRef("loop"))
@@ -227,10 +311,10 @@ func score256() {
 		VCVTDQ2PS(lower, lower)
 		VMULPS(repeatedFloat(256), f, f)
 		VADDPS(lower, f, f)
-		VSUBPS(term(bias1), f, f)
+		VSUBPS(term(p.bias), f, f)
 		factor := YMM()
 		VMOVUPS(Mem{Base: steps, Disp: 32 * half}, factor)
-		VMULPS(repeatedFloat(16), factor, factor)
+		VMULPS(repeatedFloat(p.unit), factor, factor)
 		VMULPS(term(gain), factor, factor)
 		VMULPS(factor, f, f)
 		VADDPS(term(shift), f, f)
