@@ -43,16 +43,33 @@ type Config struct {
 	PrefixPages int
 }
 
+// PageBytes returns the memory of one page: the keys and values of
+// kernel.PageTokens positions in all layers and heads.
+func (c Config) PageBytes() int64 {
+	size := int64(c.Layers) * int64(c.KVHeads) * int64(c.planeBytes())
+	return (size + aligned.Line - 1) &^ (aligned.Line - 1)
+}
+
+// planeBytes returns what a page holds of one layer and head.
+func (c Config) planeBytes() int {
+	n := 2 * c.Type.PageBytes(c.HeadDim)
+	if c.Type.Scaled() {
+		n += 2 * scaleBytes
+	}
+	return n
+}
+
 // Pool owns pages. The address space of all of them is reserved at the start;
 // the system backs a page with memory when it is first used.
 type Pool struct {
-	config    Config
-	region    *vmem.Region
-	pageBytes int
-	halfBytes int // bytes of K, and again of V, of one layer and head
-	refs      []int32
-	free      []Page
-	prefix    *prefixIndex
+	config     Config
+	region     *vmem.Region
+	pageBytes  int
+	halfBytes  int // bytes of K, and again of V, of one layer and head
+	planeBytes int // bytes of all that belongs to one layer and head
+	refs       []int32
+	free       []Page
+	prefix     *prefixIndex
 }
 
 // scaleBytes is the size of the scales of K, and again of V, of one layer and
@@ -64,13 +81,8 @@ func NewPool(c Config) (*Pool, error) {
 	if c.Layers < 1 || c.KVHeads < 1 || c.HeadDim < 1 || c.HeadDim > kernel.MaxHeadDim || c.MaxPages < 1 || c.PrefixPages < 0 {
 		return nil, fmt.Errorf("cache: bad shape %+v", c)
 	}
-	p := &Pool{config: c, halfBytes: c.Type.PageBytes(c.HeadDim), prefix: newPrefixIndex(c.PrefixPages)}
-	planes := int64(c.Layers) * int64(c.KVHeads)
-	size := planes * int64(2*p.halfBytes)
-	if c.Type.Scaled() {
-		size += planes * 2 * scaleBytes
-	}
-	size = (size + aligned.Line - 1) &^ (aligned.Line - 1)
+	p := &Pool{config: c, halfBytes: c.Type.PageBytes(c.HeadDim), planeBytes: c.planeBytes(), prefix: newPrefixIndex(c.PrefixPages)}
+	size := c.PageBytes()
 	if total := size * int64(c.MaxPages); total/size != int64(c.MaxPages) || total > math.MaxInt-(1<<20) {
 		return nil, fmt.Errorf("%w: %d pages of %d bytes are more than this system can address; ask for a smaller context", ErrFull, c.MaxPages, size)
 	}
@@ -162,8 +174,8 @@ func (p *Pool) Release(page Page) {
 // Refs returns the number of references to a page.
 func (p *Pool) Refs(page Page) int { return int(p.refs[page]) }
 
-// data returns the memory of a page: for each layer and head K then V, and
-// after all of these, for int8, their scales in the same order.
+// data returns the memory of a page: for each layer and head K, for int8 the scales
+// of K and of V, and V. Attention fetches K and the scales behind it in one go.
 func (p *Pool) data(page Page) []byte {
 	return p.region.Bytes()[int(page)*p.pageBytes : (int(page)+1)*p.pageBytes]
 }
@@ -171,17 +183,16 @@ func (p *Pool) data(page Page) []byte {
 // View returns the part of a page that belongs to one layer and head.
 func (p *Pool) View(page Page, layer, head int) kernel.KVPage {
 	data := p.data(page)
-	plane := layer*p.config.KVHeads + head
-	k := plane * 2 * p.halfBytes
+	data = data[(layer*p.config.KVHeads+head)*p.planeBytes:][:p.planeBytes:p.planeBytes]
+	n := p.halfBytes
 	v := kernel.KVPage{
 		Type: p.config.Type,
-		K:    data[k : k+p.halfBytes : k+p.halfBytes],
-		V:    data[k+p.halfBytes : k+2*p.halfBytes : k+2*p.halfBytes],
+		K:    data[:n:n],
+		V:    data[p.planeBytes-n:],
 	}
 	if p.config.Type.Scaled() {
-		s := p.config.Layers*p.config.KVHeads*2*p.halfBytes + plane*2*scaleBytes
-		v.KScale = floats(data[s : s+scaleBytes])
-		v.VScale = floats(data[s+scaleBytes : s+2*scaleBytes])
+		v.KScale = floats(data[n : n+scaleBytes])
+		v.VScale = floats(data[n+scaleBytes : n+2*scaleBytes])
 	}
 	return v
 }

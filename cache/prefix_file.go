@@ -32,7 +32,7 @@ type Identity struct {
 // text.
 const (
 	prefixMagic   = "tritkv\r\n"
-	prefixVersion = 1
+	prefixVersion = 2
 )
 
 type prefixHeader struct {

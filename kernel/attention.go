@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"unsafe"
 )
 
 // AttendArgs are the operands of AttendChunk.
@@ -24,6 +25,10 @@ type AttendArgs struct {
 	// query sees may hold anything: they are not used.
 	Pages []KVPage
 
+	// Next, if not nil, is the first page's K of the call that probably comes next.
+	// It is fetched from memory meanwhile.
+	Next []byte
+
 	O []float32 // [nq][d], out: Σ e_p·v_p, not normalised
 	M []float32 // [nq], out: the largest score, −Inf where nothing is visible
 	L []float32 // [nq], out: Σ e_p
@@ -39,8 +44,10 @@ func AttendScratch(nq int) int { return nq * ChunkTokens }
 type attendKernels struct {
 	// scores computes, for one page and nq queries, the scaled scores of all
 	// PageTokens lanes: s[j·ChunkTokens+p] = (Σ_i q[j·d+i]·k[i·32+p])·scale, the
-	// sum multiplied by kscale[p] first for KVI8.
-	scores [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32)
+	// sum multiplied by kscale[p] first for KVI8. As many bytes as k has are fetched
+	// into the cache from soon and from later, and from there for KVI8 also what
+	// lies behind them, which are the scales if they are laid out as a pool does.
+	scores [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte)
 	// values adds n positions: o[j·d+i] += Σ_p e[j·ChunkTokens+p]·v[p·d+i], in
 	// increasing p.
 	values [kvTypes]func(o, e []float32, v []byte, d, nq, n int)
@@ -73,7 +80,13 @@ func AttendChunk(a *AttendArgs) {
 		page := &pages[i]
 		if lo, hi := a.touching(i); lo < hi {
 			k := page.K[:page.Type.PageBytes(d)]
-			float.attend.scores[page.Type](s[lo*ChunkTokens+i*PageTokens:], q[lo*d:], k, page.KScale, d, hi-lo, a.Scale)
+			soon, later := unsafe.SliceData(page.V), unsafe.SliceData(a.Next)
+			if i+1 < len(pages) {
+				later = unsafe.SliceData(pages[i+1].K)
+			} else if later == nil {
+				later = soon
+			}
+			float.attend.scores[page.Type](s[lo*ChunkTokens+i*PageTokens:], q[lo*d:], k, page.KScale, d, hi-lo, a.Scale, soon, later)
 		}
 	}
 	for j := range nq {

@@ -28,7 +28,7 @@ var (
 )
 
 var avx2Attend = attendKernels{
-	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32){
+	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte){
 		avx2Scores[KVF32].run, avx2Scores[KVF16].run, avx2Scores[KVI8].run,
 	},
 	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){
@@ -41,7 +41,7 @@ var avx2Attend = attendKernels{
 }
 
 var avx512Attend = attendKernels{
-	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32){
+	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte){
 		avx512Scores[KVF32].run, avx512Scores[KVF16].run, avx512Scores[KVI8].run,
 	},
 	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func scoresF32x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX
-TEXT ·scoresF32x1AVX2(SB), NOSPLIT, $0-44
+// func scoresF32x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, MMX+
+TEXT ·scoresF32x1AVX2(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Y0
 	MOVQ         q+8(FP), CX
@@ -16,6 +16,10 @@ TEXT ·scoresF32x1AVX2(SB), NOSPLIT, $0-44
 	SHLQ         $0x02, SI
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
+	MOVQ         soon+48(FP), SI
+	SUBQ         DX, SI
+	MOVQ         later+56(FP), DI
+	SUBQ         DX, DI
 
 loop0:
 	VMOVUPS      (DX), Y3
@@ -25,6 +29,10 @@ loop0:
 	VMULPS       Y5, Y4, Y5
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y5, Y2, Y2
+	PREFETCHT0   (DX)(SI*1)
+	PREFETCHT0   64(DX)(SI*1)
+	PREFETCHT0   (DX)(DI*1)
+	PREFETCHT0   64(DX)(DI*1)
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x04, CX
 	DECQ         BX
@@ -60,9 +68,9 @@ loop1:
 	VZEROUPPER
 	RET
 
-// func scoresF32x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX
-TEXT ·scoresF32x2AVX2(SB), NOSPLIT, $0-44
+// func scoresF32x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, MMX+
+TEXT ·scoresF32x2AVX2(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Y0
 	MOVQ         q+8(FP), CX
@@ -74,6 +82,10 @@ TEXT ·scoresF32x2AVX2(SB), NOSPLIT, $0-44
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
+	MOVQ         soon+48(FP), DI
+	SUBQ         DX, DI
+	MOVQ         later+56(FP), R8
+	SUBQ         DX, R8
 
 loop0:
 	VMOVUPS      (DX), Y5
@@ -88,6 +100,10 @@ loop0:
 	VMULPS       Y7, Y6, Y7
 	VADDPS       Y5, Y3, Y3
 	VADDPS       Y7, Y4, Y4
+	PREFETCHT0   (DX)(DI*1)
+	PREFETCHT0   64(DX)(DI*1)
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   64(DX)(R8*1)
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x04, CX
 	DECQ         BX
@@ -138,9 +154,9 @@ loop1:
 	VZEROUPPER
 	RET
 
-// func scoresF32x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX
-TEXT ·scoresF32x4AVX2(SB), NOSPLIT, $0-44
+// func scoresF32x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, MMX+
+TEXT ·scoresF32x4AVX2(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Y0
 	MOVQ         q+8(FP), CX
@@ -157,6 +173,10 @@ TEXT ·scoresF32x4AVX2(SB), NOSPLIT, $0-44
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 	VXORPS       Y8, Y8, Y8
+	MOVQ         soon+48(FP), R8
+	SUBQ         DX, R8
+	MOVQ         later+56(FP), R9
+	SUBQ         DX, R9
 
 loop0:
 	VMOVUPS      (DX), Y9
@@ -181,6 +201,10 @@ loop0:
 	VMULPS       Y11, Y10, Y11
 	VADDPS       Y9, Y7, Y7
 	VADDPS       Y11, Y8, Y8
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   64(DX)(R8*1)
+	PREFETCHT0   (DX)(R9*1)
+	PREFETCHT0   64(DX)(R9*1)
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x04, CX
 	DECQ         BX
@@ -655,9 +679,9 @@ pairEnd:
 	VZEROUPPER
 	RET
 
-// func scoresF16x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, F16C
-TEXT ·scoresF16x1AVX2(SB), NOSPLIT, $0-44
+// func scoresF16x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, F16C, MMX+
+TEXT ·scoresF16x1AVX2(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Y0
 	MOVQ         q+8(FP), CX
@@ -667,6 +691,10 @@ TEXT ·scoresF16x1AVX2(SB), NOSPLIT, $0-44
 	SHLQ         $0x02, SI
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
+	MOVQ         soon+48(FP), SI
+	SUBQ         DX, SI
+	MOVQ         later+56(FP), DI
+	SUBQ         DX, DI
 
 loop0:
 	VCVTPH2PS    (DX), Y3
@@ -676,6 +704,8 @@ loop0:
 	VMULPS       Y5, Y4, Y5
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y5, Y2, Y2
+	PREFETCHT0   (DX)(SI*1)
+	PREFETCHT0   (DX)(DI*1)
 	ADDQ         $0x40, DX
 	ADDQ         $0x04, CX
 	DECQ         BX
@@ -711,9 +741,9 @@ loop1:
 	VZEROUPPER
 	RET
 
-// func scoresF16x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, F16C
-TEXT ·scoresF16x2AVX2(SB), NOSPLIT, $0-44
+// func scoresF16x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, F16C, MMX+
+TEXT ·scoresF16x2AVX2(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Y0
 	MOVQ         q+8(FP), CX
@@ -725,6 +755,10 @@ TEXT ·scoresF16x2AVX2(SB), NOSPLIT, $0-44
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
+	MOVQ         soon+48(FP), DI
+	SUBQ         DX, DI
+	MOVQ         later+56(FP), R8
+	SUBQ         DX, R8
 
 loop0:
 	VCVTPH2PS    (DX), Y5
@@ -739,6 +773,8 @@ loop0:
 	VMULPS       Y7, Y6, Y7
 	VADDPS       Y5, Y3, Y3
 	VADDPS       Y7, Y4, Y4
+	PREFETCHT0   (DX)(DI*1)
+	PREFETCHT0   (DX)(R8*1)
 	ADDQ         $0x40, DX
 	ADDQ         $0x04, CX
 	DECQ         BX
@@ -789,9 +825,9 @@ loop1:
 	VZEROUPPER
 	RET
 
-// func scoresF16x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, F16C
-TEXT ·scoresF16x4AVX2(SB), NOSPLIT, $0-44
+// func scoresF16x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, F16C, MMX+
+TEXT ·scoresF16x4AVX2(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Y0
 	MOVQ         q+8(FP), CX
@@ -808,6 +844,10 @@ TEXT ·scoresF16x4AVX2(SB), NOSPLIT, $0-44
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 	VXORPS       Y8, Y8, Y8
+	MOVQ         soon+48(FP), R8
+	SUBQ         DX, R8
+	MOVQ         later+56(FP), R9
+	SUBQ         DX, R9
 
 loop0:
 	VCVTPH2PS    (DX), Y9
@@ -832,6 +872,8 @@ loop0:
 	VMULPS       Y11, Y10, Y11
 	VADDPS       Y9, Y7, Y7
 	VADDPS       Y11, Y8, Y8
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   (DX)(R9*1)
 	ADDQ         $0x40, DX
 	ADDQ         $0x04, CX
 	DECQ         BX
@@ -1309,9 +1351,9 @@ pairEnd:
 	VZEROUPPER
 	RET
 
-// func scoresI8x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX2
-TEXT ·scoresI8x1AVX2(SB), NOSPLIT, $0-44
+// func scoresI8x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX2, MMX+
+TEXT ·scoresI8x1AVX2(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Y0
 	MOVQ         q+8(FP), CX
@@ -1321,6 +1363,10 @@ TEXT ·scoresI8x1AVX2(SB), NOSPLIT, $0-44
 	SHLQ         $0x02, SI
 	VXORPS       Y1, Y1, Y1
 	VXORPS       Y2, Y2, Y2
+	MOVQ         soon+48(FP), SI
+	SUBQ         DX, SI
+	MOVQ         later+56(FP), DI
+	SUBQ         DX, DI
 
 loop0:
 	VPMOVSXBD    (DX), Y3
@@ -1332,10 +1378,16 @@ loop0:
 	VMULPS       Y5, Y4, Y5
 	VADDPS       Y3, Y1, Y1
 	VADDPS       Y5, Y2, Y2
+	PREFETCHT0   (DX)(SI*1)
+	PREFETCHT0   (DX)(DI*1)
 	ADDQ         $0x20, DX
 	ADDQ         $0x04, CX
 	DECQ         BX
 	JNZ          loop0
+	PREFETCHT0   (DX)(DI*1)
+	PREFETCHT0   64(DX)(DI*1)
+	PREFETCHT0   128(DX)(DI*1)
+	PREFETCHT0   192(DX)(DI*1)
 	MOVQ         kscale+24(FP), CX
 	VMULPS       (CX), Y1, Y1
 	VMULPS       Y0, Y1, Y1
@@ -1375,9 +1427,9 @@ loop1:
 	VZEROUPPER
 	RET
 
-// func scoresI8x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX2
-TEXT ·scoresI8x2AVX2(SB), NOSPLIT, $0-44
+// func scoresI8x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX2, MMX+
+TEXT ·scoresI8x2AVX2(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Y0
 	MOVQ         q+8(FP), CX
@@ -1389,6 +1441,10 @@ TEXT ·scoresI8x2AVX2(SB), NOSPLIT, $0-44
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	VXORPS       Y4, Y4, Y4
+	MOVQ         soon+48(FP), DI
+	SUBQ         DX, DI
+	MOVQ         later+56(FP), R8
+	SUBQ         DX, R8
 
 loop0:
 	VPMOVSXBD    (DX), Y5
@@ -1405,10 +1461,16 @@ loop0:
 	VMULPS       Y7, Y6, Y7
 	VADDPS       Y5, Y3, Y3
 	VADDPS       Y7, Y4, Y4
+	PREFETCHT0   (DX)(DI*1)
+	PREFETCHT0   (DX)(R8*1)
 	ADDQ         $0x20, DX
 	ADDQ         $0x04, CX
 	DECQ         BX
 	JNZ          loop0
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   64(DX)(R8*1)
+	PREFETCHT0   128(DX)(R8*1)
+	PREFETCHT0   192(DX)(R8*1)
 	MOVQ         kscale+24(FP), CX
 	VMULPS       (CX), Y1, Y1
 	VMULPS       Y0, Y1, Y1
@@ -1467,9 +1529,9 @@ loop1:
 	VZEROUPPER
 	RET
 
-// func scoresI8x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX2
-TEXT ·scoresI8x4AVX2(SB), NOSPLIT, $0-44
+// func scoresI8x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX2, MMX+
+TEXT ·scoresI8x4AVX2(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Y0
 	MOVQ         q+8(FP), CX
@@ -1486,6 +1548,10 @@ TEXT ·scoresI8x4AVX2(SB), NOSPLIT, $0-44
 	VXORPS       Y6, Y6, Y6
 	VXORPS       Y7, Y7, Y7
 	VXORPS       Y8, Y8, Y8
+	MOVQ         soon+48(FP), R8
+	SUBQ         DX, R8
+	MOVQ         later+56(FP), R9
+	SUBQ         DX, R9
 
 loop0:
 	VPMOVSXBD    (DX), Y9
@@ -1512,10 +1578,16 @@ loop0:
 	VMULPS       Y11, Y10, Y11
 	VADDPS       Y9, Y7, Y7
 	VADDPS       Y11, Y8, Y8
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT0   (DX)(R9*1)
 	ADDQ         $0x20, DX
 	ADDQ         $0x04, CX
 	DECQ         BX
 	JNZ          loop0
+	PREFETCHT0   (DX)(R9*1)
+	PREFETCHT0   64(DX)(R9*1)
+	PREFETCHT0   128(DX)(R9*1)
+	PREFETCHT0   192(DX)(R9*1)
 	MOVQ         kscale+24(FP), CX
 	VMULPS       (CX), Y1, Y1
 	VMULPS       Y0, Y1, Y1
@@ -2076,9 +2148,9 @@ done:
 	VZEROUPPER
 	RET
 
-// func scoresF32x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresF32x1AVX512(SB), NOSPLIT, $0-44
+// func scoresF32x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresF32x1AVX512(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Z0
 	MOVQ         q+8(FP), CX
@@ -2088,29 +2160,36 @@ TEXT ·scoresF32x1AVX512(SB), NOSPLIT, $0-44
 	SHLQ         $0x02, SI
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
+	MOVQ         soon+48(FP), SI
+	SUBQ         DX, SI
+	MOVQ         later+56(FP), DI
+	SUBQ         DX, DI
 
 loop0:
-	VMOVUPS      (DX), Z3
-	VMOVUPS      64(DX), Z4
-	VBROADCASTSS (CX), Z5
-	VMULPS       Z5, Z3, Z3
-	VMULPS       Z5, Z4, Z5
-	VADDPS       Z3, Z1, Z1
-	VADDPS       Z5, Z2, Z2
-	ADDQ         $0x00000080, DX
-	ADDQ         $0x04, CX
-	DECQ         BX
-	JNZ          loop0
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, 64(AX)
+	VMOVUPS     (DX), Z3
+	VMOVUPS     64(DX), Z4
+	VMULPS.BCST (CX), Z3, Z3
+	VMULPS.BCST (CX), Z4, Z4
+	VADDPS      Z3, Z1, Z1
+	VADDPS      Z4, Z2, Z2
+	PREFETCHT0  (DX)(SI*1)
+	PREFETCHT0  64(DX)(SI*1)
+	PREFETCHT0  (DX)(DI*1)
+	PREFETCHT0  64(DX)(DI*1)
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x04, CX
+	DECQ        BX
+	JNZ         loop0
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, 64(AX)
 	VZEROUPPER
 	RET
 
-// func scoresF32x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresF32x2AVX512(SB), NOSPLIT, $0-44
+// func scoresF32x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresF32x2AVX512(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Z0
 	MOVQ         q+8(FP), CX
@@ -2122,38 +2201,44 @@ TEXT ·scoresF32x2AVX512(SB), NOSPLIT, $0-44
 	VPXORD       Z2, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPXORD       Z4, Z4, Z4
+	MOVQ         soon+48(FP), DI
+	SUBQ         DX, DI
+	MOVQ         later+56(FP), R8
+	SUBQ         DX, R8
 
 loop0:
-	VMOVUPS      (DX), Z5
-	VMOVUPS      64(DX), Z6
-	VBROADCASTSS (CX), Z7
-	VMULPS       Z7, Z5, Z8
-	VMULPS       Z7, Z6, Z7
-	VADDPS       Z8, Z1, Z1
-	VADDPS       Z7, Z2, Z2
-	VBROADCASTSS (CX)(SI*1), Z7
-	VMULPS       Z7, Z5, Z5
-	VMULPS       Z7, Z6, Z7
-	VADDPS       Z5, Z3, Z3
-	VADDPS       Z7, Z4, Z4
-	ADDQ         $0x00000080, DX
-	ADDQ         $0x04, CX
-	DECQ         BX
-	JNZ          loop0
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, 64(AX)
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, 1024(AX)
-	VMULPS       Z0, Z4, Z4
-	VMOVUPS      Z4, 1088(AX)
+	VMOVUPS     (DX), Z5
+	VMOVUPS     64(DX), Z6
+	VMULPS.BCST (CX), Z5, Z8
+	VMULPS.BCST (CX), Z6, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VMULPS.BCST (CX)(SI*1), Z5, Z5
+	VMULPS.BCST (CX)(SI*1), Z6, Z6
+	VADDPS      Z5, Z3, Z3
+	VADDPS      Z6, Z4, Z4
+	PREFETCHT0  (DX)(DI*1)
+	PREFETCHT0  64(DX)(DI*1)
+	PREFETCHT0  (DX)(R8*1)
+	PREFETCHT0  64(DX)(R8*1)
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x04, CX
+	DECQ        BX
+	JNZ         loop0
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	VMULPS      Z0, Z3, Z3
+	VMOVUPS     Z3, 1024(AX)
+	VMULPS      Z0, Z4, Z4
+	VMOVUPS     Z4, 1088(AX)
 	VZEROUPPER
 	RET
 
-// func scoresF32x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresF32x4AVX512(SB), NOSPLIT, $0-44
+// func scoresF32x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresF32x4AVX512(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Z0
 	MOVQ         q+8(FP), CX
@@ -2170,56 +2255,60 @@ TEXT ·scoresF32x4AVX512(SB), NOSPLIT, $0-44
 	VPXORD       Z6, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPXORD       Z8, Z8, Z8
+	MOVQ         soon+48(FP), R8
+	SUBQ         DX, R8
+	MOVQ         later+56(FP), R9
+	SUBQ         DX, R9
 
 loop0:
-	VMOVUPS      (DX), Z9
-	VMOVUPS      64(DX), Z10
-	VBROADCASTSS (CX), Z11
-	VMULPS       Z11, Z9, Z12
-	VMULPS       Z11, Z10, Z11
-	VADDPS       Z12, Z1, Z1
-	VADDPS       Z11, Z2, Z2
-	VBROADCASTSS (CX)(SI*1), Z11
-	VMULPS       Z11, Z9, Z12
-	VMULPS       Z11, Z10, Z11
-	VADDPS       Z12, Z3, Z3
-	VADDPS       Z11, Z4, Z4
-	VBROADCASTSS (CX)(SI*2), Z11
-	VMULPS       Z11, Z9, Z12
-	VMULPS       Z11, Z10, Z11
-	VADDPS       Z12, Z5, Z5
-	VADDPS       Z11, Z6, Z6
-	VBROADCASTSS (CX)(DI*1), Z11
-	VMULPS       Z11, Z9, Z9
-	VMULPS       Z11, Z10, Z11
-	VADDPS       Z9, Z7, Z7
-	VADDPS       Z11, Z8, Z8
-	ADDQ         $0x00000080, DX
-	ADDQ         $0x04, CX
-	DECQ         BX
-	JNZ          loop0
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, 64(AX)
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, 1024(AX)
-	VMULPS       Z0, Z4, Z4
-	VMOVUPS      Z4, 1088(AX)
-	VMULPS       Z0, Z5, Z5
-	VMOVUPS      Z5, 2048(AX)
-	VMULPS       Z0, Z6, Z6
-	VMOVUPS      Z6, 2112(AX)
-	VMULPS       Z0, Z7, Z7
-	VMOVUPS      Z7, 3072(AX)
-	VMULPS       Z0, Z8, Z8
-	VMOVUPS      Z8, 3136(AX)
+	VMOVUPS     (DX), Z9
+	VMOVUPS     64(DX), Z10
+	VMULPS.BCST (CX), Z9, Z12
+	VMULPS.BCST (CX), Z10, Z11
+	VADDPS      Z12, Z1, Z1
+	VADDPS      Z11, Z2, Z2
+	VMULPS.BCST (CX)(SI*1), Z9, Z12
+	VMULPS.BCST (CX)(SI*1), Z10, Z11
+	VADDPS      Z12, Z3, Z3
+	VADDPS      Z11, Z4, Z4
+	VMULPS.BCST (CX)(SI*2), Z9, Z12
+	VMULPS.BCST (CX)(SI*2), Z10, Z11
+	VADDPS      Z12, Z5, Z5
+	VADDPS      Z11, Z6, Z6
+	VMULPS.BCST (CX)(DI*1), Z9, Z9
+	VMULPS.BCST (CX)(DI*1), Z10, Z10
+	VADDPS      Z9, Z7, Z7
+	VADDPS      Z10, Z8, Z8
+	PREFETCHT0  (DX)(R8*1)
+	PREFETCHT0  64(DX)(R8*1)
+	PREFETCHT0  (DX)(R9*1)
+	PREFETCHT0  64(DX)(R9*1)
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x04, CX
+	DECQ        BX
+	JNZ         loop0
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	VMULPS      Z0, Z3, Z3
+	VMOVUPS     Z3, 1024(AX)
+	VMULPS      Z0, Z4, Z4
+	VMOVUPS     Z4, 1088(AX)
+	VMULPS      Z0, Z5, Z5
+	VMOVUPS     Z5, 2048(AX)
+	VMULPS      Z0, Z6, Z6
+	VMOVUPS     Z6, 2112(AX)
+	VMULPS      Z0, Z7, Z7
+	VMOVUPS     Z7, 3072(AX)
+	VMULPS      Z0, Z8, Z8
+	VMOVUPS     Z8, 3136(AX)
 	VZEROUPPER
 	RET
 
-// func scoresF32x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresF32x8AVX512(SB), NOSPLIT, $0-44
+// func scoresF32x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresF32x8AVX512(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Z0
 	MOVQ         q+8(FP), CX
@@ -2245,87 +2334,87 @@ TEXT ·scoresF32x8AVX512(SB), NOSPLIT, $0-44
 	VPXORD       Z14, Z14, Z14
 	VPXORD       Z15, Z15, Z15
 	VPXORD       Z16, Z16, Z16
+	MOVQ         soon+48(FP), R9
+	SUBQ         DX, R9
+	MOVQ         later+56(FP), R10
+	SUBQ         DX, R10
 
 loop0:
-	VMOVUPS      (DX), Z17
-	VMOVUPS      64(DX), Z18
-	VBROADCASTSS (CX), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z1, Z1
-	VADDPS       Z19, Z2, Z2
-	VBROADCASTSS (CX)(SI*1), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z3, Z3
-	VADDPS       Z19, Z4, Z4
-	VBROADCASTSS (CX)(SI*2), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z5, Z5
-	VADDPS       Z19, Z6, Z6
-	VBROADCASTSS (CX)(DI*1), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z7, Z7
-	VADDPS       Z19, Z8, Z8
-	VBROADCASTSS (R8), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z9, Z9
-	VADDPS       Z19, Z10, Z10
-	VBROADCASTSS (R8)(SI*1), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z11, Z11
-	VADDPS       Z19, Z12, Z12
-	VBROADCASTSS (R8)(SI*2), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z13, Z13
-	VADDPS       Z19, Z14, Z14
-	VBROADCASTSS (R8)(DI*1), Z19
-	VMULPS       Z19, Z17, Z17
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z17, Z15, Z15
-	VADDPS       Z19, Z16, Z16
-	ADDQ         $0x00000080, DX
-	ADDQ         $0x04, CX
-	ADDQ         $0x04, R8
-	DECQ         BX
-	JNZ          loop0
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, 64(AX)
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, 1024(AX)
-	VMULPS       Z0, Z4, Z4
-	VMOVUPS      Z4, 1088(AX)
-	VMULPS       Z0, Z5, Z5
-	VMOVUPS      Z5, 2048(AX)
-	VMULPS       Z0, Z6, Z6
-	VMOVUPS      Z6, 2112(AX)
-	VMULPS       Z0, Z7, Z7
-	VMOVUPS      Z7, 3072(AX)
-	VMULPS       Z0, Z8, Z8
-	VMOVUPS      Z8, 3136(AX)
-	VMULPS       Z0, Z9, Z9
-	VMOVUPS      Z9, 4096(AX)
-	VMULPS       Z0, Z10, Z10
-	VMOVUPS      Z10, 4160(AX)
-	VMULPS       Z0, Z11, Z11
-	VMOVUPS      Z11, 5120(AX)
-	VMULPS       Z0, Z12, Z12
-	VMOVUPS      Z12, 5184(AX)
-	VMULPS       Z0, Z13, Z13
-	VMOVUPS      Z13, 6144(AX)
-	VMULPS       Z0, Z14, Z14
-	VMOVUPS      Z14, 6208(AX)
-	VMULPS       Z0, Z15, Z15
-	VMOVUPS      Z15, 7168(AX)
-	VMULPS       Z0, Z16, Z16
-	VMOVUPS      Z16, 7232(AX)
+	VMOVUPS     (DX), Z17
+	VMOVUPS     64(DX), Z18
+	VMULPS.BCST (CX), Z17, Z20
+	VMULPS.BCST (CX), Z18, Z19
+	VADDPS      Z20, Z1, Z1
+	VADDPS      Z19, Z2, Z2
+	VMULPS.BCST (CX)(SI*1), Z17, Z20
+	VMULPS.BCST (CX)(SI*1), Z18, Z19
+	VADDPS      Z20, Z3, Z3
+	VADDPS      Z19, Z4, Z4
+	VMULPS.BCST (CX)(SI*2), Z17, Z20
+	VMULPS.BCST (CX)(SI*2), Z18, Z19
+	VADDPS      Z20, Z5, Z5
+	VADDPS      Z19, Z6, Z6
+	VMULPS.BCST (CX)(DI*1), Z17, Z20
+	VMULPS.BCST (CX)(DI*1), Z18, Z19
+	VADDPS      Z20, Z7, Z7
+	VADDPS      Z19, Z8, Z8
+	VMULPS.BCST (R8), Z17, Z20
+	VMULPS.BCST (R8), Z18, Z19
+	VADDPS      Z20, Z9, Z9
+	VADDPS      Z19, Z10, Z10
+	VMULPS.BCST (R8)(SI*1), Z17, Z20
+	VMULPS.BCST (R8)(SI*1), Z18, Z19
+	VADDPS      Z20, Z11, Z11
+	VADDPS      Z19, Z12, Z12
+	VMULPS.BCST (R8)(SI*2), Z17, Z20
+	VMULPS.BCST (R8)(SI*2), Z18, Z19
+	VADDPS      Z20, Z13, Z13
+	VADDPS      Z19, Z14, Z14
+	VMULPS.BCST (R8)(DI*1), Z17, Z17
+	VMULPS.BCST (R8)(DI*1), Z18, Z18
+	VADDPS      Z17, Z15, Z15
+	VADDPS      Z18, Z16, Z16
+	PREFETCHT0  (DX)(R9*1)
+	PREFETCHT0  64(DX)(R9*1)
+	PREFETCHT0  (DX)(R10*1)
+	PREFETCHT0  64(DX)(R10*1)
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x04, CX
+	ADDQ        $0x04, R8
+	DECQ        BX
+	JNZ         loop0
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	VMULPS      Z0, Z3, Z3
+	VMOVUPS     Z3, 1024(AX)
+	VMULPS      Z0, Z4, Z4
+	VMOVUPS     Z4, 1088(AX)
+	VMULPS      Z0, Z5, Z5
+	VMOVUPS     Z5, 2048(AX)
+	VMULPS      Z0, Z6, Z6
+	VMOVUPS     Z6, 2112(AX)
+	VMULPS      Z0, Z7, Z7
+	VMOVUPS     Z7, 3072(AX)
+	VMULPS      Z0, Z8, Z8
+	VMOVUPS     Z8, 3136(AX)
+	VMULPS      Z0, Z9, Z9
+	VMOVUPS     Z9, 4096(AX)
+	VMULPS      Z0, Z10, Z10
+	VMOVUPS     Z10, 4160(AX)
+	VMULPS      Z0, Z11, Z11
+	VMOVUPS     Z11, 5120(AX)
+	VMULPS      Z0, Z12, Z12
+	VMOVUPS     Z12, 5184(AX)
+	VMULPS      Z0, Z13, Z13
+	VMOVUPS     Z13, 6144(AX)
+	VMULPS      Z0, Z14, Z14
+	VMOVUPS     Z14, 6208(AX)
+	VMULPS      Z0, Z15, Z15
+	VMOVUPS     Z15, 7168(AX)
+	VMULPS      Z0, Z16, Z16
+	VMOVUPS     Z16, 7232(AX)
 	VZEROUPPER
 	RET
 
@@ -2352,31 +2441,30 @@ wide:
 	MOVQ    CX, SI
 
 wideRow:
-	VMOVUPS      (SI), Z4
-	VMOVUPS      64(SI), Z5
-	VMOVUPS      128(SI), Z6
-	VMOVUPS      192(SI), Z7
-	VBROADCASTSS (DI), Z8
-	VMULPS       Z4, Z8, Z4
-	VADDPS       Z4, Z0, Z0
-	VMULPS       Z5, Z8, Z4
-	VADDPS       Z4, Z1, Z1
-	VMULPS       Z6, Z8, Z4
-	VADDPS       Z4, Z2, Z2
-	VMULPS       Z7, Z8, Z8
-	VADDPS       Z8, Z3, Z3
-	ADDQ         BX, SI
-	ADDQ         $0x04, DI
-	DECQ         R8
-	JNZ          wideRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
-	ADDQ         $0x00000100, AX
-	ADDQ         $0x00000100, CX
-	SUBQ         $0x40, DX
-	JGE          wide
+	VMOVUPS     (SI), Z4
+	VMOVUPS     64(SI), Z5
+	VMOVUPS     128(SI), Z6
+	VMOVUPS     192(SI), Z7
+	VMULPS.BCST (DI), Z4, Z4
+	VADDPS      Z4, Z0, Z0
+	VMULPS.BCST (DI), Z5, Z4
+	VADDPS      Z4, Z1, Z1
+	VMULPS.BCST (DI), Z6, Z4
+	VADDPS      Z4, Z2, Z2
+	VMULPS.BCST (DI), Z7, Z4
+	VADDPS      Z4, Z3, Z3
+	ADDQ        BX, SI
+	ADDQ        $0x04, DI
+	DECQ        R8
+	JNZ         wideRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	SUBQ        $0x40, DX
+	JGE         wide
 
 wideEnd:
 	ADDQ $0x40, DX
@@ -2390,19 +2478,18 @@ single:
 	MOVQ    CX, SI
 
 singleRow:
-	VMOVUPS      (SI), Z1
-	VBROADCASTSS (DI), Z2
-	VMULPS       Z1, Z2, Z2
-	VADDPS       Z2, Z0, Z0
-	ADDQ         BX, SI
-	ADDQ         $0x04, DI
-	DECQ         R8
-	JNZ          singleRow
-	VMOVUPS      Z0, (AX)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, CX
-	SUBQ         $0x10, DX
-	JGE          single
+	VMOVUPS     (SI), Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	ADDQ        BX, SI
+	ADDQ        $0x04, DI
+	DECQ        R8
+	JNZ         singleRow
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DX
+	JGE         single
 
 singleEnd:
 	ADDQ      $0x10, DX
@@ -2416,15 +2503,14 @@ singleEnd:
 	MOVQ      n+32(FP), SI
 
 tailRow:
-	VMOVUPS.Z    (CX), K1, Z1
-	VBROADCASTSS (DX), Z2
-	VMULPS       Z1, Z2, Z2
-	VADDPS       Z2, Z0, Z0
-	ADDQ         BX, CX
-	ADDQ         $0x04, DX
-	DECQ         SI
-	JNZ          tailRow
-	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS.Z   (CX), K1, Z1
+	VMULPS.BCST (DX), Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	ADDQ        BX, CX
+	ADDQ        $0x04, DX
+	DECQ        SI
+	JNZ         tailRow
+	VMOVUPS     Z0, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -2457,44 +2543,42 @@ wide:
 	MOVQ    CX, DI
 
 wideRow:
-	VMOVUPS      (DI), Z8
-	VMOVUPS      64(DI), Z9
-	VMOVUPS      128(DI), Z10
-	VMOVUPS      192(DI), Z11
-	VBROADCASTSS (R8), Z12
-	VMULPS       Z8, Z12, Z13
-	VADDPS       Z13, Z0, Z0
-	VMULPS       Z9, Z12, Z13
-	VADDPS       Z13, Z1, Z1
-	VMULPS       Z10, Z12, Z13
-	VADDPS       Z13, Z2, Z2
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z3, Z3
-	VBROADCASTSS 1024(R8), Z12
-	VMULPS       Z8, Z12, Z8
-	VADDPS       Z8, Z4, Z4
-	VMULPS       Z9, Z12, Z8
-	VADDPS       Z8, Z5, Z5
-	VMULPS       Z10, Z12, Z8
-	VADDPS       Z8, Z6, Z6
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z7, Z7
-	ADDQ         SI, DI
-	ADDQ         $0x04, R8
-	DECQ         R9
-	JNZ          wideRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
-	VMOVUPS      Z4, (AX)(BX*1)
-	VMOVUPS      Z5, 64(AX)(BX*1)
-	VMOVUPS      Z6, 128(AX)(BX*1)
-	VMOVUPS      Z7, 192(AX)(BX*1)
-	ADDQ         $0x00000100, AX
-	ADDQ         $0x00000100, CX
-	SUBQ         $0x40, DX
-	JGE          wide
+	VMOVUPS     (DI), Z8
+	VMOVUPS     64(DI), Z9
+	VMOVUPS     128(DI), Z10
+	VMOVUPS     192(DI), Z11
+	VMULPS.BCST (R8), Z8, Z12
+	VADDPS      Z12, Z0, Z0
+	VMULPS.BCST (R8), Z9, Z12
+	VADDPS      Z12, Z1, Z1
+	VMULPS.BCST (R8), Z10, Z12
+	VADDPS      Z12, Z2, Z2
+	VMULPS.BCST (R8), Z11, Z12
+	VADDPS      Z12, Z3, Z3
+	VMULPS.BCST 1024(R8), Z8, Z8
+	VADDPS      Z8, Z4, Z4
+	VMULPS.BCST 1024(R8), Z9, Z8
+	VADDPS      Z8, Z5, Z5
+	VMULPS.BCST 1024(R8), Z10, Z8
+	VADDPS      Z8, Z6, Z6
+	VMULPS.BCST 1024(R8), Z11, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        SI, DI
+	ADDQ        $0x04, R8
+	DECQ        R9
+	JNZ         wideRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z4, (AX)(BX*1)
+	VMOVUPS     Z5, 64(AX)(BX*1)
+	VMOVUPS     Z6, 128(AX)(BX*1)
+	VMOVUPS     Z7, 192(AX)(BX*1)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	SUBQ        $0x40, DX
+	JGE         wide
 
 wideEnd:
 	ADDQ $0x40, DX
@@ -2509,23 +2593,21 @@ single:
 	MOVQ    CX, DI
 
 singleRow:
-	VMOVUPS      (DI), Z2
-	VBROADCASTSS (R8), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS 1024(R8), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z1, Z1
-	ADDQ         SI, DI
-	ADDQ         $0x04, R8
-	DECQ         R9
-	JNZ          singleRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, (AX)(BX*1)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, CX
-	SUBQ         $0x10, DX
-	JGE          single
+	VMOVUPS     (DI), Z2
+	VMULPS.BCST (R8), Z2, Z3
+	VADDPS      Z3, Z0, Z0
+	VMULPS.BCST 1024(R8), Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	ADDQ        SI, DI
+	ADDQ        $0x04, R8
+	DECQ        R9
+	JNZ         singleRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, (AX)(BX*1)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DX
+	JGE         single
 
 singleEnd:
 	ADDQ      $0x10, DX
@@ -2540,19 +2622,17 @@ singleEnd:
 	MOVQ      n+32(FP), DI
 
 tailRow:
-	VMOVUPS.Z    (CX), K1, Z2
-	VBROADCASTSS (DX), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS 1024(DX), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z1, Z1
-	ADDQ         SI, CX
-	ADDQ         $0x04, DX
-	DECQ         DI
-	JNZ          tailRow
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K1, (AX)(BX*1)
+	VMOVUPS.Z   (CX), K1, Z2
+	VMULPS.BCST (DX), Z2, Z3
+	VADDPS      Z3, Z0, Z0
+	VMULPS.BCST 1024(DX), Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	ADDQ        SI, CX
+	ADDQ        $0x04, DX
+	DECQ        DI
+	JNZ         tailRow
+	VMOVUPS     Z0, K1, (AX)
+	VMOVUPS     Z1, K1, (AX)(BX*1)
 
 done:
 	VZEROUPPER
@@ -2594,70 +2674,66 @@ wide:
 	MOVQ    CX, R8
 
 wideRow:
-	VMOVUPS      (R8), Z16
-	VMOVUPS      64(R8), Z17
-	VMOVUPS      128(R8), Z18
-	VMOVUPS      192(R8), Z19
-	VBROADCASTSS (R9), Z20
-	VMULPS       Z16, Z20, Z21
-	VADDPS       Z21, Z0, Z0
-	VMULPS       Z17, Z20, Z21
-	VADDPS       Z21, Z1, Z1
-	VMULPS       Z18, Z20, Z21
-	VADDPS       Z21, Z2, Z2
-	VMULPS       Z19, Z20, Z20
-	VADDPS       Z20, Z3, Z3
-	VBROADCASTSS 1024(R9), Z20
-	VMULPS       Z16, Z20, Z21
-	VADDPS       Z21, Z4, Z4
-	VMULPS       Z17, Z20, Z21
-	VADDPS       Z21, Z5, Z5
-	VMULPS       Z18, Z20, Z21
-	VADDPS       Z21, Z6, Z6
-	VMULPS       Z19, Z20, Z20
-	VADDPS       Z20, Z7, Z7
-	VBROADCASTSS 2048(R9), Z20
-	VMULPS       Z16, Z20, Z21
-	VADDPS       Z21, Z8, Z8
-	VMULPS       Z17, Z20, Z21
-	VADDPS       Z21, Z9, Z9
-	VMULPS       Z18, Z20, Z21
-	VADDPS       Z21, Z10, Z10
-	VMULPS       Z19, Z20, Z20
-	VADDPS       Z20, Z11, Z11
-	VBROADCASTSS 3072(R9), Z20
-	VMULPS       Z16, Z20, Z16
-	VADDPS       Z16, Z12, Z12
-	VMULPS       Z17, Z20, Z16
-	VADDPS       Z16, Z13, Z13
-	VMULPS       Z18, Z20, Z16
-	VADDPS       Z16, Z14, Z14
-	VMULPS       Z19, Z20, Z20
-	VADDPS       Z20, Z15, Z15
-	ADDQ         DI, R8
-	ADDQ         $0x04, R9
-	DECQ         R10
-	JNZ          wideRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
-	VMOVUPS      Z4, (AX)(BX*1)
-	VMOVUPS      Z5, 64(AX)(BX*1)
-	VMOVUPS      Z6, 128(AX)(BX*1)
-	VMOVUPS      Z7, 192(AX)(BX*1)
-	VMOVUPS      Z8, (AX)(BX*2)
-	VMOVUPS      Z9, 64(AX)(BX*2)
-	VMOVUPS      Z10, 128(AX)(BX*2)
-	VMOVUPS      Z11, 192(AX)(BX*2)
-	VMOVUPS      Z12, (AX)(SI*1)
-	VMOVUPS      Z13, 64(AX)(SI*1)
-	VMOVUPS      Z14, 128(AX)(SI*1)
-	VMOVUPS      Z15, 192(AX)(SI*1)
-	ADDQ         $0x00000100, AX
-	ADDQ         $0x00000100, CX
-	SUBQ         $0x40, DX
-	JGE          wide
+	VMOVUPS     (R8), Z16
+	VMOVUPS     64(R8), Z17
+	VMOVUPS     128(R8), Z18
+	VMOVUPS     192(R8), Z19
+	VMULPS.BCST (R9), Z16, Z20
+	VADDPS      Z20, Z0, Z0
+	VMULPS.BCST (R9), Z17, Z20
+	VADDPS      Z20, Z1, Z1
+	VMULPS.BCST (R9), Z18, Z20
+	VADDPS      Z20, Z2, Z2
+	VMULPS.BCST (R9), Z19, Z20
+	VADDPS      Z20, Z3, Z3
+	VMULPS.BCST 1024(R9), Z16, Z20
+	VADDPS      Z20, Z4, Z4
+	VMULPS.BCST 1024(R9), Z17, Z20
+	VADDPS      Z20, Z5, Z5
+	VMULPS.BCST 1024(R9), Z18, Z20
+	VADDPS      Z20, Z6, Z6
+	VMULPS.BCST 1024(R9), Z19, Z20
+	VADDPS      Z20, Z7, Z7
+	VMULPS.BCST 2048(R9), Z16, Z20
+	VADDPS      Z20, Z8, Z8
+	VMULPS.BCST 2048(R9), Z17, Z20
+	VADDPS      Z20, Z9, Z9
+	VMULPS.BCST 2048(R9), Z18, Z20
+	VADDPS      Z20, Z10, Z10
+	VMULPS.BCST 2048(R9), Z19, Z20
+	VADDPS      Z20, Z11, Z11
+	VMULPS.BCST 3072(R9), Z16, Z16
+	VADDPS      Z16, Z12, Z12
+	VMULPS.BCST 3072(R9), Z17, Z16
+	VADDPS      Z16, Z13, Z13
+	VMULPS.BCST 3072(R9), Z18, Z16
+	VADDPS      Z16, Z14, Z14
+	VMULPS.BCST 3072(R9), Z19, Z16
+	VADDPS      Z16, Z15, Z15
+	ADDQ        DI, R8
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         wideRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z4, (AX)(BX*1)
+	VMOVUPS     Z5, 64(AX)(BX*1)
+	VMOVUPS     Z6, 128(AX)(BX*1)
+	VMOVUPS     Z7, 192(AX)(BX*1)
+	VMOVUPS     Z8, (AX)(BX*2)
+	VMOVUPS     Z9, 64(AX)(BX*2)
+	VMOVUPS     Z10, 128(AX)(BX*2)
+	VMOVUPS     Z11, 192(AX)(BX*2)
+	VMOVUPS     Z12, (AX)(SI*1)
+	VMOVUPS     Z13, 64(AX)(SI*1)
+	VMOVUPS     Z14, 128(AX)(SI*1)
+	VMOVUPS     Z15, 192(AX)(SI*1)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	SUBQ        $0x40, DX
+	JGE         wide
 
 wideEnd:
 	ADDQ $0x40, DX
@@ -2674,31 +2750,27 @@ single:
 	MOVQ    CX, R8
 
 singleRow:
-	VMOVUPS      (R8), Z4
-	VBROADCASTSS (R9), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z0, Z0
-	VBROADCASTSS 1024(R9), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z1, Z1
-	VBROADCASTSS 2048(R9), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z2, Z2
-	VBROADCASTSS 3072(R9), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z3, Z3
-	ADDQ         DI, R8
-	ADDQ         $0x04, R9
-	DECQ         R10
-	JNZ          singleRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, (AX)(BX*1)
-	VMOVUPS      Z2, (AX)(BX*2)
-	VMOVUPS      Z3, (AX)(SI*1)
-	ADDQ         $0x40, AX
-	ADDQ         $0x40, CX
-	SUBQ         $0x10, DX
-	JGE          single
+	VMOVUPS     (R8), Z4
+	VMULPS.BCST (R9), Z4, Z5
+	VADDPS      Z5, Z0, Z0
+	VMULPS.BCST 1024(R9), Z4, Z5
+	VADDPS      Z5, Z1, Z1
+	VMULPS.BCST 2048(R9), Z4, Z5
+	VADDPS      Z5, Z2, Z2
+	VMULPS.BCST 3072(R9), Z4, Z4
+	VADDPS      Z4, Z3, Z3
+	ADDQ        DI, R8
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         singleRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, (AX)(BX*1)
+	VMOVUPS     Z2, (AX)(BX*2)
+	VMOVUPS     Z3, (AX)(SI*1)
+	ADDQ        $0x40, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x10, DX
+	JGE         single
 
 singleEnd:
 	ADDQ      $0x10, DX
@@ -2715,35 +2787,31 @@ singleEnd:
 	MOVQ      n+32(FP), R8
 
 tailRow:
-	VMOVUPS.Z    (CX), K1, Z4
-	VBROADCASTSS (DX), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z0, Z0
-	VBROADCASTSS 1024(DX), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z1, Z1
-	VBROADCASTSS 2048(DX), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z2, Z2
-	VBROADCASTSS 3072(DX), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z3, Z3
-	ADDQ         DI, CX
-	ADDQ         $0x04, DX
-	DECQ         R8
-	JNZ          tailRow
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K1, (AX)(BX*1)
-	VMOVUPS      Z2, K1, (AX)(BX*2)
-	VMOVUPS      Z3, K1, (AX)(SI*1)
+	VMOVUPS.Z   (CX), K1, Z4
+	VMULPS.BCST (DX), Z4, Z5
+	VADDPS      Z5, Z0, Z0
+	VMULPS.BCST 1024(DX), Z4, Z5
+	VADDPS      Z5, Z1, Z1
+	VMULPS.BCST 2048(DX), Z4, Z5
+	VADDPS      Z5, Z2, Z2
+	VMULPS.BCST 3072(DX), Z4, Z4
+	VADDPS      Z4, Z3, Z3
+	ADDQ        DI, CX
+	ADDQ        $0x04, DX
+	DECQ        R8
+	JNZ         tailRow
+	VMOVUPS     Z0, K1, (AX)
+	VMOVUPS     Z1, K1, (AX)(BX*1)
+	VMOVUPS     Z2, K1, (AX)(BX*2)
+	VMOVUPS     Z3, K1, (AX)(SI*1)
 
 done:
 	VZEROUPPER
 	RET
 
-// func scoresF16x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresF16x1AVX512(SB), NOSPLIT, $0-44
+// func scoresF16x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresF16x1AVX512(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Z0
 	MOVQ         q+8(FP), CX
@@ -2753,29 +2821,34 @@ TEXT ·scoresF16x1AVX512(SB), NOSPLIT, $0-44
 	SHLQ         $0x02, SI
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
+	MOVQ         soon+48(FP), SI
+	SUBQ         DX, SI
+	MOVQ         later+56(FP), DI
+	SUBQ         DX, DI
 
 loop0:
-	VCVTPH2PS    (DX), Z3
-	VCVTPH2PS    32(DX), Z4
-	VBROADCASTSS (CX), Z5
-	VMULPS       Z5, Z3, Z3
-	VMULPS       Z5, Z4, Z5
-	VADDPS       Z3, Z1, Z1
-	VADDPS       Z5, Z2, Z2
-	ADDQ         $0x40, DX
-	ADDQ         $0x04, CX
-	DECQ         BX
-	JNZ          loop0
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, 64(AX)
+	VCVTPH2PS   (DX), Z3
+	VCVTPH2PS   32(DX), Z4
+	VMULPS.BCST (CX), Z3, Z3
+	VMULPS.BCST (CX), Z4, Z4
+	VADDPS      Z3, Z1, Z1
+	VADDPS      Z4, Z2, Z2
+	PREFETCHT0  (DX)(SI*1)
+	PREFETCHT0  (DX)(DI*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x04, CX
+	DECQ        BX
+	JNZ         loop0
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, 64(AX)
 	VZEROUPPER
 	RET
 
-// func scoresF16x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresF16x2AVX512(SB), NOSPLIT, $0-44
+// func scoresF16x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresF16x2AVX512(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Z0
 	MOVQ         q+8(FP), CX
@@ -2787,38 +2860,42 @@ TEXT ·scoresF16x2AVX512(SB), NOSPLIT, $0-44
 	VPXORD       Z2, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPXORD       Z4, Z4, Z4
+	MOVQ         soon+48(FP), DI
+	SUBQ         DX, DI
+	MOVQ         later+56(FP), R8
+	SUBQ         DX, R8
 
 loop0:
-	VCVTPH2PS    (DX), Z5
-	VCVTPH2PS    32(DX), Z6
-	VBROADCASTSS (CX), Z7
-	VMULPS       Z7, Z5, Z8
-	VMULPS       Z7, Z6, Z7
-	VADDPS       Z8, Z1, Z1
-	VADDPS       Z7, Z2, Z2
-	VBROADCASTSS (CX)(SI*1), Z7
-	VMULPS       Z7, Z5, Z5
-	VMULPS       Z7, Z6, Z7
-	VADDPS       Z5, Z3, Z3
-	VADDPS       Z7, Z4, Z4
-	ADDQ         $0x40, DX
-	ADDQ         $0x04, CX
-	DECQ         BX
-	JNZ          loop0
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, 64(AX)
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, 1024(AX)
-	VMULPS       Z0, Z4, Z4
-	VMOVUPS      Z4, 1088(AX)
+	VCVTPH2PS   (DX), Z5
+	VCVTPH2PS   32(DX), Z6
+	VMULPS.BCST (CX), Z5, Z8
+	VMULPS.BCST (CX), Z6, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VMULPS.BCST (CX)(SI*1), Z5, Z5
+	VMULPS.BCST (CX)(SI*1), Z6, Z6
+	VADDPS      Z5, Z3, Z3
+	VADDPS      Z6, Z4, Z4
+	PREFETCHT0  (DX)(DI*1)
+	PREFETCHT0  (DX)(R8*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x04, CX
+	DECQ        BX
+	JNZ         loop0
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	VMULPS      Z0, Z3, Z3
+	VMOVUPS     Z3, 1024(AX)
+	VMULPS      Z0, Z4, Z4
+	VMOVUPS     Z4, 1088(AX)
 	VZEROUPPER
 	RET
 
-// func scoresF16x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresF16x4AVX512(SB), NOSPLIT, $0-44
+// func scoresF16x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresF16x4AVX512(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Z0
 	MOVQ         q+8(FP), CX
@@ -2835,56 +2912,58 @@ TEXT ·scoresF16x4AVX512(SB), NOSPLIT, $0-44
 	VPXORD       Z6, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPXORD       Z8, Z8, Z8
+	MOVQ         soon+48(FP), R8
+	SUBQ         DX, R8
+	MOVQ         later+56(FP), R9
+	SUBQ         DX, R9
 
 loop0:
-	VCVTPH2PS    (DX), Z9
-	VCVTPH2PS    32(DX), Z10
-	VBROADCASTSS (CX), Z11
-	VMULPS       Z11, Z9, Z12
-	VMULPS       Z11, Z10, Z11
-	VADDPS       Z12, Z1, Z1
-	VADDPS       Z11, Z2, Z2
-	VBROADCASTSS (CX)(SI*1), Z11
-	VMULPS       Z11, Z9, Z12
-	VMULPS       Z11, Z10, Z11
-	VADDPS       Z12, Z3, Z3
-	VADDPS       Z11, Z4, Z4
-	VBROADCASTSS (CX)(SI*2), Z11
-	VMULPS       Z11, Z9, Z12
-	VMULPS       Z11, Z10, Z11
-	VADDPS       Z12, Z5, Z5
-	VADDPS       Z11, Z6, Z6
-	VBROADCASTSS (CX)(DI*1), Z11
-	VMULPS       Z11, Z9, Z9
-	VMULPS       Z11, Z10, Z11
-	VADDPS       Z9, Z7, Z7
-	VADDPS       Z11, Z8, Z8
-	ADDQ         $0x40, DX
-	ADDQ         $0x04, CX
-	DECQ         BX
-	JNZ          loop0
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, 64(AX)
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, 1024(AX)
-	VMULPS       Z0, Z4, Z4
-	VMOVUPS      Z4, 1088(AX)
-	VMULPS       Z0, Z5, Z5
-	VMOVUPS      Z5, 2048(AX)
-	VMULPS       Z0, Z6, Z6
-	VMOVUPS      Z6, 2112(AX)
-	VMULPS       Z0, Z7, Z7
-	VMOVUPS      Z7, 3072(AX)
-	VMULPS       Z0, Z8, Z8
-	VMOVUPS      Z8, 3136(AX)
+	VCVTPH2PS   (DX), Z9
+	VCVTPH2PS   32(DX), Z10
+	VMULPS.BCST (CX), Z9, Z12
+	VMULPS.BCST (CX), Z10, Z11
+	VADDPS      Z12, Z1, Z1
+	VADDPS      Z11, Z2, Z2
+	VMULPS.BCST (CX)(SI*1), Z9, Z12
+	VMULPS.BCST (CX)(SI*1), Z10, Z11
+	VADDPS      Z12, Z3, Z3
+	VADDPS      Z11, Z4, Z4
+	VMULPS.BCST (CX)(SI*2), Z9, Z12
+	VMULPS.BCST (CX)(SI*2), Z10, Z11
+	VADDPS      Z12, Z5, Z5
+	VADDPS      Z11, Z6, Z6
+	VMULPS.BCST (CX)(DI*1), Z9, Z9
+	VMULPS.BCST (CX)(DI*1), Z10, Z10
+	VADDPS      Z9, Z7, Z7
+	VADDPS      Z10, Z8, Z8
+	PREFETCHT0  (DX)(R8*1)
+	PREFETCHT0  (DX)(R9*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x04, CX
+	DECQ        BX
+	JNZ         loop0
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	VMULPS      Z0, Z3, Z3
+	VMOVUPS     Z3, 1024(AX)
+	VMULPS      Z0, Z4, Z4
+	VMOVUPS     Z4, 1088(AX)
+	VMULPS      Z0, Z5, Z5
+	VMOVUPS     Z5, 2048(AX)
+	VMULPS      Z0, Z6, Z6
+	VMOVUPS     Z6, 2112(AX)
+	VMULPS      Z0, Z7, Z7
+	VMOVUPS     Z7, 3072(AX)
+	VMULPS      Z0, Z8, Z8
+	VMOVUPS     Z8, 3136(AX)
 	VZEROUPPER
 	RET
 
-// func scoresF16x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresF16x8AVX512(SB), NOSPLIT, $0-44
+// func scoresF16x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresF16x8AVX512(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Z0
 	MOVQ         q+8(FP), CX
@@ -2910,87 +2989,85 @@ TEXT ·scoresF16x8AVX512(SB), NOSPLIT, $0-44
 	VPXORD       Z14, Z14, Z14
 	VPXORD       Z15, Z15, Z15
 	VPXORD       Z16, Z16, Z16
+	MOVQ         soon+48(FP), R9
+	SUBQ         DX, R9
+	MOVQ         later+56(FP), R10
+	SUBQ         DX, R10
 
 loop0:
-	VCVTPH2PS    (DX), Z17
-	VCVTPH2PS    32(DX), Z18
-	VBROADCASTSS (CX), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z1, Z1
-	VADDPS       Z19, Z2, Z2
-	VBROADCASTSS (CX)(SI*1), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z3, Z3
-	VADDPS       Z19, Z4, Z4
-	VBROADCASTSS (CX)(SI*2), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z5, Z5
-	VADDPS       Z19, Z6, Z6
-	VBROADCASTSS (CX)(DI*1), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z7, Z7
-	VADDPS       Z19, Z8, Z8
-	VBROADCASTSS (R8), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z9, Z9
-	VADDPS       Z19, Z10, Z10
-	VBROADCASTSS (R8)(SI*1), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z11, Z11
-	VADDPS       Z19, Z12, Z12
-	VBROADCASTSS (R8)(SI*2), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z13, Z13
-	VADDPS       Z19, Z14, Z14
-	VBROADCASTSS (R8)(DI*1), Z19
-	VMULPS       Z19, Z17, Z17
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z17, Z15, Z15
-	VADDPS       Z19, Z16, Z16
-	ADDQ         $0x40, DX
-	ADDQ         $0x04, CX
-	ADDQ         $0x04, R8
-	DECQ         BX
-	JNZ          loop0
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, 64(AX)
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, 1024(AX)
-	VMULPS       Z0, Z4, Z4
-	VMOVUPS      Z4, 1088(AX)
-	VMULPS       Z0, Z5, Z5
-	VMOVUPS      Z5, 2048(AX)
-	VMULPS       Z0, Z6, Z6
-	VMOVUPS      Z6, 2112(AX)
-	VMULPS       Z0, Z7, Z7
-	VMOVUPS      Z7, 3072(AX)
-	VMULPS       Z0, Z8, Z8
-	VMOVUPS      Z8, 3136(AX)
-	VMULPS       Z0, Z9, Z9
-	VMOVUPS      Z9, 4096(AX)
-	VMULPS       Z0, Z10, Z10
-	VMOVUPS      Z10, 4160(AX)
-	VMULPS       Z0, Z11, Z11
-	VMOVUPS      Z11, 5120(AX)
-	VMULPS       Z0, Z12, Z12
-	VMOVUPS      Z12, 5184(AX)
-	VMULPS       Z0, Z13, Z13
-	VMOVUPS      Z13, 6144(AX)
-	VMULPS       Z0, Z14, Z14
-	VMOVUPS      Z14, 6208(AX)
-	VMULPS       Z0, Z15, Z15
-	VMOVUPS      Z15, 7168(AX)
-	VMULPS       Z0, Z16, Z16
-	VMOVUPS      Z16, 7232(AX)
+	VCVTPH2PS   (DX), Z17
+	VCVTPH2PS   32(DX), Z18
+	VMULPS.BCST (CX), Z17, Z20
+	VMULPS.BCST (CX), Z18, Z19
+	VADDPS      Z20, Z1, Z1
+	VADDPS      Z19, Z2, Z2
+	VMULPS.BCST (CX)(SI*1), Z17, Z20
+	VMULPS.BCST (CX)(SI*1), Z18, Z19
+	VADDPS      Z20, Z3, Z3
+	VADDPS      Z19, Z4, Z4
+	VMULPS.BCST (CX)(SI*2), Z17, Z20
+	VMULPS.BCST (CX)(SI*2), Z18, Z19
+	VADDPS      Z20, Z5, Z5
+	VADDPS      Z19, Z6, Z6
+	VMULPS.BCST (CX)(DI*1), Z17, Z20
+	VMULPS.BCST (CX)(DI*1), Z18, Z19
+	VADDPS      Z20, Z7, Z7
+	VADDPS      Z19, Z8, Z8
+	VMULPS.BCST (R8), Z17, Z20
+	VMULPS.BCST (R8), Z18, Z19
+	VADDPS      Z20, Z9, Z9
+	VADDPS      Z19, Z10, Z10
+	VMULPS.BCST (R8)(SI*1), Z17, Z20
+	VMULPS.BCST (R8)(SI*1), Z18, Z19
+	VADDPS      Z20, Z11, Z11
+	VADDPS      Z19, Z12, Z12
+	VMULPS.BCST (R8)(SI*2), Z17, Z20
+	VMULPS.BCST (R8)(SI*2), Z18, Z19
+	VADDPS      Z20, Z13, Z13
+	VADDPS      Z19, Z14, Z14
+	VMULPS.BCST (R8)(DI*1), Z17, Z17
+	VMULPS.BCST (R8)(DI*1), Z18, Z18
+	VADDPS      Z17, Z15, Z15
+	VADDPS      Z18, Z16, Z16
+	PREFETCHT0  (DX)(R9*1)
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        $0x40, DX
+	ADDQ        $0x04, CX
+	ADDQ        $0x04, R8
+	DECQ        BX
+	JNZ         loop0
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	VMULPS      Z0, Z3, Z3
+	VMOVUPS     Z3, 1024(AX)
+	VMULPS      Z0, Z4, Z4
+	VMOVUPS     Z4, 1088(AX)
+	VMULPS      Z0, Z5, Z5
+	VMOVUPS     Z5, 2048(AX)
+	VMULPS      Z0, Z6, Z6
+	VMOVUPS     Z6, 2112(AX)
+	VMULPS      Z0, Z7, Z7
+	VMOVUPS     Z7, 3072(AX)
+	VMULPS      Z0, Z8, Z8
+	VMOVUPS     Z8, 3136(AX)
+	VMULPS      Z0, Z9, Z9
+	VMOVUPS     Z9, 4096(AX)
+	VMULPS      Z0, Z10, Z10
+	VMOVUPS     Z10, 4160(AX)
+	VMULPS      Z0, Z11, Z11
+	VMOVUPS     Z11, 5120(AX)
+	VMULPS      Z0, Z12, Z12
+	VMOVUPS     Z12, 5184(AX)
+	VMULPS      Z0, Z13, Z13
+	VMOVUPS     Z13, 6144(AX)
+	VMULPS      Z0, Z14, Z14
+	VMOVUPS     Z14, 6208(AX)
+	VMULPS      Z0, Z15, Z15
+	VMOVUPS     Z15, 7168(AX)
+	VMULPS      Z0, Z16, Z16
+	VMOVUPS     Z16, 7232(AX)
 	VZEROUPPER
 	RET
 
@@ -3017,31 +3094,30 @@ wide:
 	MOVQ    CX, SI
 
 wideRow:
-	VCVTPH2PS    (SI), Z4
-	VCVTPH2PS    32(SI), Z5
-	VCVTPH2PS    64(SI), Z6
-	VCVTPH2PS    96(SI), Z7
-	VBROADCASTSS (DI), Z8
-	VMULPS       Z4, Z8, Z4
-	VADDPS       Z4, Z0, Z0
-	VMULPS       Z5, Z8, Z4
-	VADDPS       Z4, Z1, Z1
-	VMULPS       Z6, Z8, Z4
-	VADDPS       Z4, Z2, Z2
-	VMULPS       Z7, Z8, Z8
-	VADDPS       Z8, Z3, Z3
-	ADDQ         BX, SI
-	ADDQ         $0x04, DI
-	DECQ         R8
-	JNZ          wideRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
-	ADDQ         $0x00000100, AX
-	ADDQ         $0x00000080, CX
-	SUBQ         $0x40, DX
-	JGE          wide
+	VCVTPH2PS   (SI), Z4
+	VCVTPH2PS   32(SI), Z5
+	VCVTPH2PS   64(SI), Z6
+	VCVTPH2PS   96(SI), Z7
+	VMULPS.BCST (DI), Z4, Z4
+	VADDPS      Z4, Z0, Z0
+	VMULPS.BCST (DI), Z5, Z4
+	VADDPS      Z4, Z1, Z1
+	VMULPS.BCST (DI), Z6, Z4
+	VADDPS      Z4, Z2, Z2
+	VMULPS.BCST (DI), Z7, Z4
+	VADDPS      Z4, Z3, Z3
+	ADDQ        BX, SI
+	ADDQ        $0x04, DI
+	DECQ        R8
+	JNZ         wideRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000080, CX
+	SUBQ        $0x40, DX
+	JGE         wide
 
 wideEnd:
 	ADDQ $0x40, DX
@@ -3055,19 +3131,18 @@ single:
 	MOVQ    CX, SI
 
 singleRow:
-	VCVTPH2PS    (SI), Z1
-	VBROADCASTSS (DI), Z2
-	VMULPS       Z1, Z2, Z2
-	VADDPS       Z2, Z0, Z0
-	ADDQ         BX, SI
-	ADDQ         $0x04, DI
-	DECQ         R8
-	JNZ          singleRow
-	VMOVUPS      Z0, (AX)
-	ADDQ         $0x40, AX
-	ADDQ         $0x20, CX
-	SUBQ         $0x10, DX
-	JGE          single
+	VCVTPH2PS   (SI), Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	ADDQ        BX, SI
+	ADDQ        $0x04, DI
+	DECQ        R8
+	JNZ         singleRow
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x10, DX
+	JGE         single
 
 singleEnd:
 	ADDQ      $0x10, DX
@@ -3081,15 +3156,14 @@ singleEnd:
 	MOVQ      n+32(FP), SI
 
 tailRow:
-	VCVTPH2PS.Z  (CX), K1, Z1
-	VBROADCASTSS (DX), Z2
-	VMULPS       Z1, Z2, Z2
-	VADDPS       Z2, Z0, Z0
-	ADDQ         BX, CX
-	ADDQ         $0x04, DX
-	DECQ         SI
-	JNZ          tailRow
-	VMOVUPS      Z0, K1, (AX)
+	VCVTPH2PS.Z (CX), K1, Z1
+	VMULPS.BCST (DX), Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	ADDQ        BX, CX
+	ADDQ        $0x04, DX
+	DECQ        SI
+	JNZ         tailRow
+	VMOVUPS     Z0, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -3122,44 +3196,42 @@ wide:
 	MOVQ    CX, DI
 
 wideRow:
-	VCVTPH2PS    (DI), Z8
-	VCVTPH2PS    32(DI), Z9
-	VCVTPH2PS    64(DI), Z10
-	VCVTPH2PS    96(DI), Z11
-	VBROADCASTSS (R8), Z12
-	VMULPS       Z8, Z12, Z13
-	VADDPS       Z13, Z0, Z0
-	VMULPS       Z9, Z12, Z13
-	VADDPS       Z13, Z1, Z1
-	VMULPS       Z10, Z12, Z13
-	VADDPS       Z13, Z2, Z2
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z3, Z3
-	VBROADCASTSS 1024(R8), Z12
-	VMULPS       Z8, Z12, Z8
-	VADDPS       Z8, Z4, Z4
-	VMULPS       Z9, Z12, Z8
-	VADDPS       Z8, Z5, Z5
-	VMULPS       Z10, Z12, Z8
-	VADDPS       Z8, Z6, Z6
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z7, Z7
-	ADDQ         SI, DI
-	ADDQ         $0x04, R8
-	DECQ         R9
-	JNZ          wideRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
-	VMOVUPS      Z4, (AX)(BX*1)
-	VMOVUPS      Z5, 64(AX)(BX*1)
-	VMOVUPS      Z6, 128(AX)(BX*1)
-	VMOVUPS      Z7, 192(AX)(BX*1)
-	ADDQ         $0x00000100, AX
-	ADDQ         $0x00000080, CX
-	SUBQ         $0x40, DX
-	JGE          wide
+	VCVTPH2PS   (DI), Z8
+	VCVTPH2PS   32(DI), Z9
+	VCVTPH2PS   64(DI), Z10
+	VCVTPH2PS   96(DI), Z11
+	VMULPS.BCST (R8), Z8, Z12
+	VADDPS      Z12, Z0, Z0
+	VMULPS.BCST (R8), Z9, Z12
+	VADDPS      Z12, Z1, Z1
+	VMULPS.BCST (R8), Z10, Z12
+	VADDPS      Z12, Z2, Z2
+	VMULPS.BCST (R8), Z11, Z12
+	VADDPS      Z12, Z3, Z3
+	VMULPS.BCST 1024(R8), Z8, Z8
+	VADDPS      Z8, Z4, Z4
+	VMULPS.BCST 1024(R8), Z9, Z8
+	VADDPS      Z8, Z5, Z5
+	VMULPS.BCST 1024(R8), Z10, Z8
+	VADDPS      Z8, Z6, Z6
+	VMULPS.BCST 1024(R8), Z11, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        SI, DI
+	ADDQ        $0x04, R8
+	DECQ        R9
+	JNZ         wideRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z4, (AX)(BX*1)
+	VMOVUPS     Z5, 64(AX)(BX*1)
+	VMOVUPS     Z6, 128(AX)(BX*1)
+	VMOVUPS     Z7, 192(AX)(BX*1)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000080, CX
+	SUBQ        $0x40, DX
+	JGE         wide
 
 wideEnd:
 	ADDQ $0x40, DX
@@ -3174,23 +3246,21 @@ single:
 	MOVQ    CX, DI
 
 singleRow:
-	VCVTPH2PS    (DI), Z2
-	VBROADCASTSS (R8), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS 1024(R8), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z1, Z1
-	ADDQ         SI, DI
-	ADDQ         $0x04, R8
-	DECQ         R9
-	JNZ          singleRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, (AX)(BX*1)
-	ADDQ         $0x40, AX
-	ADDQ         $0x20, CX
-	SUBQ         $0x10, DX
-	JGE          single
+	VCVTPH2PS   (DI), Z2
+	VMULPS.BCST (R8), Z2, Z3
+	VADDPS      Z3, Z0, Z0
+	VMULPS.BCST 1024(R8), Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	ADDQ        SI, DI
+	ADDQ        $0x04, R8
+	DECQ        R9
+	JNZ         singleRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, (AX)(BX*1)
+	ADDQ        $0x40, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x10, DX
+	JGE         single
 
 singleEnd:
 	ADDQ      $0x10, DX
@@ -3205,19 +3275,17 @@ singleEnd:
 	MOVQ      n+32(FP), DI
 
 tailRow:
-	VCVTPH2PS.Z  (CX), K1, Z2
-	VBROADCASTSS (DX), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS 1024(DX), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z1, Z1
-	ADDQ         SI, CX
-	ADDQ         $0x04, DX
-	DECQ         DI
-	JNZ          tailRow
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K1, (AX)(BX*1)
+	VCVTPH2PS.Z (CX), K1, Z2
+	VMULPS.BCST (DX), Z2, Z3
+	VADDPS      Z3, Z0, Z0
+	VMULPS.BCST 1024(DX), Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	ADDQ        SI, CX
+	ADDQ        $0x04, DX
+	DECQ        DI
+	JNZ         tailRow
+	VMOVUPS     Z0, K1, (AX)
+	VMOVUPS     Z1, K1, (AX)(BX*1)
 
 done:
 	VZEROUPPER
@@ -3259,70 +3327,66 @@ wide:
 	MOVQ    CX, R8
 
 wideRow:
-	VCVTPH2PS    (R8), Z16
-	VCVTPH2PS    32(R8), Z17
-	VCVTPH2PS    64(R8), Z18
-	VCVTPH2PS    96(R8), Z19
-	VBROADCASTSS (R9), Z20
-	VMULPS       Z16, Z20, Z21
-	VADDPS       Z21, Z0, Z0
-	VMULPS       Z17, Z20, Z21
-	VADDPS       Z21, Z1, Z1
-	VMULPS       Z18, Z20, Z21
-	VADDPS       Z21, Z2, Z2
-	VMULPS       Z19, Z20, Z20
-	VADDPS       Z20, Z3, Z3
-	VBROADCASTSS 1024(R9), Z20
-	VMULPS       Z16, Z20, Z21
-	VADDPS       Z21, Z4, Z4
-	VMULPS       Z17, Z20, Z21
-	VADDPS       Z21, Z5, Z5
-	VMULPS       Z18, Z20, Z21
-	VADDPS       Z21, Z6, Z6
-	VMULPS       Z19, Z20, Z20
-	VADDPS       Z20, Z7, Z7
-	VBROADCASTSS 2048(R9), Z20
-	VMULPS       Z16, Z20, Z21
-	VADDPS       Z21, Z8, Z8
-	VMULPS       Z17, Z20, Z21
-	VADDPS       Z21, Z9, Z9
-	VMULPS       Z18, Z20, Z21
-	VADDPS       Z21, Z10, Z10
-	VMULPS       Z19, Z20, Z20
-	VADDPS       Z20, Z11, Z11
-	VBROADCASTSS 3072(R9), Z20
-	VMULPS       Z16, Z20, Z16
-	VADDPS       Z16, Z12, Z12
-	VMULPS       Z17, Z20, Z16
-	VADDPS       Z16, Z13, Z13
-	VMULPS       Z18, Z20, Z16
-	VADDPS       Z16, Z14, Z14
-	VMULPS       Z19, Z20, Z20
-	VADDPS       Z20, Z15, Z15
-	ADDQ         DI, R8
-	ADDQ         $0x04, R9
-	DECQ         R10
-	JNZ          wideRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
-	VMOVUPS      Z4, (AX)(BX*1)
-	VMOVUPS      Z5, 64(AX)(BX*1)
-	VMOVUPS      Z6, 128(AX)(BX*1)
-	VMOVUPS      Z7, 192(AX)(BX*1)
-	VMOVUPS      Z8, (AX)(BX*2)
-	VMOVUPS      Z9, 64(AX)(BX*2)
-	VMOVUPS      Z10, 128(AX)(BX*2)
-	VMOVUPS      Z11, 192(AX)(BX*2)
-	VMOVUPS      Z12, (AX)(SI*1)
-	VMOVUPS      Z13, 64(AX)(SI*1)
-	VMOVUPS      Z14, 128(AX)(SI*1)
-	VMOVUPS      Z15, 192(AX)(SI*1)
-	ADDQ         $0x00000100, AX
-	ADDQ         $0x00000080, CX
-	SUBQ         $0x40, DX
-	JGE          wide
+	VCVTPH2PS   (R8), Z16
+	VCVTPH2PS   32(R8), Z17
+	VCVTPH2PS   64(R8), Z18
+	VCVTPH2PS   96(R8), Z19
+	VMULPS.BCST (R9), Z16, Z20
+	VADDPS      Z20, Z0, Z0
+	VMULPS.BCST (R9), Z17, Z20
+	VADDPS      Z20, Z1, Z1
+	VMULPS.BCST (R9), Z18, Z20
+	VADDPS      Z20, Z2, Z2
+	VMULPS.BCST (R9), Z19, Z20
+	VADDPS      Z20, Z3, Z3
+	VMULPS.BCST 1024(R9), Z16, Z20
+	VADDPS      Z20, Z4, Z4
+	VMULPS.BCST 1024(R9), Z17, Z20
+	VADDPS      Z20, Z5, Z5
+	VMULPS.BCST 1024(R9), Z18, Z20
+	VADDPS      Z20, Z6, Z6
+	VMULPS.BCST 1024(R9), Z19, Z20
+	VADDPS      Z20, Z7, Z7
+	VMULPS.BCST 2048(R9), Z16, Z20
+	VADDPS      Z20, Z8, Z8
+	VMULPS.BCST 2048(R9), Z17, Z20
+	VADDPS      Z20, Z9, Z9
+	VMULPS.BCST 2048(R9), Z18, Z20
+	VADDPS      Z20, Z10, Z10
+	VMULPS.BCST 2048(R9), Z19, Z20
+	VADDPS      Z20, Z11, Z11
+	VMULPS.BCST 3072(R9), Z16, Z16
+	VADDPS      Z16, Z12, Z12
+	VMULPS.BCST 3072(R9), Z17, Z16
+	VADDPS      Z16, Z13, Z13
+	VMULPS.BCST 3072(R9), Z18, Z16
+	VADDPS      Z16, Z14, Z14
+	VMULPS.BCST 3072(R9), Z19, Z16
+	VADDPS      Z16, Z15, Z15
+	ADDQ        DI, R8
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         wideRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z4, (AX)(BX*1)
+	VMOVUPS     Z5, 64(AX)(BX*1)
+	VMOVUPS     Z6, 128(AX)(BX*1)
+	VMOVUPS     Z7, 192(AX)(BX*1)
+	VMOVUPS     Z8, (AX)(BX*2)
+	VMOVUPS     Z9, 64(AX)(BX*2)
+	VMOVUPS     Z10, 128(AX)(BX*2)
+	VMOVUPS     Z11, 192(AX)(BX*2)
+	VMOVUPS     Z12, (AX)(SI*1)
+	VMOVUPS     Z13, 64(AX)(SI*1)
+	VMOVUPS     Z14, 128(AX)(SI*1)
+	VMOVUPS     Z15, 192(AX)(SI*1)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000080, CX
+	SUBQ        $0x40, DX
+	JGE         wide
 
 wideEnd:
 	ADDQ $0x40, DX
@@ -3339,31 +3403,27 @@ single:
 	MOVQ    CX, R8
 
 singleRow:
-	VCVTPH2PS    (R8), Z4
-	VBROADCASTSS (R9), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z0, Z0
-	VBROADCASTSS 1024(R9), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z1, Z1
-	VBROADCASTSS 2048(R9), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z2, Z2
-	VBROADCASTSS 3072(R9), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z3, Z3
-	ADDQ         DI, R8
-	ADDQ         $0x04, R9
-	DECQ         R10
-	JNZ          singleRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, (AX)(BX*1)
-	VMOVUPS      Z2, (AX)(BX*2)
-	VMOVUPS      Z3, (AX)(SI*1)
-	ADDQ         $0x40, AX
-	ADDQ         $0x20, CX
-	SUBQ         $0x10, DX
-	JGE          single
+	VCVTPH2PS   (R8), Z4
+	VMULPS.BCST (R9), Z4, Z5
+	VADDPS      Z5, Z0, Z0
+	VMULPS.BCST 1024(R9), Z4, Z5
+	VADDPS      Z5, Z1, Z1
+	VMULPS.BCST 2048(R9), Z4, Z5
+	VADDPS      Z5, Z2, Z2
+	VMULPS.BCST 3072(R9), Z4, Z4
+	VADDPS      Z4, Z3, Z3
+	ADDQ        DI, R8
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         singleRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, (AX)(BX*1)
+	VMOVUPS     Z2, (AX)(BX*2)
+	VMOVUPS     Z3, (AX)(SI*1)
+	ADDQ        $0x40, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x10, DX
+	JGE         single
 
 singleEnd:
 	ADDQ      $0x10, DX
@@ -3380,35 +3440,31 @@ singleEnd:
 	MOVQ      n+32(FP), R8
 
 tailRow:
-	VCVTPH2PS.Z  (CX), K1, Z4
-	VBROADCASTSS (DX), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z0, Z0
-	VBROADCASTSS 1024(DX), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z1, Z1
-	VBROADCASTSS 2048(DX), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z2, Z2
-	VBROADCASTSS 3072(DX), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z3, Z3
-	ADDQ         DI, CX
-	ADDQ         $0x04, DX
-	DECQ         R8
-	JNZ          tailRow
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K1, (AX)(BX*1)
-	VMOVUPS      Z2, K1, (AX)(BX*2)
-	VMOVUPS      Z3, K1, (AX)(SI*1)
+	VCVTPH2PS.Z (CX), K1, Z4
+	VMULPS.BCST (DX), Z4, Z5
+	VADDPS      Z5, Z0, Z0
+	VMULPS.BCST 1024(DX), Z4, Z5
+	VADDPS      Z5, Z1, Z1
+	VMULPS.BCST 2048(DX), Z4, Z5
+	VADDPS      Z5, Z2, Z2
+	VMULPS.BCST 3072(DX), Z4, Z4
+	VADDPS      Z4, Z3, Z3
+	ADDQ        DI, CX
+	ADDQ        $0x04, DX
+	DECQ        R8
+	JNZ         tailRow
+	VMOVUPS     Z0, K1, (AX)
+	VMOVUPS     Z1, K1, (AX)(BX*1)
+	VMOVUPS     Z2, K1, (AX)(BX*2)
+	VMOVUPS     Z3, K1, (AX)(SI*1)
 
 done:
 	VZEROUPPER
 	RET
 
-// func scoresI8x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresI8x1AVX512(SB), NOSPLIT, $0-44
+// func scoresI8x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresI8x1AVX512(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Z0
 	MOVQ         q+8(FP), CX
@@ -3418,34 +3474,43 @@ TEXT ·scoresI8x1AVX512(SB), NOSPLIT, $0-44
 	SHLQ         $0x02, SI
 	VPXORD       Z1, Z1, Z1
 	VPXORD       Z2, Z2, Z2
+	MOVQ         soon+48(FP), SI
+	SUBQ         DX, SI
+	MOVQ         later+56(FP), DI
+	SUBQ         DX, DI
 
 loop0:
-	VPMOVSXBD    (DX), Z3
-	VCVTDQ2PS    Z3, Z3
-	VPMOVSXBD    16(DX), Z4
-	VCVTDQ2PS    Z4, Z4
-	VBROADCASTSS (CX), Z5
-	VMULPS       Z5, Z3, Z3
-	VMULPS       Z5, Z4, Z5
-	VADDPS       Z3, Z1, Z1
-	VADDPS       Z5, Z2, Z2
-	ADDQ         $0x20, DX
-	ADDQ         $0x04, CX
-	DECQ         BX
-	JNZ          loop0
-	MOVQ         kscale+24(FP), CX
-	VMULPS       (CX), Z1, Z1
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VMULPS       64(CX), Z2, Z2
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, 64(AX)
+	VPMOVSXBD   (DX), Z3
+	VCVTDQ2PS   Z3, Z3
+	VPMOVSXBD   16(DX), Z4
+	VCVTDQ2PS   Z4, Z4
+	VMULPS.BCST (CX), Z3, Z3
+	VMULPS.BCST (CX), Z4, Z4
+	VADDPS      Z3, Z1, Z1
+	VADDPS      Z4, Z2, Z2
+	PREFETCHT0  (DX)(SI*1)
+	PREFETCHT0  (DX)(DI*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x04, CX
+	DECQ        BX
+	JNZ         loop0
+	PREFETCHT0  (DX)(DI*1)
+	PREFETCHT0  64(DX)(DI*1)
+	PREFETCHT0  128(DX)(DI*1)
+	PREFETCHT0  192(DX)(DI*1)
+	MOVQ        kscale+24(FP), CX
+	VMULPS      (CX), Z1, Z1
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VMULPS      64(CX), Z2, Z2
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, 64(AX)
 	VZEROUPPER
 	RET
 
-// func scoresI8x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresI8x2AVX512(SB), NOSPLIT, $0-44
+// func scoresI8x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresI8x2AVX512(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Z0
 	MOVQ         q+8(FP), CX
@@ -3457,45 +3522,53 @@ TEXT ·scoresI8x2AVX512(SB), NOSPLIT, $0-44
 	VPXORD       Z2, Z2, Z2
 	VPXORD       Z3, Z3, Z3
 	VPXORD       Z4, Z4, Z4
+	MOVQ         soon+48(FP), DI
+	SUBQ         DX, DI
+	MOVQ         later+56(FP), R8
+	SUBQ         DX, R8
 
 loop0:
-	VPMOVSXBD    (DX), Z5
-	VCVTDQ2PS    Z5, Z5
-	VPMOVSXBD    16(DX), Z6
-	VCVTDQ2PS    Z6, Z6
-	VBROADCASTSS (CX), Z7
-	VMULPS       Z7, Z5, Z8
-	VMULPS       Z7, Z6, Z7
-	VADDPS       Z8, Z1, Z1
-	VADDPS       Z7, Z2, Z2
-	VBROADCASTSS (CX)(SI*1), Z7
-	VMULPS       Z7, Z5, Z5
-	VMULPS       Z7, Z6, Z7
-	VADDPS       Z5, Z3, Z3
-	VADDPS       Z7, Z4, Z4
-	ADDQ         $0x20, DX
-	ADDQ         $0x04, CX
-	DECQ         BX
-	JNZ          loop0
-	MOVQ         kscale+24(FP), CX
-	VMULPS       (CX), Z1, Z1
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VMULPS       64(CX), Z2, Z2
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, 64(AX)
-	VMULPS       (CX), Z3, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, 1024(AX)
-	VMULPS       64(CX), Z4, Z4
-	VMULPS       Z0, Z4, Z4
-	VMOVUPS      Z4, 1088(AX)
+	VPMOVSXBD   (DX), Z5
+	VCVTDQ2PS   Z5, Z5
+	VPMOVSXBD   16(DX), Z6
+	VCVTDQ2PS   Z6, Z6
+	VMULPS.BCST (CX), Z5, Z8
+	VMULPS.BCST (CX), Z6, Z7
+	VADDPS      Z8, Z1, Z1
+	VADDPS      Z7, Z2, Z2
+	VMULPS.BCST (CX)(SI*1), Z5, Z5
+	VMULPS.BCST (CX)(SI*1), Z6, Z6
+	VADDPS      Z5, Z3, Z3
+	VADDPS      Z6, Z4, Z4
+	PREFETCHT0  (DX)(DI*1)
+	PREFETCHT0  (DX)(R8*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x04, CX
+	DECQ        BX
+	JNZ         loop0
+	PREFETCHT0  (DX)(R8*1)
+	PREFETCHT0  64(DX)(R8*1)
+	PREFETCHT0  128(DX)(R8*1)
+	PREFETCHT0  192(DX)(R8*1)
+	MOVQ        kscale+24(FP), CX
+	VMULPS      (CX), Z1, Z1
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VMULPS      64(CX), Z2, Z2
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	VMULPS      (CX), Z3, Z3
+	VMULPS      Z0, Z3, Z3
+	VMOVUPS     Z3, 1024(AX)
+	VMULPS      64(CX), Z4, Z4
+	VMULPS      Z0, Z4, Z4
+	VMOVUPS     Z4, 1088(AX)
 	VZEROUPPER
 	RET
 
-// func scoresI8x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresI8x4AVX512(SB), NOSPLIT, $0-44
+// func scoresI8x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresI8x4AVX512(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Z0
 	MOVQ         q+8(FP), CX
@@ -3512,67 +3585,73 @@ TEXT ·scoresI8x4AVX512(SB), NOSPLIT, $0-44
 	VPXORD       Z6, Z6, Z6
 	VPXORD       Z7, Z7, Z7
 	VPXORD       Z8, Z8, Z8
+	MOVQ         soon+48(FP), R8
+	SUBQ         DX, R8
+	MOVQ         later+56(FP), R9
+	SUBQ         DX, R9
 
 loop0:
-	VPMOVSXBD    (DX), Z9
-	VCVTDQ2PS    Z9, Z9
-	VPMOVSXBD    16(DX), Z10
-	VCVTDQ2PS    Z10, Z10
-	VBROADCASTSS (CX), Z11
-	VMULPS       Z11, Z9, Z12
-	VMULPS       Z11, Z10, Z11
-	VADDPS       Z12, Z1, Z1
-	VADDPS       Z11, Z2, Z2
-	VBROADCASTSS (CX)(SI*1), Z11
-	VMULPS       Z11, Z9, Z12
-	VMULPS       Z11, Z10, Z11
-	VADDPS       Z12, Z3, Z3
-	VADDPS       Z11, Z4, Z4
-	VBROADCASTSS (CX)(SI*2), Z11
-	VMULPS       Z11, Z9, Z12
-	VMULPS       Z11, Z10, Z11
-	VADDPS       Z12, Z5, Z5
-	VADDPS       Z11, Z6, Z6
-	VBROADCASTSS (CX)(DI*1), Z11
-	VMULPS       Z11, Z9, Z9
-	VMULPS       Z11, Z10, Z11
-	VADDPS       Z9, Z7, Z7
-	VADDPS       Z11, Z8, Z8
-	ADDQ         $0x20, DX
-	ADDQ         $0x04, CX
-	DECQ         BX
-	JNZ          loop0
-	MOVQ         kscale+24(FP), CX
-	VMULPS       (CX), Z1, Z1
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VMULPS       64(CX), Z2, Z2
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, 64(AX)
-	VMULPS       (CX), Z3, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, 1024(AX)
-	VMULPS       64(CX), Z4, Z4
-	VMULPS       Z0, Z4, Z4
-	VMOVUPS      Z4, 1088(AX)
-	VMULPS       (CX), Z5, Z5
-	VMULPS       Z0, Z5, Z5
-	VMOVUPS      Z5, 2048(AX)
-	VMULPS       64(CX), Z6, Z6
-	VMULPS       Z0, Z6, Z6
-	VMOVUPS      Z6, 2112(AX)
-	VMULPS       (CX), Z7, Z7
-	VMULPS       Z0, Z7, Z7
-	VMOVUPS      Z7, 3072(AX)
-	VMULPS       64(CX), Z8, Z8
-	VMULPS       Z0, Z8, Z8
-	VMOVUPS      Z8, 3136(AX)
+	VPMOVSXBD   (DX), Z9
+	VCVTDQ2PS   Z9, Z9
+	VPMOVSXBD   16(DX), Z10
+	VCVTDQ2PS   Z10, Z10
+	VMULPS.BCST (CX), Z9, Z12
+	VMULPS.BCST (CX), Z10, Z11
+	VADDPS      Z12, Z1, Z1
+	VADDPS      Z11, Z2, Z2
+	VMULPS.BCST (CX)(SI*1), Z9, Z12
+	VMULPS.BCST (CX)(SI*1), Z10, Z11
+	VADDPS      Z12, Z3, Z3
+	VADDPS      Z11, Z4, Z4
+	VMULPS.BCST (CX)(SI*2), Z9, Z12
+	VMULPS.BCST (CX)(SI*2), Z10, Z11
+	VADDPS      Z12, Z5, Z5
+	VADDPS      Z11, Z6, Z6
+	VMULPS.BCST (CX)(DI*1), Z9, Z9
+	VMULPS.BCST (CX)(DI*1), Z10, Z10
+	VADDPS      Z9, Z7, Z7
+	VADDPS      Z10, Z8, Z8
+	PREFETCHT0  (DX)(R8*1)
+	PREFETCHT0  (DX)(R9*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x04, CX
+	DECQ        BX
+	JNZ         loop0
+	PREFETCHT0  (DX)(R9*1)
+	PREFETCHT0  64(DX)(R9*1)
+	PREFETCHT0  128(DX)(R9*1)
+	PREFETCHT0  192(DX)(R9*1)
+	MOVQ        kscale+24(FP), CX
+	VMULPS      (CX), Z1, Z1
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VMULPS      64(CX), Z2, Z2
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	VMULPS      (CX), Z3, Z3
+	VMULPS      Z0, Z3, Z3
+	VMOVUPS     Z3, 1024(AX)
+	VMULPS      64(CX), Z4, Z4
+	VMULPS      Z0, Z4, Z4
+	VMOVUPS     Z4, 1088(AX)
+	VMULPS      (CX), Z5, Z5
+	VMULPS      Z0, Z5, Z5
+	VMOVUPS     Z5, 2048(AX)
+	VMULPS      64(CX), Z6, Z6
+	VMULPS      Z0, Z6, Z6
+	VMOVUPS     Z6, 2112(AX)
+	VMULPS      (CX), Z7, Z7
+	VMULPS      Z0, Z7, Z7
+	VMOVUPS     Z7, 3072(AX)
+	VMULPS      64(CX), Z8, Z8
+	VMULPS      Z0, Z8, Z8
+	VMOVUPS     Z8, 3136(AX)
 	VZEROUPPER
 	RET
 
-// func scoresI8x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
-// Requires: AVX, AVX512F
-TEXT ·scoresI8x8AVX512(SB), NOSPLIT, $0-44
+// func scoresI8x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·scoresI8x8AVX512(SB), NOSPLIT, $0-64
 	MOVQ         s+0(FP), AX
 	VBROADCASTSS scale+40(FP), Z0
 	MOVQ         q+8(FP), CX
@@ -3598,106 +3677,108 @@ TEXT ·scoresI8x8AVX512(SB), NOSPLIT, $0-44
 	VPXORD       Z14, Z14, Z14
 	VPXORD       Z15, Z15, Z15
 	VPXORD       Z16, Z16, Z16
+	MOVQ         soon+48(FP), R9
+	SUBQ         DX, R9
+	MOVQ         later+56(FP), R10
+	SUBQ         DX, R10
 
 loop0:
-	VPMOVSXBD    (DX), Z17
-	VCVTDQ2PS    Z17, Z17
-	VPMOVSXBD    16(DX), Z18
-	VCVTDQ2PS    Z18, Z18
-	VBROADCASTSS (CX), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z1, Z1
-	VADDPS       Z19, Z2, Z2
-	VBROADCASTSS (CX)(SI*1), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z3, Z3
-	VADDPS       Z19, Z4, Z4
-	VBROADCASTSS (CX)(SI*2), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z5, Z5
-	VADDPS       Z19, Z6, Z6
-	VBROADCASTSS (CX)(DI*1), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z7, Z7
-	VADDPS       Z19, Z8, Z8
-	VBROADCASTSS (R8), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z9, Z9
-	VADDPS       Z19, Z10, Z10
-	VBROADCASTSS (R8)(SI*1), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z11, Z11
-	VADDPS       Z19, Z12, Z12
-	VBROADCASTSS (R8)(SI*2), Z19
-	VMULPS       Z19, Z17, Z20
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z20, Z13, Z13
-	VADDPS       Z19, Z14, Z14
-	VBROADCASTSS (R8)(DI*1), Z19
-	VMULPS       Z19, Z17, Z17
-	VMULPS       Z19, Z18, Z19
-	VADDPS       Z17, Z15, Z15
-	VADDPS       Z19, Z16, Z16
-	ADDQ         $0x20, DX
-	ADDQ         $0x04, CX
-	ADDQ         $0x04, R8
-	DECQ         BX
-	JNZ          loop0
-	MOVQ         kscale+24(FP), CX
-	VMULPS       (CX), Z1, Z1
-	VMULPS       Z0, Z1, Z1
-	VMOVUPS      Z1, (AX)
-	VMULPS       64(CX), Z2, Z2
-	VMULPS       Z0, Z2, Z2
-	VMOVUPS      Z2, 64(AX)
-	VMULPS       (CX), Z3, Z3
-	VMULPS       Z0, Z3, Z3
-	VMOVUPS      Z3, 1024(AX)
-	VMULPS       64(CX), Z4, Z4
-	VMULPS       Z0, Z4, Z4
-	VMOVUPS      Z4, 1088(AX)
-	VMULPS       (CX), Z5, Z5
-	VMULPS       Z0, Z5, Z5
-	VMOVUPS      Z5, 2048(AX)
-	VMULPS       64(CX), Z6, Z6
-	VMULPS       Z0, Z6, Z6
-	VMOVUPS      Z6, 2112(AX)
-	VMULPS       (CX), Z7, Z7
-	VMULPS       Z0, Z7, Z7
-	VMOVUPS      Z7, 3072(AX)
-	VMULPS       64(CX), Z8, Z8
-	VMULPS       Z0, Z8, Z8
-	VMOVUPS      Z8, 3136(AX)
-	VMULPS       (CX), Z9, Z9
-	VMULPS       Z0, Z9, Z9
-	VMOVUPS      Z9, 4096(AX)
-	VMULPS       64(CX), Z10, Z10
-	VMULPS       Z0, Z10, Z10
-	VMOVUPS      Z10, 4160(AX)
-	VMULPS       (CX), Z11, Z11
-	VMULPS       Z0, Z11, Z11
-	VMOVUPS      Z11, 5120(AX)
-	VMULPS       64(CX), Z12, Z12
-	VMULPS       Z0, Z12, Z12
-	VMOVUPS      Z12, 5184(AX)
-	VMULPS       (CX), Z13, Z13
-	VMULPS       Z0, Z13, Z13
-	VMOVUPS      Z13, 6144(AX)
-	VMULPS       64(CX), Z14, Z14
-	VMULPS       Z0, Z14, Z14
-	VMOVUPS      Z14, 6208(AX)
-	VMULPS       (CX), Z15, Z15
-	VMULPS       Z0, Z15, Z15
-	VMOVUPS      Z15, 7168(AX)
-	VMULPS       64(CX), Z16, Z16
-	VMULPS       Z0, Z16, Z16
-	VMOVUPS      Z16, 7232(AX)
+	VPMOVSXBD   (DX), Z17
+	VCVTDQ2PS   Z17, Z17
+	VPMOVSXBD   16(DX), Z18
+	VCVTDQ2PS   Z18, Z18
+	VMULPS.BCST (CX), Z17, Z20
+	VMULPS.BCST (CX), Z18, Z19
+	VADDPS      Z20, Z1, Z1
+	VADDPS      Z19, Z2, Z2
+	VMULPS.BCST (CX)(SI*1), Z17, Z20
+	VMULPS.BCST (CX)(SI*1), Z18, Z19
+	VADDPS      Z20, Z3, Z3
+	VADDPS      Z19, Z4, Z4
+	VMULPS.BCST (CX)(SI*2), Z17, Z20
+	VMULPS.BCST (CX)(SI*2), Z18, Z19
+	VADDPS      Z20, Z5, Z5
+	VADDPS      Z19, Z6, Z6
+	VMULPS.BCST (CX)(DI*1), Z17, Z20
+	VMULPS.BCST (CX)(DI*1), Z18, Z19
+	VADDPS      Z20, Z7, Z7
+	VADDPS      Z19, Z8, Z8
+	VMULPS.BCST (R8), Z17, Z20
+	VMULPS.BCST (R8), Z18, Z19
+	VADDPS      Z20, Z9, Z9
+	VADDPS      Z19, Z10, Z10
+	VMULPS.BCST (R8)(SI*1), Z17, Z20
+	VMULPS.BCST (R8)(SI*1), Z18, Z19
+	VADDPS      Z20, Z11, Z11
+	VADDPS      Z19, Z12, Z12
+	VMULPS.BCST (R8)(SI*2), Z17, Z20
+	VMULPS.BCST (R8)(SI*2), Z18, Z19
+	VADDPS      Z20, Z13, Z13
+	VADDPS      Z19, Z14, Z14
+	VMULPS.BCST (R8)(DI*1), Z17, Z17
+	VMULPS.BCST (R8)(DI*1), Z18, Z18
+	VADDPS      Z17, Z15, Z15
+	VADDPS      Z18, Z16, Z16
+	PREFETCHT0  (DX)(R9*1)
+	PREFETCHT0  (DX)(R10*1)
+	ADDQ        $0x20, DX
+	ADDQ        $0x04, CX
+	ADDQ        $0x04, R8
+	DECQ        BX
+	JNZ         loop0
+	PREFETCHT0  (DX)(R10*1)
+	PREFETCHT0  64(DX)(R10*1)
+	PREFETCHT0  128(DX)(R10*1)
+	PREFETCHT0  192(DX)(R10*1)
+	MOVQ        kscale+24(FP), CX
+	VMULPS      (CX), Z1, Z1
+	VMULPS      Z0, Z1, Z1
+	VMOVUPS     Z1, (AX)
+	VMULPS      64(CX), Z2, Z2
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	VMULPS      (CX), Z3, Z3
+	VMULPS      Z0, Z3, Z3
+	VMOVUPS     Z3, 1024(AX)
+	VMULPS      64(CX), Z4, Z4
+	VMULPS      Z0, Z4, Z4
+	VMOVUPS     Z4, 1088(AX)
+	VMULPS      (CX), Z5, Z5
+	VMULPS      Z0, Z5, Z5
+	VMOVUPS     Z5, 2048(AX)
+	VMULPS      64(CX), Z6, Z6
+	VMULPS      Z0, Z6, Z6
+	VMOVUPS     Z6, 2112(AX)
+	VMULPS      (CX), Z7, Z7
+	VMULPS      Z0, Z7, Z7
+	VMOVUPS     Z7, 3072(AX)
+	VMULPS      64(CX), Z8, Z8
+	VMULPS      Z0, Z8, Z8
+	VMOVUPS     Z8, 3136(AX)
+	VMULPS      (CX), Z9, Z9
+	VMULPS      Z0, Z9, Z9
+	VMOVUPS     Z9, 4096(AX)
+	VMULPS      64(CX), Z10, Z10
+	VMULPS      Z0, Z10, Z10
+	VMOVUPS     Z10, 4160(AX)
+	VMULPS      (CX), Z11, Z11
+	VMULPS      Z0, Z11, Z11
+	VMOVUPS     Z11, 5120(AX)
+	VMULPS      64(CX), Z12, Z12
+	VMULPS      Z0, Z12, Z12
+	VMOVUPS     Z12, 5184(AX)
+	VMULPS      (CX), Z13, Z13
+	VMULPS      Z0, Z13, Z13
+	VMOVUPS     Z13, 6144(AX)
+	VMULPS      64(CX), Z14, Z14
+	VMULPS      Z0, Z14, Z14
+	VMOVUPS     Z14, 6208(AX)
+	VMULPS      (CX), Z15, Z15
+	VMULPS      Z0, Z15, Z15
+	VMOVUPS     Z15, 7168(AX)
+	VMULPS      64(CX), Z16, Z16
+	VMULPS      Z0, Z16, Z16
+	VMOVUPS     Z16, 7232(AX)
 	VZEROUPPER
 	RET
 
@@ -3723,35 +3804,34 @@ wide:
 	MOVQ    CX, SI
 
 wideRow:
-	VPMOVSXBD    (SI), Z4
-	VCVTDQ2PS    Z4, Z4
-	VPMOVSXBD    16(SI), Z5
-	VCVTDQ2PS    Z5, Z5
-	VPMOVSXBD    32(SI), Z6
-	VCVTDQ2PS    Z6, Z6
-	VPMOVSXBD    48(SI), Z7
-	VCVTDQ2PS    Z7, Z7
-	VBROADCASTSS (DI), Z8
-	VMULPS       Z4, Z8, Z4
-	VADDPS       Z4, Z0, Z0
-	VMULPS       Z5, Z8, Z4
-	VADDPS       Z4, Z1, Z1
-	VMULPS       Z6, Z8, Z4
-	VADDPS       Z4, Z2, Z2
-	VMULPS       Z7, Z8, Z8
-	VADDPS       Z8, Z3, Z3
-	ADDQ         BX, SI
-	ADDQ         $0x04, DI
-	DECQ         R8
-	JNZ          wideRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
-	ADDQ         $0x00000100, AX
-	ADDQ         $0x40, CX
-	SUBQ         $0x40, DX
-	JGE          wide
+	VPMOVSXBD   (SI), Z4
+	VCVTDQ2PS   Z4, Z4
+	VPMOVSXBD   16(SI), Z5
+	VCVTDQ2PS   Z5, Z5
+	VPMOVSXBD   32(SI), Z6
+	VCVTDQ2PS   Z6, Z6
+	VPMOVSXBD   48(SI), Z7
+	VCVTDQ2PS   Z7, Z7
+	VMULPS.BCST (DI), Z4, Z4
+	VADDPS      Z4, Z0, Z0
+	VMULPS.BCST (DI), Z5, Z4
+	VADDPS      Z4, Z1, Z1
+	VMULPS.BCST (DI), Z6, Z4
+	VADDPS      Z4, Z2, Z2
+	VMULPS.BCST (DI), Z7, Z4
+	VADDPS      Z4, Z3, Z3
+	ADDQ        BX, SI
+	ADDQ        $0x04, DI
+	DECQ        R8
+	JNZ         wideRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x40, DX
+	JGE         wide
 
 wideEnd:
 	ADDQ $0x40, DX
@@ -3765,20 +3845,19 @@ single:
 	MOVQ    CX, SI
 
 singleRow:
-	VPMOVSXBD    (SI), Z1
-	VCVTDQ2PS    Z1, Z1
-	VBROADCASTSS (DI), Z2
-	VMULPS       Z1, Z2, Z2
-	VADDPS       Z2, Z0, Z0
-	ADDQ         BX, SI
-	ADDQ         $0x04, DI
-	DECQ         R8
-	JNZ          singleRow
-	VMOVUPS      Z0, (AX)
-	ADDQ         $0x40, AX
-	ADDQ         $0x10, CX
-	SUBQ         $0x10, DX
-	JGE          single
+	VPMOVSXBD   (SI), Z1
+	VCVTDQ2PS   Z1, Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	ADDQ        BX, SI
+	ADDQ        $0x04, DI
+	DECQ        R8
+	JNZ         singleRow
+	VMOVUPS     Z0, (AX)
+	ADDQ        $0x40, AX
+	ADDQ        $0x10, CX
+	SUBQ        $0x10, DX
+	JGE         single
 
 singleEnd:
 	ADDQ      $0x10, DX
@@ -3792,16 +3871,15 @@ singleEnd:
 	MOVQ      n+32(FP), SI
 
 tailRow:
-	VPMOVSXBD.Z  (CX), K1, Z1
-	VCVTDQ2PS    Z1, Z1
-	VBROADCASTSS (DX), Z2
-	VMULPS       Z1, Z2, Z2
-	VADDPS       Z2, Z0, Z0
-	ADDQ         BX, CX
-	ADDQ         $0x04, DX
-	DECQ         SI
-	JNZ          tailRow
-	VMOVUPS      Z0, K1, (AX)
+	VPMOVSXBD.Z (CX), K1, Z1
+	VCVTDQ2PS   Z1, Z1
+	VMULPS.BCST (DX), Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	ADDQ        BX, CX
+	ADDQ        $0x04, DX
+	DECQ        SI
+	JNZ         tailRow
+	VMOVUPS     Z0, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -3833,48 +3911,46 @@ wide:
 	MOVQ    CX, DI
 
 wideRow:
-	VPMOVSXBD    (DI), Z8
-	VCVTDQ2PS    Z8, Z8
-	VPMOVSXBD    16(DI), Z9
-	VCVTDQ2PS    Z9, Z9
-	VPMOVSXBD    32(DI), Z10
-	VCVTDQ2PS    Z10, Z10
-	VPMOVSXBD    48(DI), Z11
-	VCVTDQ2PS    Z11, Z11
-	VBROADCASTSS (R8), Z12
-	VMULPS       Z8, Z12, Z13
-	VADDPS       Z13, Z0, Z0
-	VMULPS       Z9, Z12, Z13
-	VADDPS       Z13, Z1, Z1
-	VMULPS       Z10, Z12, Z13
-	VADDPS       Z13, Z2, Z2
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z3, Z3
-	VBROADCASTSS 1024(R8), Z12
-	VMULPS       Z8, Z12, Z8
-	VADDPS       Z8, Z4, Z4
-	VMULPS       Z9, Z12, Z8
-	VADDPS       Z8, Z5, Z5
-	VMULPS       Z10, Z12, Z8
-	VADDPS       Z8, Z6, Z6
-	VMULPS       Z11, Z12, Z12
-	VADDPS       Z12, Z7, Z7
-	ADDQ         SI, DI
-	ADDQ         $0x04, R8
-	DECQ         R9
-	JNZ          wideRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
-	VMOVUPS      Z4, (AX)(BX*1)
-	VMOVUPS      Z5, 64(AX)(BX*1)
-	VMOVUPS      Z6, 128(AX)(BX*1)
-	VMOVUPS      Z7, 192(AX)(BX*1)
-	ADDQ         $0x00000100, AX
-	ADDQ         $0x40, CX
-	SUBQ         $0x40, DX
-	JGE          wide
+	VPMOVSXBD   (DI), Z8
+	VCVTDQ2PS   Z8, Z8
+	VPMOVSXBD   16(DI), Z9
+	VCVTDQ2PS   Z9, Z9
+	VPMOVSXBD   32(DI), Z10
+	VCVTDQ2PS   Z10, Z10
+	VPMOVSXBD   48(DI), Z11
+	VCVTDQ2PS   Z11, Z11
+	VMULPS.BCST (R8), Z8, Z12
+	VADDPS      Z12, Z0, Z0
+	VMULPS.BCST (R8), Z9, Z12
+	VADDPS      Z12, Z1, Z1
+	VMULPS.BCST (R8), Z10, Z12
+	VADDPS      Z12, Z2, Z2
+	VMULPS.BCST (R8), Z11, Z12
+	VADDPS      Z12, Z3, Z3
+	VMULPS.BCST 1024(R8), Z8, Z8
+	VADDPS      Z8, Z4, Z4
+	VMULPS.BCST 1024(R8), Z9, Z8
+	VADDPS      Z8, Z5, Z5
+	VMULPS.BCST 1024(R8), Z10, Z8
+	VADDPS      Z8, Z6, Z6
+	VMULPS.BCST 1024(R8), Z11, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        SI, DI
+	ADDQ        $0x04, R8
+	DECQ        R9
+	JNZ         wideRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z4, (AX)(BX*1)
+	VMOVUPS     Z5, 64(AX)(BX*1)
+	VMOVUPS     Z6, 128(AX)(BX*1)
+	VMOVUPS     Z7, 192(AX)(BX*1)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x40, DX
+	JGE         wide
 
 wideEnd:
 	ADDQ $0x40, DX
@@ -3889,24 +3965,22 @@ single:
 	MOVQ    CX, DI
 
 singleRow:
-	VPMOVSXBD    (DI), Z2
-	VCVTDQ2PS    Z2, Z2
-	VBROADCASTSS (R8), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS 1024(R8), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z1, Z1
-	ADDQ         SI, DI
-	ADDQ         $0x04, R8
-	DECQ         R9
-	JNZ          singleRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, (AX)(BX*1)
-	ADDQ         $0x40, AX
-	ADDQ         $0x10, CX
-	SUBQ         $0x10, DX
-	JGE          single
+	VPMOVSXBD   (DI), Z2
+	VCVTDQ2PS   Z2, Z2
+	VMULPS.BCST (R8), Z2, Z3
+	VADDPS      Z3, Z0, Z0
+	VMULPS.BCST 1024(R8), Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	ADDQ        SI, DI
+	ADDQ        $0x04, R8
+	DECQ        R9
+	JNZ         singleRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, (AX)(BX*1)
+	ADDQ        $0x40, AX
+	ADDQ        $0x10, CX
+	SUBQ        $0x10, DX
+	JGE         single
 
 singleEnd:
 	ADDQ      $0x10, DX
@@ -3921,20 +3995,18 @@ singleEnd:
 	MOVQ      n+32(FP), DI
 
 tailRow:
-	VPMOVSXBD.Z  (CX), K1, Z2
-	VCVTDQ2PS    Z2, Z2
-	VBROADCASTSS (DX), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS 1024(DX), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z1, Z1
-	ADDQ         SI, CX
-	ADDQ         $0x04, DX
-	DECQ         DI
-	JNZ          tailRow
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K1, (AX)(BX*1)
+	VPMOVSXBD.Z (CX), K1, Z2
+	VCVTDQ2PS   Z2, Z2
+	VMULPS.BCST (DX), Z2, Z3
+	VADDPS      Z3, Z0, Z0
+	VMULPS.BCST 1024(DX), Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	ADDQ        SI, CX
+	ADDQ        $0x04, DX
+	DECQ        DI
+	JNZ         tailRow
+	VMOVUPS     Z0, K1, (AX)
+	VMOVUPS     Z1, K1, (AX)(BX*1)
 
 done:
 	VZEROUPPER
@@ -3975,74 +4047,70 @@ wide:
 	MOVQ    CX, R8
 
 wideRow:
-	VPMOVSXBD    (R8), Z16
-	VCVTDQ2PS    Z16, Z16
-	VPMOVSXBD    16(R8), Z17
-	VCVTDQ2PS    Z17, Z17
-	VPMOVSXBD    32(R8), Z18
-	VCVTDQ2PS    Z18, Z18
-	VPMOVSXBD    48(R8), Z19
-	VCVTDQ2PS    Z19, Z19
-	VBROADCASTSS (R9), Z20
-	VMULPS       Z16, Z20, Z21
-	VADDPS       Z21, Z0, Z0
-	VMULPS       Z17, Z20, Z21
-	VADDPS       Z21, Z1, Z1
-	VMULPS       Z18, Z20, Z21
-	VADDPS       Z21, Z2, Z2
-	VMULPS       Z19, Z20, Z20
-	VADDPS       Z20, Z3, Z3
-	VBROADCASTSS 1024(R9), Z20
-	VMULPS       Z16, Z20, Z21
-	VADDPS       Z21, Z4, Z4
-	VMULPS       Z17, Z20, Z21
-	VADDPS       Z21, Z5, Z5
-	VMULPS       Z18, Z20, Z21
-	VADDPS       Z21, Z6, Z6
-	VMULPS       Z19, Z20, Z20
-	VADDPS       Z20, Z7, Z7
-	VBROADCASTSS 2048(R9), Z20
-	VMULPS       Z16, Z20, Z21
-	VADDPS       Z21, Z8, Z8
-	VMULPS       Z17, Z20, Z21
-	VADDPS       Z21, Z9, Z9
-	VMULPS       Z18, Z20, Z21
-	VADDPS       Z21, Z10, Z10
-	VMULPS       Z19, Z20, Z20
-	VADDPS       Z20, Z11, Z11
-	VBROADCASTSS 3072(R9), Z20
-	VMULPS       Z16, Z20, Z16
-	VADDPS       Z16, Z12, Z12
-	VMULPS       Z17, Z20, Z16
-	VADDPS       Z16, Z13, Z13
-	VMULPS       Z18, Z20, Z16
-	VADDPS       Z16, Z14, Z14
-	VMULPS       Z19, Z20, Z20
-	VADDPS       Z20, Z15, Z15
-	ADDQ         DI, R8
-	ADDQ         $0x04, R9
-	DECQ         R10
-	JNZ          wideRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, 128(AX)
-	VMOVUPS      Z3, 192(AX)
-	VMOVUPS      Z4, (AX)(BX*1)
-	VMOVUPS      Z5, 64(AX)(BX*1)
-	VMOVUPS      Z6, 128(AX)(BX*1)
-	VMOVUPS      Z7, 192(AX)(BX*1)
-	VMOVUPS      Z8, (AX)(BX*2)
-	VMOVUPS      Z9, 64(AX)(BX*2)
-	VMOVUPS      Z10, 128(AX)(BX*2)
-	VMOVUPS      Z11, 192(AX)(BX*2)
-	VMOVUPS      Z12, (AX)(SI*1)
-	VMOVUPS      Z13, 64(AX)(SI*1)
-	VMOVUPS      Z14, 128(AX)(SI*1)
-	VMOVUPS      Z15, 192(AX)(SI*1)
-	ADDQ         $0x00000100, AX
-	ADDQ         $0x40, CX
-	SUBQ         $0x40, DX
-	JGE          wide
+	VPMOVSXBD   (R8), Z16
+	VCVTDQ2PS   Z16, Z16
+	VPMOVSXBD   16(R8), Z17
+	VCVTDQ2PS   Z17, Z17
+	VPMOVSXBD   32(R8), Z18
+	VCVTDQ2PS   Z18, Z18
+	VPMOVSXBD   48(R8), Z19
+	VCVTDQ2PS   Z19, Z19
+	VMULPS.BCST (R9), Z16, Z20
+	VADDPS      Z20, Z0, Z0
+	VMULPS.BCST (R9), Z17, Z20
+	VADDPS      Z20, Z1, Z1
+	VMULPS.BCST (R9), Z18, Z20
+	VADDPS      Z20, Z2, Z2
+	VMULPS.BCST (R9), Z19, Z20
+	VADDPS      Z20, Z3, Z3
+	VMULPS.BCST 1024(R9), Z16, Z20
+	VADDPS      Z20, Z4, Z4
+	VMULPS.BCST 1024(R9), Z17, Z20
+	VADDPS      Z20, Z5, Z5
+	VMULPS.BCST 1024(R9), Z18, Z20
+	VADDPS      Z20, Z6, Z6
+	VMULPS.BCST 1024(R9), Z19, Z20
+	VADDPS      Z20, Z7, Z7
+	VMULPS.BCST 2048(R9), Z16, Z20
+	VADDPS      Z20, Z8, Z8
+	VMULPS.BCST 2048(R9), Z17, Z20
+	VADDPS      Z20, Z9, Z9
+	VMULPS.BCST 2048(R9), Z18, Z20
+	VADDPS      Z20, Z10, Z10
+	VMULPS.BCST 2048(R9), Z19, Z20
+	VADDPS      Z20, Z11, Z11
+	VMULPS.BCST 3072(R9), Z16, Z16
+	VADDPS      Z16, Z12, Z12
+	VMULPS.BCST 3072(R9), Z17, Z16
+	VADDPS      Z16, Z13, Z13
+	VMULPS.BCST 3072(R9), Z18, Z16
+	VADDPS      Z16, Z14, Z14
+	VMULPS.BCST 3072(R9), Z19, Z16
+	VADDPS      Z16, Z15, Z15
+	ADDQ        DI, R8
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         wideRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z4, (AX)(BX*1)
+	VMOVUPS     Z5, 64(AX)(BX*1)
+	VMOVUPS     Z6, 128(AX)(BX*1)
+	VMOVUPS     Z7, 192(AX)(BX*1)
+	VMOVUPS     Z8, (AX)(BX*2)
+	VMOVUPS     Z9, 64(AX)(BX*2)
+	VMOVUPS     Z10, 128(AX)(BX*2)
+	VMOVUPS     Z11, 192(AX)(BX*2)
+	VMOVUPS     Z12, (AX)(SI*1)
+	VMOVUPS     Z13, 64(AX)(SI*1)
+	VMOVUPS     Z14, 128(AX)(SI*1)
+	VMOVUPS     Z15, 192(AX)(SI*1)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x40, CX
+	SUBQ        $0x40, DX
+	JGE         wide
 
 wideEnd:
 	ADDQ $0x40, DX
@@ -4059,32 +4127,28 @@ single:
 	MOVQ    CX, R8
 
 singleRow:
-	VPMOVSXBD    (R8), Z4
-	VCVTDQ2PS    Z4, Z4
-	VBROADCASTSS (R9), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z0, Z0
-	VBROADCASTSS 1024(R9), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z1, Z1
-	VBROADCASTSS 2048(R9), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z2, Z2
-	VBROADCASTSS 3072(R9), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z3, Z3
-	ADDQ         DI, R8
-	ADDQ         $0x04, R9
-	DECQ         R10
-	JNZ          singleRow
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, (AX)(BX*1)
-	VMOVUPS      Z2, (AX)(BX*2)
-	VMOVUPS      Z3, (AX)(SI*1)
-	ADDQ         $0x40, AX
-	ADDQ         $0x10, CX
-	SUBQ         $0x10, DX
-	JGE          single
+	VPMOVSXBD   (R8), Z4
+	VCVTDQ2PS   Z4, Z4
+	VMULPS.BCST (R9), Z4, Z5
+	VADDPS      Z5, Z0, Z0
+	VMULPS.BCST 1024(R9), Z4, Z5
+	VADDPS      Z5, Z1, Z1
+	VMULPS.BCST 2048(R9), Z4, Z5
+	VADDPS      Z5, Z2, Z2
+	VMULPS.BCST 3072(R9), Z4, Z4
+	VADDPS      Z4, Z3, Z3
+	ADDQ        DI, R8
+	ADDQ        $0x04, R9
+	DECQ        R10
+	JNZ         singleRow
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, (AX)(BX*1)
+	VMOVUPS     Z2, (AX)(BX*2)
+	VMOVUPS     Z3, (AX)(SI*1)
+	ADDQ        $0x40, AX
+	ADDQ        $0x10, CX
+	SUBQ        $0x10, DX
+	JGE         single
 
 singleEnd:
 	ADDQ      $0x10, DX
@@ -4101,28 +4165,24 @@ singleEnd:
 	MOVQ      n+32(FP), R8
 
 tailRow:
-	VPMOVSXBD.Z  (CX), K1, Z4
-	VCVTDQ2PS    Z4, Z4
-	VBROADCASTSS (DX), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z0, Z0
-	VBROADCASTSS 1024(DX), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z1, Z1
-	VBROADCASTSS 2048(DX), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z2, Z2
-	VBROADCASTSS 3072(DX), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z3, Z3
-	ADDQ         DI, CX
-	ADDQ         $0x04, DX
-	DECQ         R8
-	JNZ          tailRow
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K1, (AX)(BX*1)
-	VMOVUPS      Z2, K1, (AX)(BX*2)
-	VMOVUPS      Z3, K1, (AX)(SI*1)
+	VPMOVSXBD.Z (CX), K1, Z4
+	VCVTDQ2PS   Z4, Z4
+	VMULPS.BCST (DX), Z4, Z5
+	VADDPS      Z5, Z0, Z0
+	VMULPS.BCST 1024(DX), Z4, Z5
+	VADDPS      Z5, Z1, Z1
+	VMULPS.BCST 2048(DX), Z4, Z5
+	VADDPS      Z5, Z2, Z2
+	VMULPS.BCST 3072(DX), Z4, Z4
+	VADDPS      Z4, Z3, Z3
+	ADDQ        DI, CX
+	ADDQ        $0x04, DX
+	DECQ        R8
+	JNZ         tailRow
+	VMOVUPS     Z0, K1, (AX)
+	VMOVUPS     Z1, K1, (AX)(BX*1)
+	VMOVUPS     Z2, K1, (AX)(BX*2)
+	VMOVUPS     Z3, K1, (AX)(SI*1)
 
 done:
 	VZEROUPPER

@@ -3,22 +3,22 @@
 package kernel
 
 //go:noescape
-func scoresF32x1NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF32x1NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
 
 //go:noescape
-func scoresF32x2NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF32x2NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
 
 //go:noescape
-func scoresF16x1NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF16x1NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
 
 //go:noescape
-func scoresF16x2NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF16x2NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
 
 //go:noescape
-func scoresI8x1NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresI8x1NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
 
 //go:noescape
-func scoresI8x2NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresI8x2NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
 
 //go:noescape
 func valuesF32x1NEON(o, e *float32, v *byte, d, n int)
@@ -52,7 +52,7 @@ var (
 )
 
 var neonAttend = attendKernels{
-	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32){
+	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte){
 		neonScores[KVF32].run, neonScores[KVF16].run, neonScores[KVI8].run,
 	},
 	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){

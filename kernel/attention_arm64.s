@@ -166,8 +166,8 @@ loop: \
 	SUBS $1, R3; \
 	BNE loop
 
-// func scoresF32x1NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32)
-TEXT ·scoresF32x1NEON(SB), NOSPLIT, $0-44
+// func scoresF32x1NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
+TEXT ·scoresF32x1NEON(SB), NOSPLIT, $0-64
 	MOVD s+0(FP), R0
 	MOVD q+8(FP), R1
 	MOVD k+16(FP), R2
@@ -179,8 +179,8 @@ TEXT ·scoresF32x1NEON(SB), NOSPLIT, $0-44
 	STORE_FIRST(R0)
 	RET
 
-// func scoresF32x2NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32)
-TEXT ·scoresF32x2NEON(SB), NOSPLIT, $0-44
+// func scoresF32x2NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
+TEXT ·scoresF32x2NEON(SB), NOSPLIT, $0-64
 	MOVD s+0(FP), R0
 	MOVD q+8(FP), R1
 	MOVD k+16(FP), R2
@@ -195,8 +195,8 @@ TEXT ·scoresF32x2NEON(SB), NOSPLIT, $0-44
 	STORE_SECOND(R5)
 	RET
 
-// func scoresF16x1NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32)
-TEXT ·scoresF16x1NEON(SB), NOSPLIT, $0-44
+// func scoresF16x1NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
+TEXT ·scoresF16x1NEON(SB), NOSPLIT, $0-64
 	MOVD s+0(FP), R0
 	MOVD q+8(FP), R1
 	MOVD k+16(FP), R2
@@ -208,8 +208,8 @@ TEXT ·scoresF16x1NEON(SB), NOSPLIT, $0-44
 	STORE_FIRST(R0)
 	RET
 
-// func scoresF16x2NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32)
-TEXT ·scoresF16x2NEON(SB), NOSPLIT, $0-44
+// func scoresF16x2NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
+TEXT ·scoresF16x2NEON(SB), NOSPLIT, $0-64
 	MOVD s+0(FP), R0
 	MOVD q+8(FP), R1
 	MOVD k+16(FP), R2
@@ -224,8 +224,8 @@ TEXT ·scoresF16x2NEON(SB), NOSPLIT, $0-44
 	STORE_SECOND(R5)
 	RET
 
-// func scoresI8x1NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32)
-TEXT ·scoresI8x1NEON(SB), NOSPLIT, $0-44
+// func scoresI8x1NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
+TEXT ·scoresI8x1NEON(SB), NOSPLIT, $0-64
 	MOVD s+0(FP), R0
 	MOVD q+8(FP), R1
 	MOVD k+16(FP), R2
@@ -240,8 +240,8 @@ TEXT ·scoresI8x1NEON(SB), NOSPLIT, $0-44
 	STORE_FIRST(R0)
 	RET
 
-// func scoresI8x2NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32)
-TEXT ·scoresI8x2NEON(SB), NOSPLIT, $0-44
+// func scoresI8x2NEON(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
+TEXT ·scoresI8x2NEON(SB), NOSPLIT, $0-64
 	MOVD s+0(FP), R0
 	MOVD q+8(FP), R1
 	MOVD k+16(FP), R2

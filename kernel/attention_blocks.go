@@ -7,7 +7,7 @@ import "unsafe"
 // scoresBlock and valuesBlock are assembly kernels for a fixed number of queries
 // and one element type; see attendKernels.
 type (
-	scoresBlock func(s, q *float32, k *byte, kscale *float32, d int, scale float32)
+	scoresBlock func(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)
 	valuesBlock func(o, e *float32, v *byte, d, n int)
 )
 
@@ -36,14 +36,15 @@ func (b *valuesBlocks) largest(nq int) int {
 	return i
 }
 
-func (b *scoresBlocks) run(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32) {
+func (b *scoresBlocks) run(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte) {
 	for nq > 0 {
 		i := b.largest(nq)
 		n := 1 << i
 		_ = s[(n-1)*ChunkTokens+PageTokens-1]
-		b[i](&s[0], &q[:n*d][0], &k[0], unsafe.SliceData(kscale), d, scale)
+		b[i](&s[0], &q[:n*d][0], &k[0], unsafe.SliceData(kscale), d, scale, soon, later)
 		if nq -= n; nq > 0 {
 			s, q = s[n*ChunkTokens:], q[n*d:]
+			soon, later = &k[0], &k[0] // once is enough
 		}
 	}
 }

@@ -3,7 +3,7 @@ package kernel
 import "trit/internal/half"
 
 var attendGeneric = attendKernels{
-	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32){
+	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte){
 		scoresGeneric[float32], scoresGeneric[uint16], scoresGeneric[int8],
 	},
 	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){
@@ -31,7 +31,7 @@ func widen[T float32 | uint16 | int8](dst []float32, src []T) {
 	}
 }
 
-func scoresGeneric[T float32 | uint16 | int8](s, q []float32, k []byte, kscale []float32, d, nq int, scale float32) {
+func scoresGeneric[T float32 | uint16 | int8](s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, _, _ *byte) {
 	keys := view[T](k, d*PageTokens)
 	for j := range nq {
 		clear(s[j*ChunkTokens:][:PageTokens])

@@ -7,17 +7,17 @@ package kernel
 // scoresF32x1AVX2 is scoresGeneric for 1 queries of a page of F32.
 //
 //go:noescape
-func scoresF32x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF32x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresF32x2AVX2 is scoresGeneric for 2 queries of a page of F32.
 //
 //go:noescape
-func scoresF32x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF32x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresF32x4AVX2 is scoresGeneric for 4 queries of a page of F32.
 //
 //go:noescape
-func scoresF32x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF32x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // valuesF32x1AVX2 is valuesGeneric for 1 queries and rows of F32.
 //
@@ -37,17 +37,17 @@ func valuesF32x4AVX2(o *float32, e *float32, v *byte, d int, n int)
 // scoresF16x1AVX2 is scoresGeneric for 1 queries of a page of F16.
 //
 //go:noescape
-func scoresF16x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF16x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresF16x2AVX2 is scoresGeneric for 2 queries of a page of F16.
 //
 //go:noescape
-func scoresF16x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF16x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresF16x4AVX2 is scoresGeneric for 4 queries of a page of F16.
 //
 //go:noescape
-func scoresF16x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF16x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // valuesF16x1AVX2 is valuesGeneric for 1 queries and rows of F16.
 //
@@ -67,17 +67,17 @@ func valuesF16x4AVX2(o *float32, e *float32, v *byte, d int, n int)
 // scoresI8x1AVX2 is scoresGeneric for 1 queries of a page of I8.
 //
 //go:noescape
-func scoresI8x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresI8x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresI8x2AVX2 is scoresGeneric for 2 queries of a page of I8.
 //
 //go:noescape
-func scoresI8x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresI8x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresI8x4AVX2 is scoresGeneric for 4 queries of a page of I8.
 //
 //go:noescape
-func scoresI8x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresI8x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // valuesI8x1AVX2 is valuesGeneric for 1 queries and rows of I8.
 //
@@ -107,22 +107,22 @@ func laneF16AVX2(dst *uint16, src []float32)
 // scoresF32x1AVX512 is scoresGeneric for 1 queries of a page of F32.
 //
 //go:noescape
-func scoresF32x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF32x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresF32x2AVX512 is scoresGeneric for 2 queries of a page of F32.
 //
 //go:noescape
-func scoresF32x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF32x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresF32x4AVX512 is scoresGeneric for 4 queries of a page of F32.
 //
 //go:noescape
-func scoresF32x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF32x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresF32x8AVX512 is scoresGeneric for 8 queries of a page of F32.
 //
 //go:noescape
-func scoresF32x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF32x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // valuesF32x1AVX512 is valuesGeneric for 1 queries and rows of F32.
 //
@@ -142,22 +142,22 @@ func valuesF32x4AVX512(o *float32, e *float32, v *byte, d int, n int)
 // scoresF16x1AVX512 is scoresGeneric for 1 queries of a page of F16.
 //
 //go:noescape
-func scoresF16x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF16x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresF16x2AVX512 is scoresGeneric for 2 queries of a page of F16.
 //
 //go:noescape
-func scoresF16x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF16x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresF16x4AVX512 is scoresGeneric for 4 queries of a page of F16.
 //
 //go:noescape
-func scoresF16x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF16x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresF16x8AVX512 is scoresGeneric for 8 queries of a page of F16.
 //
 //go:noescape
-func scoresF16x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresF16x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // valuesF16x1AVX512 is valuesGeneric for 1 queries and rows of F16.
 //
@@ -177,22 +177,22 @@ func valuesF16x4AVX512(o *float32, e *float32, v *byte, d int, n int)
 // scoresI8x1AVX512 is scoresGeneric for 1 queries of a page of I8.
 //
 //go:noescape
-func scoresI8x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresI8x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresI8x2AVX512 is scoresGeneric for 2 queries of a page of I8.
 //
 //go:noescape
-func scoresI8x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresI8x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresI8x4AVX512 is scoresGeneric for 4 queries of a page of I8.
 //
 //go:noescape
-func scoresI8x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresI8x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // scoresI8x8AVX512 is scoresGeneric for 8 queries of a page of I8.
 //
 //go:noescape
-func scoresI8x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32)
+func scoresI8x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
 // valuesI8x1AVX512 is valuesGeneric for 1 queries and rows of I8.
 //

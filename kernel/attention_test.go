@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"trit/internal/half"
+	"trit/internal/hugemem"
 )
 
 // attendCase is a chunk of attention with random operands. Its pages lie at the
@@ -409,6 +410,56 @@ func BenchmarkAttend(b *testing.B) {
 				b.SetBytes(int64(2 * 8 * typ.PageBytes(d)))
 			})
 		}
+	}
+}
+
+// BenchmarkAttendCold decodes behind 2,048 positions of a model in the shape of
+// bitnet-2b (30 layers, 5 key/value heads, groups of 4 queries), laid out as a
+// cache's pages are: everything comes from memory.
+func BenchmarkAttendCold(b *testing.B) {
+	const layers, heads, pages, d, nq = 30, 5, 2048 / PageTokens, 128, 4
+	for typ := range kvTypes {
+		k := typ.PageBytes(d)
+		plane := 2 * k
+		if typ.Scaled() {
+			plane += 8 * PageTokens
+		}
+		memory := hugemem.Bytes(pages * layers * heads * plane)
+		for i := range memory {
+			memory[i] = byte(i % 50)
+		}
+		at := func(page, layer, head int) []byte {
+			return memory[((page*layers+layer)*heads+head)*plane:][:plane]
+		}
+		const chunk = ChunkTokens / PageTokens
+		a := &AttendArgs{
+			HeadDim: d, Queries: nq, Scale: 0.1, Valid: []int32{ChunkTokens, ChunkTokens, ChunkTokens, ChunkTokens},
+			Q: make([]float32, nq*d), Pages: make([]KVPage, chunk),
+			O: make([]float32, nq*d), M: make([]float32, nq), L: make([]float32, nq), Scratch: make([]float32, AttendScratch(nq)),
+		}
+		b.Run(typ.String(), func(b *testing.B) {
+			for b.Loop() {
+				for i := range layers * heads {
+					for first := 0; first < pages; first += chunk {
+						for p := range chunk {
+							m := at(first+p, i/heads, i%heads)
+							a.Pages[p] = KVPage{Type: typ, K: m[:k], V: m[plane-k:]}
+							if typ.Scaled() {
+								scales := view[float32](m[k:], 2*PageTokens)
+								a.Pages[p].KScale, a.Pages[p].VScale = scales[:PageTokens], scales[PageTokens:]
+							}
+						}
+						a.Next = nil
+						if first+chunk < pages {
+							a.Next = at(first+chunk, i/heads, i%heads)[:k]
+						}
+						AttendChunk(a)
+					}
+				}
+			}
+			reportMACs(b, 2*layers*heads*pages*PageTokens*d*nq)
+			b.SetBytes(int64(len(memory)))
+		})
 	}
 }
 

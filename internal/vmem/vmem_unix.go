@@ -14,6 +14,7 @@ func Reserve(n int) (*Region, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %d bytes: %w", ErrReserve, n, err)
 	}
+	advise(data)
 	return &Region{data: data, free: func() error { return unix.Munmap(data) }}, nil
 }
 
