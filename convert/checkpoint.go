@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"trit/internal/half"
 	"trit/safetensors"
@@ -19,11 +20,12 @@ import (
 type source struct {
 	checkpoint *safetensors.Checkpoint
 	files      map[string]*os.File
+	team       team
 	raw        []byte // the last piece read
 }
 
 // openSource opens the checkpoint at path, a folder or a file in it.
-func openSource(path, dir string) (*source, error) {
+func openSource(path, dir string, t team) (*source, error) {
 	checkpoint, err := safetensors.Open(path)
 	if errors.Is(err, safetensors.ErrNotFound) {
 		if names, _ := filepath.Glob(filepath.Join(dir, "pytorch_model*.bin")); len(names) > 0 {
@@ -33,7 +35,7 @@ func openSource(path, dir string) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
-	return &source{checkpoint: checkpoint, files: map[string]*os.File{}}, nil
+	return &source{checkpoint: checkpoint, files: map[string]*os.File{}, team: t}, nil
 }
 
 func (s *source) close() error {
@@ -44,39 +46,55 @@ func (s *source) close() error {
 	return errors.Join(errs...)
 }
 
-// bytes reads n bytes of a tensor from an offset within it. The result is valid
-// until the next call.
-func (s *source) bytes(t *safetensors.Tensor, offset, n int64) ([]byte, error) {
+// open returns the file of a tensor, and s.raw with room for n bytes.
+func (s *source) open(t *safetensors.Tensor, n int) (*os.File, []byte, error) {
 	f := s.files[t.File]
 	if f == nil {
 		var err error
 		if f, err = os.Open(t.File); err != nil {
-			return nil, fmt.Errorf("convert: %w", err)
+			return nil, nil, fmt.Errorf("convert: %w", err)
 		}
 		s.files[t.File] = f
 	}
-	if int64(cap(s.raw)) < n {
-		s.raw = make([]byte, n)
+	s.raw = slices.Grow(s.raw[:0], n)[:n]
+	return f, s.raw, nil
+}
+
+// readAt fills dst with the bytes of a tensor from an offset within it.
+func readAt(f *os.File, t *safetensors.Tensor, dst []byte, offset int64) error {
+	_, err := f.ReadAt(dst, t.Offset+offset)
+	if err == nil {
+		return nil
 	}
-	s.raw = s.raw[:n]
-	if _, err := f.ReadAt(s.raw, t.Offset+offset); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = fmt.Errorf("%w: it became shorter while it was read", safetensors.ErrTruncated)
-		}
-		return nil, fmt.Errorf("convert: %s: tensor %q: %w", t.File, t.Name, err)
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: it became shorter while it was read", safetensors.ErrTruncated)
 	}
-	return s.raw, nil
+	return fmt.Errorf("convert: %s: tensor %q: %w", t.File, t.Name, err)
 }
 
 // floats reads elements of a float tensor from index first on. F64 is rounded to
 // the nearest float32, the others are exact.
 func (s *source) floats(dst []float32, t *safetensors.Tensor, first int64) error {
-	size := t.DType.Size()
-	raw, err := s.bytes(t, first*size, int64(len(dst))*size)
+	if !isFloat(t.DType) {
+		return fmt.Errorf("%w: %s has element type %s, want floats", ErrTensor, t.Name, t.DType)
+	}
+	size := int(t.DType.Size())
+	f, raw, err := s.open(t, len(dst)*size)
 	if err != nil {
 		return err
 	}
-	switch t.DType {
+	return s.team.split(len(dst), 1, func(_, lo, hi int) error {
+		if err := readAt(f, t, raw[lo*size:hi*size], (first+int64(lo))*int64(size)); err != nil {
+			return err
+		}
+		decodeFloats(dst[lo:hi], raw[lo*size:hi*size], t.DType)
+		return nil
+	})
+}
+
+// decodeFloats decodes the bytes of one of the types that isFloat accepts.
+func decodeFloats(dst []float32, raw []byte, d safetensors.DType) {
+	switch d {
 	case safetensors.F32:
 		for i := range dst {
 			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
@@ -89,10 +107,7 @@ func (s *source) floats(dst []float32, t *safetensors.Tensor, first int64) error
 		for i := range dst {
 			dst[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:])))
 		}
-	default:
-		return fmt.Errorf("%w: %s has element type %s, want floats", ErrTensor, t.Name, t.DType)
 	}
-	return nil
 }
 
 // finiteFloats is floats for tensors in which every number counts.

@@ -34,16 +34,16 @@ type converter struct {
 	jobs  []*job
 	total int64 // source bytes
 	done  Progress
+	team  team
 
 	// writeFile is gguf.WriteFile; tests let it fail.
 	writeFile func(path string, meta *gguf.Metadata, tensors []gguf.TensorSpec) error
 
 	// Buffers that every tensor uses anew.
-	floats, reordered, values []float32
-	trits                     []int8
-	codes, pending, out, raw  []byte
-	lastMagnitude             float32
-	loss                      *loss // of the tensor being written; nil: not measured
+	floats, reordered, values, back []float32
+	trits                           []int8
+	codes, pending, out, raw        []byte
+	loss                            *loss // of the tensor being written; nil: not measured
 }
 
 // FromHF converts a Hugging Face checkpoint to a GGUF file and says what it did.
@@ -63,8 +63,12 @@ func fromHF(ctx context.Context, o Options, writeFile func(string, *gguf.Metadat
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("convert: stopped: %w", err)
 	}
+	t, err := newTeam(o.Threads)
+	if err != nil {
+		return nil, err
+	}
 	c := &converter{
-		ctx: ctx, opts: o, writeFile: writeFile, meta: &gguf.Metadata{},
+		ctx: ctx, opts: o, writeFile: writeFile, meta: &gguf.Metadata{}, team: t,
 		report: &Report{Input: o.Input, Output: o.Output},
 	}
 	info, err := os.Stat(o.Input)
@@ -78,7 +82,7 @@ func fromHF(ctx context.Context, o Options, writeFile func(string, *gguf.Metadat
 	if c.hf, err = readConfig(c.dir); err != nil {
 		return nil, err
 	}
-	if c.in, err = openSource(o.Input, c.dir); err != nil {
+	if c.in, err = openSource(o.Input, c.dir, t); err != nil {
 		return nil, err
 	}
 	defer func() {

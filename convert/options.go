@@ -72,6 +72,10 @@ type Options struct {
 	// experiments and for models whose configuration does not tell.
 	Force bool
 
+	// Threads is the number of goroutines that convert; 0 means one per CPU. It
+	// changes neither the file nor the report.
+	Threads int
+
 	// Progress, if not nil, is called now and then, from the goroutine that
 	// called FromHF.
 	Progress func(Progress)

@@ -71,6 +71,9 @@ type QuantizeOptions struct {
 	// I2SLayout is the packing of I2_S tensors of the input, which files do not
 	// record. The output has layout A.
 	I2SLayout quant.I2SLayout
+	// Threads is the number of goroutines that quantise; 0 means one per CPU. It
+	// changes neither the file nor the report.
+	Threads int
 
 	// Progress, if not nil, is called now and then, from the goroutine that
 	// called Quantize.
@@ -100,8 +103,12 @@ func quantize(ctx context.Context, o QuantizeOptions, writeFile func(string, *gg
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("convert: stopped: %w", err)
 	}
+	t, err := newTeam(o.Threads)
+	if err != nil {
+		return nil, err
+	}
 	q := &quantizer{o: o, converter: &converter{
-		ctx: ctx, writeFile: writeFile, method: o.Method,
+		ctx: ctx, writeFile: writeFile, method: o.Method, team: t,
 		opts:   Options{Output: o.Output, Force: o.Force, Progress: o.Progress},
 		report: &Report{Input: o.Input.Path, Output: o.Output},
 	}}

@@ -187,7 +187,7 @@ func (c *converter) planRepair(f *gguf.File, layout quant.I2SLayout) error {
 
 // repack writes an I2_S tensor in layout A with the scale it has.
 func (c *converter) repack(w io.Writer, j *job) error {
-	r, err := newTensorReader(j.tensor, j.layout, c.raw)
+	r, err := c.newTensorReader(j.tensor, j.layout)
 	if err != nil {
 		return err
 	}

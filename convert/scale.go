@@ -37,7 +37,7 @@ func (c *converter) settleScales() error {
 		c.convention = ScaleDivisor
 		reason = "config.json has no quantization_config.linear_class, which means \"bitlinear\""
 	default:
-		return fmt.Errorf("%w: quantization_config.linear_class is %q in config.json, want bitlinear (divisor) or autobitlinear (multiplier); option ScaleConvention says which one it is like", ErrUnsupported, class)
+		return fmt.Errorf("%w: quantization_config.linear_class is %q in config.json, want bitlinear (divisor) or autobitlinear (multiplier); option ScaleConvention (--scale-convention) says which one it is like", ErrUnsupported, class)
 	}
 	c.report.ScaleConvention = c.convention.String()
 	c.report.decide("weight_scale", c.convention.String(), "%s", reason)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 
 	"trit/gguf"
 	"trit/quant"
@@ -40,12 +41,27 @@ type ternaryScan struct {
 	cols      int64
 	row       int64
 	scales    map[uint32]struct{} // bits of the magnitudes
+	largest   uint32              // bits of the largest of them
 	mixed     bool                // some block of 256 columns has two scales
 	violation string              // the first one; the rest is not looked at
 }
 
-func newTernaryScan(cols int64) *ternaryScan {
-	return &ternaryScan{cols: cols, scales: map[uint32]struct{}{}}
+func newTernaryScan(cols, row int64) *ternaryScan {
+	return &ternaryScan{cols: cols, row: row, scales: map[uint32]struct{}{}}
+}
+
+// merge takes what another scan has seen, of the rows that follow.
+func (s *ternaryScan) merge(o *ternaryScan) {
+	if s.violation == "" {
+		s.violation = o.violation
+	}
+	s.mixed = s.mixed || o.mixed
+	s.largest = max(s.largest, o.largest)
+	for bits := range o.scales {
+		if len(s.scales) < maxScales {
+			s.scales[bits] = struct{}{}
+		}
+	}
 }
 
 // add takes whole rows.
@@ -74,6 +90,7 @@ func (s *ternaryScan) add(rows []float32) {
 				s.mixed = true
 			}
 			block = m
+			s.largest = max(s.largest, m)
 			if _, known := s.scales[m]; !known && len(s.scales) < maxScales {
 				s.scales[m] = struct{}{}
 			}
@@ -102,18 +119,22 @@ func (c *converter) analyse(j *job) (*analysis, error) {
 	if j.analysis != nil {
 		return j.analysis, nil
 	}
-	scan := newTernaryScan(j.cols())
+	scan := newTernaryScan(j.cols(), 0)
 	var mean quant.AbsMeanStats
 	largest := float32(0)
-	err := c.eachRows(j, func(_ int64, rows []float32) error {
-		mean.Add(rows)
-		scan.add(rows)
+	err := c.eachRows(j, func(first int64, rows []float32) error {
+		var group sync.WaitGroup
+		group.Go(func() { mean.Add(rows) }) // in one order, beside the rest
 		if c.method == AbsMax {
-			for _, x := range rows {
-				largest = max(largest, x, -x)
-			}
+			group.Go(func() {
+				for _, x := range rows {
+					largest = max(largest, x, -x)
+				}
+			})
 		}
-		return nil
+		err := c.scanRows(scan, first, rows)
+		group.Wait()
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -128,16 +149,32 @@ func (c *converter) analyse(j *job) (*analysis, error) {
 			a.scale = largest
 		}
 	}
-	for bits := range scan.scales {
-		if a.form == FormTernary {
-			a.scale = max(a.scale, math.Float32frombits(bits))
-		}
+	if a.form == FormTernary {
+		a.scale = math.Float32frombits(scan.largest)
 	}
 	if err := c.judge(j, a); err != nil {
 		return nil, err
 	}
 	j.analysis = a
 	return a, nil
+}
+
+// scanRows adds whole rows to a scan, unless it has found what it looks for.
+func (c *converter) scanRows(scan *ternaryScan, first int64, rows []float32) error {
+	if scan.violation != "" {
+		return nil
+	}
+	cols := int(scan.cols)
+	scans := make([]*ternaryScan, parts(len(rows), cols))
+	err := c.team.split(len(rows), cols, func(part, lo, hi int) error {
+		scans[part] = newTernaryScan(scan.cols, first+int64(lo/cols))
+		scans[part].add(rows[lo:hi])
+		return nil
+	})
+	for _, s := range scans {
+		scan.merge(s)
+	}
+	return err
 }
 
 // judge refuses weights that were not trained ternary, and scales that the
@@ -148,7 +185,7 @@ func (c *converter) judge(j *job, a *analysis) error {
 		if err != nil {
 			return err
 		}
-		return fmt.Errorf("%w: %s, and the weights are not ternary either: %s: %s (the cosine with the nearest ternary matrix is %.3f); rounding an ordinary model to three values destroys it; option Force does so nevertheless",
+		return fmt.Errorf("%w: %s, and the weights are not ternary either: %s: %s (the cosine with the nearest ternary matrix is %.3f); rounding an ordinary model to three values destroys it; option Force (--force) does so nevertheless",
 			ErrNotTernary, c.undeclared, j.from(), a.violation, cosine)
 	}
 	if !holds(j.typ, a) {
@@ -182,9 +219,7 @@ func holds(t gguf.Type, a *analysis) bool {
 func (c *converter) cosine(j *job, scale float32) (float64, error) {
 	var f quant.Fidelity
 	err := c.eachRows(j, func(_ int64, rows []float32) error {
-		c.ternarize(rows, scale)
-		f.Add(rows, c.trits, scale)
-		return nil
+		return c.ternarize(rows, nil, scale, scale, &f)
 	})
 	return f.Cosine(), err
 }

@@ -32,12 +32,13 @@ type tensorReader struct {
 	raw    []byte
 	tail   [i2sTail]byte // of I2_S
 	since  int64         // bytes read since the pages were given back
+	team   team
 }
 
-// newTensorReader opens a tensor; raw is memory to use. An I2_S tensor ends in its
-// scale, which is fetched first.
-func newTensorReader(t *gguf.Tensor, layout quant.I2SLayout, raw []byte) (*tensorReader, error) {
-	r := &tensorReader{t: t, layout: layout, r: t.Reader(), raw: raw}
+// newTensorReader opens a tensor. An I2_S tensor ends in its scale, which is fetched
+// first.
+func (c *converter) newTensorReader(t *gguf.Tensor, layout quant.I2SLayout) (*tensorReader, error) {
+	r := &tensorReader{t: t, layout: layout, r: t.Reader(), raw: c.raw, team: c.team}
 	if t.Type != gguf.TypeI2S {
 		return r, nil
 	}
@@ -92,7 +93,17 @@ func (r *tensorReader) floats(dst []float32) error {
 	if err != nil {
 		return err
 	}
-	return quant.Decode(r.t.Type, dst, b)
+	return r.team.split(len(dst), int(r.t.Type.BlockElements()), func(_, lo, hi int) error {
+		from, err := quant.RowBytes(r.t.Type, lo)
+		if err != nil {
+			return err
+		}
+		to, err := quant.RowBytes(r.t.Type, hi)
+		if err != nil {
+			return err
+		}
+		return quant.Decode(r.t.Type, dst[lo:hi], b[from:to])
+	})
 }
 
 // wholeRows returns the smallest number of rows that the stored form keeps
@@ -114,7 +125,7 @@ func wholeRows(t *gguf.Tensor, layout quant.I2SLayout) int64 {
 // eachTensorRows is eachRows for the tensors of a GGUF file. Heads are brought
 // from the interleaved order into that of checkpoints.
 func (c *converter) eachTensorRows(j *job, use func(first int64, rows []float32) error) error {
-	r, err := newTensorReader(j.tensor, j.layout, c.raw)
+	r, err := c.newTensorReader(j.tensor, j.layout)
 	if err != nil {
 		return err
 	}
@@ -205,25 +216,29 @@ func (c *converter) copyTensor(w io.Writer, j *job) error {
 type loss struct {
 	squared, dot, from, to float64
 	count                  int64
-	back                   []float32
 }
 
-// add compares values with their encoded form.
-func (l *loss) add(t gguf.Type, values []float32, encoded []byte) error {
-	l.back = slices.Grow(l.back[:0], len(values))[:len(values)]
-	if err := quant.Decode(t, l.back, encoded); err != nil {
-		return err
-	}
-	for i, x := range values {
-		x, y := float64(x), float64(l.back[i])
+// add compares values with what their encoded form decodes to.
+func (l *loss) add(values, back []float32) {
+	var part loss // local sums stay in registers
+	for i, y := range back {
+		x, y := float64(values[i]), float64(y)
 		d := x - y
-		l.squared += float64(d * d)
-		l.dot += float64(x * y)
-		l.from += float64(x * x)
-		l.to += float64(y * y)
+		part.squared += float64(d * d)
+		part.dot += float64(x * y)
+		part.from += float64(x * x)
+		part.to += float64(y * y)
 	}
-	l.count += int64(len(values))
-	return nil
+	part.count = int64(len(values))
+	l.merge(&part)
+}
+
+func (l *loss) merge(o *loss) {
+	l.squared += o.squared
+	l.dot += o.dot
+	l.from += o.from
+	l.to += o.to
+	l.count += o.count
 }
 
 func (l *loss) rmse() float64 { return math.Sqrt(l.squared / float64(l.count)) }

@@ -48,7 +48,7 @@ func (c *converter) writeTokenizer() error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: %s has neither tokenizer.json nor tokenizer.model; download the checkpoint's tokenizer files too: %w", ErrTokenizer, c.dir, err)
 	case errors.Is(err, tokenizer.ErrPre):
-		return fmt.Errorf("%w: %s: %w (option Pre chooses it)", ErrTokenizer, c.dir, err)
+		return fmt.Errorf("%w: %s: %w (option Pre, --pre, chooses it)", ErrTokenizer, c.dir, err)
 	case err != nil:
 		return fmt.Errorf("%w: %s: %w", ErrTokenizer, c.dir, err)
 	}

@@ -1,11 +1,12 @@
 package convert
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"slices"
+	"sync/atomic"
 
 	"trit/gguf"
 	"trit/internal/half"
@@ -53,13 +54,18 @@ func (c *converter) write(w io.Writer, j *job) error {
 // writeValues writes floats as they are, as far as the type can hold them.
 func (c *converter) writeValues(w io.Writer, j *job) error {
 	return c.eachRows(j, func(first int64, rows []float32) error {
-		for i, x := range rows {
-			if !finite(x) {
-				return fmt.Errorf("%w: %s: row %d, column %d is %v", ErrTensor, j.from(), first+int64(i)/j.cols(), int64(i)%j.cols(), x)
+		err := c.team.split(len(rows), 1, func(_, lo, hi int) error {
+			if i := outOfRange(rows[lo:hi], j.typ); i >= 0 {
+				x, i := rows[lo+i], int64(lo+i)
+				if !finite(x) {
+					return fmt.Errorf("%w: %s: row %d, column %d is %v", ErrTensor, j.from(), first+i/j.cols(), i%j.cols(), x)
+				}
+				return fmt.Errorf("%w: %s: row %d, column %d is %v, beyond the range of F16; use BF16 or F32", ErrType, j.from(), first+i/j.cols(), i%j.cols(), x)
 			}
-			if j.typ == gguf.TypeF16 && math.Abs(float64(x)) >= 65520 {
-				return fmt.Errorf("%w: %s: row %d, column %d is %v, beyond the range of F16; use BF16 or F32", ErrType, j.from(), first+int64(i)/j.cols(), int64(i)%j.cols(), x)
-			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		if err := c.progress(j.bytesOf(len(rows))); err != nil {
 			return err
@@ -68,20 +74,54 @@ func (c *converter) writeValues(w io.Writer, j *job) error {
 	})
 }
 
-// encode writes whole rows of floats in the tensor's type.
+// outOfRange returns the index of the first value that is not finite, or that F16
+// cannot hold if that is the type; −1 if there is none.
+func outOfRange(values []float32, t gguf.Type) int {
+	limit := uint32(0x7f800000) // magnitudes are in the order of their bits
+	if t == gguf.TypeF16 {
+		limit = math.Float32bits(65520) // what rounds to infinity
+	}
+	for i, x := range values {
+		if math.Float32bits(x)&^(1<<31) >= limit {
+			return i
+		}
+	}
+	return -1
+}
+
+// encode writes whole rows of floats in the tensor's type, and measures what that
+// loses if it is asked to.
 func (c *converter) encode(w io.Writer, j *job, rows []float32) error {
 	n, err := quant.RowBytes(j.typ, len(rows))
 	if err != nil {
 		return fmt.Errorf("convert: %w", err)
 	}
 	c.out = slices.Grow(c.out[:0], n)[:n]
-	if err := quant.Encode(j.typ, c.out, rows); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrTensor, j.from(), err)
-	}
+	unit := int(j.typ.BlockElements())
+	var losses []loss
 	if c.loss != nil {
-		if err := c.loss.add(j.typ, rows, c.out); err != nil {
+		losses = make([]loss, parts(len(rows), unit))
+		c.back = slices.Grow(c.back[:0], len(rows))[:len(rows)]
+	}
+	err = c.team.split(len(rows), unit, func(part, lo, hi int) error {
+		at := func(elem int) int { return int(int64(elem/unit) * j.typ.BlockBytes()) }
+		if err := quant.Encode(j.typ, c.out[at(lo):at(hi)], rows[lo:hi]); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrTensor, j.from(), err)
+		}
+		if losses == nil {
+			return nil
+		}
+		if err := quant.Decode(j.typ, c.back[lo:hi], c.out[at(lo):at(hi)]); err != nil {
 			return fmt.Errorf("convert: %s: %w", j.from(), err)
 		}
+		losses[part].add(rows[lo:hi], c.back[lo:hi])
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := range losses {
+		c.loss.merge(&losses[i])
 	}
 	_, err = w.Write(c.out)
 	return err
@@ -152,23 +192,8 @@ func (c *converter) writeFloats(w io.Writer, j *job) error {
 		return err
 	}
 	j.report.Form, j.report.Scale, j.report.Scales = a.form, a.scale, a.scales
-	var zeros int64
 	if !a.uniform() {
-		err := c.eachRows(j, func(_ int64, rows []float32) error {
-			for _, x := range rows {
-				u := math.Float32bits(x) << 1
-				zeros += int64(1 - (u|-u)>>31)
-			}
-			if err := c.checkMagnitudes(j, rows); err != nil {
-				return err
-			}
-			if err := c.progress(j.bytesOf(len(rows))); err != nil {
-				return err
-			}
-			return c.encode(w, j, rows)
-		})
-		j.report.Zeros = fraction(zeros, j)
-		return err
+		return c.writeScales(w, j)
 	}
 	enc, err := c.newEncoder(w, j, a.scale)
 	if err != nil {
@@ -181,14 +206,17 @@ func (c *converter) writeFloats(w io.Writer, j *job) error {
 	defer func() { c.loss = loss }()
 	err = c.eachRows(j, func(_ int64, rows []float32) error {
 		codes := enc.room(len(rows))
+		var err error
 		if a.form == FormMaster {
-			c.ternarize(rows, a.scale)
-			fidelity.Add(rows, c.trits, stored)
-			for i, t := range c.trits {
-				codes[i] = byte(t + 1)
-			}
+			err = c.ternarize(rows, codes, a.scale, stored, &fidelity)
 		} else {
-			signs(codes, rows)
+			err = c.team.split(len(rows), 1, func(_, lo, hi int) error {
+				signs(codes[lo:hi], rows[lo:hi])
+				return nil
+			})
+		}
+		if err != nil {
+			return err
 		}
 		if err := c.progress(j.bytesOf(len(rows))); err != nil {
 			return err
@@ -209,6 +237,31 @@ func (c *converter) writeFloats(w io.Writer, j *job) error {
 
 func fraction(n int64, j *job) float64 { return float64(n) / float64(j.rows()*j.cols()) }
 
+// writeScales writes a projection of trits with several scales.
+func (c *converter) writeScales(w io.Writer, j *job) error {
+	var zeros atomic.Int64
+	err := c.eachRows(j, func(_ int64, rows []float32) error {
+		err := c.team.split(len(rows), 1, func(_, lo, hi int) error {
+			n := int64(0)
+			for _, x := range rows[lo:hi] {
+				u := math.Float32bits(x) << 1
+				n += int64(1 - (u|-u)>>31)
+			}
+			zeros.Add(n)
+			return checkMagnitudes(j, rows[lo:hi])
+		})
+		if err != nil {
+			return err
+		}
+		if err := c.progress(j.bytesOf(len(rows))); err != nil {
+			return err
+		}
+		return c.encode(w, j, rows)
+	})
+	j.report.Zeros = fraction(zeros.Load(), j)
+	return err
+}
+
 // signs writes 0, 1 or 2 for a negative, zero or positive value. It has no
 // branches, because signs are unpredictable.
 func signs(codes []byte, values []float32) {
@@ -221,13 +274,14 @@ func signs(codes []byte, values []float32) {
 }
 
 // checkMagnitudes verifies that scales survive rounding to the tensor's type.
-func (c *converter) checkMagnitudes(j *job, values []float32) error {
+func checkMagnitudes(j *job, values []float32) error {
+	last := float32(0)
 	for _, x := range values {
-		if x != 0 && x != c.lastMagnitude && -x != c.lastMagnitude {
+		if x != 0 && x != last && -x != last {
 			if err := checkScale(j, x); err != nil {
 				return err
 			}
-			c.lastMagnitude = x
+			last = x
 		}
 	}
 	return nil
@@ -256,23 +310,42 @@ func storedScale(t gguf.Type, scale float32) float32 {
 	return scale
 }
 
-// ternarize fills c.trits from master weights, relative to a scale of the method
-// in use.
-func (c *converter) ternarize(rows []float32, scale float32) {
+// ternarize rounds master weights to trits, relative to a scale of the method in
+// use, and writes trit + 1 to codes unless that is nil. The fidelity is that of trits
+// times the scale that is stored.
+func (c *converter) ternarize(rows []float32, codes []byte, scale, stored float32, f *quant.Fidelity) error {
 	c.trits = slices.Grow(c.trits[:0], len(rows))[:len(rows)]
-	if c.method != AbsMax {
-		quant.Ternarize(c.trits, rows, 1/scale)
-		return
+	if c.method == AbsMax {
+		c.values = slices.Grow(c.values[:0], len(rows))[:len(rows)]
 	}
-	if scale == 0 {
-		clear(c.trits)
-		return
+	fidelities := make([]quant.Fidelity, parts(len(rows), 1))
+	err := c.team.split(len(rows), 1, func(part, lo, hi int) error {
+		weights, trits := rows[lo:hi], c.trits[lo:hi]
+		switch {
+		case c.method != AbsMax:
+			quant.Ternarize(trits, weights, 1/scale)
+		case scale == 0:
+			clear(trits)
+		default:
+			quotients := c.values[lo:hi]
+			for i, x := range weights {
+				quotients[i] = x / scale
+			}
+			quant.Ternarize(trits, quotients, 1)
+		}
+		fidelities[part].Add(weights, trits, stored)
+		if codes != nil {
+			part := codes[lo:hi]
+			for i, t := range trits {
+				part[i] = byte(t + 1)
+			}
+		}
+		return nil
+	})
+	for i := range fidelities {
+		f.Merge(&fidelities[i])
 	}
-	c.values = slices.Grow(c.values[:0], len(rows))[:len(rows)]
-	for i, x := range rows {
-		c.values[i] = x / scale
-	}
-	quant.Ternarize(c.trits, c.values, 1)
+	return err
 }
 
 // writePacked writes a projection of packed codes. The checkpoint stacks four
@@ -322,12 +395,23 @@ func (c *converter) writePacked(w io.Writer, j *job) error {
 
 // codes unpacks the rows from index first on that fill dst.
 func (s *source) codes(dst []byte, t *safetensors.Tensor, first, rows, cols int64) error {
+	f, raw, err := s.open(t, len(dst))
+	if err != nil {
+		return err
+	}
+	return s.team.split(len(dst), int(cols), func(_, lo, hi int) error {
+		return unpackPlanes(f, t, dst[lo:hi], raw[lo:hi], first+int64(lo)/cols, rows, cols)
+	})
+}
+
+// unpackPlanes is codes for a part of the rows; raw is memory of the size of dst.
+func unpackPlanes(f *os.File, t *safetensors.Tensor, dst, raw []byte, first, rows, cols int64) error {
 	quarter := rows / 4
 	for row := first; len(dst) > 0; {
 		plane, r := row/quarter, row%quarter
 		n := min(int64(len(dst))/cols, quarter-r)
-		packed, err := s.bytes(t, r*cols, n*cols)
-		if err != nil {
+		packed := raw[:n*cols]
+		if err := readAt(f, t, packed, r*cols); err != nil {
 			return err
 		}
 		shift, invalid := uint(2*plane), byte(0)
@@ -344,88 +428,4 @@ func (s *source) codes(dst []byte, t *safetensors.Tensor, first, rows, cols int6
 		row += n
 	}
 	return nil
-}
-
-// encoder packs the codes (trit + 1) of a projection with one scale.
-type encoder struct {
-	c     *converter
-	w     io.Writer
-	j     *job
-	scale float32
-	zeros int64
-	codes []byte // codes that have not been written yet
-	fresh int    // of these, how many came with the last room
-}
-
-func (c *converter) newEncoder(w io.Writer, j *job, scale float32) (*encoder, error) {
-	return &encoder{c: c, w: w, j: j, scale: scale, codes: c.pending[:0]}, checkScale(j, scale)
-}
-
-// room returns a slice for the next n codes, which flush then takes.
-func (e *encoder) room(n int) []byte {
-	kept := len(e.codes)
-	e.codes = slices.Grow(e.codes, n)[:kept+n]
-	e.fresh = n
-	return e.codes[kept:]
-}
-
-// flush writes what makes whole blocks.
-func (e *encoder) flush() error {
-	for _, c := range e.codes[len(e.codes)-e.fresh:] {
-		e.zeros += int64(c & 1) // of the codes 0, 1 and 2 the one for a zero
-	}
-	switch e.j.typ {
-	case gguf.TypeI2S:
-		// Blocks follow one another without regard to rows.
-		whole := len(e.codes) &^ 127
-		size := whole / 4
-		out := e.grow(size + i2sTail)
-		if err := quant.EncodeCodes(gguf.TypeI2S, out, e.codes[:whole], e.scale); err != nil {
-			return fmt.Errorf("convert: %s: %w", e.j.from(), err)
-		}
-		e.codes = append(e.codes[:0], e.codes[whole:]...)
-		_, err := e.w.Write(out[:size]) // the scale comes once, at the end
-		return err
-	case gguf.TypeTQ1_0, gguf.TypeTQ2_0:
-		n, err := quant.RowBytes(e.j.typ, len(e.codes))
-		if err != nil {
-			return fmt.Errorf("convert: %w", err)
-		}
-		out := e.grow(n)
-		if err := quant.EncodeCodes(e.j.typ, out, e.codes, e.scale); err != nil {
-			return fmt.Errorf("convert: %s: %w", e.j.from(), err)
-		}
-		e.codes = e.codes[:0]
-		_, err = e.w.Write(out)
-		return err
-	}
-	values := [...]float32{-e.scale, 0, e.scale}
-	e.c.values = slices.Grow(e.c.values[:0], len(e.codes))[:len(e.codes)]
-	for i, c := range e.codes {
-		e.c.values[i] = values[c]
-	}
-	e.codes = e.codes[:0]
-	return e.c.encode(e.w, e.j, e.c.values)
-}
-
-func (e *encoder) grow(n int) []byte {
-	e.c.out = slices.Grow(e.c.out[:0], n)[:n]
-	return e.c.out
-}
-
-// i2sTail is what follows the codes of an I2_S tensor: the scale and 28 unused
-// bytes.
-const i2sTail = 32
-
-// close writes what follows the last code, and keeps the buffer for the next
-// tensor.
-func (e *encoder) close() error {
-	e.c.pending = e.codes
-	if e.j.typ != gguf.TypeI2S {
-		return nil
-	}
-	var tail [i2sTail]byte
-	binary.LittleEndian.PutUint32(tail[:], math.Float32bits(e.scale))
-	_, err := e.w.Write(tail[:])
-	return err
 }

@@ -58,7 +58,7 @@ func Catalogue() []Entry {
 		{
 			Name: "bitnet-large", Repository: "1bitLLM/bitnet_b1_58-large",
 			Form: FormMaster, Architecture: "bitnet", Parameters: 700_000_000, Context: 2048,
-			Tokenizer: "llama-2", Description: "BitNet b1.58 0.7B, the reproduction by 1bitLLM, base",
+			Tokenizer: "llama-2", License: "mit", Description: "BitNet b1.58 0.7B, the reproduction by 1bitLLM, base",
 		},
 		{
 			Name: "bitnet-3b", Repository: "1bitLLM/bitnet_b1_58-3B",
@@ -68,7 +68,8 @@ func Catalogue() []Entry {
 		{
 			Name: "llama3-8b-1.58", Repository: "HF1BitLLM/Llama3-8B-1.58-100B-tokens",
 			Form: FormPacked, Architecture: "llama", Parameters: 8_000_000_000, Context: 8192,
-			Tokenizer: "llama-3", Chat: "llama3", Description: "Llama 3 8B Instruct, fine-tuned to ternary weights by Hugging Face",
+			// Its repository names no licence; that of its base model holds.
+			Tokenizer: "llama-3", Chat: "llama3", License: "llama3", Description: "Llama 3 8B Instruct, fine-tuned to ternary weights by Hugging Face",
 		},
 	}
 	for _, m := range []struct {
@@ -77,13 +78,13 @@ func Catalogue() []Entry {
 		chat               string
 		context            int
 	}{
-		{"1b-instruct", "Falcon3-1B-Instruct-1.58bit", 1, "falcon3", 0},
-		{"3b", "Falcon3-3B-1.58bit", 3, "", 0},
-		{"3b-instruct", "Falcon3-3B-Instruct-1.58bit", 3, "falcon3", 0},
-		{"7b", "Falcon3-7B-1.58bit", 7, "", 0},
+		{"1b-instruct", "Falcon3-1B-Instruct-1.58bit", 1, "falcon3", 8192},
+		{"3b", "Falcon3-3B-1.58bit", 3, "", 8192},
+		{"3b-instruct", "Falcon3-3B-Instruct-1.58bit", 3, "falcon3", 32768},
+		{"7b", "Falcon3-7B-1.58bit", 7, "", 32768},
 		{"7b-instruct", "Falcon3-7B-Instruct-1.58bit", 7, "falcon3", 32768},
-		{"10b", "Falcon3-10B-1.58bit", 10, "", 0},
-		{"10b-instruct", "Falcon3-10B-Instruct-1.58bit", 10, "falcon3", 0},
+		{"10b", "Falcon3-10B-1.58bit", 10, "", 32768},
+		{"10b-instruct", "Falcon3-10B-Instruct-1.58bit", 10, "falcon3", 32768},
 	} {
 		entries = append(entries, Entry{
 			Name: "falcon3-" + m.suffix, Repository: "tiiuae/" + m.repository,
@@ -120,14 +121,13 @@ func Catalogue() []Entry {
 	for _, m := range []struct {
 		size       string
 		parameters int64
-		context    int
 	}{
-		{"99M", 99_740_000, 0}, {"190M", 190_000_000, 0}, {"390M", 392_400_000, 0}, {"560M", 569_200_000, 0}, {"830M", 834_000_000, 0},
-		{"1.1B", 1_149_000_000, 0}, {"1.5B", 1_515_000_000, 0}, {"2.4B", 2_461_000_000, 0}, {"3.9B", 3_989_000_000, 2048},
+		{"99M", 99_740_000}, {"190M", 190_000_000}, {"390M", 392_400_000}, {"560M", 569_200_000}, {"830M", 834_000_000},
+		{"1.1B", 1_149_000_000}, {"1.5B", 1_515_000_000}, {"2.4B", 2_461_000_000}, {"3.9B", 3_989_000_000},
 	} {
 		entries = append(entries, Entry{
 			Name: "trilm-" + strings.ToLower(m.size), Repository: "SpectraSuite/TriLM_" + m.size + "_Unpacked",
-			Form: FormUnpacked, Architecture: "llama", Parameters: m.parameters, Context: m.context,
+			Form: FormUnpacked, Architecture: "llama", Parameters: m.parameters, Context: 2048,
 			Tokenizer: "gpt-neox", License: "apache-2.0", Description: "TriLM " + m.size + " of the Spectra suite, base, float activations",
 		})
 	}

@@ -174,6 +174,21 @@ func (l I2SLayout) packBlocks(packed, codes []byte) {
 	}
 }
 
+// PackI2S packs codes (trit + 1, one byte each) into whole blocks of LayoutA: a part
+// of an I2_S tensor that begins at a multiple of 128 elements. The scale, which ends
+// the tensor, is not written. len(codes) is a multiple of 128 and len(dst) a quarter
+// of it, or the error is ErrLength; bytes other than 0, 1, 2 are ErrCode.
+func PackI2S(dst, codes []byte) error {
+	if len(codes)%i2sElems != 0 || len(dst) != len(codes)/4 {
+		return fmt.Errorf("%w: %d codes are no whole blocks of %d that fill %d bytes", ErrLength, len(codes), i2sElems, len(dst))
+	}
+	if err := codeError(codes, 0); err != nil {
+		return err
+	}
+	LayoutA.packBlocks(dst, codes)
+	return nil
+}
+
 // packRowsC packs codes of rows × cols with layout C; rows is a multiple of 4.
 func packRowsC(packed, codes []byte, rows, cols int) {
 	for g := range rows / 4 {

@@ -315,3 +315,36 @@ func scaleAt(scales []float32, groupCols, rows, cols, r, c int) float32 {
 	}
 	return scales[r*(cols/groupCols)+c/groupCols]
 }
+
+// TestPackI2S packs a tensor in parts: the bytes are those of the whole without its
+// scale.
+func TestPackI2S(t *testing.T) {
+	codes := make([]byte, 1280)
+	for i := range codes {
+		codes[i] = byte(i * i % 3)
+	}
+	whole := make([]byte, len(codes)/4+32)
+	if err := EncodeCodes(gguf.TypeI2S, whole, codes, 2); err != nil {
+		t.Fatal(err)
+	}
+	parts := make([]byte, len(codes)/4)
+	for at := 0; at < len(codes); at += 384 {
+		to := min(at+384, len(codes))
+		if err := PackI2S(parts[at/4:to/4], codes[at:to]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(parts, whole[:len(parts)]) {
+		t.Error("parts and whole differ")
+	}
+	if err := PackI2S(parts[:16], codes[:64]); !errors.Is(err, ErrLength) {
+		t.Errorf("half a block: %v", err)
+	}
+	if err := PackI2S(parts[:31], codes[:128]); !errors.Is(err, ErrLength) {
+		t.Errorf("too little room: %v", err)
+	}
+	codes[200] = 3
+	if err := PackI2S(parts, codes); !errors.Is(err, ErrCode) {
+		t.Errorf("code 3: %v", err)
+	}
+}

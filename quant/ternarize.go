@@ -126,18 +126,29 @@ type Fidelity struct {
 // the scale of these trits.
 func (f *Fidelity) Add(w []float32, trits []int8, scale float32) {
 	trits = trits[:len(w)]
+	s := float64(scale)
+	var part Fidelity // local sums stay in registers
 	for i, x := range w {
-		x, y := float64(x), float64(scale)*float64(trits[i])
-		if trits[i] == 0 {
-			f.zeros++
-		}
+		x, y := float64(x), float64(s*float64(trits[i]))
 		d := x - y
-		f.squaredError += float64(d * d)
-		f.dot += float64(x * y)
-		f.wSquared += float64(x * x)
-		f.trSquared += float64(y * y)
+		part.squaredError += float64(d * d)
+		part.dot += float64(x * y)
+		part.wSquared += float64(x * x)
+		part.zeros += int64(trits[i]&1 ^ 1)
 	}
-	f.count += int64(len(w))
+	part.count = int64(len(w))
+	part.trSquared = float64(float64(s*s) * float64(part.count-part.zeros))
+	f.Merge(&part)
+}
+
+// Merge takes the weights that another Fidelity has seen.
+func (f *Fidelity) Merge(o *Fidelity) {
+	f.count += o.count
+	f.zeros += o.zeros
+	f.squaredError += o.squaredError
+	f.dot += o.dot
+	f.wSquared += o.wSquared
+	f.trSquared += o.trSquared
 }
 
 // RMSE returns the root of the mean squared difference; 0 for no weights.

@@ -158,3 +158,31 @@ func TestFidelity(t *testing.T) {
 		t.Errorf("all trits zero: cosine %g", none.Cosine())
 	}
 }
+
+// TestMerge checks that fidelity in parts is that of the whole.
+func TestMerge(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	w, trits := make([]float32, 1000), make([]int8, 1000)
+	for i := range w {
+		w[i] = float32(rng.NormFloat64())
+	}
+	scale, err := AbsMean(trits, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var whole, merged Fidelity
+	whole.Add(w, trits, scale)
+	for i := 0; i < len(w); i += 300 {
+		var part Fidelity
+		part.Add(w[i:min(i+300, len(w))], trits[i:min(i+300, len(w))], scale)
+		merged.Merge(&part)
+	}
+	if a, b := whole.Zeros(), merged.Zeros(); a != b || a == 0 {
+		t.Errorf("zeros %g and %g", a, b)
+	}
+	for _, x := range [][2]float64{{whole.RMSE(), merged.RMSE()}, {whole.Cosine(), merged.Cosine()}} {
+		if math.Abs(x[0]-x[1]) > 1e-12 || x[0] == 0 {
+			t.Errorf("in parts %g, as a whole %g", x[1], x[0])
+		}
+	}
+}

@@ -90,7 +90,7 @@ func TestBenchUsage(t *testing.T) {
 		{"--shape huge", "bitnet-2b"},
 		{"--shape tiny --type q9", "i2_s"},
 		{"--shape tiny --head-type i2_s", "q6_k"},
-		{"--shape bitnet-3b", "8640"},
+		{"--shape bitnet-3b --type tq2_0", "3200"},
 		{"--kernels --model demo", "--kernels"},
 		{"--kernels --depth 5", "--depth"},
 		{"--kernels --shape huge", "bitnet-2b"},
@@ -146,7 +146,7 @@ func TestSynth(t *testing.T) {
 		{[]string{"--shape", "huge", path}, "llama3-8b"},
 		{[]string{"--shape", "tiny", "--type", "q4_0", path}, "--type"},
 		{[]string{"--shape", "tiny", "--head", "f32", path}, "--head"},
-		{[]string{"--shape", "bitnet-3b", path}, "8640"},
+		{[]string{"--shape", "bitnet-3b", "--type", "tq1_0", path}, "3200"},
 		{[]string{"--shape", "bitnet-3b", "--type", "f16", "--head", "q6_k", path}, "3200"},
 	} {
 		runTrit(t, append([]string{"synth"}, test.args...)...).expect(t, exitUsage, test.mention, "trit synth --help")

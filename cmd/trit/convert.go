@@ -62,6 +62,7 @@ grow with the model. Nothing is left under the output's name after an error.`,
 					bar.Set64(p.Bytes)
 				}
 			}
+			o.Threads = a.threads
 			report, err := convert.FromHF(cmd.Context(), o)
 			if err != nil {
 				return err

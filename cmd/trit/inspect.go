@@ -2,7 +2,11 @@ package main
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -92,7 +96,7 @@ func inspectFile(name string, f *gguf.File, verbose bool) *fileInfo {
 		if v.Len() > shownElements && !verbose && strings.HasPrefix(v.TypeName(), "array") {
 			value = fmt.Sprintf("%d elements", v.Len())
 		} else {
-			value = v.Any()
+			value = plainValue(v.Any())
 		}
 		info.Metadata = append(info.Metadata, metadataInfo{Key: key, Type: v.TypeName(), Value: value})
 	}
@@ -112,17 +116,22 @@ func (i *fileInfo) String() string {
 	fmt.Fprintf(&b, "%s: GGUF version %d, %s, %d bytes, alignment %d\n\nmetadata (%d keys)\n", i.Name, i.Version, order, i.Size, i.Alignment, len(i.Metadata))
 	for _, m := range i.Metadata {
 		text := fmt.Sprintf("%v", m.Value)
-		if s, ok := m.Value.(string); ok && m.Type == "string" {
-			text = fmt.Sprintf("%q", s)
+		switch v := m.Value.(type) {
+		case string:
+			if m.Type == "string" {
+				text = strconv.Quote(v)
+			}
+		case []string:
+			text = fmt.Sprintf("%q", v)
 		}
 		if limit := 100; len(text) > limit && !i.verbose {
 			text = strings.ToValidUTF8(text[:limit], "") + "…"
 		}
-		fmt.Fprintf(&b, "  %-44s %-14s %s\n", m.Key, m.Type, text)
+		fmt.Fprintf(&b, "  %-44s %-14s %s\n", inLine(m.Key), m.Type, inLine(text))
 	}
 	fmt.Fprintf(&b, "\ntensors (%d)\n", len(i.Tensors))
 	for _, t := range i.Tensors {
-		fmt.Fprintf(&b, "  %-32s %-6s %-16s", t.Name, t.Type, fmt.Sprint(t.Shape))
+		fmt.Fprintf(&b, "  %-32s %-6s %-16s", inLine(t.Name), t.Type, fmt.Sprint(t.Shape))
 		if i.verbose {
 			fmt.Fprintf(&b, " %12d elements, %12d bytes at %d", t.Elements, t.Size, t.Offset)
 		}
@@ -134,7 +143,52 @@ func (i *fileInfo) String() string {
 	}
 	fmt.Fprintf(&b, "\nproblems (%d)\n", len(i.Problems))
 	for _, p := range i.Problems {
-		fmt.Fprintf(&b, "  %s\n", p)
+		fmt.Fprintf(&b, "  %s\n", inLine(p.String()))
 	}
 	return b.String()
+}
+
+// inLine returns a text from a file as it can be shown in a line: quoted if it has
+// characters that would end the line or command the terminal.
+func inLine(text string) string {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return text
+	}
+	return strconv.Quote(text)
+}
+
+// plainValue returns a metadata value in a form that JSON has: numbers that are not
+// finite as text, bytes as numbers.
+func plainValue(v any) any {
+	switch v := v.(type) {
+	case float32:
+		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
+			return fmt.Sprint(v)
+		}
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Sprint(v)
+		}
+	case []float32:
+		return plainList(v)
+	case []float64:
+		return plainList(v)
+	case []uint8:
+		return plainList(v)
+	case []gguf.Value:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = e.Any()
+		}
+		return plainList(list)
+	}
+	return v
+}
+
+func plainList[T any](list []T) []any {
+	plain := make([]any, len(list))
+	for i, x := range list {
+		plain[i] = plainValue(x)
+	}
+	return plain
 }

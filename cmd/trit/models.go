@@ -70,10 +70,10 @@ func (a *app) listModels() error {
 			what = strings.TrimSpace(l.Path + "  # " + l.Description)
 		}
 		if l.Error != "" {
-			fmt.Fprintf(&b, "%-28s %-9s cannot be read: %s\n", l.Name, l.Source, l.Error)
+			fmt.Fprintf(&b, "%-28s %-9s cannot be read: %s\n", l.Name, l.Source, inLine(l.Error))
 			continue
 		}
-		fmt.Fprintf(&b, "%-28s %-9s %10s %-6s %-13s %7s  %s\n", l.Name, l.Source, byteSize(l.Size), l.Type, l.Architecture, paramCount(l.Parameters), what)
+		fmt.Fprintf(&b, "%-28s %-9s %10s %-6s %-13s %7s  %s\n", l.Name, l.Source, byteSize(l.Size), l.Type, inLine(l.Architecture), paramCount(l.Parameters), inLine(what))
 	}
 	b.WriteString("\nto download more: trit models --catalogue\n")
 	_, err = fmt.Fprint(a.out, b.String())

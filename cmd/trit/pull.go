@@ -102,7 +102,7 @@ func pullConversion(kind, embedding string) (convert.Options, error) {
 // pullConverter returns what converts a downloaded checkpoint.
 func (a *app) pullConverter(o convert.Options) func(ctx context.Context, dir, out string) error {
 	return func(ctx context.Context, dir, out string) error {
-		o.Input, o.Output = dir, out
+		o.Input, o.Output, o.Threads = dir, out, a.threads
 		if bar := a.progress("converting"); bar != nil {
 			defer bar.Clear()
 			o.Progress = func(p convert.Progress) {

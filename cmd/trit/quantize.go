@@ -85,6 +85,7 @@ func (a *app) quantize(cmd *cobra.Command, input string, o convert.QuantizeOptio
 		return err
 	}
 	defer func() { err = errors.Join(err, o.Input.Close()) }()
+	o.Threads = a.threads
 	o.Progress = a.fileProgress("quantizing")
 	report, err := convert.Quantize(cmd.Context(), o)
 	if err != nil {

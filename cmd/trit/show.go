@@ -64,7 +64,7 @@ func (t *table) row(key string, value any) {
 	if text == "" || text == "0" {
 		return
 	}
-	fmt.Fprintf(&t.b, "%-14s %s\n", key, text)
+	fmt.Fprintf(&t.b, "%-14s %s\n", key, inLine(text))
 }
 
 func showDetails(d *hub.Details) string {

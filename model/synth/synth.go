@@ -125,10 +125,7 @@ func (g *Generator) storage(spec model.TensorSpec) (gguf.Type, int64, error) {
 	t, block := gguf.TypeF32, int64(1)
 	switch spec.Role {
 	case model.RoleProjection:
-		t = g.opts.Type
-		if block = t.BlockElements(); t == gguf.TypeI2S {
-			block = 128 // engines want rows of whole blocks, although the format does not
-		}
+		t, block = g.opts.Type, g.opts.Type.BlockElements() // rows of I2_S may straddle blocks
 	case model.RoleHead:
 		t, block = g.opts.Head, g.opts.Head.BlockElements()
 	case model.RoleEmbedding:

@@ -265,7 +265,6 @@ func TestShapesThatDoNotFit(t *testing.T) {
 		want      error
 		text      string
 	}{
-		{"bitnet-3b", gguf.TypeI2S, gguf.TypeF16, synth.ErrShape, "8640"},
 		{"bitnet-3b", gguf.TypeTQ2_0, gguf.TypeF16, synth.ErrShape, "256"},
 		{"bitnet-3b", gguf.TypeF16, gguf.TypeQ6_K, synth.ErrShape, "3200"},
 		{"tiny", gguf.TypeQ4_0, gguf.TypeF16, synth.ErrType, "Q4_0"},
@@ -276,7 +275,7 @@ func TestShapesThatDoNotFit(t *testing.T) {
 			t.Errorf("%+v: error %v", test, err)
 		}
 	}
-	for _, o := range []synth.Options{{Type: gguf.TypeF16}, {Type: gguf.TypeF16, Head: gguf.TypeQ8_0}} {
+	for _, o := range []synth.Options{{}, {Type: gguf.TypeF16}, {Type: gguf.TypeF16, Head: gguf.TypeQ8_0}} {
 		if _, err := synth.New(shape(t, "bitnet-3b"), o); err != nil {
 			t.Errorf("bitnet-3b with %+v: %v", o, err)
 		}
@@ -285,6 +284,27 @@ func TestShapesThatDoNotFit(t *testing.T) {
 	s.Architecture = "none"
 	if _, err := synth.New(s, synth.Options{}); !errors.Is(err, synth.ErrShape) || !errors.Is(err, model.ErrArchitecture) {
 		t.Errorf("unknown architecture: %v", err)
+	}
+}
+
+// TestStraddlingRows makes a model whose I2_S rows are no multiple of 128, as those
+// of bitnet-3b: the codes are one stream, whatever the rows.
+func TestStraddlingRows(t *testing.T) {
+	s := shape(t, "tiny")
+	s.FFN = 544
+	f, err := gguf.Parse(generate(t, s, synth.Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := f.Problems(); len(p) > 0 {
+		t.Errorf("problems in the file: %v", p)
+	}
+	if m, err := model.Load(f, model.LoadOptions{}); err != nil || m.Config.FFN != 544 {
+		t.Errorf("loading it: %v", err)
+	}
+	s.Vocab, s.Hidden, s.FFN = 512, 72, 120 // 8,640 elements are no whole blocks, of which I2_S is made
+	if _, err := synth.New(s, synth.Options{}); !errors.Is(err, synth.ErrShape) {
+		t.Errorf("a tensor of 8,640 elements: %v", err)
 	}
 }
 
