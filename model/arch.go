@@ -62,7 +62,7 @@ func (s TensorSpec) PerLayer() bool { return strings.Contains(s.Name, "%d") }
 // Graph is a model's weights bound to its computation.
 type Graph interface {
 	// NewRun allocates the buffers for passes of up to maxRows rows.
-	NewRun(maxRows int) Run
+	NewRun(mem Memory, maxRows int) Run
 	// Embedding is the table of token vectors.
 	Embedding() *Table
 	// Head is the table whose rows are multiplied with the final hidden state

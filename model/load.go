@@ -289,8 +289,8 @@ func (b *Binder) projection(t *gguf.Tensor, spec TensorSpec) (*Projection, error
 	if err := t.Release(); err != nil {
 		return nil, err
 	}
-	p := &Projection{Matrix: m, Vec: variant(m, 1), Mat: variant(m, manyTokens)}
 	base := strings.TrimSuffix(t.Name, ".weight")
+	p := &Projection{Name: base[strings.LastIndexByte(base, '.')+1:], Matrix: m, Vec: variant(m, 1), Mat: variant(m, manyTokens)}
 	if err := b.outputScale(m, base+".scale"); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package model
 import (
 	"fmt"
 
-	"trit/internal/aligned"
 	"trit/kernel"
 	"trit/parallel"
 	"trit/ternary"
@@ -27,6 +26,8 @@ type Pass struct {
 	team      *parallel.Team
 	attention Attention
 	observer  Observer
+	tracer    Tracer
+	names     map[projectKey]string // of projections, for the tracer
 	variant   kernel.Variant
 
 	maxRows int
@@ -61,6 +62,8 @@ type PassOptions struct {
 	// RopeFactors divide the rotation frequencies (rope_freqs.weight); nil
 	// means no correction.
 	RopeFactors []float32
+	// Memory is where the scratch memory comes from. It is required.
+	Memory Memory
 }
 
 // NewPass allocates a pass for models with the given configuration.
@@ -72,8 +75,8 @@ func NewPass(c *Config, o PassOptions) *Pass {
 		variant:   o.Variant,
 		maxRows:   o.MaxRows,
 		invFreq:   make([]float64, c.RopeDim/2),
-		cos:       aligned.Float32s(o.MaxRows * c.RopeDim / 2),
-		sin:       aligned.Float32s(o.MaxRows * c.RopeDim / 2),
+		cos:       o.Memory.Float32s(o.MaxRows * c.RopeDim / 2),
+		sin:       o.Memory.Float32s(o.MaxRows * c.RopeDim / 2),
 		int8:      kernel.NewInt8(o.MaxRows, max(c.Hidden, c.FFN, c.Heads*c.HeadDim)),
 	}
 	kernel.RopeInvFreq(p.invFreq, c.RopeDim, c.RopeBase, c.RopeScale, o.RopeFactors)
@@ -89,11 +92,18 @@ func NewPass(c *Config, o PassOptions) *Pass {
 // slices are used until the pass has run.
 func (p *Pass) Begin(tokens, positions []int32, keep []int, o Observer) {
 	p.tokens, p.rows, p.keep, p.kept, p.observer, p.err = tokens, len(tokens), keep, false, o, nil
+	p.layer = LayerIn
+	p.begin(OpRopeTable)
 	half := p.cfg.RopeDim / 2
 	for i, pos := range positions {
 		kernel.RopeTable(p.cos[i*half:(i+1)*half], p.sin[i*half:(i+1)*half], int(pos), p.invFreq, 1)
 	}
+	p.end()
 }
+
+// Int8Bytes returns the size of the buffer for rounded activations, which is not
+// of the pass's Memory.
+func (p *Pass) Int8Bytes() int64 { return int64(cap(p.int8.Q)) }
 
 // Kept reports whether the buffers hold only the wanted rows, because Narrow
 // has dropped the others.
@@ -108,18 +118,22 @@ func (p *Pass) Layer(i int) { p.layer = i }
 
 // Embed looks up the rows' tokens: dst [rows, D].
 func (p *Pass) Embed(stage string, dst Buffer, table *Table) {
+	p.begin(stage)
 	for i, id := range p.tokens {
 		if err := table.Row(int(id), dst.Row(i)); err != nil && p.err == nil {
 			p.err = fmt.Errorf("embedding of token %d: %w", id, err)
 		}
 	}
+	p.end()
 	p.observe(stage, dst)
 }
 
 // Norm computes dst = RMSNorm(src)·w for each row. dst may be src.
 func (p *Pass) Norm(stage string, dst, src Buffer, w []float32) {
+	p.begin(stage)
 	p.norm.dst, p.norm.src, p.norm.w = dst, src, w
 	p.forRows(&p.norm, dst.Width)
+	p.end()
 	p.observe(stage, dst)
 }
 
@@ -148,10 +162,13 @@ func (p *Pass) projectAlike(in Buffer, outs []Projected) {
 	t := &p.project
 	t.in, t.float, t.n = in, p.cfg.Activations == Float, 0
 	if !t.float {
+		p.begin(OpQuantize)
 		p.int8.Reset(in.Width, outs[0].W.Matrix.GroupCols)
 		p.quant.src = in
 		p.forRows(&p.quant, in.Width)
+		p.end()
 	}
+	p.beginProject(outs)
 	slices := 0
 	for _, o := range outs {
 		part := &t.parts[t.n]
@@ -162,6 +179,7 @@ func (p *Pass) projectAlike(in Buffer, outs []Projected) {
 		t.n++
 	}
 	p.team.Run(t, slices)
+	p.end()
 }
 
 // Stage reports a result to the observer under the given name.
@@ -169,8 +187,10 @@ func (p *Pass) Stage(stage string, b Buffer) { p.observe(stage, b) }
 
 // Rope rotates every head of every row by the row's position.
 func (p *Pass) Rope(stage string, b Buffer) {
+	p.begin(stage)
 	p.rope.b = b
 	p.forRows(&p.rope, b.Width)
+	p.end()
 	p.observe(stage, b)
 }
 
@@ -189,26 +209,32 @@ func (p *Pass) Narrow(buffers ...Buffer) {
 	if p.observer != nil || len(p.keep) == p.rows {
 		return
 	}
+	p.begin(OpNarrow)
 	for _, b := range buffers {
 		for to, from := range p.keep {
 			copy(b.Row(to), b.Row(from))
 		}
 	}
+	p.end()
 	p.rows, p.kept = len(p.keep), true
 }
 
 // Add computes dst += src for each row.
 func (p *Pass) Add(stage string, dst, src Buffer) {
+	p.begin(stage)
 	p.add.dst, p.add.src = dst, src
 	p.forRows(&p.add, dst.Width)
+	p.end()
 	p.observe(stage, dst)
 }
 
 // Gate computes dst = act(gate)·up for each row with the model's activation
 // function. dst may be gate.
 func (p *Pass) Gate(stage string, dst, gate, up Buffer) {
+	p.begin(stage)
 	p.gate.dst, p.gate.gate, p.gate.up = dst, gate, up
 	p.forRows(&p.gate, dst.Width)
+	p.end()
 	p.observe(stage, dst)
 }
 

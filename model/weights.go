@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"trit/gguf"
-	"trit/internal/aligned"
 	"trit/kernel"
 	"trit/quant"
 	"trit/ternary"
@@ -12,6 +11,8 @@ import (
 
 // Projection is a linear layer with ternary weights: y = W·x (+ bias).
 type Projection struct {
+	// Name is the name of its tensor within a layer: "attn_q".
+	Name   string
 	Matrix *ternary.Matrix // [out, in]
 	Bias   []float32       // [out], nil if there is none
 	// Vec and Mat are the fastest kernels for this shape on this machine, for
@@ -47,9 +48,15 @@ type Buffer struct {
 	Data  []float32 // capacity in rows × Width
 }
 
+// Memory is where the buffers of a pass come from.
+type Memory interface {
+	// Float32s returns n zeros, aligned to a cache line.
+	Float32s(n int) []float32
+}
+
 // NewBuffer allocates a buffer for the given number of rows.
-func NewBuffer(rows, width int) Buffer {
-	return Buffer{Width: width, Data: aligned.Float32s(rows * width)}
+func NewBuffer(mem Memory, rows, width int) Buffer {
+	return Buffer{Width: width, Data: mem.Float32s(rows * width)}
 }
 
 // Row returns the values of row i.

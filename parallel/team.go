@@ -54,6 +54,8 @@ type Team struct {
 	task   Task
 	slices uint32
 	epoch  uint32
+	tracer Tracer // nil unless SetTracer has set one
+	spans  []Span // of the running section, one per worker, for the tracer
 
 	_ [64]byte // the counters below are written by all workers
 
@@ -98,15 +100,21 @@ func (t *Team) Size() int { return t.size }
 // have returned. If calls panic, the first panic is raised again here after
 // the section has ended. Run does not allocate.
 func (t *Team) Run(task Task, slices int) {
-	if slices <= 0 {
-		return
-	}
-	if t.size == 1 || slices == 1 {
+	switch {
+	case slices <= 0:
+	case t.tracer != nil:
+		t.runTraced(task, slices)
+	case t.size == 1 || slices == 1:
 		for i := range slices {
 			task.Do(0, i)
 		}
-		return
+	default:
+		t.runTogether(task, slices)
 	}
+}
+
+// runTogether runs a section on all workers.
+func (t *Team) runTogether(task Task, slices int) {
 	t.task, t.slices = task, uint32(slices)
 	t.epoch++
 	t.done.Store(0)
@@ -172,8 +180,14 @@ func (t *Team) do(w, slice int) {
 		if v := recover(); v != nil {
 			t.panicked.CompareAndSwap(nil, &workerPanic{v})
 		}
+		if t.tracer != nil {
+			t.spans[w].End = Now()
+		}
 		t.done.Add(1)
 	}()
+	if t.tracer != nil {
+		t.beginSlice(w)
+	}
 	t.task.Do(w, slice)
 }
 

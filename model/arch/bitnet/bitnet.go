@@ -144,18 +144,18 @@ type run struct {
 	up   model.Buffer // [rows, F]
 }
 
-func (g *graph) NewRun(maxRows int) model.Run {
+func (g *graph) NewRun(mem model.Memory, maxRows int) model.Run {
 	c := g.config
 	return &run{
 		graph: g,
-		x:     model.NewBuffer(maxRows, c.Hidden),
-		h:     model.NewBuffer(maxRows, c.Hidden),
-		q:     model.NewBuffer(maxRows, c.Heads*c.HeadDim),
-		k:     model.NewBuffer(maxRows, c.KVHeads*c.HeadDim),
-		v:     model.NewBuffer(maxRows, c.KVHeads*c.HeadDim),
-		o:     model.NewBuffer(maxRows, c.Heads*c.HeadDim),
-		gate:  model.NewBuffer(maxRows, c.FFN),
-		up:    model.NewBuffer(maxRows, c.FFN),
+		x:     model.NewBuffer(mem, maxRows, c.Hidden),
+		h:     model.NewBuffer(mem, maxRows, c.Hidden),
+		q:     model.NewBuffer(mem, maxRows, c.Heads*c.HeadDim),
+		k:     model.NewBuffer(mem, maxRows, c.KVHeads*c.HeadDim),
+		v:     model.NewBuffer(mem, maxRows, c.KVHeads*c.HeadDim),
+		o:     model.NewBuffer(mem, maxRows, c.Heads*c.HeadDim),
+		gate:  model.NewBuffer(mem, maxRows, c.FFN),
+		up:    model.NewBuffer(mem, maxRows, c.FFN),
 	}
 }
 
