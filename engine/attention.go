@@ -2,7 +2,7 @@ package engine
 
 import (
 	"trit/cache"
-	"trit/internal/aligned"
+	"trit/internal/arena"
 	"trit/kernel"
 	"trit/model"
 )
@@ -68,19 +68,19 @@ func newAttention(e *Engine) *attention {
 	chunks := chunksFor(e.context)
 	for range e.team.Size() {
 		a.workers = append(a.workers, attendScratch{
-			q:     aligned.Float32s(queries * c.HeadDim),
-			o:     aligned.Float32s(queries * chunks * c.HeadDim),
-			m:     make([]float32, queries*chunks),
-			l:     make([]float32, queries*chunks),
-			valid: make([]int32, queries),
+			q:     e.mem.Float32s(queries * c.HeadDim),
+			o:     e.mem.Float32s(queries * chunks * c.HeadDim),
+			m:     e.mem.Float32s(queries * chunks),
+			l:     e.mem.Float32s(queries * chunks),
+			valid: arena.Make[int32](&e.mem, queries),
 			pages: make([]kernel.KVPage, kernel.ChunkTokens/kernel.PageTokens),
-			args:  kernel.AttendArgs{HeadDim: c.HeadDim, Scale: c.AttnScale, Scratch: aligned.Float32s(kernel.AttendScratch(queries))},
+			args:  kernel.AttendArgs{HeadDim: c.HeadDim, Scale: c.AttnScale, Scratch: e.mem.Float32s(kernel.AttendScratch(queries))},
 		})
 	}
 	// Split work is used for fewer pieces than splitBelow times the workers.
 	pieces := a.splitBelow() * queries * chunks
-	a.partO = aligned.Float32s(pieces * c.HeadDim)
-	a.partM, a.partL = make([]float32, pieces), make([]float32, pieces)
+	a.partO = e.mem.Float32s(pieces * c.HeadDim)
+	a.partM, a.partL = e.mem.Float32s(pieces), e.mem.Float32s(pieces)
 	return a
 }
 
@@ -113,6 +113,7 @@ func (a *attention) Attend(layer int, out, q, k, v model.Buffer, rows int) {
 	a.layer, a.out, a.q, a.k, a.v = layer, out, q, k, v
 	heads := a.e.config.KVHeads
 	team := a.e.team
+	a.e.begin(layer, OpStore, rows)
 	if rows*k.Width <= 4096 {
 		for i := range rows {
 			a.store.Do(0, i)
@@ -120,8 +121,11 @@ func (a *attention) Attend(layer int, out, q, k, v model.Buffer, rows int) {
 	} else {
 		team.Run(&a.store, rows)
 	}
+	a.e.end()
+	a.e.begin(layer, OpAttention, rows)
 	if pairs := len(a.blocks) * heads; pairs >= a.splitBelow() {
 		team.Run(&a.whole, pairs)
+		a.e.end()
 		return
 	}
 	pieces := 0
@@ -129,9 +133,12 @@ func (a *attention) Attend(layer int, out, q, k, v model.Buffer, rows int) {
 		pieces += a.blocks[i].chunks * heads
 	}
 	team.Run(&a.split, pieces)
+	a.e.end()
+	a.e.begin(layer, OpMerge, rows)
 	for i := range len(a.blocks) * heads {
 		a.merge.Do(0, i)
 	}
+	a.e.end()
 }
 
 // view returns the part of a sequence's page that belongs to the layer.
@@ -182,6 +189,10 @@ func (a *attention) chunk(s *attendScratch, b *block, head, chunk int, o, m, l [
 	args := &s.args
 	args.Queries = b.n * a.group
 	args.Q, args.Valid, args.Pages = s.q, s.valid, s.pages[:n]
+	args.Next = nil
+	if page := end / kernel.PageTokens; end-start == kernel.ChunkTokens && page < len(pages) {
+		args.Next = a.view(pages, page, head).K
+	}
 	args.O, args.M, args.L = o, m, l
 	kernel.AttendChunk(args)
 }

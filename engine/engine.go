@@ -20,6 +20,7 @@ import (
 	"math/bits"
 
 	"trit/cache"
+	"trit/internal/arena"
 	"trit/kernel"
 	"trit/model"
 	"trit/parallel"
@@ -87,6 +88,8 @@ type Engine struct {
 	head    *head
 	context int
 	maxRows int
+	mem     arena.Arena // all scratch memory but the head's
+	tracer  Tracer
 
 	identity identity
 }
@@ -140,9 +143,9 @@ func New(m *model.Model, o Options) (*Engine, error) {
 	if e.head, err = newHead(m, e.team, o.Head); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	e.run = m.Graph.NewRun(e.maxRows)
+	e.run = m.Graph.NewRun(&e.mem, e.maxRows)
 	e.pass = model.NewPass(c, model.PassOptions{
-		MaxRows: e.maxRows, Team: e.team, Attention: e.attend, Variant: o.Variant, RopeFactors: m.Graph.RopeFactors(),
+		MaxRows: e.maxRows, Team: e.team, Attention: e.attend, Variant: o.Variant, RopeFactors: m.Graph.RopeFactors(), Memory: &e.mem,
 	})
 	return e, nil
 }
@@ -186,6 +189,43 @@ func (e *Engine) Step(b *Batch, o model.Observer) error {
 	if len(b.rows) == 0 {
 		return nil
 	}
+	if e.tracer != nil {
+		return e.traced(b, o)
+	}
+	return e.step(b, o)
+}
+
+// step is Step without the tracer.
+func (e *Engine) step(b *Batch, o model.Observer) error {
+	e.begin(model.LayerIn, OpBatch, len(b.rows))
+	if err := b.reserve(); err != nil {
+		return err
+	}
+	e.attend.begin(b)
+	e.end()
+	e.pass.Begin(b.tokens, b.positions, b.keep, o)
+	hidden := e.run.Forward(e.pass)
+	if err := e.pass.Err(); err != nil {
+		b.unreserve()
+		return err
+	}
+	e.begin(model.LayerOut, OpResults, len(b.keep))
+	b.takeHidden(hidden, e.pass.Kept())
+	for i := range b.rows {
+		s := b.rows[i].seq
+		s.table.Advance(1)
+		s.tokens = append(s.tokens, b.tokens[i])
+		s.pending, s.reserved = 0, false
+	}
+	e.end()
+	if len(b.scored) > 0 {
+		e.score(b)
+	}
+	return nil
+}
+
+// reserve finds room in the KV cache for the batch.
+func (b *Batch) reserve() error {
 	for i := range b.rows {
 		s := b.rows[i].seq
 		if s.table == nil {
@@ -199,23 +239,6 @@ func (e *Engine) Step(b *Batch, o model.Observer) error {
 			return err
 		}
 		s.reserved = true
-	}
-	e.attend.begin(b)
-	e.pass.Begin(b.tokens, b.positions, b.keep, o)
-	hidden := e.run.Forward(e.pass)
-	if err := e.pass.Err(); err != nil {
-		b.unreserve()
-		return err
-	}
-	b.takeHidden(hidden, e.pass.Kept())
-	for i := range b.rows {
-		s := b.rows[i].seq
-		s.table.Advance(1)
-		s.tokens = append(s.tokens, b.tokens[i])
-		s.pending, s.reserved = 0, false
-	}
-	if len(b.scored) > 0 {
-		e.score(b)
 	}
 	return nil
 }
@@ -253,7 +276,9 @@ func (e *Engine) score(b *Batch) {
 		}
 		e.head.selections.Add(1)
 		if b.rows[i].out >= 0 {
+			e.head.begin(OpHeadSelect, 1)
 			sel.fill(b.Logits(i))
+			e.head.end()
 			e.head.complete.Add(1)
 			e.head.lastPlain()
 		}

@@ -7,6 +7,7 @@ import (
 
 	"trit/gguf"
 	"trit/internal/aligned"
+	"trit/internal/arena"
 	"trit/kernel"
 	"trit/model"
 	"trit/parallel"
@@ -93,11 +94,15 @@ type head struct {
 	mode     HeadMode
 	resident int64
 	team     *parallel.Team
+	mem      arena.Arena // all scratch memory of the head
 	scratch  [][]float32 // per worker
 	coarse   *coarseHead // nil unless the mode is HeadCoarse
 
 	selections, complete, lastBytes, lastExact atomic.Int64
 	lastRefined                                [kernel.CoarsePlanes - 1]atomic.Int64
+
+	tracer    model.Tracer
+	stepBytes int64 // read of the head in this step, for the tracer
 
 	// operands of the running section
 	y, x []float32
@@ -124,7 +129,7 @@ func newHead(m *model.Model, team *parallel.Team, mode HeadMode) (*head, error) 
 	}
 	h.rowBytes = h.table.RowBytes()
 	for range team.Size() {
-		h.scratch = append(h.scratch, make([]float32, kernel.HeadScratch(t.Cols)))
+		h.scratch = append(h.scratch, h.mem.Float32s(kernel.HeadScratch(t.Cols)))
 	}
 	if h.mode == HeadCoarse {
 		var err error
@@ -153,6 +158,7 @@ func autoHead(t *model.Table) HeadMode {
 // logits computes y [n, V] from the states x [n, D].
 func (h *head) logits(y, x []float32, n int) {
 	h.y, h.x, h.n = y, x, n
+	h.stepBytes += int64(len(h.table.Data))
 	h.team.Run(h, (h.table.Rows+headRows-1)/headRows)
 }
 

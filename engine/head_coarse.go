@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"trit/internal/arena"
 	"trit/kernel"
 	"trit/model"
 )
@@ -36,6 +37,9 @@ const exact = kernel.CoarsePlanes
 // selected token can be below. A token with y_r + Norm·Radius_r under the floor
 // is settled. For the others the next plane is read, which makes the radius
 // smaller, and in the end the stored row.
+//
+// Where the logits have little structure, the first plane settles hardly any
+// token. Then the first two are read at once.
 type coarseHead struct {
 	head    *head
 	copy    *kernel.Coarse
@@ -43,8 +47,11 @@ type coarseHead struct {
 	picks   [maxPicks]pick
 	scored  []*pick // picks of the running group that use the copy
 	workers []coarseWorker
-	y       []float32 // [picks, PaddedRows]
-	levels  []uint8   // [picks, V]
+	y       []float32  // [picks, PaddedRows]
+	levels  []uint8    // [picks, V]
+	base    arena.Mark // what is above it in the head's memory are y and levels
+	plane   int        // the last plane that the scores of the running group come from
+	flat    float64    // the part of all panels that lately needed the second plane
 
 	score  scoreTask
 	single singleTask
@@ -83,6 +90,7 @@ func (a ranked) less(b ranked) bool { return a.y < b.y || a.y == b.y && a.r > b.
 type coarseWorker struct {
 	picks  [maxPicks]workerPick
 	lists  [kernel.CoarsePlanes][]int32
+	kept   []float32 // logits of a panel that are not to change
 	lo, hi []float32 // [sliceRows]
 	// buckets tells, beside lo and hi, how far below the largest logit.
 	buckets [sliceRows]uint8
@@ -93,6 +101,8 @@ type workerPick struct {
 	heap    []ranked // the largest coarse logits, a min-heap
 	rest    float32  // bound of the tokens that it has settled
 	rows    int      // tokens that it has looked at
+	panels  int      // panels that were surveyed, and those that need the second plane
+	needy   int
 	refined [kernel.CoarsePlanes - 1]int
 	exact   int
 	mass    massSum
@@ -112,15 +122,17 @@ func newCoarseHead(m *model.Model, h *head) (*coarseHead, error) {
 	fill := &fillTask{c: ch}
 	for i := range ch.workers {
 		w := &ch.workers[i]
-		w.lo, w.hi = make([]float32, sliceRows), make([]float32, sliceRows)
+		w.lo, w.hi = h.mem.Float32s(sliceRows), h.mem.Float32s(sliceRows)
 		for i := range w.lists {
 			w.lists[i] = make([]int32, 0, sliceRows)
 		}
+		w.kept = make([]float32, 0, sliceRows)
 		fill.workspaces = append(fill.workspaces, c.NewWorkspace())
 	}
 	if err := walkHead(m, t, h.team, fillRows, &fill.first, fill); err != nil {
 		return nil, err
 	}
+	ch.base = h.mem.Mark()
 	return ch, nil
 }
 
@@ -177,10 +189,14 @@ func (c *coarseHead) run(n int, rest []int) []int {
 	if n == 0 {
 		return rest
 	}
+	h := c.head
+	h.begin(OpHeadScan, n)
 	c.begin(n)
 	if len(c.scored) > 0 {
 		c.head.team.Run(&c.score, c.slices())
 	}
+	h.end()
+	h.begin(OpHeadCandidates, n)
 	c.single.pairs = c.single.pairs[:0]
 	for i := range n {
 		c.addSingles(&c.picks[i])
@@ -189,7 +205,11 @@ func (c *coarseHead) run(n int, rest []int) []int {
 	for _, p := range c.scored {
 		c.setFloor(p)
 	}
+	h.end()
+	h.begin(OpHeadRefine, n)
 	c.refineAll(len(rest))
+	h.end()
+	h.begin(OpHeadSelect, n)
 	for i := range n {
 		p := &c.picks[i]
 		if p.lost {
@@ -198,6 +218,7 @@ func (c *coarseHead) run(n int, rest []int) []int {
 		}
 		c.finish(p)
 	}
+	h.end()
 	return rest
 }
 
@@ -205,7 +226,10 @@ func (c *coarseHead) run(n int, rest []int) []int {
 func (c *coarseHead) begin(n int) {
 	v, padded := c.head.table.Rows, c.copy.PaddedRows()
 	if len(c.levels) < n*v {
-		c.y, c.levels = make([]float32, n*padded), make([]uint8, n*v)
+		// More picks than ever before: their memory replaces that of fewer.
+		c.head.mem.Release(c.base)
+		c.base = c.head.mem.Mark()
+		c.y, c.levels = c.head.mem.Float32s(n*padded), arena.Make[uint8](&c.head.mem, n*v)
 	}
 	c.scored = c.scored[:0]
 	for i := range n {
@@ -221,6 +245,7 @@ func (c *coarseHead) begin(n int) {
 		p.norm = c.input.Norm(p.index)
 		c.scored = append(c.scored, p)
 	}
+	c.plane = c.choosePlane(len(c.scored))
 	at := len(c.scored)
 	for i := range n {
 		p := &c.picks[i]
@@ -236,9 +261,15 @@ func (c *coarseHead) begin(n int) {
 // reset forgets what was found out about the tokens of a pick.
 func (c *coarseHead) reset(p *pick) {
 	clear(p.level)
+	if p.index < len(c.scored) && c.plane > 0 {
+		for i := range p.level {
+			p.level[i] = uint8(c.plane)
+		}
+	}
 	for w := range c.workers {
 		s := &c.workers[w].picks[p.index]
 		s.heap, s.rest, s.rows, s.exact = s.heap[:0], float32(math.Inf(-1)), 0, 0
+		s.panels, s.needy = 0, 0
 		s.refined = [kernel.CoarsePlanes - 1]int{}
 	}
 }
@@ -262,14 +293,13 @@ func (c *coarseHead) slices() int { return (c.head.table.Rows + sliceRows - 1) /
 // spare is the number of candidates beyond K.
 func spare(k int) int { return 16 + k/4 }
 
-// scoreTask computes the first plane's logits of all scored picks and keeps the
-// largest.
+// scoreTask computes the coarse logits of all scored picks and keeps the largest.
 type scoreTask struct{ c *coarseHead }
 
 func (t *scoreTask) Do(worker, slice int) {
 	c := t.c
 	const panels = sliceRows / 16
-	c.copy.Score(c.y, c.copy.PaddedRows(), c.input, 0, len(c.scored), slice*panels, min((slice+1)*panels, c.copy.Panels()))
+	c.copy.Score(c.y, c.copy.PaddedRows(), c.plane, c.input, 0, len(c.scored), slice*panels, min((slice+1)*panels, c.copy.Panels()))
 	from := slice * sliceRows
 	to := min(from+sliceRows, c.head.table.Rows)
 	for _, p := range c.scored {
@@ -450,7 +480,7 @@ func (c *coarseHead) count(p *pick) {
 	h := c.head
 	bytes := int64(len(p.final)) * int64(h.rowBytes)
 	if p.index < len(c.scored) {
-		bytes += int64(h.table.Rows) * int64(c.copy.RowBytes(0)) / int64(len(c.scored))
+		bytes += int64(h.table.Rows) * int64(c.copy.RowBytes(c.plane)) / int64(len(c.scored))
 	}
 	for plane := range h.lastRefined {
 		n := int64(0)
@@ -462,4 +492,5 @@ func (c *coarseHead) count(p *pick) {
 	}
 	h.lastExact.Store(int64(len(p.final)))
 	h.lastBytes.Store(bytes)
+	h.stepBytes += bytes
 }

@@ -31,6 +31,8 @@ func (b *Batch) complete(rows []int) {
 	if len(rows) == 0 {
 		return
 	}
+	h := b.engine.head
+	h.begin(OpHead, len(rows))
 	d, v := b.engine.config.Hidden, b.engine.config.Vocab
 	b.states = resize(b.states, len(rows)*d)
 	have := len(b.plain)
@@ -43,7 +45,8 @@ func (b *Batch) complete(rows []int) {
 		b.logits = append(make([]float32, 0, n), b.logits[:have*v]...)
 	}
 	b.logits = b.logits[:len(b.plain)*v]
-	b.engine.head.logits(b.logits[have*v:], b.states, len(rows))
+	h.logits(b.logits[have*v:], b.states, len(rows))
+	h.end()
 }
 
 // Complete returns all logits of the last token of the last Select or Run, [V],
@@ -64,6 +67,8 @@ func (c *Session) CompleteRow(i int) ([]float32, error) {
 	}
 	c.logits = resize(c.logits, v)
 	err := c.scheduler.do(func() {
+		e.head.begin(OpHead, 1)
+		defer e.head.end()
 		e.head.logits(c.logits, c.hidden[i*d:(i+1)*d], 1)
 		e.head.complete.Add(1)
 	})

@@ -12,8 +12,8 @@ import (
 // bytes do not tell (measured on Zen 4 with F16 rows): short rows that are read
 // here and there, and, of several states, the part that each computes for itself.
 const (
-	firstFactor  = 1.1 // × bytes of the first plane
-	planeFactor  = 2.6 // × bytes of another plane
+	panelFactor  = 1.1 // × bytes of whole panels
+	planeFactor  = 2.6 // × bytes of the third plane
 	exactFactor  = 1.5 // × bytes of a stored row
 	sharedFactor = 0.67
 	// enough is the part of the cost of all logits that a selection should
@@ -28,11 +28,39 @@ const (
 func (c *coarseHead) costs(n int) (first, all float64, plane [kernel.CoarsePlanes - 1]float64, single float64) {
 	row := float64(c.head.rowBytes)
 	share := 1 - sharedFactor + sharedFactor/float64(n)
-	first = firstFactor * float64(c.copy.RowBytes(0)) / row * share
-	for p := range plane {
-		plane[p] = planeFactor * float64(c.copy.RowBytes(p+1)) / row * share
-	}
+	first = panelFactor * float64(c.copy.RowBytes(c.plane)) / row * share
+	plane[0] = panelFactor * float64(c.copy.RowBytes(1)) / row
+	plane[1] = planeFactor * float64(c.copy.RowBytes(2)) / row * share
 	return first, 1 / math.Sqrt(float64(n)), plane, exactFactor
+}
+
+// choosePlane returns the plane to score n states to. Reading the second plane
+// later means to read the first again, for one state at a time; when many states are
+// multiplied at once both cost the same.
+func (c *coarseHead) choosePlane(n int) int {
+	limit := 1.0 / 3 // of the panels: what the second plane adds to the first
+	if n > 2 {
+		limit = 1.0 / 20
+	}
+	if c.flat > limit {
+		return 1
+	}
+	return 0
+}
+
+// learn notes how many panels needed the second plane, or would have.
+func (c *coarseHead) learn() {
+	panels, needy := 0, 0
+	for _, p := range c.scored {
+		for w := range c.workers {
+			s := &c.workers[w].picks[p.index]
+			panels += s.panels
+			needy += s.needy
+		}
+	}
+	if panels > 0 {
+		c.flat = 0.75*c.flat + 0.25*float64(needy)/float64(panels)
+	}
 }
 
 // judge returns what the slices seen so far suggest that the rest of a pick costs,
@@ -91,6 +119,7 @@ func (c *coarseHead) refineAll(plain int) {
 		kept = kept[:0]
 	}
 	t.picks = kept
+	c.learn()
 	if len(kept) > 0 {
 		t.trial = false
 		c.head.team.Run(t, n-(n+every-1)/every)
@@ -131,6 +160,9 @@ func (c *coarseHead) refineSlice(p *pick, worker, from, to int) {
 		radius[i] = c.copy.Radius(i)
 	}
 	norm, floor := p.norm, p.floor
+	if c.refine.trial {
+		c.survey(p, s, from, to)
+	}
 	for base := from; base < to; base += 64 {
 		word := p.sel.allowed(base / 64)
 		if word == 0 {
@@ -155,17 +187,28 @@ func (c *coarseHead) refineSlice(p *pick, worker, from, to int) {
 		}
 	}
 	s.rows += to - from
-	for plane := 1; plane < kernel.CoarsePlanes && int(p.depth) >= plane; plane++ {
-		list := w.lists[plane-1]
-		c.copy.Refine(p.y, plane, c.input, p.index, list)
-		s.refined[plane-1] += len(list)
-		for _, r := range list {
-			p.level[r] = uint8(plane)
-			if upper := p.y[r] + float32(norm*radius[plane][r]); upper >= floor && uint8(plane) < p.depth {
-				w.lists[plane] = append(w.lists[plane], r)
-			} else {
-				s.rest = max(s.rest, upper)
-			}
+	for list := w.lists[0]; len(list) > 0; {
+		// Neighbouring panels go together.
+		first := int(list[0]) / panelRows
+		last, n := first, 1
+		for n < len(list) && int(list[n])/panelRows <= last+1 {
+			last = int(list[n]) / panelRows
+			n++
+		}
+		c.rescore(p, w, s, first, last+1)
+		list = list[n:]
+	}
+	if p.depth < 2 {
+		return
+	}
+	c.copy.Refine(p.y, c.input, p.index, w.lists[1])
+	s.refined[1] += len(w.lists[1])
+	for _, r := range w.lists[1] {
+		p.level[r] = 2
+		if upper := p.y[r] + float32(norm*radius[2][r]); upper >= floor && p.depth > 2 {
+			w.lists[2] = append(w.lists[2], r)
+		} else {
+			s.rest = max(s.rest, upper)
 		}
 	}
 	if p.depth < exact {
@@ -184,5 +227,49 @@ func (c *coarseHead) refineSlice(p *pick, worker, from, to int) {
 			p.level[r] = exact
 		}
 		list = list[n:]
+	}
+}
+
+// panelRows is the number of rows of a panel of the copy.
+const panelRows = 16
+
+// rescore reads the second plane for some panels. Their tokens that were at the
+// first get better logits, those that still may reach the floor join the next list.
+func (c *coarseHead) rescore(p *pick, w *coarseWorker, s *workerPick, panel0, panel1 int) {
+	padded := c.copy.PaddedRows()
+	from, to := panel0*panelRows, min(panel1*panelRows, len(p.level))
+	w.kept = append(w.kept[:0], p.y[from:to]...)
+	c.copy.Score(c.y, padded, 1, c.input, p.index, p.index+1, panel0, panel1)
+	s.refined[0] += to - from
+	radius := c.copy.Radius(1)
+	for r := from; r < to; r++ {
+		if p.level[r] != 0 {
+			p.y[r] = w.kept[r-from]
+			continue
+		}
+		p.level[r] = 1
+		if !p.sel.allows(r) {
+			continue
+		}
+		if upper := p.y[r] + float32(p.norm*radius[r]); upper >= p.floor && p.depth > 1 {
+			w.lists[1] = append(w.lists[1], int32(r))
+		} else {
+			s.rest = max(s.rest, upper)
+		}
+	}
+}
+
+// survey counts the panels of a slice that the first plane does not settle. Where
+// the logits come from two planes already, they stand for those of the first.
+func (c *coarseHead) survey(p *pick, s *workerPick, from, to int) {
+	radius := c.copy.Radius(0)
+	for base := from; base < to; base += panelRows {
+		s.panels++
+		for r := base; r < min(base+panelRows, to); r++ {
+			if p.level[r] != exact && p.sel.allows(r) && p.y[r]+float32(p.norm*radius[r]) >= p.floor {
+				s.needy++
+				break
+			}
+		}
 	}
 }

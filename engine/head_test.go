@@ -370,7 +370,8 @@ func TestSelectBrokenBound(t *testing.T) {
 }
 
 // TestSelectSame: selections do not depend on threads or on the batch, and come
-// out in the same order.
+// out in the same order. What is known about the rest does: it depends on how
+// much of the head was read.
 func TestSelectSame(t *testing.T) {
 	const rows, cols, n = 5000, 256, 7
 	r := rand.New(rand.NewPCG(7, 8))
@@ -396,12 +397,8 @@ func TestSelectSame(t *testing.T) {
 		e.score(scoreBatch(e, states, got))
 		for i := range got {
 			g, w := got[i], want[i]
-			if !slices.Equal(g.Tokens, w.Tokens) || !slices.Equal(g.Logits, w.Logits) || g.Rest != w.Rest {
-				t.Errorf("%d threads, row %d: %d tokens and rest %v, alone %d and %v", threads, i, len(g.Tokens), g.Rest, len(w.Tokens), w.Rest)
-			}
-			// The sums of the bounds are grouped by worker.
-			if g.Mass && !(math.Abs(g.LogMassMax-w.LogMassMax) < 1e-9 || g.LogMassMax == w.LogMassMax) {
-				t.Errorf("%d threads, row %d: mass up to %v, alone %v", threads, i, g.LogMassMax, w.LogMassMax)
+			if !slices.Equal(g.Tokens, w.Tokens) || !slices.Equal(g.Logits, w.Logits) {
+				t.Errorf("%d threads, row %d: %d tokens, alone %d, or others", threads, i, len(g.Tokens), len(w.Tokens))
 			}
 		}
 	}

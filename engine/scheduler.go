@@ -46,6 +46,9 @@ type Scheduler struct {
 	serial    int64                 // of the last one
 	computing map[uint64]struct{}   // pages, by hash, that prompts of a batch compute
 	prefix    PrefixStats
+
+	gaugesMu sync.Mutex
+	gauges   Gauges
 }
 
 // call is a function to run on the scheduler's goroutine.
@@ -69,6 +72,7 @@ func NewScheduler(e *Engine) *Scheduler {
 		sessions:  map[*Session]struct{}{},
 		computing: map[uint64]struct{}{},
 	}
+	s.publish()
 	go s.loop()
 	return s
 }
@@ -141,7 +145,9 @@ func (s *Scheduler) loop() {
 			return
 		}
 		start := time.Now()
+		s.publish()
 		s.step()
+		s.publish()
 		lastStep = time.Since(start)
 	}
 }
@@ -154,12 +160,16 @@ const (
 	graceFraction = 8
 )
 
+// maxInbox bounds the messages that are received between two steps while nobody
+// is waited for, so that clients who never stop asking do not stop the others.
+const maxInbox = 1024
+
 // gather receives requests until there is a batch to run: all engaged clients
 // are back, or their grace is over. It returns false when the scheduler is to
 // close.
 func (s *Scheduler) gather(timer *time.Timer, lastStep time.Duration) bool {
 	var grace <-chan time.Time
-	for {
+	for received := 0; ; received++ {
 		select {
 		case <-s.closing:
 			return false
@@ -167,7 +177,18 @@ func (s *Scheduler) gather(timer *time.Timer, lastStep time.Duration) bool {
 		}
 		if len(s.queue) > 0 {
 			if s.engaged == 0 {
-				return true
+				// A long prompt goes on without anyone being answered. Who has
+				// come meanwhile must not wait for its end.
+				select {
+				case m := <-s.inbox:
+					s.receive(m)
+				default:
+					return true
+				}
+				if received == maxInbox {
+					return true
+				}
+				continue
 			}
 			if grace == nil {
 				timer.Reset(min(maxGrace, lastStep/graceFraction))
@@ -176,18 +197,7 @@ func (s *Scheduler) gather(timer *time.Timer, lastStep time.Duration) bool {
 		}
 		select {
 		case m := <-s.inbox:
-			switch m := m.(type) {
-			case *request:
-				for _, r := range m.group {
-					s.disengage(r.Session)
-					r.Session.queued = true
-					s.look(r)
-					s.queue = append(s.queue, r)
-				}
-			case call:
-				m.f()
-				close(m.done)
-			}
+			s.receive(m)
 		case <-grace:
 			s.engaged = 0
 			s.round++
@@ -195,6 +205,23 @@ func (s *Scheduler) gather(timer *time.Timer, lastStep time.Duration) bool {
 		case <-s.closing:
 			return false
 		}
+	}
+}
+
+// receive takes a message in.
+func (s *Scheduler) receive(m any) {
+	switch m := m.(type) {
+	case *request:
+		for _, r := range m.group {
+			s.disengage(r.Session)
+			r.Session.queued = true
+			s.look(r)
+			s.queue = append(s.queue, r)
+		}
+	case call:
+		m.f()
+		s.publish()
+		close(m.done)
 	}
 }
 
