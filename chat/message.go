@@ -14,6 +14,7 @@ var ErrMessage = errors.New("invalid chat message")
 // Message is one message of a conversation, in the form of OpenAI's chat API.
 type Message struct {
 	// Role is who speaks: "system", "user", "assistant" or "tool"; templates may know others.
+	// "developer" is the same as "system" to templates that do not mention it.
 	Role string `json:"role"`
 	// Content is the text. In JSON it may also be null, or a list of text parts, which are
 	// joined with newlines.

@@ -174,7 +174,7 @@ func (t *Template) render(in *Input, form inputForm, limits Limits) (string, err
 	for i := range in.Messages {
 		m := &in.Messages[i]
 		size += len(m.Content) + len(m.Reasoning)
-		messages.Items[i] = m.value(form, &size)
+		messages.Items[i] = m.value(t.role(m.Role), form, &size)
 	}
 	vars["messages"] = messages
 	// As in transformers, tools and documents are always defined, and None when there are none.
@@ -218,10 +218,19 @@ func (t *Template) render(in *Input, form inputForm, limits Limits) (string, err
 	return "", fmt.Errorf("%w: %w", ErrRender, err)
 }
 
+// role returns the role as the template knows it: "developer", OpenAI's newer name of "system", is
+// "system" unless the template mentions it.
+func (t *Template) role(name string) string {
+	if name == "developer" && !strings.Contains(t.source, "developer") {
+		return "system"
+	}
+	return name
+}
+
 // value is the message as templates see it. Absent fields are absent, not empty.
-func (m *Message) value(form inputForm, size *int) *jinja.Dict {
+func (m *Message) value(role string, form inputForm, size *int) *jinja.Dict {
 	d := jinja.NewDict(4)
-	d.Set("role", m.Role)
+	d.Set("role", role)
 	if form.typedContent {
 		part := jinja.NewDict(2)
 		part.Set("type", "text")

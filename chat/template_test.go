@@ -374,3 +374,20 @@ func BenchmarkRender(b *testing.B) {
 		}
 	}
 }
+
+// TestDeveloper: a template that does not know the role "developer" sees "system".
+func TestDeveloper(t *testing.T) {
+	for _, c := range []struct{ source, want string }{
+		{"{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}", "system:be kind;user:hi;"},
+		{"{% for m in messages %}{% if m.role == 'developer' %}D{% else %}{{ m.role }}{% endif %}:{{ m.content }};{% endfor %}", "D:be kind;user:hi;"},
+	} {
+		tpl, err := Parse(c.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tpl.Render(Input{Messages: []Message{{Role: "developer", Content: "be kind"}, {Role: "user", Content: "hi"}}})
+		if err != nil || got != c.want {
+			t.Errorf("%s: %q, %v; want %q", c.source, got, err, c.want)
+		}
+	}
+}

@@ -224,6 +224,7 @@ func (a *answer) accept(t *Token) error {
 	case a.stop.found:
 		a.finish = FinishStopString
 		t.Finish = a.finish
+		t.Cut = a.incomplete()
 	case a.constraint != nil && a.constraint.Done():
 		a.end(t, FinishStop)
 	case a.generated == a.limit:
@@ -237,7 +238,13 @@ func (a *answer) end(t *Token, reason Finish) {
 	a.finish = reason
 	t.Finish = reason
 	t.Text += a.stop.push(a.stream.Flush()) + a.stop.flush()
-	t.Cut = reason == FinishLength && a.constraint != nil && !a.constraint.CanEnd()
+	t.Cut = a.incomplete()
+}
+
+// incomplete reports whether the text, stop string included, does not satisfy
+// its constraint as it is.
+func (a *answer) incomplete() bool {
+	return a.constraint != nil && !a.constraint.Done() && !a.constraint.CanEnd()
 }
 
 // settle takes the guesses that were not accepted out of the session, so that it

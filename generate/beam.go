@@ -32,10 +32,12 @@ type BeamOptions struct {
 	// Results is the number of texts to return at most; 0 means Beams.
 	Results int
 
-	// MaxTokens, MinTokens, StopTokens, IgnoreEnd, Special and Constraint are
-	// those of Options.
+	// MaxTokens, MinTokens, Stop, StopTokens, IgnoreEnd, Special and Constraint
+	// are those of Options. A text that a stop string ends is as likely as its
+	// tokens, the stop string's included.
 	MaxTokens  int
 	MinTokens  int
+	Stop       []string
 	StopTokens []int32
 	IgnoreEnd  bool
 	Special    bool
@@ -44,7 +46,8 @@ type BeamOptions struct {
 
 // Beam is a text that beam search has found.
 type Beam struct {
-	// Tokens are the generated tokens without an end token.
+	// Tokens are the generated tokens without an end token, but with those of a
+	// stop string. Text is without it.
 	Tokens []int32
 	Text   string
 	// LogProb is the natural logarithm of the text's probability, that of an
@@ -72,7 +75,7 @@ func (o *BeamOptions) validate() error {
 	case o.Results < 0 || o.MaxTokens < 0 || o.MinTokens < 0:
 		return fmt.Errorf("%w: %d results of %d to %d tokens", ErrOptions, o.Results, o.MinTokens, o.MaxTokens)
 	}
-	return nil
+	return validateStops(o.Stop)
 }
 
 // Beams continues a prompt by beam search and returns the texts found, the best
@@ -221,7 +224,8 @@ func (b *beamSearch) extend(g *beamGroup) error {
 		parent := g.live[x.parent]
 		switch end := b.ends.isEnd(x.token); {
 		case end && i < g.size:
-			g.finish(b.finished(parent.tokens, x.logProb, length, FinishStop, false))
+			incomplete := parent.constraint != nil && !parent.constraint.CanEnd()
+			g.finish(b.finished(parent.tokens, x.logProb, length, FinishStop, incomplete))
 		case !end:
 			next = append(next, x)
 		}
@@ -235,12 +239,14 @@ func (b *beamSearch) extend(g *beamGroup) error {
 		h := g.live[i]
 		b.penalty[h.tokens[length-1]] += b.options.Diversity
 		reason, over := FinishLength, length == b.limit
-		if h.constraint != nil && h.constraint.Done() {
+		if b.stopped(h) {
+			reason, over = FinishStopString, true
+		} else if h.constraint != nil && h.constraint.Done() {
 			reason, over = FinishStop, true
 		}
 		if over {
-			cut := h.constraint != nil && !h.constraint.CanEnd()
-			g.finish(b.finished(h.tokens, h.logProb, length, reason, cut))
+			incomplete := h.constraint != nil && !h.constraint.Done() && !h.constraint.CanEnd()
+			g.finish(b.finished(h.tokens, h.logProb, length, reason, incomplete))
 			g.spare = append(g.spare, h.session)
 			g.live = slices.Delete(g.live, i, i+1)
 			i--
@@ -349,11 +355,25 @@ func (b *beamSearch) source(h *hypothesis) *engine.Session {
 	return h.session
 }
 
+// stopped reports whether a stop string has come up in a hypothesis.
+func (b *beamSearch) stopped(h *hypothesis) bool {
+	return len(b.options.Stop) > 0 && cut(b.text(h.tokens), b.options.Stop) >= 0
+}
+
+// text returns the text of generated tokens.
+func (b *beamSearch) text(tokens []int32) string {
+	return b.tokenizer.Decode(tokens, tokenizer.RenderSpecial(b.options.Special), tokenizer.Continuation(true))
+}
+
 // finished makes a result.
-func (b *beamSearch) finished(tokens []int32, logProb float64, length int, reason Finish, cut bool) Beam {
+func (b *beamSearch) finished(tokens []int32, logProb float64, length int, reason Finish, incomplete bool) Beam {
+	text := b.text(tokens)
+	if reason == FinishStopString {
+		text = text[:cut(text, b.options.Stop)]
+	}
 	return Beam{
 		Tokens: slices.Clone(tokens), LogProb: logProb, Score: logProb / lengthPenalty(length, b.options.LengthPenalty),
-		Text: b.tokenizer.Decode(tokens, tokenizer.RenderSpecial(b.options.Special), tokenizer.Continuation(true)), Finish: reason, Cut: cut,
+		Text: text, Finish: reason, Cut: incomplete,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"trit/generate"
@@ -265,5 +266,40 @@ func TestBeamsErrors(t *testing.T) {
 	cancel()
 	if _, err := generate.Beams(ctx, s, d.tokenizer, prompt, generate.BeamOptions{Beams: 2}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// TestBeamsStopString: the best text that a stop string ends is the best text
+// without one up to there, and a constraint that it leaves unsatisfied is cut.
+func TestBeamsStopString(t *testing.T) {
+	d := openDemo(t)
+	prompt := d.encode("Once upon a time")
+	o := generate.BeamOptions{Beams: 1, MaxTokens: 30}
+	search := func() generate.Beam {
+		t.Helper()
+		s := d.session()
+		defer s.Close()
+		found, err := generate.Beams(context.Background(), s, d.tokenizer, prompt, o)
+		if err != nil || len(found) == 0 {
+			t.Fatal(found, err)
+		}
+		return found[0]
+	}
+	whole := search()
+	o.Stop = []string{"a brave"}
+	got := search()
+	before, _, ok := strings.Cut(whole.Text, o.Stop[0])
+	if !ok || got.Text != before || got.Finish != generate.FinishStopString || len(got.Tokens) >= len(whole.Tokens) || got.Cut {
+		t.Errorf("%+v; without a stop string %+v", got, whole)
+	}
+	o.Constraint = &only{allowed: whole.Tokens, needs: len(whole.Tokens)}
+	if got := search(); got.Finish != generate.FinishStopString || !got.Cut {
+		t.Errorf("an unsatisfied constraint: %+v", got)
+	}
+	o.Stop = []string{""}
+	s := d.session()
+	defer s.Close()
+	if _, err := generate.Beams(context.Background(), s, d.tokenizer, prompt, o); !errors.Is(err, generate.ErrOptions) {
+		t.Errorf("an empty stop string: %v", err)
 	}
 }

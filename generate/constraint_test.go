@@ -113,3 +113,26 @@ func TestConstraintMinTokens(t *testing.T) {
 		t.Error("the caller's constraint was changed")
 	}
 }
+
+// TestConstraintCut: a text that a stop string or a stop token ends before the
+// constraint is satisfied is reported as cut.
+func TestConstraintCut(t *testing.T) {
+	d := openDemo(t)
+	prompt := "User: Tell me a story about a fox.<|eot_id|>Assistant:"
+	o := greedy(60)
+	o.Constraint = d.constraint(`\{"name": "[A-Z][a-z]{2,9}"\}`)
+	o.Stop = []string{`": "`}
+	if got, _ := d.one(prompt, o); !got.cut || got.finish != generate.FinishStopString || got.text != `{"name` {
+		t.Errorf("stop string: %+v", got)
+	}
+	o.Stop = []string{`"}`}
+	if got, _ := d.one(prompt, o); got.cut {
+		t.Errorf("a stop string at the end: %+v", got)
+	}
+	o.Stop = nil
+	whole, _ := d.one(prompt, o)
+	o.StopTokens = []int32{whole.ids[2]}
+	if got, _ := d.one(prompt, o); !got.cut || got.finish != generate.FinishStop {
+		t.Errorf("stop token: %+v", got)
+	}
+}

@@ -62,6 +62,7 @@ type contrast struct {
 	state      []float32 // [D], a candidate's
 	candidates []sample.TokenLogProb
 	logits     []float32 // [V], masked
+	given      []float32 // [V], what the model said, where log-probabilities are asked for
 }
 
 // contrastive is the loop of contrastive search.
@@ -90,6 +91,9 @@ func (g *Generation) contrastive(ctx context.Context, prompt []int32, limit int,
 		if err := c.propose(logits); err != nil {
 			return err
 		}
+		if o := &g.options.Sampling; o.LogProb || o.TopLogProbs > 0 {
+			c.given = append(c.given[:0], logits...) // the candidates' logits take their place
+		}
 		chosen := 0
 		final := a.generated+1 == a.limit
 		if len(c.candidates) > 1 || !final {
@@ -101,7 +105,7 @@ func (g *Generation) contrastive(ctx context.Context, prompt []int32, limit int,
 		}
 		pick := c.candidates[chosen]
 		token := Token{ID: pick.ID, Prob: c.probability(pick)}
-		if err := a.addLogProb(&token, logits); err != nil {
+		if err := a.addLogProb(&token, c.given); err != nil {
 			return err
 		}
 		if err := a.accept(&token); err != nil {

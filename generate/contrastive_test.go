@@ -127,3 +127,37 @@ func TestContrastiveEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestContrastiveLogProbs: they are those of the model's own distribution in the
+// token's place.
+func TestContrastiveLogProbs(t *testing.T) {
+	d := openDemo(t)
+	o := greedy(12)
+	o.Contrastive = generate.Contrastive{K: 4, Alpha: 0.6}
+	o.Sampling.TopLogProbs = 3
+	s := d.session()
+	defer s.Close()
+	g, err := generate.New(s, d.tokenizer, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := d.encode(story)
+	for token, err := range g.Tokens(context.Background(), text) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, logits := d.states(text)
+		want, err := sample.LogProb(logits, token.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		top, err := sample.TopLogProbs(nil, logits, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token.LogProb != want || !slices.Equal(token.Top, top) {
+			t.Errorf("token %d: %v and %v, want %v and %v", token.ID, token.LogProb, token.Top, want, top)
+		}
+		text = append(text, token.ID)
+	}
+}

@@ -99,7 +99,8 @@ type Token struct {
 	// Finish is set on the last token of an answer only.
 	Finish Finish
 	// Cut is set on a last token that ends the text before the constraint was
-	// satisfied.
+	// satisfied: at the limit, or by a stop token or string that came before. A
+	// stop string counts as part of the text here.
 	Cut bool
 }
 
@@ -178,10 +179,8 @@ func (o *Options) validate(e *engine.Engine) error {
 	if o.Answers < 0 || o.Answers > maxAnswers {
 		return fmt.Errorf("%w: %d answers, want 1 to %d", ErrOptions, o.Answers, maxAnswers)
 	}
-	for i, stop := range o.Stop {
-		if stop == "" {
-			return fmt.Errorf("%w: stop string %d is empty", ErrOptions, i)
-		}
+	if err := validateStops(o.Stop); err != nil {
+		return err
 	}
 	if err := o.Speculation.validate(e); err != nil {
 		return err

@@ -1,6 +1,18 @@
 package generate
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
+
+func validateStops(stops []string) error {
+	for i, stop := range stops {
+		if stop == "" {
+			return fmt.Errorf("%w: stop string %d is empty", ErrOptions, i)
+		}
+	}
+	return nil
+}
 
 // stopper finds stop strings in a text that arrives in pieces. It holds back
 // the end of the text as long as that could be the beginning of a stop string.

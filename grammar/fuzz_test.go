@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"testing"
+
+	"trit/internal/randschema"
 )
 
 // known reports whether err wraps a sentinel error of the package.
@@ -137,10 +139,9 @@ func reMatches(e *re, text string) (bool, error) {
 }
 
 func FuzzFromJSONSchema(f *testing.F) {
-	r := rand.New(rand.NewPCG(1, 1))
-	g := &schemaMaker{r: r}
+	g := randschema.New(1)
 	for range 60 {
-		schema, err := json.Marshal(g.document())
+		schema, err := json.Marshal(g.Document())
 		if err != nil {
 			f.Fatal(err)
 		}

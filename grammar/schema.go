@@ -55,7 +55,7 @@ const (
 // uniqueItems for at most one item or items from a short list of values;
 // contains where a list has only one, without uniqueItems; minProperties beyond the listed properties only by one;
 // unevaluatedProperties and unevaluatedItems where they mean additionalProperties and items. Beside enum
-// and const everything is supported (a format there is not checked).
+// and const everything is supported.
 // Anything else is a [*SchemaError] that wraps [ErrUnsupported], as are unknown keywords and formats;
 // others wrap [ErrSyntax] or [ErrTooLarge]. A schema that nothing satisfies is [ErrEmpty].
 func FromJSONSchema(document []byte, options SchemaOptions) (*Grammar, error) {

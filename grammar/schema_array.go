@@ -114,7 +114,7 @@ func (c *schemaCompiler) uniqueArray(f *form, lo, hi int32, at string) *expr {
 	for _, x := range c.forms(f.item(0)) {
 		switch {
 		case x.finite:
-			values = append(values, x.values...)
+			values = append(values, x.sure...)
 		case x.types&^(typeNull|typeBoolean) == 0:
 			for _, v := range []*jsonValue{{kind: jsonNull}, {kind: jsonBool, truth: true}, {kind: jsonBool}} {
 				if x.types.has(v) && !x.excludes(v) {

@@ -29,7 +29,7 @@ func (c *schemaCompiler) form(f *form, at string) *expr {
 	j := c.json
 	if f.finite {
 		var sub []*expr
-		for _, v := range f.values {
+		for _, v := range f.sure {
 			sub = append(sub, j.literal(v))
 		}
 		return alt(sub...)
@@ -231,7 +231,7 @@ func (c *schemaCompiler) namesDFA(list []*schema) *dfa {
 		var d *dfa
 		if f.finite {
 			var texts []string
-			for _, v := range f.values {
+			for _, v := range f.sure {
 				if v.kind == jsonString {
 					texts = append(texts, v.text)
 				}

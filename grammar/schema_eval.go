@@ -15,14 +15,24 @@ func (p pattern) matches(s string) bool {
 	return ok
 }
 
+// verdict says which question is asked about a value: whether it certainly satisfies a schema,
+// or whether it possibly does. They differ because of formats, which some validators do not check
+// and which our expressions may be narrower than.
+type verdict bool
+
+const (
+	certainly verdict = true
+	possibly  verdict = false
+)
+
 // validAll reports whether a value satisfies all schemas.
-func (c *schemaCompiler) validAll(v *jsonValue, list []*schema) bool {
-	return !slices.ContainsFunc(list, func(s *schema) bool { return !c.valid(v, s) })
+func (c *schemaCompiler) validAll(v *jsonValue, list []*schema, how verdict) bool {
+	return !slices.ContainsFunc(list, func(s *schema) bool { return !c.valid(v, s, how) })
 }
 
 // valid reports whether a value satisfies a schema. It is what decides about the
 // values of enum and const, so everything may stand beside them.
-func (c *schemaCompiler) valid(v *jsonValue, s *schema) bool {
+func (c *schemaCompiler) valid(v *jsonValue, s *schema, how verdict) bool {
 	if c.work++; c.work > maxFormWork {
 		failSchema(s.pointer, "", ErrTooLarge, "checking the values of enum takes too long")
 	}
@@ -35,45 +45,49 @@ func (c *schemaCompiler) valid(v *jsonValue, s *schema) bool {
 			return false
 		}
 	case jsonString:
-		if !s.validString(v.text) {
+		if !s.validString(v.text, how) {
 			return false
 		}
 	case jsonArray:
-		if !c.validArray(v.items, s) {
+		if !c.validArray(v.items, s, how) {
 			return false
 		}
 	case jsonObject:
-		if !c.validObject(v, s) {
+		if !c.validObject(v, s, how) {
 			return false
 		}
 	}
-	valid := func(x *schema) bool { return c.valid(v, x) }
+	valid := func(x *schema) bool { return c.valid(v, x, how) }
 	switch {
 	case s.target != nil && !valid(s.target),
-		!c.validAll(v, s.allOf),
+		!c.validAll(v, s.allOf, how),
 		s.anyOf != nil && !slices.ContainsFunc(s.anyOf, valid),
-		s.not != nil && valid(s.not):
+		s.not != nil && c.valid(v, s.not, !how):
 		return false
 	}
 	if s.oneOf != nil {
-		n := 0
+		sure, maybe := 0, 0
 		for _, x := range s.oneOf {
-			if valid(x) {
-				n++
+			if c.valid(v, x, certainly) {
+				sure++
+			}
+			if c.valid(v, x, possibly) {
+				maybe++
 			}
 		}
-		if n != 1 {
+		if how == certainly && (sure != 1 || maybe != 1) || sure > 1 || maybe == 0 {
 			return false
 		}
 	}
-	if s.when != nil {
-		branch := s.other
-		if valid(s.when) {
-			branch = s.then
-		}
-		return branch == nil || valid(branch)
+	if s.when == nil {
+		return true
 	}
-	return true
+	holds := func(branch *schema) bool { return branch == nil || valid(branch) }
+	could, must := c.valid(v, s.when, possibly), c.valid(v, s.when, certainly)
+	if how == certainly {
+		return (!could || holds(s.then)) && (must || holds(s.other))
+	}
+	return could && holds(s.then) || !must && holds(s.other)
 }
 
 func (s *schema) validNumber(n *big.Rat) bool {
@@ -95,13 +109,13 @@ func (s *schema) validNumber(n *big.Rat) bool {
 	return true
 }
 
-func (s *schema) validString(text string) bool {
+func (s *schema) validString(text string, how verdict) bool {
 	n := utf8.RuneCountInString(text)
 	if n < int(s.minLength) || n > int(s.maxLength) {
 		return false
 	}
 	for _, p := range s.patterns {
-		if !p.format && !p.matches(text) {
+		if (how == certainly || !p.format) && !p.matches(text) {
 			return false
 		}
 	}
@@ -113,31 +127,37 @@ func (s *schema) validString(text string) bool {
 	return true
 }
 
-func (c *schemaCompiler) validArray(items []*jsonValue, s *schema) bool {
+func (c *schemaCompiler) validArray(items []*jsonValue, s *schema, how verdict) bool {
 	if len(items) < int(s.minItems) || len(items) > int(s.maxItems) {
 		return false
 	}
-	contained := int32(0)
+	least, most := int32(0), int32(0) // that s.contains holds for, certainly and possibly
 	for i, v := range items {
 		switch {
 		case i < len(s.prefixItems):
-			if !c.valid(v, s.prefixItems[i]) {
+			if !c.valid(v, s.prefixItems[i], how) {
 				return false
 			}
-		case s.items != nil && !c.valid(v, s.items):
+		case s.items != nil && !c.valid(v, s.items, how):
 			return false
 		}
 		if s.unique && containsValue(items[:i], v) {
 			return false
 		}
-		if s.contains != nil && c.valid(v, s.contains) {
-			contained++
+		if s.contains != nil && c.valid(v, s.contains, certainly) {
+			least++
+		}
+		if s.contains != nil && c.valid(v, s.contains, possibly) {
+			most++
 		}
 	}
-	return s.contains == nil || contained >= s.minContains && contained <= s.maxContains
+	if how == possibly {
+		least, most = most, least
+	}
+	return s.contains == nil || least >= s.minContains && most <= s.maxContains
 }
 
-func (c *schemaCompiler) validObject(v *jsonValue, s *schema) bool {
+func (c *schemaCompiler) validObject(v *jsonValue, s *schema, how verdict) bool {
 	if len(v.keys) < int(s.minProps) || len(v.keys) > int(s.maxProps) {
 		return false
 	}
@@ -152,13 +172,13 @@ func (c *schemaCompiler) validObject(v *jsonValue, s *schema) bool {
 		}
 	}
 	for _, d := range s.dependentSchemas {
-		if has(d.name) && !c.valid(v, d.s) {
+		if has(d.name) && !c.valid(v, d.s, how) {
 			return false
 		}
 	}
 	f := &form{schemas: []*schema{s}}
 	for _, name := range v.keys {
-		if !c.nameAllowed(f, name) || !c.validAll(v.fields[name], f.property(name)) {
+		if !c.nameAllowed(f, name, how) || !c.validAll(v.fields[name], f.property(name), how) {
 			return false
 		}
 	}

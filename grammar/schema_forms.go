@@ -10,8 +10,9 @@ import (
 type form struct {
 	types   typeSet
 	schemas []*schema
-	values  []*jsonValue // if finite
 	finite  bool
+	values  []*jsonValue // if finite: those that possibly satisfy it
+	sure    []*jsonValue // of them, those that certainly do
 }
 
 // choice is a set of alternatives, one of which must hold: the branches of an
@@ -109,7 +110,7 @@ func (b *formBuilder) add(f *form) {
 	}
 }
 
-// finiteForm keeps those of the listed values that satisfy all schemas.
+// finiteForm keeps those of the listed values that may satisfy all schemas.
 func (c *schemaCompiler) finiteForm(st formState) *form {
 	f := &form{types: st.types, schemas: st.schemas, finite: true}
 	var values []*jsonValue
@@ -120,15 +121,23 @@ func (c *schemaCompiler) finiteForm(st formState) *form {
 		}
 	}
 	for _, v := range values {
-		ok := true
-		for _, s := range st.schemas[st.context:] {
-			ok = ok && c.valid(v, s)
+		holds := func(how verdict) bool {
+			if !c.validAll(v, st.schemas[st.context:], how) {
+				return false
+			}
+			for _, choice := range st.choices {
+				if !slices.ContainsFunc(choice, func(branch []*schema) bool { return c.validAll(v, branch, how) }) {
+					return false
+				}
+			}
+			return true
 		}
-		for _, choice := range st.choices {
-			ok = ok && slices.ContainsFunc(choice, func(branch []*schema) bool { return c.validAll(v, branch) })
+		if containsValue(f.values, v) || !holds(possibly) {
+			continue
 		}
-		if ok && !containsValue(f.values, v) {
-			f.values = append(f.values, v)
+		f.values = append(f.values, v)
+		if holds(certainly) {
+			f.sure = append(f.sure, v)
 		}
 	}
 	return f
@@ -308,7 +317,7 @@ func (c *schemaCompiler) emptyForm(f *form) bool {
 			lo, hi = 1, 0
 		}
 		for _, name := range required {
-			if lo > hi || !c.nameAllowed(f, name) || c.isEmpty(f.property(name)) {
+			if lo > hi || !c.nameAllowed(f, name, possibly) || c.isEmpty(f.property(name)) {
 				lo, hi = 1, 0
 				break
 			}
@@ -442,10 +451,10 @@ func (f *form) property(name string) []*schema {
 }
 
 // nameAllowed reports whether propertyNames allows a name.
-func (c *schemaCompiler) nameAllowed(f *form, name string) bool {
+func (c *schemaCompiler) nameAllowed(f *form, name string, how verdict) bool {
 	v := &jsonValue{kind: jsonString, text: name}
 	for _, s := range f.schemas {
-		if s.names != nil && !c.valid(v, s.names) {
+		if s.names != nil && !c.valid(v, s.names, how) {
 			return false
 		}
 	}

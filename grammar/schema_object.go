@@ -98,7 +98,7 @@ func (b *objectBuilder) count() bool {
 		}
 		seen[name] = true
 		conj := b.f.property(name)
-		if !b.c.nameAllowed(b.f, name) || b.c.isEmpty(conj) {
+		if !b.c.nameAllowed(b.f, name, certainly) || b.c.isEmpty(conj) {
 			return !required[name]
 		}
 		b.listed = append(b.listed, listedProperty{name, required[name], b.c.value(conj)})

@@ -203,7 +203,7 @@ func (p *Pipeline) Clone() *Pipeline {
 // seed and n: several answers to one prompt differ, reproducibly.
 func (p *Pipeline) Fork(n uint64) *Pipeline {
 	q := p.Clone()
-	q.Reseed(deriveSeed(p.seed, n))
+	q.Reseed(ForkSeed(p.seed, n))
 	return q
 }
 

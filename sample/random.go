@@ -42,8 +42,9 @@ func splitMix64(state *uint64) uint64 {
 	return z ^ z>>31
 }
 
-// deriveSeed returns the seed of the n-th fork of a pipeline seeded with seed.
-func deriveSeed(seed, n uint64) uint64 {
+// ForkSeed returns the seed that [Pipeline.Fork] gives the n-th fork of a
+// pipeline seeded with seed.
+func ForkSeed(seed, n uint64) uint64 {
 	state := seed
 	state = splitMix64(&state) + n
 	return splitMix64(&state)
