@@ -74,6 +74,15 @@ func (s Samples) Range() [2]float64 {
 	return [2]float64{slices.Min(s), slices.Max(s)}
 }
 
+// quartiles returns the values that a quarter of the samples is below, and above.
+func (s Samples) quartiles() [2]float64 {
+	if len(s) == 0 {
+		return [2]float64{}
+	}
+	v := slices.Sorted(slices.Values(s))
+	return [2]float64{v[(len(v)-1)/4], v[len(v)-1-(len(v)-1)/4]}
+}
+
 // measurement holds the samples of one kind of run.
 type measurement struct {
 	batch, depth int
