@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"trit/generate"
 	"trit/gguf"
@@ -17,8 +18,10 @@ type GenerateOption func(*generateOptions)
 
 type generateOptions struct {
 	generate.Options
-	draft *Model
-	stats *Stats
+	draft       *Model
+	stats       *Stats
+	arrived     time.Time
+	constraints []constraintRequest
 }
 
 // MaxTokens bounds the number of generated tokens; 0 means up to the end of
@@ -54,6 +57,11 @@ func Sampling(s sample.Options) GenerateOption { return func(o *generateOptions)
 // Stop adds strings that end the text. They are not part of it.
 func Stop(stops ...string) GenerateOption {
 	return func(o *generateOptions) { o.Options.Stop = append(o.Options.Stop, stops...) }
+}
+
+// StopTokens adds tokens that end the text beside the model's own end tokens.
+func StopTokens(ids ...int32) GenerateOption {
+	return func(o *generateOptions) { o.Options.StopTokens = append(o.Options.StopTokens, ids...) }
 }
 
 // IgnoreEnd goes on after the model's end tokens.
@@ -95,11 +103,16 @@ func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateO
 			return
 		}
 		defer s.Close()
+		o := *o // the loop may be run again
 		if o.draft != nil {
 			if err := m.useDraft(o.draft, &o.Options); err != nil {
 				yield(Token{}, err)
 				return
 			}
+		}
+		if err := m.applyConstraint(&o); err != nil {
+			yield(Token{}, err)
+			return
 		}
 		g, err := generate.New(s, m.tokenizer, o.Options)
 		if err != nil {
@@ -109,7 +122,9 @@ func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateO
 		if o.stats != nil {
 			defer func() { *o.stats = g.Stats() }()
 		}
-		g.Tokens(ctx, prompt)(yield)
+		meter := m.measure(o.arrived, o.Options.Answers, g.Stats)
+		defer func() { meter.close(g.Finish()) }()
+		g.Tokens(ctx, prompt)(meter.yield(yield))
 	}
 }
 

@@ -44,14 +44,31 @@ func Contrastive(k int, alpha float64) GenerateOption {
 	return func(o *generateOptions) { o.Options.Contrastive = generate.Contrastive{K: k, Alpha: alpha} }
 }
 
+// MaxGuesses bounds the tokens that Lookup or Draft, given before it, guesses at
+// once; 0 means 16 for Lookup and 8 for Draft.
+func MaxGuesses(n int) GenerateOption {
+	return func(o *generateOptions) { o.Options.Speculation.MaxGuesses = n }
+}
+
 // Beams searches for the most likely continuations of a prompt, the best first.
 func (m *Model) Beams(ctx context.Context, prompt string, o generate.BeamOptions) ([]generate.Beam, error) {
+	return m.BeamsFrom(ctx, m.TokenizePrompt(prompt, o.Special), o)
+}
+
+// TokenizePrompt returns the tokens of a prompt as Generate sees it: special
+// says whether the texts of control tokens stand for those tokens.
+func (m *Model) TokenizePrompt(prompt string, special bool) []int32 {
+	return m.tokenizer.Encode(prompt, tokenizer.ParseSpecial(special))
+}
+
+// BeamsFrom is Beams for a prompt that is given as tokens.
+func (m *Model) BeamsFrom(ctx context.Context, prompt []int32, o generate.BeamOptions) ([]generate.Beam, error) {
 	s, err := m.scheduler.NewSession()
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
-	return generate.Beams(ctx, s, m.tokenizer, m.tokenizer.Encode(prompt, tokenizer.ParseSpecial(o.Special)), o)
+	return generate.Beams(ctx, s, m.tokenizer, prompt, o)
 }
 
 // useDraft makes a model the draft model, if it has the same tokens. The answer

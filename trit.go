@@ -23,10 +23,8 @@
 package trit
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"time"
 
@@ -37,6 +35,7 @@ import (
 	"trit/model"
 	_ "trit/model/arch" // all architectures
 	"trit/parallel"
+	"trit/profile"
 	"trit/quant"
 	"trit/sample"
 	"trit/tokenizer"
@@ -67,6 +66,7 @@ type Model struct {
 	tokenizer *tokenizer.Tokenizer
 	sampling  sample.Options
 	loadTime  time.Duration
+	metrics   *profile.Metrics
 	drafts    sync.Map // *tokenizer.Tokenizer of a draft model → error, or true
 
 	constraints constraintCache
@@ -172,6 +172,7 @@ func Open(name string, opts ...Option) (*Model, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	m.scheduler = engine.NewScheduler(e)
+	m.metrics = profile.NewMetrics()
 	m.loadTime = time.Since(start)
 	return m, nil
 }
@@ -211,30 +212,3 @@ func (m *Model) Tokenize(text string) []int32 { return m.tokenizer.Encode(text) 
 
 // Detokenize returns the text of tokens.
 func (m *Model) Detokenize(tokens []int32) string { return m.tokenizer.Decode(tokens) }
-
-// Embed returns the mean of the final hidden states of a text's tokens, scaled
-// to length 1: a vector of Config().Hidden elements.
-func (m *Model) Embed(ctx context.Context, text string) ([]float32, error) {
-	tokens := m.Tokenize(text)
-	if len(tokens) == 0 {
-		return nil, fmt.Errorf("%w: the text has no tokens", generate.ErrPrompt)
-	}
-	s, err := m.scheduler.NewSession()
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	if err := s.Run(ctx, tokens, engine.Hidden, 0); err != nil {
-		return nil, err
-	}
-	sum := make([]float32, m.model.Config.Hidden)
-	for i := range tokens {
-		kernel.Add(sum, sum, s.Hidden(i))
-	}
-	// The length makes the difference between sum and mean disappear.
-	length := math.Sqrt(float64(kernel.Dot(sum, sum)))
-	if length > 0 {
-		kernel.Scale(sum, sum, float32(1/length))
-	}
-	return sum, nil
-}

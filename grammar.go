@@ -1,0 +1,185 @@
+package trit
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"trit/generate"
+	"trit/grammar"
+)
+
+// Vocabulary returns the model's tokens as package grammar needs them. It is
+// built by the first call, which takes some tenths of a second for a vocabulary of
+// 128,256 tokens, and shared by all constraints.
+func (m *Model) Vocabulary() (*grammar.Vocabulary, error) {
+	m.constraints.build.Do(func() {
+		m.constraints.vocabulary, m.constraints.err = grammar.NewVocabulary(m.tokenizer)
+	})
+	return m.constraints.vocabulary, m.constraints.err
+}
+
+// Constraint returns the constraint that a text keeps to a grammar from its
+// beginning on, for generate.Options and generate.BeamOptions. What has been
+// found out about a grammar is kept for the next call with the same one, for
+// the last few of them.
+func (m *Model) Constraint(g *grammar.Grammar) (generate.Constraint, error) {
+	return m.constraint(g, func() (*grammar.Grammar, error) { return g, nil })
+}
+
+// Grammar makes the text keep to a grammar. Only one such option can be given.
+func Grammar(g *grammar.Grammar) GenerateOption {
+	return constrain("grammar", g, func() (*grammar.Grammar, error) { return g, nil })
+}
+
+// JSONSchema makes the text a JSON value that a schema of draft 2020-12
+// describes; grammar.FromJSONSchema says what of it is supported. The rest is
+// an error.
+func JSONSchema(schema []byte) GenerateOption {
+	schema = slices.Clone(schema)
+	return constrain("JSON Schema", constraintKey{"schema", string(schema)}, func() (*grammar.Grammar, error) {
+		return grammar.FromJSONSchema(schema, grammar.SchemaOptions{})
+	})
+}
+
+// JSON makes the text a JSON object.
+func JSON() GenerateOption {
+	return constrain("JSON", constraintKey{"json", ""}, func() (*grammar.Grammar, error) {
+		return grammar.JSONObject(grammar.WhitespaceLimited), nil
+	})
+}
+
+// Regexp makes a regular expression of ECMA-262 match the text as a whole; see
+// grammar.CompileRegexp.
+func Regexp(expr string) GenerateOption {
+	return constrain("regular expression", constraintKey{"regexp", expr}, func() (*grammar.Grammar, error) {
+		return grammar.CompileRegexp(expr)
+	})
+}
+
+// GBNF makes the text keep to a grammar in the format of llama.cpp; see
+// grammar.ParseGBNF.
+func GBNF(source string) GenerateOption {
+	return constrain("GBNF grammar", constraintKey{"gbnf", source}, func() (*grammar.Grammar, error) {
+		return grammar.ParseGBNF(source)
+	})
+}
+
+// Phrases makes the text contain every one of the phrases, in any order.
+func Phrases(phrases ...string) GenerateOption {
+	phrases = slices.Clone(phrases)
+	return constrain("phrases", constraintKey{"phrases", listKey(phrases)}, func() (*grammar.Grammar, error) {
+		return grammar.Lexical(phrases...)
+	})
+}
+
+// Choice makes the text one of those given.
+func Choice(texts ...string) GenerateOption {
+	texts = slices.Clone(texts)
+	return constrain("choice", constraintKey{"choice", listKey(texts)}, func() (*grammar.Grammar, error) {
+		return grammar.Choice(texts...)
+	})
+}
+
+// constraintRequest is a constraint that an option asks for.
+type constraintRequest struct {
+	what    string
+	key     any
+	compile func() (*grammar.Grammar, error)
+}
+
+func constrain(what string, key any, compile func() (*grammar.Grammar, error)) GenerateOption {
+	return func(o *generateOptions) {
+		o.constraints = append(o.constraints, constraintRequest{what, key, compile})
+	}
+}
+
+// constraintKey tells sources of grammars apart.
+type constraintKey struct{ kind, source string }
+
+// listKey writes a list unambiguously.
+func listKey(list []string) string { return fmt.Sprintf("%q", list) }
+
+// constraintCache is what a model remembers for constraints.
+type constraintCache struct {
+	build      sync.Once
+	vocabulary *grammar.Vocabulary
+	err        error
+
+	mu       sync.Mutex
+	matchers []*matcherEntry // the latest used last
+}
+
+// maxMatchers bounds the grammars that are remembered; each may take up to
+// 64 MiB.
+const maxMatchers = 8
+
+type matcherEntry struct {
+	key     any
+	once    sync.Once
+	matcher *grammar.Matcher
+	err     error
+}
+
+// entry finds or makes the entry of a key and makes it the latest used.
+func (c *constraintCache) entry(key any) *matcherEntry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.matchers, func(e *matcherEntry) bool { return e.key == key })
+	var e *matcherEntry
+	if i >= 0 {
+		e = c.matchers[i]
+		c.matchers = slices.Delete(c.matchers, i, i+1)
+	} else {
+		e = &matcherEntry{key: key}
+		if len(c.matchers) == maxMatchers {
+			c.matchers = slices.Delete(c.matchers, 0, 1)
+		}
+	}
+	c.matchers = append(c.matchers, e)
+	return e
+}
+
+// constraint returns the constraint that a key stands for, compiling it unless
+// it is remembered.
+func (m *Model) constraint(key any, compile func() (*grammar.Grammar, error)) (generate.Constraint, error) {
+	e := m.constraints.entry(key)
+	e.once.Do(func() {
+		var g *grammar.Grammar
+		var v *grammar.Vocabulary
+		if g, e.err = compile(); e.err != nil {
+			return
+		}
+		if v, e.err = m.Vocabulary(); e.err == nil {
+			e.matcher, e.err = grammar.NewMatcher(g, v)
+		}
+	})
+	if e.err != nil {
+		return nil, e.err
+	}
+	return generate.Grammar(e.matcher.Start()), nil
+}
+
+// applyConstraint turns the constraint that the options ask for into one.
+func (m *Model) applyConstraint(o *generateOptions) error {
+	if len(o.constraints) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range o.constraints {
+		names = append(names, c.what)
+	}
+	if o.Options.Constraint != nil {
+		names = append(names, "Constrain")
+	}
+	if len(names) > 1 {
+		return fmt.Errorf("%w: a text can have one constraint, not %s", generate.ErrOptions, strings.Join(names, " and "))
+	}
+	c, err := m.constraint(o.constraints[0].key, o.constraints[0].compile)
+	if err != nil {
+		return fmt.Errorf("%s: %w", names[0], err)
+	}
+	o.Options.Constraint = c
+	return nil
+}

@@ -1,0 +1,192 @@
+package trit
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"trit/engine"
+	"trit/gguf"
+	"trit/hub"
+	"trit/internal/sysmem"
+	"trit/kernel"
+	"trit/model"
+	"trit/ternary"
+)
+
+// KVTokens sets how many tokens of all texts together the KV cache can hold; 0
+// means four texts of the whole context, or one where addresses have 32 bits.
+// Memory is taken as the tokens come.
+func KVTokens(n int) Option {
+	return func(o *openOptions) { o.engine.CachePages = max(0, n+kernel.PageTokens-1) / kernel.PageTokens }
+}
+
+// MemoryPlan says how much memory a model takes, before it is loaded. Sizes
+// are in bytes.
+type MemoryPlan struct {
+	Model string `json:"model"`
+	// Weights is what the ternary matrices take in the larger of their layouts.
+	Weights int64 `json:"weights"`
+	// Tables are the embedding, the output head and the vectors. They are read
+	// where they are in the file, so the system may give their memory to others
+	// and read them again.
+	Tables int64 `json:"tables"`
+	// Head is what computing the logits keeps beside the output head.
+	Head int64 `json:"head"`
+	// Scratch holds intermediate results.
+	Scratch int64 `json:"scratch"`
+	// KVPage is the memory of the keys and values of a page of PageTokens tokens,
+	// Context the largest number of tokens of a text, and KVTokens that of all
+	// texts together.
+	KVPage     int64 `json:"kv_page"`
+	PageTokens int   `json:"page_tokens"`
+	Context    int   `json:"context"`
+	KVTokens   int   `json:"kv_tokens"`
+}
+
+// Fixed returns what the model takes without any text.
+func (p *MemoryPlan) Fixed() int64 { return p.Weights + p.Tables + p.Head + p.Scratch }
+
+// KV returns the memory of the keys and values of so many tokens.
+func (p *MemoryPlan) KV(tokens int) int64 {
+	return (int64(tokens) + int64(p.PageTokens) - 1) / int64(p.PageTokens) * p.KVPage
+}
+
+// Least returns what the model takes to continue one text of the whole context.
+func (p *MemoryPlan) Least() int64 { return p.Fixed() + p.KV(p.Context) }
+
+// Total returns what the model takes when its KV cache is full.
+func (p *MemoryPlan) Total() int64 { return p.Fixed() + p.KV(p.KVTokens) }
+
+// String lists the parts.
+func (p *MemoryPlan) String() string {
+	return fmt.Sprintf("%s (weights %s, tables %s, head %s, scratch %s, KV cache %s for %d tokens)", Bytes(p.Total()),
+		Bytes(p.Weights), Bytes(p.Tables), Bytes(p.Head), Bytes(p.Scratch), Bytes(p.KV(p.KVTokens)), p.KVTokens)
+}
+
+// ErrMemory reports a model that does not fit into memory.
+var ErrMemory = errors.New("trit: not enough memory")
+
+// Fit makes the KV cache as small as it must be for the model to fit into so many
+// bytes, but not smaller than one text of the whole context. If even that does
+// not fit, the error is ErrMemory and says what would.
+func (p *MemoryPlan) Fit(bytes int64) error {
+	if p.Total() <= bytes {
+		return nil
+	}
+	if p.Least() > bytes {
+		remedy := "use a machine or a container with more memory"
+		if room := bytes - p.Fixed(); room >= p.KVPage {
+			remedy = fmt.Sprintf("a context of %d tokens would fit (--ctx-size), and a --kv-type of fewer bits makes room for more", room/p.KVPage*int64(p.PageTokens))
+		}
+		least := *p
+		least.KVTokens = p.Context
+		return fmt.Errorf("%w: %s needs %s and there is %s; %s", ErrMemory, p.Model, least.String(), Bytes(bytes), remedy)
+	}
+	p.KVTokens = int((bytes - p.Fixed()) / p.KVPage * int64(p.PageTokens))
+	return nil
+}
+
+// Bytes is an amount of memory, written in decimal units.
+type Bytes int64
+
+// String returns, for example, "1.2 GB".
+func (b Bytes) String() string {
+	x := float64(b)
+	for _, unit := range []string{"B", "kB", "MB"} {
+		if x < 999.5 && x > -999.5 {
+			return strings.TrimSuffix(fmt.Sprintf("%.1f", x), ".0") + " " + unit
+		}
+		x /= 1000
+	}
+	return fmt.Sprintf("%.2f GB", x)
+}
+
+// MemoryLimit returns how much memory models may take on this machine or in this
+// container, and where that comes from: the limit less a reserve of a tenth, at
+// least 64 MiB and at most 2 GiB. It is 0 where the system does not tell.
+func MemoryLimit() (bytes int64, source string) {
+	l := sysmem.Get()
+	return l.Usable(), l.Source
+}
+
+// Plan says how much memory a model would take with these options. It reads the
+// header of the model's file.
+func Plan(name string, opts ...Option) (*MemoryPlan, error) {
+	o := openOptions{engine: engine.Options{KVType: kernel.KVF16}}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	found, err := hub.Resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := found.Open()
+	if err != nil {
+		return nil, err
+	}
+	p, err := planFile(f, o)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("%s: %w", found.Name, err)
+	}
+	p.Model = name
+	return p, nil
+}
+
+func planFile(f *gguf.File, o openOptions) (*MemoryPlan, error) {
+	architecture, err := f.Metadata.String("general.architecture")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", model.ErrArchitecture, err)
+	}
+	arch, err := model.LookupArch(architecture)
+	if err != nil {
+		return nil, err
+	}
+	c, err := model.Configure(arch, f.Metadata, o.load)
+	if err != nil {
+		return nil, err
+	}
+	p := &MemoryPlan{PageTokens: kernel.PageTokens}
+	var head gguf.Type
+	for _, s := range arch.Tensors(c) {
+		tensors := 1
+		if s.PerLayer() {
+			tensors = c.Layers
+		}
+		if s.Role == model.RoleProjection {
+			p.Weights += int64(tensors) * packedBytes(s.Dims)
+			continue
+		}
+		name := s.Name
+		if s.PerLayer() {
+			name = fmt.Sprintf(name, 0)
+		}
+		t, ok := f.Tensor(name)
+		if !ok {
+			continue // optional, or Open says that it is missing
+		}
+		size, err := t.Type.Size(t.Dims)
+		if err != nil {
+			return nil, fmt.Errorf("%w %s: %w", model.ErrTensor, t.Name, err)
+		}
+		p.Tables += int64(tensors) * size
+		if name == "output.weight" || name == "token_embd.weight" && head == 0 {
+			head = t.Type
+		}
+	}
+	e := engine.EstimateMemory(c, head, o.engine)
+	p.Head, p.Scratch, p.KVPage = e.Head, e.Scratch, e.PageBytes
+	p.Context, p.KVTokens = e.Context, e.Pages*kernel.PageTokens
+	return p, nil
+}
+
+// packedBytes returns the memory of a ternary matrix, contiguous dimension
+// first, in the layout of 2 bits per weight.
+func packedBytes(dims []int64) int64 {
+	if len(dims) < 2 {
+		return 0
+	}
+	panels := (dims[1] + ternary.PanelRows - 1) / ternary.PanelRows
+	block := int64(ternary.T2.BlockCols())
+	return panels * ((dims[0] + block - 1) / block) * ternary.BlockBytes
+}

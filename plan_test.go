@@ -1,0 +1,78 @@
+package trit_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"trit"
+	"trit/kernel"
+)
+
+func TestPlan(t *testing.T) {
+	p, err := trit.Plan("demo", trit.ContextSize(512), trit.KVType(kernel.KVF16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := openDemo(t, trit.ContextSize(512), trit.KVType(kernel.KVF16))
+	if got, want := p.Weights, m.Weights().TernaryBytes; got < want*99/100 || got > want*14/10 {
+		t.Errorf("the weights take %d bytes, the plan says %d", want, got)
+	}
+	if got, want := p.KVPage, m.Scheduler().Engine().Cache().PageBytes(); got != want {
+		t.Errorf("a page takes %d bytes, the plan says %d", want, got)
+	}
+	if p.Context != 512 || p.KVTokens != m.Scheduler().Gauges().Pages*kernel.PageTokens {
+		t.Errorf("context %d, %d tokens", p.Context, p.KVTokens)
+	}
+	if p.Tables < int64(len(m.Weights().Graph.Head().Data)) || p.Scratch <= 0 || p.Least() > p.Total() {
+		t.Errorf("%+v", p)
+	}
+
+	memory, err := m.Scheduler().Memory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := p.Scratch, memory.Scratch; got < want*9/10 || got > want*3/2 {
+		t.Errorf("the scratch memory is %d bytes, the plan says %d", want, got)
+	}
+	if p.Head != memory.Head {
+		t.Errorf("the head mode adds %d bytes, the plan says %d", memory.Head, p.Head)
+	}
+
+	whole := *p
+	if err := whole.Fit(p.Total()); err != nil || whole != *p {
+		t.Errorf("what fits was changed: %+v, %v", whole, err)
+	}
+	tight := *p
+	if err := tight.Fit(p.Least() + p.KVPage + 1); err != nil || tight.KVTokens != p.Context+p.PageTokens {
+		t.Errorf("%d tokens of KV cache, %v", tight.KVTokens, err)
+	}
+	err = p.Fit(p.Least() - 1)
+	if !errors.Is(err, trit.ErrMemory) || !strings.Contains(err.Error(), "a context of 480 tokens would fit") {
+		t.Errorf("error: %v", err)
+	}
+	if err = p.Fit(1000); !errors.Is(err, trit.ErrMemory) || !strings.Contains(err.Error(), "demo needs") || !strings.Contains(err.Error(), "there is 1 kB") {
+		t.Errorf("error: %v", err)
+	}
+	if _, err := trit.Plan("nothing-of-that-name"); err == nil {
+		t.Error("a plan for no model")
+	}
+	if n, source := trit.MemoryLimit(); n < 1<<20 || source == "" {
+		t.Errorf("the limit is %d (%s)", n, source)
+	}
+}
+
+func TestKVTokens(t *testing.T) {
+	m := openDemo(t, trit.KVTokens(1000))
+	if got := m.Scheduler().Gauges(); got.Pages != 32 || got.FreePages() != 32 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestBytes(t *testing.T) {
+	for b, want := range map[trit.Bytes]string{0: "0 B", 999: "999 B", 1000: "1 kB", 1_234_567: "1.2 MB", 999_999_999: "1.00 GB", 23_400_000_000: "23.40 GB"} {
+		if b.String() != want {
+			t.Errorf("%d: %s, want %s", int64(b), b, want)
+		}
+	}
+}
