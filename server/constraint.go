@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 
 	"trit/generate"
@@ -15,9 +16,12 @@ import (
 type format struct {
 	object  bool            // any JSON object
 	schema  json.RawMessage // JSON that validates against this schema
+	loose   bool            // what the schema says in unknown words is ignored
 	gbnf    string          // a grammar in llama.cpp's notation
 	pattern string          // a regular expression
 	choice  []string        // one of these texts
+
+	param string // the field of the request that asks for it; for errors
 }
 
 // key tells formats apart.
@@ -26,7 +30,7 @@ func (f *format) key() string {
 	case f.object:
 		return "object"
 	case f.schema != nil:
-		return "schema " + string(f.schema)
+		return fmt.Sprint("schema ", f.loose, string(f.schema))
 	case f.gbnf != "":
 		return "gbnf " + f.gbnf
 	case f.pattern != "":
@@ -42,7 +46,7 @@ func (f *format) grammar() (*grammar.Grammar, error) {
 	case f.object:
 		return grammar.JSONObject(grammar.WhitespaceLimited), nil
 	case f.schema != nil:
-		return grammar.FromJSONSchema(f.schema, grammar.SchemaOptions{})
+		return grammar.FromJSONSchema(f.schema, grammar.SchemaOptions{IgnoreUnknown: f.loose})
 	case f.gbnf != "":
 		return grammar.ParseGBNF(f.gbnf)
 	case f.pattern != "":
@@ -58,7 +62,77 @@ func (l *lease) constraint(f format) (generate.Constraint, error) {
 	if key == "" {
 		return nil, nil
 	}
-	return l.constrain(key, f.grammar)
+	c, err := l.constrain(key, f.grammar)
+	return c, blame(err, f.param)
+}
+
+// either is a text that keeps to one of several constraints: which one, the text
+// itself decides.
+type either struct {
+	open []generate.Constraint // those that the text has not left yet
+	mask []uint64
+}
+
+// MaskWithin implements generate.Constraint. As long as one of the constraints
+// fits into what is left, those that do not are left alone.
+func (c *either) MaskWithin(dst []uint64, left int) (bool, error) {
+	clear(dst)
+	c.mask = append(c.mask[:0], dst...)
+	some := false
+	for _, o := range c.open {
+		fits, err := o.MaskWithin(c.mask, left)
+		if err != nil {
+			return false, err
+		}
+		if some && !fits {
+			continue
+		}
+		if fits && !some {
+			clear(dst)
+			some = true
+		}
+		for i, word := range c.mask {
+			dst[i] |= word
+		}
+	}
+	return some, nil
+}
+
+// Accept implements generate.Constraint.
+func (c *either) Accept(token int32) error {
+	kept := make([]generate.Constraint, 0, len(c.open))
+	var first error
+	for _, o := range c.open {
+		if err := o.Accept(token); err == nil {
+			kept = append(kept, o)
+		} else if first == nil {
+			first = err
+		}
+	}
+	if len(kept) == 0 {
+		return first
+	}
+	c.open = kept
+	return nil
+}
+
+// CanEnd implements generate.Constraint.
+func (c *either) CanEnd() bool {
+	return slices.ContainsFunc(c.open, generate.Constraint.CanEnd)
+}
+
+// Done implements generate.Constraint.
+func (c *either) Done() bool {
+	return !slices.ContainsFunc(c.open, func(o generate.Constraint) bool { return !o.Done() })
+}
+
+// Clone implements generate.Constraint.
+func (c *either) Clone() generate.Constraint {
+	open := make([]generate.Constraint, len(c.open))
+	for i, o := range c.open {
+		open[i] = o.Clone()
+	}
+	return &either{open: open}
 }
 
 // constrain returns the constraint of a grammar, which build makes if it is

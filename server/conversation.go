@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"trit"
 	"trit/chat"
 	"trit/generate"
 	"trit/grammar"
+	"trit/tokenizer"
 )
 
 // conversation is what the chat APIs ask for, in the terms they share.
@@ -23,6 +25,8 @@ type conversation struct {
 	format   format
 	// prefill: the last message is the beginning of the assistant's answer.
 	prefill bool
+	// bare leaves out the words that begin the assistant's answer.
+	bare bool
 	// truncate drops the oldest turns of a conversation that is too long,
 	// instead of refusing it; reserve tokens are kept for the answer.
 	truncate bool
@@ -34,8 +38,8 @@ type conversation struct {
 
 // toolChoice says whether tools are called.
 type toolChoice struct {
-	mode toolMode
-	name string // of the tool that must be called; empty for any
+	mode  toolMode
+	names []string // of the tools that may be called; none means all of them
 }
 
 type toolMode uint8
@@ -63,7 +67,8 @@ type prepared struct {
 	job
 	tools   chat.ToolFormat
 	parse   bool
-	dropped int // messages that did not fit
+	trim    bool // white space before the answer is left out
+	dropped int  // messages that did not fit
 }
 
 // prepare turns a conversation into a prompt and a constraint.
@@ -75,17 +80,17 @@ func (s *Server) prepare(l *lease, c *conversation) (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &prepared{job: job{model: l, answers: max(c.answers, 1)}}
+	if last := c.messages[len(c.messages)-1]; c.prefill && last.Role != "assistant" {
+		return nil, badRequest("messages", "the last message is to be continued, but its role is %q; want assistant", last.Role)
+	}
+	p := &prepared{job: job{model: l, answers: max(c.answers, 1)}, trim: !c.prefill}
 	p.options = append([]trit.GenerateOption{trit.Stop(l.Model.ChatStops()...)}, c.options...)
-	in := chat.Input{Messages: c.messages, AddGenerationPrompt: !c.prefill, Extra: c.extra}
+	in := chat.Input{Messages: c.messages, AddGenerationPrompt: !c.prefill && !c.bare, Extra: c.extra}
 	constraint, err := l.constraint(c.format)
 	if err != nil {
 		return nil, err
 	}
 	if len(c.tools) > 0 && c.choice.mode != toolsNever {
-		if c.format.key() != "" && c.choice.mode == toolsRequired {
-			return nil, badRequest("response_format", "a response format and a required tool call exclude each other")
-		}
 		if p.tools = t.ToolFormat(); p.tools == chat.ToolsNone {
 			p.tools = chat.ToolsHermes
 			if in.Messages, err = explainTools(in.Messages, c.tools); err != nil {
@@ -95,13 +100,16 @@ func (s *Server) prepare(l *lease, c *conversation) (*prepared, error) {
 			in.Tools = c.tools
 		}
 		p.parse = true
-		if constraint == nil {
-			if constraint, err = l.toolConstraint(p.tools, c); err != nil {
-				return nil, err
-			}
+		text := constraint
+		if constraint, err = l.toolConstraint(p.tools, c, text == nil); err != nil {
+			return nil, err
 		}
-		// The marks of calls may be control tokens.
-		p.options = append(p.options, trit.ShowSpecial())
+		if text != nil && c.choice.mode == toolsAuto {
+			constraint = &either{open: []generate.Constraint{text, constraint}}
+		}
+		if l.controlMarks(p.tools) {
+			p.options = append(p.options, trit.ShowSpecial())
+		}
 	} else if t.ToolFormat() == chat.ToolsNone {
 		if in.Messages, err = explainTools(in.Messages, nil); err != nil {
 			return nil, err
@@ -134,6 +142,9 @@ func (s *Server) converse(ctx context.Context, p *prepared) iter.Seq2[piece, err
 		answers := make([]answerState, p.answers)
 		for i := range answers {
 			answers[i].parser = chat.NewToolParser(p.tools)
+			if p.tools != chat.ToolsMistral { // whose templates take only short ids
+				answers[i].parser.NewID = func() string { return newID("call_") }
+			}
 		}
 		for token, err := range s.run(ctx, &p.job) {
 			if err != nil {
@@ -141,7 +152,10 @@ func (s *Server) converse(ctx context.Context, p *prepared) iter.Seq2[piece, err
 				return
 			}
 			a := &answers[token.Index]
-			out := piece{Token: token, Content: a.trim.Write(token.Text)}
+			out := piece{Token: token, Content: token.Text}
+			if p.trim {
+				out.Content = a.trim.Write(out.Content)
+			}
 			if p.parse {
 				out.Content, out.Calls = a.parser.Write(out.Content)
 				if token.Finish != "" {
@@ -165,18 +179,44 @@ type answerState struct {
 	called bool
 }
 
-// toolConstraint returns the constraint that makes calls well-formed.
-func (l *lease) toolConstraint(f chat.ToolFormat, c *conversation) (generate.Constraint, error) {
+// controlMarks reports whether the model marks calls with control tokens, which
+// are no text unless they are asked for. Together with the constraint on calls
+// no other control token shows up in the answer.
+func (l *lease) controlMarks(f chat.ToolFormat) bool {
+	var marks []string
+	switch f {
+	case chat.ToolsHermes:
+		marks = []string{"<tool_call>", "</tool_call>"}
+	case chat.ToolsLlama:
+		marks = []string{"<|python_tag|>"}
+	case chat.ToolsMistral:
+		marks = []string{"[TOOL_CALLS]"}
+	}
+	t := l.Model.Tokenizer()
+	return slices.ContainsFunc(marks, func(mark string) bool {
+		id, ok := t.ID(mark)
+		return ok && t.Token(id).Type == tokenizer.Control
+	})
+}
+
+// toolConstraint returns the constraint that makes calls well-formed. text
+// allows an answer that is no call, where the choice of tools does.
+func (l *lease) toolConstraint(f chat.ToolFormat, c *conversation, text bool) (generate.Constraint, error) {
 	var tools []grammar.Tool
+	for _, name := range c.choice.names {
+		if !slices.ContainsFunc(c.tools, func(t chat.Tool) bool { return t.Function.Name == name }) {
+			return nil, badRequest("tool_choice", "tool_choice names the tool %q, which is not among the tools", name)
+		}
+	}
 	for _, t := range c.tools {
-		if c.choice.name == "" || c.choice.name == t.Function.Name {
+		if len(c.choice.names) == 0 || slices.Contains(c.choice.names, t.Function.Name) {
 			tools = append(tools, grammar.Tool{Name: t.Function.Name, Parameters: t.Function.Parameters})
 		}
 	}
-	if len(tools) == 0 {
-		return nil, badRequest("tool_choice", "tool_choice names the tool %q, which is not among the tools", c.choice.name)
-	}
-	options := grammar.ToolOptions{Optional: c.choice.mode == toolsAuto, Parallel: c.parallel}
+	// Only a function that is to be strict must have a schema that can be met to
+	// the letter.
+	strict := slices.ContainsFunc(c.tools, func(t chat.Tool) bool { return t.Function.Strict != nil && *t.Function.Strict })
+	options := grammar.ToolOptions{Optional: text && c.choice.mode == toolsAuto, Parallel: c.parallel, Schema: grammar.SchemaOptions{IgnoreUnknown: !strict}}
 	switch f {
 	case chat.ToolsLlama:
 		options.Format = grammar.ToolsLlama
@@ -192,7 +232,8 @@ func (l *lease) toolConstraint(f chat.ToolFormat, c *conversation) (generate.Con
 	if err != nil {
 		return nil, err
 	}
-	return l.constrain("tools "+string(key), func() (*grammar.Grammar, error) { return grammar.Tools(tools, options) })
+	constraint, err := l.constrain("tools "+string(key), func() (*grammar.Grammar, error) { return grammar.Tools(tools, options) })
+	return constraint, blame(err, "tools")
 }
 
 // prefilled renders a conversation that ends with the beginning of the answer,

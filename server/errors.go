@@ -60,7 +60,7 @@ func classify(err error) *apiError {
 	case is(context.DeadlineExceeded):
 		return &apiError{status: http.StatusGatewayTimeout, code: "timeout", message: "the request took longer than this server allows; ask for fewer tokens or raise --request-timeout"}
 	case is(context.Canceled):
-		return &apiError{status: statusClientClosed, code: "cancelled", message: "the client has gone"}
+		return errClientGone
 	case is(hub.ErrNotFound, hub.ErrName):
 		return answer(http.StatusNotFound, "model_not_found")
 	case is(hub.ErrProtected, hub.ErrExists):
@@ -72,13 +72,13 @@ func classify(err error) *apiError {
 	case is(engine.ErrContext, chat.ErrContext, generate.ErrPrompt):
 		return answer(http.StatusBadRequest, "context_length_exceeded")
 	case is(generate.ErrOptions, sample.ErrOption, chat.ErrMessage, chat.ErrRefused, trit.ErrNoTemplate,
-		sample.ErrOrder, sample.ErrToken,
+		sample.ErrOrder, sample.ErrToken, sample.ErrNoCandidate,
 		grammar.ErrSyntax, grammar.ErrUnsupported, grammar.ErrEmpty, grammar.ErrLeftRecursion, grammar.ErrTooLarge,
 		grammar.ErrVocabulary, grammar.ErrLimit, grammar.ErrNoCompletion):
 		return answer(http.StatusBadRequest, "invalid_value")
 	case is(chat.ErrRender, chat.ErrLimit):
 		return answer(http.StatusBadRequest, "invalid_prompt")
-	case is(cache.ErrFull):
+	case is(cache.ErrFull, trit.ErrMemory):
 		e := answer(http.StatusServiceUnavailable, "out_of_memory")
 		e.retry = time.Second
 		return e
@@ -93,3 +93,5 @@ func classify(err error) *apiError {
 // statusClientClosed is what logs and metrics show for requests whose client
 // has gone; nobody receives it. The number is the one that nginx uses.
 const statusClientClosed = 499
+
+var errClientGone = &apiError{status: statusClientClosed, code: "cancelled", message: "the client has gone"}

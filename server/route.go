@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -55,8 +56,10 @@ func (rt *route) handler() http.Handler {
 
 // fail answers a request with an error.
 func (rt *route) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil && !isTimeout(r.Context()) {
-		noteFailure(r, &apiError{status: statusClientClosed, message: "the client has gone"})
+	err = stopped(r.Context(), err)
+	_, answer := errors.AsType[*apiError](err)
+	if r.Context().Err() != nil && !isTimeout(r.Context()) && !answer {
+		noteFailure(r, errClientGone)
 		return
 	}
 	e := classify(err)
@@ -99,8 +102,9 @@ func bodyError(err error) error {
 		return e
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return &apiError{status: http.StatusBadRequest, code: "invalid_type", param: e.Field,
-			message: fmt.Sprintf("%s is a JSON %s, which does not fit; want %s", fieldName(e.Field), e.Value, typeName(e.Type.String()))}
+		field := jsonPath(e.Field)
+		return &apiError{status: http.StatusBadRequest, code: "invalid_type", param: field,
+			message: fmt.Sprintf("%s is a JSON %s, which does not fit; want %s", fieldName(field), e.Value, typeName(e.Type.String()))}
 	}
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return &apiError{status: http.StatusBadRequest, code: "invalid_json", message: fmt.Sprintf("the request's body is not valid JSON: %v at byte %d", e, e.Offset)}
@@ -109,6 +113,13 @@ func bodyError(err error) error {
 		return &apiError{status: http.StatusBadRequest, code: "invalid_json", message: "the request's body is empty or ends too early; send a JSON object"}
 	}
 	return &apiError{status: http.StatusBadRequest, code: "invalid_json", message: "the request's body cannot be read: " + err.Error()}
+}
+
+// jsonPath leaves the names of embedded structs out of a path to a field. These
+// are the ones in mixed case, which no field of a request has.
+func jsonPath(path string) string {
+	steps := strings.Split(path, ".")
+	return strings.Join(slices.DeleteFunc(steps, func(s string) bool { return s != strings.ToLower(s) }), ".")
 }
 
 func fieldName(field string) string {

@@ -1,0 +1,278 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func TestKeys(t *testing.T) {
+	s := serve(t, Options{APIKeys: []string{"one", "two"}, AdminKeys: []string{"root"}})
+	body := `{"model":"demo","prompt":"Once","max_tokens":1}`
+	for _, c := range []struct {
+		headers []string
+		status  int
+	}{
+		{nil, 401},
+		{[]string{"Authorization", "Bearer three"}, 401},
+		{[]string{"Authorization", "Basic one"}, 401},
+		{[]string{"Authorization", "Bearer "}, 401},
+		{[]string{"Authorization", "one"}, 401},
+		{[]string{"Authorization", "Bearer one"}, 200},
+		{[]string{"Authorization", "bearer two"}, 200},
+		{[]string{"X-Api-Key", "two"}, 200},
+		{[]string{"X-Api-Key", "root"}, 200},
+		{[]string{"X-Api-Key", "on"}, 401},
+	} {
+		if r := s.do("POST", "/v1/completions", body, c.headers...); r.status != c.status {
+			t.Errorf("%v: status %d, want %d: %s", c.headers, r.status, c.status, r.body)
+		}
+	}
+	for _, path := range []string{"/health", "/ready", "/version", "/metrics", "/"} {
+		s.do("GET", path, "").expect(t, 200)
+	}
+	s.do("POST", "/debug/trace?seconds=0.1", "").expect(t, 401)
+	s.do("POST", "/debug/trace?seconds=0.1", "", "X-Api-Key", "one").expect(t, 403, "admin_key_required")
+	s.do("POST", "/debug/trace?seconds=0.1", "", "X-Api-Key", "root").expect(t, 200, "traceEvents")
+	s.do("POST", "/debug/trace?seconds=100", "", "X-Api-Key", "root").expect(t, 400, "60")
+	s.do("POST", "/debug/trace?seconds=x", "", "X-Api-Key", "root").expect(t, 400)
+	s.do("DELETE", "/api/delete", `{"model":"x"}`, "X-Api-Key", "one").expect(t, 403)
+	log := s.log.String()
+	for _, secret := range []string{"key=one", "key=two", "root"} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log has %q", secret)
+		}
+	}
+	if !strings.Contains(log, "key="+s.guards.keys[0].name()) {
+		t.Error("the log does not tell keys apart")
+	}
+}
+
+func TestAllowances(t *testing.T) {
+	t.Setenv("TRIT_HOME", t.TempDir())
+	s := serve(t, Options{})
+	s.do("DELETE", "/api/delete", `{"model":"x"}`).expect(t, 403, "--allow-delete")
+	s.do("POST", "/api/pull", `{"model":"x"}`).expect(t, 403, "--allow-pull")
+	s = serve(t, Options{AllowDelete: true})
+	s.do("DELETE", "/api/delete", `{"model":"x"}`).expect(t, 404)
+	s.do("POST", "/api/pull", `{"model":"x"}`).expect(t, 403)
+	s.do("POST", "/debug/trace", "").expect(t, 403)
+}
+
+func TestHostsAndOrigins(t *testing.T) {
+	s := serve(t, Options{AllowedHosts: []string{"Trit.example", ".svc.cluster.local"}, CORSOrigins: []string{"https://good.example"}})
+	for host, status := range map[string]int{
+		"localhost": 200, "LOCALHOST:80": 200, "127.0.0.1:1": 200, "[::1]:80": 200, "10.1.2.3": 200, "a.localhost": 200,
+		"trit.example": 200, "trit.example:8080": 200, "trit.ns.svc.cluster.local": 200, "trit.example.": 200,
+		"evil.example": 403, "trit.example.evil": 403, "svc.cluster.local.evil": 403, "127.0.0.1.evil.example": 403, "localhost.evil": 403,
+	} {
+		if r := s.do("GET", "/health", "", "Host", host); r.status != status {
+			t.Errorf("%s: status %d, want %d", host, r.status, status)
+		}
+	}
+	body := `{"model":"demo","prompt":"Once","max_tokens":1}`
+	post := func(headers ...string) reply { return s.do("POST", "/v1/completions", body, headers...) }
+	post("Origin", s.url).expect(t, 200)
+	post("Sec-Fetch-Site", "same-origin").expect(t, 200)
+	post("Origin", "https://evil.example").expect(t, 403, "--cors-origin https://evil.example")
+	post("Origin", "null").expect(t, 403)
+	post("Sec-Fetch-Site", "cross-site").expect(t, 403)
+	r := post("Origin", "https://good.example", "Sec-Fetch-Site", "cross-site")
+	r.expect(t, 200)
+	if r.header.Get("Access-Control-Allow-Origin") != "https://good.example" || r.header.Get("Vary") != "Origin" || r.header.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("headers: %v", r.header)
+	}
+	ask := []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type"}
+	r = s.do("OPTIONS", "/v1/completions", "", append(ask, "Origin", "https://good.example")...)
+	r.expect(t, 204)
+	if r.header.Get("Access-Control-Allow-Headers") != "authorization,content-type" || !strings.Contains(r.header.Get("Access-Control-Allow-Methods"), "POST") {
+		t.Errorf("headers: %v", r.header)
+	}
+	r = s.do("OPTIONS", "/v1/completions", "", append(ask, "Origin", "https://evil.example")...)
+	if r.status < 400 || r.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("status %d, headers: %v", r.status, r.header)
+	}
+	// A page may not read what it may ask for.
+	if r = s.do("GET", "/v1/models", "", "Origin", "https://evil.example"); r.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("headers: %v", r.header)
+	}
+	all := serve(t, Options{CORSOrigins: []string{"*"}, AllowedHosts: []string{"*"}})
+	all.do("POST", "/v1/completions", body, "Origin", "https://any.example", "Host", "any.example").expect(t, 200)
+}
+
+func TestRequestIDs(t *testing.T) {
+	s := serve(t, Options{})
+	if r := s.do("GET", "/health", "", "X-Request-Id", "abc-123"); r.header.Get("X-Request-Id") != "abc-123" {
+		t.Errorf("the id is %q", r.header.Get("X-Request-Id"))
+	}
+	seen := map[string]bool{}
+	for _, bad := range []string{"", "has space", strings.Repeat("x", 200), `quo"te`} {
+		id := s.do("GET", "/health", "", "X-Request-Id", bad).header.Get("X-Request-Id")
+		if id == bad || len(id) < 16 || seen[id] {
+			t.Errorf("for %q the id is %q", bad, id)
+		}
+		seen[id] = true
+	}
+	s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once upon","max_tokens":4,"ignore_eos":true}`, "X-Request-Id", "logged").expect(t, 200)
+	for line := range strings.Lines(s.log.String()) {
+		if strings.Contains(line, "id=logged") {
+			for _, want := range []string{"method=POST", "path=/v1/completions", "status=200", "model=demo", "tokens=4", "duration="} {
+				if !strings.Contains(line, want) {
+					t.Errorf("%q is not in %s", want, line)
+				}
+			}
+			return
+		}
+	}
+	t.Error("the request is not in the log")
+}
+
+func TestRateLimit(t *testing.T) {
+	s := serve(t, Options{RateLimit: 3, APIKeys: []string{"a", "b"}})
+	ask := func(key string) reply { return s.do("GET", "/v1/models", "", "X-Api-Key", key) }
+	for range 3 {
+		ask("a").expect(t, 200)
+	}
+	r := ask("a")
+	r.expect(t, 429, "rate_limit_exceeded", "3 requests")
+	if n, err := strconv.Atoi(r.header.Get("Retry-After")); err != nil || n < 1 || n > 60 {
+		t.Errorf("Retry-After is %q", r.header.Get("Retry-After"))
+	}
+	ask("b").expect(t, 200)
+	s.do("GET", "/health", "").expect(t, 200)
+
+	g, err := newGuards(&Options{RateLimit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 * maxLimiters {
+		if err := g.slowDown(fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(g.limiters); n > maxLimiters {
+		t.Errorf("%d clients are remembered", n)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	helper := httptest.NewUnstartedServer(nil)
+	helper.StartTLS() // only for its certificate
+	defer helper.Close()
+	tlsClient := helper.Client()
+	defer tlsClient.CloseIdleConnections()
+	tlsClient.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+
+	plain := client
+	client = tlsClient
+	defer func() { client = plain }()
+	listener := listen(t)
+	s := serveURL(t, Options{TLS: &tls.Config{Certificates: helper.TLS.Certificates}}, listener, "https://"+listener.Addr().String())
+	r := s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once","max_tokens":3,"stream":true}`)
+	r.expect(t, 200, "data: [DONE]")
+	s.stop()
+	if err := <-s.done; err != nil {
+		t.Error(err)
+	}
+	s.done <- nil
+}
+
+func TestGate(t *testing.T) {
+	g := newGate(4, 3)
+	ctx := t.Context()
+	var mu sync.Mutex
+	var order []string
+	enter := func(client string, n int) func() {
+		leave, err := g.enter(ctx, client, n)
+		if err != nil {
+			t.Error(err)
+			return func() {}
+		}
+		mu.Lock()
+		order = append(order, client)
+		mu.Unlock()
+		return leave
+	}
+	waits := func(n int) {
+		t.Helper()
+		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+			if _, waiting := g.counts(); waiting == n {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("not %d wait", n)
+			}
+		}
+	}
+	a1, a2 := enter("a", 2), enter("a", 2)
+	later := make(chan func(), 3)
+	go func() { later <- enter("a", 1) }()
+	waits(1)
+	go func() { later <- enter("b", 4) }()
+	waits(2)
+	go func() { later <- enter("c", 1) }()
+	waits(3)
+	if _, err := g.enter(ctx, "d", 1); classify(err).status != 429 {
+		t.Errorf("the queue took a fourth: %v", err)
+	}
+	if !g.full() {
+		t.Error("the gate is not full")
+	}
+	// b has nothing running and came before c: nobody overtakes it, though
+	// there would be room for others.
+	a1()
+	waits(3)
+	a2()
+	(<-later)()
+	(<-later)()
+	(<-later)()
+	waits(0)
+	if got := strings.Join(order, ""); got != "aabac" && got != "aabca" {
+		t.Errorf("the order was %s", got)
+	}
+	// More answers than places take all places.
+	all := enter("a", 100)
+	if running, _ := g.counts(); running != 4 {
+		t.Errorf("%d places are taken", running)
+	}
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	if _, err := g.enter(gone, "b", 1); err == nil {
+		t.Error("a cancelled request was let in")
+	}
+	waits(0)
+	all()
+	all() // twice is once
+	if running, _ := g.counts(); running != 0 || len(g.running) != 0 {
+		t.Errorf("%d places are taken: %v", running, g.running)
+	}
+}
+
+// Under contention nothing is lost and nobody is forgotten.
+func TestGateUnderContention(t *testing.T) {
+	g := newGate(3, 1000)
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			for k := range 20 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+k%5)*time.Millisecond)
+				if leave, err := g.enter(ctx, fmt.Sprint(i%7), 1+i%4); err == nil {
+					time.Sleep(50 * time.Microsecond)
+					leave()
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	if running, waiting := g.counts(); running != 0 || waiting != 0 || g.next != nil || len(g.running) != 0 {
+		t.Errorf("%d running, %d waiting, %v", running, waiting, g.running)
+	}
+}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"trit/kernel"
+)
+
+// scrape reads /metrics with Prometheus' own parser.
+func (s *served) scrape() map[string]*dto.MetricFamily {
+	s.t.Helper()
+	r := s.do("GET", "/metrics", "")
+	r.expect(s.t, 200)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(r.body))
+	if err != nil {
+		s.t.Fatalf("%v in %s", err, r.body)
+	}
+	return families
+}
+
+// value returns the value of a metric with these labels, given as names and
+// values in turn; NaN if there is none.
+func value(f *dto.MetricFamily, labels ...string) float64 {
+	for _, m := range f.GetMetric() {
+		match := true
+		for i := 0; i+1 < len(labels); i += 2 {
+			found := false
+			for _, l := range m.Label {
+				found = found || l.GetName() == labels[i] && l.GetValue() == labels[i+1]
+			}
+			match = match && found
+		}
+		if match {
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	return math.NaN()
+}
+
+func TestMetrics(t *testing.T) {
+	s := serve(t, Options{})
+	for range 3 {
+		s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once upon a time there was a little girl who lived in a house near the big forest. She had a dog and a cat and a bird and","max_tokens":10,"ignore_eos":true,"temperature":0}`).expect(t, 200)
+	}
+	s.do("POST", "/v1/completions", `{"model":"none","prompt":"x"}`).expect(t, 404)
+	f := s.scrape()
+	g := s.demo().model.Scheduler().Gauges()
+	for name, want := range map[string]float64{
+		"vllm:num_requests_running": 0, "vllm:num_requests_waiting": 0, "vllm:kv_cache_usage_perc": 0,
+	} {
+		if got := value(f[name], "model_name", "demo"); got != want || f[name].GetType() != dto.MetricType_GAUGE {
+			t.Errorf("%s is %g", name, got)
+		}
+	}
+	if got := value(f["vllm:cache_config_info"], "block_size", strconv.Itoa(kernel.PageTokens), "num_gpu_blocks", strconv.Itoa(g.Pages)); got != 1 {
+		t.Errorf("cache_config_info: %v", f["vllm:cache_config_info"])
+	}
+	for name, want := range map[string]float64{
+		"trit_generation_tokens_total": 30, "trit_requests_running": 0, "trit_requests_waiting": 0, "trit_model_loaded": 1, "trit_sessions": 0,
+		"trit_kv_cache_pages": float64(g.Pages), "trit_kv_cache_pages_used": 0, "trit_engine_steps_total": float64(g.Steps),
+		"trit_prefix_cache_hits_total": float64(g.Prefix.ReusedTokens),
+	} {
+		if got := value(f[name], "model", "demo"); got != want {
+			t.Errorf("%s is %g, want %g", name, got, want)
+		}
+	}
+	if value(f["trit_prefix_cache_hits_total"], "model", "demo") < 2*kernel.PageTokens || value(f["trit_prompt_tokens_cached_total"], "model", "demo") < 2*kernel.PageTokens {
+		t.Error("the second and third prompt found nothing in the prefix cache")
+	}
+	if got := value(f["trit_answers_finished_total"], "model", "demo", "reason", "length"); got != 3 {
+		t.Errorf("%g answers have ended by length", got)
+	}
+	if got := value(f["trit_http_requests_total"], "route", "POST /v1/completions", "status", "404"); got != 1 {
+		t.Errorf("%g requests were answered with 404", got)
+	}
+	if len(f["trit_build_info"].GetMetric()) != 1 {
+		t.Error("there is no trit_build_info")
+	}
+	for name, want := range map[string]uint64{
+		"trit_time_to_first_token_seconds": 3, "trit_time_per_output_token_seconds": 27, "trit_request_queue_time_seconds": 3,
+		"trit_request_duration_seconds": 3, "trit_request_prompt_tokens": 3, "trit_request_generation_tokens": 3,
+	} {
+		checkHistogram(t, name, f[name], want)
+	}
+}
+
+// checkHistogram checks that a histogram is well-formed.
+func checkHistogram(t *testing.T, name string, f *dto.MetricFamily, count uint64) {
+	t.Helper()
+	if f.GetType() != dto.MetricType_HISTOGRAM || len(f.GetMetric()) != 1 {
+		t.Errorf("%s: %v", name, f)
+		return
+	}
+	h := f.GetMetric()[0].GetHistogram()
+	if h.GetSampleCount() != count || !(h.GetSampleSum() > 0) {
+		t.Errorf("%s: %d observations with sum %g, want %d", name, h.GetSampleCount(), h.GetSampleSum(), count)
+	}
+	var last float64
+	var below uint64
+	for _, b := range h.GetBucket() {
+		if b.GetUpperBound() <= last || b.GetCumulativeCount() < below || b.GetCumulativeCount() > count {
+			t.Errorf("%s: the bucket up to %g holds %d after %d", name, b.GetUpperBound(), b.GetCumulativeCount(), below)
+		}
+		last, below = b.GetUpperBound(), b.GetCumulativeCount()
+	}
+	if !math.IsInf(last, 1) {
+		t.Errorf("%s: the last bucket reaches to %g", name, last)
+	}
+}

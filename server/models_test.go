@@ -1,0 +1,278 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"trit"
+	"trit/hub"
+)
+
+// copies puts copies of the demo model into a store of the test.
+func copies(t *testing.T, names ...string) {
+	t.Helper()
+	t.Setenv(hub.HomeEnv, t.TempDir())
+	for _, name := range names {
+		if _, err := hub.Copy(context.Background(), "demo", name, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// use acquires and releases a model.
+func (s *served) use(name string) error {
+	l, err := s.models.acquire(context.Background(), name)
+	if err == nil {
+		l.release()
+	}
+	return err
+}
+
+// states returns the names of the loaded models.
+func (s *served) states(t *testing.T) string {
+	t.Helper()
+	list, err := s.models.list()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var loaded []string
+	for _, m := range list {
+		if m.State == stateLoaded {
+			loaded = append(loaded, m.Name)
+		}
+	}
+	return strings.Join(loaded, " ")
+}
+
+func TestModelsOnDemand(t *testing.T) {
+	copies(t, "first", "second")
+	s := serve(t, Options{KeepAlive: 300 * time.Millisecond})
+	if got := s.states(t); got != "demo" {
+		t.Errorf("loaded: %s", got)
+	}
+	s.do("POST", "/v1/completions", `{"model":"first","prompt":"Once","max_tokens":2}`).expect(t, 200, `"model":"first"`)
+	if got := s.states(t); got != "demo first" {
+		t.Errorf("loaded: %s", got)
+	}
+	// A model that is in use stays, however long that takes.
+	l, err := s.models.acquire(t.Context(), "second")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.until("the idle one is unloaded", func() bool { return s.states(t) == "demo second" })
+	time.Sleep(400 * time.Millisecond)
+	if got := s.states(t); got != "demo second" {
+		t.Errorf("loaded: %s", got)
+	}
+	l.release()
+	l.release() // twice is once
+	s.until("all idle ones are unloaded", func() bool { return s.states(t) == "demo" })
+
+	// A client can ask for a model to stay or to go.
+	if l, err = s.models.acquire(t.Context(), "first"); err != nil {
+		t.Fatal(err)
+	}
+	l.keepAlive(-1)
+	l.release()
+	time.Sleep(500 * time.Millisecond)
+	if got := s.states(t); got != "demo first" {
+		t.Errorf("loaded: %s", got)
+	}
+	for _, name := range []string{"first", "demo"} {
+		if l, err = s.models.acquire(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		l.keepAlive(0)
+		l.release()
+	}
+	s.until("it is unloaded at once", func() bool { return s.states(t) == "demo" })
+	s.until("its memory is free", func() bool { used, _ := s.models.memory(); return used == s.demo().charge })
+}
+
+func TestMemoryBudget(t *testing.T) {
+	copies(t, "first", "second", "third")
+	plan, err := trit.Plan("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := plan.Fixed() + plan.KV(plan.Context)
+	s := serve(t, Options{MemoryLimit: 3*one + one/2, Parallel: 1})
+	charge := s.demo().charge
+	if charge > one {
+		t.Fatalf("the demo takes %d bytes, its plan says %d", charge, one)
+	}
+	for _, name := range []string{"first", "second", "first", "third"} {
+		if err := s.use(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := s.states(t); got != "demo first third" {
+		t.Errorf("the least recently used model was not the one to go: %s", got)
+	}
+	// Those that are in use cannot go.
+	var leases []*lease
+	for _, name := range []string{"first", "third"} {
+		l, err := s.models.acquire(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leases = append(leases, l)
+	}
+	err = s.use("second")
+	if e := classify(err); e.status != 503 || e.retry == 0 || !strings.Contains(e.message, "first, third") || !strings.Contains(e.message, "second needs") {
+		t.Errorf("%d: %v", e.status, err)
+	}
+	leases[0].release()
+	if err := s.use("second"); err != nil {
+		t.Error(err)
+	}
+	if got := s.states(t); got != "demo second third" {
+		t.Errorf("loaded: %s", got)
+	}
+	leases[1].release()
+	if used, limit := s.models.memory(); used > limit || used != 3*charge {
+		t.Errorf("%d of %d bytes are set aside", used, limit)
+	}
+	s.do("GET", "/metrics", "").expect(t, 200, `trit_model_loaded{model="second"} 1`, "trit_memory_limit_bytes")
+}
+
+func TestMemoryTooSmall(t *testing.T) {
+	copies(t, "other")
+	s, err := New(Options{MemoryLimit: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, err = s.models.acquire(t.Context(), "demo")
+	if !errors.Is(err, trit.ErrMemory) {
+		t.Fatal(err)
+	}
+	e := classify(err)
+	for _, want := range []string{"demo needs", "there is 1 MB", "KV cache", "--memory-limit"} {
+		if !strings.Contains(e.message, want) {
+			t.Errorf("%q is not in %q", want, e.message)
+		}
+	}
+	if e.status != 503 {
+		t.Errorf("status %d", e.status)
+	}
+	if used, _ := s.models.memory(); used != 0 {
+		t.Errorf("%d bytes are set aside for nothing", used)
+	}
+	// What the server's own models hold will never be free.
+	plan, err := trit.Plan("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := serve(t, Options{MemoryLimit: plan.Fixed() + plan.KV(plan.Context) + 1<<20, Parallel: 1})
+	if err := own.use("other"); !errors.Is(err, trit.ErrMemory) || !strings.Contains(err.Error(), "own models keep") {
+		t.Error(err)
+	}
+}
+
+// The KV cache takes what memory there is, and texts that do not fit together
+// take turns.
+func TestMemoryPressure(t *testing.T) {
+	plan, err := trit.Plan("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, Options{MemoryLimit: plan.Fixed() + 2*plan.KV(plan.Context), Parallel: 6})
+	l := s.demo()
+	if got := l.model.Scheduler().Gauges().Pages * plan.PageTokens; got < plan.Context || got > 2*plan.Context {
+		t.Fatalf("the KV cache holds %d tokens", got)
+	}
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once upon a time","ignore_eos":true,"max_tokens":400,"temperature":0}`).expect(t, 200, `"completion_tokens":400`)
+		})
+	}
+	wg.Wait()
+	g := l.model.Scheduler().Gauges()
+	if g.UsedPages != 0 || g.Sessions != 0 {
+		t.Errorf("%+v", g)
+	}
+	if g.Preemptions == 0 {
+		t.Error("six texts of 400 tokens fitted; the test shows nothing")
+	}
+}
+
+func TestConcurrentLoading(t *testing.T) {
+	copies(t, "first", "second", "third")
+	plan, err := trit.Plan("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, Options{MemoryLimit: 2*(plan.Fixed()+plan.KV(plan.Context)) + 1<<20, Parallel: 1, KeepAlive: time.Millisecond})
+	var wg sync.WaitGroup
+	var ok, busy int
+	var mu sync.Mutex
+	for i := range 30 {
+		wg.Go(func() {
+			err := s.use([]string{"first", "second", "third"}[i%3])
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				ok++
+			case classify(err).code == "out_of_memory":
+				busy++
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if ok == 0 {
+		t.Errorf("%d served, %d turned away", ok, busy)
+	}
+	s.until("all are unloaded", func() bool { used, _ := s.models.memory(); return used == s.demo().charge && s.states(t) == "demo" })
+}
+
+func TestDropAndList(t *testing.T) {
+	copies(t, "first")
+	s := serve(t, Options{Aliases: map[string]string{"gpt-4": "first"}})
+	l, err := s.models.acquire(t.Context(), "gpt-4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.name != "first" {
+		t.Errorf("the alias leads to %s", l.name)
+	}
+	if err := s.models.drop(t.Context(), "first"); classify(err).status != 409 {
+		t.Errorf("a model in use was dropped: %v", err)
+	}
+	if err := s.models.drop(t.Context(), "demo"); classify(err).status != 409 {
+		t.Errorf("the server's own model was dropped: %v", err)
+	}
+	list, err := s.models.list()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 2 || !list[0].Own || list[1].Name != "first" || list[1].Leases != 1 || list[1].State != stateLoaded || list[1].Memory == 0 || strings.Join(list[1].Aliases, "") != "gpt-4" {
+		t.Errorf("%+v", list)
+	}
+	l.release()
+	if err := s.models.drop(t.Context(), "first"); err != nil {
+		t.Error(err)
+	}
+	if got := s.states(t); got != "demo" {
+		t.Errorf("loaded: %s", got)
+	}
+	if err := s.models.drop(t.Context(), "nothing"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServedNames(t *testing.T) {
+	for path, want := range map[string]string{"demo": "demo", "/models/BitNet-2B.gguf": "BitNet-2B", "x.GGUF": "x", `sub/model`: "model", "bitnet-2b-4t": "bitnet-2b-4t"} {
+		if got := servedName(path); got != want {
+			t.Errorf("%s is served as %q, want %q", path, got, want)
+		}
+	}
+}

@@ -1,0 +1,513 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"trit"
+	"trit/chat"
+	"trit/generate"
+)
+
+// chatRequest is the body of POST /v1/chat/completions.
+type chatRequest struct {
+	Model    string            `json:"model"`
+	Messages []json.RawMessage `json:"messages"`
+	openAIOptions
+
+	N                   *int  `json:"n"`
+	MaxTokens           *int  `json:"max_tokens"`
+	MaxCompletionTokens *int  `json:"max_completion_tokens"`
+	LogProbs            *bool `json:"logprobs"`
+	TopLogProbs         *int  `json:"top_logprobs"`
+
+	Stream        bool           `json:"stream"`
+	StreamOptions *streamOptions `json:"stream_options"`
+
+	ResponseFormat    *responseFormat  `json:"response_format"`
+	Tools             []chatTool       `json:"tools"`
+	ToolChoice        *toolChoiceField `json:"tool_choice"`
+	ParallelToolCalls *bool            `json:"parallel_tool_calls"`
+
+	// vLLM and llama.cpp
+	TemplateKwargs       templateField     `json:"chat_template_kwargs"`
+	Documents            []json.RawMessage `json:"documents"`
+	AddGenerationPrompt  *bool             `json:"add_generation_prompt"`
+	ContinueFinalMessage *bool             `json:"continue_final_message"`
+
+	// not supported
+	Functions        json.RawMessage `json:"functions"`
+	FunctionCall     json.RawMessage `json:"function_call"`
+	Modalities       []string        `json:"modalities"`
+	Audio            json.RawMessage `json:"audio"`
+	WebSearchOptions json.RawMessage `json:"web_search_options"`
+	ChatTemplate     *string         `json:"chat_template"`
+	Echo             *bool           `json:"echo"`
+	BestOf           *int            `json:"best_of"`
+}
+
+type streamOptions struct {
+	IncludeUsage bool `json:"include_usage"`
+}
+
+// chatChoice is an answer; chatDelta what one piece of a stream adds to it.
+type chatChoice struct {
+	Index        int           `json:"index"`
+	Message      chatMessage   `json:"message"`
+	LogProbs     *chatLogProbs `json:"logprobs"`
+	FinishReason string        `json:"finish_reason"`
+}
+
+type chatMessage struct {
+	Role      string          `json:"role"`
+	Content   *string         `json:"content"`
+	Refusal   *string         `json:"refusal"` // always null
+	ToolCalls []chat.ToolCall `json:"tool_calls,omitempty"`
+}
+
+type chatDeltaChoice struct {
+	Index        int           `json:"index"`
+	Delta        chatDelta     `json:"delta"`
+	LogProbs     *chatLogProbs `json:"logprobs"`
+	FinishReason *string       `json:"finish_reason"`
+}
+
+type chatDelta struct {
+	Role      string         `json:"role,omitempty"`
+	Content   *string        `json:"content,omitempty"`
+	ToolCalls []chatCallPart `json:"tool_calls,omitempty"`
+}
+
+type chatCallPart struct {
+	Index int `json:"index"`
+	chat.ToolCall
+}
+
+// openAIReply is what the answers and the pieces of the streams of the two text
+// APIs have around their choices.
+type openAIReply[Choice any] struct {
+	ID                string   `json:"id"`
+	Object            string   `json:"object"`
+	Created           int64    `json:"created"`
+	Model             string   `json:"model"`
+	SystemFingerprint string   `json:"system_fingerprint"`
+	Choices           []Choice `json:"choices"`
+	// Usage is absent, null or a *openAIUsage.
+	Usage          any                        `json:"usage,omitempty"`
+	Timings        *timings                   `json:"timings,omitempty"`
+	PromptLogProbs []map[string]promptLogProb `json:"prompt_logprobs,omitempty"`
+}
+
+func newReply[Choice any](l *lease, id, object string) openAIReply[Choice] {
+	return openAIReply[Choice]{ID: id, Object: object, Created: time.Now().Unix(), Model: l.name, SystemFingerprint: l.fingerprint(), Choices: []Choice{}}
+}
+
+// openAIUsage counts tokens.
+type openAIUsage struct {
+	PromptTokens     int `json:"prompt_tokens"`
+	CompletionTokens int `json:"completion_tokens"`
+	TotalTokens      int `json:"total_tokens"`
+	PromptDetails    struct {
+		CachedTokens int `json:"cached_tokens"`
+	} `json:"prompt_tokens_details"`
+	CompletionDetails struct {
+		ReasoningTokens int `json:"reasoning_tokens"`
+	} `json:"completion_tokens_details"`
+}
+
+func newUsage(s *trit.Stats) *openAIUsage {
+	u := &openAIUsage{PromptTokens: s.PromptTokens, CompletionTokens: s.GeneratedTokens, TotalTokens: s.PromptTokens + s.GeneratedTokens}
+	u.PromptDetails.CachedTokens = s.CachedTokens
+	return u
+}
+
+// timings say how long an answer took, as llama.cpp's server does.
+type timings struct {
+	CacheN             int     `json:"cache_n"`
+	PromptN            int     `json:"prompt_n"` // computed, that is without cache_n
+	PromptMS           float64 `json:"prompt_ms"`
+	PromptPerSecond    float64 `json:"prompt_per_second"`
+	PredictedN         int     `json:"predicted_n"`
+	PredictedMS        float64 `json:"predicted_ms"`
+	PredictedPerSecond float64 `json:"predicted_per_second"`
+}
+
+func newTimings(s *trit.Stats) *timings {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return &timings{
+		CacheN: s.CachedTokens, PromptN: s.PromptTokens - s.CachedTokens, PromptMS: ms(s.PromptTime), PromptPerSecond: s.PromptRate(),
+		PredictedN: s.GeneratedTokens, PredictedMS: ms(s.GenerateTime), PredictedPerSecond: s.GenerateRate(),
+	}
+}
+
+// chatCompletions answers POST /v1/chat/completions.
+func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
+	var req chatRequest
+	if err := readJSON(r, &req); err != nil {
+		return err
+	}
+	c, err := req.conversation()
+	if err != nil {
+		return err
+	}
+	limit, err := req.limit(0, req.MaxCompletionTokens, req.MaxTokens)
+	if err != nil {
+		return err
+	}
+	model, err := s.models.acquire(r.Context(), req.Model)
+	if err != nil {
+		return err
+	}
+	defer model.release()
+	if c.options, err = req.apply(model.Model, limit, isTrue(req.LogProbs), valueOr(req.TopLogProbs, 0)); err != nil {
+		return err
+	}
+	p, err := s.prepare(model, c)
+	if err != nil {
+		return err
+	}
+	p.stats = new(trit.Stats)
+	var scored []map[string]promptLogProb
+	if req.PromptLogProbs != nil {
+		list, err := s.scorePrompt(r.Context(), model, p.prompt, *req.PromptLogProbs)
+		if err != nil {
+			return err
+		}
+		scored = promptLogProbs(model.Model.Tokenizer(), list)
+	}
+	if req.Stream {
+		return s.streamChat(w, r, &req, p)
+	}
+	answers := make([]chatAnswer, p.answers)
+	for token, err := range s.converse(r.Context(), p) {
+		if err != nil {
+			return err
+		}
+		answers[token.Index].add(&token, &req, model)
+	}
+	reply := newReply[chatChoice](model, newID("chatcmpl-"), "chat.completion")
+	for i := range answers {
+		reply.Choices = append(reply.Choices, answers[i].choice(i, isTrue(req.LogProbs)))
+	}
+	reply.Usage, reply.Timings, reply.PromptLogProbs = newUsage(p.stats), newTimings(p.stats), scored
+	return writeJSON(w, http.StatusOK, reply)
+}
+
+// conversation checks a request and returns what it asks for, but for the
+// options, which depend on the model.
+func (req *chatRequest) conversation() (*conversation, error) {
+	if err := req.check(); err != nil {
+		return nil, err
+	}
+	c := &conversation{answers: valueOr(req.N, 1), parallel: valueOr(req.ParallelToolCalls, true)}
+	var err error
+	if c.messages, err = openAIMessages(req.Messages); err != nil {
+		return nil, err
+	}
+	if c.format, err = req.guideFields.format(req.ResponseFormat, "response_format"); err != nil {
+		return nil, err
+	}
+	if c.tools, err = chatTools(req.Tools); err != nil {
+		return nil, err
+	}
+	if c.choice, err = req.ToolChoice.of(c.tools); err != nil {
+		return nil, err
+	}
+	c.prefill = isTrue(req.ContinueFinalMessage)
+	c.bare = !valueOr(req.AddGenerationPrompt, true)
+	if c.prefill && isTrue(req.AddGenerationPrompt) {
+		return nil, badRequest("continue_final_message", "continue_final_message and add_generation_prompt exclude each other")
+	}
+	c.extra = req.TemplateKwargs
+	if len(req.Documents) > 0 {
+		var documents []any
+		for _, raw := range req.Documents {
+			var d templateField
+			if err := d.UnmarshalJSON(raw); err != nil {
+				return nil, badType("documents", "an array of objects")
+			}
+			documents = append(documents, map[string]any(d))
+		}
+		if c.extra == nil {
+			c.extra = map[string]any{}
+		}
+		c.extra["documents"] = documents
+	}
+	return c, nil
+}
+
+// check refuses values out of range and what is not supported.
+func (req *chatRequest) check() error {
+	for _, f := range []struct {
+		name     string
+		value    *int
+		min, max int
+	}{
+		{"n", req.N, 1, maxAnswers},
+		{"max_tokens", req.MaxTokens, 1, maxInt32},
+		{"max_completion_tokens", req.MaxCompletionTokens, 1, maxInt32},
+		{"top_logprobs", req.TopLogProbs, 0, maxTopLogProbs},
+		{"prompt_logprobs", req.PromptLogProbs, 0, maxTopLogProbs},
+	} {
+		if err := within(f.name, f.value, f.min, f.max); err != nil {
+			return err
+		}
+	}
+	switch {
+	case req.TopLogProbs != nil && *req.TopLogProbs > 0 && !isTrue(req.LogProbs):
+		return badRequest("top_logprobs", "top_logprobs needs logprobs to be true")
+	case req.StreamOptions != nil && !req.Stream:
+		return badRequest("stream_options", "stream_options needs stream to be true")
+	case req.PromptLogProbs != nil && req.Stream:
+		return unsupported("prompt_logprobs", "prompt_logprobs is not supported in streams; send stream false")
+	case hasElements(req.Functions):
+		return unsupported("functions", "functions is deprecated and not supported; use tools")
+	case !isNull(req.FunctionCall):
+		return unsupported("function_call", "function_call is deprecated and not supported; use tool_choice")
+	case hasElements(req.Audio):
+		return unsupported("audio", "audio is not supported; this server's models write text only")
+	case !isNull(req.WebSearchOptions):
+		return unsupported("web_search_options", "web_search_options is not supported; this server does not search the web")
+	case req.ChatTemplate != nil:
+		return unsupported("chat_template", "a template in a request is not supported; the model's own is used")
+	case isTrue(req.Echo):
+		return unsupported("echo", "echo is not supported here; use POST /v1/completions")
+	case req.BestOf != nil && *req.BestOf > valueOr(req.N, 1):
+		return unsupported("best_of", "best_of is not supported here; use POST /v1/completions")
+	}
+	for _, m := range req.Modalities {
+		if m != "text" {
+			return unsupported("modalities", "the modality %.40q is not supported; this server's models write text only", m)
+		}
+	}
+	return nil
+}
+
+// Bounds of OpenAI's fields.
+const (
+	maxAnswers     = 128
+	maxTopLogProbs = 20
+	maxInt32       = 1<<31 - 1
+)
+
+// within checks an optional number.
+func within(param string, v *int, low, high int) error {
+	if v == nil || *v >= low && *v <= high {
+		return nil
+	}
+	return badRequest(param, "%s is %d; want %d to %d", param, *v, low, high)
+}
+
+// valueOr returns the value of an optional field.
+func valueOr[T any](v *T, otherwise T) T {
+	if v == nil {
+		return otherwise
+	}
+	return *v
+}
+
+// of returns the choice among the tools of a request; f may be nil.
+func (f *toolChoiceField) of(tools []chat.Tool) (toolChoice, error) {
+	if f == nil {
+		return toolChoice{}, nil
+	}
+	if len(tools) == 0 && f.choice.mode == toolsRequired {
+		return toolChoice{}, badRequest("tool_choice", "tool_choice asks for a call, but the request has no tools")
+	}
+	return f.choice, nil
+}
+
+// scorePrompt returns how likely the model finds the tokens of a prompt, from
+// the second one on.
+func (s *Server) scorePrompt(ctx context.Context, l *lease, prompt []int32, top int) ([]generate.Scored, error) {
+	leave, err := l.gate.enter(ctx, clientIn(ctx), 1)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	session, err := l.Model.Scheduler().NewSession()
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	out := make([]generate.Scored, 0, len(prompt))
+	for t, err := range generate.Score(ctx, session, prompt, top) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// chatAnswer is an answer in the making.
+type chatAnswer struct {
+	content  strings.Builder
+	calls    []chat.ToolCall
+	logProbs []answerLogProb
+	finish   string
+}
+
+func (a *chatAnswer) add(t *piece, req *chatRequest, l *lease) {
+	a.content.WriteString(t.Content)
+	a.calls = append(a.calls, t.Calls...)
+	if isTrue(req.LogProbs) && !req.ends(l, &t.Token) {
+		a.logProbs = append(a.logProbs, newAnswerLogProb(l.Model.Tokenizer(), &t.Token))
+	}
+	a.finish = openAIFinish(t.Finish, t.Called)
+}
+
+func (a *chatAnswer) choice(index int, logProbs bool) chatChoice {
+	c := chatChoice{Index: index, FinishReason: a.finish, Message: chatMessage{Role: "assistant", ToolCalls: a.calls}}
+	if text := a.content.String(); text != "" || len(a.calls) == 0 {
+		c.Message.Content = &text
+	}
+	if logProbs {
+		c.LogProbs = &chatLogProbs{Content: append([]answerLogProb{}, a.logProbs...)}
+	}
+	return c
+}
+
+// ends reports whether a token ended an answer without being part of it.
+func (f *openAIOptions) ends(l *lease, t *trit.Token) bool {
+	if t.Finish != trit.FinishStop {
+		return false
+	}
+	for _, id := range f.StopTokenIDs {
+		if id == t.ID {
+			return true
+		}
+	}
+	return !isTrue(f.IgnoreEOS) && l.Model.Tokenizer().IsEOG(t.ID)
+}
+
+// openAIFinish returns OpenAI's word for why an answer ended.
+func openAIFinish(f trit.Finish, called bool) string {
+	switch {
+	case f == "":
+		return ""
+	case f == trit.FinishLength:
+		return "length"
+	case called:
+		return "tool_calls"
+	}
+	return "stop"
+}
+
+// streamChat sends the answers piece by piece.
+func (s *Server) streamChat(w http.ResponseWriter, r *http.Request, req *chatRequest, p *prepared) error {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	out := &chatStream{
+		live: s.newLiveStream(w, keepAliveEvery, cancel), request: req, model: p.model,
+		reply: newReply[chatDeltaChoice](p.model, newID("chatcmpl-"), "chat.completion.chunk"), answers: make([]chatStreamAnswer, p.answers),
+	}
+	defer out.live.close()
+	usage := req.StreamOptions != nil && req.StreamOptions.IncludeUsage
+	if usage {
+		out.reply.Usage = json.RawMessage("null")
+	}
+	for token, err := range s.converse(ctx, p) {
+		if err != nil {
+			return out.live.fail(r, err, func(e *apiError) error { return out.live.event("", openAIErrorOf(e)) })
+		}
+		if err := out.add(&token); err != nil {
+			return err
+		}
+	}
+	if err := out.flush(newTimings(p.stats)); err != nil {
+		return err
+	}
+	if usage {
+		last := out.reply
+		last.Choices, last.Usage = []chatDeltaChoice{}, newUsage(p.stats)
+		if err := out.live.event("", last); err != nil {
+			return err
+		}
+	}
+	return out.live.end()
+}
+
+// chatStream makes the pieces of a stream.
+type chatStream struct {
+	live    *liveStream
+	request *chatRequest
+	model   *lease
+	reply   openAIReply[chatDeltaChoice]
+	answers []chatStreamAnswer
+	// last is the end of an answer, which is held back as the very last one
+	// also has the timings.
+	last *chatDeltaChoice
+}
+
+type chatStreamAnswer struct {
+	begun    bool
+	calls    int
+	logProbs []answerLogProb // of tokens whose text is still to come
+}
+
+// add sends what a token adds.
+func (c *chatStream) add(t *piece) error {
+	a := &c.answers[t.Index]
+	if !a.begun {
+		a.begun = true
+		if err := c.send(t.Index, chatDelta{Role: "assistant", Content: new("")}, nil); err != nil {
+			return err
+		}
+	}
+	wanted := isTrue(c.request.LogProbs)
+	if wanted && !c.request.ends(c.model, &t.Token) {
+		a.logProbs = append(a.logProbs, newAnswerLogProb(c.model.Model.Tokenizer(), &t.Token))
+	}
+	take := func() *chatLogProbs {
+		if len(a.logProbs) == 0 {
+			return nil
+		}
+		l := &chatLogProbs{Content: a.logProbs}
+		a.logProbs = nil
+		return l
+	}
+	if t.Content != "" {
+		if err := c.send(t.Index, chatDelta{Content: &t.Content}, take()); err != nil {
+			return err
+		}
+	}
+	for _, call := range t.Calls {
+		delta := chatDelta{ToolCalls: []chatCallPart{{Index: a.calls, ToolCall: call}}}
+		a.calls++
+		if err := c.send(t.Index, delta, take()); err != nil {
+			return err
+		}
+	}
+	if t.Finish == "" {
+		return nil
+	}
+	if err := c.flush(nil); err != nil {
+		return err
+	}
+	c.last = &chatDeltaChoice{Index: t.Index, LogProbs: take(), FinishReason: new(openAIFinish(t.Finish, t.Called))}
+	return nil
+}
+
+func (c *chatStream) send(index int, delta chatDelta, logProbs *chatLogProbs) error {
+	if err := c.flush(nil); err != nil {
+		return err
+	}
+	reply := c.reply
+	reply.Choices = []chatDeltaChoice{{Index: index, Delta: delta, LogProbs: logProbs}}
+	return c.live.event("", reply)
+}
+
+// flush sends the end of an answer, if one is held back.
+func (c *chatStream) flush(t *timings) error {
+	if c.last == nil {
+		return nil
+	}
+	reply := c.reply
+	reply.Choices, reply.Timings = []chatDeltaChoice{*c.last}, t
+	c.last = nil
+	return c.live.event("", reply)
+}

@@ -1,0 +1,569 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"trit"
+)
+
+// served is a running server of a test.
+type served struct {
+	*Server
+	t    testing.TB
+	url  string
+	stop context.CancelFunc
+	done chan error // receives what Serve returns
+	log  *lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// serve starts a server, waits until it is ready, and in the end checks that
+// nothing of it is left.
+func serve(t testing.TB, o Options) *served {
+	t.Helper()
+	return serveOn(t, o, listen(t))
+}
+
+func listen(t testing.TB) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
+// narrow is a listener whose connections hold little of what is sent.
+type narrow struct{ net.Listener }
+
+func (n narrow) Accept() (net.Conn, error) {
+	c, err := n.Listener.Accept()
+	if err == nil {
+		err = c.(*net.TCPConn).SetWriteBuffer(8192)
+	}
+	return c, err
+}
+
+func serveOn(t testing.TB, o Options, listener net.Listener) *served {
+	t.Helper()
+	return serveURL(t, o, listener, "http://"+listener.Addr().String())
+}
+
+func serveURL(t testing.TB, o Options, listener net.Listener, url string) *served {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	s := &served{t: t, url: url, done: make(chan error, 1), log: &lockedBuffer{}}
+	o.Open = append([]trit.Option{trit.Threads(1)}, o.Open...)
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	var err error
+	if s.Server, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	go func() { s.done <- s.Serve(ctx, listener) }()
+	t.Cleanup(func() {
+		stop()
+		select {
+		case err := <-s.done:
+			if err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("the server does not stop")
+		}
+		client.CloseIdleConnections()
+		if err := goleak.Find(before); err != nil {
+			t.Error(err)
+		}
+	})
+	s.until("the server is ready", func() bool {
+		r, err := client.Get(s.url + "/ready")
+		if err != nil {
+			return false
+		}
+		r.Body.Close()
+		return r.StatusCode == http.StatusOK
+	})
+	return s
+}
+
+// client is not the default one, whose connections other tests may hold.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
+
+func (s *served) until(what string, ok func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("waited for 30 s: %s", what)
+		}
+	}
+}
+
+// reply is an answer with its body.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// do sends a request; headers are given as names and values in turn.
+func (s *served) do(method, path, body string, headers ...string) reply {
+	s.t.Helper()
+	r, err := s.try(context.Background(), method, path, body, headers...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+func (s *served) try(ctx context.Context, method, path, body string, headers ...string) (reply, error) {
+	req, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		return reply{}, err
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			req.Host = headers[i+1]
+			continue
+		}
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	r, err := client.Do(req)
+	if err != nil {
+		return reply{}, err
+	}
+	defer r.Body.Close()
+	data, err := io.ReadAll(r.Body)
+	return reply{r.StatusCode, r.Header, string(data)}, err
+}
+
+// expect checks status and body of an answer.
+func (r reply) expect(t testing.TB, status int, mentions ...string) {
+	t.Helper()
+	if r.status != status {
+		t.Errorf("status %d, want %d: %s", r.status, status, r.body)
+	}
+	for _, m := range mentions {
+		if !strings.Contains(r.body, m) {
+			t.Errorf("%q is not in the answer %s", m, r.body)
+		}
+	}
+}
+
+// long is a request for a stream of so many tokens.
+func long(tokens int) string {
+	return fmt.Sprintf(`{"model":"demo","prompt":"Once upon a time","stream":true,"ignore_eos":true,"max_tokens":%d}`, tokens)
+}
+
+// wide is a context in which streams may be long.
+func wide() []trit.Option { return []trit.Option{trit.ContextSize(1 << 16)} }
+
+// openStream begins a stream and returns after its first event.
+func (s *served) openStream(ctx context.Context, body string) (*http.Response, *bufio.Reader) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, "POST", s.url+"/v1/completions", strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	r, err := client.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { r.Body.Close() })
+	in := bufio.NewReader(r.Body)
+	if line, err := in.ReadString('\n'); err != nil || r.StatusCode != 200 || !strings.HasPrefix(line, "data: ") {
+		s.t.Fatalf("status %d, %q, %v", r.StatusCode, line, err)
+	}
+	return r, in
+}
+
+// demo returns the loaded demo model.
+func (s *served) demo() *loaded {
+	s.models.mu.Lock()
+	defer s.models.mu.Unlock()
+	return s.models.loaded["demo"]
+}
+
+func TestFaultsOfRequests(t *testing.T) {
+	s := serve(t, Options{MaxBody: 20000})
+	chat := "/v1/chat/completions"
+	for _, c := range []struct {
+		name, path, body string
+		headers          []string
+		status           int
+		mentions         []string
+	}{
+		{"malformed", chat, `{"model":"demo",`, nil, 400, []string{"ends too early"}},
+		{"not JSON", chat, `hello`, nil, 400, []string{"not valid JSON", "byte 1"}},
+		{"two values", chat, `{} {}`, nil, 400, []string{"more than one JSON value"}},
+		{"not an object", chat, `[1]`, nil, 400, nil},
+		{"wrong type", chat, `{"model":"demo","messages":"hello"}`, nil, 400, []string{"messages"}},
+		{"wrong type of a number", chat, `{"model":"demo","max_tokens":"many","messages":[{"role":"user","content":"x"}]}`, nil, 400, []string{"max_tokens"}},
+		{"wrong kind of content", chat, `x=1`, []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, []string{"application/json"}},
+		{"huge body", chat, `{"model":"` + strings.Repeat("x", 30000) + `"}`, nil, 413, []string{"20000 bytes"}},
+		{"unknown model", chat, `{"model":"gpt-4","messages":[{"role":"user","content":"x"}]}`, nil, 404, []string{"gpt-4", "model_not_found"}},
+		{"a path is no model", chat, `{"model":"/etc/passwd","messages":[{"role":"user","content":"x"}]}`, nil, 404, nil},
+		{"long prompt", chat, `{"model":"demo","messages":[{"role":"user","content":"` + strings.Repeat("the cat ", 2000) + `"}]}`, nil, 400, []string{"context_length_exceeded", "512"}},
+		{"no messages", chat, `{"model":"demo","messages":[]}`, nil, 400, []string{"messages"}},
+		{"nothing there", "/v1/nothing", `{}`, nil, 404, []string{"/v1/nothing"}},
+	} {
+		t.Run(c.name, func(t *testing.T) { s.do("POST", c.path, c.body, c.headers...).expect(t, c.status, c.mentions...) })
+	}
+	r := s.do("PUT", "/health", "")
+	r.expect(t, 405, "GET")
+	// The server is as well as before.
+	s.do("POST", chat, `{"model":"demo","temperature":0,"messages":[{"role":"user","content":"What is the capital of France?"}]}`).expect(t, 200, "Paris")
+	if g := s.demo().model.Scheduler().Gauges(); g.Sessions != 0 || g.UsedPages != 0 {
+		t.Errorf("%+v", g)
+	}
+}
+
+func TestPanicBecomes500(t *testing.T) {
+	s := serve(t, Options{})
+	mux := http.NewServeMux()
+	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /early": func(http.ResponseWriter, *http.Request) error { panic("early") },
+		"GET /late": func(w http.ResponseWriter, r *http.Request) error {
+			stream := s.newEventStream(w)
+			if err := stream.comment("begun"); err != nil {
+				return err
+			}
+			panic("late")
+		},
+	} {
+		mux.Handle(pattern, s.guard(&route{pattern: pattern, family: plainFamily, handle: handle}))
+	}
+	listener := listen(t)
+	hs := &http.Server{Handler: s.front(mux)}
+	go hs.Serve(listener)
+	defer hs.Close()
+	url := s.url
+	s.url = "http://" + listener.Addr().String()
+	r := s.do("GET", "/early", "", "X-Request-Id", "mine-1")
+	r.expect(t, 500, "internal_error", "mine-1")
+	if strings.Contains(r.body, "early") {
+		t.Error("the client learns what the panic was")
+	}
+	if _, err := s.try(t.Context(), "GET", "/late", ""); err == nil {
+		t.Error("an answer that was cut looks complete")
+	}
+	s.url = url
+	s.do("GET", "/health", "").expect(t, 200)
+	for _, want := range []string{"panic=early", "panic=late", "serving_test.go", "id=mine-1"} {
+		if !strings.Contains(s.log.String(), want) {
+			t.Errorf("the log does not mention %q", want)
+		}
+	}
+}
+
+func TestSlowLoris(t *testing.T) {
+	s := serve(t, Options{ReadTimeout: 200 * time.Millisecond})
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		return c
+	}
+	t.Run("header", func(t *testing.T) {
+		c := dial()
+		io.WriteString(c, "GET /health HTTP/1.1\r\nHost: localhost\r\n")
+		start := time.Now()
+		if _, err := io.ReadAll(c); errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 5*time.Second {
+			t.Errorf("the connection was open for %s: %v", time.Since(start), err)
+		}
+	})
+	t.Run("body", func(t *testing.T) {
+		c := dial()
+		io.WriteString(c, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+		start := time.Now()
+		r, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(r.Body)
+		if r.StatusCode != http.StatusRequestTimeout || !strings.Contains(string(body), "200ms") || time.Since(start) > 5*time.Second {
+			t.Errorf("status %d after %s: %s", r.StatusCode, time.Since(start), body)
+		}
+	})
+	t.Run("an answer may take longer than the request", func(t *testing.T) {
+		mux := http.NewServeMux()
+		mux.Handle("POST /slow", s.guard(&route{pattern: "POST /slow", family: plainFamily, handle: func(w http.ResponseWriter, r *http.Request) error {
+			var v struct{}
+			if err := readJSON(r, &v); err != nil {
+				return err
+			}
+			select {
+			case <-r.Context().Done():
+				return r.Context().Err()
+			case <-time.After(600 * time.Millisecond):
+				return writeJSON(w, 200, "done")
+			}
+		}}))
+		listener := listen(t)
+		hs := &http.Server{Handler: s.front(mux), ReadHeaderTimeout: 200 * time.Millisecond}
+		go hs.Serve(listener)
+		defer hs.Close()
+		slow := *s
+		slow.url = "http://" + listener.Addr().String()
+		slow.do("POST", "/slow", "{}").expect(t, 200, "done")
+	})
+}
+
+func TestFullQueue(t *testing.T) {
+	s := serve(t, Options{Parallel: 1, Queue: 1})
+	leave, err := s.demo().gate.enter(t.Context(), "another", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"model":"demo","prompt":"Once","max_tokens":3}`
+	first := make(chan reply)
+	go func() { first <- s.do("POST", "/v1/completions", body) }()
+	s.until("a request waits", func() bool { _, n := s.demo().gate.counts(); return n == 1 })
+	r := s.do("POST", "/v1/completions", body)
+	r.expect(t, 429, "queue_full")
+	if r.header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After is %q", r.header.Get("Retry-After"))
+	}
+	s.do("GET", "/ready", "").expect(t, 503, "busy")
+	s.do("GET", "/health", "").expect(t, 200)
+	s.do("GET", "/metrics", "").expect(t, 200, `vllm:num_requests_waiting{model_name="demo"} 1`, `vllm:num_requests_running{model_name="demo"} 1`)
+	// A client that gives up makes room.
+	leave()
+	r = <-first
+	r.expect(t, 200)
+	s.do("GET", "/ready", "").expect(t, 200)
+}
+
+func TestRequestTimeout(t *testing.T) {
+	s := serve(t, Options{RequestTimeout: 300 * time.Millisecond, Open: wide()})
+	r := s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once","ignore_eos":true,"max_tokens":60000}`)
+	r.expect(t, 504, "timeout")
+	s.until("the memory is free", func() bool { g := s.demo().model.Scheduler().Gauges(); return g.Sessions == 0 && g.UsedPages == 0 })
+}
+
+// A client that goes away frees its pages within one step.
+func TestCancellationFreesPages(t *testing.T) {
+	s := serve(t, Options{Open: wide()})
+	l, err := s.models.acquire(t.Context(), "demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.release()
+	scheduler := l.Model.Scheduler()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	job := &job{model: l, prompt: l.Model.Tokenize("Once upon a time"), answers: 3, options: []trit.GenerateOption{trit.IgnoreEnd(), trit.MaxTokens(50000)}}
+	var steps int64
+	n := 0
+	var got error
+	for _, err := range s.run(ctx, job) {
+		if err != nil {
+			got = err
+			break
+		}
+		if n++; n == 300 {
+			if g := scheduler.Gauges(); g.UsedPages < 3 {
+				t.Errorf("%d pages are used", g.UsedPages)
+			}
+			steps = scheduler.Steps()
+			cancel()
+		}
+	}
+	if g := scheduler.Gauges(); !errors.Is(got, context.Canceled) || g.UsedPages != 0 || g.Sessions != 0 || g.Steps > steps+1 {
+		t.Errorf("%v; after %d steps: %+v", got, g.Steps-steps, g)
+	}
+	if running, waiting := l.gate.counts(); running != 0 || waiting != 0 {
+		t.Errorf("%d running, %d waiting", running, waiting)
+	}
+
+	// The same through the network.
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	s.openStream(ctx, long(50000))
+	cancel()
+	s.until("the pages are free", func() bool { g := scheduler.Gauges(); return g.UsedPages == 0 && g.Sessions == 0 })
+	s.until("the log has it", func() bool { return strings.Contains(s.log.String(), "the client has gone") })
+	if c := l.Model.Metrics().Finished.Load(); c["cancelled"] < 4 {
+		t.Errorf("finished: %v", c)
+	}
+}
+
+// Somebody who does not read does not keep others waiting.
+func TestSlowReader(t *testing.T) {
+	s := serveOn(t, Options{Open: wide(), WriteTimeout: time.Second, Parallel: 4}, narrow{listen(t)})
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.(*net.TCPConn).SetReadBuffer(4096)
+	body := long(60000)
+	fmt.Fprintf(c, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	s.until("the slow one runs", func() bool { n, _ := s.demo().gate.counts(); return n == 1 })
+	start := time.Now()
+	for range 5 {
+		r := s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once upon a time","max_tokens":20,"ignore_eos":true}`)
+		r.expect(t, 200)
+	}
+	if d := time.Since(start); d > 3*time.Second {
+		t.Errorf("five short requests took %s beside a slow reader", d)
+	}
+	// It is given up in the end.
+	s.until("the slow one is gone", func() bool { g := s.demo().model.Scheduler().Gauges(); return g.Sessions == 0 && g.UsedPages == 0 })
+}
+
+// The server answers while it is busy with a long prompt.
+func TestHealthDuringLongPrompt(t *testing.T) {
+	s := serve(t, Options{Open: wide()})
+	prompt := strings.Repeat("the cat sat on the mat. ", 3000)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.try(ctx, "POST", "/v1/completions", fmt.Sprintf(`{"model":"demo","prompt":%q,"max_tokens":1}`, prompt))
+		done <- err
+	}()
+	s.until("the prompt runs", func() bool { return s.demo().model.Scheduler().Gauges().UsedPages > 2 })
+	const checks = 100
+	var slow int
+	var worst time.Duration
+	for range checks {
+		start := time.Now()
+		s.do("GET", "/health", "").expect(t, 200)
+		d := time.Since(start)
+		if worst = max(worst, d); d > 50*time.Millisecond {
+			slow++
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	if len(done) > 0 {
+		t.Error("the prompt was over before the checks were")
+	}
+	if slow > checks/20 { // machines that run many tests at a time have their moments
+		t.Errorf("%d of %d answers took more than 50 ms; the longest %s", slow, checks, worst)
+	}
+	t.Logf("the slowest of %d checks took %s", checks, worst)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	s.until("the pages are free", func() bool { return s.demo().model.Scheduler().Gauges().UsedPages == 0 })
+}
+
+func TestDrain(t *testing.T) {
+	t.Run("streams finish", func(t *testing.T) {
+		s := serve(t, Options{Open: wide(), DrainDelay: 300 * time.Millisecond, Grace: 20 * time.Second})
+		_, in := s.openStream(t.Context(), long(3000))
+		s.stop()
+		s.until("it is not ready", func() bool { return s.do("GET", "/ready", "").status == 503 })
+		s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once"}`).expect(t, 503, "shutting down")
+		rest, err := io.ReadAll(in)
+		if err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") || !strings.Contains(string(rest), `"finish_reason":"length"`) {
+			t.Errorf("the stream ends with %q, %v", rest[max(0, len(rest)-200):], err)
+		}
+		if err := <-s.done; err != nil {
+			t.Error(err)
+		}
+		s.done <- nil
+		if _, err := client.Get(s.url + "/health"); err == nil {
+			t.Error("the server still answers")
+		}
+	})
+	t.Run("or are cancelled", func(t *testing.T) {
+		s := serve(t, Options{Open: wide(), Grace: 200 * time.Millisecond})
+		_, in := s.openStream(t.Context(), long(60000))
+		start := time.Now()
+		s.stop()
+		rest, err := io.ReadAll(in)
+		if err != nil || !strings.Contains(string(rest), "shutting down") {
+			t.Errorf("the stream ends with %q, %v", rest[max(0, len(rest)-200):], err)
+		}
+		if err := <-s.done; err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(start); d < 200*time.Millisecond || d > 5*time.Second {
+			t.Errorf("it took %s", d)
+		}
+		s.done <- nil
+	})
+}
+
+func TestServeReportsWhatFails(t *testing.T) {
+	s, err := New(Options{Models: []string{"/nowhere/model.gguf"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Serve(t.Context(), listen(t)); err == nil || !strings.Contains(err.Error(), "/nowhere/model.gguf") {
+		t.Errorf("Serve: %v", err)
+	}
+	for name, o := range map[string]Options{
+		"a negative limit":   {RateLimit: -1},
+		"an empty key":       {APIKeys: []string{""}},
+		"an origin":          {CORSOrigins: []string{"example.org"}},
+		"a host":             {AllowedHosts: []string{"http://example.org"}},
+		"the same name":      {Models: []string{"a/m.gguf", "b/m.gguf"}},
+		"an alias of itself": {Aliases: map[string]string{"demo": "x"}},
+	} {
+		if _, err := New(o); !errors.Is(err, ErrOptions) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestReadyAndVersion(t *testing.T) {
+	s := serve(t, Options{Aliases: map[string]string{"gpt-4": "demo"}})
+	var ready readiness
+	r := s.do("GET", "/ready", "")
+	if err := json.Unmarshal([]byte(r.body), &ready); err != nil || len(ready.Models) != 1 || ready.Models[0].State != stateLoaded {
+		t.Errorf("%v: %s", err, r.body)
+	}
+	s.do("GET", "/version", "").expect(t, 200, `"name":"trit"`, "demo")
+	s.do("GET", "/", "").expect(t, 200, "<html")
+	for _, name := range []string{"gpt-4", "demo:latest", "gpt-4:latest", ""} {
+		s.do("POST", "/v1/completions", fmt.Sprintf(`{"model":%q,"prompt":"Once","max_tokens":2}`, name)).expect(t, 200)
+	}
+	if n := len(s.models.loaded); n != 1 {
+		t.Errorf("%d models are loaded", n)
+	}
+}

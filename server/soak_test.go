@@ -1,0 +1,183 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"trit"
+)
+
+// TestSoak lets many streaming clients at the server, a fifth of which leave in
+// the middle, and checks that nothing goes wrong and nothing is left. It takes a
+// few seconds, or with TRIT_LONG=1 minutes.
+func TestSoak(t *testing.T) {
+	const clients = 64
+	duration := 3 * time.Second
+	if os.Getenv("TRIT_LONG") != "" {
+		duration = 4 * time.Minute
+	}
+	if testing.Short() {
+		duration = time.Second
+	}
+	s := serve(t, Options{Parallel: 24, Queue: clients})
+	scheduler := s.demo().model.Scheduler()
+	shared := strings.Repeat("Once upon a time there was a cat who had a red hat. ", 4)
+
+	var complete, left, tokens atomic.Int64
+	end := time.Now().Add(duration)
+	var wg sync.WaitGroup
+	for i := range clients {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(i)))
+			for time.Now().Before(end) && !t.Failed() {
+				leave := random.IntN(5) == 0
+				n, err := s.soakOnce(random, shared, leave)
+				tokens.Add(int64(n))
+				switch {
+				case err != nil:
+					t.Error(err)
+				case leave:
+					left.Add(1)
+				default:
+					complete.Add(1)
+				}
+			}
+		})
+	}
+	// The heap is looked at in the second and in the last quarter.
+	memory := make(chan [2]uint64, 1)
+	go func() {
+		var early, late uint64
+		for start := time.Now(); time.Now().Before(end); time.Sleep(duration / 50) {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			switch at := time.Since(start) * 4 / duration; at {
+			case 1:
+				early = max(early, m.HeapAlloc)
+			case 3:
+				late = max(late, m.HeapAlloc)
+			}
+		}
+		memory <- [2]uint64{early, late}
+	}()
+	wg.Wait()
+	heap := <-memory
+	if early, late := heap[0], heap[1]; late > early+early/4+16<<20 {
+		t.Errorf("the heap grew from %d to %d bytes", early, late)
+	}
+	s.until("all places are free", func() bool {
+		running, waiting := s.demo().gate.counts()
+		return running == 0 && waiting == 0 && scheduler.Gauges().Sessions == 0
+	})
+	if err := scheduler.ForgetPrefixes(); err != nil {
+		t.Error(err)
+	}
+	g := scheduler.Gauges()
+	if g.UsedPages != 0 || g.PrefixPages != 0 || g.FreePages() != g.Pages || g.Queued != 0 {
+		t.Errorf("pages are left: %+v", g)
+	}
+	if complete.Load() == 0 || left.Load() == 0 {
+		t.Error("the test shows nothing")
+	}
+	finished := s.demo().model.Metrics().Finished.Load()
+	if finished["error"] > 0 {
+		t.Errorf("finished: %v", finished)
+	}
+	t.Logf("%d answers complete, %d left, %d events in %s; %d preemptions, prefix cache %.0f %%, heap %.1f → %.1f MB, finished %v",
+		complete.Load(), left.Load(), tokens.Load(), duration, g.Preemptions, 100*g.Prefix.HitRate(), float64(heap[0])/1e6, float64(heap[1])/1e6, finished)
+}
+
+// soakOnce sends one request for a stream and reads it, or leaves before its end.
+func (s *served) soakOnce(random *rand.Rand, shared string, leave bool) (events int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	limit := 1 + random.IntN(200)
+	prompt := shared[:random.IntN(len(shared)-1)+1]
+	path, body := "/v1/completions", fmt.Sprintf(`{"model":"demo","prompt":%q,"stream":true,"ignore_eos":true,"max_tokens":%d,"n":%d}`, prompt, limit, 1+random.IntN(2))
+	if random.IntN(2) == 0 {
+		path, body = "/v1/chat/completions", fmt.Sprintf(`{"model":"demo","messages":[{"role":"user","content":%q}],"stream":true,"ignore_eos":true,"max_tokens":%d}`, prompt, limit)
+	}
+	req, err := http.NewRequestWithContext(ctx, "POST", s.url+path, strings.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	r, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(r.Body)
+		return 0, fmt.Errorf("status %d: %s", r.StatusCode, text)
+	}
+	in := bufio.NewScanner(r.Body)
+	in.Buffer(nil, 1<<20)
+	goodbye := random.IntN(limit)
+	done := false
+	for in.Scan() {
+		line := in.Text()
+		switch {
+		case line == "data: [DONE]":
+			done = true
+		case strings.HasPrefix(line, `data: {"error"`):
+			return events, errors.New(line)
+		case strings.HasPrefix(line, "data: "):
+			events++
+		}
+		if leave && events > goodbye {
+			return events, nil
+		}
+	}
+	if err := in.Err(); err != nil {
+		return events, err
+	}
+	if !done {
+		return events, fmt.Errorf("a stream ended after %d events without its end", events)
+	}
+	return events, nil
+}
+
+// BenchmarkServe measures the tokens per second of streams over HTTP, from one
+// client and from eight at a time, on the demo model or the one that
+// TRIT_BENCH_MODEL names:
+//
+//	trit synth --shape bitnet-2b 2b.gguf
+//	TRIT_BENCH_MODEL=$PWD/2b.gguf go test ./server -run - -bench Serve -benchtime 16x
+func BenchmarkServe(b *testing.B) {
+	path, tokens := os.Getenv("TRIT_BENCH_MODEL"), 24
+	if path == "" {
+		path, tokens = "demo", 200
+	}
+	for _, clients := range []int{1, 8} {
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
+			s := serve(b, Options{Models: []string{path}, Open: []trit.Option{trit.Threads(0)}})
+			body := fmt.Sprintf(`{"prompt":"Once upon a time","stream":true,"ignore_eos":true,"max_tokens":%d}`, tokens)
+			var next atomic.Int64
+			b.ResetTimer()
+			var wg sync.WaitGroup
+			for range clients {
+				wg.Go(func() {
+					for next.Add(1) <= int64(b.N) {
+						s.do("POST", "/v1/completions", body).expect(b, 200, "[DONE]")
+					}
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N*tokens)/b.Elapsed().Seconds(), "tokens/s")
+		})
+	}
+}

@@ -1,0 +1,56 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"trit/engine"
+	"trit/profile"
+)
+
+// trace records what a model does for some seconds and sends it as a trace for
+// Perfetto or Chrome. The query may have model and seconds.
+func (s *Server) trace(w http.ResponseWriter, r *http.Request) error {
+	d, err := traceDuration(r)
+	if err != nil {
+		return err
+	}
+	l, err := s.models.acquire(r.Context(), r.URL.Query().Get("model"))
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	out := &traceWriter{w: w, control: http.NewResponseController(w), timeout: s.options.WriteTimeout}
+	err = profile.Record(r.Context(), l.Model.Scheduler(), out, d)
+	switch {
+	case err == nil:
+		return nil
+	case out.begun:
+		s.log.Warn("a trace was not complete", "id", requestIDOf(r), "error", err)
+		return errAnswered
+	case errors.Is(err, engine.ErrTraced):
+		return &apiError{status: http.StatusConflict, code: "already_tracing", retry: d, message: "the model is being traced already; try again later"}
+	}
+	return err
+}
+
+// traceWriter sends a file as it is written.
+type traceWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+	begun   bool
+}
+
+func (t *traceWriter) Write(p []byte) (int, error) {
+	if !t.begun {
+		t.begun = true
+		t.w.Header().Set("Content-Type", "application/json")
+		t.w.Header().Set("Content-Disposition", `attachment; filename="trit-trace.json"`)
+	}
+	if err := t.control.SetWriteDeadline(time.Now().Add(t.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	return t.w.Write(p)
+}

@@ -1,0 +1,262 @@
+// Package ui is the chat page of the server: plain HTML, CSS and ES modules,
+// embedded in the binary and served as they are, without a build step.
+//
+// [Handler] answers GET and HEAD for "/", "/ui" and everything below "/ui/".
+// The page asks nothing but the OpenAI API of the origin that it came from:
+// GET v1/models, POST v1/chat/completions (with stream and
+// stream_options.include_usage) and GET props. It keeps its conversations in
+// the browser. All its addresses are relative, so a proxy may put the server
+// under a path of its own.
+//
+// # Safety
+//
+// What a model writes is never trusted: the page builds document nodes from it
+// and never parses it as HTML, and the Content-Security-Policy forbids what
+// would be needed to do harm anyway: inline scripts and styles, other origins,
+// and, through Trusted Types, every API that turns strings into markup.
+//
+// # Caching
+//
+// Assets live under a folder that is named after a hash of all of them
+// (/ui/<hash>/js/main.mjs), so browsers may keep them for ever, and a new
+// version of the program never mixes with files of the old one. The page
+// itself is revalidated each time by its ETag. All bodies are compressed once,
+// when the handler is made.
+package ui
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// files holds the page. The folder web is what a browser sees.
+//
+//go:embed web
+var files embed.FS
+
+// ContentSecurityPolicy is the policy that every answer of [Handler] carries.
+const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+	"require-trusted-types-for 'script'; trusted-types 'none'"
+
+// assetsMark stands in index.html where the folder of the assets belongs.
+const assetsMark = "%ASSETS%"
+
+const (
+	cacheForever    = "public, max-age=31536000, immutable"
+	cacheRevalidate = "no-cache"
+)
+
+// mediaTypes names the type of every kind of file in web. It does not depend
+// on the tables of the operating system.
+var mediaTypes = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".mjs":  "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml",
+}
+
+// asset is one body with its headers, ready to send.
+type asset struct {
+	mediaType string
+	cache     string
+	plain     []byte
+	zipped    []byte // nil if compression does not pay
+	etag      string // of plain, with quotes
+	zipTag    string // of zipped, with quotes
+}
+
+// site maps request paths to assets.
+type site map[string]*asset
+
+// load builds the site once per process.
+var load = sync.OnceValue(func() site {
+	s, err := newSite(files)
+	if err != nil {
+		panic("ui: the embedded page is broken: " + err.Error())
+	}
+	return s
+})
+
+// Handler returns a handler that serves the chat page at "/", "/ui" and "/ui/"
+// and its assets below "/ui/". It answers GET and HEAD, compresses with gzip for
+// clients that accept it, honours If-None-Match, and sets the page's
+// [ContentSecurityPolicy]. Other paths give 404. It needs no authorisation: the
+// page asks for a key when the API wants one.
+func Handler() http.Handler {
+	return load()
+}
+
+// newSite reads all files below web and makes their assets.
+func newSite(fsys fs.FS) (site, error) {
+	contents := map[string][]byte{}
+	err := fs.WalkDir(fsys, "web", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		contents[strings.TrimPrefix(name, "web/")], err = fs.ReadFile(fsys, name)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	page, ok := contents["index.html"]
+	if !ok {
+		return nil, fmt.Errorf("web/index.html: %w", fs.ErrNotExist)
+	}
+	delete(contents, "index.html")
+
+	hash := hashAll(contents)
+	s := site{}
+	for name, body := range contents {
+		s["/ui/"+hash+"/"+name], err = newAsset(name, body, cacheForever)
+		if err != nil {
+			return nil, err
+		}
+	}
+	// A page below "/" or "/ui" finds the folder as ui/<hash>, one below "/ui/"
+	// as <hash>: relative addresses survive a proxy that adds a path.
+	for at, folder := range map[string]string{"/": "ui/" + hash, "/ui": "ui/" + hash, "/ui/": hash} {
+		s[at], err = newAsset("index.html", bytes.ReplaceAll(page, []byte(assetsMark), []byte(folder)), cacheRevalidate)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (s site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Security-Policy", ContentSecurityPolicy)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		header.Set("Allow", "GET, HEAD")
+		http.Error(w, "the page answers GET and HEAD only", http.StatusMethodNotAllowed)
+		return
+	}
+	a := s[r.URL.Path]
+	if a == nil {
+		header.Set("Cache-Control", "no-store")
+		http.Error(w, "the page has no file of this name", http.StatusNotFound)
+		return
+	}
+	header.Set("Content-Type", a.mediaType)
+	header.Set("Cache-Control", a.cache)
+	body, tag := a.plain, a.etag
+	if a.zipped != nil {
+		header.Add("Vary", "Accept-Encoding")
+		if acceptsGzip(r.Header.Values("Accept-Encoding")) {
+			header.Set("Content-Encoding", "gzip")
+			body, tag = a.zipped, a.zipTag
+		}
+	}
+	header.Set("ETag", tag)
+	if matches(r.Header.Values("If-None-Match"), tag) {
+		header.Del("Content-Encoding")
+		header.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(body) // the client has gone if this fails; nobody is left to tell
+	}
+}
+
+// newAsset compresses a body and computes its tags.
+func newAsset(name string, body []byte, cache string) (*asset, error) {
+	mediaType, ok := mediaTypes[path.Ext(name)]
+	if !ok {
+		return nil, fmt.Errorf("web/%s: no media type is known for %q; add it to mediaTypes", name, path.Ext(name))
+	}
+	sum := sha256.Sum256(body)
+	tag := hex.EncodeToString(sum[:12])
+	a := &asset{mediaType: mediaType, cache: cache, plain: body, etag: `"` + tag + `"`, zipTag: `"` + tag + `-gzip"`}
+	var zipped bytes.Buffer
+	z, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := z.Write(body); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	if zipped.Len() < len(body) {
+		a.zipped = zipped.Bytes()
+	}
+	return a, nil
+}
+
+// hashAll returns a short hash of the names and contents of all files.
+func hashAll(contents map[string][]byte) string {
+	names := make([]string, 0, len(contents))
+	for name := range contents {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	h := sha256.New()
+	for _, name := range names {
+		fmt.Fprintf(h, "%d %s %d ", len(name), name, len(contents[name]))
+		h.Write(contents[name])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// acceptsGzip reads Accept-Encoding headers: gzip, x-gzip or * with a quality above 0.
+// The entry for gzip itself decides over the one for *.
+func acceptsGzip(headers []string) bool {
+	star := false
+	for _, header := range headers {
+		for part := range strings.SplitSeq(header, ",") {
+			name, params, _ := strings.Cut(part, ";")
+			quality := 1.0
+			if q, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
+				parsed, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
+				if err != nil {
+					continue
+				}
+				quality = parsed
+			}
+			switch strings.ToLower(strings.TrimSpace(name)) {
+			case "gzip", "x-gzip":
+				return quality > 0
+			case "*":
+				star = quality > 0
+			}
+		}
+	}
+	return star
+}
+
+// matches reports whether an If-None-Match header names the tag (weakly compared) or any tag at all.
+func matches(headers []string, tag string) bool {
+	for _, header := range headers {
+		for part := range strings.SplitSeq(header, ",") {
+			part = strings.TrimSpace(part)
+			if part == "*" || strings.TrimPrefix(part, "W/") == tag {
+				return true
+			}
+		}
+	}
+	return false
+}

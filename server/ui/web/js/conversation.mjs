@@ -1,0 +1,257 @@
+// What a conversation is. Its messages form a tree: editing a message or asking
+// for another answer adds a sibling, so nothing is ever overwritten. The leaf
+// says which path through the tree is shown and sent.
+//
+// Conversation: {id, title, named, created, updated, model, settings, messages, leaf, from}
+//   named     the user chose the title
+//   from      the id of the first message that is sent, or null for all
+// Message: {id, parent, role: "user"|"assistant", content, created, …}
+//   of an assistant also: model, reasoning, tools: [{id, name, arguments}],
+//   status: "waiting"|"streaming"|"done"|"stopped"|"error", finish, error, stats
+
+export const FORMAT = "trit-chats";
+
+/** Sampling settings: the names of the request's fields, and what they may be. */
+export const FIELDS = [
+  { name: "temperature", label: "Temperature", min: 0, max: 2, step: 0.05, hint: "0 always takes the likeliest word; more is livelier" },
+  { name: "top_p", label: "Top-p", min: 0, max: 1, step: 0.01, hint: "only the likeliest words that share this probability" },
+  { name: "top_k", label: "Top-k", min: 0, max: 1000, step: 1, integer: true, hint: "only this many of the likeliest words; 0 is all" },
+  { name: "min_p", label: "Min-p", min: 0, max: 1, step: 0.01, hint: "no words below this share of the likeliest one" },
+  { name: "repetition_penalty", label: "Repetition penalty", min: 0.5, max: 2, step: 0.05, hint: "above 1 makes repeated words less likely" },
+  { name: "seed", label: "Seed", min: 0, max: 4294967295, step: 1, integer: true, hint: "the same seed gives the same answer" },
+  { name: "max_tokens", label: "Longest answer", min: 1, max: 1000000, step: 1, integer: true, hint: "in tokens" },
+];
+
+/** Fields of the request that the page itself needs; the user's own JSON cannot change them. */
+const RESERVED = new Set(["messages", "stream", "stream_options", "model", "n"]);
+
+export function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export function newConversation(settings, model) {
+  const now = Date.now();
+  return {
+    id: newId(), title: "", named: false, created: now, updated: now, model: model ?? "",
+    settings: normalizeSettings(settings), messages: [], leaf: null, from: null,
+  };
+}
+
+/** The messages from the first one to the leaf. */
+export function pathOf(conversation, leaf = conversation.leaf) {
+  const byId = new Map(conversation.messages.map((message) => [message.id, message]));
+  const path = [];
+  for (let message = byId.get(leaf); message && path.length <= byId.size; message = byId.get(message.parent)) path.push(message);
+  return path.reverse();
+}
+
+/** The versions of a message: itself and the other answers to the same question. */
+export function versionsOf(conversation, message) {
+  return conversation.messages.filter((other) => other.parent === message.parent && other.role === message.role);
+}
+
+/** Adds a message below a parent (null: at the top) and shows it. */
+export function addMessage(conversation, parent, fields) {
+  const message = { id: newId(), parent, created: Date.now(), content: "", ...fields };
+  conversation.messages.push(message);
+  conversation.leaf = message.id;
+  touch(conversation);
+  return message;
+}
+
+/** Shows another version of a message, and what followed it last. */
+export function showVersion(conversation, message) {
+  let leaf = message;
+  for (;;) {
+    const child = conversation.messages.findLast((other) => other.parent === leaf.id);
+    if (!child) break;
+    leaf = child;
+  }
+  conversation.leaf = leaf.id;
+}
+
+/** Takes a message and everything below it away. Returns a function that brings them back. */
+export function removeMessage(conversation, message) {
+  const before = { messages: conversation.messages, leaf: conversation.leaf, from: conversation.from };
+  const gone = new Set([message.id]);
+  for (const other of conversation.messages) if (gone.has(other.parent)) gone.add(other.id);
+  conversation.messages = conversation.messages.filter((other) => !gone.has(other.id));
+  if (gone.has(conversation.from)) conversation.from = null;
+  if (gone.has(conversation.leaf)) {
+    const sibling = conversation.messages.findLast((other) => other.parent === message.parent);
+    if (sibling) showVersion(conversation, sibling);
+    else conversation.leaf = message.parent;
+  }
+  touch(conversation);
+  return () => {
+    Object.assign(conversation, before);
+    touch(conversation);
+  };
+}
+
+export function touch(conversation) {
+  conversation.updated = Date.now();
+  if (!conversation.named) conversation.title = titleFor(conversation);
+}
+
+function titleFor(conversation) {
+  const first = pathOf(conversation).find((message) => message.role === "user") ?? conversation.messages.find((message) => message.role === "user");
+  if (!first) return "";
+  const line = first.content.trim().replace(/\s+/g, " ");
+  if (line.length <= 60) return line;
+  const cut = line.slice(0, 60);
+  const space = cut.lastIndexOf(" ");
+  return `${(space > 30 ? cut.slice(0, space) : cut).trimEnd()}…`;
+}
+
+/** The body of the request for an answer to the path that ends with a message. */
+export function requestBody(conversation, lastId, model) {
+  const { settings } = conversation;
+  const messages = [];
+  if (settings.system) messages.push({ role: "system", content: settings.system });
+  const path = pathOf(conversation, lastId);
+  const start = Math.max(0, path.findIndex((message) => message.id === conversation.from));
+  for (const message of path.slice(start)) {
+    if (message.content !== "") messages.push({ role: message.role, content: message.content });
+  }
+  const body = { ...(settings.extra ? JSON.parse(settings.extra) : {}) };
+  for (const name of RESERVED) delete body[name];
+  for (const { name } of FIELDS) if (settings[name] !== null) body[name] = settings[name];
+  if (settings.stop.length > 0) body.stop = settings.stop;
+  return { ...body, model, messages, stream: true, stream_options: { include_usage: true } };
+}
+
+/** Where to start instead so that about half of the questions before the last one are left out. Null: nothing is left to leave out. */
+export function shorterStart(conversation, lastId) {
+  const path = pathOf(conversation, lastId);
+  const start = Math.max(0, path.findIndex((message) => message.id === conversation.from));
+  const questions = path.slice(start).filter((message) => message.role === "user");
+  if (questions.length < 2) return null;
+  return questions[Math.ceil((questions.length - 1) / 2)].id;
+}
+
+export function defaultSettings() {
+  const settings = { system: "", stop: [], extra: "" };
+  for (const { name } of FIELDS) settings[name] = null;
+  return settings;
+}
+
+/** The value of a setting if it is allowed, or null. */
+export function validNumber(field, value) {
+  if (typeof value !== "number" || !Number.isFinite(value) || value < field.min || value > field.max) return null;
+  return field.integer && !Number.isInteger(value) ? null : value;
+}
+
+/** What is wrong with the user's own JSON, or null. */
+export function extraProblem(text) {
+  if (text.trim() === "") return null;
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return `This is not JSON: ${error.message}`;
+  }
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return "This must be an object: { … }";
+  const taken = Object.keys(value).find((key) => RESERVED.has(key));
+  return taken ? `The page itself sets “${taken}”.` : null;
+}
+
+export function normalizeSettings(raw) {
+  const settings = defaultSettings();
+  if (raw === null || typeof raw !== "object") return settings;
+  settings.system = string(raw.system);
+  for (const field of FIELDS) settings[field.name] = validNumber(field, raw[field.name]);
+  if (Array.isArray(raw.stop)) settings.stop = raw.stop.filter((text) => typeof text === "string" && text !== "").slice(0, 16);
+  const extra = string(raw.extra);
+  if (extraProblem(extra) === null) settings.extra = extra.trim();
+  return settings;
+}
+
+/** The file that export writes. */
+export function exportFile(conversations) {
+  return JSON.stringify({ format: FORMAT, version: 1, exported: new Date().toISOString(), conversations }, null, 1);
+}
+
+/**
+ * Reads a file that export wrote, one conversation, or a bare list of
+ * {role, content} messages. Throws an Error whose message is for the user.
+ */
+export function importFile(text) {
+  let data;
+  try {
+    data = JSON.parse(text);
+  } catch {
+    throw new Error("This file is not JSON.");
+  }
+  if (data?.format === FORMAT && data.version !== 1) throw new Error(`This file is of version ${data.version}; this page reads version 1.`);
+  const list = Array.isArray(data?.conversations) ? data.conversations : Array.isArray(data) && !data[0]?.role ? data : [Array.isArray(data) ? { messages: data } : data];
+  const conversations = list.map(normalizeConversation).filter((conversation) => conversation !== null);
+  if (conversations.length === 0) throw new Error("There are no chats in this file.");
+  return conversations;
+}
+
+/** Makes a sound conversation of whatever came from a file or the browser's storage, or null. */
+export function normalizeConversation(raw) {
+  if (raw === null || typeof raw !== "object" || !Array.isArray(raw.messages)) return null;
+  const conversation = newConversation(raw.settings, string(raw.model));
+  if (/^[\w-]{1,64}$/.test(string(raw.id))) conversation.id = raw.id;
+  conversation.created = number(raw.created) ?? conversation.created;
+  const ids = new Set();
+  let previous = null;
+  for (const item of raw.messages) {
+    const message = normalizeMessage(item, previous);
+    if (message === null) continue;
+    if (message === "system") {
+      conversation.settings.system ||= string(item.content);
+      continue;
+    }
+    if (ids.has(message.id)) message.id = newId();
+    // A parent that has not come yet would make the tree a tangle.
+    if (message.parent !== null && !ids.has(message.parent)) message.parent = previous;
+    ids.add(message.id);
+    conversation.messages.push(message);
+    previous = message.id;
+  }
+  if (conversation.messages.length === 0) return null;
+  conversation.leaf = ids.has(raw.leaf) ? raw.leaf : previous;
+  conversation.from = ids.has(raw.from) ? raw.from : null;
+  conversation.named = raw.named === true && string(raw.title) !== "";
+  conversation.title = conversation.named ? string(raw.title).slice(0, 200) : titleFor(conversation);
+  conversation.updated = number(raw.updated) ?? conversation.updated;
+  return conversation;
+}
+
+function normalizeMessage(item, previous) {
+  if (item === null || typeof item !== "object" || typeof item.content !== "string") return null;
+  if (item.role === "system") return "system";
+  if (item.role !== "user" && item.role !== "assistant") return null;
+  const message = {
+    id: /^[\w-]{1,64}$/.test(string(item.id)) ? item.id : newId(),
+    parent: item.parent === undefined ? previous : typeof item.parent === "string" ? item.parent : null,
+    role: item.role, content: item.content, created: number(item.created) ?? Date.now(),
+  };
+  if (item.role === "user") return message;
+  message.model = string(item.model);
+  message.reasoning = string(item.reasoning);
+  message.reasoningMs = number(item.reasoningMs);
+  message.tools = (Array.isArray(item.tools) ? item.tools : []).map((tool) => ({ id: string(tool?.id), name: string(tool?.name), arguments: string(tool?.arguments) }));
+  message.finish = typeof item.finish === "string" ? item.finish : null;
+  message.status = ["done", "stopped", "error"].includes(item.status) ? item.status : "done";
+  if (item.status === "waiting" || item.status === "streaming") message.status = "stopped"; // the page was closed meanwhile
+  message.error = message.status === "error" ? { kind: string(item.error?.kind) || "server", message: string(item.error?.message) } : null;
+  message.stats = null;
+  if (item.stats !== null && typeof item.stats === "object") {
+    message.stats = {};
+    for (const key of ["prompt", "completion", "speed", "first", "total"]) message.stats[key] = number(item.stats[key]);
+  }
+  return message;
+}
+
+function string(value) {
+  return typeof value === "string" ? value : "";
+}
+
+function number(value) {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}

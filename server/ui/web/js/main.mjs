@@ -1,0 +1,487 @@
+// The page: holds the open conversation and the running answers, and connects
+// the parts, which do not know each other.
+
+import { Api } from "./api.mjs";
+import { Composer } from "./composer.mjs";
+import {
+  addMessage, exportFile, importFile, newConversation, newId, pathOf, removeMessage, requestBody, shorterStart, showVersion, touch,
+} from "./conversation.mjs";
+import { askKey, dialogOpen, download, prepareData, prepareDialogs, showData, showKeys } from "./dialogs.mjs";
+import { announce, byId, h, setIcon } from "./dom.mjs";
+import { Layout } from "./layout.mjs";
+import { examplesFor, Models } from "./models.mjs";
+import { Run } from "./run.mjs";
+import { loadDefaults, SettingsDrawer } from "./settings.mjs";
+import { Sidebar } from "./sidebar.mjs";
+import { openStore } from "./store.mjs";
+import { Thread } from "./thread.mjs";
+import { Notices, toast } from "./toast.mjs";
+
+const SAVE_EVERY = 600; // ms, while an answer is being written
+const SPOKEN = 2000; // characters of an answer that are read out
+
+// The API lies beside the folder ui/ that this module came from.
+const api = new Api(new URL("../../../", import.meta.url));
+const notices = new Notices();
+const layout = new Layout();
+const runs = new Map(); // by the id of the conversation
+const saves = new Map(); // timers, by the id of the conversation
+let store;
+let heads = [];
+let conversation = null;
+let askingKey = null;
+
+const models = new Models(api, notices, {
+  onChange: () => showModel(),
+  askKey: (refused) => enterKey(refused),
+});
+const composer = new Composer({
+  send: (text) => send(text),
+  stop: () => stop(),
+  editLast: () => thread.editLast(),
+});
+const thread = new Thread({
+  runOf: (message) => (runs.get(conversation?.id)?.message === message ? runs.get(conversation.id) : null),
+  retry: (message) => retry(message),
+  regenerate: (message) => answer(conversation, message.parent),
+  edit: (message, text) => edit(message, text),
+  remove: (message) => remove(message),
+  show: (message) => {
+    showVersion(conversation, message);
+    save(conversation);
+    showConversation();
+    thread.focusVersions(message);
+  },
+  canLeaveOut: (message) => shorterStart(conversation, message.parent) !== null,
+  leaveOut: (message) => {
+    conversation.from = shorterStart(conversation, message.parent);
+    retry(message);
+  },
+  sendAll: () => {
+    conversation.from = null;
+    save(conversation);
+    showConversation();
+  },
+  askKey: async (message) => {
+    if (await enterKey(false)) retry(message);
+  },
+  openSettings: () => openSettings(),
+  newChat: () => openNew(),
+});
+const sidebar = new Sidebar({
+  open: (id) => navigate(id),
+  rename: (id, title) => rename(id, title),
+  remove: (id) => removeConversation(id),
+  search: (query) => store.search(query),
+});
+const settings = new SettingsDrawer(() => {
+  if (!conversation) return;
+  showSettingsDot();
+  if (conversation.messages.length > 0) saveSoon(conversation);
+});
+
+// Conversations
+
+/** Opens what the address names. */
+async function route() {
+  const id = /^#\/c\/([\w-]+)$/.exec(location.hash)?.[1];
+  if (!id) {
+    if (!conversation || conversation.messages.length > 0) openConversation(newConversation(loadDefaults(), models.chosen));
+    return;
+  }
+  if (id === conversation?.id) return;
+  const found = runs.get(id)?.conversation ?? (await store.get(id).catch(() => null));
+  if (found) openConversation(found);
+  else {
+    toast("This chat is not in this browser.");
+    openNew();
+  }
+}
+
+function navigate(id) {
+  const target = id ? `#/c/${id}` : "#/";
+  layout.closeOverlay();
+  if (location.hash !== target) history.pushState(null, "", target);
+  return route();
+}
+
+function openNew() {
+  navigate(null);
+  composer.focus();
+}
+
+function openConversation(next) {
+  flush(conversation);
+  conversation = next;
+  if (next.model) models.choose(next.model);
+  composer.open(next.messages.length > 0 ? next.id : "new");
+  showConversation();
+  if (!layout.touch) composer.focus();
+}
+
+/** Shows the open conversation everywhere. */
+function showConversation() {
+  const title = conversation.title || "New chat";
+  byId("title").textContent = title;
+  document.title = conversation.title ? `${title} · Trit` : "Trit";
+  byId("empty").hidden = conversation.messages.length > 0;
+  thread.show(conversation);
+  composer.setRunning(runs.has(conversation.id));
+  showMeter();
+  showSettingsDot();
+  showSidebar();
+}
+
+function showSidebar() {
+  sidebar.update({ heads, current: conversation?.id, running: new Set(runs.keys()) });
+}
+
+function showModel() {
+  const { chosen } = models;
+  composer.setModel(chosen);
+  if (conversation && conversation.model !== chosen) {
+    conversation.model = chosen;
+    if (conversation.messages.length > 0) saveSoon(conversation);
+  }
+  const { text, examples } = examplesFor(chosen);
+  byId("empty-text").textContent = text;
+  byId("examples").replaceChildren(...examples.map((example) => {
+    const button = h("button", { type: "button" }, example);
+    button.addEventListener("click", () => {
+      if (send(example)) composer.focus();
+    });
+    return h("li", null, button);
+  }));
+  showMeter();
+}
+
+function showMeter() {
+  if (!conversation) return;
+  const measured = pathOf(conversation).findLast((message) => message.stats?.prompt != null && message.stats.completion != null);
+  composer.setMeter(measured ? measured.stats.prompt + measured.stats.completion : 0, models.contextLength);
+}
+
+function showSettingsDot() {
+  const { stop, ...rest } = conversation.settings;
+  byId("settings-dot").hidden = stop.length === 0 && Object.values(rest).every((value) => value === null || value === "");
+}
+
+function openSettings() {
+  settings.open(conversation.settings, models.defaults);
+}
+
+async function rename(id, title) {
+  const target = id === conversation.id ? conversation : (runs.get(id)?.conversation ?? (await store.get(id)));
+  if (!target) return;
+  target.title = title;
+  target.named = true;
+  await save(target);
+  if (id === conversation.id) showConversation();
+}
+
+async function removeConversation(id) {
+  runs.get(id)?.stop();
+  const gone = id === conversation.id ? conversation : await store.get(id);
+  clearTimeout(saves.get(id));
+  saves.delete(id);
+  try {
+    await store.remove(id);
+  } catch (error) {
+    notices.set("storage", error.message);
+    return;
+  }
+  heads = heads.filter((head) => head.id !== id);
+  if (id === conversation.id) {
+    conversation = null;
+    openNew();
+    if (!conversation) await route();
+  }
+  showSidebar();
+  if (!gone) return;
+  toast(`“${gone.title || "Chat"}” was deleted.`, {
+    label: "Undo",
+    run: async () => {
+      await save(gone);
+      navigate(id);
+    },
+  });
+}
+
+// Storage
+
+/** Stores a conversation now. Failures are shown, never swallowed. */
+async function save(target) {
+  clearTimeout(saves.get(target.id));
+  saves.delete(target.id);
+  const { id, title, updated } = target;
+  heads = [{ id, title, updated }, ...heads.filter((head) => head.id !== id)].sort((a, b) => b.updated - a.updated);
+  try {
+    await store.put(target);
+    notices.clear("storage");
+  } catch (error) {
+    notices.set("storage", error.kind === "full"
+      ? "The browser's storage is full: this chat is not kept. Export chats and delete old ones."
+      : `${error.message} The chat is not kept.`, { label: "Your chats", run: openData });
+  }
+  showSidebar();
+}
+
+function saveSoon(target) {
+  if (saves.has(target.id)) return;
+  saves.set(target.id, setTimeout(() => save(target), SAVE_EVERY));
+}
+
+/** Stores what waits to be stored. */
+function flush(target) {
+  if (target && saves.has(target.id)) save(target);
+}
+
+async function openData() {
+  showData(await store.usage(), conversation.messages.length > 0, heads.length > 0);
+}
+
+function exportName(title) {
+  const day = new Date().toISOString().slice(0, 10);
+  const words = title.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "").slice(0, 40);
+  return `trit-${words || "chats"}-${day}.json`;
+}
+
+prepareData({
+  exportOne: () => download(exportName(conversation.title), exportFile([conversation])),
+  exportAll: async () => download(exportName("chats"), exportFile(await store.all())),
+  importText: async (text) => {
+    let imported;
+    try {
+      imported = importFile(text);
+    } catch (error) {
+      toast(error.message);
+      return;
+    }
+    for (const item of imported) {
+      // A chat that is here already is not overwritten: the imported one gets a name of its own.
+      if (heads.some((head) => head.id === item.id)) item.id = newId();
+      await save(item);
+    }
+    toast(imported.length === 1 ? "One chat was imported." : `${imported.length} chats were imported.`);
+    navigate(imported[0].id);
+  },
+  deleteAll: async () => {
+    for (const run of runs.values()) run.stop();
+    const all = await store.all();
+    await store.clear();
+    heads = [];
+    conversation = null;
+    openNew();
+    if (!conversation) await route();
+    toast(`${all.length} ${all.length === 1 ? "chat was" : "chats were"} deleted.`, {
+      label: "Undo",
+      run: async () => {
+        for (const item of all) await save(item);
+      },
+    });
+  },
+});
+
+// Messages and answers
+
+/** Sends a new message of the user. False if that cannot be now. */
+function send(text) {
+  if (runs.has(conversation.id)) return false;
+  const fresh = conversation.messages.length === 0;
+  const message = addMessage(conversation, conversation.leaf, { role: "user", content: text });
+  if (fresh) {
+    composer.open(conversation.id);
+    history.pushState(null, "", `#/c/${conversation.id}`);
+  }
+  answer(conversation, message.id);
+  return true;
+}
+
+function edit(message, text) {
+  if (text === message.content.trim()) return answer(conversation, message.id);
+  runs.get(conversation.id)?.stop();
+  const edited = addMessage(conversation, message.parent, { role: "user", content: text });
+  if (conversation.from === message.id) conversation.from = edited.id;
+  answer(conversation, edited.id);
+}
+
+function stop() {
+  runs.get(conversation.id)?.stop();
+}
+
+/** Tries a failed answer again. What had arrived stays as a version of its own. */
+function retry(message) {
+  const empty = message.content === "" && !message.reasoning && !message.tools?.length;
+  if (empty) removeMessage(conversation, message);
+  answer(conversation, message.parent);
+}
+
+/** Lets the model answer the message with an id. */
+function answer(target, parent) {
+  runs.get(target.id)?.stop();
+  const message = addMessage(target, parent, { role: "assistant", model: models.chosen, status: "waiting", reasoning: "", tools: [], finish: null, error: null, stats: null });
+  const run = new Run(api, target, message, {
+    body: async (signal) => {
+      if (!models.chosen) await models.refresh(signal);
+      message.model = target.model || models.chosen;
+      return requestBody(target, parent, message.model);
+    },
+    askKey: (refused) => enterKey(refused),
+    onChange: () => {
+      if (target === conversation) thread.changed(message);
+      saveSoon(target);
+    },
+  });
+  runs.set(target.id, run);
+  save(target);
+  if (target === conversation) {
+    showConversation();
+    thread.toEnd(false);
+    if (!layout.touch && !dialogOpen()) composer.focus(); // the button that was pressed may be gone
+  }
+  run.go().then(() => ended(run));
+}
+
+function ended(run) {
+  const { conversation: target, message } = run;
+  if (runs.get(target.id) === run) runs.delete(target.id);
+  if (target.messages.includes(message) && heads.some((head) => head.id === target.id)) save(target);
+  if (message.error?.kind === "network") models.lost(message.error);
+  else if (message.status === "done") models.reached();
+  if (target !== conversation) {
+    showSidebar();
+    return;
+  }
+  thread.changed(message, true);
+  composer.setRunning(runs.has(target.id));
+  showMeter();
+  showSidebar();
+  if (message.status === "done") announce(`Answer: ${message.content.slice(0, SPOKEN)}`);
+  else if (message.status === "stopped") announce("Stopped");
+}
+
+function remove(message) {
+  const target = conversation;
+  runs.get(target.id)?.stop();
+  const undo = removeMessage(target, message);
+  keepOrDrop(target);
+  showConversation();
+  composer.focus();
+  toast(message.role === "user" ? "The message and what followed it were deleted." : "The answer was deleted.", {
+    label: "Undo",
+    run: () => {
+      undo();
+      keepOrDrop(target);
+      if (target === conversation) showConversation();
+      navigate(target.id);
+    },
+  });
+}
+
+/** A conversation without messages is not worth a place in the list. */
+function keepOrDrop(target) {
+  if (target.messages.length > 0) {
+    save(target);
+    return;
+  }
+  clearTimeout(saves.get(target.id));
+  saves.delete(target.id);
+  heads = heads.filter((head) => head.id !== target.id);
+  store.remove(target.id).catch((error) => notices.set("storage", error.message));
+}
+
+/** Asks for the API key, once however many want it. True if there is a new one. */
+function enterKey(refused) {
+  askingKey ??= askKey(refused ? "refused" : "wanted", api.key).then((answer) => {
+    askingKey = null;
+    if (!answer?.key) return false;
+    api.setKey(answer.key, answer.remember);
+    return true;
+  });
+  return askingKey;
+}
+
+// The rest of the page
+
+const THEMES = { auto: ["light", "auto", "like the system"], light: ["dark", "sun", "light"], dark: ["auto", "moon", "dark"] };
+
+function showTheme() {
+  const button = byId("theme");
+  const [, name, words] = THEMES[document.documentElement.dataset.choice];
+  setIcon(button, name);
+  button.setAttribute("aria-label", `Colours: ${words}`);
+  button.title = `Colours: ${words}`;
+}
+
+byId("theme").addEventListener("click", () => {
+  dispatchEvent(new CustomEvent("trit-theme", { detail: THEMES[document.documentElement.dataset.choice][0] }));
+  showTheme();
+});
+byId("new-chat").addEventListener("click", openNew);
+byId("new-chat-small").addEventListener("click", openNew);
+byId("open-settings").addEventListener("click", openSettings);
+byId("open-data").addEventListener("click", openData);
+byId("open-keys").addEventListener("click", showKeys);
+byId("open-key").addEventListener("click", async () => {
+  const answer = await askKey("offered", api.key);
+  if (!answer) return;
+  api.setKey(answer.key, answer.remember);
+  models.watch();
+});
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  composer.focus();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.isComposing || event.defaultPrevented) return;
+  const control = event.ctrlKey || event.metaKey;
+  if (dialogOpen()) return;
+  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+  if (control && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "k") openNew();
+  else if (control && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "b") layout.toggle();
+  else if (event.key === "Escape") {
+    if (runs.has(conversation?.id)) stop();
+    else if (!layout.closeOverlay()) return;
+  } else if (typing || control || event.altKey) return;
+  else if (event.key === "/") composer.focus();
+  else if (event.key === "?") showKeys();
+  else return;
+  event.preventDefault();
+});
+
+addEventListener("hashchange", route);
+addEventListener("popstate", route);
+addEventListener("storage", showTheme);
+addEventListener("pagehide", () => {
+  for (const run of runs.values()) run.stop(); // what has arrived counts as stopped, not as broken off
+  flush(conversation);
+});
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) flush(conversation);
+});
+
+async function start() {
+  prepareDialogs();
+  showTheme();
+  showModel();
+  store = await openStore();
+  store.onForeignChange(async ({ id }) => {
+    heads = await store.heads();
+    if (id === conversation?.id && !runs.has(id)) {
+      const changed = await store.get(id);
+      if (changed) {
+        conversation = changed;
+        showConversation();
+      }
+    }
+    showSidebar();
+  });
+  if (!store.lasting) notices.set("memory", "This browser lets the page keep nothing: chats are gone when the page is closed.");
+  heads = await store.heads();
+  models.watch();
+  await route();
+  document.documentElement.dataset.ready = "true";
+}
+
+start();

@@ -1,0 +1,141 @@
+// Which models the server has, which one is chosen, and whether the server is
+// there at all: while it is not, asks again every few seconds.
+
+import { h, byId } from "./dom.mjs";
+
+const CHOICE = "trit.model";
+const AGAIN = 3000; // ms
+
+export class Models {
+  #api;
+  #notices;
+  #onChange;
+  #askKey;
+  #select = byId("model");
+  #models = [];
+  #props = null;
+  #chosen = "";
+  #timer = 0;
+
+  /** @param {() => void} onChange called when models, context length or choice have changed */
+  constructor(api, notices, { onChange, askKey }) {
+    this.#api = api;
+    this.#notices = notices;
+    this.#onChange = onChange;
+    this.#askKey = askKey;
+    try {
+      this.#chosen = localStorage.getItem(CHOICE) ?? "";
+    } catch {
+      this.#chosen = "";
+    }
+    this.#select.addEventListener("change", () => {
+      this.choose(this.#select.value);
+      try {
+        localStorage.setItem(CHOICE, this.#chosen);
+      } catch {
+        // The choice lasts as long as the page.
+      }
+      this.#onChange();
+    });
+  }
+
+  /** The id of the chosen model; "" while none is known. */
+  get chosen() {
+    return this.#chosen;
+  }
+
+  /** The length of the chosen model's context in tokens, or null. */
+  get contextLength() {
+    const model = this.#models.find(({ id }) => id === this.#chosen);
+    const candidates = [
+      model?.context_length, model?.max_model_len, model?.meta?.n_ctx,
+      this.#props?.default_generation_settings?.n_ctx, this.#props?.n_ctx,
+    ];
+    return candidates.find((value) => Number.isInteger(value) && value > 0) ?? null;
+  }
+
+  /** The server's own sampling settings by the names of the request's fields, as far as it tells. */
+  get defaults() {
+    const settings = this.#props?.default_generation_settings ?? {};
+    const known = { ...settings, ...settings.params };
+    return { ...known, repetition_penalty: known.repetition_penalty ?? known.repeat_penalty, seed: null };
+  }
+
+  /** Chooses a model, for example that of the conversation that was opened. */
+  choose(id) {
+    if (id) this.#chosen = id;
+    this.#show();
+  }
+
+  /** Asks the server what it has. Throws what went wrong. */
+  async refresh(signal) {
+    const models = await this.#api.models(signal);
+    this.#models = models;
+    if (models.length > 0 && !models.some(({ id }) => id === this.#chosen)) this.#chosen = models[0].id;
+    this.reached();
+    this.#show();
+    this.#onChange();
+    const props = await this.#api.props(signal, this.#chosen);
+    this.#props = props;
+    this.#onChange();
+  }
+
+  /** Asks until there is an answer; notices tell why there is none. */
+  async watch() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    try {
+      await this.refresh();
+    } catch (error) {
+      if (error.kind === "auth") {
+        if (await this.#askKey(this.#api.key !== "")) this.watch();
+        else this.#notices.set("server", "The server wants an API key.", { label: "Enter a key", run: () => this.watch() });
+        return;
+      }
+      this.lost(error);
+    }
+  }
+
+  /** The server did not answer as it should: say so and ask again. */
+  lost(error) {
+    const text = {
+      network: "The server does not answer. Trying again…",
+      loading: "The model is loading…",
+      busy: "The server is busy. Trying again…",
+    }[error.kind] ?? `The models cannot be listed: ${error.message}`;
+    this.#notices.set("server", text);
+    if (this.#timer === 0) this.#timer = setTimeout(() => this.watch(), Math.max(AGAIN, (error.retryAfter ?? 0) * 1000));
+  }
+
+  /** The server has answered. */
+  reached() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    this.#notices.clear("server");
+  }
+
+  #show() {
+    const ids = this.#models.map(({ id }) => id);
+    const options = ids.map((id) => h("option", { value: id }, id));
+    if (this.#chosen && !ids.includes(this.#chosen)) options.unshift(h("option", { value: this.#chosen }, `${this.#chosen} (not here)`));
+    if (options.length === 0) options.push(h("option", { value: "" }, "No models"));
+    this.#select.replaceChildren(...options);
+    this.#select.value = this.#chosen;
+    this.#select.disabled = this.#models.length === 0;
+    this.#select.classList.toggle("single", options.length === 1);
+  }
+}
+
+/** What an empty chat offers to ask, by model. */
+export function examplesFor(model) {
+  if (/(^|[/:_-])demo\b/i.test(model)) {
+    return {
+      text: "This tiny model knows a small world: short stories, capitals, animals, colours, little sums.",
+      examples: ["Tell me a story about a fox.", "What is the capital of Japan?", "What does the owl say?", "What is 7 plus 8?"],
+    };
+  }
+  return {
+    text: "Everything stays between this browser and your server.",
+    examples: ["Explain why the sky is blue, in three sentences.", "Write a short story about a lighthouse.", "Write a Go function that reverses a string.", "What could I cook with rice, eggs and spinach?"],
+  };
+}

@@ -1,0 +1,228 @@
+// One answer being written: sends the request, takes the stream apart into the
+// message, waits and tries again where that is what the server asks for, and
+// measures. Knows nothing about the document.
+
+const RETRY_BUSY = 5; // times
+const RETRY_LOADING = 600_000; // ms
+const THINK_OPEN = "<think>";
+const THINK_CLOSE = "</think>";
+
+export class Run {
+  #api;
+  #hooks;
+  #abort = new AbortController();
+  #wake = null;
+  #phase = "start"; // of a content that may begin with <think>
+  #pending = "";
+  #thinkingSince = 0;
+  #usage = null;
+  #timings = null;
+  #sent = 0;
+  #firstAt = 0;
+  #lastAt = 0;
+
+  /**
+   * @param hooks {body(signal): Promise<object>, onChange(), askKey(refused): Promise<boolean>}:
+   *   body makes the request; onChange is called after every change of the message or of wait
+   */
+  constructor(api, conversation, message, hooks) {
+    this.#api = api;
+    this.conversation = conversation;
+    this.message = message;
+    this.#hooks = hooks;
+    /** While the run waits to try again: {kind: "busy"|"loading", until, message}. */
+    this.wait = null;
+    this.since = performance.now();
+  }
+
+  stop() {
+    this.#abort.abort();
+    this.#wake?.();
+  }
+
+  /** Ends a wait at once. */
+  tryNow() {
+    this.#wake?.();
+  }
+
+  /** Writes the answer into the message. Never throws: failures end up in message.error. */
+  async go() {
+    const { message } = this;
+    const began = performance.now();
+    let busy = 0;
+    let refused = false;
+    for (let attempt = 0; ; attempt++) {
+      const { key } = this.#api;
+      try {
+        const body = await this.#hooks.body(this.#abort.signal);
+        this.#sent = performance.now();
+        await this.#api.chat(body, this.#abort.signal, (chunk) => this.#take(chunk));
+        this.#end("done");
+        return;
+      } catch (error) {
+        if (this.#abort.signal.aborted) {
+          this.#end("stopped");
+          return;
+        }
+        const fresh = this.#firstAt === 0;
+        if (fresh && error.kind === "auth" && this.#api.key !== key) continue; // there is another one meanwhile
+        if (fresh && error.kind === "auth" && (await this.#hooks.askKey(refused))) {
+          refused = true;
+          continue;
+        }
+        if (fresh && error.kind === "busy" && busy++ < RETRY_BUSY) {
+          await this.#pause("busy", error.retryAfter ?? Math.min(30, 2 ** busy), error.message);
+          if (!this.#abort.signal.aborted) continue;
+          this.#end("stopped");
+          return;
+        }
+        if (fresh && error.kind === "loading" && performance.now() - began < RETRY_LOADING) {
+          await this.#pause("loading", error.retryAfter ?? Math.min(5, 1 + attempt), error.message);
+          if (!this.#abort.signal.aborted) continue;
+          this.#end("stopped");
+          return;
+        }
+        message.error = { kind: error.kind ?? "server", message: error.kind ? error.message : `The page failed: ${error.message}` };
+        this.#end("error");
+        return;
+      }
+    }
+  }
+
+  async #pause(kind, seconds, message) {
+    this.wait = { kind, message, until: performance.now() + seconds * 1000 };
+    this.#hooks.onChange();
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, seconds * 1000);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = null;
+    this.wait = null;
+    this.#hooks.onChange();
+  }
+
+  #take(chunk) {
+    const { message } = this;
+    if (chunk.usage) this.#usage = chunk.usage;
+    if (chunk.timings) this.#timings = chunk.timings;
+    if (typeof chunk.model === "string" && chunk.model) message.model = chunk.model;
+    const choice = chunk.choices?.[0];
+    if (choice) {
+      const delta = choice.delta ?? {};
+      const reasoning = delta.reasoning_content ?? delta.reasoning;
+      if (typeof reasoning === "string" && reasoning !== "") {
+        this.#token();
+        this.#think(reasoning);
+      }
+      if (typeof delta.content === "string" && delta.content !== "") {
+        this.#token();
+        this.#text(delta.content);
+      }
+      if (typeof delta.refusal === "string" && delta.refusal !== "") {
+        this.#token();
+        message.content += delta.refusal;
+      }
+      for (const call of delta.tool_calls ?? []) {
+        this.#token();
+        this.#tool(call);
+      }
+      if (choice.finish_reason) message.finish = choice.finish_reason;
+    }
+    this.#hooks.onChange();
+  }
+
+  #token() {
+    const now = performance.now();
+    if (this.#firstAt === 0) {
+      this.#firstAt = now;
+      this.message.status = "streaming";
+    }
+    this.#lastAt = now;
+  }
+
+  #think(text) {
+    this.#thinkingSince ||= performance.now();
+    this.message.reasoning = (this.message.reasoning ?? "") + text;
+  }
+
+  #stopThinking() {
+    if (this.#thinkingSince === 0) return;
+    this.message.reasoningMs = performance.now() - this.#thinkingSince;
+    this.#thinkingSince = 0;
+  }
+
+  /** Sorts content into answer and <think>…</think> at its beginning. */
+  #text(text) {
+    const { message } = this;
+    if (this.#phase === "text") {
+      this.#stopThinking();
+      message.content += text;
+      return;
+    }
+    this.#pending += text;
+    if (this.#phase === "start") {
+      const begun = this.#pending.trimStart();
+      if (begun.length < THINK_OPEN.length && THINK_OPEN.startsWith(begun)) return;
+      if (begun.startsWith(THINK_OPEN)) {
+        this.#phase = "think";
+        this.#pending = begun.slice(THINK_OPEN.length);
+      } else this.#phase = "text";
+    }
+    if (this.#phase === "think") {
+      const close = this.#pending.indexOf(THINK_CLOSE);
+      if (close < 0) {
+        const safe = this.#pending.length - THINK_CLOSE.length;
+        if (safe > 0) {
+          this.#think(this.#pending.slice(0, safe));
+          this.#pending = this.#pending.slice(safe);
+        }
+        return;
+      }
+      this.#think(this.#pending.slice(0, close));
+      this.#pending = this.#pending.slice(close + THINK_CLOSE.length).trimStart();
+      this.#phase = "text";
+    }
+    this.#stopThinking();
+    message.content += this.#pending;
+    this.#pending = "";
+  }
+
+  #tool(delta) {
+    const tools = (this.message.tools ??= []);
+    const index = Number.isInteger(delta.index) && delta.index >= 0 && delta.index <= tools.length ? delta.index : tools.length;
+    const tool = (tools[index] ??= { id: "", name: "", arguments: "" });
+    if (typeof delta.id === "string") tool.id ||= delta.id;
+    if (typeof delta.function?.name === "string") tool.name += delta.function.name;
+    if (typeof delta.function?.arguments === "string") tool.arguments += delta.function.arguments;
+  }
+
+  #end(status) {
+    const { message } = this;
+    if (this.#pending) {
+      if (this.#phase === "think") this.#think(this.#pending);
+      else message.content += this.#pending;
+      this.#pending = "";
+    }
+    this.#stopThinking();
+    message.status = status;
+    if (status !== "error") message.error = null;
+    message.stats = this.#stats();
+    this.wait = null;
+    this.#hooks.onChange();
+  }
+
+  #stats() {
+    if (this.#firstAt === 0) return null;
+    const completion = this.#usage?.completion_tokens ?? this.#timings?.predicted_n ?? null;
+    const prompt = this.#usage?.prompt_tokens ?? null;
+    const span = this.#lastAt - this.#firstAt;
+    // The server's own clock is better than ours, which also counts the network.
+    let speed = this.#timings?.predicted_per_second ?? null;
+    if (speed === null && completion > 1 && span >= 20) speed = ((completion - 1) / span) * 1000;
+    if (speed === null && completion > 0) speed = (completion / Math.max(1, this.#lastAt - this.#sent)) * 1000;
+    return { prompt, completion, speed, first: this.#firstAt - this.#sent, total: this.#lastAt - this.#sent };
+  }
+}

@@ -1,0 +1,142 @@
+// The drawer with the settings of the chat: system prompt and sampling.
+
+import { h, byId } from "./dom.mjs";
+import { FIELDS, defaultSettings, extraProblem, normalizeSettings, validNumber } from "./conversation.mjs";
+import { toast } from "./toast.mjs";
+
+const DEFAULTS = "trit.defaults";
+
+/** The settings that new chats begin with. */
+export function loadDefaults() {
+  try {
+    return normalizeSettings(JSON.parse(localStorage.getItem(DEFAULTS) ?? "null"));
+  } catch {
+    return defaultSettings();
+  }
+}
+
+export class SettingsDrawer {
+  #dialog = byId("settings");
+  #settings = null;
+  #onChange;
+  #inputs = new Map();
+
+  /** @param {() => void} onChange called after a setting has changed */
+  constructor(onChange) {
+    this.#onChange = onChange;
+    byId("set-fields").append(...FIELDS.map((field) => this.#field(field)));
+    byId("settings-form").addEventListener("submit", (event) => event.preventDefault());
+    byId("set-system").addEventListener("input", (event) => this.#set("system", event.target.value));
+    byId("set-stop").addEventListener("input", (event) => {
+      this.#set("stop", event.target.value.split("\n").filter((line) => line !== "").slice(0, 16));
+    });
+    byId("set-extra").addEventListener("input", (event) => this.#setExtra(event.target));
+    byId("set-reset").addEventListener("click", () => {
+      const before = structuredClone(this.#settings);
+      const settings = this.#settings;
+      this.#assign(settings, defaultSettings());
+      toast("The settings were reset.", { label: "Undo", run: () => this.#assign(settings, before) });
+    });
+    byId("set-default").addEventListener("click", () => {
+      try {
+        localStorage.setItem(DEFAULTS, JSON.stringify(this.#settings));
+        toast("New chats begin with these settings.");
+      } catch {
+        toast("The browser's storage is full: the settings could not be kept.");
+      }
+    });
+  }
+
+  /** Opens the drawer for the settings of a conversation; known are the server's own defaults. */
+  open(settings, known) {
+    this.#settings = settings;
+    for (const { field, number, range } of this.#inputs.values()) {
+      const value = known?.[field.name];
+      const usable = typeof value === "number" && value >= field.min && value <= field.max;
+      number.placeholder = usable ? String(Math.round(value * 1000) / 1000) : "auto";
+      if (range) range.dataset.rest = String(usable ? value : field.name === "min_p" ? 0 : 1);
+    }
+    this.#fill();
+    this.#dialog.showModal();
+  }
+
+  #assign(settings, values) {
+    Object.assign(settings, structuredClone(values));
+    if (settings === this.#settings) this.#fill();
+    this.#onChange();
+  }
+
+  #set(name, value) {
+    this.#settings[name] = value;
+    this.#onChange();
+  }
+
+  #setExtra(area) {
+    const problem = extraProblem(area.value);
+    area.setAttribute("aria-invalid", problem ? "true" : "false");
+    byId("set-extra-problem").textContent = problem ? `${problem} It is not used as it stands.` : "";
+    this.#set("extra", problem ? "" : area.value.trim());
+  }
+
+  #fill() {
+    const settings = this.#settings;
+    byId("set-system").value = settings.system;
+    byId("set-stop").value = settings.stop.join("\n");
+    const extra = byId("set-extra");
+    extra.value = settings.extra;
+    extra.removeAttribute("aria-invalid");
+    byId("set-extra-problem").textContent = "";
+    for (const { field, number, range, clear, problem } of this.#inputs.values()) {
+      const value = settings[field.name];
+      number.value = value === null ? "" : String(value);
+      number.removeAttribute("aria-invalid");
+      problem.textContent = "";
+      showValue(range, clear, value);
+    }
+  }
+
+  #field(field) {
+    const id = `set-${field.name}`;
+    const number = h("input", { type: "number", id, name: field.name, inputmode: field.integer ? "numeric" : "decimal", step: "any", min: String(field.min), max: String(field.max), "aria-describedby": `${id}-hint ${id}-problem` });
+    const problem = h("p", { class: "problem", id: `${id}-problem`, role: "alert" });
+    const clear = h("button", { type: "button", class: "clear", "aria-label": `Leave ${field.label} to the server`, title: "Leave it to the server" }, "auto");
+    const slides = !field.integer;
+    const range = slides ? h("input", { type: "range", tabindex: "-1", "aria-hidden": "true", min: String(field.min), max: String(field.max), step: String(field.step) }) : null;
+    const store = (value) => {
+      showValue(range, clear, value);
+      this.#set(field.name, value);
+    };
+    number.addEventListener("input", () => {
+      const empty = number.value.trim() === "" && !number.validity.badInput;
+      const value = empty ? null : validNumber(field, number.valueAsNumber);
+      const wrong = !empty && value === null;
+      number.setAttribute("aria-invalid", wrong ? "true" : "false");
+      problem.textContent = wrong ? `${field.integer ? "A whole number" : "A number"} from ${field.min} to ${field.max}.` : "";
+      store(value);
+    });
+    range?.addEventListener("input", () => {
+      number.value = range.value;
+      number.removeAttribute("aria-invalid");
+      problem.textContent = "";
+      store(range.valueAsNumber);
+    });
+    clear.addEventListener("click", () => {
+      number.value = "";
+      number.removeAttribute("aria-invalid");
+      problem.textContent = "";
+      store(null);
+      number.focus();
+    });
+    this.#inputs.set(field.name, { field, number, range, clear, problem });
+    return h("div", { class: slides ? "field slides" : "field" },
+      h("label", { for: id }, field.label), range, clear, number,
+      h("p", { class: "hint", id: `${id}-hint` }, field.hint), problem);
+  }
+}
+
+function showValue(range, clear, value) {
+  clear.hidden = value === null;
+  if (!range) return;
+  range.classList.toggle("unset", value === null);
+  range.value = value === null ? range.dataset.rest : String(value);
+}

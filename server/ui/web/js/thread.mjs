@@ -1,0 +1,449 @@
+// Shows the messages of the conversation that is open. One view per message;
+// views live as long as their message is on the shown path, so nothing that a
+// reader has unfolded or selected is lost when something else changes.
+
+import { h, icon, iconButton, copyText, byId } from "./dom.mjs";
+import { MarkdownView } from "./markdown/view.mjs";
+import { pathOf, versionsOf } from "./conversation.mjs";
+import { describe, formatDuration, formatNumber, formatSpeed } from "./words.mjs";
+
+const NEAR_END = 60; // px
+
+export class Thread {
+  #actions;
+  #views = new Map();
+  #scroller = byId("thread");
+  #root = byId("messages");
+  #jump = byId("jump");
+  #follow = true; // keep the end in sight
+  #lastTop = 0;
+  #dirty = new Set();
+  #frame = 0;
+  #notBefore = 0;
+  #conversation = null;
+
+  /**
+   * @param actions {retry, regenerate, edit, remove, show, leaveOut, askKey, openSettings, newChat, runOf}
+   *   what the buttons do; runOf(message) is the run that writes it, if any
+   */
+  constructor(actions) {
+    this.#actions = actions;
+    this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.#jump.addEventListener("click", () => {
+      this.toEnd(true);
+      byId("input").focus({ preventScroll: true });
+    });
+    new ResizeObserver(() => {
+      if (this.#follow) this.#stay();
+      else this.#showJump();
+    }).observe(this.#scroller);
+  }
+
+  /** Shows a conversation, keeping the views that it shares with what was shown. */
+  show(conversation) {
+    const other = conversation !== this.#conversation;
+    this.#conversation = conversation;
+    const path = pathOf(conversation);
+    const kept = new Map();
+    path.forEach((message, i) => {
+      let view = this.#views.get(message.id);
+      if (!view || view.message !== message) {
+        view?.element.remove();
+        view = message.role === "user" ? new UserView(message, this.#actions) : new AssistantView(message, this.#actions);
+      }
+      kept.set(message.id, view);
+      if (this.#root.children[i] !== view.element) this.#root.insertBefore(view.element, this.#root.children[i] ?? null);
+      const versions = versionsOf(conversation, message);
+      view.update({ versions, last: i === path.length - 1 });
+    });
+    for (const [id, view] of this.#views) if (!kept.has(id)) view.element.remove();
+    this.#views = kept;
+    this.#markStart(conversation, path);
+    if (other) this.toEnd(false);
+    else if (this.#follow) this.#stay();
+  }
+
+  /** Has a message drawn again soon; at once if it is finished. */
+  changed(message, now = false) {
+    if (!this.#views.has(message.id)) return;
+    this.#dirty.add(message);
+    if (now) this.#draw();
+    else this.#frame ||= requestAnimationFrame(() => this.#draw());
+  }
+
+  /** Scrolls to the end and stays there while more arrives. */
+  toEnd(smooth) {
+    this.#follow = true;
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.#scroller.scrollTo({ top: this.#scroller.scrollHeight, behavior: smooth && !calm ? "smooth" : "instant" });
+    this.#showJump();
+  }
+
+  /** Opens the editor of the last message of the user. False if there is none. */
+  editLast() {
+    const view = [...this.#views.values()].findLast((candidate) => candidate instanceof UserView);
+    view?.edit();
+    return view !== undefined;
+  }
+
+  /** Puts the focus on the version buttons of a message that has just been chosen by them. */
+  focusVersions(message) {
+    this.#views.get(message.id)?.bar.querySelector(".versions .icon-button:not(:disabled)")?.focus({ preventScroll: true });
+  }
+
+  #draw() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    const begun = performance.now();
+    const unfinished = [...this.#dirty].every((message) => this.#actions.runOf(message));
+    if (unfinished && begun < this.#notBefore) {
+      this.#frame = requestAnimationFrame(() => this.#draw());
+      return;
+    }
+    for (const message of this.#dirty) this.#views.get(message.id)?.update({});
+    this.#dirty.clear();
+    if (this.#follow) this.#stay();
+    else this.#showJump();
+    // Drawing takes at most a third of the time, however long the answer.
+    this.#notBefore = performance.now() + 2 * (performance.now() - begun);
+  }
+
+  #stay() {
+    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#showJump();
+  }
+
+  #scrolled() {
+    const { scrollTop } = this.#scroller;
+    if (this.#distance() < NEAR_END) this.#follow = true;
+    else if (scrollTop < this.#lastTop - 2) this.#follow = false;
+    this.#lastTop = scrollTop;
+    this.#showJump();
+  }
+
+  #distance() {
+    return this.#scroller.scrollHeight - this.#scroller.scrollTop - this.#scroller.clientHeight;
+  }
+
+  #showJump() {
+    this.#jump.hidden = this.#follow || this.#distance() < NEAR_END;
+  }
+
+  /** A line above the first message that the model still gets to see. */
+  #markStart(conversation, path) {
+    this.#root.querySelector(".left-out")?.remove();
+    const start = path.findIndex((message) => message.id === conversation.from);
+    if (start <= 0) return;
+    const line = h("p", { class: "left-out" }, h("span", null, "Messages above are no longer sent"), " ");
+    const undo = h("button", { type: "button", class: "link" }, "Send them again");
+    undo.addEventListener("click", () => this.#actions.sendAll());
+    line.append(undo);
+    this.#views.get(path[start].id).element.before(line);
+  }
+}
+
+class MessageView {
+  constructor(message, actions, kind, name) {
+    this.message = message;
+    this.actions = actions;
+    this.versions = [message];
+    this.element = h("article", { class: `message ${kind}`, "aria-label": name });
+    this.bar = h("div", { class: "bar" });
+  }
+
+  update({ versions, last }) {
+    if (versions) this.versions = versions;
+    if (last !== undefined) this.element.classList.toggle("last", last);
+  }
+
+  /** Renews the bar without taking the focus away from the button that has it. */
+  fillBar(...parts) {
+    const label = this.bar.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
+    this.bar.replaceChildren(...parts);
+    if (label) this.bar.querySelector(`[aria-label="${CSS.escape(label)}"]`)?.focus({ preventScroll: true });
+  }
+
+  /** ‹ 2/3 ›, if there is more than one version. */
+  versionButtons() {
+    const count = this.versions.length;
+    if (count < 2) return [];
+    const at = this.versions.indexOf(this.message);
+    const to = (i) => () => this.actions.show(this.versions[i]);
+    const before = iconButton("left", "Earlier version", to(at - 1));
+    const after = iconButton("right", "Later version", to(at + 1));
+    before.disabled = at === 0;
+    after.disabled = at === count - 1;
+    return [h("span", { class: "versions", role: "group", "aria-label": "Versions" }, before,
+      h("span", { class: "count", "aria-label": `Version ${at + 1} of ${count}` }, `${at + 1}/${count}`), after)];
+  }
+
+  copyButton() {
+    const button = iconButton("copy", "Copy message", () => copyText(this.message.content, button));
+    return button;
+  }
+
+  removeButton() {
+    return iconButton("trash", "Delete from here on", () => this.actions.remove(this.message));
+  }
+}
+
+class UserView extends MessageView {
+  #draft = null;
+  #editor = null;
+
+  constructor(message, actions) {
+    super(message, actions, "user", "You");
+    this.bubble = h("div", { class: "bubble" }, message.content);
+    this.element.append(h("h2", { class: "sr-only" }, "You"), this.bubble, this.bar);
+  }
+
+  update(change) {
+    super.update(change);
+    this.fillBar(
+      ...this.versionButtons(),
+      this.copyButton(),
+      iconButton("edit", "Edit and send again", () => this.edit()),
+      this.removeButton(),
+    );
+  }
+
+  edit() {
+    if (this.#editor) {
+      this.#editor.querySelector("textarea").focus();
+      return;
+    }
+    const area = h("textarea", { "aria-label": "Edit your message", rows: "1" });
+    area.value = this.#draft ?? this.message.content;
+    const cancel = h("button", { type: "button", class: "button" }, "Cancel");
+    const send = h("button", { type: "submit", class: "button primary" }, "Send");
+    const form = h("form", { class: "editor" }, area, h("div", { class: "editor-foot" }, cancel, send));
+    const grow = () => {
+      area.style.height = "auto";
+      area.style.height = `${area.scrollHeight}px`;
+    };
+    const close = () => {
+      form.replaceWith(this.bubble);
+      this.bar.hidden = false;
+      this.#editor = null;
+    };
+    area.addEventListener("input", () => {
+      this.#draft = area.value; // opening the editor again brings it back
+      grow();
+    });
+    area.addEventListener("keydown", (event) => {
+      if (event.isComposing) return;
+      if (event.key === "Escape") {
+        event.preventDefault();
+        event.stopPropagation();
+        close();
+        byId("input").focus();
+      } else if (event.key === "Enter" && !event.shiftKey) {
+        event.preventDefault();
+        form.requestSubmit();
+      }
+    });
+    cancel.addEventListener("click", () => {
+      this.#draft = null;
+      close();
+      byId("input").focus();
+    });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = area.value.trim();
+      if (text === "") return;
+      this.#draft = null;
+      close();
+      this.actions.edit(this.message, text);
+    });
+    this.#editor = form;
+    this.bubble.replaceWith(form);
+    this.bar.hidden = true;
+    grow();
+    area.focus();
+    area.setSelectionRange(area.value.length, area.value.length);
+  }
+}
+
+class AssistantView extends MessageView {
+  #shownContent = null;
+  #shownOpen = null;
+  #shownTools = null;
+  #ticker = 0;
+  #reasoning = null;
+
+  constructor(message, actions) {
+    super(message, actions, "assistant", "Answer");
+    this.before = h("div", { class: "thoughts" });
+    this.content = h("div", { class: "content" });
+    this.markdown = new MarkdownView(this.content);
+    this.tools = h("div", { class: "tools" });
+    this.state = h("div", { class: "state" });
+    this.element.append(h("h2", { class: "sr-only" }, "Answer"), this.before, this.content, this.tools, this.state, this.bar);
+  }
+
+  update(change) {
+    super.update(change);
+    const { message } = this;
+    const run = this.actions.runOf(message);
+    this.element.setAttribute("aria-busy", run ? "true" : "false");
+    this.element.classList.toggle("writing", Boolean(run) && message.content !== "");
+    this.#updateReasoning(Boolean(run));
+    const open = Boolean(run);
+    if (message.content !== this.#shownContent || open !== this.#shownOpen) {
+      this.markdown.update(message.content, open);
+      this.#shownContent = message.content;
+      this.#shownOpen = open;
+    }
+    this.#updateTools();
+    this.#updateState(run);
+    this.bar.hidden = Boolean(run);
+    if (!run) this.#updateBar();
+  }
+
+  #updateReasoning(running) {
+    const { message } = this;
+    if (!message.reasoning) {
+      this.#reasoning?.element.remove();
+      this.#reasoning = null;
+      return;
+    }
+    if (!this.#reasoning) {
+      const label = h("span");
+      const body = h("div", { class: "thought" });
+      const element = h("details", null, h("summary", null, icon("thought"), label, icon("down")), body);
+      this.#reasoning = { element, label, body, view: new MarkdownView(body), shown: "" };
+      this.before.append(element);
+      // What is folded away is not drawn until somebody looks.
+      element.addEventListener("toggle", () => this.#drawReasoning());
+    }
+    const thinking = running && message.content === "";
+    this.#reasoning.label.textContent = thinking ? "Thinking…" : message.reasoningMs >= 1000 ? `Thought for ${formatDuration(message.reasoningMs)}` : "Thoughts";
+    this.#drawReasoning();
+  }
+
+  #drawReasoning() {
+    const part = this.#reasoning;
+    if (!part?.element.open || part.shown === this.message.reasoning) return;
+    part.view.update(this.message.reasoning, true);
+    part.shown = this.message.reasoning;
+  }
+
+  #updateTools() {
+    const tools = this.message.tools ?? [];
+    const key = JSON.stringify(tools);
+    if (key === this.#shownTools) return;
+    this.#shownTools = key;
+    this.tools.replaceChildren(...tools.map(toolCard));
+  }
+
+  /** What the answer is waiting for, or how it ended. */
+  #updateState(run) {
+    const { message } = this;
+    clearInterval(this.#ticker);
+    if (run?.wait) {
+      this.#showWait(run);
+    } else if (run) {
+      const waiting = message.content === "" && !message.reasoning && !message.tools?.length;
+      if (!waiting) this.state.replaceChildren();
+      else if (!this.state.querySelector(".dots")) this.#showDots(run);
+      else this.#tick(run);
+    } else if (message.status === "error") {
+      this.state.replaceChildren(this.#errorCard());
+    } else {
+      const note = endNote(message);
+      this.state.replaceChildren(...(note ? [h("p", { class: "note" }, note)] : []));
+    }
+  }
+
+  #showDots(run) {
+    const time = h("span", { class: "elapsed" });
+    this.state.replaceChildren(h("p", { class: "dots", role: "img", "aria-label": "The model is reading" }, h("i"), h("i"), h("i"), time));
+    this.#tick(run);
+  }
+
+  /** Long prompts take long to read: after a while say how long it has been. */
+  #tick(run) {
+    const time = this.state.querySelector(".elapsed");
+    const show = () => {
+      const elapsed = performance.now() - run.since;
+      time.textContent = elapsed > 3000 ? `reading, ${formatDuration(elapsed)}` : "";
+    };
+    show();
+    this.#ticker = setInterval(show, 1000);
+  }
+
+  #showWait(run) {
+    const { wait } = run;
+    const text = h("span");
+    const show = () => {
+      const left = Math.max(0, Math.ceil((wait.until - performance.now()) / 1000));
+      text.textContent = `${wait.kind === "busy" ? "The server is busy." : "The model is loading."} Trying again in ${left} s.`;
+    };
+    const now = h("button", { type: "button", class: "button" }, "Try now");
+    now.addEventListener("click", () => run.tryNow());
+    show();
+    this.state.replaceChildren(h("div", { class: "card waiting", role: "status", "data-kind": wait.kind }, h("span", { class: "spinner" }), text, now));
+    this.#ticker = setInterval(show, 500);
+  }
+
+  #errorCard() {
+    const { error } = this.message;
+    const words = describe(error);
+    const buttons = h("div", { class: "card-foot" });
+    const add = (label, action, primary) => {
+      const button = h("button", { type: "button", class: primary ? "button primary" : "button" }, label);
+      button.addEventListener("click", action);
+      buttons.append(button);
+    };
+    if (error.kind === "context") {
+      if (this.actions.canLeaveOut(this.message)) add("Leave out older messages", () => this.actions.leaveOut(this.message), true);
+      add("New chat", () => this.actions.newChat());
+    } else if (error.kind === "auth") {
+      add("Enter a key", () => this.actions.askKey(this.message), true);
+    } else {
+      add("Try again", () => this.actions.retry(this.message), true);
+      if (error.kind === "request") add("Settings", () => this.actions.openSettings());
+    }
+    return h("div", { class: "card error", role: "alert", "data-kind": error.kind }, icon("alert"),
+      h("div", null, h("strong", null, words.title), h("p", null, words.text), buttons));
+  }
+
+  #updateBar() {
+    const { message } = this;
+    const parts = [...this.versionButtons()];
+    if (message.content) parts.push(this.copyButton());
+    parts.push(iconButton("again", "Answer again", () => this.actions.regenerate(message)), this.removeButton());
+    const { stats } = message;
+    if (stats?.completion) {
+      const speed = stats.speed ? ` · ${formatSpeed(stats.speed)}` : "";
+      const title = [
+        message.model,
+        stats.prompt !== null ? `${formatNumber(stats.prompt)} tokens read` : "",
+        stats.first !== null ? `first token after ${formatDuration(stats.first)}` : "",
+        stats.total !== null ? `${formatDuration(stats.total)} in all` : "",
+      ].filter(Boolean).join(" · ");
+      parts.push(h("span", { class: "stats", title }, `${formatNumber(stats.completion)} tokens${speed}`));
+    }
+    this.fillBar(...parts);
+  }
+}
+
+function endNote(message) {
+  if (message.status === "stopped") return "Stopped";
+  if (message.finish === "length") return "The answer ends here because it reached its longest length.";
+  if (message.finish === "content_filter") return "The server withheld the rest of the answer.";
+  if (message.content.trim() === "" && !message.tools?.length) return "The model answered nothing.";
+  return null;
+}
+
+function toolCard(tool) {
+  let text = tool.arguments;
+  try {
+    text = JSON.stringify(JSON.parse(tool.arguments), null, 2);
+  } catch {
+    // Still being written, or not JSON: shown as it is.
+  }
+  return h("div", { class: "card tool" }, icon("tool"),
+    h("div", null, h("strong", null, "The model calls ", h("code", null, tool.name || "…")),
+      text.trim() ? h("pre", { tabindex: "0", role: "region", "aria-label": "Arguments" }, h("code", null, text)) : null));
+}

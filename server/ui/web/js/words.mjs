@@ -1,0 +1,56 @@
+// What the page says about numbers and failures.
+
+const REMEDIES = {
+  network: ["The server does not answer", "Is it still running? Your message is kept."],
+  broken: ["The connection broke off", "What had arrived is kept."],
+  auth: ["The server wants an API key", "Your message is kept."],
+  forbidden: ["The server refused", ""],
+  busy: ["The server is too busy", ""],
+  loading: ["The model is still loading", ""],
+  context: ["The conversation is too long for this model", ""],
+  request: ["The server did not accept the request", ""],
+  server: ["The server failed", ""],
+};
+
+/** Title and text for {kind, message}. What the server said itself comes last. */
+export function describe({ kind, message }) {
+  const [title, text] = REMEDIES[kind] ?? REMEDIES.server;
+  const own = kind === "network" || kind === "broken" ? "" : message;
+  return { title, text: [text, own].filter(Boolean).join(" ") };
+}
+
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const tenth = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+
+export function formatNumber(value) {
+  return whole.format(value);
+}
+
+export function formatSpeed(tokensPerSecond) {
+  return `${(tokensPerSecond < 20 ? tenth : whole).format(tokensPerSecond)} tokens/s`;
+}
+
+export function formatDuration(ms) {
+  if (ms < 1000) return `${whole.format(ms)} ms`;
+  if (ms < 10_000) return `${tenth.format(ms / 1000)} s`;
+  if (ms < 60_000) return `${whole.format(ms / 1000)} s`;
+  const seconds = Math.round(ms / 1000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+export function formatBytes(bytes) {
+  if (bytes < 1e6) return `${whole.format(bytes / 1e3)} kB`;
+  if (bytes < 1e9) return `${tenth.format(bytes / 1e6)} MB`;
+  return `${tenth.format(bytes / 1e9)} GB`;
+}
+
+/** The heading of the list of chats that a time belongs under. */
+export function dayGroup(time, now = new Date()) {
+  const midnight = new Date(now.getFullYear(), now.getMonth(), now.getDate()).getTime();
+  const day = 86_400_000;
+  if (time >= midnight) return "Today";
+  if (time >= midnight - day) return "Yesterday";
+  if (time >= midnight - 7 * day) return "Last 7 days";
+  if (time >= midnight - 30 * day) return "Last 30 days";
+  return new Date(time).toLocaleDateString("en", { year: "numeric", month: "long" });
+}
