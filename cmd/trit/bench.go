@@ -72,6 +72,7 @@ and loading are measured as they are for real models.
 	cmd.Flags().StringVar(&f.headMode, "head", "auto", "how logits are computed: auto, plain, coarse (exact, reads less), q8, q6, q4 (requantised)")
 	cmd.Flags().StringVar(&f.svg, "svg", "", "also draw the results into this SVG file")
 	cmd.Flags().BoolVar(&f.kernels, "kernels", false, "compare the kernels over the shapes of known models (or of --shape)")
+	checksModel(cmd)
 	return cmd
 }
 

@@ -17,7 +17,6 @@ func (a *app) chatCommand() *cobra.Command {
 		settings settingFlags
 		system   string
 		debug    bool
-		greedy   bool
 		plain    bool
 	)
 	cmd := &cobra.Command{
@@ -42,6 +41,9 @@ model recommends.`,
 		Example: "  trit chat --model demo\n  echo \"What does a cow say?\" | trit chat --model demo --greedy",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := settings.check(cmd); err != nil {
+				return usage(cmd, err)
+			}
 			m, err := flags.open(a, cmd)
 			if err != nil {
 				return err
@@ -51,11 +53,8 @@ model recommends.`,
 			if err != nil {
 				return err
 			}
-			if err := settings.apply(&c.settings); err != nil {
+			if err := settings.apply(&c.settings, m); err != nil {
 				return usage(cmd, err)
-			}
-			if greedy {
-				c.settings.sampling.Temperature = 0
 			}
 			if system != "" {
 				remark, err := c.setSystem(system)
@@ -76,9 +75,10 @@ model recommends.`,
 	flags.add(cmd)
 	settings.add(cmd)
 	cmd.Flags().StringVar(&system, "system-prompt", "", "what the model is told before the conversation")
-	cmd.Flags().BoolVar(&greedy, "greedy", false, "always take the most likely token (the same as --temperature 0)")
 	cmd.Flags().BoolVar(&debug, "debug", false, "show for each answer the prompt and the most likely first tokens")
 	cmd.Flags().BoolVar(&plain, "plain", false, "read and write lines, also on a terminal")
+	groupFlags(cmd, "Conversation", "system-prompt", "max-tokens", "debug", "plain")
+	groupedHelp(cmd, "Conversation", "Sampling", "Model")
 	return cmd
 }
 

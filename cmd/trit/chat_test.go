@@ -85,7 +85,7 @@ func TestChatFlags(t *testing.T) {
 		expect(t, exitOK, "repetition-penalty  1.1 ", "frequency-penalty   0.25 ", "presence-penalty    0.125 ", "top-k               7 ", "max-tokens          5 ")
 	// What is not given is the model's recommendation.
 	chatTrit(t, "/set temperature\n/set top-p\n").expect(t, exitOK, "temperature is 0.6", "top-p is 0.9")
-	for _, args := range [][]string{{"--top-p", "7"}, {"--temperature", "warm"}, {"--seed", "-1"}, {"--max-tokens", "-1"}, {"--repetition-penalty", "0"}, {"extra"}} {
+	for _, args := range [][]string{{"--top-p", "7"}, {"--temperature", "warm"}, {"--seed", "-2"}, {"--max-tokens", "-1"}, {"--repetition-penalty", "0"}, {"extra"}} {
 		chatTrit(t, "", args...).expect(t, exitUsage, "--help")
 	}
 	chatTrit(t, "", "--system-prompt", strings.Repeat("word ", 600)).expect(t, exitFailed, "system prompt has")

@@ -23,6 +23,9 @@ sums, and needs no download. The same seed tells the same story.`,
 		Example: "  trit demo\n  trit demo --seed 7",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := sampling.check(cmd); err != nil {
+				return usage(cmd, err)
+			}
 			if a.validate {
 				if err := a.validateFirst(cmd, &modelFlags{model: hub.Demo, kvType: "f16"}); err != nil {
 					return err
@@ -33,11 +36,17 @@ sums, and needs no download. The same seed tells the same story.`,
 				return err
 			}
 			defer m.Close()
-			if !cmd.Flags().Changed("seed") {
-				sampling.seed = demoSeed
+			o := m.Sampling()
+			if err := sampling.apply(&o, m); err != nil {
+				return usage(cmd, err)
 			}
-			story := append(sampling.options(cmd), trit.Seed(sampling.seed), trit.MaxTokens(300))
-			if err := a.ask(cmd, m, "Tell me a story about a fox.", story...); err != nil {
+			seed := uint64(demoSeed)
+			if cmd.Flags().Changed("seed") {
+				if seed, err = sampling.seed(); err != nil {
+					return err
+				}
+			}
+			if err := a.ask(cmd, m, "Tell me a story about a fox.", trit.Sampling(o), trit.Seed(seed), trit.MaxTokens(300)); err != nil {
 				return err
 			}
 			if err := a.ask(cmd, m, "What is the capital of France?", trit.Greedy(), trit.MaxTokens(50)); err != nil {
@@ -49,6 +58,8 @@ sums, and needs no download. The same seed tells the same story.`,
 		},
 	}
 	sampling.add(cmd)
+	groupedHelp(cmd, "Sampling")
+	checksModel(cmd)
 	return cmd
 }
 

@@ -2,145 +2,208 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"trit"
-	"trit/chat"
+	"trit/grammar"
 )
 
-// samplingFlags are the flags that choose tokens. A flag that is not given
-// leaves the model's own recommendation.
-type samplingFlags struct {
-	temperature float64
-	topK        int
-	topP        float64
-	minP        float64
-	seed        uint64
-	greedy      bool
-}
-
-func (f *samplingFlags) add(cmd *cobra.Command) {
-	cmd.Flags().Float64Var(&f.temperature, "temperature", 0, "divide the logits; 0 is greedy (default: what the model recommends)")
-	cmd.Flags().IntVar(&f.topK, "top-k", 0, "keep the k most likely tokens; 0 keeps all (default: what the model recommends)")
-	cmd.Flags().Float64Var(&f.topP, "top-p", 1, "keep the most likely tokens with this total probability (default: what the model recommends)")
-	cmd.Flags().Float64Var(&f.minP, "min-p", 0, "keep tokens at least this fraction as likely as the most likely (default: what the model recommends)")
-	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the random choices; the same seed gives the same text (default: random)")
-	cmd.Flags().BoolVar(&f.greedy, "greedy", false, "always take the most likely token")
-}
-
-// options translates the flags that were given.
-func (f *samplingFlags) options(cmd *cobra.Command) []trit.GenerateOption {
-	var opts []trit.GenerateOption
-	given := cmd.Flags().Changed
-	if given("temperature") {
-		opts = append(opts, trit.Temperature(f.temperature))
-	}
-	if given("top-k") {
-		opts = append(opts, trit.TopK(f.topK))
-	}
-	if given("top-p") {
-		opts = append(opts, trit.TopP(f.topP))
-	}
-	if given("min-p") {
-		opts = append(opts, trit.MinP(f.minP))
-	}
-	if given("seed") {
-		opts = append(opts, trit.Seed(f.seed))
-	}
-	if f.greedy {
-		opts = append(opts, trit.Greedy())
-	}
-	return opts
-}
-
+// inferCommand continues texts. Its flags are checked in infer_flags.go, what
+// it prints is in infer_output.go.
 func (a *app) inferCommand() *cobra.Command {
-	var (
-		flags     modelFlags
-		sampling  samplingFlags
-		prompt    string
-		maxTokens int
-		stop      []string
-		raw, ask  bool
-		special   bool
-	)
+	var f inferFlags
 	cmd := &cobra.Command{
 		Use:     "infer",
 		GroupID: "run",
 		Short:   "Continue a text, or answer one question",
 		Long: `Continue a text, or answer one question.
 
-The prompt is continued as it is; with --chat it is a user's message, put into
-the model's own chat template. The text goes to standard output as it is
-generated, a summary with the speed to standard error.`,
-		Example: "  trit infer --model demo --prompt \"Once upon a time\" --max-tokens 60\n  trit infer --model demo --chat --prompt \"What is the capital of France?\"",
-		Args:    noArgs,
+The prompt comes from --prompt, from --prompt-file, or from standard input. It is
+continued as it is; with --chat it is a user's message, put into the model's own
+chat template. The text goes to standard output as it is generated, a summary
+with the speed to standard error.
+
+A constraint makes the text keep to a form: JSON, a JSON Schema, a grammar, a
+regular expression. Near --max-tokens it is steered to its shortest end; if even
+that does not fit, the command fails.`,
+		Example: `  trit infer -m demo -p "Once upon a time" --max-tokens 60
+  trit infer -m demo --chat -p "What is the capital of France?"
+  echo "Once upon a time" | trit infer -m demo --temperature 0.7 --seed 7 --n 3
+  trit infer -m demo -p "A fox: " --json-schema '{"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}'
+  trit infer -m demo --chat -p "Is a fox an animal?" --choice Yes --choice No
+  trit infer -m demo -p "Once upon a time" --beams 4 --length-penalty 1
+  trit infer -m model.gguf --prompt-file long.txt --lookup --prompt-cache long.cache`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case prompt == "":
-				return usage(cmd, fmt.Errorf("--prompt is missing"))
-			case raw && ask:
-				return usage(cmd, fmt.Errorf("--raw and --chat exclude each other"))
-			case maxTokens < 0:
-				return usage(cmd, fmt.Errorf("--max-tokens %d: want 0 or a positive number", maxTokens))
+			if err := f.check(cmd); err != nil {
+				return usage(cmd, err)
 			}
-			m, err := flags.open(a, cmd)
+			constraint, err := f.constraint.compile()
+			if err != nil {
+				return usage(cmd, err)
+			}
+			prompt, err := f.readPrompt(a, cmd)
+			if err != nil {
+				return err
+			}
+			m, err := f.model.open(a, cmd)
 			if err != nil {
 				return err
 			}
 			defer m.Close()
-			var stats trit.Stats
-			opts := append(sampling.options(cmd), trit.MaxTokens(maxTokens), trit.Stop(stop...), trit.CollectStats(&stats))
-			if special {
-				opts = append(opts, trit.ShowSpecial())
-			}
-			var tokens iter.Seq2[trit.Token, error]
-			if ask {
-				tokens = m.Chat(cmd.Context(), []chat.Message{{Role: "user", Content: prompt}}, opts...)
-			} else {
-				tokens = m.Generate(cmd.Context(), prompt, opts...)
-			}
-			out := a.out
-			if a.json {
-				out = io.Discard
-			}
-			answer, err := a.stream(cmd.Context(), out, tokens)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(inferResult{Model: m.Name(), Prompt: prompt, Text: answer.text, Tokens: answer.ids, Finish: answer.finish,
-					Stats: stats, PromptRate: stats.PromptRate(), GenerateRate: stats.GenerateRate()})
-			}
-			a.printStats(&stats, answer.finish)
-			return nil
+			r := &inference{app: a, flags: &f, model: m, prompt: prompt, given: cmd.Flags().Changed}
+			return withTrace(cmd, m, func() error { return r.run(cmd, constraint) })
 		},
 	}
-	flags.add(cmd)
-	sampling.add(cmd)
-	cmd.Flags().StringVarP(&prompt, "prompt", "p", "", "the text to continue (required)")
-	cmd.Flags().IntVarP(&maxTokens, "max-tokens", "n", 50, "generate at most this many tokens; 0: up to the end of the context")
-	cmd.Flags().StringArrayVar(&stop, "stop", nil, "end the text at this string (repeatable)")
-	cmd.Flags().BoolVar(&raw, "raw", false, "continue the prompt as it is (the default)")
-	cmd.Flags().BoolVar(&ask, "chat", false, "put the prompt into the model's chat template")
-	cmd.Flags().BoolVar(&special, "special", false, "recognise control tokens in the prompt and show them in the text")
+	f.add(cmd)
 	return cmd
 }
 
-// inferResult is what infer prints with --json.
-type inferResult struct {
-	Model        string      `json:"model"`
-	Prompt       string      `json:"prompt"`
-	Text         string      `json:"text"`
-	Tokens       []int32     `json:"tokens"`
-	Finish       trit.Finish `json:"finish_reason"`
-	Stats        trit.Stats  `json:"stats"`
-	PromptRate   float64     `json:"prompt_tokens_per_second"`
-	GenerateRate float64     `json:"generated_tokens_per_second"`
+// inference is one run of infer.
+type inference struct {
+	app    *app
+	flags  *inferFlags
+	model  *trit.Model
+	prompt string
+	given  func(flag string) bool
+
+	tokens    []int32 // the prompt's
+	stops     []int32 // --stop-token
+	maxTokens int
+	seed      uint64
+}
+
+func (r *inference) run(cmd *cobra.Command, constraint *grammar.Grammar) error {
+	f, ctx := r.flags, cmd.Context()
+	var err error
+	if r.tokens, err = r.encode(); err != nil {
+		return err
+	}
+	for _, text := range f.stopTokens {
+		id, err := parseToken(r.model, text)
+		if err != nil {
+			return usage(cmd, fmt.Errorf("--stop-token: %w", err))
+		}
+		r.stops = append(r.stops, id)
+	}
+	r.maxTokens = f.maxTokens
+	if constraint != nil && !r.given("max-tokens") {
+		r.maxTokens = constrainedTokens
+	}
+	if err := r.loadCache(); err != nil {
+		return err
+	}
+	if f.beams > 0 {
+		err = r.beams(ctx, constraint)
+	} else {
+		err = r.generate(cmd, constraint)
+	}
+	var cut *cutError
+	if err != nil && !errors.As(err, &cut) {
+		return err
+	}
+	if saveErr := r.saveCache(); saveErr != nil {
+		return errors.Join(err, saveErr)
+	}
+	return err
+}
+
+// encode returns the prompt's tokens.
+func (r *inference) encode() ([]int32, error) {
+	if r.flags.ask {
+		return r.model.Prompt(r.messages())
+	}
+	return r.model.TokenizePrompt(r.prompt, r.flags.special), nil
+}
+
+// loadCache reads the file with the prompts of earlier runs, if there is one.
+func (r *inference) loadCache() error {
+	path := r.flags.promptCache
+	if path == "" {
+		return nil
+	}
+	err := r.model.LoadPrompts(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if r.flags.promptCacheRO {
+			return fmt.Errorf("--prompt-cache %s: there is no such file, and --prompt-cache-ro would not write it", path)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("--prompt-cache: %w; to keep that file, name another one", err)
+	}
+	return nil
+}
+
+func (r *inference) saveCache() error {
+	if r.flags.promptCache == "" || r.flags.promptCacheRO {
+		return nil
+	}
+	if err := r.model.SavePrompts(r.flags.promptCache); err != nil {
+		return fmt.Errorf("--prompt-cache: %w", err)
+	}
+	return nil
+}
+
+// generate runs everything but beam search.
+func (r *inference) generate(cmd *cobra.Command, constraint *grammar.Grammar) error {
+	f, ctx := r.flags, cmd.Context()
+	sampling := r.model.Sampling()
+	if err := f.sampling.apply(&sampling, r.model); err != nil {
+		return usage(cmd, err)
+	}
+	var err error
+	if r.seed, err = f.sampling.seed(); err != nil {
+		return usage(cmd, err)
+	}
+	sampling.Seed = &r.seed
+	if f.logprobs >= 0 {
+		sampling.LogProb, sampling.TopLogProbs = true, f.logprobs
+	}
+	var stats trit.Stats
+	opts := []trit.GenerateOption{
+		trit.Sampling(sampling), trit.MaxTokens(r.maxTokens), trit.MinTokens(f.minTokens), trit.Stop(f.stop...),
+		trit.StopTokens(r.stops...), trit.Answers(f.answers), trit.CollectStats(&stats),
+	}
+	if f.special {
+		opts = append(opts, trit.ShowSpecial())
+	}
+	if f.ignoreEOS {
+		opts = append(opts, trit.IgnoreEnd())
+	}
+	if constraint != nil {
+		opts = append(opts, trit.Grammar(constraint))
+	}
+	if f.contrastiveK > 0 {
+		opts = append(opts, trit.Contrastive(f.contrastiveK, f.contrastiveAlpha))
+	}
+	switch {
+	case f.draft != "":
+		flags := f.model
+		flags.model, flags.tokenizer = f.draft, ""
+		draft, err := flags.open(r.app, cmd)
+		if err != nil {
+			return fmt.Errorf("--draft: %w", err)
+		}
+		defer draft.Close()
+		opts = append(opts, trit.Draft(draft), trit.MaxGuesses(f.draftMax))
+	case f.lookup:
+		opts = append(opts, trit.Lookup(), trit.MaxGuesses(f.draftMax))
+	}
+	var tokens iter.Seq2[trit.Token, error]
+	if f.ask {
+		tokens = r.model.Chat(ctx, r.messages(), opts...)
+	} else {
+		tokens = r.model.GenerateFrom(ctx, r.tokens, opts...)
+	}
+	return r.print(tokens, &stats, sampling.Temperature == 0 || f.contrastiveK > 0)
 }
 
 // answer is a text that has been streamed.
@@ -175,10 +238,4 @@ func (a *app) stream(ctx context.Context, out io.Writer, tokens iter.Seq2[trit.T
 		}
 	}
 	return result, nil
-}
-
-// printStats writes the summary of a generation to the error stream.
-func (a *app) printStats(s *trit.Stats, finish trit.Finish) {
-	fmt.Fprintf(a.err, "\nprompt: %d tokens, %.1f tokens/s; generated: %d tokens, %.1f tokens/s; finish: %s\n",
-		s.PromptTokens, s.PromptRate(), s.GeneratedTokens, s.GenerateRate(), finish)
 }

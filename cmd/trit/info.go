@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"trit"
 	"trit/kernel"
 	"trit/model"
 )
@@ -25,7 +26,20 @@ func (a *app) infoCommand() *cobra.Command {
 				return err
 			}
 			defer m.Close()
+			options, err := flags.options(a, cmd)
+			if err != nil {
+				return err
+			}
+			plan, err := trit.Plan(flags.model, options...)
+			if err != nil {
+				return err
+			}
+			limit, source := trit.MemoryLimit()
 			c, t, e := m.Config(), m.Tokenizer(), m.Scheduler().Engine()
+			memory, err := m.Scheduler().Memory()
+			if err != nil {
+				return err
+			}
 			head := m.Weights().Graph.Head()
 			info := modelInfo{
 				Name: c.Name, Architecture: c.Architecture,
@@ -37,9 +51,12 @@ func (a *app) infoCommand() *cobra.Command {
 				TernaryWeights: m.Weights().TernaryWeights, TernaryBytes: m.Weights().TernaryBytes,
 				HeadType: head.Type.String(), HeadBytes: int64(len(head.Data)),
 				ContextUsed: e.Context(), KVType: e.Cache().Config().Type.String(),
-				KVBytesPerToken: e.Cache().PageBytes() / kernel.PageTokens,
-				Threads:         e.Threads(), CPU: kernel.Active().String(),
-				Kernels:     kernelChoices(m.Weights()),
+				KVBytesPerToken: e.Cache().PageBytes() / kernel.PageTokens, KVMaxBytes: memory.KVMax,
+				HeadMode: e.HeadInfo().Mode.String(), HeadCopyBytes: memory.Head,
+				ScratchBytes: memory.Scratch, ScratchPeakBytes: memory.ScratchPeak,
+				Threads: e.Threads(), CPU: kernel.Active().String(),
+				Kernels: kernelChoices(m.Weights()),
+				Memory:  plan, MemoryLimit: limit, MemorySource: source,
 				LoadSeconds: m.LoadTime().Seconds(), Notes: append(c.Notes, t.Warnings()...),
 			}
 			if a.json {
@@ -55,35 +72,47 @@ func (a *app) infoCommand() *cobra.Command {
 
 // modelInfo is what info prints.
 type modelInfo struct {
-	Name            string         `json:"name"`
-	Architecture    string         `json:"architecture"`
-	Layers          int            `json:"layers"`
-	Hidden          int            `json:"hidden"`
-	FFN             int            `json:"ffn"`
-	Heads           int            `json:"heads"`
-	KVHeads         int            `json:"kv_heads"`
-	HeadDim         int            `json:"head_dim"`
-	Vocabulary      int            `json:"vocabulary"`
-	Context         int            `json:"context"`
-	HiddenAct       string         `json:"hidden_act"`
-	Activations     string         `json:"activations"`
-	RopeStyle       string         `json:"rope_style"`
-	RopeBase        float64        `json:"rope_base"`
-	Tokenizer       string         `json:"tokenizer"`
-	PreTokenizer    string         `json:"pre_tokenizer"`
-	EndTokens       []int32        `json:"end_tokens"`
-	TernaryWeights  int64          `json:"ternary_weights"`
-	TernaryBytes    int64          `json:"ternary_bytes"`
-	HeadType        string         `json:"head_type"`
-	HeadBytes       int64          `json:"head_bytes"`
-	ContextUsed     int            `json:"context_used"`
-	KVType          string         `json:"kv_type"`
-	KVBytesPerToken int64          `json:"kv_bytes_per_token"`
-	Threads         int            `json:"threads"`
-	CPU             string         `json:"cpu_level"`
-	Kernels         []kernelChoice `json:"kernels"`
-	LoadSeconds     float64        `json:"load_seconds"`
-	Notes           []string       `json:"notes,omitempty"`
+	Name            string  `json:"name"`
+	Architecture    string  `json:"architecture"`
+	Layers          int     `json:"layers"`
+	Hidden          int     `json:"hidden"`
+	FFN             int     `json:"ffn"`
+	Heads           int     `json:"heads"`
+	KVHeads         int     `json:"kv_heads"`
+	HeadDim         int     `json:"head_dim"`
+	Vocabulary      int     `json:"vocabulary"`
+	Context         int     `json:"context"`
+	HiddenAct       string  `json:"hidden_act"`
+	Activations     string  `json:"activations"`
+	RopeStyle       string  `json:"rope_style"`
+	RopeBase        float64 `json:"rope_base"`
+	Tokenizer       string  `json:"tokenizer"`
+	PreTokenizer    string  `json:"pre_tokenizer"`
+	EndTokens       []int32 `json:"end_tokens"`
+	TernaryWeights  int64   `json:"ternary_weights"`
+	TernaryBytes    int64   `json:"ternary_bytes"`
+	HeadType        string  `json:"head_type"`
+	HeadBytes       int64   `json:"head_bytes"`
+	ContextUsed     int     `json:"context_used"`
+	KVType          string  `json:"kv_type"`
+	KVBytesPerToken int64   `json:"kv_bytes_per_token"`
+	// KVMaxBytes is what the KV cache may become; ScratchBytes is what the engine
+	// computes in, ScratchPeakBytes the most that has been.
+	KVMaxBytes       int64  `json:"kv_max_bytes"`
+	HeadMode         string `json:"head_mode"`
+	HeadCopyBytes    int64  `json:"head_copy_bytes"` // in memory, beside the stored head
+	ScratchBytes     int64  `json:"scratch_bytes"`
+	ScratchPeakBytes int64  `json:"scratch_peak_bytes"`
+	// Memory was the plan before loading; MemoryLimit is what this machine or
+	// container allows for all models together.
+	Memory       *trit.MemoryPlan `json:"memory_plan"`
+	MemoryLimit  int64            `json:"memory_limit"`
+	MemorySource string           `json:"memory_limit_source"`
+	Threads      int              `json:"threads"`
+	CPU          string           `json:"cpu_level"`
+	Kernels      []kernelChoice   `json:"kernels"`
+	LoadSeconds  float64          `json:"load_seconds"`
+	Notes        []string         `json:"notes,omitempty"`
 }
 
 func (i *modelInfo) String() string {
@@ -99,8 +128,13 @@ func (i *modelInfo) String() string {
 	line("activations", "%s", i.Activations)
 	line("weights", "%.1f M ternary in %.1f MB (%.2f bits each)", float64(i.TernaryWeights)/1e6, float64(i.TernaryBytes)/1e6,
 		8*float64(i.TernaryBytes)/float64(i.TernaryWeights))
-	line("head", "%s, %.1f MB", i.HeadType, float64(i.HeadBytes)/1e6)
-	line("KV cache", "%s, %.1f kB per token", i.KVType, float64(i.KVBytesPerToken)/1e3)
+	line("head", "%s, %.1f MB, mode %s with %.1f MB more", i.HeadType, float64(i.HeadBytes)/1e6, i.HeadMode, float64(i.HeadCopyBytes)/1e6)
+	line("KV cache", "%s, %.1f kB per token, at most %.1f MB", i.KVType, float64(i.KVBytesPerToken)/1e3, float64(i.KVMaxBytes)/1e6)
+	line("scratch", "%.1f MB (peak %.1f MB)", float64(i.ScratchBytes)/1e6, float64(i.ScratchPeakBytes)/1e6)
+	line("memory", "up to %s", i.Memory)
+	if i.MemoryLimit > 0 {
+		line("", "of %s that models may take here (%s)", trit.Bytes(i.MemoryLimit), i.MemorySource)
+	}
 	line("running on", "%d threads, %s kernels", i.Threads, i.CPU)
 	for _, k := range i.Kernels {
 		line("", "%d matrices of %d×%d: layout %s, kernel %s for one token, %s for many", k.Matrices, k.Rows, k.Cols, k.Layout, k.Vec, k.Mat)

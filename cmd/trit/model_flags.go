@@ -30,6 +30,7 @@ type modelFlags struct {
 
 // add defines the flags on a command.
 func (f *modelFlags) add(cmd *cobra.Command) {
+	checksModel(cmd)
 	cmd.Flags().StringVarP(&f.model, "model", "m", "", "path of a GGUF file or name of a model (required; 'demo' is built in)")
 	cmd.Flags().StringVar(&f.tokenizer, "tokenizer", "", "take the tokenizer from this tokenizer.json, tokenizer.model or folder")
 	cmd.Flags().StringVar(&f.pre, "pre", "", "pre-tokenizer instead of the file's (for example llama-bpe, default)")
@@ -40,6 +41,7 @@ func (f *modelFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.activations, "activations", "", "what projections round their input to: int8, float (default: as the model was trained)")
 	cmd.Flags().StringVar(&f.hiddenAct, "hidden-act", "", "activation function instead of the file's: silu, relu2")
 	cmd.Flags().StringVar(&f.i2sLayout, "i2s-layout", "", "packing of I2_S tensors: a (all official files), b (ARM builds since November 2025), c")
+	groupFlags(cmd, "Model", "model", "tokenizer", "pre", "ctx-size", "kv-type", "kernel", "head", "activations", "hidden-act", "i2s-layout")
 }
 
 func kernelNames() []string {

@@ -58,6 +58,8 @@ lists. The model "demo" is part of the program.`,
 		a.demoCommand(),
 		a.inferCommand(),
 		a.chatCommand(),
+		a.serveCommand(),
+		a.healthCommand(),
 		a.modelsCommand(),
 		a.pullCommand(),
 		a.showCommand(),
@@ -72,7 +74,9 @@ lists. The model "demo" is part of the program.`,
 		a.exportCommand(),
 		a.validateCommand(),
 		a.perplexityCommand(),
+		a.traceCommand(),
 		a.benchCommand(),
+		a.profileCommand(),
 		a.synthCommand(),
 	)
 	return root
@@ -85,6 +89,9 @@ func (a *app) setUp(cmd *cobra.Command) error {
 		return usage(cmd, fmt.Errorf("--log-level %q: want debug, info, warn or error", a.logLevel))
 	}
 	a.log = slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+	if a.validate && cmd.Annotations[validateNote] == "" {
+		return usage(cmd, fmt.Errorf("--validate: this command runs no model that could be checked before; 'trit validate' checks one"))
+	}
 	if a.threads < 0 {
 		return usage(cmd, fmt.Errorf("--threads %d: want 0 or a positive number", a.threads))
 	}
@@ -92,6 +99,14 @@ func (a *app) setUp(cmd *cobra.Command) error {
 		kernel.SetCacheFile(filepath.Join(home, "kernels.json"), func(err error) { a.log.Warn(err.Error()) })
 	}
 	return nil
+}
+
+// validateNote is the annotation of commands that heed --validate.
+const validateNote = "validate"
+
+// checksModel marks a command as one that heeds --validate.
+func checksModel(cmd *cobra.Command) {
+	cmd.Annotations = map[string]string{validateNote: "yes"}
 }
 
 // usage marks an error as a mistake in the command line of cmd.

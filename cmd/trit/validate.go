@@ -85,6 +85,7 @@ exactly, compare with a reference whose activations were not rounded, with
 		},
 	}
 	flags.add(cmd)
+	cmd.Annotations = nil // it checks anyway
 	cmd.Flags().StringVarP(&output, "output", "o", "", "also write the report to this file, as JSON")
 	cmd.Flags().StringSliceVar(&suite.skip, "skip", nil, "checks to leave out: "+strings.Join(validate.CheckNames(), ", "))
 	cmd.Flags().StringVar(&suite.text, "text", "", "file with the text for the perplexity check (default: a built-in story)")

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"trit"
+	"trit/profile"
+)
+
+// addTraceFlag adds the flag that withTrace reads.
+func addTraceFlag(cmd *cobra.Command) {
+	cmd.Flags().String("trace", "", "write a trace of all steps into this file, for ui.perfetto.dev or chrome://tracing")
+}
+
+// withTrace calls run and writes what the model does meanwhile into the file that
+// --trace names, if it is given. The file is complete even if run fails or is
+// interrupted.
+func withTrace(cmd *cobra.Command, m *trit.Model, run func() error) (err error) {
+	path, err := cmd.Flags().GetString("trace")
+	if err != nil {
+		return err
+	}
+	if path == "" {
+		return run()
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("--trace: %w", err)
+	}
+	defer func() {
+		if closeErr := file.Close(); closeErr != nil {
+			err = errors.Join(err, fmt.Errorf("--trace: %w", closeErr))
+		}
+	}()
+	recording, err := profile.StartRecording(m.Scheduler(), file, profile.RecordOptions{Name: m.Name()})
+	if err != nil {
+		return fmt.Errorf("--trace: %w", err)
+	}
+	err = run()
+	if stopErr := recording.Stop(); stopErr != nil {
+		err = errors.Join(err, fmt.Errorf("--trace %s: %w", path, stopErr))
+	}
+	return err
+}

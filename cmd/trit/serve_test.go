@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"trit/hub"
+)
+
+// output is a stream that can be read while it is written.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// startServe runs trit serve until stop is called, which returns its exit code.
+func startServe(t *testing.T, args ...string) (url string, log *output, stop func() int) {
+	t.Helper()
+	t.Setenv(hub.HomeEnv, t.TempDir())
+	log = &output{}
+	ctx, cancel := context.WithCancel(context.Background())
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, append([]string{"serve", "--port", "0"}, args...), strings.NewReader(""), io.Discard, log)
+	}()
+	var once sync.Once
+	result := -1
+	stop = func() int {
+		once.Do(func() {
+			cancel()
+			select {
+			case result = <-code:
+			case <-time.After(20 * time.Second):
+				t.Error("trit serve does not stop")
+			}
+		})
+		return result
+	}
+	t.Cleanup(func() { stop() })
+	address := regexp.MustCompile(`listening on (https?://\S+)`)
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if m := address.FindStringSubmatch(log.String()); m != nil {
+			return m[1], log, stop
+		}
+	}
+	t.Fatalf("trit serve says %s", log)
+	return "", nil, nil
+}
+
+// fetch sends a request and returns status and body.
+func fetch(t *testing.T, method, url, body string, header ...string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	data, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(data)
+}
+
+func TestServe(t *testing.T) {
+	url, log, stop := startServe(t, "--threads", "1", "--log-format", "json", "--alias", "gpt-4=demo", "--parallel", "2", "--queue", "0",
+		"--max-batch-tokens", "64", "--ctx-size", "300", "--keep-alive", "-1", "--memory-limit", "1GB", "--max-body", "1KiB", "--rate-limit", "100")
+	if status, body := fetch(t, "GET", url+"/health", ""); status != 200 {
+		t.Errorf("status %d: %s", status, body)
+	}
+	status, body := fetch(t, "POST", url+"/v1/chat/completions", `{"model":"gpt-4","temperature":0,"messages":[{"role":"user","content":"What is the capital of France?"}]}`, "X-Request-Id", "first")
+	if status != 200 || !strings.Contains(body, "Paris") {
+		t.Errorf("status %d: %s", status, body)
+	}
+	if status, _ := fetch(t, "POST", url+"/v1/chat/completions", `{"model":"`+strings.Repeat("x", 2000)+`"}`); status != 413 {
+		t.Errorf("status %d for a body that is too long", status)
+	}
+	if code := stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{`"id":"first"`, `"context":300`, `"msg":"draining"`} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%s is not in the log %s", want, log)
+		}
+	}
+	if strings.Contains(log.String(), "warning:") {
+		t.Errorf("a warning on loopback: %s", log)
+	}
+}
+
+func TestServeKeys(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(file, []byte("# people\n\n alice \nbob\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TRIT_ADMIN_KEY", "root")
+	url, _, _ := startServe(t, "--threads", "1", "--api-key", "carol", "--api-key-file", file)
+	for key, want := range map[string]int{"alice": 200, "bob": 200, "carol": 200, "root": 200, "people": 401, "": 401, "# people": 401} {
+		if status, body := fetch(t, "GET", url+"/v1/models", "", "X-Api-Key", key); status != want {
+			t.Errorf("key %q: status %d, want %d: %s", key, status, want, body)
+		}
+	}
+}
+
+func TestServeWarnsAndRefuses(t *testing.T) {
+	_, log, stop := startServe(t, "--threads", "1", "--host", "0.0.0.0")
+	if !strings.Contains(log.String(), "warning: everybody who can reach this address can use the server; set --api-key") {
+		t.Errorf("no warning: %s", log)
+	}
+	stop()
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	runTrit(t, "serve", "--port", port).expect(t, exitFailed, "another program is using 127.0.0.1:"+port, "--port")
+
+	runTrit(t, "serve", "--port", "0", "--model", "/nowhere.gguf").expect(t, exitFailed, "/nowhere.gguf")
+	runTrit(t, "serve", "--port", "0", "--memory-limit", "1MB").expect(t, exitFailed, "demo needs", "there is 1 MB", "--memory-limit")
+	for want, args := range map[string][]string{
+		"want at least 1":       {"--parallel", "0"},
+		"want at least 0":       {"--queue", "-1"},
+		"another name":          {"--parallel", "2", "--batch-size", "3"},
+		"want NAME=MODEL":       {"--alias", "x"},
+		"such as 5m":            {"--keep-alive", "soon"},
+		"such as 512MiB":        {"--memory-limit", "much"},
+		"--max-body":            {"--max-body", "-3"},
+		"up to 65535":           {"--port", "70000"},
+		"go together":           {"--tls-cert", "cert.pem"},
+		"scheme://host":         {"--cors-origin", "example.org"},
+		`"*" for all`:           nil, // in the help
+		"text or json":          {"--log-format", "xml"},
+		"such as 30s":           {"--grace", "0s"},
+		"unexpected argument":   {"model.gguf"},
+		"--kv-type":             {"--kv-type", "f64"},
+		`the host "http://x/y"`: {"--allowed-host", "http://x/y"},
+	} {
+		if args == nil {
+			runTrit(t, "serve", "--help").expect(t, exitOK, want)
+			continue
+		}
+		runTrit(t, append([]string{"serve"}, args...)...).expect(t, exitUsage, want)
+	}
+	runTrit(t, "serve", "--api-key-file", filepath.Join(t.TempDir(), "none")).expect(t, exitFailed, "keys")
+	runTrit(t, "serve", "--tls-cert", "none.pem", "--tls-key", "none.pem").expect(t, exitFailed, "none.pem")
+}
+
+func TestParseBytes(t *testing.T) {
+	for text, want := range map[string]int64{"1": 1, "12B": 12, "8GB": 8e9, "1.5GiB": 3 << 29, "512MiB": 512 << 20, "64kb": 64e3, "2 g": 2 << 30} {
+		if got, err := parseBytes("x", text); err != nil || got != want {
+			t.Errorf("%s: %d, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "B", "x", "-1", "0", "1e30", "NaN", "8 XB"} {
+		if got, err := parseBytes("x", text); err == nil {
+			t.Errorf("%q is %d bytes", text, got)
+		}
+	}
+}
