@@ -1,0 +1,310 @@
+// Package mock is a server with the OpenAI API that answers by script, so that
+// the chat page can be driven into every corner: slow, hostile, failing,
+// thinking, calling tools. What it answers depends on the last message.
+package mock
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"trit/server/ui"
+)
+
+// Server serves the chat page and the API behind it.
+type Server struct {
+	mux *http.ServeMux
+
+	mu       sync.Mutex
+	key      string           // that requests must carry, if not empty
+	down     bool             // drop all API connections
+	fail     int              // status of the next failures
+	failures int              // so many of them
+	after    int              // seconds that Retry-After asks for
+	bodies   []map[string]any // of the chat requests, oldest first
+	ended    int              // streams that the client cut off
+}
+
+// New returns a server without a key.
+func New() *Server {
+	s := &Server{mux: http.NewServeMux()}
+	page := ui.Handler()
+	s.mux.Handle("GET /{$}", page)
+	s.mux.Handle("GET /ui", page)
+	s.mux.Handle("GET /ui/", page)
+	s.mux.HandleFunc("GET /v1/models", s.guard(s.models))
+	s.mux.HandleFunc("GET /props", s.guard(s.props))
+	s.mux.HandleFunc("POST /v1/chat/completions", s.guard(s.chat))
+	return s
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// RequireKey makes the API demand a key; "" takes that back.
+func (s *Server) RequireKey(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.key = key
+}
+
+// SetDown makes the API drop connections without an answer.
+func (s *Server) SetDown(down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = down
+}
+
+// Fail lets the next n chat requests fail with a status; those of 429 and 503
+// say after how many seconds to come again.
+func (s *Server) Fail(status, n, after int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail, s.failures, s.after = status, n, after
+}
+
+// Bodies returns the chat requests so far.
+func (s *Server) Bodies() []map[string]any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]map[string]any(nil), s.bodies...)
+}
+
+// CutOff returns how many streams the client ended before they were complete.
+func (s *Server) CutOff() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
+}
+
+func (s *Server) guard(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		key, down := s.key, s.down
+		s.mu.Unlock()
+		if down {
+			panic(http.ErrAbortHandler)
+		}
+		if key != "" && r.Header.Get("Authorization") != "Bearer "+key {
+			fail(w, http.StatusUnauthorized, "invalid_api_key", "Incorrect API key provided.")
+			return
+		}
+		next(w, r)
+	}
+}
+
+func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
+	reply(w, map[string]any{"object": "list", "data": []any{
+		map[string]any{"id": "demo", "object": "model", "created": 1, "owned_by": "trit", "context_length": 512},
+		map[string]any{"id": "bitnet-b1.58-2b-4t", "object": "model", "created": 1, "owned_by": "trit", "context_length": 4096},
+	}})
+}
+
+func (s *Server) props(w http.ResponseWriter, _ *http.Request) {
+	reply(w, map[string]any{"default_generation_settings": map[string]any{"n_ctx": 512, "params": map[string]any{"temperature": 0.6, "top_p": 0.9, "top_k": 40, "min_p": 0.05}}})
+}
+
+func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Messages []struct{ Role, Content string }
+	}
+	var raw map[string]any
+	data := json.NewDecoder(http.MaxBytesReader(w, r.Body, 8<<20))
+	if err := data.Decode(&raw); err != nil {
+		fail(w, http.StatusBadRequest, "invalid_json", err.Error())
+		return
+	}
+	again, err := json.Marshal(raw)
+	if err == nil {
+		err = json.Unmarshal(again, &body)
+	}
+	if err != nil || len(body.Messages) == 0 {
+		fail(w, http.StatusBadRequest, "invalid_request", "messages are missing")
+		return
+	}
+	s.mu.Lock()
+	s.bodies = append(s.bodies, raw)
+	status, after := 0, strconv.Itoa(s.after)
+	if s.failures > 0 {
+		s.failures--
+		status = s.fail
+	}
+	s.mu.Unlock()
+	switch status {
+	case 0:
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", after)
+		fail(w, status, "rate_limit_exceeded", "The queue is full.")
+		return
+	case http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", after)
+		fail(w, status, "unavailable", "Loading model")
+		return
+	default:
+		fail(w, status, "failed", "Something went wrong.")
+		return
+	}
+	prompt := body.Messages[len(body.Messages)-1].Content
+	stream := &stream{w: w, r: r, read: 12 * len(body.Messages)}
+	command, argument, _ := strings.Cut(strings.TrimPrefix(prompt, "/"), " ")
+	if !strings.HasPrefix(prompt, "/") {
+		command = ""
+	}
+	switch command {
+	case "slow":
+		stream.words(strings.Repeat("word after word ", 400), 40*time.Millisecond)
+	case "wait":
+		time.Sleep(3500 * time.Millisecond)
+		stream.words("I have read it all.", 10*time.Millisecond)
+	case "showcase":
+		stream.words(Showcase, time.Millisecond)
+	case "hostile":
+		stream.words(Hostile, 200*time.Microsecond)
+	case "bomb":
+		stream.whole(Bombs()[argument])
+	case "long":
+		stream.words(Long(60_000), 0)
+	case "think":
+		stream.delta(map[string]any{"reasoning_content": "The user greets me. "})
+		stream.delta(map[string]any{"reasoning_content": "I should **greet** back."})
+		stream.words("Hello to you too.", 5*time.Millisecond)
+	case "tags":
+		stream.words("<think>Inside the tags.</think>\n\nOutside of them.", 2*time.Millisecond)
+	case "tool":
+		stream.tool()
+	case "context":
+		if len(body.Messages) > 3 {
+			fail(w, http.StatusBadRequest, "context_length_exceeded", "The prompt has 600 tokens, but the model's context holds 512.")
+			return
+		}
+		stream.words("Now it fits.", 5*time.Millisecond)
+	case "length":
+		stream.reason = "length"
+		stream.words("This answer is not compl", 5*time.Millisecond)
+	case "drop":
+		stream.words("Half an answ", 50*time.Millisecond)
+		panic(http.ErrAbortHandler)
+	case "midway":
+		stream.words("Half an answer", 5*time.Millisecond)
+		stream.event(map[string]any{"error": map[string]any{"message": "The engine stumbled.", "type": "server_error", "code": nil}})
+		return
+	case "empty":
+		stream.words("", 0)
+	case "echo":
+		stream.words(argument, time.Millisecond)
+	default:
+		stream.words("You said: "+prompt, 8*time.Millisecond)
+	}
+	if !stream.end() {
+		s.mu.Lock()
+		s.ended++
+		s.mu.Unlock()
+	}
+}
+
+// stream writes one answer.
+type stream struct {
+	w      http.ResponseWriter
+	r      *http.Request
+	read   int
+	tokens int
+	reason string
+	cut    bool
+}
+
+func (s *stream) event(value any) {
+	if s.cut || s.r.Context().Err() != nil {
+		s.cut = true
+		return
+	}
+	data, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	s.w.Header().Set("Content-Type", "text/event-stream")
+	s.w.Header().Set("Cache-Control", "no-store")
+	if _, err := fmt.Fprintf(s.w, "data: %s\n\n", data); err != nil {
+		s.cut = true
+		return
+	}
+	if err := http.NewResponseController(s.w).Flush(); err != nil {
+		s.cut = true
+	}
+}
+
+func (s *stream) chunk(choice map[string]any) {
+	s.event(map[string]any{"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "demo", "choices": []any{choice}, "usage": nil})
+}
+
+func (s *stream) delta(delta map[string]any) {
+	s.tokens++
+	s.chunk(map[string]any{"index": 0, "delta": delta, "finish_reason": nil})
+}
+
+// words sends a text in pieces of the size of tokens.
+func (s *stream) words(text string, pause time.Duration) {
+	s.chunk(map[string]any{"index": 0, "delta": map[string]any{"role": "assistant", "content": ""}, "finish_reason": nil})
+	for text != "" && !s.cut {
+		n := min(4, len(text))
+		for n < len(text) && text[n]&0xC0 == 0x80 {
+			n++
+		}
+		s.delta(map[string]any{"content": text[:n]})
+		text = text[n:]
+		time.Sleep(pause)
+	}
+}
+
+// whole sends a text at once.
+func (s *stream) whole(text string) {
+	s.delta(map[string]any{"content": text})
+}
+
+func (s *stream) tool() {
+	call := func(fields map[string]any) {
+		s.delta(map[string]any{"tool_calls": []any{fields}})
+	}
+	call(map[string]any{"index": 0, "id": "call_1", "type": "function", "function": map[string]any{"name": "get_weather", "arguments": ""}})
+	for _, piece := range []string{`{"city"`, `:"Par`, `is","un`, `it":"celsius"}`} {
+		call(map[string]any{"index": 0, "function": map[string]any{"arguments": piece}})
+	}
+	s.reason = "tool_calls"
+}
+
+// end closes the stream. It reports whether the client was there to the end.
+func (s *stream) end() bool {
+	reason := s.reason
+	if reason == "" {
+		reason = "stop"
+	}
+	s.chunk(map[string]any{"index": 0, "delta": map[string]any{}, "finish_reason": reason})
+	s.event(map[string]any{"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "demo", "choices": []any{},
+		"usage": map[string]any{"prompt_tokens": s.read, "completion_tokens": s.tokens, "total_tokens": s.read + s.tokens}})
+	if s.cut {
+		return false
+	}
+	_, err := fmt.Fprint(s.w, "data: [DONE]\n\n")
+	return err == nil
+}
+
+func reply(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(value); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func fail(w http.ResponseWriter, status int, code, message string) {
+	data, err := json.Marshal(map[string]any{"error": map[string]any{"message": message, "type": "invalid_request_error", "code": code, "param": nil}})
+	if err != nil {
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	w.WriteHeader(status)
+	_, _ = w.Write(data) // a client that has gone needs no error
+}
