@@ -171,6 +171,9 @@ func (g *guards) admit(rt *route, r *http.Request) error {
 		}
 	}
 	if known == nil && len(g.options.APIKeys) > 0 {
+		if err := g.slowDown("without a key: " + client); err != nil { // who tries keys out
+			return err
+		}
 		return &apiError{status: http.StatusUnauthorized, code: "invalid_api_key",
 			message: "this server wants an API key: send it as \"Authorization: Bearer KEY\" or \"x-api-key: KEY\""}
 	}

@@ -146,6 +146,11 @@ func TestRateLimit(t *testing.T) {
 		t.Errorf("Retry-After is %q", r.header.Get("Retry-After"))
 	}
 	ask("b").expect(t, 200)
+	for range 3 {
+		ask("guess").expect(t, 401)
+	}
+	ask("guess").expect(t, 429)
+	ask("b").expect(t, 200)
 	s.do("GET", "/health", "").expect(t, 200)
 
 	g, err := newGuards(&Options{RateLimit: 1})

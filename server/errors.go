@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"trit"
@@ -46,7 +47,7 @@ func classify(err error) *apiError {
 		return e
 	}
 	answer := func(status int, code string) *apiError {
-		return &apiError{status: status, code: code, message: err.Error()}
+		return &apiError{status: status, code: code, message: plainMessage(err)}
 	}
 	is := func(targets ...error) bool {
 		for _, t := range targets {
@@ -88,6 +89,18 @@ func classify(err error) *apiError {
 		return e
 	}
 	return answer(http.StatusInternalServerError, "internal_error")
+}
+
+// plainMessage returns an error's message without the name of the package that it
+// comes from, which says nothing to clients.
+func plainMessage(err error) string {
+	message := err.Error()
+	for _, name := range []string{"generate", "sample", "grammar", "engine", "cache", "hub", "trit"} {
+		if rest, ok := strings.CutPrefix(message, name+": "); ok {
+			return rest
+		}
+	}
+	return message
 }
 
 // statusClientClosed is what logs and metrics show for requests whose client

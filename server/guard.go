@@ -166,6 +166,20 @@ func (s *Server) finish(w *response, r *http.Request, rec *record) {
 	}
 }
 
+// RequestInfo says what became of a request.
+type RequestInfo struct {
+	ID              string // as in the header X-Request-Id
+	Method, Path    string
+	Route           string // the pattern of the endpoint; empty if there is none
+	Status          int
+	Start           time.Time
+	Duration        time.Duration
+	Model           string // empty if the request is not about one
+	PromptTokens    int64
+	GeneratedTokens int64
+	Error           string // what went wrong; empty if nothing did
+}
+
 // logRequest writes one line about a request that is over.
 func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 	if rec.failure == nil && (w.broken || errors.Is(r.Context().Err(), context.Canceled)) {
@@ -182,6 +196,16 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 		}
 	}
 	s.requests.add(requestKind{rec.pattern, status})
+	if s.options.OnRequest != nil {
+		info := RequestInfo{
+			ID: rec.id, Method: r.Method, Path: r.URL.Path, Route: rec.pattern, Status: status, Start: rec.start, Duration: time.Since(rec.start),
+			Model: rec.model, PromptTokens: rec.prompt.Load(), GeneratedTokens: rec.generated.Load(),
+		}
+		if rec.failure != nil {
+			info.Error = rec.failure.message
+		}
+		s.options.OnRequest(r.Context(), info)
+	}
 	switch {
 	case status >= 500 || rec.failure != nil && rec.failure.status >= 500:
 		level = slog.LevelError

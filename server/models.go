@@ -203,6 +203,11 @@ func (ms *models) acquire(ctx context.Context, name string) (*lease, error) {
 		if l == nil {
 			l = ms.begin(found.Name)
 		}
+		// Those who wait for a model to be loaded wait for its answers too.
+		if !l.isReady() && l.leases >= l.gate.places+l.gate.queue {
+			ms.mu.Unlock()
+			return nil, errBusy(l.gate.queue)
+		}
 		l.leases++
 		if l.expiry != nil {
 			l.expiry.Stop()

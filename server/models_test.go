@@ -181,15 +181,15 @@ func TestMemoryPressure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := serve(t, Options{MemoryLimit: plan.Fixed() + 2*plan.KV(plan.Context), Parallel: 6})
+	s := serve(t, Options{MemoryLimit: plan.Fixed() + plan.KV(plan.Context) + plan.KVPage, Parallel: 6})
 	l := s.demo()
-	if got := l.model.Scheduler().Gauges().Pages * plan.PageTokens; got < plan.Context || got > 2*plan.Context {
+	if got := l.model.Scheduler().Gauges().Pages * plan.PageTokens; got < plan.Context || got > plan.Context+plan.PageTokens {
 		t.Fatalf("the KV cache holds %d tokens", got)
 	}
 	var wg sync.WaitGroup
 	for range 6 {
 		wg.Go(func() {
-			s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once upon a time","ignore_eos":true,"max_tokens":400,"temperature":0}`).expect(t, 200, `"completion_tokens":400`)
+			s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once upon a time","ignore_eos":true,"max_tokens":150,"n":2}`).expect(t, 200, `"completion_tokens":300`)
 		})
 	}
 	wg.Wait()
@@ -198,7 +198,7 @@ func TestMemoryPressure(t *testing.T) {
 		t.Errorf("%+v", g)
 	}
 	if g.Preemptions == 0 {
-		t.Error("six texts of 400 tokens fitted; the test shows nothing")
+		t.Error("twelve texts of 150 tokens fitted; the test shows nothing")
 	}
 }
 
@@ -265,6 +265,40 @@ func TestDropAndList(t *testing.T) {
 		t.Errorf("loaded: %s", got)
 	}
 	if err := s.models.drop(t.Context(), "nothing"); err != nil {
+		t.Error(err)
+	}
+}
+
+// While a model is being loaded no more requests wait for it than may wait at
+// all.
+func TestWaitingForAModelIsBounded(t *testing.T) {
+	s, err := New(Options{Parallel: 1, Queue: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loading := &loaded{name: "demo", own: true, ready: make(chan struct{}), gone: make(chan struct{}), gate: newGate(1, 1), keep: -1}
+	s.models.loaded["demo"] = loading
+	results := make(chan error, 3)
+	for range 3 {
+		go func() {
+			l, err := s.models.acquire(context.Background(), "demo")
+			if err == nil {
+				l.release()
+			}
+			results <- err
+		}()
+	}
+	if err := <-results; classify(err).status != 429 {
+		t.Errorf("the third got %v", err)
+	}
+	loading.err = errors.New("it could not be loaded")
+	close(loading.ready)
+	for range 2 {
+		if err := <-results; err == nil || err.Error() != "it could not be loaded" {
+			t.Error(err)
+		}
+	}
+	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 }

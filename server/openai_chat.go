@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"time"
 
 	"trit"
 	"trit/chat"
-	"trit/generate"
 )
 
 // chatRequest is the body of POST /v1/chat/completions.
@@ -84,63 +82,6 @@ type chatDelta struct {
 type chatCallPart struct {
 	Index int `json:"index"`
 	chat.ToolCall
-}
-
-// openAIReply is what the answers and the pieces of the streams of the two text
-// APIs have around their choices.
-type openAIReply[Choice any] struct {
-	ID                string   `json:"id"`
-	Object            string   `json:"object"`
-	Created           int64    `json:"created"`
-	Model             string   `json:"model"`
-	SystemFingerprint string   `json:"system_fingerprint"`
-	Choices           []Choice `json:"choices"`
-	// Usage is absent, null or a *openAIUsage.
-	Usage          any                        `json:"usage,omitempty"`
-	Timings        *timings                   `json:"timings,omitempty"`
-	PromptLogProbs []map[string]promptLogProb `json:"prompt_logprobs,omitempty"`
-}
-
-func newReply[Choice any](l *lease, id, object string) openAIReply[Choice] {
-	return openAIReply[Choice]{ID: id, Object: object, Created: time.Now().Unix(), Model: l.name, SystemFingerprint: l.fingerprint(), Choices: []Choice{}}
-}
-
-// openAIUsage counts tokens.
-type openAIUsage struct {
-	PromptTokens     int `json:"prompt_tokens"`
-	CompletionTokens int `json:"completion_tokens"`
-	TotalTokens      int `json:"total_tokens"`
-	PromptDetails    struct {
-		CachedTokens int `json:"cached_tokens"`
-	} `json:"prompt_tokens_details"`
-	CompletionDetails struct {
-		ReasoningTokens int `json:"reasoning_tokens"`
-	} `json:"completion_tokens_details"`
-}
-
-func newUsage(s *trit.Stats) *openAIUsage {
-	u := &openAIUsage{PromptTokens: s.PromptTokens, CompletionTokens: s.GeneratedTokens, TotalTokens: s.PromptTokens + s.GeneratedTokens}
-	u.PromptDetails.CachedTokens = s.CachedTokens
-	return u
-}
-
-// timings say how long an answer took, as llama.cpp's server does.
-type timings struct {
-	CacheN             int     `json:"cache_n"`
-	PromptN            int     `json:"prompt_n"` // computed, that is without cache_n
-	PromptMS           float64 `json:"prompt_ms"`
-	PromptPerSecond    float64 `json:"prompt_per_second"`
-	PredictedN         int     `json:"predicted_n"`
-	PredictedMS        float64 `json:"predicted_ms"`
-	PredictedPerSecond float64 `json:"predicted_per_second"`
-}
-
-func newTimings(s *trit.Stats) *timings {
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	return &timings{
-		CacheN: s.CachedTokens, PromptN: s.PromptTokens - s.CachedTokens, PromptMS: ms(s.PromptTime), PromptPerSecond: s.PromptRate(),
-		PredictedN: s.GeneratedTokens, PredictedMS: ms(s.GenerateTime), PredictedPerSecond: s.GenerateRate(),
-	}
 }
 
 // chatCompletions answers POST /v1/chat/completions.
@@ -286,29 +227,6 @@ func (req *chatRequest) check() error {
 	return nil
 }
 
-// Bounds of OpenAI's fields.
-const (
-	maxAnswers     = 128
-	maxTopLogProbs = 20
-	maxInt32       = 1<<31 - 1
-)
-
-// within checks an optional number.
-func within(param string, v *int, low, high int) error {
-	if v == nil || *v >= low && *v <= high {
-		return nil
-	}
-	return badRequest(param, "%s is %d; want %d to %d", param, *v, low, high)
-}
-
-// valueOr returns the value of an optional field.
-func valueOr[T any](v *T, otherwise T) T {
-	if v == nil {
-		return otherwise
-	}
-	return *v
-}
-
 // of returns the choice among the tools of a request; f may be nil.
 func (f *toolChoiceField) of(tools []chat.Tool) (toolChoice, error) {
 	if f == nil {
@@ -318,29 +236,6 @@ func (f *toolChoiceField) of(tools []chat.Tool) (toolChoice, error) {
 		return toolChoice{}, badRequest("tool_choice", "tool_choice asks for a call, but the request has no tools")
 	}
 	return f.choice, nil
-}
-
-// scorePrompt returns how likely the model finds the tokens of a prompt, from
-// the second one on.
-func (s *Server) scorePrompt(ctx context.Context, l *lease, prompt []int32, top int) ([]generate.Scored, error) {
-	leave, err := l.gate.enter(ctx, clientIn(ctx), 1)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	session, err := l.Model.Scheduler().NewSession()
-	if err != nil {
-		return nil, err
-	}
-	defer session.Close()
-	out := make([]generate.Scored, 0, len(prompt))
-	for t, err := range generate.Score(ctx, session, prompt, top) {
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, t)
-	}
-	return out, nil
 }
 
 // chatAnswer is an answer in the making.
@@ -369,32 +264,6 @@ func (a *chatAnswer) choice(index int, logProbs bool) chatChoice {
 		c.LogProbs = &chatLogProbs{Content: append([]answerLogProb{}, a.logProbs...)}
 	}
 	return c
-}
-
-// ends reports whether a token ended an answer without being part of it.
-func (f *openAIOptions) ends(l *lease, t *trit.Token) bool {
-	if t.Finish != trit.FinishStop {
-		return false
-	}
-	for _, id := range f.StopTokenIDs {
-		if id == t.ID {
-			return true
-		}
-	}
-	return !isTrue(f.IgnoreEOS) && l.Model.Tokenizer().IsEOG(t.ID)
-}
-
-// openAIFinish returns OpenAI's word for why an answer ended.
-func openAIFinish(f trit.Finish, called bool) string {
-	switch {
-	case f == "":
-		return ""
-	case f == trit.FinishLength:
-		return "length"
-	case called:
-		return "tool_calls"
-	}
-	return "stop"
 }
 
 // streamChat sends the answers piece by piece.

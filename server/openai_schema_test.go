@@ -2,14 +2,13 @@ package server
 
 import (
 	"compress/gzip"
+	"encoding/json"
 	"flag"
 	"io"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
-
-	"encoding/json"
 
 	"github.com/getkin/kin-openapi/openapi3"
 

@@ -74,7 +74,10 @@ func (rt *route) fail(w http.ResponseWriter, r *http.Request, err error) {
 // Fields that v does not have are ignored, as the APIs' own servers do.
 func readJSON(r *http.Request, v any) error {
 	if t := r.Header.Get("Content-Type"); t != "" {
-		if media, _, err := mime.ParseMediaType(t); err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
+		media, _, err := mime.ParseMediaType(t)
+		// curl -d says that everything is a form unless told otherwise. Forms of
+		// other sites' pages do not come this far.
+		if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") && media != "application/x-www-form-urlencoded" {
 			return &apiError{status: http.StatusUnsupportedMediaType, code: "unsupported_media_type",
 				message: fmt.Sprintf("Content-Type is %q; send application/json", t)}
 		}

@@ -105,6 +105,9 @@ type Options struct {
 
 	// Log receives what the operator wants to know; nil means nothing.
 	Log *slog.Logger
+	// OnRequest, if not nil, is called at the end of every request, with its
+	// context, on the request's goroutine.
+	OnRequest func(ctx context.Context, r RequestInfo)
 }
 
 // Server is the HTTP server of some models.

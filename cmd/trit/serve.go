@@ -173,6 +173,9 @@ func (a *app) serve(cmd *cobra.Command, f *serveFlags) error {
 	return s.Serve(cmd.Context(), listener)
 }
 
+// wsaAddressInUse is what Windows calls EADDRINUSE.
+const wsaAddressInUse = syscall.Errno(10048)
+
 // listen opens the port.
 func (f *serveFlags) listen() (net.Listener, error) {
 	address := net.JoinHostPort(f.host, strconv.Itoa(f.port))
@@ -180,7 +183,7 @@ func (f *serveFlags) listen() (net.Listener, error) {
 	switch {
 	case err == nil:
 		return listener, nil
-	case errors.Is(err, syscall.EADDRINUSE):
+	case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, wsaAddressInUse):
 		return nil, fmt.Errorf("another program is using %s already (perhaps another 'trit serve'); choose another --port, or 0 for any free one", address)
 	case errors.Is(err, syscall.EACCES):
 		return nil, fmt.Errorf("%s may not be used without special rights; choose a --port of 1024 or more: %w", address, err)

@@ -47,6 +47,12 @@ func TestSendAndStream(t *testing.T) {
 		t.Errorf("the title is %q", got)
 	}
 	p.until(`document.getElementById("live").textContent === "Answer: You said: Hello"`)
+	p.press("k", kb.ModifierCtrl)
+	if got := eval[string](p, `document.getElementById("input").value`); got != "" {
+		t.Errorf("a new chat begins with the draft %q", got)
+	}
+	p.click(".chat-link")
+	p.until(`document.querySelector(".content")?.innerText === "You said: Hello"`)
 	p.say("Again")
 	want := []string{"user: Hello", "assistant: You said: Hello", "user: Again"}
 	if got := contents(t, lastBody(t, server)); !slices.Equal(got, want) {
@@ -580,8 +586,9 @@ func TestKeysAndFocus(t *testing.T) {
 	p.until(`document.getElementById("sidebar").inert && document.activeElement.id === "show-sidebar"`)
 	p.press("b", kb.ModifierCtrl)
 	p.until(`!document.getElementById("sidebar").inert`)
+	time.Sleep(300 * time.Millisecond) // it slides
 	p.click("#theme")
-	p.until(`document.documentElement.dataset.theme === "light"`)
+	p.until(`document.documentElement.dataset.choice === "light" && document.documentElement.dataset.theme === "light"`)
 	p.click("#theme")
 	p.until(`document.documentElement.dataset.theme === "dark"`)
 	p.reload()

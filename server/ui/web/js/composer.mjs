@@ -84,9 +84,9 @@ export class Composer {
   #submit(actions) {
     const text = this.#input.value.trim();
     if (text === "") return;
-    if (!actions.send(text)) return;
     this.#input.value = "";
-    this.#changed();
+    this.#changed(); // first, because sending may open another conversation's draft
+    if (!actions.send(text)) this.fill(text);
   }
 
   #changed() {

@@ -1,0 +1,38 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"trit/server"
+)
+
+// A server inside another program: its endpoints are an http.Handler.
+func Example() {
+	s, err := server.New(server.Options{Models: []string{"demo"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	web := httptest.NewServer(s.Handler())
+	defer web.Close()
+
+	r, err := http.Post(web.URL+"/v1/chat/completions", "application/json", strings.NewReader(
+		`{"temperature": 0, "messages": [{"role": "user", "content": "What is the capital of France?"}]}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer r.Body.Close()
+	var answer struct {
+		Choices []struct{ Message struct{ Content string } }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&answer); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(answer.Choices[0].Message.Content)
+	// Output: The capital of France is Paris.
+}
