@@ -90,22 +90,31 @@ func (d *drawing) roofline(a area, limits Limits, points []roofPoint) error {
 	d.printf(`<text class="soft" transform="translate(%.1f %.1f) rotate(-90)" text-anchor="middle">G multiply-accumulates per second</text>`, a.left-54, (a.top+a.bottom)/2)
 	d.printf(`<path class="roof" d="M%.1f %.1fL%.1f %.1fH%.1f"/>`, x(minX), y(minX*limits.ReadBandwidth), x(ridge), y(limits.Int8MACs), a.right)
 	d.text("soft", a.right, y(limits.Int8MACs)-7, "end", fmt.Sprintf("int8 peak %.0f G/s", limits.Int8MACs/1e9))
-	d.text("soft", x(ridge)-10, y(limits.Int8MACs)-7, "end", fmt.Sprintf("read bandwidth %.1f GB/s", limits.ReadBandwidth/1e9))
+	bandwidth := fmt.Sprintf("read bandwidth %.1f GB/s", limits.ReadBandwidth/1e9)
+	if x(ridge) > a.left+160 {
+		d.text("soft", x(ridge)-10, y(limits.Int8MACs)-7, "end", bandwidth)
+	} else { // no room beside the slope
+		d.text("soft", x(ridge)+8, y(limits.Int8MACs)+18, "start", bandwidth)
+	}
 	d.points(a, points, x, y)
 	return nil
 }
 
 // points draws dots and, beside them, their labels, one below the other.
 func (d *drawing) points(a area, points []roofPoint, x, y func(float64) float64) {
-	used := map[bool][]float64{} // baselines of labels, left and right of their dots
+	const line = 15
+	last := map[bool]float64{} // the lowest baseline of labels, left and right of their dots
 	sorted := slices.Clone(points)
 	slices.SortStableFunc(sorted, func(p, q roofPoint) int { return int(math.Copysign(1, q.rate-p.rate)) })
 	for _, p := range sorted {
 		px, py := x(p.intensity), y(p.rate)
 		d.printf(`<circle class="%s dot" cx="%.1f" cy="%.1f" r="5.5"><title>%s</title></circle>`, p.class, px, py, html.EscapeString(p.label))
 		leftwards := px > a.right-190
-		at := freeLine(used[leftwards], py+4)
-		used[leftwards] = append(used[leftwards], at)
+		at := py + 4
+		if above, ok := last[leftwards]; ok {
+			at = max(at, above+line)
+		}
+		last[leftwards] = at
 		end, anchor := px+22, "start"
 		if leftwards {
 			end, anchor = px-22, "end"
@@ -117,20 +126,6 @@ func (d *drawing) points(a area, points []roofPoint, x, y func(float64) float64)
 		}
 		d.text("text halo", end, at, anchor, p.label)
 	}
-}
-
-// freeLine returns the line nearest to y that is a line's height away from all used
-// ones.
-func freeLine(used []float64, y float64) float64 {
-	const height = 15
-	for i := range 2 * (len(used) + 1) {
-		// 0, 1, −1, 2, −2, … lines away
-		at := y + height*float64((i+1)/2)*float64(2*(i%2)-1)
-		if !slices.ContainsFunc(used, func(u float64) bool { return math.Abs(at-u) < height-0.1 }) {
-			return at
-		}
-	}
-	return y
 }
 
 // ticks returns round numbers between two limits: 1, 2 and 5 times powers of ten.

@@ -1,31 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"trit/engine"
-	"trit/gguf"
-	"trit/hub"
-	"trit/kernel"
 	"trit/model/synth"
 	"trit/profile"
-	"trit/ternary"
 )
 
 // benchFlags are the flags of bench.
 type benchFlags struct {
-	synthFlags
-	model                    string
+	measuredFlags
 	prompt, generate, repeat int
 	batches, depths          []int
-	kvType, kernel, layout   string
-	headMode                 string
-	svg                      string
 	kernels                  bool
 }
 
@@ -59,20 +47,13 @@ and loading are measured as they are for real models.
 			return a.benchModel(cmd, &f)
 		},
 	}
-	cmd.Flags().StringVarP(&f.model, "model", "m", "", "path of a GGUF file or name of a model ('demo' is built in)")
-	f.synthFlags.add(cmd, "head-type")
+	f.measuredFlags.add(cmd, "the results")
 	cmd.Flags().IntVarP(&f.prompt, "n-prompt", "p", 256, "tokens of the prompt")
 	cmd.Flags().IntVarP(&f.generate, "n-gen", "n", 32, "tokens to generate")
 	cmd.Flags().IntVarP(&f.repeat, "repetitions", "r", 3, "how often everything is measured")
 	cmd.Flags().IntSliceVar(&f.batches, "batch", []int{1}, "numbers of sequences that generate together")
 	cmd.Flags().IntSliceVar(&f.depths, "depth", []int{0}, "numbers of tokens that a sequence holds before it generates")
-	cmd.Flags().StringVar(&f.kvType, "kv-type", "f16", "element type of the KV cache: f32, f16, int8")
-	cmd.Flags().StringVar(&f.kernel, "kernel", "", "kernel for ternary weights: "+strings.Join(kernelNames(), ", "))
-	cmd.Flags().StringVar(&f.layout, "layout", "auto", "layout of ternary weights in memory: t2, t5, or auto for the faster on this machine")
-	cmd.Flags().StringVar(&f.headMode, "head", "auto", "how logits are computed: auto, plain, coarse (exact, reads less), q8, q6, q4 (requantised)")
-	cmd.Flags().StringVar(&f.svg, "svg", "", "also draw the results into this SVG file")
 	cmd.Flags().BoolVar(&f.kernels, "kernels", false, "compare the kernels over the shapes of known models (or of --shape)")
-	checksModel(cmd)
 	return cmd
 }
 
@@ -82,34 +63,11 @@ func (a *app) benchModel(cmd *cobra.Command, f *benchFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.shape != "" {
-		g, shape, err := f.generator(a, cmd, "head-type")
-		if err != nil {
-			return err
-		}
-		path, err := g.WriteTemp(cmd.Context(), "")
-		if err != nil {
-			return fmt.Errorf("%w (TMPDIR chooses another folder)", err)
-		}
-		defer os.Remove(path) // where an open file cannot be removed
-		o.Name = fmt.Sprintf("%s, random weights, %s", shape.Name, strings.ToLower(f.kind))
-		o.Open = func() (*gguf.File, error) {
-			file, err := gguf.Open(path)
-			os.Remove(path) // the mapping stays
-			return file, err
-		}
-	} else {
-		if a.validate {
-			if err := a.validateFirst(cmd, &modelFlags{model: f.model, kvType: f.kvType, kernel: f.kernel}); err != nil {
-				return err
-			}
-		}
-		found, err := hub.Resolve(f.model)
-		if err != nil {
-			return err
-		}
-		o.Name, o.Open = found.Name, found.Open
+	var done func()
+	if o.Name, o.Open, done, err = f.source(a, cmd); err != nil {
+		return err
 	}
+	defer done()
 	status := a.statusLine()
 	o.Progress = status.show
 	report, err := profile.Bench(cmd.Context(), o)
@@ -117,14 +75,8 @@ func (a *app) benchModel(cmd *cobra.Command, f *benchFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.svg != "" {
-		var svg bytes.Buffer
-		if err := report.WriteSVG(&svg); err != nil {
-			return err
-		}
-		if err := os.WriteFile(f.svg, svg.Bytes(), 0o644); err != nil {
-			return fmt.Errorf("--svg: %w", err)
-		}
+	if err := f.draw(report.WriteSVG); err != nil {
+		return err
 	}
 	if a.json {
 		return a.printJSON(report)
@@ -136,67 +88,30 @@ func (a *app) benchModel(cmd *cobra.Command, f *benchFlags) error {
 // options checks and translates the flags.
 func (f *benchFlags) options(a *app, cmd *cobra.Command) (profile.BenchOptions, error) {
 	o := profile.BenchOptions{Prompt: f.prompt, Generate: f.generate, Repeat: f.repeat, Batches: f.batches, Depths: f.depths}
-	var err error
-	switch {
-	case f.model == "" && f.shape == "":
-		err = fmt.Errorf("--model or --shape is missing; try --model demo")
-	case f.model != "" && f.shape != "":
-		err = fmt.Errorf("--model and --shape exclude each other")
-	case f.model != "" && (cmd.Flags().Changed("type") || cmd.Flags().Changed("head-type") || cmd.Flags().Changed("seed")):
-		err = fmt.Errorf("--type, --head-type and --seed belong to --shape; a file has its own")
-	}
+	err := f.check(cmd)
 	// The lower limits are the command's: 0 means a default to the library.
 	for _, n := range []struct {
 		flag  string
 		value int
 	}{{"-p", f.prompt}, {"-n", f.generate}, {"-r", f.repeat}} {
 		if n.value < 1 && err == nil {
-			err = fmt.Errorf("%s %d: want a positive number", n.flag, n.value)
+			err = usage(cmd, fmt.Errorf("%s %d: want a positive number", n.flag, n.value))
 		}
 	}
 	for _, n := range f.batches {
 		if n < 1 && err == nil {
-			err = fmt.Errorf("--batch %d: want positive numbers", n)
+			err = usage(cmd, fmt.Errorf("--batch %d: want positive numbers", n))
 		}
 	}
 	for _, n := range f.depths {
 		if n < 0 && err == nil {
-			err = fmt.Errorf("--depth %d: want 0 or positive numbers", n)
+			err = usage(cmd, fmt.Errorf("--depth %d: want 0 or positive numbers", n))
 		}
 	}
 	if err != nil {
-		return o, usage(cmd, err)
+		return o, err
 	}
-	o.Engine.Threads = a.threads
-	if o.Engine.KVType, err = parseKVType(f.kvType); err != nil {
-		return o, usage(cmd, err)
-	}
-	if f.kernel != "" {
-		if o.Engine.Variant, err = kernel.ParseVariant(f.kernel); err != nil {
-			return o, usage(cmd, fmt.Errorf("--kernel: %w", err))
-		}
-	}
-	if o.Engine.Head, err = engine.ParseHeadMode(f.headMode); err != nil {
-		return o, usage(cmd, fmt.Errorf("--head: %w", err))
-	}
-	if o.Load.Layout, err = parseLayout(f.layout); err != nil {
-		return o, usage(cmd, fmt.Errorf("--layout: %w", err))
-	}
-	return o, nil
-}
-
-// parseLayout reads the choice of a layout.
-func parseLayout(name string) (func(rows, cols int) ternary.Layout, error) {
-	if strings.EqualFold(name, "auto") {
-		return func(rows, cols int) ternary.Layout {
-			return kernel.Best(kernel.Shape{Rows: rows, Cols: cols, Tokens: 1}).Layout
-		}, nil
-	}
-	layout, err := ternary.ParseLayout(name)
-	if err != nil {
-		return nil, err
-	}
-	return func(int, int) ternary.Layout { return layout }, nil
+	return o, f.measuredFlags.options(a, cmd, &o.Engine, &o.Load)
 }
 
 // benchKernels compares the kernels.

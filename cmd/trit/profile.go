@@ -1,32 +1,24 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"trit/engine"
-	"trit/gguf"
-	"trit/hub"
-	"trit/kernel"
 	"trit/profile"
 	"trit/sample"
 )
 
 // profileFlags are the flags of profile.
 type profileFlags struct {
-	synthFlags
-	model                        string
-	prompt, repeat, iterations   int
-	kvType, kernel, layout, head string
-	temperature, topP            float64
-	topK                         int
-	trace, svg                   string
-	layers                       bool
+	measuredFlags
+	prompt, repeat, iterations int
+	temperature, topP          float64
+	topK                       int
+	trace                      string
+	layers                     bool
 }
 
 func (a *app) profileCommand() *cobra.Command {
@@ -57,22 +49,15 @@ the shape of a known model.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.profile(cmd, &f) },
 	}
-	cmd.Flags().StringVarP(&f.model, "model", "m", "", "path of a GGUF file or name of a model ('demo' is built in)")
-	f.synthFlags.add(cmd, "head-type")
+	f.measuredFlags.add(cmd, "the operations")
 	cmd.Flags().IntVarP(&f.prompt, "prompt-tokens", "p", 256, "tokens of the prompt")
 	cmd.Flags().IntVarP(&f.repeat, "repetitions", "r", 3, "how often the prompt runs")
 	cmd.Flags().IntVarP(&f.iterations, "iterations", "n", 100, "tokens to generate with profiling, and as many without")
-	cmd.Flags().StringVar(&f.kvType, "kv-type", "f16", "element type of the KV cache: f32, f16, int8")
-	cmd.Flags().StringVar(&f.kernel, "kernel", "", "kernel for ternary weights: "+strings.Join(kernelNames(), ", "))
-	cmd.Flags().StringVar(&f.layout, "layout", "auto", "layout of ternary weights in memory: t2, t5, or auto for the faster on this machine")
-	cmd.Flags().StringVar(&f.head, "head", "auto", "how logits are computed: auto, plain, coarse (exact, reads less), q8, q6, q4 (requantised)")
 	cmd.Flags().Float64Var(&f.temperature, "temperature", 0, "divide the logits; 0 is greedy")
 	cmd.Flags().IntVar(&f.topK, "top-k", 0, "keep the k most likely tokens; 0 keeps all")
 	cmd.Flags().Float64Var(&f.topP, "top-p", 1, "keep the most likely tokens with this total probability")
 	cmd.Flags().StringVar(&f.trace, "trace", "", "also write the profiled steps as a Chrome trace into this file")
-	cmd.Flags().StringVar(&f.svg, "svg", "", "also draw the operations into this SVG file")
 	cmd.Flags().BoolVar(&f.layers, "layers", false, "also print a table of all layers")
-	checksModel(cmd)
 	return cmd
 }
 
@@ -82,34 +67,11 @@ func (a *app) profile(cmd *cobra.Command, f *profileFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	if f.shape != "" {
-		g, shape, err := f.generator(a, cmd, "head-type")
-		if err != nil {
-			return err
-		}
-		path, err := g.WriteTemp(cmd.Context(), "")
-		if err != nil {
-			return fmt.Errorf("%w (TMPDIR chooses another folder)", err)
-		}
-		defer os.Remove(path) // where an open file cannot be removed
-		o.Name = fmt.Sprintf("%s, random weights, %s", shape.Name, strings.ToLower(f.kind))
-		o.Open = func() (*gguf.File, error) {
-			file, err := gguf.Open(path)
-			os.Remove(path) // the mapping stays
-			return file, err
-		}
-	} else {
-		if a.validate {
-			if err := a.validateFirst(cmd, &modelFlags{model: f.model, kvType: f.kvType, kernel: f.kernel}); err != nil {
-				return err
-			}
-		}
-		found, err := hub.Resolve(f.model)
-		if err != nil {
-			return err
-		}
-		o.Name, o.Open = found.Name, found.Open
+	var done func()
+	if o.Name, o.Open, done, err = f.source(a, cmd); err != nil {
+		return err
 	}
+	defer done()
 	if f.trace != "" {
 		file, err := os.Create(f.trace)
 		if err != nil {
@@ -129,14 +91,8 @@ func (a *app) profile(cmd *cobra.Command, f *profileFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	if f.svg != "" {
-		var svg bytes.Buffer
-		if err := report.WriteSVG(&svg); err != nil {
-			return err
-		}
-		if err := os.WriteFile(f.svg, svg.Bytes(), 0o644); err != nil {
-			return fmt.Errorf("--svg: %w", err)
-		}
+	if err := f.draw(report.WriteSVG); err != nil {
+		return err
 	}
 	if a.json {
 		return a.printJSON(report)
@@ -157,14 +113,8 @@ func (a *app) profile(cmd *cobra.Command, f *profileFlags) (err error) {
 // options checks and translates the flags.
 func (f *profileFlags) options(a *app, cmd *cobra.Command) (profile.ProfileOptions, error) {
 	o := profile.ProfileOptions{Prompt: f.prompt, PromptRepeat: f.repeat, Iterations: f.iterations}
-	given := cmd.Flags().Changed
-	switch {
-	case f.model == "" && f.shape == "":
-		return o, usage(cmd, fmt.Errorf("--model or --shape is missing; try --model demo"))
-	case f.model != "" && f.shape != "":
-		return o, usage(cmd, fmt.Errorf("--model and --shape exclude each other"))
-	case f.model != "" && (given("type") || given("head-type") || given("seed")):
-		return o, usage(cmd, fmt.Errorf("--type, --head-type and --seed belong to --shape; a file has its own"))
+	if err := f.check(cmd); err != nil {
+		return o, err
 	}
 	// The lower limits are the command's: 0 means a default to the library.
 	for _, n := range []struct {
@@ -175,21 +125,8 @@ func (f *profileFlags) options(a *app, cmd *cobra.Command) (profile.ProfileOptio
 			return o, usage(cmd, fmt.Errorf("%s %d: want a positive number", n.flag, n.value))
 		}
 	}
-	var err error
-	o.Engine.Threads = a.threads
-	if o.Engine.KVType, err = parseKVType(f.kvType); err != nil {
-		return o, usage(cmd, err)
-	}
-	if f.kernel != "" {
-		if o.Engine.Variant, err = kernel.ParseVariant(f.kernel); err != nil {
-			return o, usage(cmd, fmt.Errorf("--kernel: %w", err))
-		}
-	}
-	if o.Engine.Head, err = engine.ParseHeadMode(f.head); err != nil {
-		return o, usage(cmd, fmt.Errorf("--head: %w", err))
-	}
-	if o.Load.Layout, err = parseLayout(f.layout); err != nil {
-		return o, usage(cmd, fmt.Errorf("--layout: %w", err))
+	if err := f.measuredFlags.options(a, cmd, &o.Engine, &o.Load); err != nil {
+		return o, err
 	}
 	sampling := sample.Neutral()
 	sampling.Temperature, sampling.TopK, sampling.TopP = f.temperature, f.topK, f.topP
