@@ -260,11 +260,13 @@ func (c *coarseHead) begin(n int) {
 
 // reset forgets what was found out about the tokens of a pick.
 func (c *coarseHead) reset(p *pick) {
-	clear(p.level)
-	if p.index < len(c.scored) && c.plane > 0 {
-		for i := range p.level {
-			p.level[i] = uint8(c.plane)
-		}
+	level := uint8(0)
+	if p.index < len(c.scored) {
+		level = uint8(c.plane)
+	}
+	p.level[0] = level
+	for n := 1; n < len(p.level); n *= 2 {
+		copy(p.level[n:], p.level[:n])
 	}
 	for w := range c.workers {
 		s := &c.workers[w].picks[p.index]

@@ -163,23 +163,24 @@ func (c *coarseHead) refineSlice(p *pick, worker, from, to int) {
 	if c.refine.trial {
 		c.survey(p, s, from, to)
 	}
-	for base := from; base < to; base += 64 {
-		word := p.sel.allowed(base / 64)
-		if word == 0 {
+	widest := c.copy.PanelRadius(c.plane)
+	for base := from; base < to; base += panelRows {
+		word := p.sel.allowed(base/64) >> (base % 64)
+		if word&(1<<panelRows-1) == 0 {
 			continue
 		}
-		end := min(base+64, to)
-		first := radius[0][base:end]
+		end := min(base+panelRows, to)
 		y := p.y[base:end]
+		// Few panels have a token that may reach the floor.
+		if upper := kernel.Max(y) + float32(norm*widest[base/panelRows]); upper < floor {
+			s.rest = max(s.rest, upper)
+			continue
+		}
 		for j, level := range p.level[base:end] {
 			if word>>j&1 == 0 || level == exact {
 				continue
 			}
-			r := first[j]
-			if level != 0 {
-				r = radius[level][base+j]
-			}
-			if upper := y[j] + float32(norm*r); upper >= floor && level < p.depth {
+			if upper := y[j] + float32(norm*radius[level][base+j]); upper >= floor && level < p.depth {
 				w.lists[level] = append(w.lists[level], int32(base+j))
 			} else {
 				s.rest = max(s.rest, upper)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"unsafe"
 
 	"trit/gguf"
@@ -65,6 +66,7 @@ type Coarse struct {
 
 	step   []float32               // a_r·4^2, a_r·4, a_r are the steps of the planes: this is a_r
 	radius [CoarsePlanes][]float32 // per row
+	most   [CoarsePlanes][]float32 // the largest of each panel
 
 	scale, inverse []float32 // t and 1/t, per column, padded with ones
 	center         []float32 // m, padded with zeros
@@ -107,6 +109,7 @@ func NewCoarse(data []byte, t gguf.Type, rows, cols int) (*Coarse, error) {
 	c.third = hugemem.Bytes(rows * c.rowBlocks * coarseBlock)
 	for p := range c.radius {
 		c.radius[p] = aligned.Float32s(panels * coarsePanelRows)
+		c.most[p] = aligned.Float32s(panels)
 	}
 	c.survey(data, t)
 	return c, nil
@@ -142,6 +145,10 @@ func (c *Coarse) RowBytes(plane int) int {
 // Radius returns the error bounds for the first plane+1 planes, one per row. The
 // slice must not be changed.
 func (c *Coarse) Radius(plane int) []float32 { return c.radius[plane] }
+
+// PanelRadius returns the largest radius of each panel. The slice must not be
+// changed.
+func (c *Coarse) PanelRadius(plane int) []float32 { return c.most[plane] }
 
 // survey chooses the centre and the column scales.
 func (c *Coarse) survey(data []byte, t gguf.Type) {
@@ -223,6 +230,9 @@ func (c *Coarse) Fill(rows []byte, t gguf.Type, panel0, panel1 int, ws *CoarseWo
 			c.encode(r, codes, ws)
 			size := c.rowBlocks * coarseBlock
 			packPairs(c.third[r*size:(r+1)*size], codes)
+		}
+		for plane := range c.radius {
+			c.most[plane][p] = slices.Max(c.radius[plane][p*coarsePanelRows : (p+1)*coarsePanelRows])
 		}
 		size := c.blocks * coarseBlock
 		packPanel(c.first[p*size:(p+1)*size], ws.codes, n)

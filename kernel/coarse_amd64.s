@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func coarseScore4x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·coarseScore4x1AVX512(SB), NOSPLIT, $0-72
 	MOVQ      codes+16(FP), AX
 	MOVQ      blocks+32(FP), CX
@@ -19,6 +19,7 @@ TEXT ·coarseScore4x1AVX512(SB), NOSPLIT, $0-72
 	VMOVDQU32 coarse0f0f0f0f<>+0(SB), Z4
 
 loop:
+	PREFETCHT0    2048(AX)
 	VPANDD        (AX), Z4, Z5
 	VPDPBUSD.BCST (DX), Z5, Z0
 	VPDPBUSD.BCST 4(DX), Z5, Z1
@@ -107,7 +108,7 @@ DATA coarse43800000<>+60(SB)/4, $0x43800000
 GLOBL coarse43800000<>(SB), RODATA|NOPTR, $64
 
 // func coarseScore4x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·coarseScore4x2AVX512(SB), NOSPLIT, $0-72
 	MOVQ      codes+16(FP), AX
 	MOVQ      blocks+32(FP), CX
@@ -125,6 +126,7 @@ TEXT ·coarseScore4x2AVX512(SB), NOSPLIT, $0-72
 	VMOVDQU32 coarse0f0f0f0f<>+0(SB), Z8
 
 loop:
+	PREFETCHT0    2048(AX)
 	VPANDD        (AX), Z8, Z9
 	VPDPBUSD.BCST (DX), Z9, Z0
 	VPDPBUSD.BCST 4(DX), Z9, Z1
@@ -175,7 +177,7 @@ loop:
 	RET
 
 // func coarseScore4x4AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·coarseScore4x4AVX512(SB), NOSPLIT, $0-72
 	MOVQ      codes+16(FP), AX
 	MOVQ      blocks+32(FP), CX
@@ -193,6 +195,7 @@ TEXT ·coarseScore4x4AVX512(SB), NOSPLIT, $0-72
 	VMOVDQU32 coarse0f0f0f0f<>+0(SB), Z8
 
 loop:
+	PREFETCHT0    2048(AX)
 	VPANDD        (AX), Z8, Z9
 	VPDPBUSD.BCST (DX), Z9, Z0
 	VPDPBUSD.BCST 4(DX), Z9, Z1
@@ -267,7 +270,7 @@ loop:
 	RET
 
 // func coarseScore4x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·coarseScore4x8AVX512(SB), NOSPLIT, $0-72
 	MOVQ      codes+16(FP), AX
 	MOVQ      blocks+32(FP), CX
@@ -294,6 +297,7 @@ TEXT ·coarseScore4x8AVX512(SB), NOSPLIT, $0-72
 	VMOVDQU32 coarse0f0f0f0f<>+0(SB), Z16
 
 loop:
+	PREFETCHT0    2048(AX)
 	VPANDD        (AX), Z16, Z17
 	VPDPBUSD.BCST (DX), Z17, Z0
 	VPDPBUSD.BCST 4(DX), Z17, Z1
@@ -627,7 +631,7 @@ DATA coarse00010001<>+60(SB)/4, $0x00010001
 GLOBL coarse00010001<>(SB), RODATA|NOPTR, $64
 
 // func coarseScore6x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·coarseScore6x1AVX512(SB), NOSPLIT, $0-72
 	MOVQ      codes+16(FP), AX
 	MOVQ      blocks+32(FP), CX
@@ -643,6 +647,8 @@ TEXT ·coarseScore6x1AVX512(SB), NOSPLIT, $0-72
 	VMOVDQU32 coarse03030303<>+0(SB), Z5
 
 loop:
+	PREFETCHT0    2048(AX)
+	PREFETCHT0    1024(DX)
 	VMOVDQU32     (AX), Z6
 	VPSLLW        $0x02, Z6, Z6
 	VPANDD        (DX), Z5, Z7
@@ -657,6 +663,7 @@ loop:
 	VPTERNLOGD    $0xea, Z7, Z4, Z6
 	VPDPBUSD.BCST 8(BX), Z6, Z2
 	VPDPBUSD.BCST 12(BX), Z6, Z3
+	PREFETCHT0    2112(AX)
 	VMOVDQU32     64(AX), Z6
 	VPSLLW        $0x02, Z6, Z6
 	VMOVDQU32     (DX), Z7
@@ -754,7 +761,7 @@ DATA coarse40800000<>+60(SB)/4, $0x40800000
 GLOBL coarse40800000<>(SB), RODATA|NOPTR, $64
 
 // func coarseScore6x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·coarseScore6x2AVX512(SB), NOSPLIT, $0-72
 	MOVQ      codes+16(FP), AX
 	MOVQ      blocks+32(FP), CX
@@ -774,6 +781,8 @@ TEXT ·coarseScore6x2AVX512(SB), NOSPLIT, $0-72
 	VMOVDQU32 coarse03030303<>+0(SB), Z9
 
 loop:
+	PREFETCHT0    2048(AX)
+	PREFETCHT0    1024(DX)
 	VMOVDQU32     (AX), Z10
 	VPSLLW        $0x02, Z10, Z10
 	VPANDD        (DX), Z9, Z11
@@ -792,6 +801,7 @@ loop:
 	VPDPBUSD.BCST 12(BX), Z10, Z3
 	VPDPBUSD.BCST 8(BX)(SI*1), Z10, Z6
 	VPDPBUSD.BCST 12(BX)(SI*1), Z10, Z7
+	PREFETCHT0    2112(AX)
 	VMOVDQU32     64(AX), Z10
 	VPSLLW        $0x02, Z10, Z10
 	VMOVDQU32     (DX), Z11
@@ -851,7 +861,7 @@ loop:
 	RET
 
 // func coarseScore6x4AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·coarseScore6x4AVX512(SB), NOSPLIT, $0-72
 	MOVQ      codes+16(FP), AX
 	MOVQ      blocks+32(FP), CX
@@ -871,6 +881,8 @@ TEXT ·coarseScore6x4AVX512(SB), NOSPLIT, $0-72
 	VMOVDQU32 coarse03030303<>+0(SB), Z9
 
 loop:
+	PREFETCHT0    2048(AX)
+	PREFETCHT0    1024(DX)
 	VMOVDQU32     (AX), Z10
 	VPSLLW        $0x02, Z10, Z10
 	VPANDD        (DX), Z9, Z11
@@ -897,6 +909,7 @@ loop:
 	VPDPBUSD.BCST 12(BX)(SI*2), Z10, Z5
 	VPDPBUSD.BCST 8(BX)(DI*1), Z10, Z6
 	VPDPBUSD.BCST 12(BX)(DI*1), Z10, Z7
+	PREFETCHT0    2112(AX)
 	VMOVDQU32     64(AX), Z10
 	VPSLLW        $0x02, Z10, Z10
 	VMOVDQU32     (DX), Z11
@@ -980,7 +993,7 @@ loop:
 	RET
 
 // func coarseScore6x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·coarseScore6x8AVX512(SB), NOSPLIT, $0-72
 	MOVQ      codes+16(FP), AX
 	MOVQ      blocks+32(FP), CX
@@ -1009,6 +1022,8 @@ TEXT ·coarseScore6x8AVX512(SB), NOSPLIT, $0-72
 	VMOVDQU32 coarse03030303<>+0(SB), Z17
 
 loop:
+	PREFETCHT0    2048(AX)
+	PREFETCHT0    1024(DX)
 	VMOVDQU32     (AX), Z18
 	VPSLLW        $0x02, Z18, Z18
 	VPANDD        (DX), Z17, Z19
@@ -1051,6 +1066,7 @@ loop:
 	VPDPBUSD.BCST 12(DI)(SI*2), Z18, Z13
 	VPDPBUSD.BCST 8(DI)(R8*1), Z18, Z14
 	VPDPBUSD.BCST 12(DI)(R8*1), Z18, Z15
+	PREFETCHT0    2112(AX)
 	VMOVDQU32     64(AX), Z18
 	VPSLLW        $0x02, Z18, Z18
 	VMOVDQU32     (DX), Z19

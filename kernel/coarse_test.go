@@ -398,7 +398,7 @@ func BenchmarkCoarse(b *testing.B) {
 	for _, size := range []struct {
 		name         string
 		panels, toks int
-	}{{"memory", c.Panels(), 1}, {"L2", 16, 1}, {"L2", 16, 2}, {"L2", 16, 4}, {"L2", 16, 16}} {
+	}{{"memory", c.Panels(), 1}, {"memory", c.Panels(), 8}, {"L2", 16, 1}, {"L2", 16, 2}, {"L2", 16, 4}, {"L2", 16, 16}} {
 		for plane := range 2 {
 			b.Run(fmt.Sprintf("score%d/%s/states%d", 4+2*plane, size.name, size.toks), func(b *testing.B) {
 				b.SetBytes(int64(size.panels * c.blocks * coarseBlock * (2 + plane) / 2))

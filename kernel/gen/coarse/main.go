@@ -61,6 +61,10 @@ const (
 	pairs      = 0x03030303
 )
 
+// prefetchAhead is how far ahead of its use memory is fetched, in bytes of the
+// first plane. The hardware stops at the border of every 4 KB.
+const prefetchAhead = 2048
+
 // precision says how many planes a score reads.
 type precision struct {
 	bits  int
@@ -140,6 +144,12 @@ func score512(states int, p precision) {
 	}
 	Label("loop")
 	for half := range 2 * p.codes {
+		if half%2 == 0 {
+			PREFETCHT0(Mem{Base: codes, Disp: half/2*64 + prefetchAhead})
+		}
+		if p == sixBits && half == 0 {
+			PREFETCHT0(Mem{Base: second, Disp: prefetchAhead / 2})
+		}
 		code, block := ZMM(), Mem{Base: codes, Disp: half / 2 * 64}
 		if p == sixBits {
 			VMOVDQU32(block, code)
