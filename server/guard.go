@@ -33,7 +33,7 @@ func (s *Server) front(mux *http.ServeMux) http.Handler {
 		}
 		handler, pattern := mux.Handler(r)
 		if pattern == "" {
-			s.refuse(out, r, pathFamily(r.URL.Path), noRoute(handler, r))
+			s.refuse(out, r, pathFamily(r.URL.Path), noRoute(handler, out, r))
 			return
 		}
 		rec.pattern = pattern
@@ -319,11 +319,12 @@ func isDeadline(err error) bool {
 }
 
 // noRoute says why there is no route for a request. handler is what ServeMux
-// would answer.
-func noRoute(handler http.Handler, r *http.Request) *apiError {
+// would answer. The methods that there are go into the answer's header.
+func noRoute(handler http.Handler, w http.ResponseWriter, r *http.Request) *apiError {
 	var probe probe
 	handler.ServeHTTP(&probe, r)
 	if probe.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", probe.Header().Get("Allow"))
 		return &apiError{status: http.StatusMethodNotAllowed, code: "method_not_allowed",
 			message: fmt.Sprintf("%s does not take %s; it takes %s", r.URL.Path, r.Method, probe.Header().Get("Allow"))}
 	}
@@ -360,8 +361,13 @@ var ollamaForm = &family{name: "ollama", writeError: func(w http.ResponseWriter,
 // pathFamily guesses what a client expects that asks for something that is not
 // there.
 func pathFamily(path string) *family {
-	if strings.HasPrefix(path, "/api/") {
+	switch {
+	case strings.HasPrefix(path, "/api/"):
 		return ollamaForm
+	case path == "/v1/messages" || strings.HasPrefix(path, "/v1/messages/"):
+		return anthropicForm
+	case strings.HasPrefix(path, "/v1/"):
+		return openAIForm
 	}
 	return plainFamily
 }

@@ -104,22 +104,40 @@ func newModels(o *Options) (*models, error) {
 	for _, path := range o.Models {
 		name := servedName(path)
 		if _, taken := ms.own[name]; taken {
-			return nil, fmt.Errorf("%w: two models would be named %q; give one a name of its own with an alias: NAME=%s", ErrOptions, name, path)
+			return nil, fmt.Errorf("%w: two models would be named %q; leave one out of them and give it a name of its own, the alias NAME=%s", ErrOptions, name, path)
 		}
 		ms.own[name] = path
 		names = append(names, name)
 	}
-	o.Models = names
-	for alias, name := range o.Aliases {
+	for _, alias := range slices.Sorted(maps.Keys(o.Aliases)) {
+		name := o.Aliases[alias]
 		if alias == "" || name == "" {
 			return nil, fmt.Errorf("%w: the alias %q of %q: a name is empty", ErrOptions, alias, name)
 		}
 		if _, taken := ms.own[alias]; taken {
 			return nil, fmt.Errorf("%w: the alias %q is the name of a model", ErrOptions, alias)
 		}
-		ms.aliases[alias] = servedName(name)
+		real := servedName(name)
+		if real != name && filepath.Clean(ms.own[real]) != filepath.Clean(name) {
+			// A file that no model above is: this is its only name.
+			ms.own[alias] = name
+			names = append(names, alias)
+			continue
+		}
+		ms.aliases[alias] = real
 	}
+	o.Models = names
 	return ms, nil
+}
+
+// checkAliases warns of aliases of models that are not here. They may still be
+// pulled.
+func (ms *models) checkAliases() {
+	for _, alias := range slices.Sorted(maps.Keys(ms.aliases)) {
+		if _, err := ms.resolve(alias); err != nil {
+			ms.log.Warn("an alias stands for a model that is not here", "alias", alias, "model", ms.aliases[alias])
+		}
+	}
 }
 
 // servedName returns what clients call a model: of a file its name without the

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -232,6 +233,32 @@ func TestConcurrentLoading(t *testing.T) {
 		t.Errorf("%d served, %d turned away", ok, busy)
 	}
 	s.until("all are unloaded", func() bool { used, _ := s.models.memory(); return used == s.demo().charge && s.states(t) == "demo" })
+}
+
+// TestAliasOfFile: a file has the name of its alias, also where another has its
+// own already.
+func TestAliasOfFile(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b"} {
+		t.Setenv(hub.HomeEnv, filepath.Join(dir, name))
+		if _, err := hub.Copy(context.Background(), "demo", "m", false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b := filepath.Join(dir, "a", "models", "m.gguf"), filepath.Join(dir, "b", "models", "m.gguf")
+	t.Setenv(hub.HomeEnv, filepath.Join(dir, "empty"))
+	s := serve(t, Options{Models: []string{a}, Aliases: map[string]string{"other": b, "same": filepath.Dir(a) + "/./m.gguf", "later": "nobody"}})
+	for name, want := range map[string]string{"": a, "m": a, "same": a, "other": b} {
+		if m, err := s.models.resolve(name); err != nil || m.Path != want {
+			t.Errorf("%q leads to %v (%v), want %s", name, m, err, want)
+		}
+	}
+	if got := s.states(t); got != "m other" {
+		t.Errorf("loaded: %s", got)
+	}
+	if log := s.log.String(); !strings.Contains(log, "alias=later model=nobody") || strings.Contains(log, "alias=other") {
+		t.Errorf("the log is %s", log)
+	}
 }
 
 func TestDropAndList(t *testing.T) {

@@ -7,12 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
-	"time"
 
 	"trit/engine"
-	"trit/hub"
 )
 
 // openAIRoutes are the endpoints of OpenAI's API but for its responses.
@@ -91,42 +88,39 @@ func (l *lease) fingerprint() string {
 	return "fp_" + hex.EncodeToString(sum[:6])
 }
 
-// openAIModel describes a model.
+// openAIModel describes a model. root is vLLM's field and status is llama.cpp's.
 type openAIModel struct {
-	ID      string `json:"id"`
-	Object  string `json:"object"`
-	Created int64  `json:"created"`
-	OwnedBy string `json:"owned_by"`
+	ID      string            `json:"id"`
+	Object  string            `json:"object"`
+	Created int64             `json:"created"`
+	OwnedBy string            `json:"owned_by"`
+	Root    string            `json:"root"` // the name of the model that an alias stands for
+	Status  openAIModelStatus `json:"status"`
 }
 
-func newOpenAIModel(name string, m *hub.Model, started time.Time) openAIModel {
-	created := started
-	if info, err := os.Stat(m.Path); m.Path != "" && err == nil {
+type openAIModelStatus struct {
+	Value modelState `json:"value"`
+}
+
+// newOpenAIModel describes a model under a name of its own or an alias.
+func (s *Server) newOpenAIModel(name string, m *servedModel) openAIModel {
+	created := s.started
+	if info, err := os.Stat(m.Hub.Path); m.Hub.Path != "" && err == nil {
 		created = info.ModTime()
 	}
-	return openAIModel{ID: name, Object: "model", Created: created.Unix(), OwnedBy: "trit"}
+	return openAIModel{ID: name, Object: "model", Created: created.Unix(), OwnedBy: "trit", Root: m.Name, Status: openAIModelStatus{m.State}}
 }
 
-// listModels answers with the models that a request may name.
+// listModels answers with the models that a request may name, and their aliases.
 func (s *Server) listModels(w http.ResponseWriter, r *http.Request) error {
-	known, err := hub.List()
+	served, err := s.models.list()
 	if err != nil {
 		return err
 	}
-	data := make([]openAIModel, 0, len(known)+1)
-	for _, name := range s.options.Models {
-		if slices.ContainsFunc(data, func(m openAIModel) bool { return m.ID == name }) {
-			continue
-		}
-		m, err := s.models.resolve(name)
-		if err != nil {
-			return err
-		}
-		data = append(data, newOpenAIModel(name, m, s.started))
-	}
-	for _, m := range known {
-		if !slices.Contains(s.options.Models, m.Name) {
-			data = append(data, newOpenAIModel(m.Name, &m, s.started))
+	data := []openAIModel{}
+	for _, m := range served {
+		for _, name := range append([]string{m.Name}, m.Aliases...) {
+			data = append(data, s.newOpenAIModel(name, &m))
 		}
 	}
 	return writeJSON(w, http.StatusOK, struct {
@@ -138,9 +132,11 @@ func (s *Server) listModels(w http.ResponseWriter, r *http.Request) error {
 // getModel answers with one of them.
 func (s *Server) getModel(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("id")
-	m, err := s.models.resolve(name)
+	found, err := s.models.resolve(name)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, newOpenAIModel(name, m, s.started))
+	m := servedModel{Name: found.Name, Hub: found}
+	s.models.describe(&m)
+	return writeJSON(w, http.StatusOK, s.newOpenAIModel(name, &m))
 }

@@ -9,13 +9,29 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
 	"trit/tokenizer"
 )
 
 func TestModels(t *testing.T) {
-	s := newOpenAIServer(t, Options{})
+	copies(t, "other")
+	s := newOpenAIServer(t, Options{Aliases: map[string]string{"gpt-4o": "demo", "claude": "other"}})
+	s.model() // loads it
 	status, out := s.call("GET", "/v1/models", nil)
 	if status != 200 || len(jsonList(t, out, "data")) == 0 || jsonString(t, out, "data", 0, "id") != "demo" || jsonString(t, out, "data", 0, "object") != "model" {
+		t.Errorf("%d %v", status, out)
+	}
+	var got []string
+	for _, m := range jsonList(t, out, "data") {
+		got = append(got, fmt.Sprintf("%s=%s %s", jsonString(t, m, "id"), jsonString(t, m, "root"), jsonString(t, m, "status", "value")))
+	}
+	want := []string{"demo=demo loaded", "gpt-4o=demo loaded", "other=other unloaded", "claude=other unloaded"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("models (-want +got):\n%s", diff)
+	}
+	status, out = s.call("GET", "/v1/models/claude", nil)
+	if status != 200 || jsonString(t, out, "id") != "claude" || jsonString(t, out, "root") != "other" {
 		t.Errorf("%d %v", status, out)
 	}
 	status, out = s.call("GET", "/v1/models/demo", nil)

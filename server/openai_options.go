@@ -54,7 +54,7 @@ func (f *refusedFields) check() error {
 	}
 	switch {
 	case isTrue(f.UseBeamSearch):
-		return no("use_beam_search", "leave it out, or use trit generate --beams")
+		return no("use_beam_search", "leave it out, or use trit infer --beams")
 	case f.LengthPenalty != nil && *f.LengthPenalty != 1:
 		return no("length_penalty", "it belongs to beam search")
 	case isTrue(f.IncludeStop):

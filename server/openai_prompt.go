@@ -15,6 +15,7 @@ type promptText struct {
 	text   string
 	tokens []int32
 	ids    bool // given as tokens
+	wrong  bool // something of another type stood there
 }
 
 // maxPrompts bounds the texts of a request; it is OpenAI's limit.
@@ -23,7 +24,6 @@ const maxPrompts = 2048
 // UnmarshalJSON implements json.Unmarshaler.
 func (f *promptField) UnmarshalJSON(data []byte) error {
 	*f = nil
-	wrong := badType("", "a string, an array of strings, an array of tokens, or an array of arrays of tokens")
 	data = bytes.TrimSpace(data)
 	var text string
 	var texts []string
@@ -43,8 +43,8 @@ func (f *promptField) UnmarshalJSON(data []byte) error {
 		for _, tokens := range lists {
 			*f = append(*f, promptText{tokens: tokens, ids: true})
 		}
-	default:
-		return wrong
+	default: // encode reports it, which knows the name of the field
+		*f = promptField{{wrong: true}}
 	}
 	return nil
 }
@@ -60,6 +60,9 @@ func (f promptField) encode(m *trit.Model, param string, options ...tokenizer.En
 	t := m.Tokenizer()
 	for i := range f {
 		p := &f[i]
+		if p.wrong {
+			return badType(param, "a string, an array of strings, an array of tokens, or an array of arrays of tokens")
+		}
 		if p.ids {
 			if err := checkTokens(param, p.tokens, t); err != nil {
 				return err

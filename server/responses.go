@@ -101,7 +101,7 @@ func (s *Server) responses(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.stats = new(trit.Stats)
 	b := newResponseBuilder(&req, p, c.tools)
-	b.response.Temperature, b.response.TopP = sampling.Temperature, sampling.TopP
+	b.response.Temperature, b.response.TopP = fewDigits(sampling.Temperature), fewDigits(sampling.TopP)
 	if req.Stream {
 		return s.streamResponse(w, r, b, p)
 	}

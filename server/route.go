@@ -105,9 +105,12 @@ func bodyError(err error) error {
 		return e
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		field := jsonPath(e.Field)
+		field, want := jsonPath(e.Field), typeName(e.Type.String())
+		if number, ok := strings.CutPrefix(e.Value, "number "); ok && (want == "a number" || want == "a whole number" && !strings.ContainsAny(number, ".eE")) {
+			want += " of a size that can be computed with"
+		}
 		return &apiError{status: http.StatusBadRequest, code: "invalid_type", param: field,
-			message: fmt.Sprintf("%s is a JSON %s, which does not fit; want %s", fieldName(field), e.Value, typeName(e.Type.String()))}
+			message: fmt.Sprintf("%s is a JSON %s, which does not fit; want %s", fieldName(field), e.Value, want)}
 	}
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return &apiError{status: http.StatusBadRequest, code: "invalid_json", message: fmt.Sprintf("the request's body is not valid JSON: %v at byte %d", e, e.Offset)}

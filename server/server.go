@@ -41,7 +41,8 @@ type Options struct {
 	// none means the demo. The first is the one of requests that name no model.
 	Models []string
 	// Aliases are further names of models: what a request may call them, and
-	// what they are.
+	// what they are. A file that is not among Models is loaded at the start like
+	// those, with the alias as its only name.
 	Aliases map[string]string
 	// Open are the options that every model is opened with.
 	Open []trit.Option
@@ -191,6 +192,7 @@ var ErrOptions = errors.New("server: bad option")
 
 // Load loads the models that the options name.
 func (s *Server) Load(ctx context.Context) error {
+	s.models.checkAliases()
 	for _, name := range s.options.Models {
 		l, err := s.models.acquire(ctx, name)
 		if err != nil {

@@ -244,12 +244,17 @@ func TestFaultsOfRequests(t *testing.T) {
 		{"a path is no model", chat, `{"model":"/etc/passwd","messages":[{"role":"user","content":"x"}]}`, nil, 404, nil},
 		{"long prompt", chat, `{"model":"demo","messages":[{"role":"user","content":"` + strings.Repeat("the cat ", 2000) + `"}]}`, nil, 400, []string{"context_length_exceeded", "512"}},
 		{"no messages", chat, `{"model":"demo","messages":[]}`, nil, 400, []string{"messages"}},
-		{"nothing there", "/v1/nothing", `{}`, nil, 404, []string{"/v1/nothing"}},
+		{"nothing there", "/v1/nothing", `{}`, nil, 404, []string{"/v1/nothing", `"type":"invalid_request_error"`, `"param":null`}},
+		{"nothing there for Anthropic's clients", "/v1/messages/batches", `{}`, nil, 404, []string{"/v1/messages/batches", `"type":"not_found_error"`, `"request_id"`}},
+		{"nothing there for Ollama's clients", "/api/nothing", `{}`, nil, 404, []string{`{"error":"there is nothing at /api/nothing`}},
 	} {
 		t.Run(c.name, func(t *testing.T) { s.do("POST", c.path, c.body, c.headers...).expect(t, c.status, c.mentions...) })
 	}
 	r := s.do("PUT", "/health", "")
 	r.expect(t, 405, "GET")
+	if got := r.header.Get("Allow"); got != "GET, HEAD" {
+		t.Errorf("Allow is %q", got)
+	}
 	// The server is as well as before.
 	s.do("POST", chat, `{"model":"demo","temperature":0,"messages":[{"role":"user","content":"What is the capital of France?"}]}`).expect(t, 200, "Paris")
 	if g := s.demo().model.Scheduler().Gauges(); g.Sessions != 0 || g.UsedPages != 0 {

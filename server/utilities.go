@@ -139,16 +139,22 @@ func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) error {
 // applyTemplate answers with the prompt that a conversation becomes.
 func (s *Server) applyTemplate(w http.ResponseWriter, r *http.Request) error {
 	var q struct {
-		Model               string         `json:"model"`
-		Messages            []chat.Message `json:"messages"`
-		Tools               []chat.Tool    `json:"tools"`
-		AddGenerationPrompt *bool          `json:"add_generation_prompt"` // true where it is left out
-		TemplateArguments   map[string]any `json:"chat_template_kwargs"`
+		Model               string            `json:"model"`
+		Messages            []json.RawMessage `json:"messages"`
+		Tools               []chat.Tool       `json:"tools"`
+		AddGenerationPrompt *bool             `json:"add_generation_prompt"` // true where it is left out
+		TemplateArguments   map[string]any    `json:"chat_template_kwargs"`
 	}
 	if err := readOllama(r, &q); err != nil {
 		return err
 	}
-	if len(q.Messages) == 0 {
+	messages := make([]chat.Message, len(q.Messages))
+	for i, raw := range q.Messages {
+		if err := json.Unmarshal(raw, &messages[i]); err != nil {
+			return badRequest("messages", "messages[%d]: %v", i, err)
+		}
+	}
+	if len(messages) == 0 {
 		return badRequest("messages", "messages is empty; send at least one message")
 	}
 	l, err := s.models.acquire(r.Context(), q.Model)
@@ -160,11 +166,11 @@ func (s *Server) applyTemplate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	in := chat.Input{Messages: q.Messages, Tools: q.Tools, Extra: q.TemplateArguments,
+	in := chat.Input{Messages: messages, Tools: q.Tools, Extra: q.TemplateArguments,
 		AddGenerationPrompt: q.AddGenerationPrompt == nil || *q.AddGenerationPrompt}
 	if t.ToolFormat() == chat.ToolsNone {
 		in.Tools = nil
-		if in.Messages, err = explainTools(q.Messages, q.Tools); err != nil {
+		if in.Messages, err = explainTools(messages, q.Tools); err != nil {
 			return err
 		}
 	}
@@ -228,6 +234,7 @@ type promptPart struct {
 	text   string
 	token  int32
 	isText bool
+	wrong  string // what stood there instead of a text or a token
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -236,7 +243,6 @@ func (p *llamaPrompt) UnmarshalJSON(data []byte) error {
 	if bytes.Equal(data, []byte("null")) {
 		return nil
 	}
-	wrong := badRequest("prompt", "want a string or an array of strings and token ids, not %s", shortJSON(data))
 	var parts []json.RawMessage
 	if data[0] != '[' {
 		parts = []json.RawMessage{data}
@@ -252,7 +258,9 @@ func (p *llamaPrompt) UnmarshalJSON(data []byte) error {
 			err = json.Unmarshal(raw, &part.token)
 		}
 		if err != nil || data[0] != '[' && !part.isText {
-			return wrong
+			// encode reports it, which knows the name of the field.
+			*p = llamaPrompt{{wrong: shortJSON(data)}}
+			return nil
 		}
 		*p = append(*p, part)
 	}
@@ -263,6 +271,9 @@ func (p *llamaPrompt) UnmarshalJSON(data []byte) error {
 func (p llamaPrompt) encode(t *tokenizer.Tokenizer, field string, addSpecial, parseSpecial bool) ([]int32, error) {
 	tokens := []int32{}
 	for i, part := range p {
+		if part.wrong != "" {
+			return nil, badRequest(field, "%s is %s; want a string, or an array of strings and token ids", field, part.wrong)
+		}
 		if !part.isText {
 			if err := checkTokens(field, []int32{part.token}, t); err != nil {
 				return nil, err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"iter"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -139,6 +140,9 @@ type llamaRun struct {
 func (q *llamaCompletion) prepare(l *lease) (*llamaRun, error) {
 	if len(q.Prompt) == 0 {
 		return nil, badRequest("prompt", "prompt is required: a string, or an array of strings and token ids")
+	}
+	if len(q.Prompt) > 1 && !slices.ContainsFunc(q.Prompt, func(p promptPart) bool { return !p.isText }) {
+		return nil, unsupported("prompt", "prompt has %d texts without a token id, which are %[1]d prompts; send them one by one, or to /v1/completions", len(q.Prompt))
 	}
 	switch {
 	case q.MaxTime > 0:

@@ -92,6 +92,7 @@ func TestUtilityErrors(t *testing.T) {
 		{"POST", "/completion", jsonObject{"prompt": "x", "temperature": -1, "stream": true}, 400, "invalid_request_error"},
 		{"POST", "/completion", jsonObject{"prompt": "x", "n_probs": -1}, 400, "invalid_request_error"},
 		{"POST", "/completion", jsonObject{"prompt": [][]int{{1}}}, 400, "invalid_request_error"},
+		{"POST", "/completion", jsonObject{"prompt": []string{"Once", "Twice"}}, 400, "invalid_request_error"},
 		{"POST", "/completion", jsonObject{"prompt": strings.Repeat("story ", 5000)}, 400, "exceed_context_size_error"},
 		{"POST", "/completion", jsonObject{"prompt": "x", "t_max_predict_ms": 5}, 400, "invalid_request_error"},
 		{"POST", "/completion", jsonObject{"prompt": "x", "n_indent": 2}, 400, "invalid_request_error"},
@@ -107,6 +108,16 @@ func TestUtilityErrors(t *testing.T) {
 			t.Errorf("%s %v: %s", test.path, test.body, r.body)
 		}
 	}
+}
+
+func TestWrongPromptNamesField(t *testing.T) {
+	s := serve(t, Options{})
+	s.do("POST", "/tokenize", `{"content":5}`).expect(t, 400, "content is 5; want a string")
+	s.do("POST", "/apply-template", `{"messages":[{"role":"user","content":"x"},5]}`).expect(t, 400, "messages[1]")
+	s.do("POST", "/apply-template", `{"messages":[{"role":"user","content":5}]}`).expect(t, 400, "messages[0]", "content")
+	s.do("POST", "/completion", `{"prompt":[[1]]}`).expect(t, 400, "prompt is [[1]]; want a string")
+	s.do("POST", "/v1/completions", `{"prompt":5}`).expect(t, 400, "prompt has the wrong type; want a string")
+	s.do("POST", "/v1/embeddings", `{"input":5}`).expect(t, 400, "input has the wrong type; want a string")
 }
 
 func TestApplyTemplate(t *testing.T) {
@@ -176,6 +187,8 @@ func TestCompletion(t *testing.T) {
 	if text != whole.Content || len(events) != 7 {
 		t.Errorf("%d events give %q, want %q", len(events), text, whole.Content)
 	}
+	var begin struct{ Tokens []int32 }
+	w.ask("POST", "/tokenize", jsonObject{"content": "Once", "add_special": true}).into(200, &begin)
 	for _, test := range []struct {
 		name       string
 		more       jsonObject
@@ -186,7 +199,7 @@ func TestCompletion(t *testing.T) {
 		{"grammar", jsonObject{"grammar": `root ::= "yes" | "no"`}, "eos", "", func(s string) bool { return s == "yes" || s == "no" }},
 		{"schema", jsonObject{"json_schema": jsonObject{"const": 7}}, "eos", "", func(s string) bool { return s == "7" }},
 		{"samplers", jsonObject{"samplers": []string{"top_k", "temperature"}, "temperature": 1, "top_k": 1}, "limit", "", func(s string) bool { return s == whole.Content }},
-		{"tokens", jsonObject{"prompt": []any{"Once upon", " a time"}}, "limit", "", func(s string) bool { return s == whole.Content }},
+		{"tokens", jsonObject{"prompt": []any{begin.Tokens[0], begin.Tokens[1], " upon a time"}}, "limit", "", func(s string) bool { return s == whole.Content }},
 		{"ban", jsonObject{"logit_bias": []any{[]any{",", false}}}, "limit", "", func(s string) bool { return !strings.Contains(s, ",") }},
 	} {
 		q := jsonObject{"prompt": "Once upon a time", "n_predict": 6, "temperature": 0}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 )
 
 func (a *app) healthCommand() *cobra.Command {
-	var url string
+	var address string
 	var live, insecure bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -26,13 +27,20 @@ which is what health checks of containers want.`,
 		Example: "  trit health\n  trit health --url http://127.0.0.1:8080 --live",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			server, err := url.Parse(address)
+			if err != nil || server.Scheme != "http" && server.Scheme != "https" || server.Host == "" {
+				return usage(cmd, fmt.Errorf("--url %q: want an address such as http://127.0.0.1:8080", address))
+			}
+			if timeout <= 0 {
+				return usage(cmd, fmt.Errorf("--timeout %s: want a time above 0, such as 2s", timeout))
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
 			path := "/ready"
 			if live {
 				path = "/health"
 			}
-			req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+path, nil)
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(address, "/")+path, nil)
 			if err != nil {
 				return usage(cmd, fmt.Errorf("--url: %w", err))
 			}
@@ -50,12 +58,12 @@ which is what health checks of containers want.`,
 			}
 			fmt.Fprintln(a.out, strings.TrimSpace(string(body)))
 			if r.StatusCode != http.StatusOK {
-				return fmt.Errorf("%s says %s", url, r.Status)
+				return fmt.Errorf("%s says %s", address, r.Status)
 			}
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&url, "url", "http://127.0.0.1:8080", "address of the server")
+	cmd.Flags().StringVar(&address, "url", "http://127.0.0.1:8080", "address of the server")
 	cmd.Flags().BoolVar(&live, "live", false, "ask only whether it answers at all")
 	cmd.Flags().BoolVar(&insecure, "insecure", false, "accept any certificate of an HTTPS server")
 	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Second, "how long to wait for the answer")

@@ -7,7 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"os"
+	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -52,6 +55,9 @@ that does not fit, the command fails.`,
 			prompt, err := f.readPrompt(a, cmd)
 			if err != nil {
 				return err
+			}
+			if !utf8.ValidString(prompt) {
+				a.log.Warn("the prompt is not valid UTF-8; the bytes that are not are read as U+FFFD")
 			}
 			m, err := f.model.open(a, cmd)
 			if err != nil {
@@ -134,12 +140,22 @@ func (r *inference) loadCache() error {
 		if r.flags.promptCacheRO {
 			return fmt.Errorf("--prompt-cache %s: there is no such file, and --prompt-cache-ro would not write it", path)
 		}
-		return nil
+		return canCreate(path)
 	}
 	if err != nil {
 		return fmt.Errorf("--prompt-cache: %w; to keep that file, name another one", err)
 	}
 	return nil
+}
+
+// canCreate finds out before a long computation whether its result can be
+// written.
+func canCreate(path string) error {
+	probe, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return fmt.Errorf("--prompt-cache %s: the file cannot be created: %w", path, errors.Unwrap(err))
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 func (r *inference) saveCache() error {

@@ -231,7 +231,7 @@ func (f *inferFlags) readPrompt(a *app, cmd *cobra.Command) (string, error) {
 	case f.promptFile == "" && isTerminal(a.in):
 		return "", usage(cmd, errors.New("there is no prompt: give --prompt or --prompt-file, or pipe a text in"))
 	}
-	data, err := io.ReadAll(io.LimitReader(from, maxPromptBytes+1))
+	data, err := readAll(cmd.Context(), io.LimitReader(from, maxPromptBytes+1))
 	if err != nil {
 		return "", fmt.Errorf("reading the prompt from %s: %w", source, err)
 	}

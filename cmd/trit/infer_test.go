@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"trit"
 	"trit/hub"
@@ -273,6 +275,12 @@ func TestInferPromptCache(t *testing.T) {
 	prompt := strings.Repeat("The little dog ran to the park. ", 12)
 	args := []string{"--prompt", prompt, "--greedy", "--max-tokens", "5", "--prompt-cache", path}
 	inferDemo(t, "", append(args, "--prompt-cache-ro")...).expect(t, exitFailed, path, "--prompt-cache-ro")
+	nowhere := filepath.Join(t.TempDir(), "missing", "prompts.cache")
+	if r := inferDemo(t, "", "--prompt", prompt, "--prompt-cache", nowhere); r.out != "" {
+		t.Errorf("a text is generated although the cache cannot be written: %q", r.out)
+	} else {
+		r.expect(t, exitFailed, nowhere, "cannot be created")
+	}
 	first := inferJSON(t, args...)
 	second := inferJSON(t, args...)
 	if first.Stats.CachedTokens != 0 || second.Stats.CachedTokens == 0 || first.Answers[0].Text != second.Answers[0].Text {
@@ -289,6 +297,19 @@ func TestInferPromptCache(t *testing.T) {
 		t.Errorf("the file has changed (%v)", err)
 	}
 	inferDemo(t, "", "--prompt", "x", "--prompt-cache", write(t, "other", "something else")).expect(t, exitFailed, "other", "name another one")
+}
+
+// TestInferInterrupted: an interrupt ends the wait for a prompt that does not come.
+func TestInferInterrupted(t *testing.T) {
+	t.Setenv(hub.HomeEnv, t.TempDir())
+	in, never := io.Pipe()
+	defer never.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	var out, errOut bytes.Buffer
+	if code := run(ctx, []string{"infer", "--model", "demo"}, in, &out, &errOut); code != exitInterrupted {
+		t.Errorf("exit code %d: %s", code, errOut.String())
+	}
 }
 
 // TestInferUsage: mistakes are found before anything is loaded, and named.
@@ -358,11 +379,17 @@ func TestInferUsage(t *testing.T) {
 		{"--lookup --draft demo", "exclude each other"},
 		{"--draft=", "--draft is empty"},
 		{"--draft-max 4", "needs --draft or --lookup"},
+		{"--max-tokens 99999999999999999999", `--max-tokens "99999999999999999999": want a smaller number`},
+		{"--max-tokens many", `--max-tokens "many": want a whole number`},
+		{"--diversity x", `--diversity "x": want a number`},
+		{"--ctx-size -1", "--ctx-size -1: want"},
+		{"--bogus", "unknown flag: --bogus"},
 		{"--lookup --draft-max 65", "--draft-max 65: want 1 to 64"},
 	} {
 		args := append([]string{"--prompt", "x"}, strings.Fields(test.args)...)
 		inferDemo(t, "", args...).expect(t, exitUsage, test.mentions, "trit infer --help")
 	}
+	inferDemo(t, "caf\xe9", "--max-tokens", "1").expect(t, exitOK, "not valid UTF-8")
 	inferDemo(t, "").expect(t, exitUsage, "standard input is empty", "--prompt")
 	inferDemo(t, "", "--prompt", "x", "--draft", "nowhere.gguf").expect(t, exitFailed, "--draft", "nowhere.gguf")
 	inferDemo(t, "", "--prompt-file", "nowhere.txt").expect(t, exitFailed, "nowhere.txt")

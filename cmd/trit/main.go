@@ -11,11 +11,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -37,7 +39,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && cmd == root && !errors.As(err, new(*usageError)) { // there is no such command
+		err = usage(root, errors.New(strings.TrimSpace(err.Error())))
+	}
 	var usage *usageError
 	switch {
 	case err == nil:
@@ -48,7 +53,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stderr, "trit: interrupted")
 		return exitInterrupted
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "trit: %v\nRun 'trit %s --help' for the flags and an example.\n", err, usage.command)
+		fmt.Fprintf(stderr, "trit: %v\nRun '%s --help' for the flags and an example.\n", err, usage.command)
 		return exitUsage
 	}
 	fmt.Fprintf(stderr, "trit: %v\n", err)
@@ -61,7 +66,7 @@ var errCheckFailed = errors.New("check failed")
 
 // usageError is a mistake in the command line.
 type usageError struct {
-	command string
+	command string // with the program's name
 	err     error
 }
 

@@ -109,6 +109,19 @@ func TestValidateFlag(t *testing.T) {
 	}
 }
 
+// TestMistakes: a mistake in the command line is named, with its exit code and
+// help that exists.
+func TestMistakes(t *testing.T) {
+	runTrit(t, "infr").expect(t, exitUsage, `unknown command "infr"`, "infer", "Run 'trit --help'")
+	runTrit(t, "--bogus").expect(t, exitUsage, "--bogus", "Run 'trit --help'")
+	runTrit(t, "info", "model.gguf").expect(t, exitUsage, `unexpected argument "model.gguf"; a model is named with --model`)
+	runTrit(t, "infer", "-m", "demo", "tell", "me").expect(t, exitUsage, `unexpected argument "tell"`+"\n")
+	runTrit(t, "perplexity", "-m", "demo", "--file", "x", "--ctx", "1").expect(t, exitUsage, "--ctx 1: want at least 4")
+	runTrit(t, "health", "--url", "localhost").expect(t, exitUsage, `--url "localhost": want an address`)
+	runTrit(t, "health", "--timeout", "-1s").expect(t, exitUsage, "--timeout -1s")
+	runTrit(t, "serve", "--grace", "x").expect(t, exitUsage, `--grace "x": want a time such as 30s`, "Run 'trit serve --help'")
+}
+
 func TestModels(t *testing.T) {
 	t.Setenv("BITNET_MODEL_MY_MODEL", "some.gguf")
 	runTrit(t, "models").expect(t, exitOK, "demo", "my-model", "some.gguf")
@@ -200,7 +213,7 @@ func TestUsageErrors(t *testing.T) {
 		r := runTrit(t, test.args...)
 		r.expect(t, exitUsage, test.mentions, "--help")
 	}
-	runTrit(t, "no-such-command").expect(t, exitFailed, "no-such-command")
+	runTrit(t, "no-such-command").expect(t, exitUsage, "no-such-command")
 	runTrit(t, "infer", "--model", "nowhere.gguf", "--prompt", "x").expect(t, exitFailed, "nowhere.gguf")
 	runTrit(t, "infer", "--model", "demo", "--prompt", strings.Repeat("word ", 600)).expect(t, exitFailed, "512")
 	runTrit(t, "infer", "--model", "demo", "--prompt", "x", "--pre", "klingon").expect(t, exitFailed, "klingon")

@@ -67,6 +67,9 @@ func (f *modelFlags) options(a *app, cmd *cobra.Command) ([]trit.Option, error) 
 	if f.model == "" {
 		return nil, usage(cmd, fmt.Errorf("--model is missing; try --model demo"))
 	}
+	if f.context < 0 {
+		return nil, usage(cmd, fmt.Errorf("--ctx-size %d: want a number of tokens, or 0 for what the model was trained for", f.context))
+	}
 	kv, err := parseKVType(f.kvType)
 	if err != nil {
 		return nil, usage(cmd, err)

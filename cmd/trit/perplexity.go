@@ -49,6 +49,9 @@ The same text with other flags or files shows what they cost: --kv-type int8,
 			if o.Context < 0 || o.Stride < 0 || o.Windows < 0 {
 				return usage(cmd, fmt.Errorf("--ctx, --stride and --windows: want 0 or a positive number"))
 			}
+			if o.Context > 0 && o.Context < 4 {
+				return usage(cmd, fmt.Errorf("--ctx %d: want at least 4", o.Context))
+			}
 			return a.perplexity(cmd, &flags, file, o)
 		},
 	}

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
+	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"trit/hub"
@@ -48,7 +51,7 @@ lists. The model "demo" is part of the program.`,
 	root.PersistentFlags().BoolVar(&a.validate, "validate", false, "check the model with 'trit validate' before the command runs it")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print machine-readable JSON where the command has results")
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "warn", "least level of log messages: debug, info, warn, error")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, flagError(err)) })
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run a model:"},
 		&cobra.Group{ID: "files", Title: "Look at and make files:"},
@@ -111,15 +114,43 @@ func checksModel(cmd *cobra.Command) {
 
 // usage marks an error as a mistake in the command line of cmd.
 func usage(cmd *cobra.Command, err error) error {
-	return &usageError{strings.TrimPrefix(strings.TrimPrefix(cmd.CommandPath(), "trit"), " "), err}
+	return &usageError{cmd.CommandPath(), err}
+}
+
+// flagError says what a flag that cannot be read should look like.
+func flagError(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	want := ""
+	switch flag := invalid.GetFlag(); flag.Value.Type() {
+	case "int":
+		want = "a whole number"
+		if errors.Is(err, strconv.ErrRange) {
+			want = "a smaller number"
+		}
+	case "float64":
+		want = "a number"
+	case "bool":
+		want = "true or false"
+	case "duration":
+		want = "a time such as 30s or 5m"
+	default: // a type of this program, which says it itself
+		return err
+	}
+	return fmt.Errorf("--%s %q: want %s", invalid.GetFlag().Name, invalid.GetValue(), want)
 }
 
 // noArgs refuses positional arguments with a hint.
 func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usage(cmd, fmt.Errorf("unexpected argument %q", args[0]))
+	if len(args) == 0 {
+		return nil
 	}
-	return nil
+	if model := cmd.Flags().Lookup("model"); model != nil && !model.Changed {
+		return usage(cmd, fmt.Errorf("unexpected argument %q; a model is named with --model", args[0]))
+	}
+	return usage(cmd, fmt.Errorf("unexpected argument %q", args[0]))
 }
 
 // printJSON writes a value as indented JSON.
@@ -128,6 +159,26 @@ func (a *app) printJSON(v any) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
+}
+
+// readAll is io.ReadAll that ends with ctx, also while the other end of a pipe or
+// terminal says nothing.
+func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		data, err := io.ReadAll(r)
+		done <- result{data, err}
+	}()
+	select {
+	case got := <-done:
+		return got.data, got.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // isTerminal reports whether a stream is a terminal.

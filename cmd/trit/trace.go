@@ -212,7 +212,7 @@ func (a *app) traceTokens(cmd *cobra.Command, m *trit.Model, t *traceFlags, o *p
 	case "":
 	case "-":
 		var data []byte
-		data, err = io.ReadAll(io.LimitReader(a.in, maxText+1))
+		data, err = readAll(cmd.Context(), io.LimitReader(a.in, maxText+1))
 		if len(data) > maxText {
 			err = fmt.Errorf("the standard input has more than %d MB", maxText>>20)
 		}
