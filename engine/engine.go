@@ -73,6 +73,7 @@ const defaultSequences = 1 + 3*(bits.UintSize/64)
 const (
 	defaultMaxRows = 256
 	maxMaxRows     = 1 << 14
+	maxContext     = 1 << 24
 )
 
 // Engine runs one model.
@@ -109,8 +110,8 @@ func New(m *model.Model, o Options) (*Engine, error) {
 	if o.Context == 0 {
 		o.Context = c.Context
 	}
-	if o.Context < 1 || o.Context > 1<<24 {
-		return nil, fmt.Errorf("%w: context of %d tokens", ErrOptions, o.Context)
+	if o.Context < 1 || o.Context > maxContext {
+		return nil, fmt.Errorf("%w: a context of %d tokens, want 1 to %d", ErrOptions, o.Context, maxContext)
 	}
 	if o.CachePages == 0 {
 		o.CachePages = defaultSequences * pagesFor(o.Context)
