@@ -15,7 +15,8 @@ import (
 )
 
 // KVTokens sets how many tokens of all texts together the KV cache can hold; 0
-// means four texts of the whole context, or one where addresses have 32 bits.
+// means four texts of the whole context, or what 256 MB hold but at least one where
+// addresses have 32 bits.
 // Memory is taken as the tokens come.
 func KVTokens(n int) Option {
 	return func(o *openOptions) { o.engine.CachePages = max(0, n+kernel.PageTokens-1) / kernel.PageTokens }

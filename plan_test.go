@@ -44,7 +44,6 @@ func TestPlan(t *testing.T) {
 		t.Errorf("what fits was changed: %+v, %v", whole, err)
 	}
 	tight := *p
-	tight.KVTokens = 2048 // of 32-bit addresses the default is one text
 	if err := tight.Fit(p.Least() + p.KVPage + 1); err != nil || tight.KVTokens != p.Context+p.PageTokens {
 		t.Errorf("%d tokens of KV cache, %v", tight.KVTokens, err)
 	}

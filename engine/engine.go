@@ -49,7 +49,7 @@ type Options struct {
 	KVType kernel.KVType
 	// CachePages is the budget of the KV cache in pages of kernel.PageTokens
 	// positions; 0 means enough for four sequences of the whole context, or for
-	// one where addresses have 32 bits.
+	// what 256 MB hold but at least one where addresses have 32 bits.
 	CachePages int
 	// PrefixPages is how many of these pages may keep beginnings of texts that
 	// nobody uses at the moment; 0 means half of them, -1 none, which turns the
@@ -66,9 +66,17 @@ type Options struct {
 	Team *parallel.Team
 }
 
-// defaultSequences is the number of sequences of the whole context that the KV
-// cache has address space for. What is not used costs no memory.
-const defaultSequences = 1 + 3*(bits.UintSize/64)
+// defaultPages returns the pages of four sequences of the whole context. What is not
+// used costs no memory, but it does take addresses: where these have 32 bits, only
+// one sequence may go beyond 256 MB.
+func defaultPages(c *model.Config, t kernel.KVType, context int) int {
+	pages := 4 * pagesFor(context)
+	if bits.UintSize == 32 {
+		size := cache.Config{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: t}.PageBytes()
+		pages = max(pagesFor(context), min(pages, int((256<<20)/size)))
+	}
+	return pages
+}
 
 const (
 	defaultMaxRows = 256
@@ -114,7 +122,7 @@ func New(m *model.Model, o Options) (*Engine, error) {
 		return nil, fmt.Errorf("%w: a context of %d tokens, want 1 to %d", ErrOptions, o.Context, maxContext)
 	}
 	if o.CachePages == 0 {
-		o.CachePages = defaultSequences * pagesFor(o.Context)
+		o.CachePages = defaultPages(c, o.KVType, o.Context)
 	}
 	switch {
 	case o.PrefixPages == 0:

@@ -42,7 +42,7 @@ func EstimateMemory(c *model.Config, head gguf.Type, o Options) Estimate {
 	rows := int64(cmp.Or(o.MaxRows, defaultMaxRows))
 	e := Estimate{Context: cmp.Or(o.Context, c.Context)}
 	e.ContextPages = pagesFor(e.Context)
-	e.Pages = cmp.Or(o.CachePages, defaultSequences*e.ContextPages)
+	e.Pages = cmp.Or(o.CachePages, defaultPages(c, o.KVType, e.Context))
 	e.PageBytes = cache.Config{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KVType}.PageBytes()
 
 	D, F, V := int64(c.Hidden), int64(c.FFN), int64(c.Vocab)
