@@ -115,15 +115,15 @@ func (c *coarseHead) boundMass(p *pick, largest float32) {
 	sum := c.sumMass(p, largest)
 	for depth := uint8(1); depth <= exact; depth++ {
 		allowance := massTolerance * (selected + known + sum.lo)
-		gap, todo, bucket := 0.0, 0, massBuckets
+		gap, pending, bucket := 0.0, 0, massBuckets
 		for bucket > 0 && gap+sum.gap[bucket-1] <= allowance {
 			bucket--
 			gap += sum.gap[bucket]
 		}
 		for _, n := range sum.count[:bucket] {
-			todo += n
+			pending += n
 		}
-		if todo == 0 || depth == exact && todo > len(p.level)/massExact {
+		if pending == 0 || depth == exact && pending > len(p.level)/massExact {
 			break
 		}
 		p.floor = largest - float32(bucket)/massSteps

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -117,20 +118,24 @@ func (a *ollamaAPI) running(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, map[string]any{"models": models})
 }
 
+// namedModel is the part of a request that names a model of the store.
+type namedModel struct {
+	Model string `json:"model"`
+	Name  string `json:"name"` // what model was once called
+}
+
+func (m namedModel) name() string { return cmp.Or(m.Model, m.Name) }
+
 // show tells what a model's file says about it.
 func (a *ollamaAPI) show(w http.ResponseWriter, r *http.Request) error {
 	var q struct {
-		Model   string `json:"model"`
-		Name    string `json:"name"` // what model was once called
-		Verbose bool   `json:"verbose"`
+		namedModel
+		Verbose bool `json:"verbose"`
 	}
 	if err := readOllama(r, &q); err != nil {
 		return err
 	}
-	if q.Model == "" {
-		q.Model = q.Name
-	}
-	m, err := a.find(q.Model)
+	m, err := a.find(q.name())
 	if err != nil {
 		return err
 	}
@@ -233,17 +238,11 @@ func sameFile(a, b string) bool {
 
 // remove deletes a model of the store.
 func (a *ollamaAPI) remove(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		Model string `json:"model"`
-		Name  string `json:"name"`
-	}
+	var q namedModel
 	if err := readOllama(r, &q); err != nil {
 		return err
 	}
-	if q.Model == "" {
-		q.Model = q.Name
-	}
-	m, err := a.find(q.Model)
+	m, err := a.find(q.name())
 	if err != nil {
 		return err
 	}

@@ -26,16 +26,13 @@ type pullLine struct {
 // listens; another request goes on where this one stopped.
 func (a *ollamaAPI) pull(w http.ResponseWriter, r *http.Request) error {
 	var q struct {
-		Model  string `json:"model"`
-		Name   string `json:"name"`
-		Stream *bool  `json:"stream"`
+		namedModel
+		Stream *bool `json:"stream"`
 	}
 	if err := readOllama(r, &q); err != nil {
 		return err
 	}
-	if q.Model == "" {
-		q.Model = q.Name
-	}
+	name := q.name()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	stream := a.newLineStream(w)
@@ -51,20 +48,20 @@ func (a *ollamaAPI) pull(w http.ResponseWriter, r *http.Request) error {
 		}
 		return stream.line(pullLine{Status: "success"})
 	}
-	address, ref, err := pullAddress(q.Model)
+	address, ref, err := pullAddress(name)
 	if err != nil {
 		// Programs that pull before they ask may mean a model that is here, and
 		// did not come from anywhere.
-		if _, here := a.find(q.Model); here == nil {
+		if _, here := a.find(name); here == nil {
 			say(pullLine{Status: "pulling manifest"})
 			return done()
 		}
 		return err
 	}
 	if ref.Repository == "" {
-		return badRequest("model", "%q is a URL, which this server does not fetch; use trit pull", q.Model)
+		return badRequest("model", "%q is a URL, which this server does not fetch; use trit pull", name)
 	}
-	digest := pullDigest(q.Model, address)
+	digest := pullDigest(name, address)
 	say(pullLine{Status: "pulling manifest"})
 	o := hub.PullOptions{Log: a.log, Progress: func(p hub.Progress) {
 		line := pullLine{Status: "pulling " + digest[:12], Digest: "sha256:" + digest, Total: p.Total, Completed: p.Done}
