@@ -1,11 +1,9 @@
 package server
 
 import (
-	"container/list"
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
 
 	"trit/generate"
 	"trit/grammar"
@@ -138,59 +136,5 @@ func (c *either) Clone() generate.Constraint {
 // constrain returns the constraint of a grammar, which build makes if it is
 // not known by this key yet.
 func (l *lease) constrain(key string, build func() (*grammar.Grammar, error)) (generate.Constraint, error) {
-	m, err := l.matchers.get(key, func() (*grammar.Matcher, error) {
-		g, err := build()
-		if err != nil {
-			return nil, err
-		}
-		v, err := l.Model.Vocabulary()
-		if err != nil {
-			return nil, err
-		}
-		return grammar.NewMatcher(g, v)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return generate.Grammar(m.Start()), nil
-}
-
-// matcherCache keeps the grammars that were used last: clients send the same
-// schema again and again, and a matcher learns masks with use.
-type matcherCache struct {
-	mu      sync.Mutex
-	order   list.List // of *matcherEntry, the last used first
-	entries map[string]*list.Element
-}
-
-type matcherEntry struct {
-	key     string
-	once    sync.Once
-	matcher *grammar.Matcher
-	err     error
-}
-
-// maxMatchers bounds the memory that grammars of the past hold.
-const maxMatchers = 32
-
-func (c *matcherCache) get(key string, build func() (*grammar.Matcher, error)) (*grammar.Matcher, error) {
-	c.mu.Lock()
-	el := c.entries[key]
-	if el == nil {
-		if c.entries == nil {
-			c.entries = map[string]*list.Element{}
-		}
-		el = c.order.PushFront(&matcherEntry{key: key})
-		c.entries[key] = el
-		if c.order.Len() > maxMatchers {
-			last := c.order.Back()
-			delete(c.entries, c.order.Remove(last).(*matcherEntry).key)
-		}
-	} else {
-		c.order.MoveToFront(el)
-	}
-	c.mu.Unlock()
-	e := el.Value.(*matcherEntry)
-	e.once.Do(func() { e.matcher, e.err = build() })
-	return e.matcher, e.err
+	return l.Model.ConstraintFor(key, build)
 }

@@ -47,8 +47,6 @@ type loaded struct {
 	err   error
 	gate  *gate
 
-	matchers matcherCache
-
 	done, total atomic.Int64 // of the weights, while they are loaded
 
 	// guarded by models.mu
