@@ -121,10 +121,10 @@ func (p *painter) paintMarkdown(text string) []string {
 		// The renderer fills lines with blanks and does not wrap code.
 		line = trimBlanks(line)
 		if xansi.StringWidth(line) > p.look.width {
-			lines = append(lines, strings.Split(lipgloss.Wrap(line, p.look.width, ""), "\n")...)
-			continue
+			// Wrap may leave a hyphen after a line that is full already.
+			line = xansi.Hardwrap(lipgloss.Wrap(line, p.look.width, ""), p.look.width, true)
 		}
-		lines = append(lines, line)
+		lines = append(lines, strings.Split(line, "\n")...)
 	}
 	return lines
 }

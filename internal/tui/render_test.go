@@ -53,6 +53,12 @@ func TestPaintWidth(t *testing.T) {
 			}
 		}
 	}
+	// A table in a quote, whose rule wraps at the hyphen after the last cell.
+	for _, line := range mustPaint(t, look{width: minWidth}, block{Answer, ">_\n--"}) {
+		if w := xansi.StringWidth(line); w > minWidth {
+			t.Errorf("a table in a quote: a line has %d cells: %q", w, line)
+		}
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		width := rapid.IntRange(minWidth, 60).Draw(t, "width")
 		text := rapid.StringMatching("[a-c你*_`#> \n|-]{0,120}").Draw(t, "text")
