@@ -95,6 +95,7 @@ type measurement struct {
 // bench is a running benchmark.
 type bench struct {
 	BenchOptions
+	texts  int // that a prompt and generation run in, if there is not one but several
 	ctx    context.Context
 	report *BenchReport
 	team   *parallel.Team
@@ -243,7 +244,8 @@ func (b *bench) open() error {
 // fitEngine sizes the engine for the measurements.
 func (b *bench) fitEngine() {
 	pages := func(tokens int) int { return (tokens+kernel.PageTokens-1)/kernel.PageTokens + 1 }
-	longest, total, largest := b.Prompt+b.Generate, pages(b.Prompt+b.Generate), 1
+	texts := max(b.texts, 1)
+	longest, total, largest := b.Prompt+b.Generate, texts*pages(b.Prompt+b.Generate), texts
 	for _, n := range b.Depths {
 		longest = max(longest, n+b.Generate)
 		total += pages(n + b.Generate)

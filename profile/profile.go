@@ -32,6 +32,9 @@ type ProfileOptions struct {
 	// times (3), in fresh sequences; after the last, Iterations tokens (100) are
 	// generated with profiling, and between them as many without.
 	Prompt, PromptRepeat, Iterations int
+	// Sequences is how many texts generate together (default 1), each after a
+	// prompt of its own.
+	Sequences int
 	// Sampling says how tokens are chosen; nil means greedily.
 	Sampling *sample.Options
 	// Trace, if not nil, gets all profiled steps as a Chrome trace, as Record
@@ -53,15 +56,8 @@ type profiler struct {
 	engine  *engine.Engine
 	probe   *limitProbe
 	batch   *engine.Batch
-	seq     *engine.Sequence
+	texts   []*text
 	work    *workTable
-
-	pipeline *sample.Pipeline
-	context  sample.Context
-	selector engine.Selector
-	asked    bool    // the selector, not all logits
-	tokens   []int32 // of the step
-	last     int32   // token that was chosen
 
 	recorder *recorder
 	frame    *frame
@@ -71,6 +67,17 @@ type profiler struct {
 	reads    Samples           // all that were measured
 	peaks    Samples
 	cost     Samples // of profiling, in parts of a step
+}
+
+// text is a sequence that tokens are chosen for.
+type text struct {
+	seq      *engine.Sequence
+	pipeline *sample.Pipeline
+	context  sample.Context
+	selector engine.Selector
+	asked    bool    // the selector, not all logits
+	tokens   []int32 // of the step
+	last     int32   // token that was chosen
 }
 
 // Profile runs a model and says where its time goes: for a prompt and for the
@@ -94,7 +101,7 @@ func Profile(ctx context.Context, o ProfileOptions) (report *ProfileReport, err 
 			Name: o.Name, Open: o.Open, Load: o.Load, Engine: o.Engine, LimitTime: o.LimitTime, LimitBytes: o.LimitBytes,
 			Progress: o.Progress, Prompt: o.Prompt, Generate: warmSteps + 2*o.Iterations,
 		},
-		ctx: ctx, random: rand.New(rand.NewPCG(1, 2)), report: &BenchReport{},
+		texts: o.Sequences, ctx: ctx, random: rand.New(rand.NewPCG(1, 2)), report: &BenchReport{},
 	}
 	if err := b.check(); err != nil {
 		return nil, err
@@ -134,14 +141,25 @@ func (p *profiler) check() error {
 			return fmt.Errorf("%w: %s is %d, want 1 to %d", ErrBench, d.name, *d.value, maxIterations)
 		}
 	}
+	if o.Sequences == 0 {
+		o.Sequences = 1
+	}
+	if o.Sequences < 1 || o.Sequences > maxBatch {
+		return fmt.Errorf("%w: sequences is %d, want 1 to %d", ErrBench, o.Sequences, maxBatch)
+	}
 	sampling := sample.Neutral()
 	sampling.Temperature = 0
 	if o.Sampling != nil {
 		sampling = *o.Sampling
 	}
-	var err error
-	p.pipeline, err = sample.NewPipeline(sampling)
-	return err
+	for range o.Sequences {
+		pipeline, err := sample.NewPipeline(sampling)
+		if err != nil {
+			return err
+		}
+		p.texts = append(p.texts, &text{pipeline: pipeline})
+	}
+	return nil
 }
 
 // maxIterations bounds the memory of a profile: a time for each stage of each
@@ -155,8 +173,11 @@ func (p *profiler) run() (err error) {
 	}
 	p.bench.Progress("measuring the machine", 0, 0)
 	p.probe = newLimitProbe(p.team, p.options.LimitBytes, p.bench.LimitTime)
-	p.batch, p.seq = p.engine.NewBatch(), p.engine.NewSequence()
-	defer p.seq.Close()
+	p.batch = p.engine.NewBatch()
+	for _, t := range p.texts {
+		t.seq = p.engine.NewSequence()
+		defer t.seq.Close()
+	}
 	p.frame = newFrame(p.team.Size())
 	p.recorder = &recorder{take: func() *frame { return p.frame }, done: func(*frame) {}}
 	if p.options.Trace != nil {
@@ -178,21 +199,40 @@ func (p *profiler) run() (err error) {
 func (p *profiler) warm() error {
 	p.bench.Progress("warming up", 0, 0)
 	for range 2 {
-		if _, err := p.step(p.random(min(p.options.Prompt, p.engine.MaxRows())), true); err != nil {
-			return err
-		}
-		if err := p.reset(); err != nil {
+		if err := p.prompt(p.texts[0], min(p.options.Prompt, p.engine.MaxRows()), nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// reset begins a new text.
-func (p *profiler) reset() error {
-	p.pipeline.Reset()
-	p.context.History, p.context.Generated = p.context.History[:0], 0
-	return p.seq.Truncate(0)
+// reset begins the text anew.
+func (t *text) reset() error {
+	t.pipeline.Reset()
+	t.context.History, t.context.Generated = t.context.History[:0], 0
+	return t.seq.Truncate(0)
+}
+
+// prompt begins a text with random tokens, and records the steps if it is given
+// where.
+func (p *profiler) prompt(t *text, n int, record *timings) error {
+	if err := t.reset(); err != nil {
+		return err
+	}
+	for done := 0; done < n; {
+		t.tokens = t.tokens[:0]
+		for range min(n-done, p.engine.MaxRows()) {
+			t.tokens = append(t.tokens, p.bench.token())
+		}
+		done += len(t.tokens)
+		p.phase = record
+		_, err := p.step([]*text{t}, done == n)
+		p.phase = nil
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // prompts runs prompts and records them.
@@ -202,18 +242,8 @@ func (p *profiler) prompts() error {
 	rows, n := p.engine.MaxRows(), p.options.Prompt
 	for i := range p.options.PromptRepeat {
 		p.bench.Progress(fmt.Sprintf("prompt of %d tokens", n), i, p.options.PromptRepeat)
-		if err := p.reset(); err != nil {
+		if err := p.prompt(p.texts[0], n, t); err != nil {
 			return err
-		}
-		for done := 0; done < n; {
-			tokens := p.random(min(n-done, rows))
-			done += len(tokens)
-			p.phase = t
-			_, err := p.step(tokens, done == n)
-			p.phase = nil
-			if err != nil {
-				return err
-			}
 		}
 		p.measure("prompt")
 	}
@@ -225,18 +255,25 @@ func (p *profiler) prompts() error {
 
 // decode generates tokens and records every second one.
 func (p *profiler) decode() error {
+	for i, t := range p.texts[1:] {
+		p.bench.Progress("prompts of the other sequences", i, len(p.texts)-1)
+		if err := p.prompt(t, p.options.Prompt, nil); err != nil {
+			return err
+		}
+	}
 	t := newTimings(p.work, p.team.Size())
-	one := make([]int32, 1)
 	token := func() (time.Duration, error) {
-		one[0] = p.last
-		return p.step(one, true)
+		for _, t := range p.texts {
+			t.tokens = append(t.tokens[:0], t.last)
+		}
+		return p.step(p.texts, true)
 	}
 	for range warmSteps {
 		if _, err := token(); err != nil {
 			return err
 		}
 	}
-	n, depth := p.options.Iterations, p.seq.Len()
+	n, depth := p.options.Iterations, p.texts[0].seq.Len()
 	p.measure("decode")
 	for i := range n {
 		p.bench.Progress("generating", i, n)
@@ -259,7 +296,7 @@ func (p *profiler) decode() error {
 		}
 	}
 	r := t.report("decode", p.limits["decode"])
-	r.Depth = [2]int{depth, p.seq.Len() - 1}
+	r.Depth = [2]int{depth, p.texts[0].seq.Len() - 1}
 	p.report.Phases = append(p.report.Phases, r)
 	return nil
 }
@@ -273,31 +310,22 @@ func (p *profiler) measure(phase string) {
 	p.reads, p.peaks = append(p.reads, m.ReadBandwidth), append(p.peaks, m.Int8MACs)
 }
 
-// random returns random tokens.
-func (p *profiler) random(n int) []int32 {
-	p.tokens = p.tokens[:0]
-	for range n {
-		p.tokens = append(p.tokens, p.bench.token())
-	}
-	return p.tokens
-}
-
-// step times a step that appends tokens, and chooses the one after them if that is
-// wanted. It is recorded if there is a phase.
-func (p *profiler) step(tokens []int32, choose bool) (time.Duration, error) {
+// step times a step that appends the texts' tokens, and chooses those after them
+// if that is wanted. It is recorded if there is a phase.
+func (p *profiler) step(texts []*text, choose bool) (time.Duration, error) {
 	if err := p.ctx.Err(); err != nil {
 		return 0, err
 	}
 	if p.phase == nil {
 		start := time.Now()
-		err := p.runStep(tokens, choose)
+		err := p.runStep(texts, choose)
 		return max(time.Since(start), 1), err
 	}
 	p.engine.SetTracer(p.recorder)
 	defer p.engine.SetTracer(nil)
 	start := time.Now()
 	p.recorder.beginFrame()
-	err := p.runStep(tokens, choose)
+	err := p.runStep(texts, choose)
 	p.recorder.endFrame()
 	took := max(time.Since(start), 1)
 	if err != nil {
@@ -310,15 +338,17 @@ func (p *profiler) step(tokens []int32, choose bool) (time.Duration, error) {
 	return took, err
 }
 
-func (p *profiler) runStep(tokens []int32, choose bool) error {
-	p.context.History = append(p.context.History, tokens...)
-	if choose {
-		p.begin(model.LayerIn, opSample)
-		p.ask()
-		p.end()
+func (p *profiler) runStep(texts []*text, choose bool) error {
+	for _, t := range texts {
+		t.context.History = append(t.context.History, t.tokens...)
+		if choose {
+			p.begin(model.LayerIn, opSample)
+			p.ask(t)
+			p.end()
+		}
 	}
 	p.begin(model.LayerIn, engine.OpBatch)
-	err := p.fill(tokens, choose)
+	err := p.fill(texts, choose)
 	p.end()
 	if err != nil {
 		return err
@@ -326,7 +356,14 @@ func (p *profiler) runStep(tokens []int32, choose bool) error {
 	if err := p.engine.Step(p.batch, nil); err != nil || !choose {
 		return err
 	}
-	return p.choose(len(tokens) - 1)
+	row := -1
+	for _, t := range texts {
+		row += len(t.tokens)
+		if err := p.choose(t, row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // begin and end surround an operation outside the engine.
@@ -342,61 +379,63 @@ func (p *profiler) end() {
 	}
 }
 
-// ask has the pipeline say which logits it needs.
-func (p *profiler) ask() {
-	need := p.pipeline.Need(&p.context, p.model.Config.Vocab)
-	s := &p.selector
-	p.asked = !need.All
+// ask has a text's pipeline say which logits it needs.
+func (p *profiler) ask(t *text) {
+	need := t.pipeline.Need(&t.context, p.model.Config.Vocab)
+	s := &t.selector
+	t.asked = !need.All
 	s.K, s.Window, s.Mass, s.IDs, s.Mask = need.K, need.Window, need.Mass, need.IDs, need.Mask
 }
 
-// fill puts tokens into the batch.
-func (p *profiler) fill(tokens []int32, choose bool) error {
+// fill puts the texts' tokens into the batch.
+func (p *profiler) fill(texts []*text, choose bool) error {
 	p.batch.Reset()
-	for i, token := range tokens {
-		want, sel := engine.None, (*engine.Selector)(nil)
-		if choose && i == len(tokens)-1 {
-			if want = engine.All; p.asked {
-				want, sel = engine.Select, &p.selector
+	for _, t := range texts {
+		for i, token := range t.tokens {
+			want, sel := engine.None, (*engine.Selector)(nil)
+			if choose && i == len(t.tokens)-1 {
+				if want = engine.All; t.asked {
+					want, sel = engine.Select, &t.selector
+				}
 			}
-		}
-		if _, err := p.batch.Add(p.seq, token, want, sel); err != nil {
-			return err
+			if _, err := p.batch.Add(t.seq, token, want, sel); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 // choose takes a token from the results of a row.
-func (p *profiler) choose(row int) error {
-	if p.asked {
-		s := &p.selector
+func (p *profiler) choose(t *text, row int) error {
+	if t.asked {
+		s := &t.selector
 		p.begin(model.LayerOut, opSample)
-		result, err := p.pipeline.SampleSelected(&sample.Selected{
+		result, err := t.pipeline.SampleSelected(&sample.Selected{
 			Vocab: p.model.Config.Vocab, IDs: s.Tokens, Logits: s.Logits, Rest: s.Rest,
 			HasMass: s.Mass, LogMassMin: s.LogMassMin, LogMassMax: s.LogMassMax,
-		}, &p.context)
+		}, &t.context)
 		p.end()
 		if !errors.Is(err, sample.ErrNeedAll) {
-			return p.accept(result.Token, err)
+			return t.accept(result.Token, err)
 		}
 		if err := p.batch.Complete(row); err != nil {
 			return err
 		}
 	}
 	p.begin(model.LayerOut, opSample)
-	result, err := p.pipeline.Sample(p.batch.Logits(row), &p.context)
+	result, err := t.pipeline.Sample(p.batch.Logits(row), &t.context)
 	p.end()
-	return p.accept(result.Token, err)
+	return t.accept(result.Token, err)
 }
 
 // accept takes a chosen token.
-func (p *profiler) accept(token int32, err error) error {
+func (t *text) accept(token int32, err error) error {
 	if err != nil {
 		return fmt.Errorf("profile: choosing a token: %w", err)
 	}
-	p.pipeline.Accept(token)
-	p.context.Generated++
-	p.last = token
+	t.pipeline.Accept(token)
+	t.context.Generated++
+	t.last = token
 	return nil
 }

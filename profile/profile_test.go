@@ -108,6 +108,32 @@ func TestProfile(t *testing.T) {
 	checkProfileSVG(t, r)
 }
 
+// TestProfileSequences: several sequences share a step, and a token of each is a
+// row of it.
+func TestProfileSequences(t *testing.T) {
+	sampling := sample.Neutral()
+	sampling.Temperature, sampling.TopK, sampling.Seed = 1, 20, new(uint64(1))
+	one, err := tinyProfile(t, context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	three, err := tinyProfile(t, context.Background(), func(o *ProfileOptions) { o.Sequences, o.Sampling = 3, &sampling })
+	if err != nil {
+		t.Fatal(err)
+	}
+	prompt, decode := &three.Phases[0], &three.Phases[1]
+	if prompt.Steps != 4 || prompt.Tokens != 600 || decode.Steps != 12 || decode.Tokens != 36 || decode.Depth != one.Phases[1].Depth {
+		t.Errorf("%d prompt steps of %d tokens, %d steps of %d tokens at %v", prompt.Steps, prompt.Tokens, decode.Steps, decode.Tokens, decode.Depth)
+	}
+	if got, want := decode.WorkPerStep.MACs, 3*one.Phases[1].WorkPerStep.MACs; got != want {
+		t.Errorf("%d multiply-accumulates per step, want %d", got, want)
+	}
+	checkPhase(t, decode)
+	if _, err := tinyProfile(t, context.Background(), func(o *ProfileOptions) { o.Sequences = -1 }); !errors.Is(err, ErrBench) {
+		t.Errorf("a negative number of sequences: %v", err)
+	}
+}
+
 // checkPhase checks that the parts of a phase add up.
 func checkPhase(t *testing.T, r *PhaseReport) {
 	t.Helper()

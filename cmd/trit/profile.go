@@ -15,6 +15,7 @@ import (
 type profileFlags struct {
 	measuredFlags
 	prompt, repeat, iterations int
+	batch                      int
 	temperature, topP          float64
 	topK                       int
 	trace                      string
@@ -37,6 +38,9 @@ int8 multiply-accumulates that it does, whichever is nearer to the limit of the
 machine that is measured in the same run. Below are what each worker did, and
 what is between the operations.
 
+--batch has several sequences generate together, each after a prompt of its own,
+as a server's clients do.
+
 Every profiled step of the generation has a neighbour without profiling, so the
 last line says what profiling costs.
 
@@ -44,7 +48,7 @@ last line says what profiling costs.
 track per worker with nested spans for steps, layers, operations and work.
 --json has everything, also by stage and by layer. --shape takes random weights in
 the shape of a known model.`,
-		Example: "  trit profile --model demo\n  trit profile --shape bitnet-2b --prompt-tokens 256 --iterations 100 --svg profile.svg\n" +
+		Example: "  trit profile --model demo\n  trit profile --shape bitnet-2b --batch 8\n  trit profile --shape bitnet-2b --prompt-tokens 256 --iterations 100 --svg profile.svg\n" +
 			"  trit profile --model demo --iterations 20 --trace trace.json   # open it in ui.perfetto.dev",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.profile(cmd, &f) },
@@ -53,6 +57,7 @@ the shape of a known model.`,
 	cmd.Flags().IntVarP(&f.prompt, "prompt-tokens", "p", 256, "tokens of the prompt")
 	cmd.Flags().IntVarP(&f.repeat, "repetitions", "r", 3, "how often the prompt runs")
 	cmd.Flags().IntVarP(&f.iterations, "iterations", "n", 100, "tokens to generate with profiling, and as many without")
+	cmd.Flags().IntVar(&f.batch, "batch", 1, "number of sequences that generate together")
 	cmd.Flags().Float64Var(&f.temperature, "temperature", 0, "divide the logits; 0 is greedy")
 	cmd.Flags().IntVar(&f.topK, "top-k", 0, "keep the k most likely tokens; 0 keeps all")
 	cmd.Flags().Float64Var(&f.topP, "top-p", 1, "keep the most likely tokens with this total probability")
@@ -112,7 +117,7 @@ func (a *app) profile(cmd *cobra.Command, f *profileFlags) (err error) {
 
 // options checks and translates the flags.
 func (f *profileFlags) options(a *app, cmd *cobra.Command) (profile.ProfileOptions, error) {
-	o := profile.ProfileOptions{Prompt: f.prompt, PromptRepeat: f.repeat, Iterations: f.iterations}
+	o := profile.ProfileOptions{Prompt: f.prompt, PromptRepeat: f.repeat, Iterations: f.iterations, Sequences: f.batch}
 	if err := f.check(cmd); err != nil {
 		return o, err
 	}
@@ -120,7 +125,7 @@ func (f *profileFlags) options(a *app, cmd *cobra.Command) (profile.ProfileOptio
 	for _, n := range []struct {
 		flag  string
 		value int
-	}{{"--prompt-tokens", f.prompt}, {"--repetitions", f.repeat}, {"--iterations", f.iterations}} {
+	}{{"--prompt-tokens", f.prompt}, {"--repetitions", f.repeat}, {"--iterations", f.iterations}, {"--batch", f.batch}} {
 		if n.value < 1 {
 			return o, usage(cmd, fmt.Errorf("%s %d: want a positive number", n.flag, n.value))
 		}
