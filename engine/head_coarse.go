@@ -39,7 +39,8 @@ const exact = kernel.CoarsePlanes
 // smaller, and in the end the stored row.
 //
 // Where the logits have little structure, the first plane settles hardly any
-// token. Then the first two are read at once.
+// token. Then the first two are read at once. Many states are rounded to 8 bits
+// for that as long as the larger radius does not leave too many tokens in reach.
 type coarseHead struct {
 	head    *head
 	copy    *kernel.Coarse
@@ -52,6 +53,9 @@ type coarseHead struct {
 	base    arena.Mark // what is above it in the head's memory are y and levels
 	plane   int        // the last plane that the scores of the running group come from
 	flat    float64    // the part of all panels that lately needed the second plane
+	narrow  bool       // the scores of the running group come from 8 bits of the states
+	near    float64    // the part of all tokens that lately needed the third plane
+	wide    bool       // narrow scores have lately left too many of these
 
 	score  scoreTask
 	single singleTask
@@ -68,9 +72,10 @@ type pick struct {
 	y     []float32 // logits [V], of different precision
 	level []uint8   // what y holds [V]
 	norm  float32
-	floor float32 // tokens below it are settled
-	depth uint8   // the level to refine the others to
-	k     int     // number of largest logits that were asked for, at least 1
+	loss  [exact]float32 // of a narrow score, for each level
+	floor float32        // tokens below it are settled
+	depth uint8          // the level to refine the others to
+	k     int            // number of largest logits that were asked for, at least 1
 
 	candidates []ranked
 	final      []int32 // tokens with an exact logit, ascending
@@ -242,10 +247,18 @@ func (c *coarseHead) begin(n int) {
 			continue
 		}
 		p.index = len(c.scored)
-		p.norm = c.input.Norm(p.index)
 		c.scored = append(c.scored, p)
 	}
-	c.plane = c.choosePlane(len(c.scored))
+	c.plane, c.narrow = c.choosePlane(len(c.scored)), c.chooseNarrow(len(c.scored))
+	for _, p := range c.scored {
+		p.norm, p.loss = c.input.Norm(p.index), [exact]float32{}
+		if c.narrow {
+			p.loss[c.plane] = c.input.Loss(p.index)
+		}
+		if c.plane == 1 {
+			p.loss[2] = p.loss[1] // the third plane is added to these scores
+		}
+	}
 	at := len(c.scored)
 	for i := range n {
 		p := &c.picks[i]
@@ -256,6 +269,16 @@ func (c *coarseHead) begin(n int) {
 		p.y, p.level = c.y[p.index*padded:][:v], c.levels[p.index*v:][:v]
 		c.reset(p)
 	}
+}
+
+// bound returns by how much the logit of token r, of that level, may be off.
+func (c *coarseHead) bound(p *pick, level uint8, r int) float32 {
+	return float32(p.norm*c.copy.Radius(int(level))[r]) + float32(p.loss[level]*c.copy.Weight()[r])
+}
+
+// panelBound returns the largest bound of a panel's tokens at the level of the scan.
+func (c *coarseHead) panelBound(p *pick, panel int) float32 {
+	return float32(p.norm*c.copy.PanelRadius(c.plane)[panel]) + float32(p.loss[c.plane]*c.copy.PanelWeight()[panel])
 }
 
 // reset forgets what was found out about the tokens of a pick.
@@ -301,7 +324,7 @@ type scoreTask struct{ c *coarseHead }
 func (t *scoreTask) Do(worker, slice int) {
 	c := t.c
 	const panels = sliceRows / 16
-	c.copy.Score(c.y, c.copy.PaddedRows(), c.plane, c.input, 0, len(c.scored), slice*panels, min((slice+1)*panels, c.copy.Panels()))
+	c.copy.Score(c.y, c.copy.PaddedRows(), c.plane, c.narrow, c.input, 0, len(c.scored), slice*panels, min((slice+1)*panels, c.copy.Panels()))
 	from := slice * sliceRows
 	to := min(from+sliceRows, c.head.table.Rows)
 	for _, p := range c.scored {
@@ -317,7 +340,11 @@ func keepLargest(h []ranked, n int, p *pick, from, to int) []ranked {
 		if word == 0 {
 			continue
 		}
-		for j, y := range p.y[base:min(base+64, to)] {
+		y := p.y[base:min(base+64, to)]
+		if len(h) == n && kernel.Max(y) <= h[0].y {
+			continue
+		}
+		for j, y := range y {
 			// Tokens come in ascending order: of equal ones the first stays.
 			if len(h) == n && y <= h[0].y || word>>j&1 == 0 {
 				continue

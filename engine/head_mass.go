@@ -55,7 +55,7 @@ func (t *massTask) Do(worker, slice int) {
 		if level == exact || !p.sel.allows(r) {
 			continue
 		}
-		bound := float32(p.norm * t.c.copy.Radius(int(level))[r])
+		bound := t.c.bound(p, level, r)
 		w.hi[n] = (p.y[r] + bound) - t.largest
 		w.lo[n] = (p.y[r] - bound) - t.largest
 		bucket := massBuckets - 1

@@ -48,18 +48,45 @@ func (c *coarseHead) choosePlane(n int) int {
 	return 0
 }
 
-// learn notes how many panels needed the second plane, or would have.
+// Narrow scores halve the arithmetic of a scan. For fewer states than narrowStates
+// reading takes longer than that. The tokens that they leave in reach must not be
+// more than narrowMost of all, which is about what they save; before they are
+// tried (again), wide scores must have left fewer than narrowLeast.
+const (
+	narrowStates = 4
+	narrowMost   = 1.0 / 10
+	narrowLeast  = 1.0 / 40
+)
+
+// chooseNarrow tells whether n states are to be rounded for the scan.
+func (c *coarseHead) chooseNarrow(n int) bool {
+	if n < narrowStates || !kernel.CoarseNarrow() {
+		return false
+	}
+	if c.wide {
+		c.wide = c.near > narrowLeast
+	} else {
+		c.wide = c.near > narrowMost
+	}
+	return !c.wide
+}
+
+// learn notes how many panels needed the second plane, or would have, and how many
+// tokens the third.
 func (c *coarseHead) learn() {
-	panels, needy := 0, 0
+	panels, needy, rows, near := 0, 0, 0, 0
 	for _, p := range c.scored {
 		for w := range c.workers {
 			s := &c.workers[w].picks[p.index]
 			panels += s.panels
 			needy += s.needy
+			rows += s.rows
+			near += s.refined[1]
 		}
 	}
 	if panels > 0 {
 		c.flat = 0.75*c.flat + 0.25*float64(needy)/float64(panels)
+		c.near = 0.75*c.near + 0.25*float64(near)/float64(rows)
 	}
 }
 
@@ -155,15 +182,10 @@ func (c *coarseHead) refineSlice(p *pick, worker, from, to int) {
 	for i := range w.lists {
 		w.lists[i] = w.lists[i][:0]
 	}
-	var radius [kernel.CoarsePlanes][]float32
-	for i := range radius {
-		radius[i] = c.copy.Radius(i)
-	}
-	norm, floor := p.norm, p.floor
+	floor := p.floor
 	if c.refine.trial {
 		c.survey(p, s, from, to)
 	}
-	widest := c.copy.PanelRadius(c.plane)
 	for base := from; base < to; base += panelRows {
 		word := p.sel.allowed(base/64) >> (base % 64)
 		if word&(1<<panelRows-1) == 0 {
@@ -172,7 +194,7 @@ func (c *coarseHead) refineSlice(p *pick, worker, from, to int) {
 		end := min(base+panelRows, to)
 		y := p.y[base:end]
 		// Few panels have a token that may reach the floor.
-		if upper := kernel.Max(y) + float32(norm*widest[base/panelRows]); upper < floor {
+		if upper := kernel.Max(y) + c.panelBound(p, base/panelRows); upper < floor {
 			s.rest = max(s.rest, upper)
 			continue
 		}
@@ -180,7 +202,7 @@ func (c *coarseHead) refineSlice(p *pick, worker, from, to int) {
 			if word>>j&1 == 0 || level == exact {
 				continue
 			}
-			if upper := y[j] + float32(norm*radius[level][base+j]); upper >= floor && level < p.depth {
+			if upper := y[j] + c.bound(p, level, base+j); upper >= floor && level < p.depth {
 				w.lists[level] = append(w.lists[level], int32(base+j))
 			} else {
 				s.rest = max(s.rest, upper)
@@ -206,7 +228,7 @@ func (c *coarseHead) refineSlice(p *pick, worker, from, to int) {
 	s.refined[1] += len(w.lists[1])
 	for _, r := range w.lists[1] {
 		p.level[r] = 2
-		if upper := p.y[r] + float32(norm*radius[2][r]); upper >= floor && p.depth > 2 {
+		if upper := p.y[r] + c.bound(p, 2, int(r)); upper >= floor && p.depth > 2 {
 			w.lists[2] = append(w.lists[2], r)
 		} else {
 			s.rest = max(s.rest, upper)
@@ -240,9 +262,8 @@ func (c *coarseHead) rescore(p *pick, w *coarseWorker, s *workerPick, panel0, pa
 	padded := c.copy.PaddedRows()
 	from, to := panel0*panelRows, min(panel1*panelRows, len(p.level))
 	w.kept = append(w.kept[:0], p.y[from:to]...)
-	c.copy.Score(c.y, padded, 1, c.input, p.index, p.index+1, panel0, panel1)
+	c.copy.Score(c.y, padded, 1, false, c.input, p.index, p.index+1, panel0, panel1)
 	s.refined[0] += to - from
-	radius := c.copy.Radius(1)
 	for r := from; r < to; r++ {
 		if p.level[r] != 0 {
 			p.y[r] = w.kept[r-from]
@@ -252,7 +273,7 @@ func (c *coarseHead) rescore(p *pick, w *coarseWorker, s *workerPick, panel0, pa
 		if !p.sel.allows(r) {
 			continue
 		}
-		if upper := p.y[r] + float32(p.norm*radius[r]); upper >= p.floor && p.depth > 1 {
+		if upper := p.y[r] + c.bound(p, 1, r); upper >= p.floor && p.depth > 1 {
 			w.lists[1] = append(w.lists[1], int32(r))
 		} else {
 			s.rest = max(s.rest, upper)
@@ -263,11 +284,11 @@ func (c *coarseHead) rescore(p *pick, w *coarseWorker, s *workerPick, panel0, pa
 // survey counts the panels of a slice that the first plane does not settle. Where
 // the logits come from two planes already, they stand for those of the first.
 func (c *coarseHead) survey(p *pick, s *workerPick, from, to int) {
-	radius := c.copy.Radius(0)
+	radius, weight, loss := c.copy.Radius(0), c.copy.Weight(), p.loss[c.plane]
 	for base := from; base < to; base += panelRows {
 		s.panels++
 		for r := base; r < min(base+panelRows, to); r++ {
-			if p.level[r] != exact && p.sel.allows(r) && p.y[r]+float32(p.norm*radius[r]) >= p.floor {
+			if p.level[r] != exact && p.sel.allows(r) && p.y[r]+float32(p.norm*radius[r])+float32(loss*weight[r]) >= p.floor {
 				s.needy++
 				break
 			}

@@ -50,6 +50,14 @@ const (
 // and the two operations that form Score_r ± Norm·Radius in float32 are covered
 // too. Rows that are not finite, or of no normal size, have an infinite radius.
 //
+// Where many states share a pass, arithmetic takes longer than reading. Then x'
+// may be rounded to 8 bits (narrow scores), which halves it. What that loses of
+// x' is multiplied with the approximation of v_r, so the bound becomes
+//
+//	Norm·Radius(p)[r] + Loss·Weight[r]
+//
+// with in.Loss(t), the norm of the loss, and Weight, the norm of any approximation.
+//
 // Layout. The first plane is made of panels of 16 rows and of blocks of 64 bytes:
 // block k covers columns 8k…8k+7; byte 4r+b holds the code of row r and column
 // 8k+b in its lower half and that of column 8k+4+b in its upper half. The other
@@ -67,6 +75,8 @@ type Coarse struct {
 	step   []float32               // a_r·4^2, a_r·4, a_r are the steps of the planes: this is a_r
 	radius [CoarsePlanes][]float32 // per row
 	most   [CoarsePlanes][]float32 // the largest of each panel
+	weight []float32               // per row
+	heavy  []float32               // the largest of each panel
 
 	scale, inverse []float32 // t and 1/t, per column, padded with ones
 	center         []float32 // m, padded with zeros
@@ -111,6 +121,7 @@ func NewCoarse(data []byte, t gguf.Type, rows, cols int) (*Coarse, error) {
 		c.radius[p] = aligned.Float32s(panels * coarsePanelRows)
 		c.most[p] = aligned.Float32s(panels)
 	}
+	c.weight, c.heavy = aligned.Float32s(panels*coarsePanelRows), aligned.Float32s(panels)
 	c.survey(data, t)
 	return c, nil
 }
@@ -124,10 +135,10 @@ func (c *Coarse) PaddedRows() int { return len(c.step) }
 // Bytes returns the memory that the copy occupies.
 func (c *Coarse) Bytes() int64 {
 	n := int64(len(c.first)+len(c.second)+len(c.third)) + 4*int64(len(c.step)+len(c.scale)+len(c.inverse)+len(c.center))
-	for _, r := range c.radius {
-		n += 4 * int64(len(r))
+	for p := range c.radius {
+		n += 4 * int64(len(c.radius[p])+len(c.most[p]))
 	}
-	return n
+	return n + 4*int64(len(c.weight)+len(c.heavy))
 }
 
 // RowBytes returns the bytes that are read per row, with its step and radius, by
@@ -149,6 +160,14 @@ func (c *Coarse) Radius(plane int) []float32 { return c.radius[plane] }
 // PanelRadius returns the largest radius of each panel. The slice must not be
 // changed.
 func (c *Coarse) PanelRadius(plane int) []float32 { return c.most[plane] }
+
+// Weight returns what the loss of a narrow score is multiplied with in its bound,
+// per row. The slice must not be changed.
+func (c *Coarse) Weight() []float32 { return c.weight }
+
+// PanelWeight returns the largest weight of each panel. The slice must not be
+// changed.
+func (c *Coarse) PanelWeight() []float32 { return c.heavy }
 
 // survey chooses the centre and the column scales.
 func (c *Coarse) survey(data []byte, t gguf.Type) {
@@ -234,6 +253,7 @@ func (c *Coarse) Fill(rows []byte, t gguf.Type, panel0, panel1 int, ws *CoarseWo
 		for plane := range c.radius {
 			c.most[plane][p] = slices.Max(c.radius[plane][p*coarsePanelRows : (p+1)*coarsePanelRows])
 		}
+		c.heavy[p] = slices.Max(c.weight[p*coarsePanelRows : (p+1)*coarsePanelRows])
 		size := c.blocks * coarseBlock
 		packPanel(c.first[p*size:(p+1)*size], ws.codes, n)
 		packPanelPairs(c.second[p*size/2:(p+1)*size/2], ws.codes, n)
@@ -261,6 +281,7 @@ func (c *Coarse) encode(r int, codes []byte, ws *CoarseWorkspace) {
 		for p := range c.radius {
 			c.radius[p][r] = inf
 		}
+		c.weight[r] = 0
 		return
 	}
 	rms := float32(norm / math.Sqrt(float64(c.Cols)))
@@ -299,7 +320,10 @@ func (c *Coarse) encode(r int, codes []byte, ws *CoarseWorkspace) {
 			400*u*root*(1+float64(128*root)/coarseLevels)*16*float64(chosen) // sums of codes as float32
 		c.radius[p][r] = math.Nextafter32(float32(bound*1.0001), inf)
 	}
+	// Of all planes the first leaves the most.
+	c.weight[r] = math.Nextafter32(float32((norm+math.Sqrt(float64(best[0]))*1.001)*1.0001), inf)
 	if most == 0 && c.centerNorm == 0 {
+		c.weight[r] = 0
 		for p := range c.radius {
 			c.radius[p][r] = 0
 		}
@@ -373,6 +397,7 @@ type CoarseInput struct {
 	flat   []int8 // per state: upper bytes of all columns, lower bytes of all columns
 	terms  []coarseTerms
 	norm   []float32
+	loss   []float32
 }
 
 // coarseTerms are the numbers of one state that turn a sum of codes into a logit.
@@ -382,6 +407,9 @@ type coarseTerms struct {
 	shift float32 // m·x'
 	bias3 float32 // 1.5·Σx̂
 	bias2 float32 // 31.5·Σx̂
+
+	// The same for narrow scores, where x̂ are the upper bytes times 256.
+	narrow1, narrow2 float32
 }
 
 // NewInput returns room for a number of states.
@@ -393,6 +421,7 @@ func (c *Coarse) NewInput(states int) *CoarseInput {
 		flat:   bytesAsInt8(aligned.Bytes(states * n)),
 		terms:  make([]coarseTerms, states),
 		norm:   make([]float32, states),
+		loss:   make([]float32, states),
 	}
 }
 
@@ -405,6 +434,9 @@ func (in *CoarseInput) States() int { return len(in.norm) }
 
 // Norm returns ‖x'‖ of a state, rounded up.
 func (in *CoarseInput) Norm(t int) float32 { return in.norm[t] }
+
+// Loss returns the norm of what a narrow score leaves of x', rounded up.
+func (in *CoarseInput) Loss(t int) float32 { return in.loss[t] }
 
 // Set prepares the state x as state t. It returns false for a state that has no
 // proven bounds: one that is zero, not finite, or of no normal size.
@@ -432,15 +464,20 @@ func (in *CoarseInput) Set(t int, x []float32) bool {
 	n := len(c.center)
 	panel, flat := in.panel[t*2*n:(t+1)*2*n], in.flat[t*2*n:(t+1)*2*n]
 	upper, lower := flat[:len(x)], flat[n:n+len(x)]
-	sum := int64(0)
+	sum, upperSum := int64(0), int64(0)
+	lost := 0.0
 	for i, v := range x {
 		// Adding and subtracting 1.5·2^23 rounds to the nearest integer.
 		const magic = 0x1.8p23
-		q := int32(float32(float32(v*scale[i])*s) + magic - magic)
+		scaled := float32(v * scale[i])
+		q := int32(float32(scaled*s) + magic - magic)
 		sum += int64(q)
 		lo := int8(q)
 		hi := int8((q - int32(lo)) >> 8)
 		upper[i], lower[i] = hi, lo
+		upperSum += int64(hi)
+		left := float64(float64(scaled)*float64(s)) - 256*float64(hi)
+		lost += float64(left * left)
 		at := i/4*8 + i%4
 		panel[at], panel[at+4] = hi, lo
 	}
@@ -450,17 +487,28 @@ func (in *CoarseInput) Set(t int, x []float32) bool {
 		shift: float32(shift),
 		bias3: float32(1.5 * float64(sum)),
 		bias2: float32(31.5 * float64(sum)),
+
+		narrow1: float32(7.5 * 256 * float64(upperSum)),
+		narrow2: float32(31.5 * 256 * float64(upperSum)),
 	}
+	in.loss[t] = math.Nextafter32(float32(math.Sqrt(lost)/float64(s)*(1+1e-6)), float32(math.Inf(1)))
 	return true
 }
 
+// CoarseNarrow reports whether this CPU has kernels for narrow scores of many states.
+func CoarseNarrow() bool { return len(coarse.narrow[0]) > 1 }
+
 // Score sets y[t·yStride+r] to the logit of row r from the first plane, or from the
 // first two where plane is 1, for the states state0 ≤ t < state1 and the rows of the
-// panels panel0 to panel1−1, the rows that fill up the last panel included.
-func (c *Coarse) Score(y []float32, yStride, plane int, in *CoarseInput, state0, state1, panel0, panel1 int) {
+// panels panel0 to panel1−1, the rows that fill up the last panel included. With
+// narrow the states are rounded to 8 bits.
+func (c *Coarse) Score(y []float32, yStride, plane int, narrow bool, in *CoarseInput, state0, state1, panel0, panel1 int) {
 	n := 2 * len(c.center)
 	size := c.blocks * coarseBlock
-	kernels := coarse.score[plane]
+	kernels, x := coarse.score[plane], in.panel
+	if narrow {
+		kernels, x = coarse.narrow[plane], in.flat
+	}
 	for p := panel0; p < panel1; p++ {
 		r := p * coarsePanelRows
 		codes, pairs, step := c.first[p*size:(p+1)*size], c.second[p*size/2:(p+1)*size/2], c.step[r:r+coarsePanelRows]
@@ -472,7 +520,7 @@ func (c *Coarse) Score(y []float32, yStride, plane int, in *CoarseInput, state0,
 				}
 			}
 			_ = y[(t+k.states-1)*yStride+r : (t+k.states-1)*yStride+r+coarsePanelRows]
-			k.run(y[t*yStride+r:], yStride, codes, pairs, c.blocks, in.panel[t*n:(t+k.states)*n], n, step, in.terms[t:t+k.states])
+			k.run(y[t*yStride+r:], yStride, codes, pairs, c.blocks, x[t*n:(t+k.states)*n], n, step, in.terms[t:t+k.states])
 			t += k.states
 		}
 	}
@@ -504,6 +552,13 @@ type coarseKernels struct {
 	//
 	// with codes of 4 bits, bias1 and unit 16, or codes of 6 bits, bias2 and unit 4.
 	score [2][]coarseScore
+	// narrow holds the same for the upper bytes alone:
+	//
+	//	y = (float32(H)·256 − bias)·((step·unit)·gain) + shift
+	//
+	// with the biases narrow1 and narrow2. They are found at x[t·xStride], one
+	// column after the other.
+	narrow [2][]coarseScore
 	// refine, for each listed row:
 	//
 	//	S = Σ code·(256·upper + lower)              exact

@@ -17,6 +17,7 @@ var avx2Coarse = coarseKernels{
 		{coarseScoreKernel(1, coarseScore4x1AVX2)},
 		{coarseScoreKernel(1, coarseScore6x1AVX2)},
 	},
+	narrow: narrowGeneric,
 	refine: func(y []float32, rows []int32, plane []byte, blocks int, x []int8, step []float32, factor, bias float32) {
 		coarseRefineAVX2(&y[0], &rows[0], len(rows), &plane[0], blocks, &x[0], &step[0], factor, bias)
 	},
@@ -40,6 +41,17 @@ var avx512Coarse = coarseKernels{
 		coarseScoreKernel(2, coarseScore6x2AVX512),
 		coarseScoreKernel(4, coarseScore6x4AVX512),
 		coarseScoreKernel(8, coarseScore6x8AVX512),
+	}},
+	narrow: [2][]coarseScore{{
+		coarseScoreKernel(1, coarseNarrow4x1AVX512),
+		coarseScoreKernel(2, coarseNarrow4x2AVX512),
+		coarseScoreKernel(4, coarseNarrow4x4AVX512),
+		coarseScoreKernel(8, coarseNarrow4x8AVX512),
+	}, {
+		coarseScoreKernel(1, coarseNarrow6x1AVX512),
+		coarseScoreKernel(2, coarseNarrow6x2AVX512),
+		coarseScoreKernel(4, coarseNarrow6x4AVX512),
+		coarseScoreKernel(8, coarseNarrow6x8AVX512),
 	}},
 	refine: func(y []float32, rows []int32, plane []byte, blocks int, x []int8, step []float32, factor, bias float32) {
 		if n := len(rows) &^ 3; n > 0 {

@@ -41,8 +41,8 @@ loop:
 	VPADDD        Z2, Z0, Z0
 	VPADDD        Z3, Z1, Z1
 	VCVTDQ2PS     Z0, Z0
-	VCVTDQ2PS     Z1, Z1
 	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VCVTDQ2PS     Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	VSUBPS.BCST   (DX), Z0, Z0
 	VMULPS.BCST   4(DX), Z4, Z1
@@ -107,6 +107,48 @@ DATA coarse43800000<>+56(SB)/4, $0x43800000
 DATA coarse43800000<>+60(SB)/4, $0x43800000
 GLOBL coarse43800000<>(SB), RODATA|NOPTR, $64
 
+// func coarseNarrow4x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·coarseNarrow4x1AVX512(SB), NOSPLIT, $0-72
+	MOVQ      codes+16(FP), AX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      x+40(FP), DX
+	MOVQ      xStride+48(FP), BX
+	LEAQ      (BX)(BX*2), BX
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VMOVDQU32 coarse0f0f0f0f<>+0(SB), Z2
+
+loop:
+	PREFETCHT0    2048(AX)
+	VPANDD        (AX), Z2, Z3
+	VPDPBUSD.BCST (DX), Z3, Z0
+	VMOVDQU32     (AX), Z3
+	VPSRLW        $0x04, Z3, Z3
+	VPANDD        Z2, Z3, Z3
+	VPDPBUSD.BCST 4(DX), Z3, Z1
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000008, DX
+	SUBQ          $0x00000001, CX
+	JNZ           loop
+	MOVQ          y+0(FP), AX
+	MOVQ          yStride+8(FP), CX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
+	VMOVUPS       (BX), Z2
+	VMULPS        coarse41800000<>+0(SB), Z2, Z2
+	VPADDD        Z1, Z0, Z0
+	VCVTDQ2PS     Z0, Z0
+	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VSUBPS.BCST   20(DX), Z0, Z0
+	VMULPS.BCST   4(DX), Z2, Z1
+	VMULPS        Z1, Z0, Z0
+	VADDPS.BCST   8(DX), Z0, Z0
+	VMOVUPS       Z0, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VZEROUPPER
+	RET
+
 // func coarseScore4x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·coarseScore4x2AVX512(SB), NOSPLIT, $0-72
@@ -152,8 +194,8 @@ loop:
 	VPADDD        Z2, Z0, Z0
 	VPADDD        Z3, Z1, Z1
 	VCVTDQ2PS     Z0, Z0
-	VCVTDQ2PS     Z1, Z1
 	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VCVTDQ2PS     Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	VSUBPS.BCST   (DX), Z0, Z0
 	VMULPS.BCST   4(DX), Z8, Z1
@@ -164,14 +206,69 @@ loop:
 	VPADDD        Z6, Z4, Z4
 	VPADDD        Z7, Z5, Z5
 	VCVTDQ2PS     Z4, Z4
-	VCVTDQ2PS     Z5, Z5
 	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VCVTDQ2PS     Z5, Z5
 	VADDPS        Z5, Z4, Z4
-	VSUBPS.BCST   20(DX), Z4, Z4
-	VMULPS.BCST   24(DX), Z8, Z0
+	VSUBPS.BCST   28(DX), Z4, Z4
+	VMULPS.BCST   32(DX), Z8, Z0
 	VMULPS        Z0, Z4, Z4
-	VADDPS.BCST   28(DX), Z4, Z4
+	VADDPS.BCST   36(DX), Z4, Z4
 	VMOVUPS       Z4, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VZEROUPPER
+	RET
+
+// func coarseNarrow4x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·coarseNarrow4x2AVX512(SB), NOSPLIT, $0-72
+	MOVQ      codes+16(FP), AX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      x+40(FP), DX
+	MOVQ      xStride+48(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VMOVDQU32 coarse0f0f0f0f<>+0(SB), Z4
+
+loop:
+	PREFETCHT0    2048(AX)
+	VPANDD        (AX), Z4, Z5
+	VPDPBUSD.BCST (DX), Z5, Z0
+	VPDPBUSD.BCST (DX)(BX*1), Z5, Z2
+	VMOVDQU32     (AX), Z5
+	VPSRLW        $0x04, Z5, Z5
+	VPANDD        Z4, Z5, Z5
+	VPDPBUSD.BCST 4(DX), Z5, Z1
+	VPDPBUSD.BCST 4(DX)(BX*1), Z5, Z3
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000008, DX
+	SUBQ          $0x00000001, CX
+	JNZ           loop
+	MOVQ          y+0(FP), AX
+	MOVQ          yStride+8(FP), CX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
+	VMOVUPS       (BX), Z4
+	VMULPS        coarse41800000<>+0(SB), Z4, Z4
+	VPADDD        Z1, Z0, Z0
+	VCVTDQ2PS     Z0, Z0
+	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VSUBPS.BCST   20(DX), Z0, Z0
+	VMULPS.BCST   4(DX), Z4, Z1
+	VMULPS        Z1, Z0, Z0
+	VADDPS.BCST   8(DX), Z0, Z0
+	VMOVUPS       Z0, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VPADDD        Z3, Z2, Z2
+	VCVTDQ2PS     Z2, Z2
+	VMULPS        coarse43800000<>+0(SB), Z2, Z2
+	VSUBPS.BCST   48(DX), Z2, Z2
+	VMULPS.BCST   32(DX), Z4, Z0
+	VMULPS        Z0, Z2, Z2
+	VADDPS.BCST   36(DX), Z2, Z2
+	VMOVUPS       Z2, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VZEROUPPER
 	RET
@@ -227,8 +324,8 @@ loop:
 	VMOVUPS       (BX), Z8
 	VMULPS        coarse41800000<>+0(SB), Z8, Z8
 	VCVTDQ2PS     Z0, Z0
-	VCVTDQ2PS     Z1, Z1
 	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VCVTDQ2PS     Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	VSUBPS.BCST   (DX), Z0, Z0
 	VMULPS.BCST   4(DX), Z8, Z1
@@ -237,33 +334,114 @@ loop:
 	VMOVUPS       Z0, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z2, Z2
-	VCVTDQ2PS     Z3, Z3
 	VMULPS        coarse43800000<>+0(SB), Z2, Z2
+	VCVTDQ2PS     Z3, Z3
 	VADDPS        Z3, Z2, Z2
-	VSUBPS.BCST   20(DX), Z2, Z2
-	VMULPS.BCST   24(DX), Z8, Z0
+	VSUBPS.BCST   28(DX), Z2, Z2
+	VMULPS.BCST   32(DX), Z8, Z0
 	VMULPS        Z0, Z2, Z2
-	VADDPS.BCST   28(DX), Z2, Z2
+	VADDPS.BCST   36(DX), Z2, Z2
 	VMOVUPS       Z2, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z4, Z4
-	VCVTDQ2PS     Z5, Z5
 	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VCVTDQ2PS     Z5, Z5
 	VADDPS        Z5, Z4, Z4
-	VSUBPS.BCST   40(DX), Z4, Z4
-	VMULPS.BCST   44(DX), Z8, Z0
+	VSUBPS.BCST   56(DX), Z4, Z4
+	VMULPS.BCST   60(DX), Z8, Z0
 	VMULPS        Z0, Z4, Z4
-	VADDPS.BCST   48(DX), Z4, Z4
+	VADDPS.BCST   64(DX), Z4, Z4
 	VMOVUPS       Z4, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z6, Z6
-	VCVTDQ2PS     Z7, Z7
 	VMULPS        coarse43800000<>+0(SB), Z6, Z6
+	VCVTDQ2PS     Z7, Z7
 	VADDPS        Z7, Z6, Z6
-	VSUBPS.BCST   60(DX), Z6, Z6
-	VMULPS.BCST   64(DX), Z8, Z0
+	VSUBPS.BCST   84(DX), Z6, Z6
+	VMULPS.BCST   88(DX), Z8, Z0
 	VMULPS        Z0, Z6, Z6
-	VADDPS.BCST   68(DX), Z6, Z6
+	VADDPS.BCST   92(DX), Z6, Z6
+	VMOVUPS       Z6, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VZEROUPPER
+	RET
+
+// func coarseNarrow4x4AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·coarseNarrow4x4AVX512(SB), NOSPLIT, $0-72
+	MOVQ      codes+16(FP), AX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      x+40(FP), DX
+	MOVQ      xStride+48(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	VMOVDQU32 coarse0f0f0f0f<>+0(SB), Z8
+
+loop:
+	PREFETCHT0    2048(AX)
+	VPANDD        (AX), Z8, Z9
+	VPDPBUSD.BCST (DX), Z9, Z0
+	VPDPBUSD.BCST (DX)(BX*1), Z9, Z2
+	VPDPBUSD.BCST (DX)(BX*2), Z9, Z4
+	VPDPBUSD.BCST (DX)(SI*1), Z9, Z6
+	VMOVDQU32     (AX), Z9
+	VPSRLW        $0x04, Z9, Z9
+	VPANDD        Z8, Z9, Z9
+	VPDPBUSD.BCST 4(DX), Z9, Z1
+	VPDPBUSD.BCST 4(DX)(BX*1), Z9, Z3
+	VPDPBUSD.BCST 4(DX)(BX*2), Z9, Z5
+	VPDPBUSD.BCST 4(DX)(SI*1), Z9, Z7
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000008, DX
+	SUBQ          $0x00000001, CX
+	JNZ           loop
+	MOVQ          y+0(FP), AX
+	MOVQ          yStride+8(FP), CX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
+	VMOVUPS       (BX), Z8
+	VMULPS        coarse41800000<>+0(SB), Z8, Z8
+	VPADDD        Z1, Z0, Z0
+	VCVTDQ2PS     Z0, Z0
+	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VSUBPS.BCST   20(DX), Z0, Z0
+	VMULPS.BCST   4(DX), Z8, Z1
+	VMULPS        Z1, Z0, Z0
+	VADDPS.BCST   8(DX), Z0, Z0
+	VMOVUPS       Z0, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VPADDD        Z3, Z2, Z2
+	VCVTDQ2PS     Z2, Z2
+	VMULPS        coarse43800000<>+0(SB), Z2, Z2
+	VSUBPS.BCST   48(DX), Z2, Z2
+	VMULPS.BCST   32(DX), Z8, Z0
+	VMULPS        Z0, Z2, Z2
+	VADDPS.BCST   36(DX), Z2, Z2
+	VMOVUPS       Z2, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VPADDD        Z5, Z4, Z4
+	VCVTDQ2PS     Z4, Z4
+	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VSUBPS.BCST   76(DX), Z4, Z4
+	VMULPS.BCST   60(DX), Z8, Z0
+	VMULPS        Z0, Z4, Z4
+	VADDPS.BCST   64(DX), Z4, Z4
+	VMOVUPS       Z4, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VPADDD        Z7, Z6, Z6
+	VCVTDQ2PS     Z6, Z6
+	VMULPS        coarse43800000<>+0(SB), Z6, Z6
+	VSUBPS.BCST   104(DX), Z6, Z6
+	VMULPS.BCST   88(DX), Z8, Z0
+	VMULPS        Z0, Z6, Z6
+	VADDPS.BCST   92(DX), Z6, Z6
 	VMOVUPS       Z6, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VZEROUPPER
@@ -346,8 +524,8 @@ loop:
 	VMOVUPS       (BX), Z16
 	VMULPS        coarse41800000<>+0(SB), Z16, Z16
 	VCVTDQ2PS     Z0, Z0
-	VCVTDQ2PS     Z1, Z1
 	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VCVTDQ2PS     Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	VSUBPS.BCST   (DX), Z0, Z0
 	VMULPS.BCST   4(DX), Z16, Z1
@@ -356,74 +534,193 @@ loop:
 	VMOVUPS       Z0, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z2, Z2
-	VCVTDQ2PS     Z3, Z3
 	VMULPS        coarse43800000<>+0(SB), Z2, Z2
+	VCVTDQ2PS     Z3, Z3
 	VADDPS        Z3, Z2, Z2
-	VSUBPS.BCST   20(DX), Z2, Z2
-	VMULPS.BCST   24(DX), Z16, Z0
+	VSUBPS.BCST   28(DX), Z2, Z2
+	VMULPS.BCST   32(DX), Z16, Z0
 	VMULPS        Z0, Z2, Z2
-	VADDPS.BCST   28(DX), Z2, Z2
+	VADDPS.BCST   36(DX), Z2, Z2
 	VMOVUPS       Z2, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z4, Z4
-	VCVTDQ2PS     Z5, Z5
 	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VCVTDQ2PS     Z5, Z5
 	VADDPS        Z5, Z4, Z4
-	VSUBPS.BCST   40(DX), Z4, Z4
-	VMULPS.BCST   44(DX), Z16, Z0
+	VSUBPS.BCST   56(DX), Z4, Z4
+	VMULPS.BCST   60(DX), Z16, Z0
 	VMULPS        Z0, Z4, Z4
-	VADDPS.BCST   48(DX), Z4, Z4
+	VADDPS.BCST   64(DX), Z4, Z4
 	VMOVUPS       Z4, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z6, Z6
-	VCVTDQ2PS     Z7, Z7
 	VMULPS        coarse43800000<>+0(SB), Z6, Z6
+	VCVTDQ2PS     Z7, Z7
 	VADDPS        Z7, Z6, Z6
-	VSUBPS.BCST   60(DX), Z6, Z6
-	VMULPS.BCST   64(DX), Z16, Z0
+	VSUBPS.BCST   84(DX), Z6, Z6
+	VMULPS.BCST   88(DX), Z16, Z0
 	VMULPS        Z0, Z6, Z6
-	VADDPS.BCST   68(DX), Z6, Z6
+	VADDPS.BCST   92(DX), Z6, Z6
 	VMOVUPS       Z6, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z8, Z8
-	VCVTDQ2PS     Z9, Z9
 	VMULPS        coarse43800000<>+0(SB), Z8, Z8
+	VCVTDQ2PS     Z9, Z9
 	VADDPS        Z9, Z8, Z8
-	VSUBPS.BCST   80(DX), Z8, Z8
-	VMULPS.BCST   84(DX), Z16, Z0
+	VSUBPS.BCST   112(DX), Z8, Z8
+	VMULPS.BCST   116(DX), Z16, Z0
 	VMULPS        Z0, Z8, Z8
-	VADDPS.BCST   88(DX), Z8, Z8
+	VADDPS.BCST   120(DX), Z8, Z8
 	VMOVUPS       Z8, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z10, Z10
-	VCVTDQ2PS     Z11, Z11
 	VMULPS        coarse43800000<>+0(SB), Z10, Z10
+	VCVTDQ2PS     Z11, Z11
 	VADDPS        Z11, Z10, Z10
-	VSUBPS.BCST   100(DX), Z10, Z10
-	VMULPS.BCST   104(DX), Z16, Z0
+	VSUBPS.BCST   140(DX), Z10, Z10
+	VMULPS.BCST   144(DX), Z16, Z0
 	VMULPS        Z0, Z10, Z10
-	VADDPS.BCST   108(DX), Z10, Z10
+	VADDPS.BCST   148(DX), Z10, Z10
 	VMOVUPS       Z10, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z12, Z12
-	VCVTDQ2PS     Z13, Z13
 	VMULPS        coarse43800000<>+0(SB), Z12, Z12
+	VCVTDQ2PS     Z13, Z13
 	VADDPS        Z13, Z12, Z12
-	VSUBPS.BCST   120(DX), Z12, Z12
-	VMULPS.BCST   124(DX), Z16, Z0
+	VSUBPS.BCST   168(DX), Z12, Z12
+	VMULPS.BCST   172(DX), Z16, Z0
 	VMULPS        Z0, Z12, Z12
-	VADDPS.BCST   128(DX), Z12, Z12
+	VADDPS.BCST   176(DX), Z12, Z12
 	VMOVUPS       Z12, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z14, Z14
-	VCVTDQ2PS     Z15, Z15
 	VMULPS        coarse43800000<>+0(SB), Z14, Z14
+	VCVTDQ2PS     Z15, Z15
 	VADDPS        Z15, Z14, Z14
-	VSUBPS.BCST   140(DX), Z14, Z14
-	VMULPS.BCST   144(DX), Z16, Z0
+	VSUBPS.BCST   196(DX), Z14, Z14
+	VMULPS.BCST   200(DX), Z16, Z0
 	VMULPS        Z0, Z14, Z14
-	VADDPS.BCST   148(DX), Z14, Z14
+	VADDPS.BCST   204(DX), Z14, Z14
 	VMOVUPS       Z14, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VZEROUPPER
+	RET
+
+// func coarseNarrow4x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·coarseNarrow4x8AVX512(SB), NOSPLIT, $0-72
+	MOVQ      codes+16(FP), AX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      x+40(FP), DX
+	MOVQ      xStride+48(FP), BX
+	LEAQ      (DX)(BX*4), SI
+	LEAQ      (BX)(BX*2), DI
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	VMOVDQU32 coarse0f0f0f0f<>+0(SB), Z8
+
+loop:
+	PREFETCHT0    2048(AX)
+	VPANDD        (AX), Z8, Z9
+	VPDPBUSD.BCST (DX), Z9, Z0
+	VPDPBUSD.BCST (DX)(BX*1), Z9, Z1
+	VPDPBUSD.BCST (DX)(BX*2), Z9, Z2
+	VPDPBUSD.BCST (DX)(DI*1), Z9, Z3
+	VPDPBUSD.BCST (SI), Z9, Z4
+	VPDPBUSD.BCST (SI)(BX*1), Z9, Z5
+	VPDPBUSD.BCST (SI)(BX*2), Z9, Z6
+	VPDPBUSD.BCST (SI)(DI*1), Z9, Z7
+	VMOVDQU32     (AX), Z9
+	VPSRLW        $0x04, Z9, Z9
+	VPANDD        Z8, Z9, Z9
+	VPDPBUSD.BCST 4(DX), Z9, Z0
+	VPDPBUSD.BCST 4(DX)(BX*1), Z9, Z1
+	VPDPBUSD.BCST 4(DX)(BX*2), Z9, Z2
+	VPDPBUSD.BCST 4(DX)(DI*1), Z9, Z3
+	VPDPBUSD.BCST 4(SI), Z9, Z4
+	VPDPBUSD.BCST 4(SI)(BX*1), Z9, Z5
+	VPDPBUSD.BCST 4(SI)(BX*2), Z9, Z6
+	VPDPBUSD.BCST 4(SI)(DI*1), Z9, Z7
+	ADDQ          $0x00000040, AX
+	ADDQ          $0x00000008, DX
+	ADDQ          $0x00000008, SI
+	SUBQ          $0x00000001, CX
+	JNZ           loop
+	MOVQ          y+0(FP), AX
+	MOVQ          yStride+8(FP), CX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
+	VMOVUPS       (BX), Z8
+	VMULPS        coarse41800000<>+0(SB), Z8, Z8
+	VCVTDQ2PS     Z0, Z0
+	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VSUBPS.BCST   20(DX), Z0, Z0
+	VMULPS.BCST   4(DX), Z8, Z9
+	VMULPS        Z9, Z0, Z0
+	VADDPS.BCST   8(DX), Z0, Z0
+	VMOVUPS       Z0, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z1, Z1
+	VMULPS        coarse43800000<>+0(SB), Z1, Z1
+	VSUBPS.BCST   48(DX), Z1, Z1
+	VMULPS.BCST   32(DX), Z8, Z0
+	VMULPS        Z0, Z1, Z1
+	VADDPS.BCST   36(DX), Z1, Z1
+	VMOVUPS       Z1, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z2, Z2
+	VMULPS        coarse43800000<>+0(SB), Z2, Z2
+	VSUBPS.BCST   76(DX), Z2, Z2
+	VMULPS.BCST   60(DX), Z8, Z0
+	VMULPS        Z0, Z2, Z2
+	VADDPS.BCST   64(DX), Z2, Z2
+	VMOVUPS       Z2, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z3, Z3
+	VMULPS        coarse43800000<>+0(SB), Z3, Z3
+	VSUBPS.BCST   104(DX), Z3, Z3
+	VMULPS.BCST   88(DX), Z8, Z0
+	VMULPS        Z0, Z3, Z3
+	VADDPS.BCST   92(DX), Z3, Z3
+	VMOVUPS       Z3, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z4, Z4
+	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VSUBPS.BCST   132(DX), Z4, Z4
+	VMULPS.BCST   116(DX), Z8, Z0
+	VMULPS        Z0, Z4, Z4
+	VADDPS.BCST   120(DX), Z4, Z4
+	VMOVUPS       Z4, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z5, Z5
+	VMULPS        coarse43800000<>+0(SB), Z5, Z5
+	VSUBPS.BCST   160(DX), Z5, Z5
+	VMULPS.BCST   144(DX), Z8, Z0
+	VMULPS        Z0, Z5, Z5
+	VADDPS.BCST   148(DX), Z5, Z5
+	VMOVUPS       Z5, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z6, Z6
+	VMULPS        coarse43800000<>+0(SB), Z6, Z6
+	VSUBPS.BCST   188(DX), Z6, Z6
+	VMULPS.BCST   172(DX), Z8, Z0
+	VMULPS        Z0, Z6, Z6
+	VADDPS.BCST   176(DX), Z6, Z6
+	VMOVUPS       Z6, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z7, Z7
+	VMULPS        coarse43800000<>+0(SB), Z7, Z7
+	VSUBPS.BCST   216(DX), Z7, Z7
+	VMULPS.BCST   200(DX), Z8, Z0
+	VMULPS        Z0, Z7, Z7
+	VADDPS.BCST   204(DX), Z7, Z7
+	VMOVUPS       Z7, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VZEROUPPER
 	RET
@@ -694,8 +991,8 @@ loop:
 	VPADDD        Z2, Z0, Z0
 	VPADDD        Z3, Z1, Z1
 	VCVTDQ2PS     Z0, Z0
-	VCVTDQ2PS     Z1, Z1
 	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VCVTDQ2PS     Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	VSUBPS.BCST   16(DX), Z0, Z0
 	VMULPS.BCST   4(DX), Z4, Z1
@@ -759,6 +1056,73 @@ DATA coarse40800000<>+52(SB)/4, $0x40800000
 DATA coarse40800000<>+56(SB)/4, $0x40800000
 DATA coarse40800000<>+60(SB)/4, $0x40800000
 GLOBL coarse40800000<>(SB), RODATA|NOPTR, $64
+
+// func coarseNarrow6x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·coarseNarrow6x1AVX512(SB), NOSPLIT, $0-72
+	MOVQ      codes+16(FP), AX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      pairs+24(FP), DX
+	MOVQ      x+40(FP), BX
+	MOVQ      xStride+48(FP), SI
+	LEAQ      (SI)(SI*2), SI
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VMOVDQU32 coarse3c3c3c3c<>+0(SB), Z2
+	VMOVDQU32 coarse03030303<>+0(SB), Z3
+
+loop:
+	PREFETCHT0    2048(AX)
+	PREFETCHT0    1024(DX)
+	VMOVDQU32     (AX), Z4
+	VPSLLW        $0x02, Z4, Z4
+	VPANDD        (DX), Z3, Z5
+	VPTERNLOGD    $0xea, Z5, Z2, Z4
+	VPDPBUSD.BCST (BX), Z4, Z0
+	VMOVDQU32     (AX), Z4
+	VPSRLW        $0x02, Z4, Z4
+	VMOVDQU32     (DX), Z5
+	VPSRLW        $0x02, Z5, Z5
+	VPANDD        Z3, Z5, Z5
+	VPTERNLOGD    $0xea, Z5, Z2, Z4
+	VPDPBUSD.BCST 4(BX), Z4, Z1
+	PREFETCHT0    2112(AX)
+	VMOVDQU32     64(AX), Z4
+	VPSLLW        $0x02, Z4, Z4
+	VMOVDQU32     (DX), Z5
+	VPSRLW        $0x04, Z5, Z5
+	VPANDD        Z3, Z5, Z5
+	VPTERNLOGD    $0xea, Z5, Z2, Z4
+	VPDPBUSD.BCST 8(BX), Z4, Z0
+	VMOVDQU32     64(AX), Z4
+	VPSRLW        $0x02, Z4, Z4
+	VMOVDQU32     (DX), Z5
+	VPSRLW        $0x06, Z5, Z5
+	VPANDD        Z3, Z5, Z5
+	VPTERNLOGD    $0xea, Z5, Z2, Z4
+	VPDPBUSD.BCST 12(BX), Z4, Z1
+	ADDQ          $0x00000080, AX
+	ADDQ          $0x40, DX
+	ADDQ          $0x00000010, BX
+	SUBQ          $0x00000002, CX
+	JNZ           loop
+	MOVQ          y+0(FP), AX
+	MOVQ          yStride+8(FP), CX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
+	VMOVUPS       (BX), Z2
+	VMULPS        coarse40800000<>+0(SB), Z2, Z2
+	VPADDD        Z1, Z0, Z0
+	VCVTDQ2PS     Z0, Z0
+	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VSUBPS.BCST   24(DX), Z0, Z0
+	VMULPS.BCST   4(DX), Z2, Z1
+	VMULPS        Z1, Z0, Z0
+	VADDPS.BCST   8(DX), Z0, Z0
+	VMOVUPS       Z0, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VZEROUPPER
+	RET
 
 // func coarseScore6x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
@@ -836,8 +1200,8 @@ loop:
 	VPADDD        Z2, Z0, Z0
 	VPADDD        Z3, Z1, Z1
 	VCVTDQ2PS     Z0, Z0
-	VCVTDQ2PS     Z1, Z1
 	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VCVTDQ2PS     Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	VSUBPS.BCST   16(DX), Z0, Z0
 	VMULPS.BCST   4(DX), Z8, Z1
@@ -848,14 +1212,96 @@ loop:
 	VPADDD        Z6, Z4, Z4
 	VPADDD        Z7, Z5, Z5
 	VCVTDQ2PS     Z4, Z4
-	VCVTDQ2PS     Z5, Z5
 	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VCVTDQ2PS     Z5, Z5
 	VADDPS        Z5, Z4, Z4
-	VSUBPS.BCST   36(DX), Z4, Z4
-	VMULPS.BCST   24(DX), Z8, Z0
+	VSUBPS.BCST   44(DX), Z4, Z4
+	VMULPS.BCST   32(DX), Z8, Z0
 	VMULPS        Z0, Z4, Z4
-	VADDPS.BCST   28(DX), Z4, Z4
+	VADDPS.BCST   36(DX), Z4, Z4
 	VMOVUPS       Z4, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VZEROUPPER
+	RET
+
+// func coarseNarrow6x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·coarseNarrow6x2AVX512(SB), NOSPLIT, $0-72
+	MOVQ      codes+16(FP), AX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      pairs+24(FP), DX
+	MOVQ      x+40(FP), BX
+	MOVQ      xStride+48(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VMOVDQU32 coarse3c3c3c3c<>+0(SB), Z4
+	VMOVDQU32 coarse03030303<>+0(SB), Z5
+
+loop:
+	PREFETCHT0    2048(AX)
+	PREFETCHT0    1024(DX)
+	VMOVDQU32     (AX), Z6
+	VPSLLW        $0x02, Z6, Z6
+	VPANDD        (DX), Z5, Z7
+	VPTERNLOGD    $0xea, Z7, Z4, Z6
+	VPDPBUSD.BCST (BX), Z6, Z0
+	VPDPBUSD.BCST (BX)(SI*1), Z6, Z2
+	VMOVDQU32     (AX), Z6
+	VPSRLW        $0x02, Z6, Z6
+	VMOVDQU32     (DX), Z7
+	VPSRLW        $0x02, Z7, Z7
+	VPANDD        Z5, Z7, Z7
+	VPTERNLOGD    $0xea, Z7, Z4, Z6
+	VPDPBUSD.BCST 4(BX), Z6, Z1
+	VPDPBUSD.BCST 4(BX)(SI*1), Z6, Z3
+	PREFETCHT0    2112(AX)
+	VMOVDQU32     64(AX), Z6
+	VPSLLW        $0x02, Z6, Z6
+	VMOVDQU32     (DX), Z7
+	VPSRLW        $0x04, Z7, Z7
+	VPANDD        Z5, Z7, Z7
+	VPTERNLOGD    $0xea, Z7, Z4, Z6
+	VPDPBUSD.BCST 8(BX), Z6, Z0
+	VPDPBUSD.BCST 8(BX)(SI*1), Z6, Z2
+	VMOVDQU32     64(AX), Z6
+	VPSRLW        $0x02, Z6, Z6
+	VMOVDQU32     (DX), Z7
+	VPSRLW        $0x06, Z7, Z7
+	VPANDD        Z5, Z7, Z7
+	VPTERNLOGD    $0xea, Z7, Z4, Z6
+	VPDPBUSD.BCST 12(BX), Z6, Z1
+	VPDPBUSD.BCST 12(BX)(SI*1), Z6, Z3
+	ADDQ          $0x00000080, AX
+	ADDQ          $0x40, DX
+	ADDQ          $0x00000010, BX
+	SUBQ          $0x00000002, CX
+	JNZ           loop
+	MOVQ          y+0(FP), AX
+	MOVQ          yStride+8(FP), CX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
+	VMOVUPS       (BX), Z4
+	VMULPS        coarse40800000<>+0(SB), Z4, Z4
+	VPADDD        Z1, Z0, Z0
+	VCVTDQ2PS     Z0, Z0
+	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VSUBPS.BCST   24(DX), Z0, Z0
+	VMULPS.BCST   4(DX), Z4, Z1
+	VMULPS        Z1, Z0, Z0
+	VADDPS.BCST   8(DX), Z0, Z0
+	VMOVUPS       Z0, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VPADDD        Z3, Z2, Z2
+	VCVTDQ2PS     Z2, Z2
+	VMULPS        coarse43800000<>+0(SB), Z2, Z2
+	VSUBPS.BCST   52(DX), Z2, Z2
+	VMULPS.BCST   32(DX), Z4, Z0
+	VMULPS        Z0, Z2, Z2
+	VADDPS.BCST   36(DX), Z2, Z2
+	VMOVUPS       Z2, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VZEROUPPER
 	RET
@@ -950,8 +1396,8 @@ loop:
 	VMOVUPS       (BX), Z8
 	VMULPS        coarse40800000<>+0(SB), Z8, Z8
 	VCVTDQ2PS     Z0, Z0
-	VCVTDQ2PS     Z1, Z1
 	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VCVTDQ2PS     Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	VSUBPS.BCST   16(DX), Z0, Z0
 	VMULPS.BCST   4(DX), Z8, Z1
@@ -960,33 +1406,145 @@ loop:
 	VMOVUPS       Z0, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z2, Z2
-	VCVTDQ2PS     Z3, Z3
 	VMULPS        coarse43800000<>+0(SB), Z2, Z2
+	VCVTDQ2PS     Z3, Z3
 	VADDPS        Z3, Z2, Z2
-	VSUBPS.BCST   36(DX), Z2, Z2
-	VMULPS.BCST   24(DX), Z8, Z0
+	VSUBPS.BCST   44(DX), Z2, Z2
+	VMULPS.BCST   32(DX), Z8, Z0
 	VMULPS        Z0, Z2, Z2
-	VADDPS.BCST   28(DX), Z2, Z2
+	VADDPS.BCST   36(DX), Z2, Z2
 	VMOVUPS       Z2, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z4, Z4
-	VCVTDQ2PS     Z5, Z5
 	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VCVTDQ2PS     Z5, Z5
 	VADDPS        Z5, Z4, Z4
-	VSUBPS.BCST   56(DX), Z4, Z4
-	VMULPS.BCST   44(DX), Z8, Z0
+	VSUBPS.BCST   72(DX), Z4, Z4
+	VMULPS.BCST   60(DX), Z8, Z0
 	VMULPS        Z0, Z4, Z4
-	VADDPS.BCST   48(DX), Z4, Z4
+	VADDPS.BCST   64(DX), Z4, Z4
 	VMOVUPS       Z4, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z6, Z6
-	VCVTDQ2PS     Z7, Z7
 	VMULPS        coarse43800000<>+0(SB), Z6, Z6
+	VCVTDQ2PS     Z7, Z7
 	VADDPS        Z7, Z6, Z6
-	VSUBPS.BCST   76(DX), Z6, Z6
-	VMULPS.BCST   64(DX), Z8, Z0
+	VSUBPS.BCST   100(DX), Z6, Z6
+	VMULPS.BCST   88(DX), Z8, Z0
 	VMULPS        Z0, Z6, Z6
-	VADDPS.BCST   68(DX), Z6, Z6
+	VADDPS.BCST   92(DX), Z6, Z6
+	VMOVUPS       Z6, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VZEROUPPER
+	RET
+
+// func coarseNarrow6x4AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·coarseNarrow6x4AVX512(SB), NOSPLIT, $0-72
+	MOVQ      codes+16(FP), AX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      pairs+24(FP), DX
+	MOVQ      x+40(FP), BX
+	MOVQ      xStride+48(FP), SI
+	LEAQ      (SI)(SI*2), DI
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	VMOVDQU32 coarse3c3c3c3c<>+0(SB), Z8
+	VMOVDQU32 coarse03030303<>+0(SB), Z9
+
+loop:
+	PREFETCHT0    2048(AX)
+	PREFETCHT0    1024(DX)
+	VMOVDQU32     (AX), Z10
+	VPSLLW        $0x02, Z10, Z10
+	VPANDD        (DX), Z9, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST (BX), Z10, Z0
+	VPDPBUSD.BCST (BX)(SI*1), Z10, Z2
+	VPDPBUSD.BCST (BX)(SI*2), Z10, Z4
+	VPDPBUSD.BCST (BX)(DI*1), Z10, Z6
+	VMOVDQU32     (AX), Z10
+	VPSRLW        $0x02, Z10, Z10
+	VMOVDQU32     (DX), Z11
+	VPSRLW        $0x02, Z11, Z11
+	VPANDD        Z9, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST 4(BX), Z10, Z1
+	VPDPBUSD.BCST 4(BX)(SI*1), Z10, Z3
+	VPDPBUSD.BCST 4(BX)(SI*2), Z10, Z5
+	VPDPBUSD.BCST 4(BX)(DI*1), Z10, Z7
+	PREFETCHT0    2112(AX)
+	VMOVDQU32     64(AX), Z10
+	VPSLLW        $0x02, Z10, Z10
+	VMOVDQU32     (DX), Z11
+	VPSRLW        $0x04, Z11, Z11
+	VPANDD        Z9, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST 8(BX), Z10, Z0
+	VPDPBUSD.BCST 8(BX)(SI*1), Z10, Z2
+	VPDPBUSD.BCST 8(BX)(SI*2), Z10, Z4
+	VPDPBUSD.BCST 8(BX)(DI*1), Z10, Z6
+	VMOVDQU32     64(AX), Z10
+	VPSRLW        $0x02, Z10, Z10
+	VMOVDQU32     (DX), Z11
+	VPSRLW        $0x06, Z11, Z11
+	VPANDD        Z9, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST 12(BX), Z10, Z1
+	VPDPBUSD.BCST 12(BX)(SI*1), Z10, Z3
+	VPDPBUSD.BCST 12(BX)(SI*2), Z10, Z5
+	VPDPBUSD.BCST 12(BX)(DI*1), Z10, Z7
+	ADDQ          $0x00000080, AX
+	ADDQ          $0x40, DX
+	ADDQ          $0x00000010, BX
+	SUBQ          $0x00000002, CX
+	JNZ           loop
+	MOVQ          y+0(FP), AX
+	MOVQ          yStride+8(FP), CX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
+	VMOVUPS       (BX), Z8
+	VMULPS        coarse40800000<>+0(SB), Z8, Z8
+	VPADDD        Z1, Z0, Z0
+	VCVTDQ2PS     Z0, Z0
+	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VSUBPS.BCST   24(DX), Z0, Z0
+	VMULPS.BCST   4(DX), Z8, Z1
+	VMULPS        Z1, Z0, Z0
+	VADDPS.BCST   8(DX), Z0, Z0
+	VMOVUPS       Z0, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VPADDD        Z3, Z2, Z2
+	VCVTDQ2PS     Z2, Z2
+	VMULPS        coarse43800000<>+0(SB), Z2, Z2
+	VSUBPS.BCST   52(DX), Z2, Z2
+	VMULPS.BCST   32(DX), Z8, Z0
+	VMULPS        Z0, Z2, Z2
+	VADDPS.BCST   36(DX), Z2, Z2
+	VMOVUPS       Z2, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VPADDD        Z5, Z4, Z4
+	VCVTDQ2PS     Z4, Z4
+	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VSUBPS.BCST   80(DX), Z4, Z4
+	VMULPS.BCST   60(DX), Z8, Z0
+	VMULPS        Z0, Z4, Z4
+	VADDPS.BCST   64(DX), Z4, Z4
+	VMOVUPS       Z4, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VPADDD        Z7, Z6, Z6
+	VCVTDQ2PS     Z6, Z6
+	VMULPS        coarse43800000<>+0(SB), Z6, Z6
+	VSUBPS.BCST   108(DX), Z6, Z6
+	VMULPS.BCST   88(DX), Z8, Z0
+	VMULPS        Z0, Z6, Z6
+	VADDPS.BCST   92(DX), Z6, Z6
 	VMOVUPS       Z6, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VZEROUPPER
@@ -1124,8 +1682,8 @@ loop:
 	VMOVUPS       (BX), Z16
 	VMULPS        coarse40800000<>+0(SB), Z16, Z16
 	VCVTDQ2PS     Z0, Z0
-	VCVTDQ2PS     Z1, Z1
 	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VCVTDQ2PS     Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	VSUBPS.BCST   16(DX), Z0, Z0
 	VMULPS.BCST   4(DX), Z16, Z1
@@ -1134,74 +1692,232 @@ loop:
 	VMOVUPS       Z0, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z2, Z2
-	VCVTDQ2PS     Z3, Z3
 	VMULPS        coarse43800000<>+0(SB), Z2, Z2
+	VCVTDQ2PS     Z3, Z3
 	VADDPS        Z3, Z2, Z2
-	VSUBPS.BCST   36(DX), Z2, Z2
-	VMULPS.BCST   24(DX), Z16, Z0
+	VSUBPS.BCST   44(DX), Z2, Z2
+	VMULPS.BCST   32(DX), Z16, Z0
 	VMULPS        Z0, Z2, Z2
-	VADDPS.BCST   28(DX), Z2, Z2
+	VADDPS.BCST   36(DX), Z2, Z2
 	VMOVUPS       Z2, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z4, Z4
-	VCVTDQ2PS     Z5, Z5
 	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VCVTDQ2PS     Z5, Z5
 	VADDPS        Z5, Z4, Z4
-	VSUBPS.BCST   56(DX), Z4, Z4
-	VMULPS.BCST   44(DX), Z16, Z0
+	VSUBPS.BCST   72(DX), Z4, Z4
+	VMULPS.BCST   60(DX), Z16, Z0
 	VMULPS        Z0, Z4, Z4
-	VADDPS.BCST   48(DX), Z4, Z4
+	VADDPS.BCST   64(DX), Z4, Z4
 	VMOVUPS       Z4, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z6, Z6
-	VCVTDQ2PS     Z7, Z7
 	VMULPS        coarse43800000<>+0(SB), Z6, Z6
+	VCVTDQ2PS     Z7, Z7
 	VADDPS        Z7, Z6, Z6
-	VSUBPS.BCST   76(DX), Z6, Z6
-	VMULPS.BCST   64(DX), Z16, Z0
+	VSUBPS.BCST   100(DX), Z6, Z6
+	VMULPS.BCST   88(DX), Z16, Z0
 	VMULPS        Z0, Z6, Z6
-	VADDPS.BCST   68(DX), Z6, Z6
+	VADDPS.BCST   92(DX), Z6, Z6
 	VMOVUPS       Z6, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z8, Z8
-	VCVTDQ2PS     Z9, Z9
 	VMULPS        coarse43800000<>+0(SB), Z8, Z8
+	VCVTDQ2PS     Z9, Z9
 	VADDPS        Z9, Z8, Z8
-	VSUBPS.BCST   96(DX), Z8, Z8
-	VMULPS.BCST   84(DX), Z16, Z0
+	VSUBPS.BCST   128(DX), Z8, Z8
+	VMULPS.BCST   116(DX), Z16, Z0
 	VMULPS        Z0, Z8, Z8
-	VADDPS.BCST   88(DX), Z8, Z8
+	VADDPS.BCST   120(DX), Z8, Z8
 	VMOVUPS       Z8, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z10, Z10
-	VCVTDQ2PS     Z11, Z11
 	VMULPS        coarse43800000<>+0(SB), Z10, Z10
+	VCVTDQ2PS     Z11, Z11
 	VADDPS        Z11, Z10, Z10
-	VSUBPS.BCST   116(DX), Z10, Z10
-	VMULPS.BCST   104(DX), Z16, Z0
+	VSUBPS.BCST   156(DX), Z10, Z10
+	VMULPS.BCST   144(DX), Z16, Z0
 	VMULPS        Z0, Z10, Z10
-	VADDPS.BCST   108(DX), Z10, Z10
+	VADDPS.BCST   148(DX), Z10, Z10
 	VMOVUPS       Z10, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z12, Z12
-	VCVTDQ2PS     Z13, Z13
 	VMULPS        coarse43800000<>+0(SB), Z12, Z12
+	VCVTDQ2PS     Z13, Z13
 	VADDPS        Z13, Z12, Z12
-	VSUBPS.BCST   136(DX), Z12, Z12
-	VMULPS.BCST   124(DX), Z16, Z0
+	VSUBPS.BCST   184(DX), Z12, Z12
+	VMULPS.BCST   172(DX), Z16, Z0
 	VMULPS        Z0, Z12, Z12
-	VADDPS.BCST   128(DX), Z12, Z12
+	VADDPS.BCST   176(DX), Z12, Z12
 	VMOVUPS       Z12, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VCVTDQ2PS     Z14, Z14
-	VCVTDQ2PS     Z15, Z15
 	VMULPS        coarse43800000<>+0(SB), Z14, Z14
+	VCVTDQ2PS     Z15, Z15
 	VADDPS        Z15, Z14, Z14
-	VSUBPS.BCST   156(DX), Z14, Z14
-	VMULPS.BCST   144(DX), Z16, Z0
+	VSUBPS.BCST   212(DX), Z14, Z14
+	VMULPS.BCST   200(DX), Z16, Z0
 	VMULPS        Z0, Z14, Z14
-	VADDPS.BCST   148(DX), Z14, Z14
+	VADDPS.BCST   204(DX), Z14, Z14
 	VMOVUPS       Z14, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VZEROUPPER
+	RET
+
+// func coarseNarrow6x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·coarseNarrow6x8AVX512(SB), NOSPLIT, $0-72
+	MOVQ      codes+16(FP), AX
+	MOVQ      blocks+32(FP), CX
+	MOVQ      pairs+24(FP), DX
+	MOVQ      x+40(FP), BX
+	MOVQ      xStride+48(FP), SI
+	LEAQ      (BX)(SI*4), DI
+	LEAQ      (SI)(SI*2), R8
+	VPXORD    Z0, Z0, Z0
+	VPXORD    Z1, Z1, Z1
+	VPXORD    Z2, Z2, Z2
+	VPXORD    Z3, Z3, Z3
+	VPXORD    Z4, Z4, Z4
+	VPXORD    Z5, Z5, Z5
+	VPXORD    Z6, Z6, Z6
+	VPXORD    Z7, Z7, Z7
+	VMOVDQU32 coarse3c3c3c3c<>+0(SB), Z8
+	VMOVDQU32 coarse03030303<>+0(SB), Z9
+
+loop:
+	PREFETCHT0    2048(AX)
+	PREFETCHT0    1024(DX)
+	VMOVDQU32     (AX), Z10
+	VPSLLW        $0x02, Z10, Z10
+	VPANDD        (DX), Z9, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST (BX), Z10, Z0
+	VPDPBUSD.BCST (BX)(SI*1), Z10, Z1
+	VPDPBUSD.BCST (BX)(SI*2), Z10, Z2
+	VPDPBUSD.BCST (BX)(R8*1), Z10, Z3
+	VPDPBUSD.BCST (DI), Z10, Z4
+	VPDPBUSD.BCST (DI)(SI*1), Z10, Z5
+	VPDPBUSD.BCST (DI)(SI*2), Z10, Z6
+	VPDPBUSD.BCST (DI)(R8*1), Z10, Z7
+	VMOVDQU32     (AX), Z10
+	VPSRLW        $0x02, Z10, Z10
+	VMOVDQU32     (DX), Z11
+	VPSRLW        $0x02, Z11, Z11
+	VPANDD        Z9, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST 4(BX), Z10, Z0
+	VPDPBUSD.BCST 4(BX)(SI*1), Z10, Z1
+	VPDPBUSD.BCST 4(BX)(SI*2), Z10, Z2
+	VPDPBUSD.BCST 4(BX)(R8*1), Z10, Z3
+	VPDPBUSD.BCST 4(DI), Z10, Z4
+	VPDPBUSD.BCST 4(DI)(SI*1), Z10, Z5
+	VPDPBUSD.BCST 4(DI)(SI*2), Z10, Z6
+	VPDPBUSD.BCST 4(DI)(R8*1), Z10, Z7
+	PREFETCHT0    2112(AX)
+	VMOVDQU32     64(AX), Z10
+	VPSLLW        $0x02, Z10, Z10
+	VMOVDQU32     (DX), Z11
+	VPSRLW        $0x04, Z11, Z11
+	VPANDD        Z9, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST 8(BX), Z10, Z0
+	VPDPBUSD.BCST 8(BX)(SI*1), Z10, Z1
+	VPDPBUSD.BCST 8(BX)(SI*2), Z10, Z2
+	VPDPBUSD.BCST 8(BX)(R8*1), Z10, Z3
+	VPDPBUSD.BCST 8(DI), Z10, Z4
+	VPDPBUSD.BCST 8(DI)(SI*1), Z10, Z5
+	VPDPBUSD.BCST 8(DI)(SI*2), Z10, Z6
+	VPDPBUSD.BCST 8(DI)(R8*1), Z10, Z7
+	VMOVDQU32     64(AX), Z10
+	VPSRLW        $0x02, Z10, Z10
+	VMOVDQU32     (DX), Z11
+	VPSRLW        $0x06, Z11, Z11
+	VPANDD        Z9, Z11, Z11
+	VPTERNLOGD    $0xea, Z11, Z8, Z10
+	VPDPBUSD.BCST 12(BX), Z10, Z0
+	VPDPBUSD.BCST 12(BX)(SI*1), Z10, Z1
+	VPDPBUSD.BCST 12(BX)(SI*2), Z10, Z2
+	VPDPBUSD.BCST 12(BX)(R8*1), Z10, Z3
+	VPDPBUSD.BCST 12(DI), Z10, Z4
+	VPDPBUSD.BCST 12(DI)(SI*1), Z10, Z5
+	VPDPBUSD.BCST 12(DI)(SI*2), Z10, Z6
+	VPDPBUSD.BCST 12(DI)(R8*1), Z10, Z7
+	ADDQ          $0x00000080, AX
+	ADDQ          $0x40, DX
+	ADDQ          $0x00000010, BX
+	ADDQ          $0x00000010, DI
+	SUBQ          $0x00000002, CX
+	JNZ           loop
+	MOVQ          y+0(FP), AX
+	MOVQ          yStride+8(FP), CX
+	MOVQ          terms+64(FP), DX
+	MOVQ          step+56(FP), BX
+	VMOVUPS       (BX), Z8
+	VMULPS        coarse40800000<>+0(SB), Z8, Z8
+	VCVTDQ2PS     Z0, Z0
+	VMULPS        coarse43800000<>+0(SB), Z0, Z0
+	VSUBPS.BCST   24(DX), Z0, Z0
+	VMULPS.BCST   4(DX), Z8, Z9
+	VMULPS        Z9, Z0, Z0
+	VADDPS.BCST   8(DX), Z0, Z0
+	VMOVUPS       Z0, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z1, Z1
+	VMULPS        coarse43800000<>+0(SB), Z1, Z1
+	VSUBPS.BCST   52(DX), Z1, Z1
+	VMULPS.BCST   32(DX), Z8, Z0
+	VMULPS        Z0, Z1, Z1
+	VADDPS.BCST   36(DX), Z1, Z1
+	VMOVUPS       Z1, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z2, Z2
+	VMULPS        coarse43800000<>+0(SB), Z2, Z2
+	VSUBPS.BCST   80(DX), Z2, Z2
+	VMULPS.BCST   60(DX), Z8, Z0
+	VMULPS        Z0, Z2, Z2
+	VADDPS.BCST   64(DX), Z2, Z2
+	VMOVUPS       Z2, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z3, Z3
+	VMULPS        coarse43800000<>+0(SB), Z3, Z3
+	VSUBPS.BCST   108(DX), Z3, Z3
+	VMULPS.BCST   88(DX), Z8, Z0
+	VMULPS        Z0, Z3, Z3
+	VADDPS.BCST   92(DX), Z3, Z3
+	VMOVUPS       Z3, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z4, Z4
+	VMULPS        coarse43800000<>+0(SB), Z4, Z4
+	VSUBPS.BCST   136(DX), Z4, Z4
+	VMULPS.BCST   116(DX), Z8, Z0
+	VMULPS        Z0, Z4, Z4
+	VADDPS.BCST   120(DX), Z4, Z4
+	VMOVUPS       Z4, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z5, Z5
+	VMULPS        coarse43800000<>+0(SB), Z5, Z5
+	VSUBPS.BCST   164(DX), Z5, Z5
+	VMULPS.BCST   144(DX), Z8, Z0
+	VMULPS        Z0, Z5, Z5
+	VADDPS.BCST   148(DX), Z5, Z5
+	VMOVUPS       Z5, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z6, Z6
+	VMULPS        coarse43800000<>+0(SB), Z6, Z6
+	VSUBPS.BCST   192(DX), Z6, Z6
+	VMULPS.BCST   172(DX), Z8, Z0
+	VMULPS        Z0, Z6, Z6
+	VADDPS.BCST   176(DX), Z6, Z6
+	VMOVUPS       Z6, (AX)
+	LEAQ          (AX)(CX*4), AX
+	VCVTDQ2PS     Z7, Z7
+	VMULPS        coarse43800000<>+0(SB), Z7, Z7
+	VSUBPS.BCST   220(DX), Z7, Z7
+	VMULPS.BCST   200(DX), Z8, Z0
+	VMULPS        Z0, Z7, Z7
+	VADDPS.BCST   204(DX), Z7, Z7
+	VMOVUPS       Z7, (AX)
 	LEAQ          (AX)(CX*4), AX
 	VZEROUPPER
 	RET

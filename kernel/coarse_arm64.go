@@ -29,6 +29,7 @@ var neonDotCoarse = coarseKernels{
 			coarseScore6NEONDot(&y[0], &codes[0], &pairs[0], blocks, &x[0], &step[0], (*byte)(unsafe.Pointer(&terms[0])))
 		}}},
 	},
+	narrow: narrowGeneric,
 	refine: func(y []float32, rows []int32, plane []byte, blocks int, x []int8, step []float32, factor, bias float32) {
 		coarseRefineNEONDot(&y[0], &rows[0], len(rows), &plane[0], blocks, &x[0], &step[0], factor, bias)
 	},

@@ -4,6 +4,7 @@ import "encoding/binary"
 
 var genericCoarse = coarseKernels{
 	score:  [2][]coarseScore{{{1, coarseScore4Generic}}, {{1, coarseScore6Generic}}},
+	narrow: narrowGeneric,
 	refine: coarseRefineGeneric,
 	center: coarseCenterGeneric,
 	encode: coarseEncodeGeneric,
@@ -41,10 +42,45 @@ func coarseScore6Generic(y []float32, _ int, codes, pairs []byte, blocks int, x 
 	coarseLogits(y, &upper, &lower, step, 4, &terms[0], terms[0].bias2)
 }
 
-// coarseLogits turns a panel's sums of codes into logits.
+// narrowGeneric are the kernels of levels that have none of their own.
+var narrowGeneric = [2][]coarseScore{{{1, coarseNarrow4Generic}}, {{1, coarseNarrow6Generic}}}
+
+func coarseNarrow4Generic(y []float32, _ int, codes, _ []byte, blocks int, x []int8, _ int, step []float32, terms []coarseTerms) {
+	var upper [coarsePanelRows]int32
+	for k := range blocks {
+		block, in := codes[k*coarseBlock:(k+1)*coarseBlock], x[8*k:8*k+8]
+		for r := range coarsePanelRows {
+			for b, code := range block[4*r : 4*r+4] {
+				upper[r] += int32(code&15)*int32(in[b]) + int32(code>>4)*int32(in[4+b])
+			}
+		}
+	}
+	coarseLogits(y, &upper, nil, step, 16, &terms[0], terms[0].narrow1)
+}
+
+func coarseNarrow6Generic(y []float32, _ int, codes, pairs []byte, blocks int, x []int8, _ int, step []float32, terms []coarseTerms) {
+	var upper [coarsePanelRows]int32
+	for k := range blocks {
+		block, in := codes[k*coarseBlock:(k+1)*coarseBlock], x[8*k:8*k+8]
+		pair, shift := pairs[k/2*coarseBlock:(k/2+1)*coarseBlock], k%2*4
+		for r := range coarsePanelRows {
+			for b, code := range block[4*r : 4*r+4] {
+				two := pair[4*r+b] >> shift
+				upper[r] += int32(code&15<<2|two&3)*int32(in[b]) + int32(code>>4<<2|two>>2&3)*int32(in[4+b])
+			}
+		}
+	}
+	coarseLogits(y, &upper, nil, step, 4, &terms[0], terms[0].narrow2)
+}
+
+// coarseLogits turns a panel's sums of codes into logits; narrow scores have no
+// lower sums.
 func coarseLogits(y []float32, upper, lower *[coarsePanelRows]int32, step []float32, unit float32, t *coarseTerms, bias float32) {
 	for r := range coarsePanelRows {
-		f := float32(float32(upper[r])*256) + float32(lower[r])
+		f := float32(float32(upper[r]) * 256)
+		if lower != nil {
+			f += float32(lower[r])
+		}
 		y[r] = float32((f-bias)*float32(float32(step[r]*unit)*t.gain)) + t.shift
 	}
 }

@@ -9,20 +9,40 @@ package kernel
 //go:noescape
 func coarseScore4x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
+// coarseNarrow4x1AVX512 multiplies the first 4 bits of a panel with the upper bytes of states: 1 of them.
+//
+//go:noescape
+func coarseNarrow4x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
 // coarseScore4x2AVX512 multiplies the first 4 bits of a panel with states: 2 of them.
 //
 //go:noescape
 func coarseScore4x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow4x2AVX512 multiplies the first 4 bits of a panel with the upper bytes of states: 2 of them.
+//
+//go:noescape
+func coarseNarrow4x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
 // coarseScore4x4AVX512 multiplies the first 4 bits of a panel with states: 4 of them.
 //
 //go:noescape
 func coarseScore4x4AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
+// coarseNarrow4x4AVX512 multiplies the first 4 bits of a panel with the upper bytes of states: 4 of them.
+//
+//go:noescape
+func coarseNarrow4x4AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
 // coarseScore4x8AVX512 multiplies the first 4 bits of a panel with states: 8 of them.
 //
 //go:noescape
 func coarseScore4x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow4x8AVX512 multiplies the first 4 bits of a panel with the upper bytes of states: 8 of them.
+//
+//go:noescape
+func coarseNarrow4x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
 // coarseScore4x1AVX2 multiplies the first 4 bits of a panel with one state.
 //
@@ -34,20 +54,40 @@ func coarseScore4x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, block
 //go:noescape
 func coarseScore6x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
+// coarseNarrow6x1AVX512 multiplies the first 6 bits of a panel with the upper bytes of states: 1 of them.
+//
+//go:noescape
+func coarseNarrow6x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
 // coarseScore6x2AVX512 multiplies the first 6 bits of a panel with states: 2 of them.
 //
 //go:noescape
 func coarseScore6x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow6x2AVX512 multiplies the first 6 bits of a panel with the upper bytes of states: 2 of them.
+//
+//go:noescape
+func coarseNarrow6x2AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
 // coarseScore6x4AVX512 multiplies the first 6 bits of a panel with states: 4 of them.
 //
 //go:noescape
 func coarseScore6x4AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
+// coarseNarrow6x4AVX512 multiplies the first 6 bits of a panel with the upper bytes of states: 4 of them.
+//
+//go:noescape
+func coarseNarrow6x4AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
 // coarseScore6x8AVX512 multiplies the first 6 bits of a panel with states: 8 of them.
 //
 //go:noescape
 func coarseScore6x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow6x8AVX512 multiplies the first 6 bits of a panel with the upper bytes of states: 8 of them.
+//
+//go:noescape
+func coarseNarrow6x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
 // coarseScore6x1AVX2 multiplies the first 6 bits of a panel with one state.
 //

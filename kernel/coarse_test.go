@@ -166,6 +166,42 @@ func coarseLeft(c *Coarse, row, plane int, w, left []float32) {
 	}
 }
 
+// TestCoarseNarrowBound rounds a state that loses as much as any can, always in the
+// direction of a row: the loss must be in the bound, and little more than it.
+func TestCoarseNarrowBound(t *testing.T) {
+	const rows, cols, row = 37, 1030, 5
+	forEachCoarseLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(11, 12))
+		w := make([]float32, rows*cols)
+		coarseRows["trained"](r, w, cols)
+		c := newCoarse(t, w, rows, cols)
+		left, x := make([]float32, cols), make([]float32, cols)
+		coarseLeft(c, row, 0, w, left)
+		for i := range x {
+			v := w[row*cols+i]*c.inverse[i] - c.center[i] - left[i]*c.scale[i]
+			x[i] = float32(256*(r.IntN(200)-100)) + float32(math.Copysign(127, float64(v)))
+		}
+		x[0] = coarseLevels
+		for i := range x {
+			x[i] *= c.inverse[i] // x' are integers, and the largest makes them the codes
+		}
+		checkCoarse(t, "loss", c, w, x)
+		in := c.NewInput(1)
+		if !in.Set(0, x) {
+			t.Fatal("the state is refused")
+		}
+		for p := range 2 {
+			wide, narrow := make([]float32, c.PaddedRows()), make([]float32, c.PaddedRows())
+			c.Score(wide, len(wide), p, false, in, 0, 1, 0, c.Panels())
+			c.Score(narrow, len(narrow), p, true, in, 0, 1, 0, c.Panels())
+			bound := in.Loss(0) * c.Weight()[row]
+			if e := math.Abs(float64(wide[row] - narrow[row])); !(e > 0.6*float64(bound) && e <= float64(bound)) {
+				t.Errorf("plane %d: rounding costs %g, the bound is %g", p, e, bound)
+			}
+		}
+	})
+}
+
 // checkCoarse returns the largest error as a part of its bound.
 func checkCoarse(t *testing.T, what string, c *Coarse, w, x []float32) float64 {
 	t.Helper()
@@ -184,16 +220,20 @@ func checkCoarse(t *testing.T, what string, c *Coarse, w, x []float32) float64 {
 		all[r] = int32(r)
 	}
 	worst := 0.0
-	for p := range CoarsePlanes {
+	for i := range 2 * CoarsePlanes {
+		p, narrow := i%CoarsePlanes, i >= CoarsePlanes
 		if p < 2 {
-			c.Score(y, len(y), p, in, 0, 1, 0, c.Panels())
+			c.Score(y, len(y), p, narrow, in, 0, 1, 0, c.Panels())
 		} else {
 			c.Refine(y, in, 0, all)
 		}
 		for r, radius := range c.Radius(p)[:c.Rows] {
 			bound := float32(in.Norm(0) * radius)
+			if narrow {
+				bound += float32(in.Loss(0) * c.Weight()[r])
+			}
 			if !(want[r] <= y[r]+bound && want[r] >= y[r]-bound) && !math.IsInf(float64(bound), 1) {
-				t.Fatalf("%s, %d columns, plane %d, row %d: %g ± %g, but the head gives %g", what, c.Cols, p, r, y[r], bound, want[r])
+				t.Fatalf("%s, %d columns, plane %d, narrow %t, row %d: %g ± %g, but the head gives %g", what, c.Cols, p, narrow, r, y[r], bound, want[r])
 			}
 			if e := math.Abs(float64(want[r]) - float64(y[r])); bound > 0 && e < 1e30 {
 				worst = max(worst, e/float64(bound))
@@ -226,7 +266,9 @@ func TestCoarseTwins(t *testing.T) {
 		res := result{c: c}
 		for p := range CoarsePlanes {
 			if p < 2 {
-				c.Score(y, n, p, in, 0, len(x), 0, c.Panels())
+				c.Score(y, n, p, true, in, 0, len(x), 0, c.Panels())
+				res.y = append(res.y, slices.Clone(y))
+				c.Score(y, n, p, false, in, 0, len(x), 0, c.Panels())
 			} else {
 				for i := range x {
 					c.Refine(y[i*n:(i+1)*n], in, i, []int32{3, 0, int32(rows - 1), 1, 2}[:1+cols%5])
@@ -258,12 +300,17 @@ func TestCoarseTwins(t *testing.T) {
 				case !slices.Equal(a.c.step, b.c.step):
 					return "steps"
 				}
-				for p := range a.y {
+				for p := range a.c.radius {
 					if i := firstDifference(a.c.radius[p], b.c.radius[p]); i >= 0 {
 						return fmt.Sprintf("radii of plane %d", p)
 					}
+				}
+				if firstDifference(a.c.weight, b.c.weight) >= 0 {
+					return "weights"
+				}
+				for p, what := range []string{"4 bits, narrow", "4 bits", "6 bits, narrow", "6 bits", "8 bits"} {
 					if i := firstDifference(a.y[p], b.y[p]); i >= 0 {
-						return fmt.Sprintf("logits after plane %d (%d states), index %d: %g and %g", p, states, i, a.y[p][i], b.y[p][i])
+						return fmt.Sprintf("logits after %s (%d states), index %d: %g and %g", what, states, i, a.y[p][i], b.y[p][i])
 					}
 				}
 				return ""
@@ -311,10 +358,10 @@ func TestCoarseSums(t *testing.T) {
 					}
 				}
 			}
-			c.Score(y, len(y), 0, in, 0, 1, 0, c.Panels())
+			c.Score(y, len(y), 0, false, in, 0, 1, 0, c.Panels())
 			check(0, 7.5*16)
 			all := []int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
-			c.Score(y, len(y), 1, in, 0, 1, 0, c.Panels())
+			c.Score(y, len(y), 1, false, in, 0, 1, 0, c.Panels())
 			check(1, 7.5*16+1.5*4)
 			c.Refine(y, in, 0, all)
 			check(2, 7.5*16+1.5*4+1.5)
@@ -360,8 +407,8 @@ func TestCoarseAllocations(t *testing.T) {
 		for i := range 3 {
 			in.Set(i, w[i*300:])
 		}
-		c.Score(y, c.PaddedRows(), 0, in, 0, 3, 0, c.Panels())
-		c.Score(y, c.PaddedRows(), 1, in, 0, 3, 0, c.Panels())
+		c.Score(y, c.PaddedRows(), 0, false, in, 0, 3, 0, c.Panels())
+		c.Score(y, c.PaddedRows(), 1, true, in, 0, 3, 0, c.Panels())
 		c.Refine(y, in, 0, list)
 	}); n != 0 {
 		t.Errorf("%g allocations", n)
@@ -399,11 +446,12 @@ func BenchmarkCoarse(b *testing.B) {
 		name         string
 		panels, toks int
 	}{{"memory", c.Panels(), 1}, {"memory", c.Panels(), 8}, {"L2", 16, 1}, {"L2", 16, 2}, {"L2", 16, 4}, {"L2", 16, 16}} {
-		for plane := range 2 {
-			b.Run(fmt.Sprintf("score%d/%s/states%d", 4+2*plane, size.name, size.toks), func(b *testing.B) {
+		for kind := range 4 {
+			plane, narrow := kind/2, kind%2 == 1
+			b.Run(fmt.Sprintf("score%d/%s/states%d/narrow=%t", 4+2*plane, size.name, size.toks, narrow), func(b *testing.B) {
 				b.SetBytes(int64(size.panels * c.blocks * coarseBlock * (2 + plane) / 2))
 				for b.Loop() {
-					c.Score(y, rows, plane, in, 0, size.toks, 0, size.panels)
+					c.Score(y, rows, plane, narrow, in, 0, size.toks, 0, size.panels)
 				}
 			})
 		}

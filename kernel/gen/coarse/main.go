@@ -18,7 +18,8 @@ func main() {
 	ConstraintExpr("!noasm")
 	for _, p := range []precision{fourBits, sixBits} {
 		for _, states := range []int{1, 2, 4, 8} {
-			score512(states, p)
+			score512(states, p, false)
+			score512(states, p, true)
 		}
 		score256(p)
 	}
@@ -67,15 +68,16 @@ const prefetchAhead = 2048
 
 // precision says how many planes a score reads.
 type precision struct {
-	bits  int
-	codes int // blocks of the first plane in a turn of the loop
-	bias  int // field of the terms
-	unit  float32
+	bits   int
+	codes  int // blocks of the first plane in a turn of the loop
+	bias   int // field of the terms
+	narrow int // the same for states of 8 bits
+	unit   float32
 }
 
 var (
-	fourBits = precision{bits: 4, codes: 1, bias: bias1, unit: 16}
-	sixBits  = precision{bits: 6, codes: 2, bias: bias2, unit: 4}
+	fourBits = precision{bits: 4, codes: 1, bias: bias1, narrow: narrow1, unit: 16}
+	sixBits  = precision{bits: 6, codes: 2, bias: bias2, narrow: narrow2, unit: 4}
 )
 
 // terms are the fields of coarseTerms.
@@ -85,6 +87,8 @@ const (
 	shift
 	bias3
 	bias2
+	narrow1
+	narrow2
 	termsBytes
 )
 
@@ -92,10 +96,15 @@ const scoreSignature = "func(y *float32, yStride int, codes, pairs *byte, blocks
 
 // score512 makes the kernel for one panel and a number of states: each block of
 // the first plane gives two vectors of codes, and each state two sums, of the
-// products with the upper and with the lower bytes of x.
-func score512(states int, p precision) {
-	function(fmt.Sprintf("coarseScore%dx%dAVX512", p.bits, states), scoreSignature,
-		fmt.Sprintf("multiplies the first %d bits of a panel with states: %d of them.", p.bits, states))
+// products with the upper and with the lower bytes of x. A narrow kernel leaves
+// the lower bytes out, and x has none between the upper ones.
+func score512(states int, p precision, narrow bool) {
+	name, of, bias, parts := "coarseScore", "states", p.bias, 2
+	if narrow {
+		name, of, bias, parts = "coarseNarrow", "the upper bytes of states", p.narrow, 1
+	}
+	function(fmt.Sprintf("%s%dx%dAVX512", name, p.bits, states), scoreSignature,
+		fmt.Sprintf("multiplies the first %d bits of a panel with %s: %d of them.", p.bits, of, states))
 	codes, blocks := Load(Param("codes"), GP64()), Load(Param("blocks"), GP64())
 	var second Register
 	if p == sixBits {
@@ -122,17 +131,19 @@ func score512(states int, p precision) {
 	}
 	// With few states several sums per state hide the latency.
 	chains := 1
-	if states <= 2 {
+	if states*parts <= 4 {
 		chains = 2
 	}
 	sums := make([][][2]VecVirtual, states)
 	for t := range sums {
 		for range chains {
-			pair := [2]VecVirtual{ZMM(), ZMM()}
-			for _, v := range pair {
+			var sum [2]VecVirtual
+			for part := range parts {
+				v := ZMM()
 				VPXORD(v, v, v)
+				sum[part] = v
 			}
-			sums[t] = append(sums[t], pair)
+			sums[t] = append(sums[t], sum)
 		}
 	}
 	mask, low := ZMM(), ZMM()
@@ -175,9 +186,8 @@ func score512(states int, p precision) {
 			VPANDD(mask, code, code)
 		}
 		for t := range states {
-			pair := sums[t][half%chains]
-			for part := range 2 {
-				VPDPBUSD_BCST(at(t, 8*half+4*part), code, pair[part])
+			for part := range parts {
+				VPDPBUSD_BCST(at(t, 4*(parts*half+part)), code, sums[t][half%chains][part])
 			}
 		}
 	}
@@ -186,7 +196,7 @@ func score512(states int, p precision) {
 		ADDQ(Imm(64), second)
 	}
 	for _, b := range bases {
-		ADDQ(U32(16*p.codes), b)
+		ADDQ(U32(8*parts*p.codes), b)
 	}
 	SUBQ(U32(p.codes), blocks)
 	JNZ(LabelRef("loop"))
@@ -198,15 +208,19 @@ func score512(states int, p precision) {
 	VMULPS(repeatedFloat(p.unit), step, step)
 	for t := range states {
 		for _, other := range sums[t][1:] {
-			VPADDD(other[0], sums[t][0][0], sums[t][0][0])
-			VPADDD(other[1], sums[t][0][1], sums[t][0][1])
+			for part := range parts {
+				VPADDD(other[part], sums[t][0][part], sums[t][0][part])
+			}
 		}
-		f, lower := sums[t][0][0], sums[t][0][1]
+		f := sums[t][0][0]
 		VCVTDQ2PS(f, f)
-		VCVTDQ2PS(lower, lower)
 		VMULPS(repeatedFloat(256), f, f)
-		VADDPS(lower, f, f)
-		VSUBPS_BCST(Mem{Base: terms, Disp: termsBytes*t + p.bias}, f, f)
+		if !narrow {
+			lower := sums[t][0][1]
+			VCVTDQ2PS(lower, lower)
+			VADDPS(lower, f, f)
+		}
+		VSUBPS_BCST(Mem{Base: terms, Disp: termsBytes*t + bias}, f, f)
 		factor := ZMM()
 		VMULPS_BCST(Mem{Base: terms, Disp: termsBytes*t + gain}, step, factor)
 		VMULPS(factor, f, f)
