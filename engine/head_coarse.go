@@ -19,6 +19,9 @@ const (
 	maxPicks = 16
 	// sliceRows is the number of vocabulary rows of one slice of work.
 	sliceRows = 256
+	// refineSlices is the number of slices that are refined together: lists
+	// of rows to read that are long enough to fetch ahead.
+	refineSlices = 8
 	// Where a mask allows less than one part in fewBelow of the vocabulary,
 	// the logits of all allowed tokens are computed and the copy is not read.
 	fewBelow = 16
@@ -129,9 +132,9 @@ func newCoarseHead(m *model.Model, h *head) (*coarseHead, error) {
 		w := &ch.workers[i]
 		w.lo, w.hi = h.mem.Float32s(sliceRows), h.mem.Float32s(sliceRows)
 		for i := range w.lists {
-			w.lists[i] = make([]int32, 0, sliceRows)
+			w.lists[i] = make([]int32, 0, refineSlices*sliceRows)
 		}
-		w.kept = make([]float32, 0, sliceRows)
+		w.kept = make([]float32, 0, refineSlices*sliceRows)
 		fill.workspaces = append(fill.workspaces, c.NewWorkspace())
 	}
 	if err := walkHead(m, t, h.team, fillRows, &fill.first, fill); err != nil {

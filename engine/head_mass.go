@@ -132,8 +132,7 @@ func (c *coarseHead) boundMass(p *pick, largest float32) {
 		}
 		p.depth = depth
 		c.refine.picks = append(c.refine.picks[:0], p)
-		c.refine.every, c.refine.trial = 0, false
-		c.head.team.Run(&c.refine, c.slices())
+		c.refine.run(0, false)
 		if depth == exact {
 			// The newly computed tokens are all below the selected ones.
 			c.gather(p)

@@ -120,10 +120,8 @@ func (c *coarseHead) refineAll(plain int) {
 	if len(t.picks) == 0 {
 		return
 	}
-	n := c.slices()
-	every := max(2, n/trials)
-	t.every, t.trial = every, true
-	c.head.team.Run(t, (n+every-1)/every)
+	every := max(2, c.slices()/trials)
+	t.run(every, true)
 	kept := t.picks[:0]
 	total := 0.0
 	for _, p := range t.picks {
@@ -148,8 +146,7 @@ func (c *coarseHead) refineAll(plain int) {
 	t.picks = kept
 	c.learn()
 	if len(kept) > 0 {
-		t.trial = false
-		c.head.team.Run(t, n-(n+every-1)/every)
+		t.run(every, false)
 	}
 }
 
@@ -162,27 +159,45 @@ type refineTask struct {
 	trial bool // the slices that are multiples of every; otherwise the others
 }
 
-func (t *refineTask) Do(worker, slice int) {
-	switch {
-	case t.trial:
-		slice *= t.every
-	case t.every > 0:
-		slice += slice/(t.every-1) + 1
+// run refines the slices that are multiples of every in a trial, else the others;
+// all of them where every is 0.
+func (t *refineTask) run(every int, trial bool) {
+	t.every, t.trial = every, trial
+	n := t.c.slices()
+	if trial {
+		n = (n + every - 1) / every
+	} else {
+		n = (n + refineSlices - 1) / refineSlices
 	}
-	from := slice * sliceRows
-	to := min(from+sliceRows, t.c.head.table.Rows)
+	t.c.head.team.Run(t, n)
+}
+
+func (t *refineTask) Do(worker, slice int) {
+	c := t.c
+	first, last := slice*refineSlices, min((slice+1)*refineSlices, c.slices())
+	if t.trial {
+		first = slice * t.every
+		last = first + 1
+	}
 	for _, p := range t.picks {
-		t.c.refineSlice(p, worker, from, to)
+		for i := first; i < last; i++ {
+			if t.trial || t.every == 0 || i%t.every != 0 {
+				c.collect(p, worker, i*sliceRows, min((i+1)*sliceRows, c.head.table.Rows))
+			}
+		}
+		c.settle(p, worker)
 	}
 }
 
-func (c *coarseHead) refineSlice(p *pick, worker, from, to int) {
+// collect lists the tokens from … to−1 that may reach the floor by their levels.
+func (c *coarseHead) collect(p *pick, worker, from, to int) {
 	w := &c.workers[worker]
 	s := &w.picks[p.index]
-	for i := range w.lists {
-		w.lists[i] = w.lists[i][:0]
+	floor, rest := p.floor, s.rest
+	norm, radii, weight := p.norm, [exact][]float32{}, c.copy.Weight()[from:to]
+	for level := range radii {
+		radii[level] = c.copy.Radius(level)[from:to]
 	}
-	floor := p.floor
 	if c.refine.trial {
 		c.survey(p, s, from, to)
 	}
@@ -195,21 +210,37 @@ func (c *coarseHead) refineSlice(p *pick, worker, from, to int) {
 		y := p.y[base:end]
 		// Few panels have a token that may reach the floor.
 		if upper := kernel.Max(y) + c.panelBound(p, base/panelRows); upper < floor {
-			s.rest = max(s.rest, upper)
+			rest = max(rest, upper)
 			continue
 		}
 		for j, level := range p.level[base:end] {
 			if word>>j&1 == 0 || level == exact {
 				continue
 			}
-			if upper := y[j] + c.bound(p, level, base+j); upper >= floor && level < p.depth {
+			// As bound, which costs too much here.
+			r := base - from + j
+			upper := y[j] + (float32(norm*radii[level][r]) + float32(p.loss[level]*weight[r]))
+			if upper >= floor && level < p.depth {
 				w.lists[level] = append(w.lists[level], int32(base+j))
-			} else {
-				s.rest = max(s.rest, upper)
+			} else if upper > rest {
+				rest = upper
 			}
 		}
 	}
+	s.rest = rest
 	s.rows += to - from
+}
+
+// settle reads what the collected tokens need until none of them may reach the
+// floor, or all that was asked for is known.
+func (c *coarseHead) settle(p *pick, worker int) {
+	w := &c.workers[worker]
+	s := &w.picks[p.index]
+	defer func() {
+		for i := range w.lists {
+			w.lists[i] = w.lists[i][:0]
+		}
+	}()
 	for list := w.lists[0]; len(list) > 0; {
 		// Neighbouring panels go together.
 		first := int(list[0]) / panelRows
@@ -228,7 +259,7 @@ func (c *coarseHead) refineSlice(p *pick, worker, from, to int) {
 	s.refined[1] += len(w.lists[1])
 	for _, r := range w.lists[1] {
 		p.level[r] = 2
-		if upper := p.y[r] + c.bound(p, 2, int(r)); upper >= floor && p.depth > 2 {
+		if upper := p.y[r] + c.bound(p, 2, int(r)); upper >= p.floor && p.depth > 2 {
 			w.lists[2] = append(w.lists[2], r)
 		} else {
 			s.rest = max(s.rest, upper)

@@ -161,7 +161,7 @@ func (s *served) soakOnce(random *rand.Rand, shared string, leave bool) (events 
 // The texts are greedy: random weights give flat distributions, and choosing from
 // those costs more than it does with a model.
 func BenchmarkServe(b *testing.B) {
-	path, tokens := os.Getenv("TRIT_BENCH_MODEL"), 24
+	path, tokens := os.Getenv("TRIT_BENCH_MODEL"), 128
 	if path == "" {
 		path, tokens = "demo", 200
 	}
