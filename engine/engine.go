@@ -214,7 +214,7 @@ func (e *Engine) step(b *Batch, o model.Observer) error {
 	e.end()
 	e.pass.Begin(b.tokens, b.positions, b.keep, o)
 	hidden := e.run.Forward(e.pass)
-	if err := e.pass.Err(); err != nil {
+	if err := e.pass.End(); err != nil {
 		b.unreserve()
 		return err
 	}

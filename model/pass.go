@@ -21,6 +21,9 @@ type Attention interface {
 // Pass runs a graph over a batch of rows. It owns the scratch memory of the
 // operations and spreads their work over a worker team. It allocates nothing
 // once it has been made.
+//
+// Operations on single rows wait until others need their results, and then run
+// together, row by row: see rowTask. So a graph must not look into buffers.
 type Pass struct {
 	cfg       *Config
 	team      *parallel.Team
@@ -43,11 +46,7 @@ type Pass struct {
 	work     []*kernel.Workspace // one per worker
 
 	project projectTask
-	norm    normTask
-	gate    gateTask
-	add     addTask
-	rope    ropeTask
-	quant   quantizeTask
+	byRow   rowTask
 	err     error
 }
 
@@ -83,7 +82,8 @@ func NewPass(c *Config, o PassOptions) *Pass {
 	for range o.Team.Size() {
 		p.work = append(p.work, kernel.NewWorkspace())
 	}
-	p.project.p, p.norm.p, p.gate.p, p.add.p, p.rope.p, p.quant.p = p, p, p, p, p, p
+	p.project.p, p.byRow.p = p, p
+	p.byRow.ops = make([]rowOp, 0, maxRowOps)
 	return p
 }
 
@@ -93,6 +93,7 @@ func NewPass(c *Config, o PassOptions) *Pass {
 func (p *Pass) Begin(tokens, positions []int32, keep []int, o Observer) {
 	p.tokens, p.rows, p.keep, p.kept, p.observer, p.err = tokens, len(tokens), keep, false, o, nil
 	p.layer = LayerIn
+	p.byRow.ops = p.byRow.ops[:0] // of a pass that panicked
 	p.begin(OpRopeTable)
 	half := p.cfg.RopeDim / 2
 	for i, pos := range positions {
@@ -109,8 +110,11 @@ func (p *Pass) Int8Bytes() int64 { return int64(cap(p.int8.Q)) }
 // has dropped the others.
 func (p *Pass) Kept() bool { return p.kept }
 
-// Err returns the first error of an operation of this pass.
-func (p *Pass) Err() error { return p.err }
+// End completes the pass and returns the first error of its operations.
+func (p *Pass) End() error {
+	p.flush()
+	return p.err
+}
 
 // Layer says that the following operations belong to a layer (or to LayerIn,
 // LayerOut).
@@ -130,11 +134,7 @@ func (p *Pass) Embed(stage string, dst Buffer, table *Table) {
 
 // Norm computes dst = RMSNorm(src)·w for each row. dst may be src.
 func (p *Pass) Norm(stage string, dst, src Buffer, w []float32) {
-	p.begin(stage)
-	p.norm.dst, p.norm.src, p.norm.w = dst, src, w
-	p.forRows(&p.norm, dst.Width)
-	p.end()
-	p.observe(stage, dst)
+	p.rowwise(rowOp{do: normRow, stage: stage, dst: dst, src: src, w: w})
 }
 
 // Projected pairs a projection with the buffer of its result.
@@ -162,12 +162,10 @@ func (p *Pass) projectAlike(in Buffer, outs []Projected) {
 	t := &p.project
 	t.in, t.float, t.n = in, p.cfg.Activations == Float, 0
 	if !t.float {
-		p.begin(OpQuantize)
 		p.int8.Reset(in.Width, outs[0].W.Matrix.GroupCols)
-		p.quant.src = in
-		p.forRows(&p.quant, in.Width)
-		p.end()
+		p.rowwise(rowOp{do: quantizeRow, stage: OpQuantize, src: in})
 	}
+	p.flush()
 	p.beginProject(outs)
 	slices := 0
 	for _, o := range outs {
@@ -182,21 +180,19 @@ func (p *Pass) projectAlike(in Buffer, outs []Projected) {
 	p.end()
 }
 
-// Stage reports a result to the observer under the given name.
+// Stage reports a result of other operations than those on single rows to the
+// observer under the given name.
 func (p *Pass) Stage(stage string, b Buffer) { p.observe(stage, b) }
 
 // Rope rotates every head of every row by the row's position.
 func (p *Pass) Rope(stage string, b Buffer) {
-	p.begin(stage)
-	p.rope.b = b
-	p.forRows(&p.rope, b.Width)
-	p.end()
-	p.observe(stage, b)
+	p.rowwise(rowOp{do: ropeRow, stage: stage, dst: b})
 }
 
 // Attend stores k and v in the cache and computes the attention of q:
 // out [rows, H·d].
 func (p *Pass) Attend(stage string, out, q, k, v Buffer) {
+	p.flush()
 	p.attention.Attend(p.layer, out, q, k, v, p.rows)
 	p.observe(stage, out)
 }
@@ -209,6 +205,7 @@ func (p *Pass) Narrow(buffers ...Buffer) {
 	if p.observer != nil || len(p.keep) == p.rows {
 		return
 	}
+	p.flush()
 	p.begin(OpNarrow)
 	for _, b := range buffers {
 		for to, from := range p.keep {
@@ -221,42 +218,19 @@ func (p *Pass) Narrow(buffers ...Buffer) {
 
 // Add computes dst += src for each row.
 func (p *Pass) Add(stage string, dst, src Buffer) {
-	p.begin(stage)
-	p.add.dst, p.add.src = dst, src
-	p.forRows(&p.add, dst.Width)
-	p.end()
-	p.observe(stage, dst)
+	p.rowwise(rowOp{do: addRow, stage: stage, dst: dst, src: src})
 }
 
 // Gate computes dst = act(gate)·up for each row with the model's activation
 // function. dst may be gate.
 func (p *Pass) Gate(stage string, dst, gate, up Buffer) {
-	p.begin(stage)
-	p.gate.dst, p.gate.gate, p.gate.up = dst, gate, up
-	p.forRows(&p.gate, dst.Width)
-	p.end()
-	p.observe(stage, dst)
+	p.rowwise(rowOp{do: gateRow, stage: stage, dst: dst, src: gate, up: up})
 }
 
 func (p *Pass) observe(stage string, b Buffer) {
 	if p.observer != nil {
 		p.observer.Stage(p.layer, stage, p.rows, b.Width, b.Data[:p.rows*b.Width])
 	}
-}
-
-// serialElements is the amount of row-wise work below which starting a
-// parallel section costs more than it saves.
-const serialElements = 16 << 10
-
-// forRows runs a task with one slice per row.
-func (p *Pass) forRows(t parallel.Task, width int) {
-	if p.rows*width <= serialElements {
-		for i := range p.rows {
-			t.Do(0, i)
-		}
-		return
-	}
-	p.team.Run(t, p.rows)
 }
 
 // Aims for the slices of a projection: enough of them that workers finish
@@ -326,63 +300,6 @@ func (t *projectTask) Do(worker, slice int) {
 		for r := range p.rows {
 			row := part.out.Row(r)[lo:hi]
 			kernel.Add(row, row, part.w.Bias[lo:hi])
-		}
-	}
-}
-
-type quantizeTask struct {
-	p   *Pass
-	src Buffer
-}
-
-func (t *quantizeTask) Do(_, row int) { kernel.QuantizeRow(t.p.int8, row, t.src.Row(row)) }
-
-type normTask struct {
-	p        *Pass
-	dst, src Buffer
-	w        []float32
-}
-
-func (t *normTask) Do(_, row int) {
-	kernel.RMSNorm(t.dst.Row(row), t.src.Row(row), t.w, t.p.cfg.NormEps)
-}
-
-type gateTask struct {
-	p             *Pass
-	dst, gate, up Buffer
-}
-
-func (t *gateTask) Do(_, row int) {
-	switch t.p.cfg.HiddenAct {
-	case SiLU:
-		kernel.SiLUMul(t.dst.Row(row), t.gate.Row(row), t.up.Row(row))
-	case ReLU2:
-		kernel.ReLU2Mul(t.dst.Row(row), t.gate.Row(row), t.up.Row(row))
-	}
-}
-
-type addTask struct {
-	p        *Pass
-	dst, src Buffer
-}
-
-func (t *addTask) Do(_, row int) { kernel.Add(t.dst.Row(row), t.dst.Row(row), t.src.Row(row)) }
-
-type ropeTask struct {
-	p *Pass
-	b Buffer
-}
-
-func (t *ropeTask) Do(_, row int) {
-	c := t.p.cfg
-	half := c.RopeDim / 2
-	cos, sin := t.p.cos[row*half:(row+1)*half], t.p.sin[row*half:(row+1)*half]
-	x := t.b.Row(row)
-	for h := 0; h < len(x); h += c.HeadDim {
-		if c.RopeStyle == RopeNorm {
-			kernel.RopeNorm(x[h:h+c.HeadDim], cos, sin)
-		} else {
-			kernel.RopeNeox(x[h:h+c.HeadDim], cos, sin)
 		}
 	}
 }
