@@ -167,12 +167,15 @@ func (p *Pass) projectAlike(in Buffer, outs []Projected) {
 	}
 	p.flush()
 	p.beginProject(outs)
-	slices := 0
+	slices, total := 0, 0
+	for _, o := range outs {
+		total += o.W.Matrix.Panels()
+	}
 	for _, o := range outs {
 		part := &t.parts[t.n]
 		part.w, part.out, part.first = o.W, o.Out, slices
 		part.panels = o.W.Matrix.Panels()
-		part.step = p.panelsPerSlice(o.W.Matrix)
+		part.step = p.panelsPerSlice(o.W.Matrix, total)
 		slices += (part.panels + part.step - 1) / part.step
 		t.n++
 	}
@@ -241,15 +244,17 @@ const (
 	maxSliceNanos   = 150_000
 )
 
-// panelsPerSlice returns how many panels of a matrix one slice takes, an even
-// number because the kernels work on pairs. The rates are rough and low; they
-// decide only about granularity.
-func (p *Pass) panelsPerSlice(w *ternary.Matrix) int {
+// panelsPerSlice returns how many panels of a matrix one slice takes, where a
+// section has so many panels in all. The slices of a section are nearly alike, so
+// that its workers' shares are. The rates are rough and low; they decide only about
+// granularity.
+func (p *Pass) panelsPerSlice(w *ternary.Matrix, total int) int {
 	const bytesPerNano, macsPerNano = 8, 100
 	nanos := max(w.PanelBytes()/bytesPerNano, ternary.PanelRows*w.Cols*p.rows/macsPerNano, 1)
-	n := w.Panels() / (p.team.Size() * slicesPerWorker)
-	n = min(max(n, minSliceNanos/nanos), maxSliceNanos/nanos)
-	return max(2, n&^1)
+	n := total / (p.team.Size() * slicesPerWorker)
+	n = max(1, min(max(n, minSliceNanos/nanos), maxSliceNanos/nanos))
+	slices := (w.Panels() + n - 1) / n
+	return (w.Panels() + slices - 1) / slices
 }
 
 // maxParts is the number of matrices that one parallel section multiplies.
