@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"trit/engine"
+	"trit/kernel"
 	"trit/sample"
 	"trit/tokenizer"
 )
@@ -229,8 +230,8 @@ func (g *Generation) Tokens(ctx context.Context, prompt []int32) iter.Seq2[Token
 // errLeft reports that the consumer has left the loop.
 var errLeft = errors.New("generate: the consumer has left")
 
-// run is the loop: in each step all answers run what they need in one batch,
-// and then choose their tokens.
+// run is the loop: in each step all answers that the KV cache has room for run what
+// they need in one batch, and then choose their tokens.
 func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) bool) error {
 	limit, err := room(g.session, prompt, g.options.MaxTokens)
 	if err != nil {
@@ -261,9 +262,10 @@ func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) 
 	g.stats.Steps, first.step = 0, stepFacts{}
 
 	from := func(*answer) *answer { return first }
-	for live := append([]*answer(nil), g.answers...); ; {
+	shared := len(first.history) / kernel.PageTokens
+	for live, ran := append([]*answer(nil), g.answers...), len(g.answers); ; {
 		kept := live[:0]
-		for _, a := range live {
+		for _, a := range live[:ran] {
 			if err := g.harvest(a, from(a), yield); err != nil {
 				return err
 			}
@@ -271,15 +273,30 @@ func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) 
 				kept = append(kept, a)
 			}
 		}
-		live = kept
+		live = append(kept, live[ran:]...)
 		if len(live) == 0 {
 			return nil
 		}
-		if err := g.step(ctx, live); err != nil {
+		ran = g.fitting(live, shared)
+		if err := g.step(ctx, live[:ran]); err != nil {
 			return err
 		}
 		from = func(a *answer) *answer { return a }
 	}
+}
+
+// fitting returns how many of the answers, from the first on, the KV cache can hold
+// with the tokens of another step. All of them share the pages of the prompt. If
+// those that do not fit went on too, each would in every step take the memory of
+// another, whose text had to be run again.
+func (g *Generation) fitting(live []*answer, shared int) int {
+	left := g.session.Scheduler().Engine().Cache().Config().MaxPages - shared
+	for i, a := range live {
+		if left -= (len(a.history)+maxGuesses)/kernel.PageTokens + 1 - shared; left < 0 {
+			return max(i, 1)
+		}
+	}
+	return len(live)
 }
 
 // room returns how many tokens can be generated behind a prompt.

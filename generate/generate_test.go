@@ -107,6 +107,32 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestAnswersFullCache: answers that do not fit into the KV cache together are made
+// one after the other as it fills, not by taking memory from each other in every
+// step.
+func TestAnswersFullCache(t *testing.T) {
+	o := seeded(120, 11)
+	o.Answers = 6
+	// Texts may end earlier, but not before they fill the cache.
+	o.MinTokens = 100
+	want, _ := openDemo(t).generate(story, o)
+	d := open(t, engine.Options{CachePages: 12, Context: 300}, model.LoadOptions{})
+	got, _ := d.generate(story, o)
+	total := len(d.encode(story))
+	for i := range want {
+		total += len(want[i].ids)
+		if got[i].text != want[i].text {
+			t.Errorf("answer %d is\n%q, want\n%q", i, got[i].text, want[i].text)
+		}
+	}
+	if d.scheduler.Preemptions() == 0 {
+		t.Error("the cache was large enough: the test tests nothing")
+	}
+	if rows := d.scheduler.Rows(); rows > 2*int64(total) {
+		t.Errorf("%d rows were run for %d tokens", rows, total)
+	}
+}
+
 // TestPrefix: a second generation finds the prompt, and what the first one has
 // generated, in the prefix cache.
 func TestPrefix(t *testing.T) {
