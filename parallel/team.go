@@ -217,12 +217,13 @@ func (t *Team) drain(w int, epoch uint32) (dry bool) {
 			}
 			finished++ // as far as it will be
 		}
-		if t.tracer != nil && finished > 0 {
+		if finished == 0 {
+			return // too late: the section may have ended
+		}
+		if t.tracer != nil {
 			t.spans[w].End = Now()
 		}
-		if finished > 0 {
-			t.done.Add(finished)
-		}
+		t.done.Add(finished)
 	}()
 	for victim := w; ; {
 		grain, ok := t.runs[victim].take(epoch, victim != w)

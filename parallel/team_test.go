@@ -2,6 +2,8 @@ package parallel
 
 import (
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,6 +53,60 @@ func TestRunEverySliceOnce(t *testing.T) {
 		}
 		team.Close()
 		team.Close()
+	}
+}
+
+// TestRunManySlices has more slices than the word of a run can count.
+func TestRunManySlices(t *testing.T) {
+	for _, size := range []int{1, 2, 5} {
+		team, err := NewTeam(size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{maxGrains - 1, maxGrains, maxGrains + 1, 2*maxGrains + 1, 3*maxGrains + 7} {
+			c := &counts{runs: make([]atomic.Int32, n), busy: make([]atomic.Int32, size)}
+			team.Run(c, n)
+			for i := range c.runs {
+				if got := c.runs[i].Load(); got != 1 {
+					t.Fatalf("size %d: slice %d of %d ran %d times, want 1", size, i, n, got)
+				}
+			}
+		}
+		team.Close()
+	}
+}
+
+// TestRunsAreNeighbours: a worker takes its own slices from the front, and then those
+// of one that is held up from the back.
+func TestRunsAreNeighbours(t *testing.T) {
+	team, err := NewTeam(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer team.Close()
+	const n = 40
+	var others sync.WaitGroup
+	others.Add(n - 1)
+	var order []int
+	team.Run(taskFunc(func(worker, slice int) {
+		if slice == 0 {
+			others.Wait()
+			return
+		}
+		if worker == 1 {
+			order = append(order, slice)
+		}
+		others.Done()
+	}), n)
+	var want []int
+	for i := range n / 2 {
+		want = append(want, n/2+i)
+	}
+	for i := n/2 - 1; i > 0; i-- {
+		want = append(want, i)
+	}
+	if !slices.Equal(order, want) {
+		t.Errorf("the order is %v, want %v", order, want)
 	}
 }
 
