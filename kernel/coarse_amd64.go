@@ -17,7 +17,10 @@ var avx2Coarse = coarseKernels{
 		{coarseScoreKernel(1, coarseScore4x1AVX2)},
 		{coarseScoreKernel(1, coarseScore6x1AVX2)},
 	},
-	narrow: narrowGeneric,
+	narrow: [2][]coarseScore{
+		{coarseScoreKernel(1, coarseNarrow4x1AVX2), coarseScoreKernel(2, coarseNarrow4x2AVX2)},
+		{coarseScoreKernel(1, coarseNarrow6x1AVX2), coarseScoreKernel(2, coarseNarrow6x2AVX2)},
+	},
 	refine: func(y []float32, rows []int32, plane []byte, blocks int, x []int8, step []float32, factor, bias float32) {
 		coarseRefineAVX2(&y[0], &rows[0], len(rows), &plane[0], blocks, &x[0], &step[0], factor, bias)
 	},

@@ -879,8 +879,8 @@ loop:
 	MOVQ         terms+64(FP), CX
 	MOVQ         step+56(FP), DX
 	VCVTDQ2PS    Y0, Y0
-	VCVTDQ2PS    Y1, Y1
 	VMULPS       coarse43800000<>+0(SB), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
 	VADDPS       Y1, Y0, Y0
 	VBROADCASTSS (CX), Y1
 	VSUBPS       Y1, Y0, Y0
@@ -893,8 +893,8 @@ loop:
 	VADDPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (AX)
 	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
 	VMULPS       coarse43800000<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
 	VADDPS       Y3, Y2, Y2
 	VBROADCASTSS (CX), Y0
 	VSUBPS       Y0, Y2, Y2
@@ -926,6 +926,341 @@ DATA coarse00010001<>+52(SB)/4, $0x00010001
 DATA coarse00010001<>+56(SB)/4, $0x00010001
 DATA coarse00010001<>+60(SB)/4, $0x00010001
 GLOBL coarse00010001<>(SB), RODATA|NOPTR, $64
+
+// func coarseNarrow4x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX2
+TEXT ·coarseNarrow4x1AVX2(SB), NOSPLIT, $0-72
+	MOVQ    codes+16(FP), AX
+	MOVQ    blocks+32(FP), CX
+	MOVQ    x+40(FP), DX
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VMOVDQU coarse0f0f0f0f<>+0(SB), Y2
+	VMOVDQU coarse00010001<>+0(SB), Y3
+
+loop:
+	VPAND        (AX), Y2, Y4
+	VPBROADCASTD (DX), Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VMOVDQU      (AX), Y4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPBROADCASTD 4(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VPAND        64(AX), Y2, Y4
+	VPBROADCASTD 8(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VMOVDQU      64(AX), Y4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPBROADCASTD 12(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VPAND        128(AX), Y2, Y4
+	VPBROADCASTD 16(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VMOVDQU      128(AX), Y4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPBROADCASTD 20(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VPAND        192(AX), Y2, Y4
+	VPBROADCASTD 24(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VMOVDQU      192(AX), Y4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPBROADCASTD 28(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y0, Y0
+	VPAND        32(AX), Y2, Y4
+	VPBROADCASTD (DX), Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VMOVDQU      32(AX), Y4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPBROADCASTD 4(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VPAND        96(AX), Y2, Y4
+	VPBROADCASTD 8(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VMOVDQU      96(AX), Y4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPBROADCASTD 12(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VPAND        160(AX), Y2, Y4
+	VPBROADCASTD 16(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VMOVDQU      160(AX), Y4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPBROADCASTD 20(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VPAND        224(AX), Y2, Y4
+	VPBROADCASTD 24(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VMOVDQU      224(AX), Y4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y2, Y4, Y4
+	VPBROADCASTD 28(DX), Y6
+	VPMADDUBSW   Y6, Y4, Y6
+	VPADDW       Y6, Y5, Y5
+	VPMADDWD     Y3, Y5, Y5
+	VPADDD       Y5, Y1, Y1
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x20, DX
+	SUBQ         $0x04, CX
+	JNZ          loop
+	MOVQ         y+0(FP), AX
+	MOVQ         terms+64(FP), CX
+	MOVQ         step+56(FP), DX
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       coarse43800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 20(CX), Y2
+	VSUBPS       Y2, Y0, Y0
+	VMOVUPS      (DX), Y2
+	VMULPS       coarse41800000<>+0(SB), Y2, Y2
+	VBROADCASTSS 4(CX), Y3
+	VMULPS       Y3, Y2, Y2
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS 8(CX), Y2
+	VADDPS       Y2, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       coarse43800000<>+0(SB), Y1, Y1
+	VBROADCASTSS 20(CX), Y0
+	VSUBPS       Y0, Y1, Y1
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse41800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 4(CX), Y2
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 8(CX), Y0
+	VADDPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func coarseNarrow4x2AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX2
+TEXT ·coarseNarrow4x2AVX2(SB), NOSPLIT, $0-72
+	MOVQ    codes+16(FP), AX
+	MOVQ    blocks+32(FP), CX
+	MOVQ    x+40(FP), DX
+	MOVQ    xStride+48(FP), BX
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VMOVDQU coarse0f0f0f0f<>+0(SB), Y4
+	VMOVDQU coarse00010001<>+0(SB), Y5
+
+loop:
+	VPAND        (AX), Y4, Y6
+	VPBROADCASTD (DX), Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPBROADCASTD (DX)(BX*1), Y8
+	VPMADDUBSW   Y8, Y6, Y8
+	VMOVDQU      (AX), Y6
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y4, Y6, Y6
+	VPBROADCASTD 4(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 4(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VPAND        64(AX), Y4, Y6
+	VPBROADCASTD 8(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 8(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VMOVDQU      64(AX), Y6
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y4, Y6, Y6
+	VPBROADCASTD 12(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 12(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VPAND        128(AX), Y4, Y6
+	VPBROADCASTD 16(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 16(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VMOVDQU      128(AX), Y6
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y4, Y6, Y6
+	VPBROADCASTD 20(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 20(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VPAND        192(AX), Y4, Y6
+	VPBROADCASTD 24(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 24(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VMOVDQU      192(AX), Y6
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y4, Y6, Y6
+	VPBROADCASTD 28(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 28(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VPMADDWD     Y5, Y7, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPAND        32(AX), Y4, Y6
+	VPBROADCASTD (DX), Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPBROADCASTD (DX)(BX*1), Y8
+	VPMADDUBSW   Y8, Y6, Y8
+	VMOVDQU      32(AX), Y6
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y4, Y6, Y6
+	VPBROADCASTD 4(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 4(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VPAND        96(AX), Y4, Y6
+	VPBROADCASTD 8(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 8(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VMOVDQU      96(AX), Y6
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y4, Y6, Y6
+	VPBROADCASTD 12(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 12(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VPAND        160(AX), Y4, Y6
+	VPBROADCASTD 16(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 16(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VMOVDQU      160(AX), Y6
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y4, Y6, Y6
+	VPBROADCASTD 20(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 20(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VPAND        224(AX), Y4, Y6
+	VPBROADCASTD 24(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 24(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VMOVDQU      224(AX), Y6
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y4, Y6, Y6
+	VPBROADCASTD 28(DX), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y7, Y7
+	VPBROADCASTD 28(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y6, Y9
+	VPADDW       Y9, Y8, Y8
+	VPMADDWD     Y5, Y7, Y7
+	VPADDD       Y7, Y2, Y2
+	VPMADDWD     Y5, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x20, DX
+	SUBQ         $0x04, CX
+	JNZ          loop
+	MOVQ         y+0(FP), AX
+	MOVQ         terms+64(FP), CX
+	MOVQ         step+56(FP), DX
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       coarse43800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 20(CX), Y4
+	VSUBPS       Y4, Y0, Y0
+	VMOVUPS      (DX), Y4
+	VMULPS       coarse41800000<>+0(SB), Y4, Y4
+	VBROADCASTSS 4(CX), Y5
+	VMULPS       Y5, Y4, Y4
+	VMULPS       Y4, Y0, Y0
+	VBROADCASTSS 8(CX), Y4
+	VADDPS       Y4, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       coarse43800000<>+0(SB), Y2, Y2
+	VBROADCASTSS 20(CX), Y0
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse41800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 4(CX), Y4
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS 8(CX), Y0
+	VADDPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	MOVQ         yStride+8(FP), BX
+	LEAQ         (AX)(BX*4), AX
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       coarse43800000<>+0(SB), Y1, Y1
+	VBROADCASTSS 48(CX), Y0
+	VSUBPS       Y0, Y1, Y1
+	VMOVUPS      (DX), Y0
+	VMULPS       coarse41800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 32(CX), Y2
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 36(CX), Y0
+	VADDPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       coarse43800000<>+0(SB), Y3, Y3
+	VBROADCASTSS 48(CX), Y0
+	VSUBPS       Y0, Y3, Y3
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse41800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 32(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 36(CX), Y0
+	VADDPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
 
 // func coarseScore6x1AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
@@ -2167,8 +2502,8 @@ loop:
 	MOVQ         terms+64(FP), CX
 	MOVQ         step+56(FP), DX
 	VCVTDQ2PS    Y0, Y0
-	VCVTDQ2PS    Y1, Y1
 	VMULPS       coarse43800000<>+0(SB), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
 	VADDPS       Y1, Y0, Y0
 	VBROADCASTSS 16(CX), Y1
 	VSUBPS       Y1, Y0, Y0
@@ -2181,8 +2516,8 @@ loop:
 	VADDPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (AX)
 	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
 	VMULPS       coarse43800000<>+0(SB), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
 	VADDPS       Y3, Y2, Y2
 	VBROADCASTSS 16(CX), Y0
 	VSUBPS       Y0, Y2, Y2
@@ -2194,6 +2529,517 @@ loop:
 	VBROADCASTSS 8(CX), Y0
 	VADDPS       Y0, Y2, Y2
 	VMOVUPS      Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+// func coarseNarrow6x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX2
+TEXT ·coarseNarrow6x1AVX2(SB), NOSPLIT, $0-72
+	MOVQ    codes+16(FP), AX
+	MOVQ    blocks+32(FP), CX
+	MOVQ    x+40(FP), DX
+	MOVQ    pairs+24(FP), BX
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VMOVDQU coarse3c3c3c3c<>+0(SB), Y2
+	VMOVDQU coarse03030303<>+0(SB), Y3
+	VMOVDQU coarse00010001<>+0(SB), Y4
+
+loop:
+	VMOVDQU      (AX), Y5
+	VPSLLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      (BX), Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPBROADCASTD (DX), Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VMOVDQU      (AX), Y5
+	VPSRLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      (BX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 4(DX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VMOVDQU      64(AX), Y5
+	VPSLLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      (BX), Y6
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPBROADCASTD 8(DX), Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VMOVDQU      64(AX), Y5
+	VPSRLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      (BX), Y7
+	VPSRLW       $0x06, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 12(DX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VMOVDQU      128(AX), Y5
+	VPSLLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      64(BX), Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPBROADCASTD 16(DX), Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VMOVDQU      128(AX), Y5
+	VPSRLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      64(BX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 20(DX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VMOVDQU      192(AX), Y5
+	VPSLLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      64(BX), Y6
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPBROADCASTD 24(DX), Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VMOVDQU      192(AX), Y5
+	VPSRLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      64(BX), Y7
+	VPSRLW       $0x06, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 28(DX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VMOVDQU      32(AX), Y5
+	VPSLLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      32(BX), Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPBROADCASTD (DX), Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VMOVDQU      32(AX), Y5
+	VPSRLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      32(BX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 4(DX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VMOVDQU      96(AX), Y5
+	VPSLLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      32(BX), Y6
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPBROADCASTD 8(DX), Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VMOVDQU      96(AX), Y5
+	VPSRLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      32(BX), Y7
+	VPSRLW       $0x06, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 12(DX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VMOVDQU      160(AX), Y5
+	VPSLLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      96(BX), Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPBROADCASTD 16(DX), Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VMOVDQU      160(AX), Y5
+	VPSRLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      96(BX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 20(DX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VMOVDQU      224(AX), Y5
+	VPSLLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      96(BX), Y6
+	VPSRLW       $0x04, Y6, Y6
+	VPAND        Y3, Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPBROADCASTD 24(DX), Y6
+	VPMADDUBSW   Y6, Y5, Y6
+	VMOVDQU      224(AX), Y5
+	VPSRLW       $0x02, Y5, Y5
+	VPAND        Y2, Y5, Y5
+	VMOVDQU      96(BX), Y7
+	VPSRLW       $0x06, Y7, Y7
+	VPAND        Y3, Y7, Y7
+	VPOR         Y7, Y5, Y5
+	VPBROADCASTD 28(DX), Y7
+	VPMADDUBSW   Y7, Y5, Y7
+	VPADDW       Y7, Y6, Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000080, BX
+	ADDQ         $0x20, DX
+	SUBQ         $0x04, CX
+	JNZ          loop
+	MOVQ         y+0(FP), AX
+	MOVQ         terms+64(FP), CX
+	MOVQ         step+56(FP), DX
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       coarse43800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 24(CX), Y2
+	VSUBPS       Y2, Y0, Y0
+	VMOVUPS      (DX), Y2
+	VMULPS       coarse40800000<>+0(SB), Y2, Y2
+	VBROADCASTSS 4(CX), Y3
+	VMULPS       Y3, Y2, Y2
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS 8(CX), Y2
+	VADDPS       Y2, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       coarse43800000<>+0(SB), Y1, Y1
+	VBROADCASTSS 24(CX), Y0
+	VSUBPS       Y0, Y1, Y1
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse40800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 4(CX), Y2
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 8(CX), Y0
+	VADDPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func coarseNarrow6x2AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX2
+TEXT ·coarseNarrow6x2AVX2(SB), NOSPLIT, $0-72
+	MOVQ    codes+16(FP), AX
+	MOVQ    blocks+32(FP), CX
+	MOVQ    x+40(FP), DX
+	MOVQ    xStride+48(FP), BX
+	MOVQ    pairs+24(FP), SI
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VMOVDQU coarse3c3c3c3c<>+0(SB), Y4
+	VMOVDQU coarse03030303<>+0(SB), Y5
+	VMOVDQU coarse00010001<>+0(SB), Y6
+
+loop:
+	VMOVDQU      (AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      (SI), Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD (DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD (DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      (AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      (SI), Y10
+	VPSRLW       $0x02, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 4(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 4(DX)(BX*1), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VMOVDQU      64(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      (SI), Y8
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD 8(DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 8(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      64(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      (SI), Y10
+	VPSRLW       $0x06, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 12(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 12(DX)(BX*1), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VMOVDQU      128(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      64(SI), Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD 16(DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 16(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      128(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      64(SI), Y10
+	VPSRLW       $0x02, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 20(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 20(DX)(BX*1), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VMOVDQU      192(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      64(SI), Y8
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD 24(DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 24(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      192(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      64(SI), Y10
+	VPSRLW       $0x06, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 28(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 28(DX)(BX*1), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VMOVDQU      32(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      32(SI), Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD (DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD (DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      32(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      32(SI), Y10
+	VPSRLW       $0x02, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 4(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 4(DX)(BX*1), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VMOVDQU      96(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      32(SI), Y8
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD 8(DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 8(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      96(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      32(SI), Y10
+	VPSRLW       $0x06, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 12(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 12(DX)(BX*1), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VMOVDQU      160(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      96(SI), Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD 16(DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 16(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      160(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      96(SI), Y10
+	VPSRLW       $0x02, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 20(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 20(DX)(BX*1), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VMOVDQU      224(AX), Y7
+	VPSLLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      96(SI), Y8
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y5, Y8, Y8
+	VPOR         Y8, Y7, Y7
+	VPBROADCASTD 24(DX), Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPBROADCASTD 24(DX)(BX*1), Y9
+	VPMADDUBSW   Y9, Y7, Y9
+	VMOVDQU      224(AX), Y7
+	VPSRLW       $0x02, Y7, Y7
+	VPAND        Y4, Y7, Y7
+	VMOVDQU      96(SI), Y10
+	VPSRLW       $0x06, Y10, Y10
+	VPAND        Y5, Y10, Y10
+	VPOR         Y10, Y7, Y7
+	VPBROADCASTD 28(DX), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y8, Y8
+	VPBROADCASTD 28(DX)(BX*1), Y10
+	VPMADDUBSW   Y10, Y7, Y10
+	VPADDW       Y10, Y9, Y9
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000080, SI
+	ADDQ         $0x20, DX
+	SUBQ         $0x04, CX
+	JNZ          loop
+	MOVQ         y+0(FP), AX
+	MOVQ         terms+64(FP), CX
+	MOVQ         step+56(FP), DX
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       coarse43800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 24(CX), Y4
+	VSUBPS       Y4, Y0, Y0
+	VMOVUPS      (DX), Y4
+	VMULPS       coarse40800000<>+0(SB), Y4, Y4
+	VBROADCASTSS 4(CX), Y5
+	VMULPS       Y5, Y4, Y4
+	VMULPS       Y4, Y0, Y0
+	VBROADCASTSS 8(CX), Y4
+	VADDPS       Y4, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       coarse43800000<>+0(SB), Y2, Y2
+	VBROADCASTSS 24(CX), Y0
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse40800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 4(CX), Y4
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS 8(CX), Y0
+	VADDPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	MOVQ         yStride+8(FP), BX
+	LEAQ         (AX)(BX*4), AX
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       coarse43800000<>+0(SB), Y1, Y1
+	VBROADCASTSS 52(CX), Y0
+	VSUBPS       Y0, Y1, Y1
+	VMOVUPS      (DX), Y0
+	VMULPS       coarse40800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 32(CX), Y2
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 36(CX), Y0
+	VADDPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       coarse43800000<>+0(SB), Y3, Y3
+	VBROADCASTSS 52(CX), Y0
+	VSUBPS       Y0, Y3, Y3
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse40800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 32(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 36(CX), Y0
+	VADDPS       Y0, Y3, Y3
+	VMOVUPS      Y3, 32(AX)
 	VZEROUPPER
 	RET
 

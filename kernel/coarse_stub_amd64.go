@@ -44,10 +44,20 @@ func coarseScore4x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blo
 //go:noescape
 func coarseNarrow4x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
-// coarseScore4x1AVX2 multiplies the first 4 bits of a panel with one state.
+// coarseScore4x1AVX2 multiplies the first 4 bits of a panel with states: 1 of them.
 //
 //go:noescape
 func coarseScore4x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow4x1AVX2 multiplies the first 4 bits of a panel with the upper bytes of states: 1 of them.
+//
+//go:noescape
+func coarseNarrow4x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow4x2AVX2 multiplies the first 4 bits of a panel with the upper bytes of states: 2 of them.
+//
+//go:noescape
+func coarseNarrow4x2AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
 // coarseScore6x1AVX512 multiplies the first 6 bits of a panel with states: 1 of them.
 //
@@ -89,10 +99,20 @@ func coarseScore6x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blo
 //go:noescape
 func coarseNarrow6x8AVX512(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
-// coarseScore6x1AVX2 multiplies the first 6 bits of a panel with one state.
+// coarseScore6x1AVX2 multiplies the first 6 bits of a panel with states: 1 of them.
 //
 //go:noescape
 func coarseScore6x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow6x1AVX2 multiplies the first 6 bits of a panel with the upper bytes of states: 1 of them.
+//
+//go:noescape
+func coarseNarrow6x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow6x2AVX2 multiplies the first 6 bits of a panel with the upper bytes of states: 2 of them.
+//
+//go:noescape
+func coarseNarrow6x2AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
 // coarseRefineAVX512 adds a plane's share to the listed logits.
 //

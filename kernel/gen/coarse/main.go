@@ -21,7 +21,9 @@ func main() {
 			score512(states, p, false)
 			score512(states, p, true)
 		}
-		score256(p)
+		score256(1, p, false)
+		score256(1, p, true)
+		score256(2, p, true)
 	}
 	refine512()
 	refine512x4()
@@ -232,24 +234,34 @@ func score512(states int, p precision, narrow bool) {
 	RET()
 }
 
-// score256 makes the kernel for one state. The number of blocks is a multiple of
-// four: the sums of four blocks of 4-bit codes fit into 16 bits (2·4 products of
-// 15·128 twice), as do those of one block of 6-bit codes (2 of 63·128 twice).
-func score256(p precision) {
-	function(fmt.Sprintf("coarseScore%dx1AVX2", p.bits), scoreSignature,
-		fmt.Sprintf("multiplies the first %d bits of a panel with one state.", p.bits))
+// score256 makes the kernel for one or two states. The number of blocks is a
+// multiple of four: the sums of four blocks of 4-bit codes fit into 16 bits (2·4
+// products of 15·128 twice), as do those of one block of 6-bit codes (2 of 63·128
+// twice). Narrow kernels are as those of score512.
+func score256(states int, p precision, narrow bool) {
+	name, of, bias, parts := "coarseScore", "states", p.bias, 2
+	if narrow {
+		name, of, bias, parts = "coarseNarrow", "the upper bytes of states", p.narrow, 1
+	}
+	function(fmt.Sprintf("%s%dx%dAVX2", name, p.bits, states), scoreSignature,
+		fmt.Sprintf("multiplies the first %d bits of a panel with %s: %d of them.", p.bits, of, states))
 	codes, blocks := Load(Param("codes"), GP64()), Load(Param("blocks"), GP64())
 	x := Load(Param("x"), GP64())
+	var xStride Register
+	if states == 2 {
+		xStride = Load(Param("xStride"), GP64())
+	}
 	var second Register
 	if p == sixBits {
 		second = Load(Param("pairs"), GP64())
 	}
-	var sums [2][2]VecVirtual // rows 0…7 and 8…15; upper and lower bytes
+	// Rows 0…7 and 8…15; for each state the sums of upper and of lower bytes.
+	var sums [2][]VecVirtual
 	for half := range sums {
-		for part := range sums[half] {
+		for range states * parts {
 			v := YMM()
 			VPXOR(v, v, v)
-			sums[half][part] = v
+			sums[half] = append(sums[half], v)
 		}
 	}
 	mask, low, ones := YMM(), YMM(), YMM()
@@ -262,13 +274,13 @@ func score256(p precision) {
 	VMOVDQU(repeated(0x00010001), ones)
 	Label("loop")
 	for half := range 2 {
-		var words [2]VecVirtual
+		words := make([]VecVirtual, states*parts)
 		// add moves the sums of words to those of the half.
 		add := func() {
-			for part := range 2 {
-				VPMADDWD(ones, words[part], words[part])
-				VPADDD(words[part], sums[half][part], sums[half][part])
-				words[part] = nil
+			for i := range words {
+				VPMADDWD(ones, words[i], words[i])
+				VPADDD(words[i], sums[half][i], sums[half][i])
+				words[i] = nil
 			}
 		}
 		for block := range 4 {
@@ -296,14 +308,18 @@ func score256(p precision) {
 					VPSRLW(U8(4), code, code)
 					VPAND(mask, code, code)
 				}
-				for part := range 2 {
+				for i := range words {
+					from := Mem{Base: x, Disp: 4 * (parts*(2*block+nibble) + i%parts)}
+					if i >= parts {
+						from.Index, from.Scale = xStride, 1
+					}
 					product := YMM()
-					VPBROADCASTD(Mem{Base: x, Disp: 16*block + 8*nibble + 4*part}, product)
+					VPBROADCASTD(from, product)
 					VPMADDUBSW(product, code, product)
-					if words[part] == nil {
-						words[part] = product
+					if words[i] == nil {
+						words[i] = product
 					} else {
-						VPADDW(product, words[part], words[part])
+						VPADDW(product, words[i], words[i])
 					}
 				}
 			}
@@ -319,30 +335,39 @@ func score256(p precision) {
 	if p == sixBits {
 		ADDQ(U32(128), second)
 	}
-	ADDQ(Imm(64), x)
+	ADDQ(Imm(uint64(32*parts)), x)
 	SUBQ(Imm(4), blocks)
 	JNZ(LabelRef("loop"))
 
 	y, terms, steps := Load(Param("y"), GP64()), Load(Param("terms"), GP64()), Load(Param("step"), GP64())
-	term := func(field int) VecVirtual {
-		v := YMM()
-		VBROADCASTSS(Mem{Base: terms, Disp: field}, v)
-		return v
-	}
-	for half := range 2 {
-		f, lower := sums[half][0], sums[half][1]
-		VCVTDQ2PS(f, f)
-		VCVTDQ2PS(lower, lower)
-		VMULPS(repeatedFloat(256), f, f)
-		VADDPS(lower, f, f)
-		VSUBPS(term(p.bias), f, f)
-		factor := YMM()
-		VMOVUPS(Mem{Base: steps, Disp: 32 * half}, factor)
-		VMULPS(repeatedFloat(p.unit), factor, factor)
-		VMULPS(term(gain), factor, factor)
-		VMULPS(factor, f, f)
-		VADDPS(term(shift), f, f)
-		VMOVUPS(f, Mem{Base: y, Disp: 32 * half})
+	for t := range states {
+		term := func(field int) VecVirtual {
+			v := YMM()
+			VBROADCASTSS(Mem{Base: terms, Disp: termsBytes*t + field}, v)
+			return v
+		}
+		for half := range 2 {
+			f := sums[half][parts*t]
+			VCVTDQ2PS(f, f)
+			VMULPS(repeatedFloat(256), f, f)
+			if !narrow {
+				lower := sums[half][parts*t+1]
+				VCVTDQ2PS(lower, lower)
+				VADDPS(lower, f, f)
+			}
+			VSUBPS(term(bias), f, f)
+			factor := YMM()
+			VMOVUPS(Mem{Base: steps, Disp: 32 * half}, factor)
+			VMULPS(repeatedFloat(p.unit), factor, factor)
+			VMULPS(term(gain), factor, factor)
+			VMULPS(factor, f, f)
+			VADDPS(term(shift), f, f)
+			VMOVUPS(f, Mem{Base: y, Disp: 32 * half})
+		}
+		if t+1 < states {
+			yStride := Load(Param("yStride"), GP64())
+			LEAQ(Mem{Base: y, Index: yStride, Scale: 4}, y)
+		}
 	}
 	VZEROUPPER()
 	RET()
