@@ -60,10 +60,12 @@ type coarseHead struct {
 	near    float64    // the part of all tokens that lately needed the third plane
 	wide    bool       // narrow scores have lately left too many of these
 
-	score  scoreTask
-	single singleTask
-	refine refineTask
-	mass   massTask
+	prepare prepareTask
+	score   scoreTask
+	choose  chooseTask
+	single  singleTask
+	refine  refineTask
+	mass    massTask
 }
 
 // pick is one Select row.
@@ -82,6 +84,7 @@ type pick struct {
 
 	candidates []ranked
 	final      []int32 // tokens with an exact logit, ascending
+	largest    float32 // logit
 	lost       bool    // given up
 }
 
@@ -123,6 +126,7 @@ func newCoarseHead(m *model.Model, h *head) (*coarseHead, error) {
 		return nil, fmt.Errorf("%w: head mode %s: %w", ErrOptions, h.mode, err)
 	}
 	ch := &coarseHead{head: h, copy: c, input: c.NewInput(maxPicks), workers: make([]coarseWorker, h.team.Size())}
+	ch.prepare.c, ch.choose.c = ch, ch
 	ch.score.c, ch.single.c, ch.refine.c, ch.mass.c = ch, ch, ch, ch
 	for i := range ch.picks {
 		ch.picks[i].final = make([]int32, 0, 64) // not nil, which would mean all
@@ -218,6 +222,7 @@ func (c *coarseHead) run(n int, rest []int) []int {
 	c.refineAll(len(rest))
 	h.end()
 	h.begin(OpHeadSelect, n)
+	h.team.Run(&c.choose, n)
 	for i := range n {
 		p := &c.picks[i]
 		if p.lost {
@@ -228,6 +233,16 @@ func (c *coarseHead) run(n int, rest []int) []int {
 	}
 	h.end()
 	return rest
+}
+
+// chooseTask chooses the tokens of a pick.
+type chooseTask struct{ c *coarseHead }
+
+func (t *chooseTask) Do(_, i int) {
+	if p := &t.c.picks[i]; !p.lost {
+		t.c.gather(p)
+		p.largest = p.sel.choose(p.y, p.final)
+	}
 }
 
 // begin gives the picks their memory and finds out which of them use the copy.
@@ -243,35 +258,59 @@ func (c *coarseHead) begin(n int) {
 	for i := range n {
 		p := &c.picks[i]
 		p.index, p.lost, p.k = -1, false, max(p.sel.K, 1)
-		if c.few(p.sel) {
-			continue
+		if !c.few(p.sel) {
+			c.scored = append(c.scored, p)
 		}
-		if p.lost = !c.input.Set(len(c.scored), p.x); p.lost {
-			continue
-		}
-		p.index = len(c.scored)
-		c.scored = append(c.scored, p)
 	}
-	c.plane, c.narrow = c.choosePlane(len(c.scored)), c.chooseNarrow(len(c.scored))
-	for _, p := range c.scored {
-		p.norm, p.loss = c.input.Norm(p.index), [exact]float32{}
-		if c.narrow {
-			p.loss[c.plane] = c.input.Loss(p.index)
-		}
-		if c.plane == 1 {
-			p.loss[2] = p.loss[1] // the third plane is added to these scores
-		}
+	c.prepareScored()
+	if kept := slices.DeleteFunc(c.scored, func(p *pick) bool { return p.lost }); len(kept) < len(c.scored) {
+		// States without proven bounds are rare.
+		c.scored = kept
+		c.prepareScored()
 	}
 	at := len(c.scored)
 	for i := range n {
-		p := &c.picks[i]
-		if p.index < 0 {
-			p.index = at
+		if p := &c.picks[i]; p.index < 0 || p.lost {
+			c.place(p, at)
+			c.reset(p)
 			at++
 		}
-		p.y, p.level = c.y[p.index*padded:][:v], c.levels[p.index*v:][:v]
-		c.reset(p)
 	}
+}
+
+// prepareScored decides how the scored picks are scanned, and gives each its state
+// and its memory.
+func (c *coarseHead) prepareScored() {
+	n := len(c.scored)
+	c.plane, c.narrow = c.choosePlane(n), c.chooseNarrow(n)
+	c.head.team.Run(&c.prepare, n)
+}
+
+// place gives a pick the memory of an index.
+func (c *coarseHead) place(p *pick, index int) {
+	v, padded := c.head.table.Rows, c.copy.PaddedRows()
+	p.index = index
+	p.y, p.level = c.y[index*padded:][:v], c.levels[index*v:][:v]
+}
+
+// prepareTask prepares a scored pick.
+type prepareTask struct{ c *coarseHead }
+
+func (t *prepareTask) Do(_, i int) {
+	c := t.c
+	p := c.scored[i]
+	c.place(p, i)
+	if p.lost = !c.input.Set(i, p.x); p.lost {
+		return
+	}
+	p.norm, p.loss = c.input.Norm(i), [exact]float32{}
+	if c.narrow {
+		p.loss[c.plane] = c.input.Loss(i)
+	}
+	if c.plane == 1 {
+		p.loss[2] = p.loss[1] // the third plane is added to these scores
+	}
+	c.reset(p)
 }
 
 // bound returns by how much the logit of token r, of that level, may be off.
@@ -475,12 +514,10 @@ func floorOf(x float64) float32 {
 	return f
 }
 
-// finish writes the answer of a pick.
+// finish completes the answer of a pick.
 func (c *coarseHead) finish(p *pick) {
-	c.gather(p)
-	largest := p.sel.choose(p.y, p.final)
 	if p.sel.Mass {
-		c.boundMass(p, largest)
+		c.boundMass(p, p.largest)
 	}
 	for w := range c.workers {
 		p.sel.Rest = max(p.sel.Rest, c.workers[w].picks[p.index].rest)
