@@ -14,19 +14,43 @@ type decoder512 struct {
 	suffix string // of function names
 	fields int    // vectors of codes per block, 4 columns each
 	// setup loads constants and returns the emitter: called with the
-	// address of a block, it hands the vectors to use one by one. A
-	// scaled emitter saves shifts and leaves field f multiplied by
-	// 4^f, and the fifth by 81, for sums that are kept per field.
-	setup func(scaled bool) func(block Mem, use func(field int, codes reg.VecVirtual))
+	// address of a block, it hands the vectors to use one by one, with the
+	// sum that they belong to.
+	setup func(s sharing) func(block Mem, use func(field, sum int, codes reg.VecVirtual))
 	// packed loads constants and returns an emitter that loads a block as
 	// bytes of four 2-bit fields and, for five fields, bytes whose top two
 	// bits are the fifth.
 	packed func() func(block Mem) []reg.VecVirtual
 }
 
-var decodeT2 = decoder512{name: "T2", suffix: "AVX512", fields: 4, setup: func(scaled bool) func(Mem, func(int, reg.VecVirtual)) {
-	masks := fieldMasks(scaled)
-	return func(block Mem, use func(int, reg.VecVirtual)) {
+// sharing tells which fields are added up together. Fields that are left where they
+// are in their bytes need no shifts, but sums of their own.
+type sharing int
+
+const (
+	oneSum  sharing = iota
+	twoSums         // fields 1 and 3 are multiplied by 4
+	ownSums         // field f is multiplied by 4^f, the fifth by 81
+)
+
+// sums returns the number of sums per row of activations.
+func (s sharing) sums(fields int) int { return [...]int{1, 2, fields}[s] }
+
+// choose returns the sharing with the fewest shifts that n rows of activations leave
+// registers for.
+func choose(n int) sharing {
+	switch {
+	case n <= 4:
+		return ownSums
+	case n <= 8:
+		return twoSums
+	}
+	return oneSum
+}
+
+var decodeT2 = decoder512{name: "T2", suffix: "AVX512", fields: 4, setup: func(s sharing) func(Mem, func(int, int, reg.VecVirtual)) {
+	masks := fieldMasks(s)
+	return func(block Mem, use func(int, int, reg.VecVirtual)) {
 		raw := ZMM()
 		VMOVDQU64(block, raw)
 		fields(raw, masks, use)
@@ -39,12 +63,9 @@ var decodeT2 = decoder512{name: "T2", suffix: "AVX512", fields: 4, setup: func(s
 	}
 }}
 
-// fieldMasks loads the mask of the lowest field, or those of all four.
-func fieldMasks(scaled bool) []reg.VecVirtual {
-	masks := make([]reg.VecVirtual, 1)
-	if scaled {
-		masks = make([]reg.VecVirtual, 4)
-	}
+// fieldMasks loads the masks of the fields that are not shifted.
+func fieldMasks(s sharing) []reg.VecVirtual {
+	masks := make([]reg.VecVirtual, [...]int{1, 2, 4}[s])
 	for f := range masks {
 		masks[f] = ZMM()
 		broadcast(masks[f], 0x03030303<<(2*f))
@@ -53,33 +74,32 @@ func fieldMasks(scaled bool) []reg.VecVirtual {
 }
 
 // fields hands out the four 2-bit fields of each byte.
-func fields(raw reg.VecVirtual, masks []reg.VecVirtual, use func(int, reg.VecVirtual)) {
+func fields(raw reg.VecVirtual, masks []reg.VecVirtual, use func(int, int, reg.VecVirtual)) {
+	shifted := raw
 	for f := range 4 {
-		codes := ZMM()
-		switch {
-		case len(masks) == 4:
-			VPANDD(raw, masks[f], codes)
-		case f == 0:
-			VPANDD(raw, masks[0], codes)
-		default:
-			VPSRLD(U8(2*f), raw, codes)
-			VPANDD(codes, masks[0], codes)
+		if f > 0 && f%len(masks) == 0 {
+			shifted = ZMM()
+			VPSRLD(U8(2*f), raw, shifted)
 		}
-		use(f, codes)
+		codes := ZMM()
+		VPANDD(shifted, masks[f%len(masks)], codes)
+		use(f, f%len(masks), codes)
 	}
 }
 
-var decodeT5VBMI = decoder512{name: "T5", suffix: "AVX512VBMI", fields: 5, setup: func(scaled bool) func(Mem, func(int, reg.VecVirtual)) {
-	masks := fieldMasks(scaled)
+var decodeT5VBMI = decoder512{name: "T5", suffix: "AVX512VBMI", fields: 5, setup: func(s sharing) func(Mem, func(int, int, reg.VecVirtual)) {
+	masks := fieldMasks(s)
 	packed := packedT5()
-	return func(block Mem, use func(int, reg.VecVirtual)) {
+	return func(block Mem, use func(int, int, reg.VecVirtual)) {
 		words := packed(block)
 		top := words[1]
-		if !scaled {
-			VPSRLD(U8(6), top, top)
+		if s == ownSums {
+			use(4, 4, top)
+		} else {
+			// The lowest two bits of 81·c are c.
 			VPANDD(top, masks[0], top)
+			use(4, 0, top)
 		}
-		use(4, top)
 		fields(words[0], masks, use)
 	}
 }, packed: packedT5}
@@ -107,10 +127,10 @@ func packedT5() func(Mem) []reg.VecVirtual {
 	}
 }
 
-// unscale undoes, in sums per field, what a scaled emitter does. The sums are
-// exact multiples: dividing by 81 is multiplying by its inverse modulo 2³².
+// unscale divides sums by what their fields are multiplied by. They are exact
+// multiples: dividing by 81 is multiplying by its inverse modulo 2³².
 func unscale(sums []reg.VecVirtual) {
-	for f := 1; f < 4; f++ {
+	for f := 1; f < min(len(sums), 4); f++ {
 		VPSRAD(U8(2*f), sums[f], sums[f])
 	}
 	if len(sums) == 5 {
@@ -151,17 +171,11 @@ func matMul512(d decoder512, n int) {
 	s := Load(Param("stride"), GP64())
 	blocks := Load(Param("blocks"), GP64())
 	row := rows(x, s, n)
-	// Few rows leave registers for one sum per field, which saves decoding
-	// and gives enough independent chains of additions.
-	scaled := n <= 4
-	emit := d.setup(scaled)
-	chains := 1
-	if scaled {
-		chains = d.fields
-	}
+	// With few rows several sums also give enough independent chains of additions.
+	emit := d.setup(choose(n))
 	sums := make([][]reg.VecVirtual, n)
 	for t := range sums {
-		sums[t] = make([]reg.VecVirtual, chains)
+		sums[t] = make([]reg.VecVirtual, choose(n).sums(d.fields))
 		for c := range sums[t] {
 			sums[t][c] = ZMM()
 			zero(sums[t][c])
@@ -169,9 +183,9 @@ func matMul512(d decoder512, n int) {
 	}
 	Label("block")
 	PREFETCHT0(Mem{Base: w, Disp: prefetchAhead})
-	emit(Mem{Base: w}, func(f int, codes reg.VecVirtual) {
+	emit(Mem{Base: w}, func(f, sum int, codes reg.VecVirtual) {
 		for t := range n {
-			VPDPBUSD_BCST(row.at(t, 4*f), codes, sums[t][f%chains])
+			VPDPBUSD_BCST(row.at(t, 4*f), codes, sums[t][sum])
 		}
 	})
 	ADDQ(U8(64), w)
@@ -179,9 +193,7 @@ func matMul512(d decoder512, n int) {
 	DECQ(blocks)
 	JNZ(LabelRef("block"))
 	for t := range sums {
-		if scaled {
-			unscale(sums[t])
-		}
+		unscale(sums[t])
 		reduce(sums[t])
 		VMOVDQU32(sums[t][0], Mem{Base: acc, Disp: 64 * t})
 	}

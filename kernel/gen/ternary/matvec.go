@@ -54,11 +54,11 @@ func matVec512(d decoder512, constants func(), segment func(f matVecFrame)) {
 // matVecT2 works block by block: a block takes so few instructions that
 // out-of-order execution looks far enough ahead.
 func matVecT2() {
-	var emit func(Mem, func(int, reg.VecVirtual))
-	matVec512(decodeT2, func() { emit = decodeT2.setup(true) }, func(f matVecFrame) {
+	var emit func(Mem, func(int, int, reg.VecVirtual))
+	matVec512(decodeT2, func() { emit = decodeT2.setup(ownSums) }, func(f matVecFrame) {
 		Label("block")
-		emit(Mem{Base: f.w}, func(field int, codes reg.VecVirtual) {
-			VPDPBUSD_BCST(Mem{Base: f.x, Disp: 4 * field}, codes, f.sums[field])
+		emit(Mem{Base: f.w}, func(field, sum int, codes reg.VecVirtual) {
+			VPDPBUSD_BCST(Mem{Base: f.x, Disp: 4 * field}, codes, f.sums[sum])
 		})
 		ADDQ(U8(64), f.w)
 		ADDQ(U8(16), f.x)
@@ -132,7 +132,7 @@ type pairT5 struct {
 }
 
 func newPairT5() pairT5 {
-	p := pairT5{minus81: ZMM(), lo: ZMM(), hi: ZMM(), masks: fieldMasks(true)}
+	p := pairT5{minus81: ZMM(), lo: ZMM(), hi: ZMM(), masks: fieldMasks(ownSums)}
 	broadcast(p.minus81, (256-81)*0x01010101)
 	VMOVDQU64(digitTable(), p.lo)
 	VMOVDQU64(digitTable().Offset(64), p.hi)
