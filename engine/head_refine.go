@@ -194,10 +194,6 @@ func (c *coarseHead) collect(p *pick, worker, from, to int) {
 	w := &c.workers[worker]
 	s := &w.picks[p.index]
 	floor, rest := p.floor, s.rest
-	norm, radii, weight := p.norm, [exact][]float32{}, c.copy.Weight()[from:to]
-	for level := range radii {
-		radii[level] = c.copy.Radius(level)[from:to]
-	}
 	if c.refine.trial {
 		c.survey(p, s, from, to)
 	}
@@ -217,9 +213,7 @@ func (c *coarseHead) collect(p *pick, worker, from, to int) {
 			if word>>j&1 == 0 || level == exact {
 				continue
 			}
-			// As bound, which costs too much here.
-			r := base - from + j
-			upper := y[j] + (float32(norm*radii[level][r]) + float32(p.loss[level]*weight[r]))
+			upper := y[j] + c.bound(p, level, base+j)
 			if upper >= floor && level < p.depth {
 				w.lists[level] = append(w.lists[level], int32(base+j))
 			} else if upper > rest {

@@ -369,6 +369,55 @@ func TestSelectBrokenBound(t *testing.T) {
 	}
 }
 
+// TestSelectNarrow: many states are rounded for the scan, and then what that loses is
+// part of every bound that the scan's logits are compared with. It is small beside
+// the radius, so that no selection would show its absence.
+func TestSelectNarrow(t *testing.T) {
+	if !kernel.CoarseNarrow() {
+		t.Skip("this CPU has no kernels for narrow scores")
+	}
+	const rows, cols, n = 4000, 256, narrowStates
+	r := rand.New(rand.NewPCG(23, 24))
+	w := gauss(r, rows*cols, 0.02)
+	e := headEngine(t, encodeTable(t, gguf.TypeF16, w, rows, cols), HeadCoarse, 2)
+	c := e.head.coarse
+	for plane := range 2 {
+		c.flat = float64(plane) // all panels have lately needed the second plane, or none
+		var states [][]float32
+		var sel []*Selector
+		for range n {
+			states, sel = append(states, gauss(r, cols, 1)), append(sel, &Selector{K: 5})
+		}
+		few := []*Selector{{K: 5}, {K: 5}, {K: 5}}
+		e.score(scoreBatch(e, states[:len(few)], few))
+		if c.narrow {
+			t.Errorf("%d states are rounded", len(few))
+		}
+		c.flat, c.near, c.wide = float64(plane), 0, false
+		b := scoreBatch(e, states, sel)
+		e.score(b)
+		if !c.narrow || c.plane != plane || len(c.scored) != n {
+			t.Fatalf("narrow %t, plane %d, %d states", c.narrow, c.plane, len(c.scored))
+		}
+		for _, p := range c.scored {
+			for level := plane; level < exact; level++ {
+				radius := p.norm * c.copy.Radius(level)[7]
+				loss := c.input.Loss(p.index) * c.copy.Weight()[7]
+				if plane == 0 && level > 0 {
+					loss = 0 // these logits were computed anew from the whole state
+				}
+				if got := c.bound(p, uint8(level), 7) - radius; !(math.Abs(float64(got-loss)) <= 1e-3*float64(radius)) || plane == 1 && loss < 1e-2*radius {
+					t.Errorf("plane %d, level %d: the bound is %g beyond the radius of %g, want %g", plane, level, got, radius, loss)
+				}
+			}
+			if got, least := c.panelBound(p, 0), c.bound(p, uint8(plane), 7); got < least {
+				t.Errorf("plane %d: the bound of a panel is %g, that of its tokens %g", plane, got, least)
+			}
+		}
+		checkBatch(t, fmt.Sprintf("plane %d", plane), b, states, sel)
+	}
+}
+
 // TestSelectSame: selections do not depend on threads or on the batch, and come
 // out in the same order. What is known about the rest does: it depends on how
 // much of the head was read.
