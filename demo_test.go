@@ -12,11 +12,11 @@ import (
 	"testing"
 
 	"trit"
-	"trit/engine"
+	"trit/internal/engine"
 	"trit/internal/fixtures"
-	"trit/kernel"
-	"trit/model"
-	"trit/validate"
+	"trit/internal/kernel"
+	"trit/internal/model"
+	"trit/internal/validate"
 )
 
 // demoLogits describes the reference logits of the demo model.

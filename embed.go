@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"math"
 
-	"trit/engine"
-	"trit/generate"
-	"trit/kernel"
+	"trit/internal/engine"
+	"trit/internal/generate"
+	"trit/internal/kernel"
 )
 
 // Embed returns the mean of the final hidden states of a text's tokens, scaled

@@ -12,7 +12,7 @@ import (
 
 	"trit"
 	"trit/chat"
-	"trit/kernel"
+	"trit/internal/kernel"
 )
 
 // A question whose answer is a Go value: the text is kept to the JSON Schema of

@@ -7,8 +7,8 @@ import (
 	"iter"
 	"time"
 
-	"trit/generate"
 	"trit/gguf"
+	"trit/internal/generate"
 	"trit/sample"
 	"trit/tokenizer"
 )

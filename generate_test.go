@@ -14,8 +14,8 @@ import (
 
 	"trit"
 	"trit/chat"
-	"trit/engine"
-	"trit/generate"
+	"trit/internal/engine"
+	"trit/internal/generate"
 	"trit/sample"
 )
 

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"sync"
 
-	"trit/generate"
 	"trit/grammar"
+	"trit/internal/generate"
 )
 
 // Vocabulary returns the model's tokens as package grammar needs them. It is

@@ -14,7 +14,7 @@ import (
 	"trit"
 	"trit/gguf"
 	"trit/hub"
-	"trit/model"
+	"trit/internal/model"
 )
 
 // demoBytes returns the demo model as a file in memory.

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"strings"
 
-	"trit/engine"
 	"trit/gguf"
 	"trit/hub"
+	"trit/internal/engine"
+	"trit/internal/kernel"
+	"trit/internal/model"
 	"trit/internal/sysmem"
-	"trit/kernel"
-	"trit/model"
-	"trit/ternary"
+	"trit/internal/ternary"
 )
 
 // KVTokens sets how many tokens of all texts together the KV cache can hold; 0

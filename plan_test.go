@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"trit"
-	"trit/kernel"
+	"trit/internal/kernel"
 )
 
 func TestPlan(t *testing.T) {

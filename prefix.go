@@ -1,8 +1,8 @@
 package trit
 
 import (
-	"trit/engine"
-	"trit/kernel"
+	"trit/internal/engine"
+	"trit/internal/kernel"
 )
 
 // PrefixStats describe what the prefix cache has been good for.

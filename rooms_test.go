@@ -13,36 +13,48 @@ import (
 )
 
 // rooms lists the packages from the ground up. A room imports only rooms above
-// it in this list, so data flows one way and a newcomer can read downwards.
+// it in this list, so data flows one way and a newcomer can read downwards. A
+// folder belongs to the room with the longest name that it lies in.
 var rooms = []string{
 	"internal",
 	"gguf",
-	"safetensors",
+	"internal/safetensors",
 	"quant",
-	"ternary",
-	"parallel",
-	"kernel",
+	"internal/ternary",
+	"internal/parallel",
+	"internal/kernel",
 	"tokenizer",
-	"model",
-	"cache",
-	"engine",
+	"internal/model",
+	"internal/cache",
+	"internal/engine",
 	"sample",
 	"grammar",
-	"generate",
+	"internal/generate",
 	"chat",
 	"hub",
 	"convert",
-	"profile",
-	"validate",
+	"internal/profile",
+	"internal/layers",
+	"internal/metrics",
+	"internal/validate",
 	".", // the library
 	"server",
 	"cmd",
 }
 
-// room returns the room that a folder belongs to.
+// room returns the room that a folder belongs to, or its first part if it
+// belongs to none.
 func room(dir string) string {
-	first, _, _ := strings.Cut(filepath.ToSlash(dir), "/")
-	return first
+	for name := filepath.ToSlash(dir); ; {
+		if slices.Contains(rooms, name) {
+			return name
+		}
+		cut := strings.LastIndexByte(name, '/')
+		if cut < 0 {
+			return name
+		}
+		name = name[:cut]
+	}
 }
 
 func TestRoomsImportDownwards(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 
-	"trit/generate"
+	"trit/internal/generate"
 	"trit/tokenizer"
 )
 

@@ -11,13 +11,13 @@ import (
 	"testing"
 
 	"trit"
-	"trit/cache"
 	"trit/chat"
-	"trit/generate"
 	"trit/gguf"
 	"trit/grammar"
-	"trit/kernel"
-	"trit/model"
+	"trit/internal/cache"
+	"trit/internal/generate"
+	"trit/internal/kernel"
+	"trit/internal/model"
 )
 
 // TestPrompts: prompts that were computed by one run need not be computed by the

@@ -2,14 +2,13 @@ package trit
 
 import (
 	"time"
-
-	"trit/profile"
+	"trit/internal/metrics"
 )
 
 // Metrics returns what has been counted and timed of all generations of the
 // model by Generate, GenerateFrom and Chat since it was opened. A server exports
-// them to Prometheus; see profile.Metrics.
-func (m *Model) Metrics() *profile.Metrics { return m.metrics }
+// them to Prometheus; see metrics.Metrics.
+func (m *Model) Metrics() *metrics.Metrics { return m.metrics }
 
 // Arrived says when a request has come that had to wait before its generation
 // began; Metrics counts from then. The default is the beginning.
@@ -17,7 +16,7 @@ func Arrived(t time.Time) GenerateOption { return func(o *generateOptions) { o.a
 
 // meter records one generation in the metrics.
 type meter struct {
-	metrics  *profile.Metrics
+	metrics  *metrics.Metrics
 	arrived  time.Time
 	began    time.Time
 	consumer time.Duration // time that the consumer took

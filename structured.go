@@ -18,7 +18,7 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 
 	"trit/chat"
-	"trit/generate"
+	"trit/internal/generate"
 )
 
 // ErrCut reports an answer that ended before it was complete, because it

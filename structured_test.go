@@ -12,8 +12,8 @@ import (
 
 	"trit"
 	"trit/chat"
-	"trit/generate"
 	"trit/grammar"
+	"trit/internal/generate"
 )
 
 type animal struct {

@@ -28,14 +28,14 @@ import (
 	"sync"
 	"time"
 
-	"trit/engine"
-	"trit/generate"
 	"trit/hub"
-	"trit/kernel"
-	"trit/model"
-	_ "trit/model/arch" // all architectures
-	"trit/parallel"
-	"trit/profile"
+	"trit/internal/engine"
+	"trit/internal/generate"
+	"trit/internal/kernel"
+	"trit/internal/metrics"
+	"trit/internal/model"
+	_ "trit/internal/model/arch" // all architectures
+	"trit/internal/parallel"
 	"trit/quant"
 	"trit/sample"
 	"trit/tokenizer"
@@ -66,7 +66,7 @@ type Model struct {
 	tokenizer *tokenizer.Tokenizer
 	sampling  sample.Options
 	loadTime  time.Duration
-	metrics   *profile.Metrics
+	metrics   *metrics.Metrics
 	drafts    sync.Map // *tokenizer.Tokenizer of a draft model → error, or true
 
 	constraints constraintCache
@@ -172,7 +172,7 @@ func Open(name string, opts ...Option) (*Model, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	m.scheduler = engine.NewScheduler(e)
-	m.metrics = profile.NewMetrics()
+	m.metrics = metrics.New()
 	m.loadTime = time.Since(start)
 	return m, nil
 }

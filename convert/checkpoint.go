@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"trit/internal/half"
-	"trit/safetensors"
+	"trit/internal/safetensors"
 )
 
 // source reads the tensors of a checkpoint. It reads files piece by piece rather

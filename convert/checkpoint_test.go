@@ -16,8 +16,8 @@ import (
 	"testing"
 
 	"trit/internal/half"
+	"trit/internal/safetensors"
 	"trit/quant"
-	"trit/safetensors"
 )
 
 // shape is the size of a test model.

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"trit/model"
+	"trit/internal/model"
 )
 
 // maxConfig bounds the size of a configuration file in bytes; real ones have a

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"trit/gguf"
-	"trit/model"
-	_ "trit/model/arch" // the families that checkpoints are matched with
+	"trit/internal/model"
+	_ "trit/internal/model/arch" // the families that checkpoints are matched with
 )
 
 // converter holds the state of one conversion.

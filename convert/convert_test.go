@@ -9,12 +9,12 @@ import (
 	"slices"
 	"testing"
 
-	"trit/engine"
 	"trit/gguf"
+	"trit/internal/engine"
 	"trit/internal/half"
-	"trit/model"
+	"trit/internal/model"
+	"trit/internal/safetensors"
 	"trit/quant"
-	"trit/safetensors"
 )
 
 // convertTo converts a checkpoint folder and returns report and opened file.

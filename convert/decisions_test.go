@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"trit/gguf"
+	"trit/internal/safetensors"
 	"trit/quant"
-	"trit/safetensors"
 	"trit/tokenizer"
 )
 

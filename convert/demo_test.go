@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"trit/engine"
 	"trit/gguf"
+	"trit/internal/engine"
 	"trit/internal/fixtures"
-	"trit/model"
+	"trit/internal/model"
 	"trit/tokenizer"
 )
 

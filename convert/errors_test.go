@@ -17,7 +17,7 @@ import (
 	"testing"
 
 	"trit/gguf"
-	"trit/safetensors"
+	"trit/internal/safetensors"
 )
 
 // wantError checks an error's class and that its message holds all parts.

@@ -7,7 +7,7 @@ import (
 
 	"trit/chat"
 	"trit/gguf"
-	"trit/model"
+	"trit/internal/model"
 	"trit/tokenizer"
 )
 

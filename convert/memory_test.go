@@ -19,8 +19,8 @@ import (
 
 	"trit/gguf"
 	"trit/internal/fixtures"
+	"trit/internal/safetensors"
 	"trit/quant"
-	"trit/safetensors"
 )
 
 // memoryDir tells a child process of TestMemory which checkpoint to convert.

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"trit/gguf"
-	"trit/kernel"
-	"trit/model"
+	"trit/internal/kernel"
+	"trit/internal/model"
 )
 
 // metaWriter sets metadata keys and keeps the first error.

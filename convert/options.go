@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"trit/gguf"
-	"trit/model"
+	"trit/internal/model"
 )
 
 // Errors that FromHF wraps with the file, key or tensor concerned, what was

@@ -6,9 +6,9 @@ import (
 	"strings"
 
 	"trit/gguf"
-	"trit/model"
+	"trit/internal/model"
+	"trit/internal/safetensors"
 	"trit/quant"
-	"trit/safetensors"
 )
 
 // job is one tensor of the output.

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"trit/gguf"
-	"trit/model"
+	"trit/internal/model"
 	"trit/quant"
 )
 

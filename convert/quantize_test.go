@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"trit/gguf"
-	"trit/model"
+	"trit/internal/model"
 	"trit/quant"
 )
 

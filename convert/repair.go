@@ -9,7 +9,7 @@ import (
 
 	"trit/chat"
 	"trit/gguf"
-	"trit/model"
+	"trit/internal/model"
 	"trit/quant"
 	"trit/tokenizer"
 )

@@ -15,7 +15,7 @@ import (
 
 	"trit/chat"
 	"trit/gguf"
-	"trit/model"
+	"trit/internal/model"
 	"trit/quant"
 )
 

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"trit/model"
+	"trit/internal/model"
 )
 
 // settleScales decides what weight_scale means, for checkpoints that have it.

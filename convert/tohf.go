@@ -14,9 +14,9 @@ import (
 
 	"trit/gguf"
 	"trit/internal/half"
-	"trit/model"
+	"trit/internal/model"
+	"trit/internal/safetensors"
 	"trit/quant"
-	"trit/safetensors"
 )
 
 // ToHFOptions say what to export and how.

@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"trit/gguf"
-	"trit/model"
+	"trit/internal/model"
+	"trit/internal/safetensors"
 	"trit/quant"
-	"trit/safetensors"
 )
 
 // export writes the file as a checkpoint and returns report and folder.

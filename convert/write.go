@@ -10,9 +10,9 @@ import (
 
 	"trit/gguf"
 	"trit/internal/half"
-	"trit/model"
+	"trit/internal/model"
+	"trit/internal/safetensors"
 	"trit/quant"
-	"trit/safetensors"
 )
 
 // pieceElems is how many elements are converted at a time, give or take a row.

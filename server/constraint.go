@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"trit/generate"
 	"trit/grammar"
+	"trit/internal/generate"
 )
 
 // format is what an answer must look like. At most one field is set; none

@@ -3,7 +3,7 @@ package server
 import (
 	"testing"
 
-	"trit/generate"
+	"trit/internal/generate"
 )
 
 // TestEither follows two languages at once until the text decides between them.

@@ -10,8 +10,8 @@ import (
 
 	"trit"
 	"trit/chat"
-	"trit/generate"
 	"trit/grammar"
+	"trit/internal/generate"
 	"trit/tokenizer"
 )
 

@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"trit"
-	"trit/cache"
 	"trit/chat"
-	"trit/engine"
-	"trit/generate"
 	"trit/grammar"
 	"trit/hub"
+	"trit/internal/cache"
+	"trit/internal/engine"
+	"trit/internal/generate"
 	"trit/sample"
 )
 

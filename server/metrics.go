@@ -8,8 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"trit/kernel"
-	"trit/profile"
+	"trit/internal/kernel"
+	"trit/internal/metrics"
 )
 
 // collector exports what the server and its models have counted to Prometheus.
@@ -66,7 +66,7 @@ func (c *collector) model(e *exporter, l *loaded) {
 	e.counter("trit_prefix_cache_queries_total", "Tokens of prompts that were looked up in the prefix cache.", float64(g.Prefix.PromptTokens), labels...)
 	e.counter("trit_prefix_cache_hits_total", "Tokens of prompts that the prefix cache had.", float64(g.Prefix.ReusedTokens), labels...)
 	e.counter("trit_prefix_cache_evictions_total", "Pages of the prefix cache that had to give way.", float64(g.Prefix.Evicted), labels...)
-	l.model.Metrics().Each(func(m profile.Metric) { e.metric(m, labels) })
+	l.model.Metrics().Each(func(m metrics.Metric) { e.metric(m, labels) })
 
 	e.load(l.name, running, waiting, usage(g.UsedPages, g.Pages))
 	e.gauge("vllm:cache_config_info", "Information of the LLMEngine CacheConfig", 1,
@@ -107,7 +107,7 @@ func (e *exporter) send(name, help string, kind prometheus.ValueType, v float64,
 }
 
 // metric sends one of package profile's metrics.
-func (e *exporter) metric(m profile.Metric, labels []string) {
+func (e *exporter) metric(m metrics.Metric, labels []string) {
 	name := "trit_" + m.Name
 	if m.Histogram != nil {
 		names, values := pairs(labels)
@@ -121,7 +121,7 @@ func (e *exporter) metric(m profile.Metric, labels []string) {
 		return
 	}
 	kind := prometheus.GaugeValue
-	if m.Kind == profile.KindCounter {
+	if m.Kind == metrics.KindCounter {
 		kind = prometheus.CounterValue
 	}
 	for value, v := range m.Values {

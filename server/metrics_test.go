@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"trit/kernel"
+	"trit/internal/kernel"
 )
 
 // scrape reads /metrics with Prometheus' own parser.

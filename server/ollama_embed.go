@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"trit/kernel"
+	"trit/internal/kernel"
 )
 
 // ollamaEmbedRequest is the body of /api/embed.

@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"trit/engine"
+	"trit/internal/engine"
 )
 
 // openAIRoutes are the endpoints of OpenAI's API but for its responses.

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"trit"
-	"trit/generate"
+	"trit/internal/generate"
 	"trit/tokenizer"
 )
 

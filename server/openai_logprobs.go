@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 
 	"trit"
-	"trit/generate"
+	"trit/internal/generate"
 	"trit/sample"
 	"trit/tokenizer"
 )

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"trit"
-	"trit/generate"
+	"trit/internal/generate"
 	"trit/sample"
 )
 

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"trit"
-	"trit/generate"
+	"trit/internal/generate"
 )
 
 // openAIReply is what the answers and the pieces of the streams of the two text

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"time"
 
-	"trit/engine"
-	"trit/profile"
+	"trit/internal/engine"
+	"trit/internal/profile"
 )
 
 // trace records what a model does for some seconds and sends it as a trace for

@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"trit/model/synth"
-	"trit/profile"
+	"trit/internal/model/synth"
+	"trit/internal/profile"
 )
 
 // benchFlags are the flags of bench.

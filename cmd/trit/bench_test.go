@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"trit/gguf"
-	"trit/model"
-	"trit/profile"
+	"trit/internal/model"
+	"trit/internal/profile"
 )
 
 // quick are flags that keep a benchmark short.

@@ -8,7 +8,7 @@ import (
 
 	"trit/convert"
 	"trit/gguf"
-	"trit/model"
+	"trit/internal/model"
 )
 
 func (a *app) convertCommand() *cobra.Command {

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"trit"
-	"trit/generate"
 	"trit/grammar"
+	"trit/internal/generate"
 	"trit/sample"
 )
 

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit"
-	"trit/profile"
+	"trit/internal/profile"
 )
 
 // addTraceFlag adds the flag that withTrace reads.

@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit"
-	"trit/kernel"
-	"trit/model"
+	"trit/internal/kernel"
+	"trit/internal/model"
 )
 
 func (a *app) infoCommand() *cobra.Command {

@@ -13,8 +13,8 @@ import (
 	"testing"
 
 	"trit"
-	"trit/engine"
 	"trit/hub"
+	"trit/internal/engine"
 )
 
 // result is what a command line did.

@@ -8,12 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"trit/engine"
 	"trit/gguf"
 	"trit/hub"
-	"trit/kernel"
-	"trit/model"
-	"trit/ternary"
+	"trit/internal/engine"
+	"trit/internal/kernel"
+	"trit/internal/model"
+	"trit/internal/ternary"
 )
 
 // measuredFlags choose what bench and profile measure: a model, or random

@@ -8,9 +8,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit"
-	"trit/engine"
-	"trit/kernel"
-	"trit/model"
+	"trit/internal/engine"
+	"trit/internal/kernel"
+	"trit/internal/model"
 	"trit/quant"
 )
 

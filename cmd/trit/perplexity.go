@@ -7,13 +7,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"trit/engine"
 	"trit/gguf"
 	"trit/hub"
-	"trit/model"
-	"trit/parallel"
+	"trit/internal/engine"
+	"trit/internal/model"
+	"trit/internal/parallel"
+	"trit/internal/validate"
 	"trit/tokenizer"
-	"trit/validate"
 )
 
 func (a *app) perplexityCommand() *cobra.Command {

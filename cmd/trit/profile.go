@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"trit/profile"
+	"trit/internal/profile"
 	"trit/sample"
 )
 

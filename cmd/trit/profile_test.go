@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"trit/hub"
-	"trit/profile"
+	"trit/internal/profile"
 )
 
 func TestProfile(t *testing.T) {

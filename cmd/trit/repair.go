@@ -10,7 +10,7 @@ import (
 	"trit/chat"
 	"trit/convert"
 	"trit/hub"
-	"trit/model"
+	"trit/internal/model"
 	"trit/quant"
 )
 

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"trit/hub"
-	"trit/kernel"
+	"trit/internal/kernel"
 )
 
 // app holds what all commands share: the streams and the global flags.

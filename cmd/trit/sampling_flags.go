@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit"
-	"trit/generate"
+	"trit/internal/generate"
 	"trit/sample"
 )
 

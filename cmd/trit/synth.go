@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit/gguf"
-	"trit/model/synth"
+	"trit/internal/model/synth"
 )
 
 // synthFlags choose a synthetic model.

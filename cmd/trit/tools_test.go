@@ -13,7 +13,7 @@ import (
 
 	"trit/gguf"
 	"trit/hub"
-	"trit/validate"
+	"trit/internal/validate"
 )
 
 // TestQuantizeCommand makes a smaller file and measures what it costs.

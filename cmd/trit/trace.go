@@ -14,7 +14,7 @@ import (
 
 	"trit"
 	"trit/chat"
-	"trit/profile"
+	"trit/internal/layers"
 )
 
 // traceFlags are the flags of trace beside the model's.
@@ -101,7 +101,7 @@ docs/debugging.md shows what to do with it.`,
 	f.StringVar(&t.layers, "layers", "all", "layers to record: for example 0,3-5,in,out, or all")
 	f.StringSliceVar(&t.stages, "stages", nil, "stages to record: for example q_rope,attention (default: all); the table then lists each record")
 	f.StringVar(&t.tokens, "tokens", "0,-1", "positions to record: for example 0,2-8,-1 (the last), or all")
-	f.IntVar(&t.samples, "samples", profile.DefaultLayerSamples, "how many of the first values of a stage are kept, and how many spread over it")
+	f.IntVar(&t.samples, "samples", layers.DefaultSamples, "how many of the first values of a stage are kept, and how many spread over it")
 	f.StringVar(&t.lens, "lens", "", "also show the K tokens that each layer would predict: --lens or --lens=K")
 	f.Lookup("lens").NoOptDefVal = "3"
 	f.StringVarP(&t.out, "out", "o", "", "write the trace to this file, as JSON")
@@ -115,11 +115,11 @@ docs/debugging.md shows what to do with it.`,
 }
 
 // options translates the flags that choose what is recorded.
-func (t *traceFlags) options() (o profile.LayerTraceOptions, err error) {
-	if o.Layers, err = profile.ParseLayers(t.layers); err != nil {
+func (t *traceFlags) options() (o layers.TraceOptions, err error) {
+	if o.Layers, err = layers.ParseLayers(t.layers); err != nil {
 		return o, fmt.Errorf("--layers: %w", err)
 	}
-	if o.Tokens, err = profile.ParsePositions(t.tokens); err != nil {
+	if o.Tokens, err = layers.ParsePositions(t.tokens); err != nil {
 		return o, fmt.Errorf("--tokens: %w", err)
 	}
 	if t.samples < 1 {
@@ -170,23 +170,23 @@ func (a *app) trace(cmd *cobra.Command, flags *modelFlags, t *traceFlags) (err e
 			o.Settings[name] = value
 		}
 	}
-	health := &profile.LayerHealth{Detail: len(t.stages) > 0}
-	sinks := profile.LayerSinks{health}
-	var printed *profile.LayerWriter
+	health := &layers.Health{Detail: len(t.stages) > 0}
+	sinks := layers.Sinks{health}
+	var printed *layers.Writer
 	if a.json {
-		printed = profile.NewLayerWriter(a.out)
+		printed = layers.NewWriter(a.out)
 		sinks = append(sinks, printed)
 	}
-	record := func(sinks profile.LayerSinks) error {
+	record := func(sinks layers.Sinks) error {
 		return recordTrace(cmd.Context(), m, tokens, o, sinks)
 	}
 	if t.out == "" {
 		err = record(sinks)
 	} else {
-		err = writeTrace(t.out, m, func(w *profile.LayerWriter) error { return record(append(sinks, w)) })
+		err = writeTrace(t.out, m, func(w *layers.Writer) error { return record(append(sinks, w)) })
 	}
 	switch {
-	case errors.Is(err, profile.ErrLayerOptions):
+	case errors.Is(err, layers.ErrOptions):
 		return usage(cmd, err)
 	case err != nil:
 		return err
@@ -198,7 +198,7 @@ func (a *app) trace(cmd *cobra.Command, flags *modelFlags, t *traceFlags) (err e
 }
 
 // traceTokens returns the tokens to run.
-func (a *app) traceTokens(cmd *cobra.Command, m *trit.Model, t *traceFlags, o *profile.LayerTraceOptions) ([]int32, error) {
+func (a *app) traceTokens(cmd *cobra.Command, m *trit.Model, t *traceFlags, o *layers.TraceOptions) ([]int32, error) {
 	if t.ids != "" {
 		tokens, err := parseTraceIDs(t.ids)
 		if err != nil {
@@ -251,17 +251,17 @@ func parseTraceIDs(list string) ([]int32, error) {
 }
 
 // recordTrace runs the tokens on a session of their own.
-func recordTrace(ctx context.Context, m *trit.Model, tokens []int32, o profile.LayerTraceOptions, sink profile.LayerSink) error {
+func recordTrace(ctx context.Context, m *trit.Model, tokens []int32, o layers.TraceOptions, sink layers.Sink) error {
 	s, err := m.Scheduler().NewSession()
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	return profile.TraceLayers(ctx, s, tokens, o, sink)
+	return layers.Trace(ctx, s, tokens, o, sink)
 }
 
 // writeTrace gives record a writer to a file, which is removed if that fails.
-func writeTrace(path string, m *trit.Model, record func(*profile.LayerWriter) error) error {
+func writeTrace(path string, m *trit.Model, record func(*layers.Writer) error) error {
 	if there, err := os.Stat(path); err == nil {
 		if in, err := os.Stat(m.Weights().File.Path); err == nil && os.SameFile(there, in) {
 			return fmt.Errorf("the output %s is the model", path)
@@ -271,7 +271,7 @@ func writeTrace(path string, m *trit.Model, record func(*profile.LayerWriter) er
 	if err != nil {
 		return err
 	}
-	w := profile.NewLayerWriter(f)
+	w := layers.NewWriter(f)
 	if err = record(w); err == nil {
 		err = w.Close()
 	}
@@ -285,17 +285,17 @@ func writeTrace(path string, m *trit.Model, record func(*profile.LayerWriter) er
 
 // compareTraces prints where two traces part.
 func (a *app) compareTraces(cmd *cobra.Command, pathA, pathB string, tolerance float64) (err error) {
-	x, err := profile.OpenLayers(pathA)
+	x, err := layers.Open(pathA)
 	if err != nil {
 		return comparisonError(cmd, err)
 	}
 	defer func() { err = errors.Join(err, x.Close()) }()
-	y, err := profile.OpenLayers(pathB)
+	y, err := layers.Open(pathB)
 	if err != nil {
 		return comparisonError(cmd, err)
 	}
 	defer func() { err = errors.Join(err, y.Close()) }()
-	result, err := profile.CompareLayers(x, y, profile.CompareLayersOptions{Tolerance: tolerance})
+	result, err := layers.Compare(x, y, layers.CompareOptions{Tolerance: tolerance})
 	if err != nil {
 		return comparisonError(cmd, err)
 	}

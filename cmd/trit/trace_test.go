@@ -8,8 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"trit/profile"
+	"trit/internal/layers"
 )
 
 const tracePrompt = "Once upon a time there was a fox"
@@ -28,7 +27,7 @@ func TestTraceNamesTheStage(t *testing.T) {
 			r.expect(t, exitFailed, append(m.says, "The runs part at "+m.stage)...)
 			r = runTrit(t, "trace", "--compare", good, bad, "--json")
 			r.expect(t, exitFailed)
-			var c profile.LayerComparison
+			var c layers.Comparison
 			if err := json.Unmarshal([]byte(r.out), &c); err != nil {
 				t.Fatal(err)
 			}
@@ -75,9 +74,9 @@ func TestTraceJSON(t *testing.T) {
 		t.Error("--json and --out differ")
 	}
 	var trace struct {
-		Header profile.LayerHeader
-		Stages []profile.LayerRecord
-		Lens   []profile.LensRecord
+		Header layers.Header
+		Stages []layers.Record
+		Lens   []layers.LensRecord
 	}
 	if err := json.Unmarshal(data, &trace); err != nil {
 		t.Fatal(err)

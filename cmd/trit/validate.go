@@ -11,14 +11,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"trit/engine"
 	"trit/gguf"
 	"trit/hub"
-	"trit/kernel"
-	"trit/model"
+	"trit/internal/engine"
+	"trit/internal/kernel"
+	"trit/internal/model"
+	"trit/internal/validate"
 	"trit/quant"
 	"trit/tokenizer"
-	"trit/validate"
 )
 
 func (a *app) validateCommand() *cobra.Command {

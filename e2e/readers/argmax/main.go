@@ -21,8 +21,8 @@ import (
 	"strings"
 
 	"trit"
-	"trit/engine"
-	"trit/model"
+	"trit/internal/engine"
+	"trit/internal/model"
 )
 
 // position is the result after one token.

@@ -1,0 +1,203 @@
+package cache
+
+import "trit/internal/kernel"
+
+// The prefix index is a radix tree over token ids whose digits are whole pages:
+// an edge is the PageTokens tokens of one page, a node the page that holds
+// their keys and values behind the tokens on the way from the root. A table
+// that runs a text looks there for pages that somebody has filled before.
+//
+// The index never owns a page. A page that it knows and that no table refers
+// to is unreferenced memory like a free page, only that its contents are still
+// good for something: it can be taken up again by its tokens, until the pool
+// needs the page, least recently used first. A page in the index is never
+// written to.
+
+// PrefixStats describe the prefix index of a pool.
+type PrefixStats struct {
+	// Pages are known to the index; Unreferenced of them belong to no table
+	// and can be evicted.
+	Pages        int
+	Unreferenced int
+	// Evicted counts the pages that had to give way.
+	Evicted int64
+}
+
+// edge is the way from a node to its child. Nodes are named by a serial number
+// rather than by their page, so that an edge can never lead on from a page that
+// was evicted and used again.
+type edge struct {
+	parent uint64 // 0 is the root
+	tokens [kernel.PageTokens]int32
+}
+
+// node is what the index knows of a page. While the page is unreferenced it is
+// in the list of evictable pages, between its neighbours.
+type node struct {
+	serial       uint64 // 0: the page is not in the index
+	edge         edge
+	older, newer Page
+}
+
+// none is no page.
+const none Page = -1
+
+// prefixIndex is the index of one pool.
+type prefixIndex struct {
+	limit  int // unreferenced pages at most; 0 turns the index off
+	pages  map[edge]Page
+	nodes  []node // by page
+	serial uint64
+
+	oldest, newest Page // ends of the list of unreferenced pages
+	unreferenced   int
+	evicted        int64
+}
+
+func newPrefixIndex(limit int) *prefixIndex {
+	return &prefixIndex{limit: limit, pages: map[edge]Page{}, oldest: none, newest: none}
+}
+
+// Adopt takes pages from the prefix index. The table's positions hold the first
+// tokens of text; as far as the index knows pages with the tokens that follow,
+// the table refers to them and grows. A last page that is not full gives way
+// to a full one. Adopt returns the number of positions then stored.
+func (t *Table) Adopt(text []int32) int {
+	x := t.pool.prefix
+	i := t.n / kernel.PageTokens
+	parent := uint64(0)
+	if i > 0 {
+		if parent = x.nodes[t.pages[i-1]].serial; parent == 0 {
+			return t.n
+		}
+	}
+	for ; (i+1)*kernel.PageTokens <= len(text); i++ {
+		page, ok := x.pages[makeEdge(parent, text, i)]
+		if !ok {
+			break
+		}
+		t.pool.Retain(page)
+		if i < len(t.pages) {
+			t.pool.Release(t.pages[i])
+			t.pages[i] = page
+		} else {
+			t.pages = append(t.pages, page)
+		}
+		parent = x.nodes[page].serial
+		t.n = (i + 1) * kernel.PageTokens
+	}
+	return t.n
+}
+
+// Index makes the table's full pages known to the prefix index. text holds the
+// tokens of all stored positions. Where the index already has a page with the
+// same tokens, the table refers to that one and gives its own back.
+func (t *Table) Index(text []int32) {
+	x := t.pool.prefix
+	if x.limit == 0 {
+		return
+	}
+	parent := uint64(0)
+	for i := range t.n / kernel.PageTokens {
+		page := t.pages[i]
+		if n := &x.nodes[page]; n.serial == 0 || n.edge.parent != parent {
+			e := makeEdge(parent, text, i)
+			if known, ok := x.pages[e]; ok {
+				t.pool.Retain(known)
+				t.pool.Release(page)
+				t.pages[i] = known
+				page = known
+			} else {
+				x.remove(page)
+				x.add(page, e)
+			}
+		}
+		parent = x.nodes[page].serial
+	}
+}
+
+// ForgetPrefixes empties the prefix index. Pages that no table refers to become
+// free.
+func (p *Pool) ForgetPrefixes() {
+	x := p.prefix
+	for x.oldest != none {
+		p.free = append(p.free, x.takeOldest())
+	}
+	for page := range x.nodes {
+		x.remove(Page(page))
+	}
+}
+
+// PrefixStats returns counts of the prefix index.
+func (p *Pool) PrefixStats() PrefixStats {
+	return PrefixStats{Pages: len(p.prefix.pages), Unreferenced: p.prefix.unreferenced, Evicted: p.prefix.evicted}
+}
+
+// makeEdge returns the edge of page i of a text.
+func makeEdge(parent uint64, text []int32, i int) edge {
+	return edge{parent, [kernel.PageTokens]int32(text[i*kernel.PageTokens:])}
+}
+
+// add puts a page that a table refers to into the index.
+func (x *prefixIndex) add(page Page, e edge) {
+	x.serial++
+	x.nodes[page] = node{serial: x.serial, edge: e, older: none, newer: none}
+	x.pages[e] = page
+}
+
+// remove forgets a page that is not in the list of unreferenced pages.
+func (x *prefixIndex) remove(page Page) {
+	if n := &x.nodes[page]; n.serial != 0 {
+		delete(x.pages, n.edge)
+		*n = node{older: none, newer: none}
+	}
+}
+
+// has reports whether a page is in the index.
+func (x *prefixIndex) has(page Page) bool { return x.nodes[page].serial != 0 }
+
+// push appends a page to the list of unreferenced pages, as the newest.
+func (x *prefixIndex) push(page Page) {
+	n := &x.nodes[page]
+	n.older, n.newer = x.newest, none
+	if x.newest == none {
+		x.oldest = page
+	} else {
+		x.nodes[x.newest].newer = page
+	}
+	x.newest = page
+	x.unreferenced++
+}
+
+// unlink takes a page out of the list.
+func (x *prefixIndex) unlink(page Page) {
+	n := &x.nodes[page]
+	if n.older == none {
+		x.oldest = n.newer
+	} else {
+		x.nodes[n.older].newer = n.newer
+	}
+	if n.newer == none {
+		x.newest = n.older
+	} else {
+		x.nodes[n.newer].older = n.older
+	}
+	n.older, n.newer = none, none
+	x.unreferenced--
+}
+
+// takeOldest forgets the page that was used least recently and returns it. A
+// table gives its last page back first, so a page is normally older in the list
+// than the one before it in the text, and a text is eaten up from its end.
+func (x *prefixIndex) takeOldest() Page {
+	page := x.oldest
+	x.unlink(page)
+	x.remove(page)
+	return page
+}
+
+// evict takes the oldest page away from the index for other use.
+func (x *prefixIndex) evict() Page {
+	x.evicted++
+	return x.takeOldest()
+}

@@ -1,0 +1,117 @@
+package cache
+
+import "trit/internal/kernel"
+
+// Table maps the positions of one sequence to pages.
+type Table struct {
+	pool  *Pool
+	pages []Page
+	n     int
+}
+
+// NewTable returns the table of an empty sequence that is expected to grow to
+// the given number of positions.
+func (p *Pool) NewTable(positions int) *Table {
+	return &Table{pool: p, pages: make([]Page, 0, pagesFor(positions))}
+}
+
+// pagesFor returns the number of pages that positions take.
+func pagesFor(positions int) int { return (positions + kernel.PageTokens - 1) / kernel.PageTokens }
+
+// Len returns the number of positions that are stored.
+func (t *Table) Len() int { return t.n }
+
+// Pages returns the sequence's pages in order. The slice is valid until the
+// table changes.
+func (t *Table) Pages() []Page { return t.pages }
+
+// Reserve makes sure that the next n positions have pages of their own to
+// write to: it adds pages and copies a last page that is shared or in the prefix
+// index. It either
+// succeeds or leaves the table as it was and returns ErrFull.
+func (t *Table) Reserve(n int) error {
+	if n == 0 {
+		return nil
+	}
+	last := t.n / kernel.PageTokens // page of the first new position
+	if last < len(t.pages) {
+		if err := t.own(last); err != nil {
+			return err
+		}
+	}
+	have := len(t.pages)
+	for len(t.pages)*kernel.PageTokens < t.n+n {
+		page, err := t.pool.Alloc()
+		if err != nil {
+			t.shrink(have)
+			return err
+		}
+		t.pages = append(t.pages, page)
+	}
+	return nil
+}
+
+// own makes page i writable. A page that only the prefix index knows besides is
+// copied to keep the prefix, or, without room for that, taken out of the index.
+func (t *Table) own(i int) error {
+	old := t.pages[i]
+	shared, indexed := t.pool.Refs(old) > 1, t.pool.prefix.has(old)
+	if !shared && !indexed {
+		return nil
+	}
+	page, err := t.pool.Alloc()
+	if err != nil {
+		if shared {
+			return err
+		}
+		t.pool.prefix.remove(old)
+		return nil
+	}
+	t.pool.copyPage(page, old)
+	t.pool.Release(old)
+	t.pages[i] = page
+	return nil
+}
+
+// Advance counts n reserved positions as stored.
+func (t *Table) Advance(n int) { t.n += n }
+
+// Fork returns a table that shares all positions stored so far.
+func (t *Table) Fork() *Table {
+	f := &Table{pool: t.pool, pages: make([]Page, 0, cap(t.pages))}
+	f.Assign(t)
+	return f
+}
+
+// Assign gives the table's own pages back and shares all positions stored in
+// another table of the same pool.
+func (t *Table) Assign(from *Table) {
+	pages := from.pages[:pagesFor(from.n)]
+	for _, page := range pages {
+		t.pool.Retain(page)
+	}
+	t.shrink(0)
+	t.pages = append(t.pages, pages...)
+	t.n = from.n
+}
+
+// Truncate forgets all positions from n on. It does nothing if there are none.
+func (t *Table) Truncate(n int) {
+	if n >= t.n {
+		return
+	}
+	t.n = n
+	t.shrink(pagesFor(n))
+}
+
+// Release gives all pages back. The table is then empty.
+func (t *Table) Release() { t.n = 0; t.shrink(0) }
+
+// shrink keeps the first n pages. The last page is released first, so that of a
+// text in the prefix index the beginning lives longest.
+func (t *Table) shrink(n int) {
+	for i := len(t.pages) - 1; i >= n; i-- {
+		t.pool.Release(t.pages[i])
+	}
+	t.pages = t.pages[:n]
+}

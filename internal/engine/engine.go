@@ -1,0 +1,303 @@
+// Package engine runs a model over batches of tokens.
+//
+// An [Engine] owns the KV cache, the scratch memory and the worker team of one
+// loaded model, and has one forward pass, [Engine.Step]. A step takes a
+// [Batch] of rows; a row appends one token to one [Sequence] and says what it
+// wants back: nothing, the final hidden state, the largest logits, or all of
+// them. Prompts in chunks, many sequences at once, verification of guessed
+// tokens and embeddings are all batches.
+//
+// Results do not depend on what else is in the batch, on how a prompt was cut
+// into batches, or on the number of threads.
+//
+// An engine belongs to one goroutine. A [Scheduler] is that goroutine for
+// programs with many clients.
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"trit/internal/arena"
+	"trit/internal/cache"
+	"trit/internal/kernel"
+	"trit/internal/model"
+	"trit/internal/parallel"
+)
+
+// Errors of the engine, wrapped with details.
+var (
+	// ErrBatch reports a batch that is put together wrongly.
+	ErrBatch = errors.New("engine: bad batch")
+	// ErrToken reports a token id outside the vocabulary.
+	ErrToken = errors.New("engine: bad token")
+	// ErrContext reports a sequence that has outgrown the context.
+	ErrContext = errors.New("engine: context is full")
+	// ErrOptions reports options that make no sense.
+	ErrOptions = errors.New("engine: bad option")
+)
+
+// Options configure an engine. The zero value is usable.
+type Options struct {
+	// Threads is the size of the worker team; 0 means one per physical core.
+	Threads int
+	// Context is the largest number of positions of a sequence; 0 means what
+	// the model was trained for.
+	Context int
+	// KVType is the element type of the KV cache; the zero value is f32.
+	KVType kernel.KVType
+	// CachePages is the budget of the KV cache in pages of kernel.PageTokens
+	// positions; 0 means enough for four sequences of the whole context, or for
+	// what 256 MB hold but at least one where addresses have 32 bits.
+	CachePages int
+	// PrefixPages is how many of these pages may keep beginnings of texts that
+	// nobody uses at the moment; 0 means half of them, -1 none, which turns the
+	// sharing of prompts off.
+	PrefixPages int
+	// MaxRows is the largest batch; 0 means 256. It bounds the scratch memory.
+	MaxRows int
+	// Variant is the kernel for ternary weights; the zero value is the best.
+	Variant kernel.Variant
+	// Head says how logits are computed; the zero value is HeadAuto.
+	Head HeadMode
+	// Team is the worker team to use instead of a new one of Threads workers.
+	// The engine then does not close it.
+	Team *parallel.Team
+}
+
+// defaultPages returns the pages of four sequences of the whole context. What is not
+// used costs no memory, but it does take addresses: where these have 32 bits, only
+// one sequence may go beyond 256 MB.
+func defaultPages(c *model.Config, t kernel.KVType, context int) int {
+	pages := 4 * pagesFor(context)
+	if bits.UintSize == 32 {
+		size := cache.Config{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: t}.PageBytes()
+		pages = max(pagesFor(context), min(pages, int((256<<20)/size)))
+	}
+	return pages
+}
+
+const (
+	defaultMaxRows = 256
+	maxMaxRows     = 1 << 14
+	maxContext     = 1 << 24
+)
+
+// Engine runs one model.
+type Engine struct {
+	model   *model.Model
+	config  *model.Config
+	team    *parallel.Team
+	ownTeam bool
+	pool    *cache.Pool
+	run     model.Run
+	pass    *model.Pass
+	attend  *attention
+	head    *head
+	context int
+	maxRows int
+	mem     arena.Arena // all scratch memory but the head's
+	tracer  Tracer
+
+	identity identity
+}
+
+// New returns an engine for a model.
+func New(m *model.Model, o Options) (*Engine, error) {
+	c := m.Config
+	if err := kernel.Check(); err != nil {
+		return nil, err
+	}
+	if o.MaxRows == 0 {
+		o.MaxRows = defaultMaxRows
+	}
+	if o.MaxRows < 1 || o.MaxRows > maxMaxRows {
+		return nil, fmt.Errorf("%w: %d rows per batch, want 1 to %d", ErrOptions, o.MaxRows, maxMaxRows)
+	}
+	if o.Context == 0 {
+		o.Context = c.Context
+	}
+	if o.Context < 1 || o.Context > maxContext {
+		return nil, fmt.Errorf("%w: a context of %d tokens, want 1 to %d", ErrOptions, o.Context, maxContext)
+	}
+	if o.CachePages == 0 {
+		o.CachePages = defaultPages(c, o.KVType, o.Context)
+	}
+	switch {
+	case o.PrefixPages == 0:
+		o.PrefixPages = max(o.CachePages/2, 1)
+	case o.PrefixPages == -1:
+		o.PrefixPages = 0
+	case o.PrefixPages < 0:
+		return nil, fmt.Errorf("%w: %d pages for prefixes", ErrOptions, o.PrefixPages)
+	}
+	pool, err := cache.NewPool(cache.Config{
+		Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KVType, MaxPages: o.CachePages, PrefixPages: o.PrefixPages,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{model: m, config: c, team: o.Team, pool: pool, context: o.Context, maxRows: o.MaxRows}
+	if e.team == nil {
+		if o.Threads == 0 {
+			o.Threads = parallel.DefaultThreads()
+		}
+		if e.team, err = parallel.NewTeam(o.Threads); err != nil {
+			return nil, errors.Join(err, pool.Close())
+		}
+		e.ownTeam = true
+	}
+	e.attend = newAttention(e)
+	if e.head, err = newHead(m, e.team, o.Head); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	e.run = m.Graph.NewRun(&e.mem, e.maxRows)
+	e.pass = model.NewPass(c, model.PassOptions{
+		MaxRows: e.maxRows, Team: e.team, Attention: e.attend, Variant: o.Variant, RopeFactors: m.Graph.RopeFactors(), Memory: &e.mem,
+	})
+	return e, nil
+}
+
+// pagesFor returns the number of pages that n positions need.
+func pagesFor(n int) int { return (n + kernel.PageTokens - 1) / kernel.PageTokens }
+
+// Close stops the worker team and gives the KV cache's memory back. Sequences
+// must not be used afterwards.
+func (e *Engine) Close() error {
+	if e.ownTeam {
+		e.team.Close()
+	}
+	return e.pool.Close()
+}
+
+// Model returns the engine's model.
+func (e *Engine) Model() *model.Model { return e.model }
+
+// Context returns the largest number of positions of a sequence.
+func (e *Engine) Context() int { return e.context }
+
+// MaxRows returns the largest number of rows of a batch.
+func (e *Engine) MaxRows() int { return e.maxRows }
+
+// Threads returns the size of the worker team.
+func (e *Engine) Threads() int { return e.team.Size() }
+
+// Cache returns the page pool, for its counters.
+func (e *Engine) Cache() *cache.Pool { return e.pool }
+
+// Step runs the batch: every row's token is appended to its sequence and the
+// rows' results become available. The observer may be nil. On an error no
+// sequence has changed.
+//
+// The error is cache.ErrFull when the KV cache has no room.
+func (e *Engine) Step(b *Batch, o model.Observer) error {
+	if b.engine != e {
+		return fmt.Errorf("%w: it belongs to another engine", ErrBatch)
+	}
+	if len(b.rows) == 0 {
+		return nil
+	}
+	if e.tracer != nil {
+		return e.traced(b, o)
+	}
+	return e.step(b, o)
+}
+
+// step is Step without the tracer.
+func (e *Engine) step(b *Batch, o model.Observer) error {
+	e.begin(model.LayerIn, OpBatch, len(b.rows))
+	if err := b.reserve(); err != nil {
+		return err
+	}
+	e.attend.begin(b)
+	e.end()
+	e.pass.Begin(b.tokens, b.positions, b.keep, o)
+	hidden := e.run.Forward(e.pass)
+	if err := e.pass.End(); err != nil {
+		b.unreserve()
+		return err
+	}
+	e.begin(model.LayerOut, OpResults, len(b.keep))
+	b.takeHidden(hidden, e.pass.Kept())
+	for i := range b.rows {
+		s := b.rows[i].seq
+		s.table.Advance(1)
+		s.tokens = append(s.tokens, b.tokens[i])
+		s.pending, s.reserved = 0, false
+	}
+	e.end()
+	if len(b.scored) > 0 {
+		e.score(b)
+	}
+	return nil
+}
+
+// reserve finds room in the KV cache for the batch.
+func (b *Batch) reserve() error {
+	for i := range b.rows {
+		s := b.rows[i].seq
+		if s.table == nil {
+			return fmt.Errorf("%w: a sequence was closed before the step", ErrBatch)
+		}
+		if s.reserved {
+			continue
+		}
+		if err := s.table.Reserve(s.pending); err != nil {
+			b.unreserve()
+			return err
+		}
+		s.reserved = true
+	}
+	return nil
+}
+
+// unreserve undoes reservations after an error.
+func (b *Batch) unreserve() {
+	for i := range b.rows {
+		b.rows[i].seq.reserved = false
+	}
+}
+
+// takeHidden copies the wanted hidden states out of the pass.
+func (b *Batch) takeHidden(h model.Buffer, kept bool) {
+	b.hidden = resize(b.hidden, len(b.keep)*h.Width)
+	for to, from := range b.keep {
+		if kept {
+			from = to
+		}
+		copy(b.hidden[to*h.Width:(to+1)*h.Width], h.Row(from))
+	}
+}
+
+// score computes the logits of the rows that want them.
+func (e *Engine) score(b *Batch) {
+	rows := b.scored
+	if e.head.coarse != nil {
+		b.rest = e.head.coarse.answer(b, b.rest[:0])
+		rows = b.rest
+	}
+	b.complete(rows)
+	for _, i := range b.scored {
+		sel := b.rows[i].sel
+		if sel == nil {
+			continue
+		}
+		e.head.selections.Add(1)
+		if b.rows[i].out >= 0 {
+			e.head.begin(OpHeadSelect, 1)
+			sel.fill(b.Logits(i))
+			e.head.end()
+			e.head.complete.Add(1)
+			e.head.lastPlain()
+		}
+	}
+}
+
+// resize returns a slice of n elements, reusing the memory of s.
+func resize(s []float32, n int) []float32 {
+	if cap(s) < n {
+		return make([]float32, n)
+	}
+	return s[:n]
+}

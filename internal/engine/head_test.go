@@ -1,0 +1,601 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"trit/gguf"
+	"trit/internal/kernel"
+	"trit/internal/model"
+	"trit/internal/parallel"
+	"trit/quant"
+)
+
+// headGraph is a graph that has a head and nothing else.
+type headGraph struct {
+	model.Graph
+	table *model.Table
+}
+
+func (g headGraph) Head() *model.Table { return g.table }
+
+func encodeTable(t testing.TB, typ gguf.Type, w []float32, rows, cols int) *model.Table {
+	t.Helper()
+	n, err := quant.RowBytes(typ, cols)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := &model.Table{Type: typ, Rows: rows, Cols: cols, Data: make([]byte, rows*n)}
+	if err := quant.Encode(typ, table.Data, w); err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// headEngine returns an engine that can score and nothing else.
+func headEngine(t testing.TB, table *model.Table, mode HeadMode, threads int) *Engine {
+	t.Helper()
+	team, err := parallel.NewTeam(threads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(team.Close)
+	m := &model.Model{Config: &model.Config{Hidden: table.Cols, Vocab: table.Rows}, Graph: headGraph{table: table}}
+	h, err := newHead(m, team, mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Engine{model: m, config: m.Config, team: team, head: h, maxRows: defaultMaxRows}
+}
+
+// scoreBatch returns a batch as it is after the forward pass, with one row per
+// hidden state that wants what its selector asks for (nil: All).
+func scoreBatch(e *Engine, states [][]float32, sel []*Selector) *Batch {
+	b := e.NewBatch()
+	for i, x := range states {
+		r := row{want: All, sel: sel[i], kept: i, out: -1}
+		if sel[i] != nil {
+			r.want = Select
+		}
+		b.rows = append(b.rows, r)
+		b.keep, b.scored = append(b.keep, i), append(b.scored, i)
+		b.hidden = append(b.hidden, x...)
+	}
+	return b
+}
+
+// again makes a batch ready to be scored once more.
+func (b *Batch) again() {
+	b.plain = b.plain[:0]
+	for i := range b.rows {
+		b.rows[i].out = -1
+	}
+}
+
+func allLogits(e *Engine, x []float32) []float32 {
+	y := make([]float32, e.config.Vocab)
+	e.head.logits(y, x, 1)
+	return y
+}
+
+// checkSelection compares an answer with the logits of the whole vocabulary.
+func checkSelection(s *Selector, logits []float32) error {
+	order := []int32{}
+	for i, x := range logits {
+		if s.allows(i) && x == x {
+			order = append(order, int32(i))
+		}
+	}
+	slices.SortFunc(order, func(a, b int32) int {
+		switch x, y := logits[a], logits[b]; {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+		return int(a - b)
+	})
+	want := map[int32]bool{}
+	for i, id := range order {
+		x := float64(logits[id])
+		if i < max(s.K, 1) || logits[id] == logits[order[max(s.K, 1)-1]] || float64(logits[order[0]])-x < s.Window {
+			want[id] = true
+		}
+	}
+	for i, x := range logits {
+		if x != x && s.allows(i) {
+			want[int32(i)] = true
+		}
+	}
+	for _, id := range s.IDs {
+		if id >= 0 && int(id) < len(logits) {
+			want[id] = true
+		}
+	}
+	got := map[int32]bool{}
+	for i, id := range s.Tokens {
+		if got[id] {
+			return fmt.Errorf("token %d is selected twice", id)
+		}
+		got[id] = true
+		if g, w := s.Logits[i], logits[id]; math.Float32bits(g) != math.Float32bits(w) && (g == g || w == w) {
+			return fmt.Errorf("token %d has logit %v, want %v", id, g, w)
+		}
+	}
+	for id := range want {
+		if !got[id] {
+			return fmt.Errorf("token %d with logit %v is missing (%d selected, %d wanted)", id, logits[id], len(got), len(want))
+		}
+	}
+	largest, mass := math.Inf(-1), 0.0
+	for i, x := range logits {
+		if !s.allows(i) {
+			continue
+		}
+		largest = max(largest, float64(x))
+		if got[int32(i)] {
+			continue
+		}
+		if !(x <= s.Rest) {
+			return fmt.Errorf("token %d is left out with logit %v, above Rest %v", i, x, s.Rest)
+		}
+	}
+	for id := range got {
+		// A window selects everything that is less than Window below: rounding
+		// of the difference apart, nothing else.
+		if !want[id] && !(s.Window > 0 && largest-float64(logits[id]) <= s.Window) {
+			return fmt.Errorf("token %d with logit %v is selected for no reason", id, logits[id])
+		}
+	}
+	if !s.Mass || math.IsInf(largest, 0) || math.IsNaN(largest) {
+		return nil
+	}
+	for i, x := range logits {
+		if s.allows(i) && !got[int32(i)] {
+			mass += math.Exp(float64(x) - largest)
+		}
+	}
+	if log := math.Log(mass) + largest; !(s.LogMassMin <= log+1e-9 && log-1e-9 <= s.LogMassMax) {
+		return fmt.Errorf("the mass %v is not in [%v, %v]", log, s.LogMassMin, s.LogMassMax)
+	}
+	return nil
+}
+
+func gauss(r *rand.Rand, n int, size float64) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = float32(r.NormFloat64() * size)
+	}
+	return x
+}
+
+// testHeads are kinds of heads, [rows, cols].
+var testHeads = []struct {
+	name string
+	make func(r *rand.Rand, rows, cols int) []float32
+}{
+	{"gauss", func(r *rand.Rand, rows, cols int) []float32 { return gauss(r, rows*cols, 0.02) }},
+	{"near duplicates", func(r *rand.Rand, rows, cols int) []float32 {
+		base, w := gauss(r, 40*cols, 0.02), gauss(r, rows*cols, 1e-5)
+		for i := range w {
+			w[i] += base[i/cols%40*cols+i%cols]
+		}
+		return w
+	}},
+	{"duplicates", func(r *rand.Rand, rows, cols int) []float32 {
+		w := gauss(r, rows*cols, 0.02)
+		for i := range w {
+			w[i] = w[i/cols%200*cols+i%cols]
+		}
+		return w
+	}},
+	{"giant row", func(r *rand.Rand, rows, cols int) []float32 {
+		w := gauss(r, rows*cols, 0.02)
+		for i := range cols {
+			w[77*cols+i] *= 3e4
+		}
+		return w
+	}},
+	{"constant rows", func(r *rand.Rand, rows, cols int) []float32 {
+		w := make([]float32, rows*cols)
+		for i := range w {
+			w[i] = float32(i/cols%64) / 64
+		}
+		return w
+	}},
+	{"zero", func(r *rand.Rand, rows, cols int) []float32 { return make([]float32, rows*cols) }},
+	{"not finite", func(r *rand.Rand, rows, cols int) []float32 {
+		w := gauss(r, rows*cols, 0.02)
+		w[5*cols+3], w[9*cols], w[11*cols] = float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))
+		return w
+	}},
+	{"trained", func(r *rand.Rand, rows, cols int) []float32 {
+		w := gauss(r, rows*cols, 0.02)
+		for i := range w {
+			c := i % cols
+			w[i] = (w[i]/float32(0.3+r.Float64()) + 0.03*float32(math.Sin(float64(c)))) * float32(math.Exp2(float64(c%5)-2))
+		}
+		return w
+	}},
+}
+
+// drawRequest makes a random request.
+func drawRequest(r *rand.Rand, vocab int) *Selector {
+	s := &Selector{K: []int{0, 1, 2, 40, 128, vocab / 4, vocab + 5}[r.IntN(7)], Mass: r.IntN(2) == 0}
+	if r.IntN(3) == 0 {
+		s.Window = []float64{0.1, 1, 5}[r.IntN(3)]
+	}
+	for range r.IntN(2) * r.IntN(20) {
+		s.IDs = append(s.IDs, int32(r.IntN(vocab+4)-2))
+	}
+	if r.IntN(2) == 0 {
+		s.Mask = make([]uint64, (vocab+63)/64)
+		sparse := r.IntN(6)
+		for i := range s.Mask {
+			s.Mask[i] = r.Uint64()
+			for range sparse {
+				s.Mask[i] &= r.Uint64()
+			}
+		}
+		if sparse == 5 {
+			s.Mask = s.Mask[:len(s.Mask)/2]
+		}
+	}
+	return s
+}
+
+// testStates are hidden states for a head: random ones, one that is like a row of
+// the head as in a trained model, and some without proven bounds.
+func testStates(r *rand.Rand, w []float32, cols, n int) [][]float32 {
+	var states [][]float32
+	for range n {
+		x := gauss(r, cols, 1)
+		switch r.IntN(6) {
+		case 0:
+			row := r.IntN(len(w) / cols)
+			for i := range x {
+				if v := w[row*cols+i]; v-v == 0 {
+					x[i] += 60 * v
+				}
+			}
+		case 1:
+			x[r.IntN(cols)] *= 500
+		case 2:
+			switch r.IntN(8) {
+			case 0:
+				clear(x)
+			case 1:
+				x[3] = float32(math.NaN())
+			}
+		}
+		states = append(states, x)
+	}
+	return states
+}
+
+// TestSelectExact compares selections with brute force, for all kinds of heads,
+// types, requests, batch sizes and numbers of threads.
+func TestSelectExact(t *testing.T) {
+	types := []gguf.Type{gguf.TypeF16, gguf.TypeF32, gguf.TypeBF16, gguf.TypeQ8_0, gguf.TypeQ6_K, gguf.TypeQ4_0}
+	r := rand.New(rand.NewPCG(1, 2))
+	for i, kind := range testHeads {
+		t.Run(kind.name, func(t *testing.T) {
+			const cols = 256
+			rows := 3000 + 17*i
+			w := kind.make(r, rows, cols)
+			for j, typ := range types {
+				if kind.name == "not finite" && j > 2 {
+					continue // those types cannot hold it
+				}
+				e := headEngine(t, encodeTable(t, typ, w, rows, cols), HeadCoarse, 1+j%3)
+				used := false
+				for _, n := range []int{1, 2, 5, 20} {
+					states := testStates(r, w, cols, n)
+					sel := make([]*Selector, n)
+					for i := range sel {
+						if n == 1 || r.IntN(5) > 0 {
+							sel[i] = drawRequest(r, rows)
+						}
+					}
+					b := scoreBatch(e, states, sel)
+					e.score(b)
+					for i := range sel {
+						used = used || b.rows[i].out < 0
+					}
+					checkBatch(t, fmt.Sprintf("%s, batch of %d", typ, n), b, states, sel)
+				}
+				if !used {
+					t.Errorf("%s: all rows were computed plainly", typ)
+				}
+			}
+		})
+	}
+}
+
+func checkBatch(t *testing.T, what string, b *Batch, states [][]float32, sel []*Selector) {
+	t.Helper()
+	for i, s := range sel {
+		want := allLogits(b.engine, states[i])
+		if s != nil {
+			if err := checkSelection(s, want); err != nil {
+				t.Errorf("%s, row %d: K=%d window=%g ids=%v mask=%t: %v", what, i, s.K, s.Window, s.IDs, s.Mask != nil, err)
+			}
+			if err := b.Complete(i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for j, x := range b.Logits(i) {
+			if math.Float32bits(x) != math.Float32bits(want[j]) && (x == x || want[j] == want[j]) {
+				t.Fatalf("%s, row %d: logit %d is %v, want %v", what, i, j, x, want[j])
+			}
+		}
+	}
+}
+
+// TestSelectBrokenBound makes the bounds too small and expects that the checks
+// of the other tests notice.
+func TestSelectBrokenBound(t *testing.T) {
+	const rows, cols = 4000, 256
+	r := rand.New(rand.NewPCG(3, 4))
+	w := gauss(r, rows*cols, 0.02)
+	e := headEngine(t, encodeTable(t, gguf.TypeF16, w, rows, cols), HeadCoarse, 2)
+	wrong := func() int {
+		r := rand.New(rand.NewPCG(5, 6))
+		n := 0
+		for range 20 {
+			x, s := gauss(r, cols, 1), &Selector{K: 40, Mass: true}
+			e.score(scoreBatch(e, [][]float32{x}, []*Selector{s}))
+			if checkSelection(s, allLogits(e, x)) != nil {
+				n++
+			}
+		}
+		return n
+	}
+	if n := wrong(); n != 0 {
+		t.Fatalf("%d of 20 selections are wrong", n)
+	}
+	for p := range kernel.CoarsePlanes {
+		radius := e.head.coarse.copy.Radius(p)
+		for i := range radius {
+			radius[i] *= 0.02
+		}
+	}
+	if n := wrong(); n == 0 {
+		t.Error("with bounds that are 50 times too small all selections are still right")
+	}
+}
+
+// TestSelectNarrow: many states are rounded for the scan, and then what that loses is
+// part of every bound that the scan's logits are compared with. It is small beside
+// the radius, so that no selection would show its absence.
+func TestSelectNarrow(t *testing.T) {
+	if !kernel.CoarseNarrow() {
+		t.Skip("this CPU has no kernels for narrow scores")
+	}
+	const rows, cols, n = 4000, 256, narrowStates
+	r := rand.New(rand.NewPCG(23, 24))
+	w := gauss(r, rows*cols, 0.02)
+	e := headEngine(t, encodeTable(t, gguf.TypeF16, w, rows, cols), HeadCoarse, 2)
+	c := e.head.coarse
+	for plane := range 2 {
+		c.flat = float64(plane) // all panels have lately needed the second plane, or none
+		var states [][]float32
+		var sel []*Selector
+		for range n {
+			states, sel = append(states, gauss(r, cols, 1)), append(sel, &Selector{K: 5})
+		}
+		few := []*Selector{{K: 5}, {K: 5}, {K: 5}}
+		e.score(scoreBatch(e, states[:len(few)], few))
+		if c.narrow {
+			t.Errorf("%d states are rounded", len(few))
+		}
+		c.flat, c.near, c.wide = float64(plane), 0, false
+		b := scoreBatch(e, states, sel)
+		e.score(b)
+		if !c.narrow || c.plane != plane || len(c.scored) != n {
+			t.Fatalf("narrow %t, plane %d, %d states", c.narrow, c.plane, len(c.scored))
+		}
+		for _, p := range c.scored {
+			for level := plane; level < exact; level++ {
+				radius := p.norm * c.copy.Radius(level)[7]
+				loss := c.input.Loss(p.index) * c.copy.Weight()[7]
+				if plane == 0 && level > 0 {
+					loss = 0 // these logits were computed anew from the whole state
+				}
+				if got := c.bound(p, uint8(level), 7) - radius; !(math.Abs(float64(got-loss)) <= 1e-3*float64(radius)) || plane == 1 && loss < 1e-2*radius {
+					t.Errorf("plane %d, level %d: the bound is %g beyond the radius of %g, want %g", plane, level, got, radius, loss)
+				}
+			}
+			if got, least := c.panelBound(p, 0), c.bound(p, uint8(plane), 7); got < least {
+				t.Errorf("plane %d: the bound of a panel is %g, that of its tokens %g", plane, got, least)
+			}
+		}
+		checkBatch(t, fmt.Sprintf("plane %d", plane), b, states, sel)
+	}
+}
+
+// TestSelectSame: selections do not depend on threads or on the batch, and come
+// out in the same order. What is known about the rest does: it depends on how
+// much of the head was read.
+func TestSelectSame(t *testing.T) {
+	const rows, cols, n = 5000, 256, 7
+	r := rand.New(rand.NewPCG(7, 8))
+	w := gauss(r, rows*cols, 0.02)
+	table := encodeTable(t, gguf.TypeF16, w, rows, cols)
+	states := testStates(r, w, cols, n)
+	requests := func() []*Selector {
+		r := rand.New(rand.NewPCG(9, 10))
+		var sel []*Selector
+		for range n {
+			sel = append(sel, drawRequest(r, rows))
+		}
+		return sel
+	}
+	want := requests()
+	e := headEngine(t, table, HeadCoarse, 1)
+	for i := range want {
+		e.score(scoreBatch(e, states[i:i+1], want[i:i+1]))
+	}
+	for _, threads := range []int{1, 2, 5} {
+		got := requests()
+		e := headEngine(t, table, HeadCoarse, threads)
+		e.score(scoreBatch(e, states, got))
+		for i := range got {
+			g, w := got[i], want[i]
+			if !slices.Equal(g.Tokens, w.Tokens) || !slices.Equal(g.Logits, w.Logits) {
+				t.Errorf("%d threads, row %d: %d tokens, alone %d, or others", threads, i, len(g.Tokens), len(w.Tokens))
+			}
+		}
+	}
+}
+
+// TestSelectLarge runs longer heads with selectors that are used again and again,
+// and so remember what was no gain.
+func TestSelectLarge(t *testing.T) {
+	const rows, cols, steps = 9000, 128, 5
+	r := rand.New(rand.NewPCG(21, 22))
+	for _, kind := range testHeads {
+		w := kind.make(r, rows, cols)
+		e := headEngine(t, encodeTable(t, gguf.TypeF16, w, rows, cols), HeadCoarse, 2)
+		sel := []*Selector{{}, {K: 40}, {K: 100, Mass: true}, drawRequest(r, rows), drawRequest(r, rows)}
+		for range steps {
+			states := testStates(r, w, cols, len(sel))
+			b := scoreBatch(e, states, sel)
+			e.score(b)
+			checkBatch(t, kind.name, b, states, sel)
+			e.score(scoreBatch(e, states[:1], sel[:1]))
+			if err := checkSelection(sel[0], allLogits(e, states[0])); err != nil {
+				t.Errorf("%s: %v", kind.name, err)
+			}
+		}
+	}
+}
+
+// TestSelectGivesUp: a head whose tokens cannot be told apart is computed plainly,
+// and not tried again at once.
+func TestSelectGivesUp(t *testing.T) {
+	const rows, cols = 8192, 256
+	r := rand.New(rand.NewPCG(11, 12))
+	w, base := gauss(r, rows*cols, 1e-6), gauss(r, cols, 1)
+	for i := range w {
+		w[i] += base[i%cols]
+	}
+	e := headEngine(t, encodeTable(t, gguf.TypeF32, w, rows, cols), HeadCoarse, 2)
+	s := &Selector{K: 5}
+	for i := range 200 {
+		x := gauss(r, cols, 1)
+		b := scoreBatch(e, [][]float32{x}, []*Selector{s})
+		e.score(b)
+		if err := checkSelection(s, allLogits(e, x)); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+	}
+	info := e.HeadInfo()
+	if info.Selections != 200 || info.Complete != 200 {
+		t.Errorf("%d of %d selections were computed plainly, want all of 200", info.Complete, info.Selections)
+	}
+	if s.penalty != maxSkip {
+		t.Errorf("the break is %d selections long, want %d", s.penalty, maxSkip)
+	}
+}
+
+func TestSelectAllocations(t *testing.T) {
+	const rows, cols = 5000, 256
+	r := rand.New(rand.NewPCG(13, 14))
+	w := gauss(r, rows*cols, 0.02)
+	e := headEngine(t, encodeTable(t, gguf.TypeF16, w, rows, cols), HeadCoarse, 1) // workers that park allocate
+	states := [][]float32{gauss(r, cols, 1), gauss(r, cols, 1), gauss(r, cols, 1)}
+	mask := make([]uint64, (rows+63)/64)
+	mask[3], mask[9] = 0xffff, 1
+	sel := []*Selector{{K: 40, Mass: true, IDs: []int32{1, 2, 3}}, {K: 1}, {K: 3, Mask: mask}}
+	b := scoreBatch(e, states, sel)
+	if n := testing.AllocsPerRun(10, func() {
+		b.again()
+		e.score(b)
+		if err := b.Complete(1); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%g allocations per step", n)
+	}
+}
+
+func TestHeadModes(t *testing.T) {
+	const rows, cols = 600, 256
+	r := rand.New(rand.NewPCG(15, 16))
+	w := gauss(r, rows*cols, 0.02)
+	x := gauss(r, cols, 1)
+	f16 := encodeTable(t, gguf.TypeF16, w, rows, cols)
+	want := allLogits(headEngine(t, f16, HeadPlain, 2), x)
+	norm := 0.0
+	for _, v := range want {
+		norm += float64(v) * float64(v)
+	}
+	for _, test := range []struct {
+		mode  HeadMode
+		typ   gguf.Type
+		limit float64 // relative distance of the logits
+	}{
+		{HeadAuto, gguf.TypeF16, 0}, {HeadPlain, gguf.TypeF16, 0}, {HeadCoarse, gguf.TypeF16, 0},
+		{HeadQ8, gguf.TypeQ8_0, 0.008}, {HeadQ6, gguf.TypeQ6_K, 0.03}, {HeadQ4, gguf.TypeQ4_0, 0.12},
+	} {
+		e := headEngine(t, f16, test.mode, 2)
+		got := allLogits(e, x)
+		distance := 0.0
+		for i := range got {
+			d := float64(got[i]) - float64(want[i])
+			distance += d * d
+		}
+		if distance = math.Sqrt(distance / norm); distance > test.limit {
+			t.Errorf("%s: logits are off by %g, want up to %g", test.mode, distance, test.limit)
+		}
+		info := e.HeadInfo()
+		if info.Type != test.typ || info.Rows != rows || info.Cols != cols || info.Bytes != int64(len(e.head.table.Data)) {
+			t.Errorf("%s: %+v", test.mode, info)
+		}
+		if (info.Resident > 0) != (test.mode >= HeadCoarse) {
+			t.Errorf("%s: %d bytes are resident", test.mode, info.Resident)
+		}
+		mode, err := ParseHeadMode(test.mode.String())
+		if err != nil || mode != test.mode {
+			t.Errorf("%s is read as %v, %v", test.mode, mode, err)
+		}
+	}
+	if _, err := ParseHeadMode("best"); !errors.Is(err, ErrOptions) {
+		t.Errorf("an unknown mode gives %v", err)
+	}
+	team, err := parallel.NewTeam(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer team.Close()
+	bad := slices.Clone(w)
+	bad[700] = float32(math.NaN())
+	ternary := &model.Table{Type: gguf.TypeTQ2_0, Rows: 10, Cols: 256, Data: make([]byte, 660)}
+	for _, test := range []struct {
+		table *model.Table
+		mode  HeadMode
+	}{
+		{encodeTable(t, gguf.TypeF32, bad, rows, cols), HeadQ8},
+		{encodeTable(t, gguf.TypeF32, w[:10*100], 10, 100), HeadQ6},
+		{ternary, HeadAuto}, {ternary, HeadCoarse}, {f16, 99},
+	} {
+		_, err := newHead(&model.Model{Graph: headGraph{table: test.table}}, team, test.mode)
+		if !errors.Is(err, ErrOptions) {
+			t.Errorf("%s of a head in %s: %v", test.mode, test.table.Type, err)
+		}
+	}
+	if _, err := newHead(&model.Model{Graph: headGraph{table: ternary}}, team, HeadQ8); err != nil {
+		t.Errorf("a ternary head as Q8_0: %v", err)
+	}
+}
+
+// quantiles describes a sample by its median, 99th percentile and maximum.
+func quantiles(x []int) string {
+	slices.Sort(x)
+	return fmt.Sprintf("%d/%d/%d", x[len(x)/2], x[len(x)*99/100], x[len(x)-1])
+}

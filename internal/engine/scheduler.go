@@ -1,0 +1,375 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"trit/internal/cache"
+	"trit/internal/model"
+)
+
+// ErrClosed reports the use of a scheduler or session that has been closed.
+var ErrClosed = errors.New("engine: closed")
+
+// Scheduler owns an engine and runs it for many clients at once: it is the one
+// goroutine that an engine may be used by. Each client has a [Session]. In
+// every step the scheduler batches what the clients have asked for: first the
+// tokens of running generations, then as much of the waiting prompts, in the
+// order they came, as fits. Prompts share what they have in common, and when the
+// KV cache is full some texts have to wait and are run again later.
+type Scheduler struct {
+	engine *Engine
+	inbox  chan any // *request, the first of its group, or call
+	done   chan struct{}
+
+	closing  chan struct{}
+	closeOne sync.Once
+	closeErr error // of the engine, once done is closed
+
+	// state of the loop
+	queue   []*request
+	batch   *Batch
+	engaged int // clients that were just answered and may ask again at once
+	round   int // counts the times that engaged was set back to zero
+	steps   atomic.Int64
+	rows    atomic.Int64
+	dropped atomic.Int64
+
+	seed      maphash.Seed
+	sessions  map[*Session]struct{} // that are open
+	serial    int64                 // of the last one
+	computing map[uint64]struct{}   // pages, by hash, that prompts of a batch compute
+	prefix    PrefixStats
+
+	gaugesMu sync.Mutex
+	gauges   Gauges
+}
+
+// call is a function to run on the scheduler's goroutine.
+type call struct {
+	f    func()
+	done chan struct{}
+}
+
+// NewScheduler starts the scheduler of an engine. The engine must not be used
+// directly afterwards; Close closes it.
+func NewScheduler(e *Engine) *Scheduler {
+	s := &Scheduler{
+		engine:  e,
+		inbox:   make(chan any),
+		done:    make(chan struct{}),
+		closing: make(chan struct{}),
+		batch:   e.NewBatch(),
+		round:   1,
+
+		seed:      maphash.MakeSeed(),
+		sessions:  map[*Session]struct{}{},
+		computing: map[uint64]struct{}{},
+	}
+	s.publish()
+	go s.loop()
+	return s
+}
+
+// Engine returns the scheduler's engine, for its constants: model, context,
+// threads.
+func (s *Scheduler) Engine() *Engine { return s.engine }
+
+// Steps returns the number of forward passes so far.
+func (s *Scheduler) Steps() int64 { return s.steps.Load() }
+
+// Rows returns the number of tokens that have been run so far, in all steps
+// together. Tokens that came from the prefix cache are not among them.
+func (s *Scheduler) Rows() int64 { return s.rows.Load() }
+
+// Preemptions returns how often a session had to give its memory to others so
+// far.
+func (s *Scheduler) Preemptions() int64 { return s.dropped.Load() }
+
+// Close answers all waiting requests with ErrClosed, stops the scheduler and
+// closes its engine. It waits until that is done.
+func (s *Scheduler) Close() error {
+	s.closeOne.Do(func() { close(s.closing) })
+	<-s.done
+	return s.closeErr
+}
+
+// do runs f on the scheduler's goroutine.
+func (s *Scheduler) do(f func()) error {
+	c := call{f, make(chan struct{})}
+	select {
+	case s.inbox <- c:
+		<-c.done
+		return nil
+	case <-s.done:
+		return ErrClosed
+	}
+}
+
+// NewSession returns a session with an empty sequence.
+func (s *Scheduler) NewSession() (*Session, error) {
+	session := newSession(s)
+	if err := s.do(func() { s.open(session, s.engine.NewSequence()) }); err != nil {
+		return nil, err
+	}
+	return session, nil
+}
+
+// open makes a session known.
+func (s *Scheduler) open(c *Session, seq *Sequence) {
+	c.seq = seq
+	s.serial++
+	c.serial = s.serial
+	s.sessions[c] = struct{}{}
+}
+
+// loop is the scheduler's goroutine.
+func (s *Scheduler) loop() {
+	defer close(s.done)
+	defer func() { s.closeErr = s.engine.Close() }()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var lastStep time.Duration
+	for {
+		if !s.gather(timer, lastStep) {
+			for _, r := range s.queue {
+				r.err = fmt.Errorf("%w: the scheduler", ErrClosed)
+				s.answer(r)
+			}
+			return
+		}
+		start := time.Now()
+		s.publish()
+		s.step()
+		s.publish()
+		lastStep = time.Since(start)
+	}
+}
+
+// Clients that have just been given a token are usually back with the next one
+// within moments. Waiting for them, for a small part of a step, keeps them in
+// one batch.
+const (
+	maxGrace      = 2 * time.Millisecond
+	graceFraction = 8
+)
+
+// maxInbox bounds the messages that are received between two steps while nobody
+// is waited for, so that clients who never stop asking do not stop the others.
+const maxInbox = 1024
+
+// gather receives requests until there is a batch to run: all engaged clients
+// are back, or their grace is over. It returns false when the scheduler is to
+// close.
+func (s *Scheduler) gather(timer *time.Timer, lastStep time.Duration) bool {
+	var grace <-chan time.Time
+	for received := 0; ; received++ {
+		select {
+		case <-s.closing:
+			return false
+		default:
+		}
+		if len(s.queue) > 0 {
+			if s.engaged == 0 {
+				// A long prompt goes on without anyone being answered. Who has
+				// come meanwhile must not wait for its end.
+				select {
+				case m := <-s.inbox:
+					s.receive(m)
+				default:
+					return true
+				}
+				if received == maxInbox {
+					return true
+				}
+				continue
+			}
+			if grace == nil {
+				timer.Reset(min(maxGrace, lastStep/graceFraction))
+				grace = timer.C
+			}
+		}
+		select {
+		case m := <-s.inbox:
+			s.receive(m)
+		case <-grace:
+			s.engaged = 0
+			s.round++
+			return true
+		case <-s.closing:
+			return false
+		}
+	}
+}
+
+// receive takes a message in.
+func (s *Scheduler) receive(m any) {
+	switch m := m.(type) {
+	case *request:
+		for _, r := range m.group {
+			s.disengage(r.Session)
+			r.Session.queued = true
+			s.look(r)
+			s.queue = append(s.queue, r)
+		}
+	case call:
+		m.f()
+		s.publish()
+		close(m.done)
+	}
+}
+
+// disengage notes that a client is no longer waited for.
+func (s *Scheduler) disengage(c *Session) {
+	if c.engaged == s.round {
+		s.engaged--
+	}
+	c.engaged = 0
+}
+
+// step runs one batch and answers the requests that it completes.
+func (s *Scheduler) step() {
+	s.dropCancelled()
+	if len(s.queue) == 0 {
+		return
+	}
+	s.unpark()
+	observer := s.fill()
+	err := s.engine.Step(s.batch, observer)
+	for errors.Is(err, cache.ErrFull) && s.makeRoom() {
+		observer = s.fill()
+		err = s.engine.Step(s.batch, observer)
+	}
+	if err == nil && s.batch.Len() > 0 {
+		s.steps.Add(1)
+		s.rows.Add(int64(s.batch.Len()))
+	}
+	s.deliver(err)
+}
+
+// dropCancelled answers the requests whose clients have gone.
+func (s *Scheduler) dropCancelled() {
+	kept := s.queue[:0]
+	for _, r := range s.queue {
+		if r.cancelled.Load() {
+			r.err = context.Canceled
+			s.answer(r)
+			continue
+		}
+		kept = append(kept, r)
+	}
+	s.queue = kept
+}
+
+// fill builds a batch from the requests of the queue.
+func (s *Scheduler) fill() (observer model.Observer) {
+	s.batch.Reset()
+	for _, r := range s.queue {
+		r.inBatch = 0
+	}
+	first := s.queue[slices.IndexFunc(s.queue, func(r *request) bool { return !r.parked })]
+	if first.observer != nil {
+		s.restore(first)
+		s.add(first)
+		if first.next < first.lost {
+			return nil
+		}
+		return first.observer
+	}
+	// Running generations first: they want one token or a few, and their
+	// readers are watching. Then prompts.
+	for _, r := range s.queue {
+		if r.waits() {
+			continue
+		}
+		s.restore(r)
+		if r.decodes() {
+			s.add(r)
+		}
+	}
+	clear(s.computing)
+	for _, r := range s.queue {
+		if r.waits() || r.decodes() {
+			continue
+		}
+		s.adopt(r)
+		if !s.awaits(r) {
+			s.add(r)
+		}
+	}
+	return nil
+}
+
+// add puts as many tokens of a request into the batch as fit.
+func (s *Scheduler) add(r *request) {
+	end := len(r.Tokens)
+	if r.observer != nil && r.next < r.lost {
+		end = r.lost // without the observer
+	}
+	for i := r.next; i < end && s.batch.Room() > 0; i++ {
+		want, sel := None, (*Selector)(nil)
+		if i >= r.From {
+			if want = r.Want; want == Select {
+				sel = r.Selectors[i-r.From]
+			}
+		}
+		if _, err := s.batch.Add(r.Session.seq, r.Tokens[i], want, sel); err != nil {
+			r.err = err
+			return
+		}
+		r.inBatch++
+	}
+}
+
+// deliver hands out the results of a batch and answers the requests that are
+// complete or have failed.
+func (s *Scheduler) deliver(err error) {
+	for i, row := range s.batch.rows {
+		if err != nil || row.want == None {
+			continue
+		}
+		c := s.owner(row.seq)
+		c.hidden = append(c.hidden, s.batch.Hidden(i)...)
+		if row.want == All {
+			c.logits = append(c.logits, s.batch.Logits(i)...)
+		}
+	}
+	kept := s.queue[:0]
+	for _, r := range s.queue {
+		switch {
+		case err != nil && r.inBatch > 0:
+			r.err = err
+		case r.inBatch > 0:
+			r.next += r.inBatch
+			if !r.Tentative {
+				r.Session.index()
+			}
+		}
+		r.inBatch = 0
+		if r.err == nil && r.next < len(r.Tokens) {
+			kept = append(kept, r)
+			continue
+		}
+		r.Session.engaged = s.round
+		s.engaged++
+		s.answer(r)
+	}
+	s.queue = kept
+	s.batch.Reset()
+}
+
+// owner finds the session of a sequence in the batch.
+func (s *Scheduler) owner(q *Sequence) *Session {
+	for _, r := range s.queue {
+		if r.Session.seq == q {
+			return r.Session
+		}
+	}
+	panic("engine: a row without a request")
+}

@@ -1,0 +1,305 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"trit/internal/ternary"
+)
+
+// Shape describes a product of ternary weights and int8 activations.
+type Shape struct {
+	Rows, Cols int // of the weights
+	Tokens     int // rows of activations per call
+	GroupCols  int // as in ternary.Matrix; not 0 rules out layout T5
+}
+
+// Choice is how to compute a product: the layout that its weights should have,
+// and the variant for Workspace.Variant.
+type Choice struct {
+	Variant Variant
+	Layout  ternary.Layout
+}
+
+// The environment variables that OverrideFromEnv reads. The second is the one of
+// BitNet-Oxidized.
+const (
+	KernelEnv       = "TRIT_KERNEL"
+	KernelEnvBitNet = "BITNET_KERNEL_OVERRIDE"
+)
+
+// OverrideFromEnv returns the variant that TRIT_KERNEL or, when that is unset,
+// BITNET_KERNEL_OVERRIDE names, and whether either is set. The error is
+// ErrVariant with the variable's name.
+func OverrideFromEnv() (Variant, bool, error) {
+	for _, name := range []string{KernelEnv, KernelEnvBitNet} {
+		value := os.Getenv(name)
+		if value == "" {
+			continue
+		}
+		v, err := ParseVariant(value)
+		if err != nil {
+			return Auto, false, fmt.Errorf("environment variable %s: %w", name, err)
+		}
+		return v, true, nil
+	}
+	return Auto, false, nil
+}
+
+// Override makes Best and BestVariant answer with v; Auto lets them measure again.
+func Override(v Variant) {
+	tuned.Lock()
+	defer tuned.Unlock()
+	tuned.override = v
+}
+
+// SetCacheFile names the file that measurements are kept in from now on, and
+// reads it; "" keeps them in memory only. A file that cannot be used is reported
+// to warn as an ErrCache and left alone; so is a failure to write. warn may be nil.
+func SetCacheFile(path string, warn func(error)) {
+	tuned.Lock()
+	defer tuned.Unlock()
+	tuned.setCacheFile(path, warn)
+}
+
+// Best returns the fastest way to compute products of a shape on this machine.
+// The first call for a shape measures the candidates on scratch data, which
+// takes a few milliseconds; the answer is remembered. Weights are kept in one
+// layout only: choose it with the Tokens that matter most (1, for generating)
+// and ask BestVariant for the rest.
+func Best(s Shape) Choice {
+	tuned.Lock()
+	defer tuned.Unlock()
+	return tuned.best(s, ternary.Layouts())
+}
+
+// BestVariant is Best for weights that have a layout already.
+func BestVariant(s Shape, layout ternary.Layout) Variant {
+	tuned.Lock()
+	defer tuned.Unlock()
+	return tuned.best(s, []ternary.Layout{layout}).Variant
+}
+
+// tuned is the process's tuner.
+var tuned = struct {
+	sync.Mutex
+	tuner
+}{tuner: tuner{measure: measureProduct, bandwidth: measureBandwidth}}
+
+// A tuner chooses between candidates by time. Its methods are not safe for
+// concurrent use.
+type tuner struct {
+	override Variant
+	path     string
+	warn     func(error)
+	blocked  bool // the cache file is not ours to write
+
+	times map[timeKey]float64 // measured arithmetic, seconds per call
+	read  float64             // bytes/s that one of all busy workers reads; 0: not measured
+
+	measure   func(s Shape, layout ternary.Layout, v Variant) time.Duration
+	bandwidth func() float64
+}
+
+// timeKey identifies a measurement: shapes that differ only within a class of
+// token counts share it, and rows are not part of it, since time grows with them.
+type timeKey struct {
+	cols, tokens, groupCols int
+	layout                  ternary.Layout
+	variant                 Variant
+}
+
+// tokenClass returns the token count that stands for n in measurements.
+func tokenClass(n int) int {
+	for _, class := range []int{1, 4, 16} {
+		if n <= class {
+			return class
+		}
+	}
+	return 32
+}
+
+func (t *tuner) best(s Shape, layouts []ternary.Layout) Choice {
+	variants := Variants()
+	if t.override != Auto {
+		variants = []Variant{t.override}
+	}
+	if s.GroupCols != 0 {
+		layouts = []ternary.Layout{ternary.T2}
+	}
+	if s.Cols < 1 || len(variants)*len(layouts) == 1 {
+		return Choice{variants[len(variants)-1], layouts[0]}
+	}
+	var best Choice
+	fastest, changed := -1.0, false
+	for _, layout := range layouts {
+		// The fastest variant comes last in Variants; measuring it first
+		// lets the others give up early.
+		for i := len(variants) - 1; i >= 0; i-- {
+			seconds, fresh := t.time(s, layout, variants[i])
+			changed = changed || fresh
+			if fastest < 0 || seconds < fastest {
+				fastest, best = seconds, Choice{variants[i], layout}
+			}
+		}
+	}
+	if changed {
+		t.save()
+	}
+	return best
+}
+
+// time returns the seconds per panel of a candidate, the larger of the time for its
+// arithmetic and the time for reading its weights from memory.
+func (t *tuner) time(s Shape, layout ternary.Layout, v Variant) (seconds float64, fresh bool) {
+	key := timeKey{s.Cols, tokenClass(s.Tokens), s.GroupCols, layout, v}
+	seconds, ok := t.times[key]
+	if !ok {
+		measured := Shape{ternary.PanelRows, key.cols, key.tokens, key.groupCols}
+		seconds, fresh = t.measure(measured, layout, v).Seconds(), true
+		if t.times == nil {
+			t.times = map[timeKey]float64{}
+		}
+		t.times[key] = seconds
+	}
+	if t.read == 0 {
+		t.read, fresh = t.bandwidth(), true
+	}
+	bytes := float64(((s.Cols-1)/layout.BlockCols() + 1) * ternary.BlockBytes)
+	return max(seconds, bytes/t.read), fresh
+}
+
+// measureProduct returns the time of one panel's product, from data in the cache.
+func measureProduct(s Shape, layout ternary.Layout, v Variant) time.Duration {
+	// As many panels as a worker gets at a time, within reason.
+	panels := max(1, 32/s.Tokens)
+	w, err := ternary.New(layout, panels*ternary.PanelRows, s.Cols)
+	if err != nil {
+		return 0
+	}
+	state := uint32(1)
+	next := func() uint32 { // xorshift: any mixture of weights will do
+		state ^= state << 13
+		state ^= state >> 17
+		state ^= state << 5
+		return state
+	}
+	codes := make([][]byte, ternary.PanelRows)
+	for i := range codes {
+		codes[i] = make([]byte, s.Cols)
+		for c := range codes[i] {
+			codes[i][c] = byte(next() % 3)
+		}
+	}
+	for p := range panels {
+		if err := w.SetPanel(p, codes); err != nil {
+			return 0
+		}
+	}
+	if s.GroupCols != 0 {
+		w.GroupCols = s.GroupCols
+		w.Scales = make([]float32, w.Rows*w.Groups())
+	}
+	x := NewInt8(s.Tokens, s.Cols)
+	x.Reset(s.Cols, s.GroupCols)
+	a := make([]float32, s.Cols)
+	for i := range a {
+		a[i] = float32(int32(next())) / (1 << 31)
+	}
+	for t := range s.Tokens {
+		QuantizeRow(x, t, a)
+	}
+	y := make([]float32, s.Tokens*w.Rows)
+	ws := NewWorkspace()
+	ws.Variant = v
+
+	const budget = 300 * time.Microsecond
+	best, spent := time.Duration(0), time.Duration(0)
+	for runs := 0; runs < 3 || spent < budget; runs++ {
+		start := time.Now()
+		MatMulI8(y, w.Rows, w, x, 0, s.Tokens, 0, panels, ws)
+		d := time.Since(start)
+		if spent += d; runs == 0 || d < best {
+			best = d
+		}
+		if best > budget {
+			break // slow enough to be told from the others after one run
+		}
+	}
+	return max(1, best/time.Duration(panels))
+}
+
+// measureBandwidth returns the bytes per second that each of GOMAXPROCS workers
+// reads when all of them read at the same time.
+func measureBandwidth() float64 {
+	workers := runtime.GOMAXPROCS(0)
+	part := min(max(64<<20/workers, 16<<20), 256<<20/workers)
+	buf := alignedInt8(part * workers)
+	bytes := int8Bytes(buf)
+	pass := func(f func(part []byte)) time.Duration {
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range workers {
+			wg.Go(func() { f(bytes[i*part:][:part]) })
+		}
+		wg.Wait()
+		return time.Since(start)
+	}
+	// Fresh memory is one shared page of zeros until it is written.
+	pass(func(part []byte) {
+		for i := 0; i < len(part); i += 4096 {
+			part[i] = 1
+		}
+	})
+	best := pass(func(part []byte) { StreamRead(part) })
+	for range 2 {
+		best = min(best, pass(func(part []byte) { StreamRead(part) }))
+	}
+	return float64(part) / max(best, 1).Seconds()
+}
+
+// CPUModel returns the processor's name for people, such as "AMD EPYC 9354", or the
+// architecture where the system does not tell.
+func CPUModel() string {
+	if s := strings.Join(strings.Fields(cpuBrand()), " "); s != "" {
+		return s
+	}
+	if s := cpuInfoModel("/proc/cpuinfo"); s != "" {
+		return s
+	}
+	return runtime.GOARCH
+}
+
+// cpuInfoModel reads the model from Linux's description of the CPUs: by name or, on
+// ARM, by the numbers of its maker and part.
+func cpuInfoModel(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "" // no such file outside Linux
+	}
+	var implementer, part string
+	for line := range strings.Lines(string(data)) {
+		key, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		switch strings.TrimSpace(key) {
+		case "model name":
+			return value
+		case "CPU implementer":
+			implementer = value
+		case "CPU part":
+			part = value
+		}
+	}
+	if implementer != "" && part != "" {
+		return "arm " + implementer + ":" + part
+	}
+	return ""
+}
+
+// ErrCache reports a file of measurements that cannot be read or written.
+var ErrCache = errors.New("kernel: unusable autotune cache")

@@ -1,0 +1,194 @@
+package kernel
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"trit/internal/ternary"
+)
+
+// kernelVersion changes when kernels change so much that measurements of older
+// ones mislead.
+const kernelVersion = 1
+
+// cacheFormat marks the files that this package writes.
+const cacheFormat = "trit kernel measurements"
+
+// cacheLimit bounds the size of a file that is read.
+const cacheLimit = 4 << 20
+
+// cacheFile is the file's JSON. Machines that share a home directory share it.
+type cacheFile struct {
+	Format   string                  `json:"format"`
+	Machines map[string]cacheMachine `json:"machines"` // by machineKey
+}
+
+type cacheMachine struct {
+	ReadBytesPerSecond float64        `json:"read_bytes_per_second"` // per worker
+	Products           []cacheProduct `json:"products"`
+}
+
+type cacheProduct struct {
+	Cols      int     `json:"cols"`
+	Tokens    int     `json:"tokens"`
+	GroupCols int     `json:"group_cols,omitempty"`
+	Layout    string  `json:"layout"`
+	Variant   string  `json:"variant"`
+	Seconds   float64 `json:"seconds"` // per panel of 16 rows
+}
+
+// machineKey names all that measurements depend on.
+func machineKey() string {
+	return fmt.Sprintf("%s, %v, %d threads, kernels v%d", CPUModel(), Active(), runtime.GOMAXPROCS(0), kernelVersion)
+}
+
+func (t *tuner) setCacheFile(path string, warn func(error)) {
+	if warn == nil {
+		warn = func(error) {}
+	}
+	t.path, t.warn, t.blocked = path, warn, false
+	t.times, t.read = nil, 0
+	if path == "" {
+		return
+	}
+	file, err := readCache(path)
+	if err != nil {
+		t.blocked = true
+		t.warn(err)
+		return
+	}
+	machine := file.Machines[machineKey()]
+	times, err := machine.times()
+	if err != nil {
+		t.blocked = true
+		t.warn(fmt.Errorf("%w: %s: %w (delete the file to measure again)", ErrCache, path, err))
+		return
+	}
+	t.times, t.read = times, machine.ReadBytesPerSecond
+}
+
+// readCache returns the file's contents, empty when it does not exist yet.
+func readCache(path string) (cacheFile, error) {
+	empty := cacheFile{Format: cacheFormat, Machines: map[string]cacheMachine{}}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return empty, nil
+	}
+	if err != nil {
+		return empty, fmt.Errorf("%w: %w", ErrCache, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, cacheLimit+1))
+	if err != nil {
+		return empty, fmt.Errorf("%w: %s: %w", ErrCache, path, err)
+	}
+	if len(data) > cacheLimit {
+		return empty, fmt.Errorf("%w: %s: larger than %d bytes (delete the file to measure again)", ErrCache, path, cacheLimit)
+	}
+	file, err := parseCache(data)
+	if err != nil {
+		return empty, fmt.Errorf("%w: %s: %w", ErrCache, path, err)
+	}
+	return file, nil
+}
+
+func parseCache(data []byte) (cacheFile, error) {
+	var file cacheFile
+	if err := json.Unmarshal(data, &file); err != nil {
+		return cacheFile{}, fmt.Errorf("%w (delete the file to measure again)", err)
+	}
+	if file.Format != cacheFormat {
+		return cacheFile{}, fmt.Errorf("not written by this program: format %q, expected %q (name another file)", file.Format, cacheFormat)
+	}
+	if file.Machines == nil {
+		file.Machines = map[string]cacheMachine{}
+	}
+	return file, nil
+}
+
+// times checks and converts a machine's measurements.
+func (m cacheMachine) times() (map[timeKey]float64, error) {
+	if m.ReadBytesPerSecond < 0 {
+		return nil, fmt.Errorf("read_bytes_per_second is %v", m.ReadBytesPerSecond)
+	}
+	times := make(map[timeKey]float64, len(m.Products))
+	for i, p := range m.Products {
+		layout, err := ternary.ParseLayout(p.Layout)
+		if err != nil {
+			return nil, fmt.Errorf("product %d: %w", i, err)
+		}
+		variant, err := ParseVariant(p.Variant)
+		if err != nil {
+			return nil, fmt.Errorf("product %d: %w", i, err)
+		}
+		if p.Cols < 1 || p.Tokens < 1 || p.GroupCols < 0 || !(p.Seconds > 0) {
+			return nil, fmt.Errorf("product %d: %d columns in groups of %d, %d tokens, %v seconds", i, p.Cols, p.GroupCols, p.Tokens, p.Seconds)
+		}
+		times[timeKey{p.Cols, p.Tokens, p.GroupCols, layout, variant}] = p.Seconds
+	}
+	return times, nil
+}
+
+// save merges the measurements into the file, which other processes may have
+// written meanwhile, and replaces it in one step.
+func (t *tuner) save() {
+	if t.path == "" || t.blocked {
+		return
+	}
+	if err := t.write(); err != nil {
+		t.warn(err)
+	}
+}
+
+func (t *tuner) write() error {
+	file, err := readCache(t.path)
+	if err != nil {
+		return err
+	}
+	machine := file.Machines[machineKey()]
+	merged, err := machine.times()
+	if err != nil {
+		merged = map[timeKey]float64{}
+	}
+	maps.Copy(merged, t.times)
+	machine = cacheMachine{ReadBytesPerSecond: t.read}
+	for key, seconds := range merged {
+		machine.Products = append(machine.Products, cacheProduct{key.cols, key.tokens, key.groupCols, key.layout.String(), key.variant.String(), seconds})
+	}
+	slices.SortFunc(machine.Products, func(a, b cacheProduct) int {
+		return strings.Compare(a.sortKey(), b.sortKey())
+	})
+	file.Machines[machineKey()] = machine
+	data, err := json.MarshalIndent(file, "", "  ")
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrCache, t.path, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(t.path), 0o755); err != nil {
+		return fmt.Errorf("%w: %w", ErrCache, err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(t.path), filepath.Base(t.path)+".*.tmp")
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCache, err)
+	}
+	_, err = tmp.Write(append(data, '\n'))
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), t.path)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCache, errors.Join(err, os.Remove(tmp.Name())))
+	}
+	return nil
+}
+
+func (p cacheProduct) sortKey() string {
+	return fmt.Sprintf("%9d %9d %9d %s %s", p.Cols, p.Tokens, p.GroupCols, p.Layout, p.Variant)
+}

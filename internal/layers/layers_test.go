@@ -1,0 +1,539 @@
+package layers
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"trit/hub"
+	"trit/internal/engine"
+	"trit/internal/fixtures"
+	"trit/internal/kernel"
+	"trit/internal/model"
+	_ "trit/internal/model/arch"
+)
+
+// layerTrace is a trace in memory.
+type layerTrace struct {
+	header *Header
+	stages []Record
+	lens   []LensRecord
+	fail   error // to be returned by Stage
+}
+
+func (t *layerTrace) Header(h *Header) error { t.header = h; return nil }
+
+func (t *layerTrace) Stage(r *Record) error {
+	c := *r
+	c.Shape, c.First, c.Spread = slices.Clone(r.Shape), slices.Clone(r.First), slices.Clone(r.Spread)
+	t.stages = append(t.stages, c)
+	return t.fail
+}
+
+func (t *layerTrace) Lens(r *LensRecord) error { t.lens = append(t.lens, *r); return nil }
+
+// layerSession opens a model file on a scheduler of its own.
+func layerSession(t testing.TB, name string, load model.LoadOptions, o engine.Options) *engine.Session {
+	t.Helper()
+	found, err := hub.Resolve(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := found.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Load(f, load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Threads == 0 {
+		o.Threads = 2
+	}
+	e, err := engine.New(m, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := engine.NewScheduler(e)
+	t.Cleanup(func() {
+		if err := errors.Join(s.Close(), m.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	session, err := s.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(session.Close)
+	return session
+}
+
+var layerTokens = []int32{2045, 447, 600, 260, 499, 11, 300, 7, 90, 1200}
+
+// trace runs the tokens and starts the session anew.
+func trace(t testing.TB, s *engine.Session, tokens []int32, o TraceOptions) *layerTrace {
+	t.Helper()
+	out := &layerTrace{}
+	if err := Trace(context.Background(), s, tokens, o, out); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Truncate(0); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestDescribe(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	var r Record
+	r.describe("0.v", 3, []float32{1, -3, 0, 0, 2, 6}, 4)
+	want := Record{Stage: "0.v", Token: 3, Shape: []int{6}, Min: -3, Max: 6, Mean: 1, Std: Number(math.Sqrt(44.0 / 6)), RMS: Number(math.Sqrt(50.0 / 6)),
+		Zeros: 2, First: Values{1, -3, 0, 0}, Spread: Values{1, -3, 0, 6}, CRC: r.CRC}
+	if !reflect.DeepEqual(r, want) {
+		t.Errorf("%+v\nwant %+v", r, want)
+	}
+	one := r.CRC
+	if r.describe("0.v", 3, []float32{1, -3, 0, 0, 2, math.Nextafter32(6, 7)}, 4); r.CRC == one {
+		t.Error("one bit does not change the checksum")
+	}
+	r.describe("0.v", 0, []float32{nan, 2, inf, -inf, -2}, 9)
+	if r.NaN != 1 || r.Inf != 2 || r.Min != -2 || r.Max != 2 || r.Mean != 0 || r.Std != 2 || r.RMS != 2 || len(r.First) != 5 || len(r.Spread) != 5 {
+		t.Errorf("%+v", r)
+	}
+	r.describe("0.v", 0, []float32{nan}, 4)
+	if r.NaN != 1 || !math.IsNaN(float64(r.Min)) || !math.IsNaN(float64(r.RMS)) || len(r.Spread) != 1 {
+		t.Errorf("%+v", r)
+	}
+	x := make([]float32, 1000)
+	for i := range x {
+		x[i] = float32(i)
+	}
+	if r.describe("0.v", 0, x, 10); !slices.Equal(r.Spread, Values{0, 111, 222, 333, 444, 555, 666, 777, 888, 999}) {
+		t.Errorf("spread %v", r.Spread)
+	}
+}
+
+// TestLayerRoundTrip writes and reads what JSON has no numbers for.
+func TestLayerRoundTrip(t *testing.T) {
+	var out bytes.Buffer
+	w := NewWriter(&out)
+	h := &Header{Format: layerFormat, Version: layerVersion, Model: "m", Tokens: []int32{1, 2}, Positions: []int{0, 1}, Layers: []string{"0"}, Stages: []string{"v"}, Samples: 3}
+	if err := w.Header(h); err != nil {
+		t.Fatal(err)
+	}
+	rows := [][]float32{
+		{1, 0.1, float32(math.Pi), math.MaxFloat32, math.SmallestNonzeroFloat32},
+		{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))},
+		{float32(math.NaN())},
+		{0, float32(math.Copysign(0, -1))},
+	}
+	var want []Record
+	for i, x := range rows {
+		var r Record
+		r.describe("0.v", i, x, 3)
+		if err := w.Stage(&r); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, r)
+	}
+	lens := LensRecord{Layer: "0", Token: 1, Top: []LensToken{{ID: 5, Text: "\"<é", Probability: 0.25}}}
+	if err := errors.Join(w.Lens(&lens), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range [][]byte{out.Bytes(), reorder(t, out.Bytes())} {
+		r, err := NewReader(bytes.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(r.Header().Tokens, h.Tokens) {
+			t.Errorf("header %+v", r.Header())
+		}
+		for i := range want {
+			got, err := r.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			// NaN is not equal to itself, so compare what is written.
+			a, _ := json.Marshal(got)
+			b, _ := json.Marshal(&want[i])
+			if string(a) != string(b) {
+				t.Errorf("record %d:\n%s, want\n%s", i, a, b)
+			}
+			for k := range got.First {
+				if g, w := math.Float32bits(got.First[k]), math.Float32bits(want[i].First[k]); g != w && got.First[k] == got.First[k] {
+					t.Errorf("record %d, value %d: %08x, want %08x", i, k, g, w)
+				}
+			}
+		}
+		if _, err := r.Next(); err != io.EOF {
+			t.Errorf("after the last record: %v", err)
+		}
+		if _, err := r.Next(); err != io.EOF {
+			t.Errorf("after the end: %v", err)
+		}
+		if !reflect.DeepEqual(r.Lens(), []LensRecord{lens}) {
+			t.Errorf("lens %+v", r.Lens())
+		}
+	}
+}
+
+// reorder writes a trace as other JSON programs do: indented, members sorted.
+func reorder(t *testing.T, text []byte) []byte {
+	t.Helper()
+	var v map[string]any
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	out, err := json.MarshalIndent(v, "", "    ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestTraceSelections: what is recorded does not depend on how the prompt is cut
+// into passes, nor on what else is recorded.
+func TestTraceSelections(t *testing.T) {
+	s := layerSession(t, hub.Demo, model.LoadOptions{}, engine.Options{})
+	all := trace(t, s, layerTokens, TraceOptions{})
+	if want := len(layerTokens) * (1 + 6*15 + 2); len(all.stages) != want {
+		t.Errorf("%d records, want %d", len(all.stages), want)
+	}
+	record := map[string]Record{}
+	for _, r := range all.stages {
+		key := fmt.Sprint(r.Stage, " ", r.Token)
+		if _, twice := record[key]; twice {
+			t.Errorf("%s is recorded twice", key)
+		}
+		record[key] = r
+	}
+	short := layerSession(t, hub.Demo, model.LoadOptions{}, engine.Options{MaxRows: 3, Threads: 1})
+	for _, o := range []TraceOptions{
+		{},
+		{Tokens: []int{-1, 4, 4}, Layers: []int{2, model.LayerOut}},
+		{Stages: []string{"logits", "v"}, Tokens: []int{0}},
+	} {
+		part := trace(t, short, layerTokens, o)
+		if len(part.stages) == 0 {
+			t.Errorf("%+v records nothing", o)
+		}
+		for _, r := range part.stages {
+			if want := record[fmt.Sprint(r.Stage, " ", r.Token)]; !reflect.DeepEqual(r, want) {
+				t.Errorf("%+v: %+v\nwant %+v", o, r, want)
+			}
+		}
+	}
+	part := trace(t, short, layerTokens, TraceOptions{Tokens: []int{-1, 4, 4}, Layers: []int{2, model.LayerOut}})
+	if h := part.header; !slices.Equal(h.Positions, []int{4, 9}) || !slices.Equal(h.Layers, []string{"2", "out"}) || len(part.stages) != 2*17 {
+		t.Errorf("%+v, %d records", h, len(part.stages))
+	}
+}
+
+// TestLens: the lens on the last layer and the logits stage are what the engine
+// itself computes.
+func TestLens(t *testing.T) {
+	s := layerSession(t, hub.Demo, model.LoadOptions{}, engine.Options{})
+	if err := s.Run(context.Background(), layerTokens, engine.All, 0); err != nil {
+		t.Fatal(err)
+	}
+	var logits [][]float32
+	for i := range layerTokens {
+		logits = append(logits, slices.Clone(s.Logits(i)))
+	}
+	if err := s.Truncate(0); err != nil {
+		t.Fatal(err)
+	}
+	got := trace(t, s, layerTokens, TraceOptions{Stages: []string{LogitsStage}, Lens: 4, Text: func(id int32) string { return fmt.Sprint("t", id) }})
+	if len(got.stages) != len(layerTokens) || len(got.lens) != 8*len(layerTokens) {
+		t.Fatalf("%d records, %d of the lens", len(got.stages), len(got.lens))
+	}
+	for _, r := range got.stages {
+		var want Record
+		want.describe("out.logits", r.Token, logits[r.Token], DefaultSamples)
+		if r.CRC != want.CRC {
+			t.Errorf("token %d: the logits have other bits", r.Token)
+		}
+	}
+	last := map[int]LensRecord{}
+	for _, r := range got.lens {
+		switch r.Layer {
+		case "5":
+			last[r.Token] = r
+		case "out":
+			if !reflect.DeepEqual(r.Top, last[r.Token].Top) {
+				t.Errorf("token %d: the model predicts %v, its last layer %v", r.Token, r.Top, last[r.Token].Top)
+			}
+			best := 0
+			var sum float64
+			for i, x := range logits[r.Token] {
+				if x > logits[r.Token][best] {
+					best = i
+				}
+				sum += math.Exp(float64(x))
+			}
+			p := math.Exp(float64(logits[r.Token][best])) / sum
+			if top := r.Top[0]; int(top.ID) != best || top.Text != fmt.Sprint("t", best) || math.Abs(top.Probability-p) > 1e-9 || len(r.Top) != 4 {
+				t.Errorf("token %d: %+v, want %d with %g", r.Token, r.Top, best, p)
+			}
+			for i := 1; i < len(r.Top); i++ {
+				if r.Top[i].Probability > r.Top[i-1].Probability {
+					t.Errorf("token %d: %+v is not sorted", r.Token, r.Top)
+				}
+			}
+		}
+	}
+}
+
+func TestTraceLayersErrors(t *testing.T) {
+	s := layerSession(t, hub.Demo, model.LoadOptions{}, engine.Options{})
+	ctx := context.Background()
+	for name, o := range map[string]TraceOptions{
+		"no stage": {Stages: []string{"nonsense"}}, "layer 6": {Layers: []int{6}}, "layer -3": {Layers: []int{-3}},
+		"token 10": {Tokens: []int{10}}, "token -11": {Tokens: []int{-11}}, "samples": {Samples: -1}, "lens": {Lens: 1 << 20},
+	} {
+		if err := Trace(ctx, s, layerTokens, o, &layerTrace{}); !errors.Is(err, ErrOptions) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if s.Len() != 0 {
+			t.Fatalf("%s: the session holds %d tokens", name, s.Len())
+		}
+	}
+	if err := Trace(ctx, s, nil, TraceOptions{}, &layerTrace{}); !errors.Is(err, ErrOptions) {
+		t.Errorf("no tokens: %v", err)
+	}
+	full := &layerTrace{fail: io.ErrShortWrite}
+	if err := Trace(ctx, s, layerTokens, TraceOptions{}, full); !errors.Is(err, io.ErrShortWrite) || len(full.stages) != 1 {
+		t.Errorf("a sink that fails: %v after %d records", err, len(full.stages))
+	}
+	if err := s.Truncate(0); err != nil {
+		t.Fatal(err)
+	}
+	stopped, stop := context.WithCancel(ctx)
+	stop()
+	if err := Trace(stopped, s, layerTokens, TraceOptions{}, &layerTrace{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if err := s.Run(ctx, layerTokens, engine.Hidden, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := Trace(ctx, s, layerTokens, TraceOptions{}, &layerTrace{}); !errors.Is(err, ErrOptions) {
+		t.Errorf("a session that is not empty: %v", err)
+	}
+}
+
+func TestParseSelections(t *testing.T) {
+	for list, want := range map[string][]int{"all": nil, "0": {0}, "0,3-5,out": {0, 3, 4, 5, model.LayerOut}, " in , 2": {model.LayerIn, 2}} {
+		if got, err := ParseLayers(list); err != nil || !slices.Equal(got, want) {
+			t.Errorf("ParseLayers(%q) = %v, %v", list, got, err)
+		}
+	}
+	for list, want := range map[string][]int{"all": nil, "0,-1": {0, -1}, "2-4,7": {2, 3, 4, 7}} {
+		if got, err := ParsePositions(list); err != nil || !slices.Equal(got, want) {
+			t.Errorf("ParsePositions(%q) = %v, %v", list, got, err)
+		}
+	}
+	for _, list := range []string{"", "x", "-", "5-2", "1,,2", "0-99999999999", "1.5"} {
+		if _, err := ParseLayers(list); !errors.Is(err, ErrOptions) {
+			t.Errorf("ParseLayers(%q): %v", list, err)
+		}
+		if _, err := ParsePositions(list); !errors.Is(err, ErrOptions) {
+			t.Errorf("ParsePositions(%q): %v", list, err)
+		}
+	}
+}
+
+// save writes a trace to a file.
+func (t *layerTrace) save(tb testing.TB, path string) {
+	tb.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w := NewWriter(f)
+	err = w.Header(t.header)
+	for i := range t.stages {
+		err = errors.Join(err, w.Stage(&t.stages[i]))
+	}
+	if err := errors.Join(err, w.Close(), f.Close()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func compareFiles(t testing.TB, a, b string, o CompareOptions) (*Comparison, error) {
+	t.Helper()
+	x, err := Open(a)
+	if err != nil {
+		return nil, err
+	}
+	defer x.Close()
+	y, err := Open(b)
+	if err != nil {
+		return nil, err
+	}
+	defer y.Close()
+	return Compare(x, y, o)
+}
+
+// TestGoldenDumps compares traces of the golden models with the stages of the
+// reference, and then of models with a mistake.
+func TestGoldenDumps(t *testing.T) {
+	dir := t.TempDir()
+	tokens := []int32{1, 17, 300, 45, 45, 9, 222, 511, 3, 120, 77, 64, 401, 5, 17, 300}
+	for _, name := range []string{"a", "c", "d"} {
+		dump := fixtures.Path(t, "golden", name+".stages.json")
+		for _, kv := range []kernel.KVType{kernel.KVF32, kernel.KVF16} {
+			s := layerSession(t, fixtures.Path(t, "golden", name+".i2_s.gguf"), model.LoadOptions{}, engine.Options{KVType: kv})
+			path := filepath.Join(dir, "trace.json")
+			got := trace(t, s, tokens, TraceOptions{})
+			got.save(t, path)
+			for _, order := range [][2]string{{path, dump}, {dump, path}} {
+				c, err := compareFiles(t, order[0], order[1], CompareOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !c.Agree {
+					t.Errorf("%s, KV %v:\n%v", name, kv, c)
+				}
+			}
+			if _, err := compareFiles(t, path, dump, CompareOptions{Tolerance: 1e-9}); err != nil {
+				t.Error(err)
+			}
+			other := trace(t, s, tokens[1:], TraceOptions{})
+			other.save(t, path)
+			if _, err := compareFiles(t, path, dump, CompareOptions{}); !errors.Is(err, ErrNotComparable) {
+				t.Errorf("other tokens: %v", err)
+			}
+		}
+		wrong := layerSession(t, fixtures.Path(t, "golden", name+".i2_s.gguf"), model.LoadOptions{HiddenAct: map[string]model.HiddenAct{"a": model.ReLU2, "c": model.ReLU2, "d": model.SiLU}[name]}, engine.Options{KVType: kernel.KVF32})
+		path := filepath.Join(dir, "wrong.json")
+		trace(t, wrong, tokens, TraceOptions{Tokens: []int{0, -1}}).save(t, path)
+		c, err := compareFiles(t, path, dump, CompareOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Agree || c.Parting.Stage != "0.gated" {
+			t.Errorf("%s with the wrong activation function:\n%v", name, c)
+		}
+	}
+}
+
+// dumpOf writes a trace's full values as a dump; it is an observer.
+type dumpOf struct {
+	list   []dumpedStage
+	values []byte
+}
+
+func (d *dumpOf) Stage(layer int, name string, rows, width int, data []float32) {
+	d.list = append(d.list, dumpedStage{model.StageName(layer, name), int64(len(d.values) / 4), int64(width)})
+	for _, x := range data {
+		d.values = binary.LittleEndian.AppendUint32(d.values, math.Float32bits(x))
+	}
+}
+
+func (d *dumpOf) save(t testing.TB, dir, name string) string {
+	t.Helper()
+	text, err := json.Marshal(d.list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, name+".stages.json")
+	if err := errors.Join(os.WriteFile(path, text, 0o600), os.WriteFile(filepath.Join(dir, name+".stages.f32"), d.values, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestDumps makes a dump of the demo and breaks it.
+func TestDumps(t *testing.T) {
+	dir := t.TempDir()
+	s := layerSession(t, hub.Demo, model.LoadOptions{}, engine.Options{})
+	path := filepath.Join(dir, "trace.json")
+	trace(t, s, layerTokens, TraceOptions{Tokens: []int{0, 5, -1}}).save(t, path)
+	good := &dumpOf{}
+	if err := s.Observe(context.Background(), layerTokens, engine.Hidden, 0, good); err != nil {
+		t.Fatal(err)
+	}
+	dump := good.save(t, dir, "good")
+	for _, pair := range [][2]string{{path, dump}, {dump, path}, {dump, dump}} {
+		c, err := compareFiles(t, pair[0], pair[1], CompareOptions{})
+		if err != nil || !c.Agree {
+			t.Fatalf("%v: %v\n%v", pair, err, c)
+		}
+	}
+
+	if err := os.WriteFile(filepath.Join(dir, "manifest.json"), []byte(`{"tokens": [2045, 447, 600, 260, 499, 11, 300, 7, 90, 1201]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := compareFiles(t, path, dump, CompareOptions{}); !errors.Is(err, ErrNotComparable) || !strings.Contains(err.Error(), "1201") {
+		t.Errorf("other tokens in the manifest: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, "manifest.json")); err != nil {
+		t.Fatal(err)
+	}
+
+	noise := &dumpOf{list: good.list, values: slices.Clone(good.values)}
+	at := good.list[20] // beyond the first layer
+	for i := range int(at.Width) {
+		k := 4 * (int(at.Offset) + 5*int(at.Width) + i)
+		x := math.Float32frombits(binary.LittleEndian.Uint32(noise.values[k:]))
+		binary.LittleEndian.PutUint32(noise.values[k:], math.Float32bits(1.5*x))
+	}
+	c, err := compareFiles(t, path, noise.save(t, dir, "noise"), CompareOptions{})
+	if err != nil || c.Agree || c.Parting.Stage != at.Stage || c.Parting.Token != 5 || !strings.Contains(c.Parting.Reading, "B is 1.5 times A") {
+		t.Errorf("%v: %v", err, c)
+	}
+	c, err = compareFiles(t, noise.save(t, dir, "noise"), path, CompareOptions{})
+	if err != nil || c.Agree || c.Parting.Stage != at.Stage || !strings.Contains(c.Parting.Reading, "B is 0.6667 times A") {
+		t.Errorf("%v: %v", err, c)
+	}
+
+	less := &dumpOf{list: slices.Delete(slices.Clone(good.list), 7, 8), values: good.values}
+	for _, name := range []string{"missing", "extra"} {
+		list := slices.Clone(good.list)
+		if name == "missing" {
+			list[7].Stage = "0.unheard_of"
+		} else {
+			list = append(list, dumpedStage{"6.attn_norm", 0, 256})
+			list[len(list)-1].Stage = "out.unheard_of"
+		}
+		d := &dumpOf{list: list, values: good.values}
+		if name == "extra" {
+			d.values = append(slices.Clone(good.values), make([]byte, 4*256*len(layerTokens))...)
+		}
+		c, err := compareFiles(t, path, d.save(t, dir, name), CompareOptions{})
+		if err != nil || c.Agree || c.Parting.Structure == "" {
+			t.Errorf("%s: %v: %v", name, err, c)
+		}
+	}
+	for name, d := range map[string]*dumpOf{
+		"rows":     less, // the values of all stages are no whole number of rows of these
+		"empty":    {list: []dumpedStage{}},
+		"negative": {list: []dumpedStage{{"0.v", -4, 8}}, values: make([]byte, 64)},
+		"width":    {list: []dumpedStage{{"0.v", 0, 0}}, values: make([]byte, 64)},
+		"huge":     {list: []dumpedStage{{"0.v", 0, math.MaxInt64}}, values: make([]byte, 64)},
+		"beyond":   {list: []dumpedStage{{"0.v", 8, 8}}, values: make([]byte, 64)},
+		"twice":    {list: []dumpedStage{{"0.v", 0, 4}, {"0.v", 0, 4}}, values: make([]byte, 64)},
+		"name":     {list: []dumpedStage{{"", 0, 4}}, values: make([]byte, 64)},
+	} {
+		if _, err := compareFiles(t, path, d.save(t, dir, name), CompareOptions{}); !errors.Is(err, ErrFile) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "good.stages.f32")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := compareFiles(t, path, dump, CompareOptions{}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no values: %v", err)
+	}
+}

@@ -1,0 +1,8 @@
+// Package arch makes all architecture families available to trit/internal/model: it
+// imports each one for its registration.
+package arch
+
+import (
+	_ "trit/internal/model/arch/bitnet" // bitnet, bitnet-b1.58, bitnet-25
+	_ "trit/internal/model/arch/llama"  // llama
+)

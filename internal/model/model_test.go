@@ -1,0 +1,201 @@
+package model_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"trit/gguf"
+	"trit/internal/model"
+	_ "trit/internal/model/arch"
+)
+
+// metadata returns a valid configuration with changes; a nil value deletes.
+func metadata(t testing.TB, changes map[string]any) *gguf.Metadata {
+	t.Helper()
+	m := &gguf.Metadata{}
+	values := map[string]any{
+		"general.architecture":                          "bitnet-b1.58",
+		"bitnet-b1.58.vocab_size":                       uint32(1000),
+		"bitnet-b1.58.context_length":                   uint32(4096),
+		"bitnet-b1.58.embedding_length":                 uint32(2560),
+		"bitnet-b1.58.block_count":                      uint32(30),
+		"bitnet-b1.58.feed_forward_length":              uint32(6912),
+		"bitnet-b1.58.attention.head_count":             uint32(20),
+		"bitnet-b1.58.attention.head_count_kv":          uint32(5),
+		"bitnet-b1.58.attention.layer_norm_rms_epsilon": float32(1e-5),
+		"bitnet-b1.58.rope.freq_base":                   float32(500000),
+	}
+	for k, v := range changes {
+		values[k] = v
+	}
+	arch := values["general.architecture"].(string)
+	for k, v := range values {
+		if v == nil {
+			continue
+		}
+		k = strings.Replace(k, "bitnet-b1.58.", arch+".", 1)
+		if err := m.Set(k, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+func configure(t testing.TB, changes map[string]any, o model.LoadOptions) (*model.Config, error) {
+	t.Helper()
+	m := metadata(t, changes)
+	name, err := m.String("general.architecture")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arch, err := model.LookupArch(name)
+	if err != nil {
+		return nil, err
+	}
+	return model.Configure(arch, m, o)
+}
+
+// TestHiddenAct pins how the activation function is chosen: by option, by the
+// file's own key, or by architecture and shape.
+func TestHiddenAct(t *testing.T) {
+	large := map[string]any{"bitnet-b1.58.vocab_size": uint32(32002), "bitnet-b1.58.block_count": uint32(24), "bitnet-b1.58.embedding_length": uint32(1536),
+		"bitnet-b1.58.attention.head_count": uint32(16), "bitnet-b1.58.attention.head_count_kv": uint32(16)}
+	with := func(base map[string]any, key string, value any) map[string]any {
+		m := map[string]any{key: value}
+		for k, v := range base {
+			m[k] = v
+		}
+		return m
+	}
+	for _, test := range []struct {
+		name    string
+		changes map[string]any
+		options model.LoadOptions
+		want    model.HiddenAct
+	}{
+		{"2B-4T", nil, model.LoadOptions{}, model.ReLU2},
+		{"older label", map[string]any{"general.architecture": "bitnet-25"}, model.LoadOptions{}, model.ReLU2},
+		{"1bitLLM", map[string]any{"general.architecture": "bitnet"}, model.LoadOptions{}, model.SiLU},
+		{"1bitLLM under the label of 2B-4T", large, model.LoadOptions{}, model.SiLU},
+		{"llama", map[string]any{"general.architecture": "llama"}, model.LoadOptions{}, model.SiLU},
+		{"key", map[string]any{"bitnet-b1.58.hidden_act": "silu"}, model.LoadOptions{}, model.SiLU},
+		{"key against shape", with(large, "bitnet-b1.58.hidden_act", "relu2"), model.LoadOptions{}, model.ReLU2},
+		{"option against key", map[string]any{"bitnet-b1.58.hidden_act": "silu"}, model.LoadOptions{HiddenAct: model.ReLU2}, model.ReLU2},
+	} {
+		c, err := configure(t, test.changes, test.options)
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		if c.HiddenAct != test.want {
+			t.Errorf("%s: %v, want %v", test.name, c.HiddenAct, test.want)
+		}
+	}
+	c, err := configure(t, large, model.LoadOptions{})
+	if err != nil || len(c.Notes) != 1 {
+		t.Errorf("a decision by shape leaves no note: %v, %v", c, err)
+	}
+}
+
+func TestConfigDefaults(t *testing.T) {
+	c, err := configure(t, map[string]any{"bitnet-b1.58.attention.head_count_kv": nil, "bitnet-b1.58.rope.freq_base": nil,
+		"bitnet-b1.58.rope.scaling.type": "linear", "bitnet-b1.58.rope.scaling.factor": float32(4)}, model.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.KVHeads != 20 || c.HeadDim != 128 || c.RopeDim != 128 || c.RopeBase != 10000 || c.RopeScale != 0.25 || c.Activations != model.Int8 || c.RopeStyle != model.RopeNeox {
+		t.Errorf("%+v", c)
+	}
+	c, err = configure(t, map[string]any{"general.architecture": "llama", "bitnet-b1.58.activations": "float"}, model.LoadOptions{})
+	if err != nil || c.Activations != model.Float || c.RopeStyle != model.RopeNorm {
+		t.Errorf("%+v, %v", c, err)
+	}
+	// Some writers store one value per layer.
+	same := slices.Repeat([]int32{6912}, 30)
+	if c, err = configure(t, map[string]any{"bitnet-b1.58.feed_forward_length": same}, model.LoadOptions{}); err != nil || c.FFN != 6912 {
+		t.Errorf("an array of equal widths: %v", err)
+	}
+}
+
+// TestConfigErrors: every bad value is an error that names the key.
+func TestConfigErrors(t *testing.T) {
+	for key, value := range map[string]any{
+		"context_length":                   nil,
+		"embedding_length":                 uint32(2561), // not a multiple of the heads
+		"block_count":                      uint32(0),
+		"feed_forward_length":              []int32{1, 2},
+		"attention.head_count":             "twenty",
+		"attention.head_count_kv":          uint32(3),
+		"attention.key_length":             uint32(7),
+		"attention.value_length":           uint32(64),
+		"rope.dimension_count":             uint32(130),
+		"rope.freq_base":                   float32(-1),
+		"rope.scaling.type":                "yarn",
+		"rope.scaling.factor":              float32(-2),
+		"attention.layer_norm_rms_epsilon": nil,
+		"attention.scale":                  float32(0),
+		"hidden_act":                       "gelu",
+		"activations":                      "int4",
+		"vocab_size":                       uint32(1 << 30),
+	} {
+		_, err := configure(t, map[string]any{"bitnet-b1.58." + key: value}, model.LoadOptions{})
+		if !errors.Is(err, model.ErrConfig) {
+			t.Errorf("%s = %v: %v, want ErrConfig", key, value, err)
+			continue
+		}
+		word := key[strings.LastIndexByte(key, '.')+1:]
+		if key == "attention.key_length" {
+			word = "head width"
+		}
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("%s = %v: the error does not name the key: %v", key, value, err)
+		}
+	}
+	if _, err := configure(t, map[string]any{"general.architecture": "llama", "bitnet-b1.58.expert_count": uint32(8)}, model.LoadOptions{}); !errors.Is(err, model.ErrConfig) {
+		t.Errorf("a mixture of experts: %v", err)
+	}
+	if _, err := model.LookupArch("mamba"); !errors.Is(err, model.ErrArchitecture) {
+		t.Errorf("an unknown architecture: %v", err)
+	}
+}
+
+// TestTensorTables: names and roles of the tables that converters rely on.
+func TestTensorTables(t *testing.T) {
+	for _, name := range model.Architectures() {
+		c, err := configure(t, map[string]any{"general.architecture": name}, model.LoadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		arch, err := model.LookupArch(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]bool{}
+		projections, rotated := 0, 0
+		for _, s := range arch.Tensors(c) {
+			for _, n := range append([]string{s.Name}, s.HF...) {
+				if seen[n] {
+					t.Errorf("%s: %s is listed twice", name, n)
+				}
+				seen[n] = true
+			}
+			if s.Role == model.RoleProjection {
+				projections++
+			}
+			if s.RopeHeads != 0 {
+				rotated++
+			}
+		}
+		if projections != 7 || rotated != 0 && name != "llama" || rotated != 2 && name == "llama" {
+			t.Errorf("%s: %d projections, %d with rotated rows", name, projections, rotated)
+		}
+	}
+}
+
+func ExampleArchitectures() {
+	fmt.Println(model.Architectures())
+	// Output: [bitnet bitnet-25 bitnet-b1.58 llama]
+}

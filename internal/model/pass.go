@@ -1,0 +1,310 @@
+package model
+
+import (
+	"fmt"
+
+	"trit/internal/kernel"
+	"trit/internal/parallel"
+	"trit/internal/ternary"
+)
+
+// Attention stores the keys and values of a pass's rows and attends to them.
+// The engine implements it over its KV cache.
+type Attention interface {
+	// Attend stores k and v [rows, KVHeads·HeadDim] as the rows' positions of
+	// the given layer, and then computes out [rows, Heads·HeadDim] from q
+	// (same shape) and everything stored for each row's sequence up to its
+	// own position.
+	Attend(layer int, out, q, k, v Buffer, rows int)
+}
+
+// Pass runs a graph over a batch of rows. It owns the scratch memory of the
+// operations and spreads their work over a worker team. It allocates nothing
+// once it has been made.
+//
+// Operations on single rows wait until others need their results, and then run
+// together, row by row: see rowTask. So a graph must not look into buffers.
+type Pass struct {
+	cfg       *Config
+	team      *parallel.Team
+	attention Attention
+	observer  Observer
+	tracer    Tracer
+	names     map[projectKey]string // of projections, for the tracer
+	variant   kernel.Variant
+
+	maxRows int
+	rows    int
+	layer   int
+	tokens  []int32
+	keep    []int // rows whose hidden state is wanted, ascending
+	kept    bool  // whether the buffers hold only those rows
+
+	invFreq  []float64 // [RopeDim/2]
+	cos, sin []float32 // [maxRows, RopeDim/2]
+	int8     *kernel.Int8
+	work     []*kernel.Workspace // one per worker
+
+	project projectTask
+	byRow   rowTask
+	err     error
+}
+
+// PassOptions are the parameters of NewPass.
+type PassOptions struct {
+	MaxRows   int
+	Team      *parallel.Team
+	Attention Attention
+	// Variant is the kernel for ternary × int8; Auto takes each projection's
+	// own.
+	Variant kernel.Variant
+	// RopeFactors divide the rotation frequencies (rope_freqs.weight); nil
+	// means no correction.
+	RopeFactors []float32
+	// Memory is where the scratch memory comes from. It is required.
+	Memory Memory
+}
+
+// NewPass allocates a pass for models with the given configuration.
+func NewPass(c *Config, o PassOptions) *Pass {
+	p := &Pass{
+		cfg:       c,
+		team:      o.Team,
+		attention: o.Attention,
+		variant:   o.Variant,
+		maxRows:   o.MaxRows,
+		invFreq:   make([]float64, c.RopeDim/2),
+		cos:       o.Memory.Float32s(o.MaxRows * c.RopeDim / 2),
+		sin:       o.Memory.Float32s(o.MaxRows * c.RopeDim / 2),
+		int8:      kernel.NewInt8(o.MaxRows, max(c.Hidden, c.FFN, c.Heads*c.HeadDim)),
+	}
+	kernel.RopeInvFreq(p.invFreq, c.RopeDim, c.RopeBase, c.RopeScale, o.RopeFactors)
+	for range o.Team.Size() {
+		p.work = append(p.work, kernel.NewWorkspace())
+	}
+	p.project.p, p.byRow.p = p, p
+	p.byRow.ops = make([]rowOp, 0, maxRowOps)
+	return p
+}
+
+// Begin prepares the pass for a batch: token ids and positions of its rows,
+// and the ascending indices of the rows whose hidden state is wanted. The
+// slices are used until the pass has run.
+func (p *Pass) Begin(tokens, positions []int32, keep []int, o Observer) {
+	p.tokens, p.rows, p.keep, p.kept, p.observer, p.err = tokens, len(tokens), keep, false, o, nil
+	p.layer = LayerIn
+	p.byRow.ops = p.byRow.ops[:0] // of a pass that panicked
+	p.begin(OpRopeTable)
+	half := p.cfg.RopeDim / 2
+	for i, pos := range positions {
+		kernel.RopeTable(p.cos[i*half:(i+1)*half], p.sin[i*half:(i+1)*half], int(pos), p.invFreq, 1)
+	}
+	p.end()
+}
+
+// Int8Bytes returns the size of the buffer for rounded activations, which is not
+// of the pass's Memory.
+func (p *Pass) Int8Bytes() int64 { return int64(cap(p.int8.Q)) }
+
+// Kept reports whether the buffers hold only the wanted rows, because Narrow
+// has dropped the others.
+func (p *Pass) Kept() bool { return p.kept }
+
+// End completes the pass and returns the first error of its operations.
+func (p *Pass) End() error {
+	p.flush()
+	return p.err
+}
+
+// Layer says that the following operations belong to a layer (or to LayerIn,
+// LayerOut).
+func (p *Pass) Layer(i int) { p.layer = i }
+
+// Embed looks up the rows' tokens: dst [rows, D].
+func (p *Pass) Embed(stage string, dst Buffer, table *Table) {
+	p.begin(stage)
+	for i, id := range p.tokens {
+		if err := table.Row(int(id), dst.Row(i)); err != nil && p.err == nil {
+			p.err = fmt.Errorf("embedding of token %d: %w", id, err)
+		}
+	}
+	p.end()
+	p.observe(stage, dst)
+}
+
+// Norm computes dst = RMSNorm(src)·w for each row. dst may be src.
+func (p *Pass) Norm(stage string, dst, src Buffer, w []float32) {
+	p.rowwise(rowOp{do: normRow, stage: stage, dst: dst, src: src, w: w})
+}
+
+// Projected pairs a projection with the buffer of its result.
+type Projected struct {
+	W   *Projection
+	Out Buffer
+}
+
+// Project computes out = W·in for projections that share one input, which is
+// rounded once as the model's Activations say.
+func (p *Pass) Project(in Buffer, outs ...Projected) {
+	for len(outs) > 0 && p.rows > 0 {
+		// The sums that belong to a rounded input follow the groups of
+		// columns that weights have scales for, which may differ.
+		n := 1
+		for n < len(outs) && n < maxParts && outs[n].W.Matrix.GroupCols == outs[0].W.Matrix.GroupCols {
+			n++
+		}
+		p.projectAlike(in, outs[:n])
+		outs = outs[n:]
+	}
+}
+
+func (p *Pass) projectAlike(in Buffer, outs []Projected) {
+	t := &p.project
+	t.in, t.float, t.n = in, p.cfg.Activations == Float, 0
+	if !t.float {
+		p.int8.Reset(in.Width, outs[0].W.Matrix.GroupCols)
+		p.rowwise(rowOp{do: quantizeRow, stage: OpQuantize, src: in})
+	}
+	p.flush()
+	p.beginProject(outs)
+	slices, total := 0, 0
+	for _, o := range outs {
+		total += o.W.Matrix.Panels()
+	}
+	for _, o := range outs {
+		part := &t.parts[t.n]
+		part.w, part.out, part.first = o.W, o.Out, slices
+		part.panels = o.W.Matrix.Panels()
+		part.step = p.panelsPerSlice(o.W.Matrix, total)
+		slices += (part.panels + part.step - 1) / part.step
+		t.n++
+	}
+	p.team.Run(t, slices)
+	p.end()
+}
+
+// Stage reports a result of other operations than those on single rows to the
+// observer under the given name.
+func (p *Pass) Stage(stage string, b Buffer) { p.observe(stage, b) }
+
+// Rope rotates every head of every row by the row's position.
+func (p *Pass) Rope(stage string, b Buffer) {
+	p.rowwise(rowOp{do: ropeRow, stage: stage, dst: b})
+}
+
+// Attend stores k and v in the cache and computes the attention of q:
+// out [rows, H·d].
+func (p *Pass) Attend(stage string, out, q, k, v Buffer) {
+	p.flush()
+	p.attention.Attend(p.layer, out, q, k, v, p.rows)
+	p.observe(stage, out)
+}
+
+// Narrow drops the rows that nobody wants anything of from the given buffers
+// and from the rest of the pass. It is called in the last layer once keys and
+// values are stored, because from there on rows no longer need each other. An
+// observer keeps all rows in the pass.
+func (p *Pass) Narrow(buffers ...Buffer) {
+	if p.observer != nil || len(p.keep) == p.rows {
+		return
+	}
+	p.flush()
+	p.begin(OpNarrow)
+	for _, b := range buffers {
+		for to, from := range p.keep {
+			copy(b.Row(to), b.Row(from))
+		}
+	}
+	p.end()
+	p.rows, p.kept = len(p.keep), true
+}
+
+// Add computes dst += src for each row.
+func (p *Pass) Add(stage string, dst, src Buffer) {
+	p.rowwise(rowOp{do: addRow, stage: stage, dst: dst, src: src})
+}
+
+// Gate computes dst = act(gate)·up for each row with the model's activation
+// function. dst may be gate.
+func (p *Pass) Gate(stage string, dst, gate, up Buffer) {
+	p.rowwise(rowOp{do: gateRow, stage: stage, dst: dst, src: gate, up: up})
+}
+
+func (p *Pass) observe(stage string, b Buffer) {
+	if p.observer != nil {
+		p.observer.Stage(p.layer, stage, p.rows, b.Width, b.Data[:p.rows*b.Width])
+	}
+}
+
+// Aims for the slices of a projection: enough of them that workers finish
+// together, none so short that taking it counts, none longer than 200 µs.
+const (
+	slicesPerWorker = 10
+	minSliceNanos   = 4_000
+	maxSliceNanos   = 150_000
+)
+
+// panelsPerSlice returns how many panels of a matrix one slice takes, where a
+// section has so many panels in all. The slices of a section are nearly alike, so
+// that its workers' shares are. The rates are rough and low; they decide only about
+// granularity.
+func (p *Pass) panelsPerSlice(w *ternary.Matrix, total int) int {
+	const bytesPerNano, macsPerNano = 8, 100
+	nanos := max(w.PanelBytes()/bytesPerNano, ternary.PanelRows*w.Cols*p.rows/macsPerNano, 1)
+	n := total / (p.team.Size() * slicesPerWorker)
+	n = max(1, min(max(n, minSliceNanos/nanos), maxSliceNanos/nanos))
+	slices := (w.Panels() + n - 1) / n
+	return (w.Panels() + slices - 1) / slices
+}
+
+// maxParts is the number of matrices that one parallel section multiplies.
+const maxParts = 4
+
+// projectTask multiplies the input with the panels of up to maxParts matrices; its slices run through all panels of all matrices.
+type projectTask struct {
+	p     *Pass
+	in    Buffer
+	float bool
+	n     int
+	parts [maxParts]projectPart
+}
+
+type projectPart struct {
+	w      *Projection
+	out    Buffer
+	first  int // first slice of this matrix
+	step   int // panels per slice
+	panels int
+}
+
+func (t *projectTask) Do(worker, slice int) {
+	i := t.n - 1
+	for slice < t.parts[i].first {
+		i--
+	}
+	part := &t.parts[i]
+	p, m := t.p, part.w.Matrix
+	from := (slice - part.first) * part.step
+	to := min(from+part.step, part.panels)
+	if t.float {
+		kernel.MatMulF32(part.out.Data, part.out.Width, m, t.in.Data, t.in.Width, p.rows, from, to, p.work[worker])
+	} else {
+		ws := p.work[worker]
+		switch {
+		case p.variant != kernel.Auto:
+			ws.Variant = p.variant
+		case p.rows == 1:
+			ws.Variant = part.w.Vec
+		default:
+			ws.Variant = part.w.Mat
+		}
+		kernel.MatMulI8(part.out.Data, part.out.Width, m, p.int8, 0, p.rows, from, to, ws)
+	}
+	if part.w.Bias != nil {
+		lo, hi := from*ternary.PanelRows, min(to*ternary.PanelRows, m.Rows)
+		for r := range p.rows {
+			row := part.out.Row(r)[lo:hi]
+			kernel.Add(row, row, part.w.Bias[lo:hi])
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package model
+
+import (
+	"fmt"
+
+	"trit/gguf"
+	"trit/internal/kernel"
+	"trit/internal/ternary"
+	"trit/quant"
+)
+
+// Projection is a linear layer with ternary weights: y = W·x (+ bias).
+type Projection struct {
+	// Name is the name of its tensor within a layer: "attn_q".
+	Name   string
+	Matrix *ternary.Matrix // [out, in]
+	Bias   []float32       // [out], nil if there is none
+	// Vec and Mat are the fastest kernels for this shape on this machine, for
+	// one row and for many.
+	Vec, Mat kernel.Variant
+}
+
+// Table is a matrix of rows in one of the storage types, used as embedding
+// (one row is looked up) or as output head (all rows are multiplied with one
+// vector). Its bytes stay in the file that it was loaded from.
+type Table struct {
+	Type gguf.Type
+	Rows int
+	Cols int
+	Data []byte // Rows × row bytes, possibly unaligned and read-only
+}
+
+// RowBytes returns the number of bytes of one row.
+func (t *Table) RowBytes() int { return len(t.Data) / t.Rows }
+
+// Row decodes row i into dst, which has Cols elements.
+func (t *Table) Row(i int, dst []float32) error {
+	if i < 0 || i >= t.Rows {
+		return fmt.Errorf("%w: row %d of a table with %d rows", ErrTensor, i, t.Rows)
+	}
+	n := t.RowBytes()
+	return quant.Decode(t.Type, dst, t.Data[i*n:(i+1)*n])
+}
+
+// Buffer holds the values of one stage for all rows of a pass.
+type Buffer struct {
+	Width int
+	Data  []float32 // capacity in rows × Width
+}
+
+// Memory is where the buffers of a pass come from.
+type Memory interface {
+	// Float32s returns n zeros, aligned to a cache line.
+	Float32s(n int) []float32
+}
+
+// NewBuffer allocates a buffer for the given number of rows.
+func NewBuffer(mem Memory, rows, width int) Buffer {
+	return Buffer{Width: width, Data: mem.Float32s(rows * width)}
+}
+
+// Row returns the values of row i.
+func (b Buffer) Row(i int) []float32 {
+	return b.Data[i*b.Width : (i+1)*b.Width : (i+1)*b.Width]
+}
+
+// Model is a loaded model: configuration, graph and weights. It is immutable
+// and may be shared by several engines.
+type Model struct {
+	Config *Config
+	Graph  Graph
+	// File is the file that the model was loaded from; tables refer to its
+	// memory, so it stays open as long as the model is used.
+	File *gguf.File
+	// TernaryWeights and TernaryBytes count the weights of all projections
+	// and the memory that they occupy.
+	TernaryWeights int64
+	TernaryBytes   int64
+}
+
+// Close closes the model's file. The model must not be used afterwards.
+func (m *Model) Close() error { return m.File.Close() }

@@ -1,0 +1,127 @@
+package profile
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"trit/internal/hugemem"
+	"trit/internal/kernel"
+	"trit/internal/parallel"
+)
+
+// Limits are what a machine can do at best.
+type Limits struct {
+	// ReadBandwidth is the speed of streaming reads from memory, in bytes/s.
+	ReadBandwidth float64
+	// Int8MACs is the rate of the int8 multiply-accumulate instructions that
+	// the kernels use, on registers only, per second.
+	Int8MACs float64
+}
+
+// MeasureLimits measures the limits of a machine with a worker team: streaming
+// reads of a large array that the workers share, and int8 instructions of all
+// workers at once. It takes about twice the given time and 256 MB or more of
+// memory.
+func MeasureLimits(ctx context.Context, team *parallel.Team, d time.Duration) (Limits, error) {
+	if err := ctx.Err(); err != nil {
+		return Limits{}, err
+	}
+	return newLimitProbe(team, 0, d).measure(), nil
+}
+
+// Sizes of the array that is streamed through: far larger than the caches, or
+// reads would not come from memory.
+const (
+	minStream   = 256 << 20
+	maxStream   = 4 << 30
+	cacheFactor = 4
+	streamSlice = 1 << 20
+)
+
+func streamBytes() int {
+	n := min(max(minStream, cacheFactor*largestCache()), maxStream)
+	if strconv.IntSize == 32 {
+		n = minStream
+	}
+	return int(n)
+}
+
+// limitProbe measures the limits repeatedly.
+type limitProbe struct {
+	team   *parallel.Team
+	stream []byte
+	time   time.Duration
+	iters  int // rounds of int8 instructions per slice
+
+	macs atomic.Int64
+	sum  atomic.Uint64
+}
+
+// newLimitProbe prepares an array of so many bytes, 0 for a suitable number, and
+// finds out how much work fills the time.
+func newLimitProbe(team *parallel.Team, bytes int, time time.Duration) *limitProbe {
+	if bytes == 0 {
+		bytes = streamBytes()
+	}
+	p := &limitProbe{team: team, stream: hugemem.Bytes(bytes), time: time, iters: 1000}
+	// Pages that have never been written are all one page of zeros.
+	team.Run(&fillTask{p.stream}, slicesOf(p.stream))
+	for p.iters < 1<<24 && p.peakOnce(1) < peakSlice {
+		p.iters *= 2
+	}
+	return p
+}
+
+// peakSlice is how long a slice of int8 instructions should run.
+const peakSlice = 100 * time.Microsecond
+
+func slicesOf(b []byte) int { return (len(b) + streamSlice - 1) / streamSlice }
+
+func sliceOf(b []byte, i int) []byte { return b[i*streamSlice : min((i+1)*streamSlice, len(b))] }
+
+// limitParts is how many runs of int8 instructions a measurement consists of.
+const limitParts = 5
+
+// measure measures both limits. Each is the median of a few short runs, which a
+// moment's disturbance does not change.
+func (p *limitProbe) measure() Limits {
+	var reads, peaks Samples
+	for begin := time.Now(); len(reads) < 3 || time.Since(begin) < p.time; {
+		start := time.Now()
+		p.team.Run((*streamTask)(p), slicesOf(p.stream))
+		reads = append(reads, float64(len(p.stream))/max(time.Since(start), 1).Seconds())
+	}
+	slices := max(1, int(p.time/limitParts/peakSlice)) * p.team.Size()
+	for range limitParts {
+		elapsed := p.peakOnce(slices)
+		peaks = append(peaks, float64(p.macs.Load())/elapsed.Seconds())
+	}
+	return Limits{ReadBandwidth: reads.Median(), Int8MACs: peaks.Median()}
+}
+
+// peakOnce runs slices of int8 instructions.
+func (p *limitProbe) peakOnce(slices int) time.Duration {
+	p.macs.Store(0)
+	start := time.Now()
+	p.team.Run((*peakTask)(p), slices)
+	return max(time.Since(start), 1)
+}
+
+type fillTask struct{ buf []byte }
+
+func (t *fillTask) Do(_, slice int) {
+	part := sliceOf(t.buf, slice)
+	for i := range part {
+		part[i] = byte(i)
+	}
+}
+
+type streamTask limitProbe
+
+func (t *streamTask) Do(_, slice int) { t.sum.Add(kernel.StreamRead(sliceOf(t.stream, slice))) }
+
+type peakTask limitProbe
+
+func (t *peakTask) Do(_, _ int) { t.macs.Add(kernel.Int8Peak(t.iters)) }
