@@ -22,7 +22,7 @@ func TestQuantizeCommand(t *testing.T) {
 	if testing.Short() {
 		t.Skip("perplexity takes long on processors without assembly")
 	}
-	small, text := filepath.Join(dir, "small.gguf"), filepath.Join("..", "..", "validate", "testdata", "heldout.txt")
+	small, text := filepath.Join(dir, "small.gguf"), filepath.Join("..", "..", "internal", "validate", "testdata", "heldout.txt")
 	runTrit(t, "quantize", "--input", "demo", "--output", small, "--type", "tq1_0", "--embedding", "q6_k").
 		expect(t, exitOK, "blk.5.ffn_down.weight", "I2_S > TQ1_0", "F16 > Q6_K", "tensors copied")
 	r := runTrit(t, "perplexity", "--model", small, "--file", text, "--windows", "2", "--json")
