@@ -1,16 +1,22 @@
 package server
 
 import (
+	"fmt"
+	"maps"
 	"math"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
 	"trit/internal/kernel"
+	"trit/internal/metrics"
 )
 
 // scrape reads /metrics with Prometheus' own parser.
@@ -89,6 +95,42 @@ func TestMetrics(t *testing.T) {
 		"trit_request_duration_seconds": 3, "trit_request_prompt_tokens": 3, "trit_request_generation_tokens": 3,
 	} {
 		checkHistogram(t, name, f[name], want)
+	}
+}
+
+// TestMetricsNames: dashboards and alerts depend on names, types and labels, so
+// they change only on purpose.
+func TestMetricsNames(t *testing.T) {
+	s := serve(t, Options{})
+	s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once","max_tokens":2}`).expect(t, 200)
+	r := s.do("GET", "/metrics", "")
+	if got := r.header.Get("Content-Type"); got != metrics.ContentType {
+		t.Errorf("the content type is %q", got)
+	}
+	var lines []string
+	for name, f := range s.scrape() {
+		labels := map[string]bool{}
+		seen := map[string]bool{}
+		for _, m := range f.GetMetric() {
+			if key := fmt.Sprint(m.GetLabel()); seen[key] {
+				t.Errorf("%s: the labels %s are there twice", name, key)
+			} else {
+				seen[key] = true
+			}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = true
+			}
+		}
+		lines = append(lines, fmt.Sprintf("%s %s {%s} %s", name, f.GetType(), strings.Join(slices.Sorted(maps.Keys(labels)), ","), f.GetHelp()))
+	}
+	slices.Sort(lines)
+	got := strings.Join(lines, "\n") + "\n"
+	want, err := os.ReadFile("testdata/metrics.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("other than testdata/metrics.txt (-want +got):\n%s", diff)
 	}
 }
 

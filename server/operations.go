@@ -8,24 +8,15 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // operationRoutes are for those who run the server.
 func (s *Server) operationRoutes() []route {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(&collector{s})
-	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	return []route{
 		{pattern: "GET /health", family: plainFamily, access: accessOpen, handle: s.health},
 		{pattern: "GET /ready", family: plainFamily, access: accessOpen, handle: s.ready},
 		{pattern: "GET /version", family: plainFamily, access: accessOpen, handle: s.version},
-		{pattern: "GET /metrics", family: plainFamily, access: accessOpen, handle: func(w http.ResponseWriter, r *http.Request) error {
-			metrics.ServeHTTP(w, r)
-			return nil
-		}},
+		{pattern: "GET /metrics", family: plainFamily, access: accessOpen, handle: s.metrics},
 		{pattern: "POST /debug/trace", family: plainFamily, access: accessAdmin, handle: s.trace},
 	}
 }
