@@ -11,8 +11,9 @@ var ErrContext = errors.New("conversation does not fit the context")
 // Fit drops the oldest turns of a conversation until count(messages) is at most limit, and returns
 // what is kept and how many messages were dropped. A turn begins with a user message and reaches to
 // the next one, so that what is kept starts with a user message, and tool calls stay with
-// their answers; whatever precedes the first user message goes first. System (and developer) messages are always kept, and so is the last turn: if these
-// alone exceed the limit, the error matches [ErrContext] and names both numbers.
+// their results; whatever precedes the first user message goes first. System (and developer)
+// messages are always kept, and so is the last turn: if these alone exceed the limit, the
+// error matches [ErrContext] and names both numbers.
 //
 // count is usually the number of tokens of the rendered prompt, and limit the context length less the
 // tokens that the answer may need. count is called about log₂(turns) times; it may not

@@ -423,7 +423,8 @@ func (c *client) wait(err error, failures int) (time.Duration, bool) {
 		return 0, false
 	}
 	backoff := min(c.tune.backoff<<min(failures-1, 20), c.tune.maxBackoff)
-	backoff = backoff/2 + time.Duration(rand.Int64N(int64(backoff/2)+1)) // so that many clients do not come back at once
+	// Half of it is by chance, so that many clients do not come back at once.
+	backoff = backoff/2 + time.Duration(rand.Int64N(int64(backoff/2)+1))
 	return max(backoff, least), true
 }
 

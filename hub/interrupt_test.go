@@ -61,7 +61,8 @@ func TestCancel(t *testing.T) {
 	if cancelled < 5 || resumed < 5 {
 		t.Errorf("cancelled %d times, resumable %d times", cancelled, resumed)
 	}
-	if n := sent.Load(); n > int64(len(model))*3/2+int64(cancelled)*256<<10 { // and what was under way at each cancellation
+	// A cancellation may lose what was under way.
+	if n := sent.Load(); n > int64(len(model))*3/2+int64(cancelled)*256<<10 {
 		t.Errorf("%d bytes were sent for a file of %d: what was there was fetched again", n, len(model))
 	} else {
 		t.Logf("%d cancellations, %d bytes sent for a file of %d", cancelled, n, len(model))

@@ -78,7 +78,8 @@ func TestOpenAIErrors(t *testing.T) {
 		{"/v1/chat/completions", with(hello, "grammar", "root ::= ("), 400, "grammar", "invalid_value"},
 		{"/v1/chat/completions", with(hello, "guided_regex", "("), 400, "guided_regex", "invalid_value"},
 		{"/v1/chat/completions", with(hello, "guided_choice", []string{}), 400, "guided_choice", "invalid_value"},
-		{"/v1/chat/completions", with(hello, "guided_choice", []string{"red"}, "allowed_token_ids", []int{5}), 400, nil, "invalid_value"}, // nothing is left
+		// No token is left.
+		{"/v1/chat/completions", with(hello, "guided_choice", []string{"red"}, "allowed_token_ids", []int{5}), 400, nil, "invalid_value"},
 		{"/v1/chat/completions", with(hello, "grammar", "root ::= \"a\"", "guided_regex", "a"), 400, "guided_regex", "invalid_value"},
 		{"/v1/chat/completions", with(hello, "tools", []any{object{"type": "custom"}}), 400, "tools[0].type", "unsupported_parameter"},
 		{"/v1/chat/completions", with(hello, "tools", []any{object{"type": "function", "function": object{"name": "a b"}}}), 400, "tools[0].function.name", "invalid_value"},

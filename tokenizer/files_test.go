@@ -416,8 +416,9 @@ func spModel(pieces []Token, trainer, normalizer []byte) []byte {
 }
 
 var (
-	spPieces  = []Token{{"<unk>", 0, Unknown}, {"<s>", 0, Control}, {"</s>", 0, Control}, {"▁", -1, Normal}, {"a", -2, Normal}, {"▁a", -3, Normal}, {"<0x0A>", 0, Byte}}
-	spTrainer = append([]byte{trainerModelType << 3, sentencePieceBPE}, 0xd8, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1) // pad_id −1
+	spPieces = []Token{{"<unk>", 0, Unknown}, {"<s>", 0, Control}, {"</s>", 0, Control}, {"▁", -1, Normal}, {"a", -2, Normal}, {"▁a", -3, Normal}, {"<0x0A>", 0, Byte}}
+	// It ends with pad_id −1.
+	spTrainer = append([]byte{trainerModelType << 3, sentencePieceBPE}, 0xd8, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1)
 )
 
 func TestFromSentencePiece(t *testing.T) {

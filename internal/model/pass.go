@@ -260,7 +260,8 @@ func (p *Pass) panelsPerSlice(w *ternary.Matrix, total int) int {
 // maxParts is the number of matrices that one parallel section multiplies.
 const maxParts = 4
 
-// projectTask multiplies the input with the panels of up to maxParts matrices; its slices run through all panels of all matrices.
+// projectTask multiplies the input with the panels of up to maxParts matrices; its
+// slices run through all panels of all matrices.
 type projectTask struct {
 	p     *Pass
 	in    Buffer
