@@ -7,6 +7,7 @@ import (
 
 	"trit"
 	"trit/chat"
+	_ "trit/demo"
 )
 
 func Example() {

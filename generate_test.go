@@ -14,6 +14,7 @@ import (
 
 	"trit"
 	"trit/chat"
+	_ "trit/demo"
 	"trit/internal/engine"
 	"trit/internal/generate"
 	"trit/sample"

@@ -20,7 +20,7 @@ import (
 // demoBytes returns the demo model as a file in memory.
 func demoBytes(t testing.TB) []byte {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("hub", "demo", "demo.gguf"))
+	data, err := os.ReadFile(filepath.Join("demo", "demo.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}

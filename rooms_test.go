@@ -39,6 +39,7 @@ var rooms = []string{
 	"internal/validate",
 	".", // the library
 	"server",
+	"demo", // below all that a library's user imports, so that only programs which ask for it carry the model
 	"cmd",
 }
 

@@ -1,6 +1,8 @@
 // Package trit runs ternary language models (BitNet b1.58 and its relatives)
 // on ordinary CPUs.
 //
+//	import _ "trit/demo" // embeds a small model
+//
 //	m, err := trit.Open("demo")
 //	if err != nil {
 //		return err
@@ -13,9 +15,9 @@
 //		fmt.Print(token.Text)
 //	}
 //
-// [Open] takes "demo" (a small model that is part of the package), the path of
-// a GGUF file, or the name of a registered model. A [Model] may be used by many
-// goroutines at once; their tokens are computed together.
+// [Open] takes the path of a GGUF file, the name of a registered model, or "demo"
+// (a small model that is part of programs that import it). A [Model] may be used
+// by many goroutines at once; their tokens are computed together.
 //
 // This package only ties the others together. Programs that need more control
 // use them directly: model and engine for the forward pass, tokenizer, sample
@@ -123,8 +125,8 @@ func TokenizerPath(path string) Option { return func(o *openOptions) { o.tokeniz
 // the weights done so far and in all.
 func Progress(f func(done, total int64)) Option { return func(o *openOptions) { o.load.Progress = f } }
 
-// Open opens a model: "demo", the path of a GGUF file, or the name of a
-// registered model.
+// Open opens a model: the path of a GGUF file, the name of a registered model,
+// or "demo" in a program that imports package demo.
 func Open(name string, opts ...Option) (*Model, error) {
 	o := openOptions{engine: engine.Options{KVType: kernel.KVF16}}
 	for _, opt := range opts {

@@ -31,12 +31,12 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := os.ReadFile(filepath.Join("..", "hub", "demo", "demo.gguf"))
+	want, err := os.ReadFile(filepath.Join("..", "demo", "demo.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if string(got) != string(want) {
-		t.Error("hub/demo/demo.gguf is not what the checkpoint converts to; hub/demo/README.md says how it is made")
+		t.Error("demo/demo.gguf is not what the checkpoint converts to; demo/README.md says how it is made")
 	}
 	var reference struct {
 		Tokens []int32
@@ -108,7 +108,7 @@ func TestDemoTokens(t *testing.T) {
 	if err := json.Unmarshal(text, &prompts); err != nil {
 		t.Fatal(err)
 	}
-	f, err := gguf.Open(filepath.Join("..", "hub", "demo", "demo.gguf"))
+	f, err := gguf.Open(filepath.Join("..", "demo", "demo.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}

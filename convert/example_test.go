@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"trit/convert"
+	_ "trit/demo"
 	"trit/gguf"
 	"trit/hub"
 )

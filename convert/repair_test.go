@@ -386,7 +386,7 @@ func TestRepairChoices(t *testing.T) {
 
 // TestCleanFiles: the files that Trit writes, and the demo, have no findings.
 func TestCleanFiles(t *testing.T) {
-	demo, err := gguf.Open(filepath.Join("..", "hub", "demo", "demo.gguf"))
+	demo, err := gguf.Open(filepath.Join("..", "demo", "demo.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}

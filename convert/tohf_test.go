@@ -116,7 +116,7 @@ func TestRoundTrip(t *testing.T) {
 
 // TestDemoRoundTrip: the embedded model comes back to the byte.
 func TestDemoRoundTrip(t *testing.T) {
-	path := filepath.Join("..", "hub", "demo", "demo.gguf")
+	path := filepath.Join("..", "demo", "demo.gguf")
 	f, err := gguf.Open(path)
 	if err != nil {
 		t.Fatal(err)

@@ -2,10 +2,11 @@
 //
 // # Names
 //
-// A name is, in this order: "demo", the small model embedded in the program;
-// the path of a file; the name of a model that the environment registers; or
-// the name of a model in the local store. [Resolve] finds it, [List] tells what
-// there is, and [Describe] reads what a model's file says about itself.
+// A name is, in this order: that of a model embedded in the program, as "demo"
+// is in one that imports package demo ([Embed]); the path of a file; the name of
+// a model that the environment registers; or the name of a model in the local
+// store. [Resolve] finds it, [List] tells what there is, and [Describe] reads
+// what a model's file says about itself.
 //
 // The environment registers models with BITNET_MODEL_<NAME>=path (the name in
 // lower case, with - for _) and with BITNET_REGISTRY, the path of a JSON array

@@ -14,7 +14,7 @@ var (
 	// ErrExists reports a name that the store uses already.
 	ErrExists = errors.New("hub: the name is taken")
 	// ErrProtected reports a model that is not in the store and hence cannot be
-	// removed: the embedded one, a registered one, a file elsewhere.
+	// removed: an embedded one, a registered one, a file elsewhere.
 	ErrProtected = errors.New("hub: not a model of the store")
 	// ErrLocked reports a model that another process is working on.
 	ErrLocked = errors.New("hub: the model is in use")

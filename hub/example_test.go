@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 
+	_ "trit/demo"
 	"trit/hub"
 )
 

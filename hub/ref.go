@@ -189,8 +189,8 @@ func checkName(name string) error {
 	switch {
 	case name == "":
 		return fmt.Errorf("%w: the name is empty", ErrName)
-	case strings.EqualFold(name, Demo):
-		return fmt.Errorf("%w: %q is the embedded model", ErrName, name)
+	case reserved(name):
+		return fmt.Errorf("%w: %q is the name of an embedded model", ErrName, name)
 	case cleanName(name) != name:
 		hint := ""
 		if c := cleanName(name); c != "" {

@@ -24,7 +24,7 @@ const (
 // Model is a model that can be opened.
 type Model struct {
 	Name        string `json:"name"`
-	Path        string `json:"path,omitempty"` // empty for the embedded model
+	Path        string `json:"path,omitempty"` // empty for an embedded model
 	Description string `json:"description,omitempty"`
 	Source      Source `json:"source"`
 }
@@ -43,7 +43,10 @@ const (
 // Open opens the model's file.
 func (m *Model) Open() (*gguf.File, error) {
 	if m.Source == Embedded {
-		return gguf.Parse(demoGGUF)
+		if e, ok := lookupEmbedded(m.Name); ok {
+			return gguf.Parse(e.file)
+		}
+		return nil, errNotEmbedded(m.Name)
 	}
 	return gguf.Open(m.Path)
 }
@@ -51,10 +54,14 @@ func (m *Model) Open() (*gguf.File, error) {
 // Resolve finds a model by name or path.
 func Resolve(name string) (*Model, error) {
 	if name == "" {
-		return nil, fmt.Errorf("%w: the name is empty; use %q or the path of a GGUF file", ErrNotFound, Demo)
+		return nil, fmt.Errorf("%w: the name is empty; want the path of a GGUF file or the name of a model, such as %q", ErrNotFound, Demo)
+	}
+	if e, ok := lookupEmbedded(name); ok {
+		m := e.model()
+		return &m, nil
 	}
 	if strings.EqualFold(name, Demo) {
-		return demo(), nil
+		return nil, errNotEmbedded(Demo)
 	}
 	info, err := os.Stat(name)
 	if err == nil {
@@ -95,11 +102,14 @@ func Resolve(name string) (*Model, error) {
 	return nil, fmt.Errorf("%w: %q is neither a file nor one of the known models (%s)", ErrNotFound, name, strings.Join(names, ", "))
 }
 
-// List returns all known models: the embedded one, those of the environment,
+// List returns all known models: the embedded ones, those of the environment,
 // and those in the store. Of two with the same name the earlier counts.
 func List() ([]Model, error) {
-	models := []Model{*demo()}
+	models := listEmbedded()
 	seen := map[string]bool{Demo: true}
+	for _, m := range models {
+		seen[strings.ToLower(m.Name)] = true
+	}
 	add := func(m Model) {
 		if key := strings.ToLower(m.Name); !seen[key] {
 			seen[key] = true
@@ -136,10 +146,6 @@ func Home() (string, error) {
 		return "", fmt.Errorf("hub: no folder for models: %w; set %s", err, HomeEnv)
 	}
 	return filepath.Join(dir, "trit"), nil
-}
-
-func demo() *Model {
-	return &Model{Name: Demo, Source: Embedded, Description: "a tiny model of stories, facts and sums, built into the program"}
 }
 
 // fromEnvironment reads the variables BITNET_MODEL_<NAME>.
@@ -193,8 +199,8 @@ func fromRegistry(path string) ([]Model, error) {
 		switch {
 		case e.Name == "":
 			return nil, fmt.Errorf("%w: %s: entry %d has no name", ErrRegistry, path, i)
-		case strings.EqualFold(e.Name, Demo) && e.Path == "":
-			continue // the embedded model, which some registries list
+		case reserved(e.Name) && e.Path == "":
+			continue // an embedded model, which some registries list
 		case e.Path == "":
 			return nil, fmt.Errorf("%w: %s: entry %d (%s) has no path", ErrRegistry, path, i, e.Name)
 		}

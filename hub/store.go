@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -223,10 +224,10 @@ type Removed struct {
 }
 
 // Remove deletes a model of the store, or what an interrupted download of it has
-// left. It refuses the embedded model, registered ones and files elsewhere with
+// left. It refuses embedded models, registered ones and files elsewhere with
 // an error that wraps [ErrProtected].
 func Remove(name string) (*Removed, error) {
-	if strings.EqualFold(name, Demo) {
+	if reserved(name) {
 		return nil, fmt.Errorf("%w: %q is built into the program", ErrProtected, name)
 	}
 	m, err := stored(name)
@@ -326,7 +327,7 @@ func (r *Removed) remove(paths []string) error {
 }
 
 // Copy puts a model into the store under a new name: another model of the store,
-// the embedded one, a registered one, or a file. With replace a model that has
+// an embedded one, a registered one, or a file. With replace a model that has
 // the name already is replaced. Models of the store share their bytes on disk
 // where the file system allows it.
 func Copy(ctx context.Context, name, newName string, replace bool) (*Model, error) {
@@ -405,7 +406,11 @@ func putCopy(ctx context.Context, from *Model, f *gguf.File, path string, m *Man
 		err = gguf.Repair(f, path)
 	case from.Source == Store && os.Link(from.Path, path) == nil:
 	case from.Source == Embedded:
-		err = writeCopy(ctx, path, strings.NewReader(string(demoGGUF)))
+		e, ok := lookupEmbedded(from.Name)
+		if !ok {
+			return errNotEmbedded(from.Name)
+		}
+		err = writeCopy(ctx, path, bytes.NewReader(e.file))
 	default:
 		var in *os.File
 		if in, err = os.Open(from.Path); err != nil {

@@ -27,14 +27,14 @@ func TestCopyAndRemove(t *testing.T) {
 	if _, err := Copy(ctx, Demo, "one", false); err != nil {
 		t.Fatal(err)
 	}
-	expectStored(t, "one", demoGGUF)
+	expectStored(t, "one", demoFile(t))
 	m, err := Copy(ctx, "one", "two", false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	expectStored(t, "two", demoGGUF)
+	expectStored(t, "two", demoFile(t))
 	d, err := Describe(m)
-	if err != nil || d.Origin == nil || d.Origin.SHA256 != sha256Hex(demoGGUF) || d.Origin.Copied != "one" || d.Source != Store {
+	if err != nil || d.Origin == nil || d.Origin.SHA256 != sha256Hex(demoFile(t)) || d.Origin.Copied != "one" || d.Source != Store {
 		t.Fatalf("%+v %v", d, err)
 	}
 	file := filepath.Join(t.TempDir(), "file.gguf")
@@ -52,7 +52,7 @@ func TestCopyAndRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectStored(t, "two", model)
-	expectStored(t, "one", demoGGUF) // shared its bytes with two
+	expectStored(t, "one", demoFile(t)) // shared its bytes with two
 	if _, err := Copy(ctx, "two", "two", true); !errors.Is(err, ErrExists) {
 		t.Errorf("onto itself: %v", err)
 	}
@@ -122,7 +122,7 @@ func TestRemoveRegistered(t *testing.T) {
 		t.Fatal(err)
 	}
 	elsewhere := filepath.Join(t.TempDir(), "x.gguf")
-	if err := os.WriteFile(elsewhere, demoGGUF, 0o666); err != nil {
+	if err := os.WriteFile(elsewhere, demoFile(t), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("BITNET_MODEL_SOME_MODEL", elsewhere)
@@ -168,7 +168,7 @@ func TestResolve(t *testing.T) {
 	home := newStore(t)
 	registry := filepath.Join(home, "registry.json")
 	file := filepath.Join(home, "file.gguf")
-	if err := os.WriteFile(file, demoGGUF, 0o666); err != nil {
+	if err := os.WriteFile(file, demoFile(t), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	write := func(s string) {

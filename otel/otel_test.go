@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"trit"
+	_ "trit/demo"
 	"trit/server"
 )
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 
+	_ "trit/demo"
 	"trit/server"
 )
 

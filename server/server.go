@@ -2,6 +2,8 @@
 // and Anthropic, the utilities of llama.cpp's server, health, metrics, and a
 // web page to chat on.
 //
+//	import _ "trit/demo" // the model of that name
+//
 //	s, err := server.New(server.Options{Models: []string{"demo"}})
 //	if err != nil {
 //		return err

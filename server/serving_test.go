@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"trit"
+	_ "trit/demo"
 )
 
 // served is a running server of a test.

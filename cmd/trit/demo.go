@@ -7,6 +7,7 @@ import (
 
 	"trit"
 	"trit/chat"
+	_ "trit/demo" // the model of that name
 	"trit/hub"
 )
 

@@ -214,7 +214,7 @@ try {
 	run(trit, "export", "--model", "demo", "--output", checkpoint);
 	checkSafetensors(path.join(checkpoint, "model.safetensors"));
 
-	const files = [path.join(root, "hub/demo/demo.gguf")];
+	const files = [path.join(root, "demo/demo.gguf")];
 	const make = (name, ...argv) => {
 		rmSync(at(name), { force: true });
 		run(trit, ...argv.map((a) => (a === "OUT" ? at(name) : a)));

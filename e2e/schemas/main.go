@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"trit"
+	_ "trit/demo"
 	"trit/grammar"
 	"trit/internal/randschema"
 )

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"testing"
 
+	_ "trit/demo"
 	"trit/hub"
 	"trit/internal/engine"
 	"trit/internal/kernel"

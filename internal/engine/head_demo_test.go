@@ -20,7 +20,7 @@ func TestSelectDemo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := gguf.Open("../../hub/demo/demo.gguf")
+	f, err := gguf.Open("../../demo/demo.gguf")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 
+	_ "trit/demo"
 	"trit/hub"
 	"trit/internal/engine"
 	"trit/internal/generate"

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	_ "trit/demo"
 	"trit/gguf"
 	"trit/hub"
 	"trit/internal/engine"

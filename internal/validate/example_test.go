@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	_ "trit/demo"
 	"trit/hub"
 	"trit/internal/engine"
 	"trit/internal/model"

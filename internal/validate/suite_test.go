@@ -23,7 +23,7 @@ import (
 
 func demo(t testing.TB) *gguf.File {
 	t.Helper()
-	f, err := gguf.Open(filepath.Join("..", "..", "hub", "demo", "demo.gguf"))
+	f, err := gguf.Open(filepath.Join("..", "..", "demo", "demo.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,21 @@
+// Package demo embeds a small model, with which everything can be tried without a download. A program has it when it
+// imports the package for its side effect, as it would a format of images:
+//
+//	import _ "trit/demo"
+//
+// Then the name "demo" opens it. The file takes 2.3 MB of the program; README.md beside it says what the model can do
+// and how it was made.
+package demo
+
+import (
+	_ "embed"
+
+	"trit/hub"
+)
+
+//go:embed demo.gguf
+var file []byte
+
+func init() {
+	hub.Embed(hub.Demo, "a tiny model of stories, facts and sums, built into the program", file)
+}
