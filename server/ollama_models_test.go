@@ -65,7 +65,7 @@ func (l *listedModels) names() []string {
 // unloaded, copied, deleted.
 func TestOllamaStore(t *testing.T) {
 	w := newWire(t, Options{AllowPull: true, AllowDelete: true, KeepAlive: time.Hour})
-	demo, err := os.ReadFile(filepath.Join("..", "hub", "demo", "demo.gguf"))
+	demo, err := os.ReadFile(filepath.Join("..", "demo", "demo.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}

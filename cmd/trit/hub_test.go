@@ -75,7 +75,7 @@ func serveRepository(t testing.TB, files map[string][]byte) {
 
 func demoFile(t testing.TB) []byte {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "..", "hub", "demo", "demo.gguf"))
+	data, err := os.ReadFile(filepath.Join("..", "..", "demo", "demo.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -250,7 +250,7 @@ func TestOllamaPull(t *testing.T) {
 	if os.Getenv("TRIT_SERVER") != "" {
 		t.Skip("this needs a server of its own; TRIT_SERVER names another")
 	}
-	model, err := os.ReadFile(filepath.Join("..", "..", "hub", "demo", "demo.gguf"))
+	model, err := os.ReadFile(filepath.Join("..", "..", "demo", "demo.gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}
