@@ -55,7 +55,7 @@ func (f *File) parse(first *File) error {
 	if first != nil {
 		meta = first.Metadata
 	}
-	return f.place(raw, dialectOf(meta))
+	return f.place(raw, fromBitnet(meta))
 }
 
 // parseVersion reads magic and version, and with it the byte order.
@@ -209,7 +209,7 @@ func parseTensor(d *decoder, t *rawTensor, what label) error {
 
 // place settles the type and position of every tensor and checks that each
 // lies within the file and none on another.
-func (f *File) place(raw []rawTensor, dialect dialect) error {
+func (f *File) place(raw []rawTensor, bitnet bool) error {
 	order := make([]int32, len(raw))
 	for i := range order {
 		order[i] = int32(i)
@@ -232,7 +232,7 @@ func (f *File) place(raw []rawTensor, dialect dialect) error {
 		}
 		extents[i] = int64(next - min(next, raw[i].offset))
 	}
-	types, err := dialect.resolve(raw, extents, int64(f.Alignment))
+	types, err := resolveTypes(raw, extents, int64(f.Alignment), bitnet)
 	if err != nil {
 		return err
 	}

@@ -17,41 +17,44 @@ type Type uint32
 // The storage types. Sizes and layouts are those of ggml (llama.cpp), and of
 // Microsoft's bitnet.cpp for I2_S, TL1 and TL2.
 const (
-	TypeF32    Type = 0  // IEEE binary32
-	TypeF16    Type = 1  // IEEE binary16
-	TypeQ4_0   Type = 2  // 32 elements: f16 scale, 4-bit codes
-	TypeQ4_1   Type = 3  // 32 elements: f16 scale and minimum, 4-bit codes
-	TypeQ5_0   Type = 6  // 32 elements: f16 scale, 5-bit codes
-	TypeQ5_1   Type = 7  // 32 elements: f16 scale and minimum, 5-bit codes
-	TypeQ8_0   Type = 8  // 32 elements: f16 scale, 8-bit codes
-	TypeQ8_1   Type = 9  // 32 elements: f16 scale and sum, 8-bit codes
-	TypeQ2_K   Type = 10 // 256 elements, 2-bit codes, two-level scales
-	TypeQ3_K   Type = 11 // 256 elements, 3-bit codes, two-level scales
-	TypeQ4_K   Type = 12 // 256 elements, 4-bit codes, two-level scales
-	TypeQ5_K   Type = 13 // 256 elements, 5-bit codes, two-level scales
-	TypeQ6_K   Type = 14 // 256 elements, 6-bit codes, two-level scales
-	TypeQ8_K   Type = 15 // 256 elements: f32 scale, 8-bit codes (activations)
-	TypeIQ2XXS Type = 16 // 256 elements, codebook
-	TypeIQ2XS  Type = 17 // 256 elements, codebook
-	TypeIQ3XXS Type = 18 // 256 elements, codebook
-	TypeIQ1S   Type = 19 // 256 elements, codebook
-	TypeIQ4NL  Type = 20 // 32 elements: f16 scale, 4-bit codes into a table
-	TypeIQ3S   Type = 21 // 256 elements, codebook
-	TypeIQ2S   Type = 22 // 256 elements, codebook
-	TypeIQ4XS  Type = 23 // 256 elements, 4-bit codes into a table
-	TypeI8     Type = 24 // signed integer
-	TypeI16    Type = 25 // signed integer
-	TypeI32    Type = 26 // signed integer
-	TypeI64    Type = 27 // signed integer
-	TypeF64    Type = 28 // IEEE binary64
-	TypeIQ1M   Type = 29 // 256 elements, codebook
-	TypeBF16   Type = 30 // upper half of a binary32
-	TypeTQ1_0  Type = 34 // 256 ternary elements: five to a byte, f16 scale last
-	TypeTQ2_0  Type = 35 // 256 ternary elements: four to a byte, f16 scale last
-	TypeI2S    Type = 36 // ternary, four to a byte, one f32 scale per tensor (bitnet.cpp)
-	TypeTL1    Type = 38 // ternary in ARM lookup-table tiles (bitnet.cpp)
-	TypeTL2    Type = 39 // ternary in x86 lookup-table tiles (bitnet.cpp)
-	TypeQ2_0   Type = 42 // 64 elements: f16 scale, 2-bit codes (llama.cpp)
+	TypeF32    Type = 0   // IEEE binary32
+	TypeF16    Type = 1   // IEEE binary16
+	TypeQ4_0   Type = 2   // 32 elements: f16 scale, 4-bit codes
+	TypeQ4_1   Type = 3   // 32 elements: f16 scale and minimum, 4-bit codes
+	TypeQ5_0   Type = 6   // 32 elements: f16 scale, 5-bit codes
+	TypeQ5_1   Type = 7   // 32 elements: f16 scale and minimum, 5-bit codes
+	TypeQ8_0   Type = 8   // 32 elements: f16 scale, 8-bit codes
+	TypeQ8_1   Type = 9   // 32 elements: f16 scale and sum, 8-bit codes
+	TypeQ2_K   Type = 10  // 256 elements, 2-bit codes, two-level scales
+	TypeQ3_K   Type = 11  // 256 elements, 3-bit codes, two-level scales
+	TypeQ4_K   Type = 12  // 256 elements, 4-bit codes, two-level scales
+	TypeQ5_K   Type = 13  // 256 elements, 5-bit codes, two-level scales
+	TypeQ6_K   Type = 14  // 256 elements, 6-bit codes, two-level scales
+	TypeQ8_K   Type = 15  // 256 elements: f32 scale, 8-bit codes (activations)
+	TypeIQ2XXS Type = 16  // 256 elements, codebook
+	TypeIQ2XS  Type = 17  // 256 elements, codebook
+	TypeIQ3XXS Type = 18  // 256 elements, codebook
+	TypeIQ1S   Type = 19  // 256 elements, codebook
+	TypeIQ4NL  Type = 20  // 32 elements: f16 scale, 4-bit codes into a table
+	TypeIQ3S   Type = 21  // 256 elements, codebook
+	TypeIQ2S   Type = 22  // 256 elements, codebook
+	TypeIQ4XS  Type = 23  // 256 elements, 4-bit codes into a table
+	TypeI8     Type = 24  // signed integer
+	TypeI16    Type = 25  // signed integer
+	TypeI32    Type = 26  // signed integer
+	TypeI64    Type = 27  // signed integer
+	TypeF64    Type = 28  // IEEE binary64
+	TypeIQ1M   Type = 29  // 256 elements, codebook
+	TypeBF16   Type = 30  // upper half of a binary32
+	TypeTQ1_0  Type = 34  // 256 ternary elements: five to a byte, f16 scale last
+	TypeTQ2_0  Type = 35  // 256 ternary elements: four to a byte, f16 scale last
+	TypeI2S    Type = 36  // ternary, four to a byte, one f32 scale per tensor (bitnet.cpp)
+	TypeTL1    Type = 38  // ternary in ARM lookup-table tiles (bitnet.cpp)
+	TypeTL2    Type = 39  // ternary in x86 lookup-table tiles (bitnet.cpp)
+	TypeQ1_0   Type = 41  // 128 elements −d or +d: f16 scale, 1 bit each
+	TypeQ2_0   Type = 42  // 64 elements: f16 scale, 2-bit codes (llama.cpp)
+	TypePQ2_0  Type = 142 // as Q2_0, but 128 elements share a scale (Prism)
+	TypePTQ1_0 Type = 143 // 128 ternary elements: five to a byte, f16 scale last (Prism)
 
 	// TypeMXFP4 is llama.cpp's meaning of id 39: 32 elements, one shared
 	// exponent, 4-bit floats.
@@ -59,6 +62,12 @@ const (
 	// TypeQ2_0G128 is Prism's meaning of id 42: as Q2_0, but 128 elements
 	// share a scale.
 	TypeQ2_0G128 Type = 0x10000 | 42
+	// TypeQ2SEQ is Tencent's meaning of id 41: 512 elements of the four values
+	// −3, −1, +1 and +3 times an f16 scale.
+	TypeQ2SEQ Type = 0x10000 | 41
+	// TypeSTQ1_0 is Tencent's meaning of id 42, which newer files number 43: 256
+	// elements in groups of four of which exactly one is zero, f16 scale last.
+	TypeSTQ1_0 Type = 0x20000 | 42
 )
 
 // field is one scalar, or a run of them, within a block.
@@ -119,6 +128,11 @@ var traits = map[Type]trait{
 	TypeQ2_0:     {"Q2_0", 64, 18, f16At(0)},
 	TypeMXFP4:    {"MXFP4", 32, 17, bytesOnly},
 	TypeQ2_0G128: {"Q2_0_G128", 128, 34, f16At(0)},
+	TypePQ2_0:    {"PQ2_0", 128, 34, f16At(0)},
+	TypePTQ1_0:   {"PTQ1_0", 128, 28, f16At(26)},
+	TypeQ1_0:     {"Q1_0", 128, 18, f16At(0)},
+	TypeQ2SEQ:    {"Q2_SEQ", 512, 130, f16At(0)},
+	TypeSTQ1_0:   {"STQ1_0", 256, 42, f16At(40)},
 }
 
 // scaleTail is the length of what follows the codes of an I2_S, TL1 or TL2

@@ -123,8 +123,8 @@ func oneType(arch string, fileType int, id uint32, dims []uint64, sizes ...int) 
 	return r.pad(32).raw(make([]byte, offset)...).b
 }
 
-func TestDialects(t *testing.T) {
-	const refused = Type(math.MaxUint32)
+func TestReadingsOfIDs(t *testing.T) {
+	const refused, cut = Type(math.MaxUint32), Type(math.MaxUint32 - 1)
 	square := []uint64{256, 256}
 	i2s, tl2, mxfp4 := 256*256/4+32, 16384+32, 256*256/32*17
 	q64, q128 := 256*256/64*18, 256*256/128*34
@@ -141,11 +141,15 @@ func TestDialects(t *testing.T) {
 		{"I2_S by architecture 2B", "bitnet-b1.58", 0, 36, square, i2s, TypeI2S},
 		{"I2_S by older architecture", "bitnet-25", -1, 36, square, i2s, TypeI2S},
 		{"I2_S by file type", "llama", 40, 36, square, i2s, TypeI2S},
-		{"36 of llama.cpp", "llama", 36, 36, square, i2s, refused},
-		{"36 without evidence", "llama", -1, 36, square, i2s, refused},
+		{"I2_S by its bytes", "llama", -1, 36, square, i2s, TypeI2S},
+		{"36 of llama.cpp", "llama", 36, 36, square, 256 * 256 / 32 * 18, refused},
+		{"36 of llama.cpp in bitnet", "bitnet", 40, 36, square, 256 * 256 / 32 * 18, refused},
+		{"36 cut off", "bitnet", 40, 36, square, i2s / 2, cut},
+		{"36 cut off elsewhere", "llama", -1, 36, square, i2s / 2, refused},
 		{"TL1 by architecture", "bitnet", -1, 38, square, i2s, TypeTL1},
 		{"TL1 by file type", "llama", 38, 38, square, i2s, TypeTL1},
-		{"38 of llama.cpp", "llama", 7, 38, square, i2s, refused},
+		{"TL1 by its bytes", "llama", 7, 38, square, i2s, TypeTL1},
+		{"38 of llama.cpp", "llama", 7, 38, square, 256 * 256 / 32 * 18, refused},
 		{"TL2 by architecture", "bitnet", -1, 39, square, tl2, TypeTL2},
 		{"TL2 by size", "llama", -1, 39, square, tl2, TypeTL2},
 		{"MXFP4", "gpt-oss", 38, 39, square, mxfp4, TypeMXFP4}, // llama.cpp's file type 38 is MXFP4
@@ -157,12 +161,25 @@ func TestDialects(t *testing.T) {
 		{"Q4_2", "llama", -1, 4, square, 65536, refused},
 		{"Q4_0_4_4", "llama", -1, 31, square, 65536, refused},
 		{"NVFP4", "llama", -1, 40, square, 65536, refused},
-		{"PQ2_0", "llama", -1, 142, square, 65536, refused},
+		{"NVFP4 by its bytes", "llama", -1, 40, square, 256 * 256 / 64 * 36, refused},
+		{"Q1_0 of llama.cpp", "qwen3", -1, 41, square, 256 * 256 / 128 * 18, TypeQ1_0},
+		{"41 of Tencent", "hunyuan-dense", -1, 41, []uint64{512, 64}, 64 * 130, TypeQ2SEQ},
+		{"41 of neither size", "qwen3", -1, 41, square, 65536, refused},
+		{"42 of Tencent", "hunyuan-dense", -1, 42, square, 256 * 42, TypeSTQ1_0},
+		{"43", "hunyuan-dense", -1, 43, square, 256 * 42, TypeSTQ1_0},
+		{"PQ2_0", "qwen3", -1, 142, square, 256 * 256 / 128 * 34, TypePQ2_0},
+		{"PTQ1_0", "qwen3", -1, 143, square, 256 * 256 / 128 * 28, TypePTQ1_0},
 		{"nonsense", "llama", -1, 4711, square, 65536, refused},
 		{"our own constant", "llama", -1, uint32(TypeMXFP4), square, mxfp4, refused},
 	}
 	for _, tt := range tests {
 		f, err := Parse(oneType(tt.arch, tt.fileType, tt.id, tt.dims, tt.size))
+		if tt.want == cut {
+			if !errors.Is(err, ErrTruncated) {
+				t.Errorf("%s: %v, want ErrTruncated", tt.name, err)
+			}
+			continue
+		}
 		if tt.want == refused {
 			if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), `"t0"`) || !strings.Contains(err.Error(), fmt.Sprint("id ", tt.id)) {
 				t.Errorf("%s: %v, want ErrUnsupported naming tensor and id", tt.name, err)
@@ -204,6 +221,7 @@ func TestByteOrderOfBlocks(t *testing.T) {
 		TypeI8: {}, TypeI16: {{0, 2}}, TypeI32: {{0, 4}}, TypeI64: {{0, 8}},
 		TypeQ4_0: {{0, 2}}, TypeQ4_1: {{0, 2}, {2, 2}}, TypeQ8_0: {{0, 2}}, TypeQ6_K: {{208, 2}},
 		TypeTQ1_0: {{52, 2}}, TypeTQ2_0: {{64, 2}}, TypeMXFP4: {},
+		TypeQ1_0: {{0, 2}}, TypeQ2_0: {{0, 2}}, TypePQ2_0: {{0, 2}}, TypePTQ1_0: {{26, 2}}, TypeSTQ1_0: {{40, 2}}, TypeQ2SEQ: {{0, 2}},
 	}
 	for typ, fields := range swapped {
 		block, elems := int(typ.BlockBytes()), typ.BlockElements()

@@ -99,7 +99,7 @@ func (p *plan) checkTypes() error {
 		raw[i] = rawTensor{name: t.Name, dims: t.Dims, id: t.Type.ID()}
 		extents[i] = alignUp(p.sizes[i], p.align)
 	}
-	types, err := dialectOf(p.meta).resolve(raw, extents, p.align)
+	types, err := resolveTypes(raw, extents, p.align, fromBitnet(p.meta))
 	if err != nil {
 		return fmt.Errorf("%w: the file could not be read again: %w", ErrInvalid, err)
 	}

@@ -93,7 +93,6 @@ func TestWriteRefuses(t *testing.T) {
 		{"name", nil, []TensorSpec{spec(strings.Repeat("n", 64), TypeF32, 4, 1)}, ErrInvalid},
 		{"type", nil, []TensorSpec{spec("t", Type(5), 4, 1)}, ErrInvalid},
 		{"dims", nil, []TensorSpec{spec("t", TypeF32, 4, 0)}, ErrInvalid},
-		{"I2_S without a sign of it", nil, []TensorSpec{spec("t", TypeI2S, 64, 128)}, ErrUnsupported},
 		{"Q2_0 too small to tell", nil, []TensorSpec{spec("t", TypeQ2_0, 36, 128)}, ErrInvalid},
 		{"sum of sizes", nil, []TensorSpec{spec("t", TypeI8, 4, 1<<61), spec("u", TypeI8, 4, 1<<62)}, ErrInvalid},
 		{"alignment type", with(keyAlignment, uint64(32)), nil, ErrInvalid},

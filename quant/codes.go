@@ -7,16 +7,16 @@ import (
 )
 
 // EncodeCodes packs codes (trit + 1, one byte each) that share one scale: for
-// TQ1_0 and TQ2_0 one row or any number of whole rows, for I2_S a whole tensor in
-// LayoutA. It gives the bytes that Encode gives for the values scale·trit with a
-// positive scale: a TQ block of zero trits has scale 0. The TQ formats store the
-// scale rounded to binary16. Bytes other than 0, 1, 2 are ErrCode.
+// I2_S a whole tensor in LayoutA, for the other ternary types one row or any number
+// of whole rows. It gives the bytes that Encode gives for the values scale·trit
+// with a positive scale: a block of zero trits has scale 0. All but I2_S store the
+// scale rounded to binary16. Bytes other than 0, 1, 2 are ErrCode; trits that a type
+// cannot store (zeros in Q1_0, groups of STQ1_0 without exactly one) ErrNotTernary.
 func EncodeCodes(t gguf.Type, dst, codes []byte, scale float32) error {
-	switch t {
-	case gguf.TypeI2S:
+	if t == gguf.TypeI2S {
 		return EncodeI2S(dst, codes, LayoutA, 1, len(codes), scale)
-	case gguf.TypeTQ1_0, gguf.TypeTQ2_0:
-	default:
+	}
+	if !IsTernary(t) {
 		return fmt.Errorf("%w: %v does not store ternary codes", ErrType, t)
 	}
 	if err := checkLengths(t, len(codes), len(dst)); err != nil {
@@ -28,34 +28,32 @@ func EncodeCodes(t gguf.Type, dst, codes []byte, scale float32) error {
 	if !isFinite(scale) {
 		return fmt.Errorf("%w: scale %g", ErrRange, scale)
 	}
-	for i := 0; i < len(codes)/tqElems; i++ {
-		block := (*[tqElems]byte)(codes[i*tqElems:])
+	c := codecs[t]
+	for i := range len(codes) / c.elems {
+		block, trits := dst[i*c.bytes:(i+1)*c.bytes], codes[i*c.elems:(i+1)*c.elems]
+		if err := c.trits.pack(block, trits); err != nil {
+			return blockError(err, i*c.elems)
+		}
 		var d scale16
-		if *block != zeroTrits {
+		if !allZero(trits) {
 			if err := d.set(scale); err != nil {
 				return err
 			}
 		}
-		if t == gguf.TypeTQ1_0 {
-			b := &blocks[blockTQ1_0](dst)[i]
-			b.d = d
-			b.pack(block)
-		} else {
-			b := &blocks[blockTQ2_0](dst)[i]
-			b.d = d
-			b.pack(block)
-		}
+		*c.trits.scale(block) = d
 	}
 	return nil
 }
 
-// zeroTrits are the codes of a block without non-zero trits.
-var zeroTrits = func() (codes [tqElems]byte) {
-	for i := range codes {
-		codes[i] = 1
+// allZero reports whether no trit is −1 or +1.
+func allZero(codes []byte) bool {
+	for _, c := range codes {
+		if c != 1 {
+			return false
+		}
 	}
-	return codes
-}()
+	return true
+}
 
 // CodesFromTrits writes trit + 1 for each trit; the slices have the same length.
 // A value other than −1, 0, +1 is ErrCode.

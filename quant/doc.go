@@ -1,7 +1,8 @@
 // Package quant turns the tensor formats of model files into numbers and back.
 //
-// It knows F32, F16, BF16, Q4_0, Q8_0, Q6_K and the three ternary formats
-// TQ1_0, TQ2_0 and I2_S, all bit for bit as llama.cpp and bitnet.cpp write them.
+// It knows F32, F16, BF16, Q4_0, Q8_0, Q6_K, for reading Q4_K and Q5_K, and the
+// ternary formats I2_S, TQ1_0, TQ2_0, Q2_0, PQ2_0, PTQ1_0 and STQ1_0 and the binary
+// Q1_0, all bit for bit as llama.cpp, its forks and bitnet.cpp write them.
 // There are three ways in:
 //
 //   - [Decode] and [Encode] convert rows (any run of whole blocks) from and to

@@ -56,6 +56,12 @@ var golden = []struct {
 	{gguf.TypeTQ1_0, goldenW(), true, "4782901198581cf8b76bc2d685b033c80953e723414782901198581cf8b76bc2e429ee3d35f70d501567a805705c22e38fc1e756003a"},
 	{gguf.TypeTQ2_0, goldenW(), true, "589509901901a02a122162562542640680a84a8488589509901901a02a12216209901901a02a122162562542640680a84a8488589509901901a02a1221625625003a"},
 	{gguf.TypeI2S, goldenW(), true, "2556600664400aa88448899558811990022aa112222556600664400aa8844889600664400aa88448899558811990022aa112222556600664400aa884488995580000403f" + strings.Repeat("00", 28)},
+	{gguf.TypeQ2_0, goldenW()[:64], true, "003a1485a6892050149a26824051689a0802"},
+	{gguf.TypeQ2_0, goldenX(64), false, "404214491649924592659164912459244916"},
+	{gguf.TypePQ2_0, goldenW()[:128], true, "003a1485a6892050149a26824051689a080245a16922081485a6892050149a268240"},
+	{gguf.TypeQ2_0G128, goldenW()[:128], true, "003a1485a6892050149a26824051689a080245a16922081485a6892050149a268240"},
+	{gguf.TypePTQ1_0, goldenW()[:128], true, "1567a805705c22e3ac7bcab6a1e429ee29dd05523b76a739ab3d003a"},
+	{gguf.TypeQ1_0, goldenX(128), false, "4e3ea4a52d6d69494b5b5ad2d29696b4b4a5"},
 	{gguf.TypeQ6_K, goldenX(256), false, "d158bf37be25ad048b047bf37ad159d0c941ea63eb74fb741d951ea72fc841c9bf35ad169b048df26be069d147cf38bd1a922c840d85ed77ff57d038b04aa22b67df58c139b22aa22b931c85fd76ee57ce5ad137b31a902c830f86ec78ff55d1c841da62eb63fc840d951ea63fb840c9d129b30b931c74fe86de67ff47d129b118b1c66cb11b6c861b71c61cb1c76cb22453f9248ef9138ef4538d2452f9248ed4a209d47e09a37e14a349d4ae09d77ec863be1463c9147ec923bec463bd1463807f897a867a84877f737d7a81877c897592"},
 }
 
@@ -85,7 +91,7 @@ func TestGoldenEncode(t *testing.T) {
 			continue
 		}
 		clear(got)
-		if err := EncodeCodes(g.typ, got, goldenCodes(t), 0.75); err != nil || !bytes.Equal(got, want) {
+		if err := EncodeCodes(g.typ, got, goldenCodes(t)[:len(g.src)], 0.75); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%v from codes: %v\n got %x\nwant %x", g.typ, err, got, want)
 		}
 	}
@@ -94,7 +100,7 @@ func TestGoldenEncode(t *testing.T) {
 func TestGoldenDecode(t *testing.T) {
 	// How far a value may be from the input, in units of the input's largest
 	// magnitude: half a quantisation step.
-	bound := map[gguf.Type]float64{gguf.TypeQ4_0: 1.0 / 8, gguf.TypeQ8_0: 0.5 / 126, gguf.TypeQ6_K: 0.75 / 31}
+	bound := map[gguf.Type]float64{gguf.TypeQ4_0: 1.0 / 8, gguf.TypeQ8_0: 0.5 / 126, gguf.TypeQ6_K: 0.75 / 31, gguf.TypeQ2_0: 0.51, gguf.TypeQ1_0: 1}
 	for _, g := range golden {
 		got := make([]float32, len(g.src))
 		if err := Decode(g.typ, got, goldenBytes(t, g.hex)); err != nil {
@@ -144,16 +150,16 @@ func TestGoldenViews(t *testing.T) {
 		if !g.ternary {
 			continue
 		}
-		v, err := NewTernary(g.typ, LayoutA, goldenBytes(t, g.hex), 1, 256)
+		v, err := NewTernary(g.typ, LayoutA, goldenBytes(t, g.hex), 1, len(g.src))
 		if err != nil {
 			t.Errorf("%v: %v", g.typ, err)
 			continue
 		}
-		got := make([]byte, 256)
-		if err := v.Codes(got, 0); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%v: %v\n got %v\nwant %v", g.typ, err, got, want)
+		got := make([]byte, len(g.src))
+		if err := v.Codes(got, 0); err != nil || !bytes.Equal(got, want[:len(got)]) {
+			t.Errorf("%v: %v\n got %v\nwant %v", g.typ, err, got, want[:len(got)])
 		}
-		if scales, groupCols := v.Scales(); len(scales) != 1 || scales[0] != 0.75 || groupCols != 256 {
+		if scales, groupCols := v.Scales(); len(scales) != 1 || scales[0] != 0.75 || groupCols != len(got) {
 			t.Errorf("%v: scales %v per %d columns", g.typ, scales, groupCols)
 		}
 	}

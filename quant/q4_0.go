@@ -13,18 +13,19 @@ type blockQ4_0 struct {
 
 var _ [18]byte = [unsafe.Sizeof(blockQ4_0{})]byte{}
 
-func (b *blockQ4_0) decode(dst *[q4_0Elems]float32) {
-	d := b.d.float32()
+func (b *blockQ4_0) decode(dst []float32) error {
+	d, out := b.d.float32(), (*[q4_0Elems]float32)(dst)
 	for j, q := range &b.qs {
-		dst[j] = float32(int32(q&15)-8) * d
-		dst[j+16] = float32(int32(q>>4)-8) * d
+		out[j] = float32(int32(q&15)-8) * d
+		out[j+16] = float32(int32(q>>4)-8) * d
 	}
+	return nil
 }
 
 // encode quantises as ggml does: the element of largest magnitude becomes −8
 // exactly, the others round half up. The inverse scale is the unrounded one.
-func (b *blockQ4_0) encode(src *[q4_0Elems]float32) error {
-	_, m := absMax(src[:])
+func (b *blockQ4_0) encode(src []float32) error {
+	_, m := absMax(src)
 	d := m / -8
 	if err := b.d.set(d); err != nil {
 		return err

@@ -19,7 +19,7 @@ type blockQ6_K struct {
 
 var _ [210]byte = [unsafe.Sizeof(blockQ6_K{})]byte{}
 
-func (b *blockQ6_K) decode(dst *[q6_KElems]float32) {
+func (b *blockQ6_K) decode(dst []float32) error {
 	d := b.d.float32()
 	for h := range 2 {
 		ql, qh := (*[64]byte)(b.ql[64*h:]), (*[32]byte)(b.qh[32*h:])
@@ -39,6 +39,7 @@ func (b *blockQ6_K) decode(dst *[q6_KElems]float32) {
 			}
 		}
 	}
+	return nil
 }
 
 // q6_KEpsilon is the magnitude below which ggml writes zeros.
@@ -51,8 +52,8 @@ const q6_KLimit = 1 << 29
 // encode quantises bit for bit as ggml's reference does: sixteen group scales
 // from a weighted least-squares search, themselves quantised to 8 bits, then
 // every code rounded again under its final scale.
-func (b *blockQ6_K) encode(src *[q6_KElems]float32) error {
-	if magnitude, _ := absMax(src[:]); magnitude >= q6_KLimit {
+func (b *blockQ6_K) encode(src []float32) error {
+	if magnitude, _ := absMax(src); magnitude >= q6_KLimit {
 		return fmt.Errorf("%w: magnitude %g is too large for Q6_K", ErrRange, magnitude)
 	}
 	var codes [q6_KElems]uint8

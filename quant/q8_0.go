@@ -12,17 +12,18 @@ type blockQ8_0 struct {
 
 var _ [34]byte = [unsafe.Sizeof(blockQ8_0{})]byte{}
 
-func (b *blockQ8_0) decode(dst *[q8_0Elems]float32) {
-	d := b.d.float32()
+func (b *blockQ8_0) decode(dst []float32) error {
+	d, out := b.d.float32(), (*[q8_0Elems]float32)(dst)
 	for j, q := range &b.qs {
-		dst[j] = float32(q) * d
+		out[j] = float32(q) * d
 	}
+	return nil
 }
 
 // encode quantises with d = absmax/127, halves away from zero. The inverse scale
 // is the unrounded one.
-func (b *blockQ8_0) encode(src *[q8_0Elems]float32) error {
-	magnitude, _ := absMax(src[:])
+func (b *blockQ8_0) encode(src []float32) error {
+	magnitude, _ := absMax(src)
 	d := magnitude / 127
 	if err := b.d.set(d); err != nil {
 		return err

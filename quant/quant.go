@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"unsafe"
 
 	"trit/gguf"
-	"trit/internal/half"
 )
 
 // Errors that callers can test for with errors.Is.
@@ -29,36 +27,6 @@ var (
 	ErrNotTernary = errors.New("quant: values are not ternary")
 )
 
-// format is the block geometry of a type that is stored row by row.
-type format struct {
-	elems, bytes int
-}
-
-// offset returns where the block that begins with column col lies in its row.
-func (f format) offset(col int) int { return col / f.elems * f.bytes }
-
-// formatOf returns the block geometry of t. I2_S has none: its tensors are
-// packed as a whole.
-func formatOf(t gguf.Type) (format, error) {
-	switch t {
-	case gguf.TypeF32:
-		return format{1, 4}, nil
-	case gguf.TypeF16, gguf.TypeBF16:
-		return format{1, 2}, nil
-	case gguf.TypeQ4_0:
-		return format{q4_0Elems, int(unsafe.Sizeof(blockQ4_0{}))}, nil
-	case gguf.TypeQ8_0:
-		return format{q8_0Elems, int(unsafe.Sizeof(blockQ8_0{}))}, nil
-	case gguf.TypeQ6_K:
-		return format{q6_KElems, int(unsafe.Sizeof(blockQ6_K{}))}, nil
-	case gguf.TypeTQ1_0:
-		return format{tqElems, int(unsafe.Sizeof(blockTQ1_0{}))}, nil
-	case gguf.TypeTQ2_0:
-		return format{tqElems, int(unsafe.Sizeof(blockTQ2_0{}))}, nil
-	}
-	return format{}, fmt.Errorf("%w: %v (quant knows F32, F16, BF16, Q4_0, Q8_0, Q6_K, TQ1_0, TQ2_0 and I2_S)", ErrType, t)
-}
-
 // RowBytes returns the stored size in bytes of one row of cols elements. An I2_S
 // row must have a multiple of 128 columns to be a run of bytes of its own; its
 // scale is stored once per tensor and not counted (see [TensorBytes]).
@@ -72,7 +40,7 @@ func RowBytes(t gguf.Type, cols int) (int, error) {
 		}
 		return cols / 4, nil
 	}
-	f, err := formatOf(t)
+	f, err := codecOf(t)
 	if err != nil {
 		return 0, err
 	}
@@ -121,44 +89,7 @@ func Decode(t gguf.Type, dst []float32, src []byte) error {
 	if err := checkLengths(t, len(dst), len(src)); err != nil {
 		return err
 	}
-	switch t {
-	case gguf.TypeF32:
-		decodeF32(dst, src)
-	case gguf.TypeF16:
-		half.DecodeF16(dst, src)
-	case gguf.TypeBF16:
-		half.DecodeBF16(dst, src)
-	case gguf.TypeQ4_0:
-		s := blocks[blockQ4_0](src)
-		for i := range s {
-			s[i].decode((*[q4_0Elems]float32)(dst[i*q4_0Elems:]))
-		}
-	case gguf.TypeQ8_0:
-		s := blocks[blockQ8_0](src)
-		for i := range s {
-			s[i].decode((*[q8_0Elems]float32)(dst[i*q8_0Elems:]))
-		}
-	case gguf.TypeQ6_K:
-		s := blocks[blockQ6_K](src)
-		for i := range s {
-			s[i].decode((*[q6_KElems]float32)(dst[i*q6_KElems:]))
-		}
-	case gguf.TypeTQ1_0:
-		s := blocks[blockTQ1_0](src)
-		for i := range s {
-			s[i].decode((*[tqElems]float32)(dst[i*tqElems:]))
-		}
-	case gguf.TypeTQ2_0:
-		var codes [tqElems]byte
-		s := blocks[blockTQ2_0](src)
-		for i := range s {
-			if s[i].unpack(&codes) != 0 {
-				return codeError(codes[:], int64(i)*tqElems)
-			}
-			decodeCodes(dst[i*tqElems:(i+1)*tqElems], codes[:], s[i].d.float32())
-		}
-	}
-	return nil
+	return codecs[t].decode(dst, src)
 }
 
 // Encode converts float32 to whole blocks of type t: one row, or any number of
@@ -167,9 +98,11 @@ func Decode(t gguf.Type, dst []float32, src []byte) error {
 //
 // F32, F16 and BF16 store any value. The other types refuse values that are not
 // finite, or whose block scale overflows binary16, with ErrRange; the contents of
-// dst are then unspecified. Real-valued weights stored as TQ1_0 or TQ2_0 are
-// rounded relative to the largest magnitude of each block; to ternarise as BitNet
-// models are trained, use [AbsMean] and [EncodeCodes].
+// dst are then unspecified. Real-valued weights stored in a ternary type are
+// rounded relative to the largest magnitude of each block (Q1_0: to the mean
+// magnitude); to ternarise as BitNet models are trained, use [AbsMean] and
+// [EncodeCodes]. STQ1_0 takes only values of its form. Q4_K and Q5_K are not
+// written (ErrType).
 //
 // For I2_S src and dst are a whole tensor, whose values must be ternary already
 // (one magnitude besides zero); anything else is ErrNotTernary. Layout A is written.
@@ -180,65 +113,16 @@ func Encode(t gguf.Type, dst []byte, src []float32) error {
 	if err := checkLengths(t, len(src), len(dst)); err != nil {
 		return err
 	}
-	switch t {
-	case gguf.TypeF32:
-		encodeF32(dst, src)
-		return nil
-	case gguf.TypeF16:
-		half.EncodeF16(dst, src)
-		return nil
-	case gguf.TypeBF16:
-		half.EncodeBF16(dst, src)
-		return nil
+	c := codecs[t]
+	if c.encode == nil {
+		return fmt.Errorf("%w: %v is only read, not written", ErrType, t)
 	}
-	if err := checkFinite(src); err != nil {
-		return err
-	}
-	switch t {
-	case gguf.TypeQ4_0:
-		s := blocks[blockQ4_0](dst)
-		for i := range s {
-			if err := s[i].encode((*[q4_0Elems]float32)(src[i*q4_0Elems:])); err != nil {
-				return blockError(err, i*q4_0Elems)
-			}
-		}
-	case gguf.TypeQ8_0:
-		s := blocks[blockQ8_0](dst)
-		for i := range s {
-			if err := s[i].encode((*[q8_0Elems]float32)(src[i*q8_0Elems:])); err != nil {
-				return blockError(err, i*q8_0Elems)
-			}
-		}
-	case gguf.TypeQ6_K:
-		s := blocks[blockQ6_K](dst)
-		for i := range s {
-			if err := s[i].encode((*[q6_KElems]float32)(src[i*q6_KElems:])); err != nil {
-				return blockError(err, i*q6_KElems)
-			}
-		}
-	case gguf.TypeTQ1_0:
-		s := blocks[blockTQ1_0](dst)
-		for i := range s {
-			if err := s[i].encode((*[tqElems]float32)(src[i*tqElems:])); err != nil {
-				return blockError(err, i*tqElems)
-			}
-		}
-	case gguf.TypeTQ2_0:
-		s := blocks[blockTQ2_0](dst)
-		for i := range s {
-			if err := s[i].encode((*[tqElems]float32)(src[i*tqElems:])); err != nil {
-				return blockError(err, i*tqElems)
-			}
+	if !c.exact {
+		if err := checkFinite(src); err != nil {
+			return err
 		}
 	}
-	return nil
-}
-
-// blocks views data as block structs. Their fields are bytes, so no alignment
-// is asked of data; a partial block at the end is left out.
-func blocks[B blockQ4_0 | blockQ8_0 | blockQ6_K | blockTQ1_0 | blockTQ2_0](data []byte) []B {
-	var b B
-	return unsafe.Slice((*B)(unsafe.Pointer(unsafe.SliceData(data))), len(data)/int(unsafe.Sizeof(b)))
+	return c.encode(dst, src)
 }
 
 func checkLengths(t gguf.Type, elems, bytes int) error {

@@ -14,6 +14,7 @@ import (
 var allTypes = []gguf.Type{
 	gguf.TypeF32, gguf.TypeF16, gguf.TypeBF16, gguf.TypeQ4_0, gguf.TypeQ8_0, gguf.TypeQ6_K,
 	gguf.TypeTQ1_0, gguf.TypeTQ2_0, gguf.TypeI2S,
+	gguf.TypeQ2_0, gguf.TypeQ2_0G128, gguf.TypePQ2_0, gguf.TypePTQ1_0,
 }
 
 func tensorBytes(t testing.TB, typ gguf.Type, rows, cols int) int {
@@ -67,12 +68,9 @@ func TestSizes(t *testing.T) {
 	if _, err := RowBytes(gguf.TypeQ5_0, 32); !errors.Is(err, ErrType) {
 		t.Errorf("Q5_0: %v", err)
 	}
-	for _, typ := range allTypes {
-		if typ == gguf.TypeI2S {
-			continue
-		}
-		if f, err := formatOf(typ); err != nil || int64(f.elems) != typ.BlockElements() || int64(f.bytes) != typ.BlockBytes() {
-			t.Errorf("%v: %v, %v; gguf says %d elements in %d bytes", typ, f, err, typ.BlockElements(), typ.BlockBytes())
+	for typ, c := range codecs {
+		if int64(c.elems) != typ.BlockElements() || int64(c.bytes) != typ.BlockBytes() {
+			t.Errorf("%v: %d elements in %d bytes; gguf says %d in %d", typ, c.elems, c.bytes, typ.BlockElements(), typ.BlockBytes())
 		}
 	}
 }
@@ -160,6 +158,7 @@ func TestRoundTripBounds(t *testing.T) {
 			bound := map[gguf.Type]float64{
 				gguf.TypeF32: 0, gguf.TypeI2S: 0, gguf.TypeF16: 1.0 / 2048, gguf.TypeBF16: 1.0 / 256,
 				gguf.TypeQ8_0: 0.57 / 127, gguf.TypeQ4_0: 1.01 / 8, gguf.TypeQ6_K: 1.6 / 31, gguf.TypeTQ1_0: 0.51, gguf.TypeTQ2_0: 0.51,
+				gguf.TypeQ2_0: 0.51, gguf.TypeQ2_0G128: 0.51, gguf.TypePQ2_0: 0.51, gguf.TypePTQ1_0: 0.51,
 			}[typ]
 			for i := range got {
 				if d := math.Abs(float64(got[i]) - float64(src[i])); d > bound*float64(magnitude) {
@@ -244,7 +243,7 @@ func TestDecodeAndCodesAllocateNothing(t *testing.T) {
 func openView(t testing.TB, typ gguf.Type, data []byte, rows, cols int) *TernaryView {
 	t.Helper()
 	open := func() (*TernaryView, error) { return NewTernaryFloat(typ, data, rows, cols) }
-	if typ == gguf.TypeI2S || typ == gguf.TypeTQ1_0 || typ == gguf.TypeTQ2_0 {
+	if IsTernary(typ) {
 		open = func() (*TernaryView, error) { return NewTernary(typ, LayoutA, data, rows, cols) }
 	}
 	v, err := open()

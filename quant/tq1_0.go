@@ -23,7 +23,7 @@ var _ [54]byte = [unsafe.Sizeof(blockTQ1_0{})]byte{}
 // the overflow above bit 8 is the next trit and the rest the remaining fraction.
 // unpack does that for eight bytes at a time in 16-bit lanes, the even bytes in
 // one word and the odd bytes in another. Every byte decodes to trits 0…2.
-func (b *blockTQ1_0) unpack(dst *[tqElems]byte) {
+func (b *blockTQ1_0) unpack(dst []byte) (invalid uint64) {
 	const low = 0x00ff00ff00ff00ff
 	const evenTrit, oddTrit = 0x0003000300030003, 0x0300030003000300
 	for i := 0; i < 48; i += 8 {
@@ -51,9 +51,10 @@ func (b *blockTQ1_0) unpack(dst *[tqElems]byte) {
 		even &= low
 		odd &= low
 	}
+	return 0
 }
 
-func (b *blockTQ1_0) pack(codes *[tqElems]byte) {
+func (b *blockTQ1_0) pack(codes []byte) error {
 	for j := range 32 {
 		b.qs[j] = packBase3(codes[j], codes[j+32], codes[j+64], codes[j+96], codes[j+128])
 	}
@@ -65,6 +66,7 @@ func (b *blockTQ1_0) pack(codes *[tqElems]byte) {
 		c := codes[240+j:]
 		b.qh[j] = packBase3(c[0], c[4], c[8], c[12], 0)
 	}
+	return nil
 }
 
 // packBase3 packs five trits into a byte, the first the most significant.
@@ -73,28 +75,17 @@ func packBase3(t0, t1, t2, t3, t4 byte) byte {
 	return byte((v*256 + 242) / 243)
 }
 
-func (b *blockTQ1_0) decode(dst *[tqElems]float32) {
+func (b *blockTQ1_0) decode(dst []float32) error {
 	var codes [tqElems]byte
-	b.unpack(&codes)
-	decodeCodes(dst[:], codes[:], b.d.float32())
-}
-
-func (b *blockTQ1_0) encode(src *[tqElems]float32) error {
-	var codes [tqElems]byte
-	if err := b.d.set(codesByAbsMax(&codes, src)); err != nil {
-		return err
-	}
-	b.pack(&codes)
+	b.unpack(codes[:])
+	decodeCodes(dst, codes[:], b.d.float32())
 	return nil
 }
 
-// codesByAbsMax is ggml's quantiser of both TQ types: the scale is the largest
-// magnitude, codes round half away from zero.
-func codesByAbsMax(codes *[tqElems]byte, src *[tqElems]float32) (d float32) {
-	d, _ = absMax(src[:])
-	id := inverse(d)
-	for i, x := range src {
-		codes[i] = byte(max(-1, min(1, roundAway(x*id))) + 1)
+func (b *blockTQ1_0) encode(src []float32) error {
+	var codes [tqElems]byte
+	if err := b.d.set(codesByAbsMax(codes[:], src)); err != nil {
+		return err
 	}
-	return d
+	return b.pack(codes[:])
 }

@@ -25,7 +25,7 @@ const (
 func invalid2(v uint64) uint64 { return v & (v >> 1) & fields }
 
 // unpack writes the 256 codes and returns non-zero when one of them is 3.
-func (b *blockTQ2_0) unpack(dst *[tqElems]byte) (invalid uint64) {
+func (b *blockTQ2_0) unpack(dst []byte) (invalid uint64) {
 	for g := range 2 {
 		in, out := (*[32]byte)(b.qs[32*g:]), (*[128]byte)(dst[128*g:])
 		for i := 0; i < 32; i += 8 {
@@ -40,20 +40,29 @@ func (b *blockTQ2_0) unpack(dst *[tqElems]byte) (invalid uint64) {
 	return invalid
 }
 
-func (b *blockTQ2_0) pack(codes *[tqElems]byte) {
+func (b *blockTQ2_0) pack(codes []byte) error {
 	for g := range 2 {
 		in := (*[128]byte)(codes[128*g:])
 		for m := range 32 {
 			b.qs[32*g+m] = in[m] | in[m+32]<<2 | in[m+64]<<4 | in[m+96]<<6
 		}
 	}
+	return nil
 }
 
-func (b *blockTQ2_0) encode(src *[tqElems]float32) error {
+func (b *blockTQ2_0) decode(dst []float32) error {
 	var codes [tqElems]byte
-	if err := b.d.set(codesByAbsMax(&codes, src)); err != nil {
+	if b.unpack(codes[:]) != 0 {
+		return codeError(codes[:], 0)
+	}
+	decodeCodes(dst, codes[:], b.d.float32())
+	return nil
+}
+
+func (b *blockTQ2_0) encode(src []float32) error {
+	var codes [tqElems]byte
+	if err := b.d.set(codesByAbsMax(codes[:], src)); err != nil {
 		return err
 	}
-	b.pack(&codes)
-	return nil
+	return b.pack(codes[:])
 }

@@ -15,14 +15,15 @@ type TernaryView struct {
 	layout     I2SLayout
 	data       []byte
 	rows, cols int
-	block      format // unused for I2_S, like rowBytes
+	codec      *codec // nil for I2_S, which has no rows of its own
 	rowBytes   int
 	scales     []float32
 	groupCols  int
 }
 
-// NewTernary returns a view of a tensor of type I2_S, TQ1_0 or TQ2_0. data is the
-// whole tensor, for I2_S with its 32-byte tail; layout matters for I2_S only.
+// NewTernary returns a view of a tensor of a type that stores codes ([IsTernary]).
+// data is the whole tensor, for I2_S with its 32-byte tail; layout matters for I2_S
+// only.
 //
 // The size and all scales are checked here; codes are checked when they are read.
 func NewTernary(t gguf.Type, layout I2SLayout, data []byte, rows, cols int) (*TernaryView, error) {
@@ -30,15 +31,15 @@ func NewTernary(t gguf.Type, layout I2SLayout, data []byte, rows, cols int) (*Te
 		return nil, err
 	}
 	v := &TernaryView{typ: t, layout: layout, data: data, rows: rows, cols: cols, groupCols: cols}
-	switch t {
-	case gguf.TypeI2S:
+	if t == gguf.TypeI2S {
 		scale, err := i2sScale(data, layout, rows, cols)
 		if err != nil {
 			return nil, err
 		}
 		v.scales = []float32{scale}
 		return v, nil
-	case gguf.TypeTQ1_0, gguf.TypeTQ2_0:
+	}
+	if IsTernary(t) {
 		if err := v.checkRows(); err != nil {
 			return nil, err
 		}
@@ -80,23 +81,13 @@ func (v *TernaryView) Codes(dst []byte, row int) error {
 		return fmt.Errorf("%w: a row has %d columns, the destination has %d", ErrLength, v.cols, len(dst))
 	}
 	var invalid uint64
-	switch v.typ {
-	case gguf.TypeI2S:
-		if v.layout == LayoutC {
-			invalid = unpackRowC(dst, v.data, row)
-		} else {
-			invalid = v.layout.unpackRange(dst, v.data, row*v.cols)
-		}
-	case gguf.TypeTQ1_0:
-		s := blocks[blockTQ1_0](v.rowData(row))
-		for i := range s {
-			s[i].unpack((*[tqElems]byte)(dst[i*tqElems:]))
-		}
-	case gguf.TypeTQ2_0:
-		s := blocks[blockTQ2_0](v.rowData(row))
-		for i := range s {
-			invalid |= s[i].unpack((*[tqElems]byte)(dst[i*tqElems:]))
-		}
+	switch {
+	case v.typ == gguf.TypeI2S && v.layout == LayoutC:
+		invalid = unpackRowC(dst, v.data, row)
+	case v.typ == gguf.TypeI2S:
+		invalid = v.layout.unpackRange(dst, v.data, row*v.cols)
+	case v.codec.trits != nil:
+		invalid = v.codec.trits.unpack(dst, v.rowData(row))
 	default:
 		return v.floatCodes(dst, row)
 	}
@@ -122,10 +113,8 @@ func (v *TernaryView) checkRows() error {
 	if int64(len(v.data)) != want {
 		return fmt.Errorf("%w: %d rows × %d columns of %v take %d bytes, have %d", ErrLength, v.rows, v.cols, v.typ, want, len(v.data))
 	}
-	if v.block, err = formatOf(v.typ); err != nil {
-		return err
-	}
-	v.rowBytes = v.block.offset(v.cols)
+	v.codec = codecs[v.typ]
+	v.rowBytes = v.codec.offset(v.cols)
 	return nil
 }
 
@@ -133,36 +122,22 @@ func (v *TernaryView) rowData(row int) []byte {
 	return v.data[row*v.rowBytes : (row+1)*v.rowBytes]
 }
 
-// tqBlocks is the access to the scales of a TQ1_0 or TQ2_0 tensor.
-type tqBlocks interface {
-	scale(i int) float32
-	// idle reports whether all trits of block i are zero, so that its scale
-	// means nothing.
-	idle(i int) bool
+// blockScales is the access to the scales of a tensor of ternary blocks.
+type blockScales struct {
+	codec *codec
+	data  []byte
 }
 
-type tq1Blocks []blockTQ1_0
+func (b blockScales) block(i int) []byte { return b.data[i*b.codec.bytes : (i+1)*b.codec.bytes] }
 
-func (b tq1Blocks) scale(i int) float32 { return b[i].d.float32() }
+func (b blockScales) scale(i int) float32 { return b.codec.trits.scale(b.block(i)).float32() }
 
-func (b tq1Blocks) idle(i int) bool {
-	var codes [tqElems]byte
-	b[i].unpack(&codes)
+// idle reports whether all trits of block i are zero, so that its scale means
+// nothing. codes has room for a block.
+func (b blockScales) idle(i int, codes []byte) bool {
+	b.codec.trits.unpack(codes, b.block(i))
 	for _, c := range codes {
 		if c != 1 {
-			return false
-		}
-	}
-	return true
-}
-
-type tq2Blocks []blockTQ2_0
-
-func (b tq2Blocks) scale(i int) float32 { return b[i].d.float32() }
-
-func (b tq2Blocks) idle(i int) bool {
-	for _, q := range &b[i].qs {
-		if q != 0x55 {
 			return false
 		}
 	}
@@ -172,27 +147,23 @@ func (b tq2Blocks) idle(i int) bool {
 // collectBlockScales reads the scale of every block and keeps the coarsest form
 // that is exact.
 func (v *TernaryView) collectBlockScales() error {
-	var s tqBlocks
-	if v.typ == gguf.TypeTQ1_0 {
-		s = tq1Blocks(blocks[blockTQ1_0](v.data))
-	} else {
-		s = tq2Blocks(blocks[blockTQ2_0](v.data))
-	}
-	perRow := v.cols / tqElems
+	s, elems := blockScales{v.codec, v.data}, v.codec.elems
+	codes := make([]byte, elems)
+	perRow := v.cols / elems
 	n := v.rows * perRow
 	for i := range n {
 		if d := s.scale(i); !isFinite(d) {
-			return fmt.Errorf("%w: row %d, columns from %d: %v block scale is %g", ErrRange, i/perRow, i%perRow*tqElems, v.typ, d)
+			return fmt.Errorf("%w: row %d, columns from %d: %v block scale is %g", ErrRange, i/perRow, i%perRow*elems, v.typ, d)
 		}
 	}
-	if d, ok := commonScale(s, 0, n); ok {
+	if d, ok := s.common(0, n, codes); ok {
 		v.scales = []float32{d}
 		return nil
 	}
 	scales := make([]float32, v.rows)
 	perRowAgrees := true
 	for r := 0; r < v.rows && perRowAgrees; r++ {
-		scales[r], perRowAgrees = commonScale(s, r*perRow, (r+1)*perRow)
+		scales[r], perRowAgrees = s.common(r*perRow, (r+1)*perRow, codes)
 	}
 	if perRowAgrees {
 		v.scales = scales
@@ -202,17 +173,17 @@ func (v *TernaryView) collectBlockScales() error {
 	for i := range scales {
 		scales[i] = s.scale(i)
 	}
-	v.scales, v.groupCols = scales, tqElems
+	v.scales, v.groupCols = scales, elems
 	return nil
 }
 
-// commonScale returns the scale shared by all blocks from lo to hi that hold a
+// common returns the scale shared by all blocks from lo to hi that hold a
 // non-zero trit; 0 if there is none.
-func commonScale(s tqBlocks, lo, hi int) (scale float32, ok bool) {
+func (b blockScales) common(lo, hi int, codes []byte) (scale float32, ok bool) {
 	found := false
 	for i := lo; i < hi; i++ {
-		d := s.scale(i)
-		if found && d == scale || s.idle(i) {
+		d := b.scale(i)
+		if found && d == scale || b.idle(i, codes) {
 			continue
 		}
 		if found {

@@ -3,6 +3,7 @@ package quant
 import (
 	"fmt"
 	"math"
+	"sync"
 
 	"trit/gguf"
 )
@@ -42,15 +43,13 @@ func (e *NotTernaryError) Error() string {
 func (e *NotTernaryError) Is(target error) bool { return target == ErrNotTernary }
 
 // NewTernaryFloat returns a view of a tensor stored in a float or block format
-// (F32, F16, BF16, Q4_0, Q8_0, Q6_K) whose decoded values are exactly −s, 0 or +s,
+// (F32, F16, BF16, Q4_0, Q4_K, Q5_K, Q6_K, Q8_0) whose decoded values are exactly −s, 0 or +s,
 // with one s for the tensor, for each row, or for each group of 256, 128, 64 or 32
 // columns, whichever is the coarsest that holds. All values are read here. If no
 // granularity fits, the error is a *NotTernaryError.
 func NewTernaryFloat(t gguf.Type, data []byte, rows, cols int) (*TernaryView, error) {
-	switch t {
-	case gguf.TypeF32, gguf.TypeF16, gguf.TypeBF16, gguf.TypeQ4_0, gguf.TypeQ8_0, gguf.TypeQ6_K:
-	default:
-		return nil, fmt.Errorf("%w: %v does not store floats (use NewTernary for I2_S, TQ1_0 and TQ2_0)", ErrType, t)
+	if c := codecs[t]; c == nil || c.trits != nil {
+		return nil, fmt.Errorf("%w: %v does not store floats (use NewTernary for ternary types)", ErrType, t)
 	}
 	if err := checkNotEmpty(rows, cols); err != nil {
 		return nil, err
@@ -137,7 +136,7 @@ func (v *TernaryView) detect(width int) ([]float32, error) {
 // floatChunk. The lengths have been checked, and these types have no invalid
 // codes, so it cannot fail.
 func (v *TernaryView) decodeChunk(dst []float32, row, col int) {
-	lo, hi := v.block.offset(col), v.block.offset(col+len(dst))
+	lo, hi := v.codec.offset(col), v.codec.offset(col+len(dst))
 	if err := Decode(v.typ, dst, v.rowData(row)[lo:hi]); err != nil {
 		panic("quant: checked chunk does not decode: " + err.Error())
 	}
@@ -149,7 +148,8 @@ func (v *TernaryView) floatCodes(dst []byte, row int) error {
 		codesFromHalves(dst, v.rowData(row))
 		return nil
 	}
-	var values [floatChunk]float32
+	values := chunks.Get().(*[floatChunk]float32)
+	defer chunks.Put(values)
 	for c := 0; c < v.cols; c += floatChunk {
 		chunk := values[:min(floatChunk, v.cols-c)]
 		v.decodeChunk(chunk, row, c)
@@ -157,6 +157,9 @@ func (v *TernaryView) floatCodes(dst []byte, row int) error {
 	}
 	return nil
 }
+
+// chunks are buffers of decodeChunk, whose destination would not stay on the stack.
+var chunks = sync.Pool{New: func() any { return new([floatChunk]float32) }}
 
 // codesFromFloats writes 0, 1 or 2 for a negative, zero or positive value.
 func codesFromFloats(dst []byte, src []float32) {

@@ -177,7 +177,9 @@ func TestTQScales(t *testing.T) {
 	idleBlock := func(blocks ...int) []byte {
 		codes := slices.Clone(busy)
 		for _, b := range blocks {
-			copy(codes[b*tqElems:], zeroTrits[:])
+			for i := range tqElems {
+				codes[b*tqElems+i] = 1
+			}
 		}
 		return codes
 	}
@@ -277,7 +279,7 @@ func TestTQ1EveryByte(t *testing.T) {
 		for i := range b.qh {
 			b.qh[i] = byte(value + 11*i)
 		}
-		b.unpack(&codes)
+		b.unpack(codes[:])
 		for e, got := range codes {
 			var stored byte
 			var n int

@@ -259,10 +259,9 @@ func (b *Binder) projection(t *gguf.Tensor, spec TensorSpec) (*Projection, error
 	}
 	rows, cols := int(t.Rows()), int(t.Cols())
 	var view *quant.TernaryView
-	switch t.Type {
-	case gguf.TypeI2S, gguf.TypeTQ1_0, gguf.TypeTQ2_0:
+	if quant.IsTernary(t.Type) {
 		view, err = quant.NewTernary(t.Type, b.opts.I2SLayout, data, rows, cols)
-	default:
+	} else {
 		view, err = quant.NewTernaryFloat(t.Type, data, rows, cols)
 		if errors.Is(err, quant.ErrNotTernary) {
 			err = fmt.Errorf("%w; ternarise the checkpoint first: trit convert --input DIR --output FILE", err)

@@ -116,10 +116,9 @@ func (s *suite) ternary(c *Check, t *gguf.Tensor, w *TensorWeights) error {
 	}
 	rows, cols := int(t.Rows()), int(t.Cols())
 	var view *quant.TernaryView
-	switch t.Type {
-	case gguf.TypeI2S, gguf.TypeTQ1_0, gguf.TypeTQ2_0:
+	if quant.IsTernary(t.Type) {
 		view, err = quant.NewTernary(t.Type, s.o.Load.I2SLayout, data, rows, cols)
-	default:
+	} else {
 		view, err = quant.NewTernaryFloat(t.Type, data, rows, cols)
 	}
 	if errors.Is(err, quant.ErrNotTernary) {
