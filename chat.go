@@ -116,23 +116,14 @@ func (m *Model) Prompt(messages []chat.Message) ([]int32, error) {
 	return m.ChatPrompt(chat.Input{Messages: messages, AddGenerationPrompt: true})
 }
 
-// Chat answers the last message of a conversation. It is Generate with the
-// model's chat template; white space before the answer is left out.
+// Chat answers the last message of a conversation. It is [Model.Converse] for a
+// conversation that is nothing but messages; Token.Text has the answer without
+// what the model thinks before it.
 func (m *Model) Chat(ctx context.Context, messages []chat.Message, opts ...GenerateOption) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
-		prompt, err := m.Prompt(messages)
-		if err != nil {
-			yield(Token{}, err)
-			return
-		}
-		opts = append([]GenerateOption{Stop(m.ChatStops()...)}, opts...)
-		var trim []chat.Trimmer // one per answer
-		for token, err := range m.GenerateFrom(ctx, prompt, opts...) {
-			for len(trim) <= token.Index {
-				trim = append(trim, chat.Trimmer{})
-			}
-			token.Text = trim[token.Index].Write(token.Text)
-			if !yield(token, err) {
+		for piece, err := range m.Converse(ctx, Conversation{Messages: messages}, opts...) {
+			piece.Token.Text = piece.Content
+			if !yield(piece.Token, err) {
 				return
 			}
 		}

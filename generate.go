@@ -22,6 +22,12 @@ type generateOptions struct {
 	stats       *Stats
 	arrived     time.Time
 	constraints []constraintRequest
+	err         error // what is wrong with the options
+}
+
+// fail notes what is wrong with an option.
+func (o *generateOptions) fail(option string, err error) {
+	o.err = errors.Join(o.err, &OptionError{option, err})
 }
 
 // MaxTokens bounds the number of generated tokens; 0 means up to the end of
@@ -97,6 +103,10 @@ func (m *Model) generateOptions(opts []GenerateOption) *generateOptions {
 
 func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateOptions) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
+		if o.err != nil {
+			yield(Token{}, o.err)
+			return
+		}
 		s, err := m.scheduler.NewSession()
 		if err != nil {
 			yield(Token{}, err)

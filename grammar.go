@@ -1,6 +1,8 @@
 package trit
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,58 +37,52 @@ func (m *Model) ConstraintFor(key string, compile func() (*grammar.Grammar, erro
 	return m.constraint(constraintKey{"", key}, compile)
 }
 
-// Grammar makes the text keep to a grammar. Only one such option can be given.
+// Grammar makes the text keep to a grammar. Only one option of this kind can be
+// given.
 func Grammar(g *grammar.Grammar) GenerateOption {
-	return constrain("grammar", g, func() (*grammar.Grammar, error) { return g, nil })
+	if g == nil {
+		return func(o *generateOptions) { o.fail("grammar", errors.New("it is nil; want a grammar")) }
+	}
+	return Formatted(Format{Grammar: g})
 }
 
-// JSONSchema makes the text a JSON value that a schema of draft 2020-12
-// describes; grammar.FromJSONSchema says what of it is supported. The rest is
-// an error.
+// JSONSchema makes the text a JSON value that a schema describes; see
+// [Format.Schema].
 func JSONSchema(schema []byte) GenerateOption {
-	schema = slices.Clone(schema)
-	return constrain("JSON Schema", constraintKey{"schema", string(schema)}, func() (*grammar.Grammar, error) {
-		return grammar.FromJSONSchema(schema, grammar.SchemaOptions{})
-	})
+	return Formatted(Format{Schema: append(json.RawMessage{}, schema...)})
 }
 
 // JSON makes the text a JSON object.
-func JSON() GenerateOption {
-	return constrain("JSON", constraintKey{"json", ""}, func() (*grammar.Grammar, error) {
-		return grammar.JSONObject(grammar.WhitespaceLimited), nil
-	})
-}
+func JSON() GenerateOption { return Formatted(Format{Object: true}) }
 
 // Regexp makes a regular expression of ECMA-262 match the text as a whole; see
-// grammar.CompileRegexp.
+// [grammar.CompileRegexp].
 func Regexp(expr string) GenerateOption {
-	return constrain("regular expression", constraintKey{"regexp", expr}, func() (*grammar.Grammar, error) {
-		return grammar.CompileRegexp(expr)
-	})
+	if expr == "" {
+		return func(o *generateOptions) {
+			o.fail("regexp", errors.New("it is empty, which only an empty text would match"))
+		}
+	}
+	return Formatted(Format{Regexp: expr})
 }
 
 // GBNF makes the text keep to a grammar in the format of llama.cpp; see
-// grammar.ParseGBNF.
+// [grammar.ParseGBNF].
 func GBNF(source string) GenerateOption {
-	return constrain("GBNF grammar", constraintKey{"gbnf", source}, func() (*grammar.Grammar, error) {
-		return grammar.ParseGBNF(source)
-	})
+	if source == "" {
+		return func(o *generateOptions) { o.fail("gbnf", errors.New("the grammar is empty")) }
+	}
+	return Formatted(Format{GBNF: source})
 }
 
 // Phrases makes the text contain every one of the phrases, in any order.
 func Phrases(phrases ...string) GenerateOption {
-	phrases = slices.Clone(phrases)
-	return constrain("phrases", constraintKey{"phrases", listKey(phrases)}, func() (*grammar.Grammar, error) {
-		return grammar.Lexical(phrases...)
-	})
+	return Formatted(Format{Phrases: append([]string{}, phrases...)})
 }
 
 // Choice makes the text one of those given.
 func Choice(texts ...string) GenerateOption {
-	texts = slices.Clone(texts)
-	return constrain("choice", constraintKey{"choice", listKey(texts)}, func() (*grammar.Grammar, error) {
-		return grammar.Choice(texts...)
-	})
+	return Formatted(Format{Choice: append([]string{}, texts...)})
 }
 
 // constraintRequest is a constraint that an option asks for.
@@ -94,12 +90,6 @@ type constraintRequest struct {
 	what    string
 	key     any
 	compile func() (*grammar.Grammar, error)
-}
-
-func constrain(what string, key any, compile func() (*grammar.Grammar, error)) GenerateOption {
-	return func(o *generateOptions) {
-		o.constraints = append(o.constraints, constraintRequest{what, key, compile})
-	}
 }
 
 // constraintKey tells sources of grammars apart.
@@ -181,12 +171,12 @@ func (m *Model) applyConstraint(o *generateOptions) error {
 		names = append(names, "Constrain")
 	}
 	if len(names) > 1 {
-		return fmt.Errorf("%w: a text can have one constraint, not %s", generate.ErrOptions, strings.Join(names, " and "))
+		return badOption("format", "a text can have one constraint, not %s", strings.Join(names, " and "))
 	}
 	c, err := m.constraint(o.constraints[0].key, o.constraints[0].compile)
 	if err != nil {
-		return fmt.Errorf("%s: %w", names[0], err)
+		return &OptionError{"format", fmt.Errorf("%s: %w", names[0], err)}
 	}
-	o.Options.Constraint = c
+	o.Options.Constraint, o.constraints = c, nil
 	return nil
 }

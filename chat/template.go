@@ -110,6 +110,16 @@ func (t *Template) ToolFormat() ToolFormat {
 	return ToolsNone
 }
 
+// KnowsRole reports whether the template can say that a message is by this role: one that all
+// conversations have, or one that the template's text names.
+func (t *Template) KnowsRole(role string) bool {
+	switch role {
+	case "system", "developer", "user", "assistant", "tool":
+		return true
+	}
+	return role != "" && (strings.Contains(t.source, "'"+role+"'") || strings.Contains(t.source, `"`+role+`"`))
+}
+
 // inputForm is how a template wants its messages. The zero form is the one that
 // transformers documents: content as text, arguments as an object.
 type inputForm struct {

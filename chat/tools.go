@@ -35,6 +35,19 @@ func (f ToolFormat) String() string {
 	return "none"
 }
 
+// Marks returns the texts that begin and end calls, for which a vocabulary may have tokens.
+func (f ToolFormat) Marks() []string {
+	switch f {
+	case ToolsHermes:
+		return []string{hermesOpen, hermesClose}
+	case ToolsLlama:
+		return []string{pythonTag}
+	case ToolsMistral:
+		return []string{mistralOpen}
+	}
+	return nil
+}
+
 const (
 	hermesOpen  = "<tool_call>"
 	hermesClose = "</tool_call>"

@@ -221,8 +221,9 @@ func (a *answer) accept(t *Token) error {
 	a.history = append(a.history, t.ID)
 	t.Text = a.stop.push(a.stream.Push(t.ID))
 	switch {
-	case a.stop.found:
+	case a.stop.found != "":
 		a.finish = FinishStopString
+		t.StopString = a.stop.found
 		t.Finish = a.finish
 		t.Cut = a.incomplete()
 	case a.constraint != nil && a.constraint.Done():

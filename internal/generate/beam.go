@@ -357,7 +357,11 @@ func (b *beamSearch) source(h *hypothesis) *engine.Session {
 
 // stopped reports whether a stop string has come up in a hypothesis.
 func (b *beamSearch) stopped(h *hypothesis) bool {
-	return len(b.options.Stop) > 0 && cut(b.text(h.tokens), b.options.Stop) >= 0
+	if len(b.options.Stop) == 0 {
+		return false
+	}
+	start, _ := cut(b.text(h.tokens), b.options.Stop)
+	return start >= 0
 }
 
 // text returns the text of generated tokens.
@@ -369,7 +373,8 @@ func (b *beamSearch) text(tokens []int32) string {
 func (b *beamSearch) finished(tokens []int32, logProb float64, length int, reason Finish, incomplete bool) Beam {
 	text := b.text(tokens)
 	if reason == FinishStopString {
-		text = text[:cut(text, b.options.Stop)]
+		start, _ := cut(text, b.options.Stop)
+		text = text[:start]
 	}
 	return Beam{
 		Tokens: slices.Clone(tokens), LogProb: logProb, Score: logProb / lengthPenalty(length, b.options.LengthPenalty),

@@ -99,6 +99,8 @@ type Token struct {
 	Top     []sample.TokenLogProb
 	// Finish is set on the last token of an answer only.
 	Finish Finish
+	// StopString is the stop string that ended the text, with FinishStopString.
+	StopString string
 	// Cut is set on a last token that ends the text before the constraint was
 	// satisfied: at the limit, or by a stop token or string that came before. A
 	// stop string counts as part of the text here.
@@ -177,8 +179,8 @@ func (o *Options) validate(e *engine.Engine) error {
 	if o.MinTokens < 0 {
 		return fmt.Errorf("%w: %d tokens at least", ErrOptions, o.MinTokens)
 	}
-	if o.Answers < 0 || o.Answers > maxAnswers {
-		return fmt.Errorf("%w: %d answers, want 1 to %d", ErrOptions, o.Answers, maxAnswers)
+	if o.Answers < 0 || o.Answers > MaxAnswers {
+		return fmt.Errorf("%w: %d answers, want 1 to %d", ErrOptions, o.Answers, MaxAnswers)
 	}
 	if err := validateStops(o.Stop); err != nil {
 		return err
@@ -189,8 +191,8 @@ func (o *Options) validate(e *engine.Engine) error {
 	return o.Contrastive.validate(o)
 }
 
-// maxAnswers bounds the answers to one prompt.
-const maxAnswers = 1024
+// MaxAnswers bounds the answers to one prompt.
+const MaxAnswers = 1024
 
 // Finish tells why the generation ended; it is empty before that. Of several
 // answers it is the reason of the one that ended last.

@@ -19,7 +19,7 @@ func validateStops(stops []string) error {
 type stopper struct {
 	stops []string
 	held  string
-	found bool
+	found string // the stop string that has come up
 }
 
 func newStopper(stops []string) *stopper { return &stopper{stops: stops} }
@@ -27,15 +27,15 @@ func newStopper(stops []string) *stopper { return &stopper{stops: stops} }
 // push adds text and returns what can no longer be part of a stop string. Once
 // a stop string has been found it returns only the text before it.
 func (s *stopper) push(text string) string {
-	if s.found {
+	if s.found != "" {
 		return ""
 	}
 	if len(s.stops) == 0 {
 		return text
 	}
 	text = s.held + text
-	if start := cut(text, s.stops); start >= 0 {
-		s.found, s.held = true, ""
+	if start, stop := cut(text, s.stops); start >= 0 {
+		s.found, s.held = stop, ""
 		return text[:start]
 	}
 	keep := 0
@@ -53,18 +53,19 @@ func (s *stopper) push(text string) string {
 // cut returns where the text is to be cut: at the start of the stop string that
 // is complete first, which is the same wherever the pieces of the text end. Of
 // two that are complete at once the longer one counts. It returns −1 without one.
-func cut(text string, stops []string) int {
-	start, end := -1, len(text)+1
+func cut(text string, stops []string) (start int, found string) {
+	start = -1
+	end := len(text) + 1
 	for _, stop := range stops {
 		i := strings.Index(text, stop)
 		if i < 0 {
 			continue
 		}
 		if e := i + len(stop); e < end || e == end && i < start {
-			start, end = i, e
+			start, end, found = i, e, stop
 		}
 	}
-	return start
+	return start, found
 }
 
 // flush returns what is held back, at the end of the text.

@@ -15,16 +15,16 @@ func TestStopper(t *testing.T) {
 		pieces []string
 		want   []string // what each push gives
 		rest   string   // what flush gives
-		found  bool
+		found  string
 	}{
-		{"none", nil, []string{"a", "b"}, []string{"a", "b"}, "", false},
-		{"inside a piece", []string{"END"}, []string{"one END two"}, []string{"one "}, "", true},
-		{"across pieces", []string{"END"}, []string{"oneE", "N", "D two"}, []string{"one", "", ""}, "", true},
-		{"false alarm", []string{"END"}, []string{"oneE", "N", "TER"}, []string{"one", "", "ENTER"}, "", false},
-		{"held at the end", []string{"END"}, []string{"oneEN"}, []string{"one"}, "EN", false},
-		{"complete first wins", []string{"bc", "ab"}, []string{"xabc"}, []string{"x"}, "", true},
-		{"own prefix", []string{"aab"}, []string{"aa", "a", "b"}, []string{"", "a", ""}, "", true},
-		{"silent afterwards", []string{"."}, []string{"a.", "b"}, []string{"a", ""}, "", true},
+		{"none", nil, []string{"a", "b"}, []string{"a", "b"}, "", ""},
+		{"inside a piece", []string{"END"}, []string{"one END two"}, []string{"one "}, "", "END"},
+		{"across pieces", []string{"END"}, []string{"oneE", "N", "D two"}, []string{"one", "", ""}, "", "END"},
+		{"false alarm", []string{"END"}, []string{"oneE", "N", "TER"}, []string{"one", "", "ENTER"}, "", ""},
+		{"held at the end", []string{"END"}, []string{"oneEN"}, []string{"one"}, "EN", ""},
+		{"complete first wins", []string{"bc", "ab"}, []string{"xabc"}, []string{"x"}, "", "ab"},
+		{"own prefix", []string{"aab"}, []string{"aa", "a", "b"}, []string{"", "a", ""}, "", "aab"},
+		{"silent afterwards", []string{"."}, []string{"a.", "b"}, []string{"a", ""}, "", "."},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestStopper(t *testing.T) {
 				t.Errorf("flush gives %q, want %q", got, test.rest)
 			}
 			if s.found != test.found {
-				t.Errorf("found is %v, want %v", s.found, test.found)
+				t.Errorf("found is %q, want %q", s.found, test.found)
 			}
 		})
 	}

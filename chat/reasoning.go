@@ -1,0 +1,128 @@
+package chat
+
+import (
+	"strings"
+	"unicode"
+)
+
+// ReasoningFormat is how a model marks what it thinks before it answers. The zero value is that of
+// models that do not.
+type ReasoningFormat struct {
+	Open, Close string // such as "<think>" and "</think>"
+}
+
+// reasoningFormats are the known marks.
+var reasoningFormats = []ReasoningFormat{
+	{"<think>", "</think>"}, // Qwen, DeepSeek and most others
+	{"[THINK]", "[/THINK]"}, // Magistral
+	{"<seed:think>", "</seed:think>"},
+}
+
+// ReasoningFormat returns the marks around the reasoning of a model with this template, judged by the
+// template's text.
+func (t *Template) ReasoningFormat() ReasoningFormat {
+	for _, f := range reasoningFormats {
+		if strings.Contains(t.source, f.Close) {
+			return f
+		}
+	}
+	return ReasoningFormat{}
+}
+
+// ThinkingVariable is the template variable that switches reasoning on and off.
+const ThinkingVariable = "enable_thinking"
+
+// CanThink reports whether the template knows of reasoning.
+func (t *Template) CanThink() bool {
+	return t.ReasoningFormat() != ReasoningFormat{} || strings.Contains(t.source, ThinkingVariable)
+}
+
+// Opened reports whether a prompt ends within reasoning: its template has begun it already.
+func (f ReasoningFormat) Opened(prompt string) bool {
+	return f.Open != "" && strings.HasSuffix(strings.TrimRightFunc(prompt, unicode.IsSpace), f.Open)
+}
+
+// ReasoningParser separates the reasoning at the beginning of an answer from the answer, which arrives
+// in pieces. However it is cut into pieces, the sum is the same. White space around the reasoning
+// belongs to neither.
+type ReasoningParser struct {
+	format ReasoningFormat
+	state  reasoningState
+	held   string  // what may still become a mark, or white space before one
+	trim   Trimmer // of what comes next
+}
+
+type reasoningState uint8
+
+const (
+	reasoningAwaited reasoningState = iota // nothing but white space so far
+	reasoningOpen
+	reasoningClosed // the answer behind the reasoning
+	reasoningNone   // an answer without any
+)
+
+// NewReasoningParser returns a parser for one answer. opened says that the prompt ends within the
+// reasoning; see [ReasoningFormat.Opened].
+func NewReasoningParser(f ReasoningFormat, opened bool) *ReasoningParser {
+	p := &ReasoningParser{format: f}
+	switch {
+	case f.Open == "" || f.Close == "":
+		p.state = reasoningNone
+	case opened:
+		p.state = reasoningOpen
+	}
+	return p
+}
+
+// Write takes the next piece of the answer and returns what it settles.
+func (p *ReasoningParser) Write(piece string) (reasoning, content string) {
+	if p.state == reasoningAwaited {
+		p.held += piece
+		text := TrimAnswer(p.held)
+		rest, found := strings.CutPrefix(text, p.format.Open)
+		switch {
+		case found:
+			p.state, p.held, piece = reasoningOpen, "", rest
+		case strings.HasPrefix(p.format.Open, text):
+			return "", ""
+		default:
+			piece, p.held = p.held, ""
+			p.state = reasoningNone
+		}
+	}
+	if p.state == reasoningOpen {
+		text := p.held + piece
+		before, after, found := strings.Cut(text, p.format.Close)
+		if !found {
+			kept := len(strings.TrimRightFunc(text[:len(text)-partial(text, p.format.Close)], unicode.IsSpace))
+			p.held = text[kept:]
+			return p.trim.Write(text[:kept]), ""
+		}
+		reasoning = p.trim.Write(strings.TrimRightFunc(before, unicode.IsSpace))
+		p.state, p.held, p.trim, piece = reasoningClosed, "", Trimmer{}, after
+	}
+	if p.state == reasoningClosed {
+		return reasoning, p.trim.Write(piece)
+	}
+	return "", piece
+}
+
+// Close returns what was withheld, at the end of the answer.
+func (p *ReasoningParser) Close() (reasoning, content string) {
+	held := p.held
+	p.held = ""
+	if p.state == reasoningOpen {
+		return p.trim.Write(strings.TrimRightFunc(held, unicode.IsSpace)), ""
+	}
+	return "", held
+}
+
+// partial returns how many bytes at the end of the text could begin a mark.
+func partial(text, mark string) int {
+	for n := min(len(mark)-1, len(text)); n > 0; n-- {
+		if strings.HasSuffix(text, mark[:n]) {
+			return n
+		}
+	}
+	return 0
+}

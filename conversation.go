@@ -1,0 +1,423 @@
+package trit
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"trit/chat"
+	"trit/internal/generate"
+	"trit/tokenizer"
+)
+
+// Conversation is what a model is to answer, and what the answer may be. How
+// tokens are chosen and where they end is up to the options of a generation.
+type Conversation struct {
+	Messages []chat.Message
+	// Tools may be called, as ToolChoice says; the zero value lets the model
+	// decide. An answer has several calls unless SingleCall is set.
+	Tools      []chat.Tool
+	ToolChoice ToolChoice
+	SingleCall bool
+	// Format is what an answer must look like that is no call.
+	Format Format
+	// Continue says that the last message is the beginning of the answer.
+	Continue bool
+	// Bare leaves out the words of the template that begin the answer.
+	Bare bool
+	// Truncation says what becomes of a conversation that is too long.
+	Truncation Truncation
+	// Thinking switches what the model thinks before it answers.
+	Thinking Thinking
+	// Variables are further variables of the template, which override all others.
+	Variables map[string]any
+	// Choices is the number of answers; 0 leaves it to the options.
+	Choices int
+}
+
+// ToolChoice says whether and which tools are called.
+type ToolChoice struct {
+	Mode ToolMode
+	// Names are of the tools that may be called; none means all of them.
+	Names []string
+}
+
+// ToolMode says whether tools are called.
+type ToolMode uint8
+
+// The modes.
+const (
+	ToolsAuto     ToolMode = iota // the model decides
+	ToolsNever                    // the tools are not offered
+	ToolsRequired                 // the answer is a call
+)
+
+// Thinking switches what a model thinks before it answers.
+type Thinking uint8
+
+// The switch.
+const (
+	ThinkingDefault Thinking = iota // as the template does it unasked
+	ThinkingOff
+	ThinkingOn // an error with a template that knows no thinking
+)
+
+// Truncation says what becomes of a conversation that leaves no room for an
+// answer. The zero value refuses it with [ErrContext].
+type Truncation struct {
+	// DropOldest leaves out the oldest turns; see [chat.Fit]. The rest applies to
+	// it only.
+	DropOldest bool
+	// Reserve is the number of tokens that are kept free for the answer, at
+	// least 1.
+	Reserve int
+	// Slack, if something is left out, leaves out so many tokens more where
+	// possible: the next turns then begin in the same way, and their beginning is
+	// still in the prefix cache.
+	Slack int
+	// YieldReserve lets a last turn that is long have the reserve but for one
+	// token, where it would be refused otherwise.
+	YieldReserve bool
+}
+
+// Piece is what a token adds to an answer. Token.Text is what the model wrote;
+// the other fields tell its parts apart.
+type Piece struct {
+	Token
+	// Content is text of the answer, Reasoning text that the model thinks before
+	// it.
+	Content   string
+	Reasoning string
+	// Calls are the calls of tools that the token completes.
+	Calls []chat.ToolCall
+	// Called is set on the last piece of an answer that has called tools.
+	Called bool
+}
+
+// Converse answers a conversation. The last piece of each choice has Finish set.
+// Leaving the loop ends the generation.
+func (m *Model) Converse(ctx context.Context, c Conversation, opts ...GenerateOption) iter.Seq2[Piece, error] {
+	return func(yield func(Piece, error) bool) {
+		p, err := m.Prepare(c, opts...)
+		if err != nil {
+			yield(Piece{}, err)
+			return
+		}
+		p.Run(ctx)(yield)
+	}
+}
+
+// Prepared is a conversation that is ready to run.
+type Prepared struct {
+	// Prompt is the rendered conversation.
+	Prompt []int32
+	// Options are those of the generation: the caller's, the stop strings of the
+	// template, and the constraint.
+	Options []GenerateOption
+	// Constraint is what the answer is kept to, nil without one.
+	Constraint Constraint
+	// Messages are those that the prompt has, Dropped the number of those that
+	// did not fit.
+	Messages []chat.Message
+	Dropped  int
+	// Choices is the number of answers, at least 1.
+	Choices int
+	// Tools is the form in which the answer writes calls, ToolsNone if it has
+	// none; Reasoning how it marks reasoning, and Opened whether the prompt ends
+	// within that.
+	Tools     chat.ToolFormat
+	Reasoning chat.ReasoningFormat
+	Opened    bool
+
+	model *Model
+	trim  bool // white space before the answer is left out
+}
+
+// Prepare turns a conversation into a prompt and a constraint without running
+// it. Errors are of the type [*OptionError], [ErrContext] for what does not fit,
+// [ErrNoTemplate], and those of the template.
+func (m *Model) Prepare(c Conversation, opts ...GenerateOption) (*Prepared, error) {
+	t, _, err := m.ChatTemplate()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.validate(t); err != nil {
+		return nil, err
+	}
+	o := m.generateOptions(opts)
+	if o.err != nil {
+		return nil, o.err
+	}
+	p := &Prepared{model: m, trim: !c.Continue, Reasoning: t.ReasoningFormat(), Choices: max(o.Options.Answers, 1)}
+	p.Options = append([]GenerateOption{Stop(m.ChatStops()...)}, opts...)
+	if c.Choices > 0 {
+		p.Choices = c.Choices
+		p.Options = append(p.Options, Answers(c.Choices))
+	}
+	if err := p.render(&c, t); err != nil {
+		return nil, err
+	}
+	if err := p.constrain(&c, o); err != nil {
+		return nil, err
+	}
+	if m.controlMarks(p.Tools) || m.isControl(p.Reasoning.Close) {
+		p.Options = append(p.Options, ShowSpecial())
+	}
+	return p, nil
+}
+
+// validate checks the fields that need no rendering.
+func (c *Conversation) validate(t *chat.Template) error {
+	if len(c.Messages) == 0 {
+		return badOption("messages", "there are none; send at least one message")
+	}
+	for i, msg := range c.Messages {
+		if !t.KnowsRole(msg.Role) {
+			return badOption("messages", "messages[%d] has the role %.40q, which the model's chat template does not know; "+
+				"want system, user, assistant or tool", i, msg.Role)
+		}
+	}
+	if last := c.Messages[len(c.Messages)-1]; c.Continue && last.Role != "assistant" {
+		return badOption("messages", "the last message is to be continued, but its role is %.40q; want assistant", last.Role)
+	}
+	offered := func(name string) bool {
+		return slices.ContainsFunc(c.Tools, func(t chat.Tool) bool { return t.Function.Name == name })
+	}
+	switch c.ToolChoice.Mode {
+	case ToolsAuto, ToolsNever:
+	case ToolsRequired:
+		if len(c.Tools) == 0 {
+			return badOption("tool_choice", "it asks for a call, and there are no tools")
+		}
+	default:
+		return badOption("tool_choice", "the mode %d is unknown; want ToolsAuto, ToolsNever or ToolsRequired", c.ToolChoice.Mode)
+	}
+	for _, name := range c.ToolChoice.Names {
+		if !offered(name) {
+			return badOption("tool_choice", "it names the tool %.80q, which is not among the tools", name)
+		}
+	}
+	switch c.Thinking {
+	case ThinkingDefault, ThinkingOff:
+	case ThinkingOn:
+		if !t.CanThink() {
+			return badOption("thinking", "the model's chat template knows no thinking; leave it off")
+		}
+	default:
+		return badOption("thinking", "the value %d is unknown; want ThinkingDefault, ThinkingOff or ThinkingOn", c.Thinking)
+	}
+	if c.Truncation.Reserve < 0 || c.Truncation.Slack < 0 {
+		return badOption("truncation", "a reserve of %d and a slack of %d tokens; want 0 or more",
+			c.Truncation.Reserve, c.Truncation.Slack)
+	}
+	if c.Choices < 0 || c.Choices > generate.MaxAnswers {
+		return badOption("choices", "there are %d; want 1 to %d", c.Choices, generate.MaxAnswers)
+	}
+	return nil
+}
+
+// render makes the prompt, of the newest messages that fit if that is wanted.
+func (p *Prepared) render(c *Conversation, t *chat.Template) error {
+	in := chat.Input{AddGenerationPrompt: !c.Continue && !c.Bare, Extra: c.Variables}
+	if _, set := c.Variables[chat.ThinkingVariable]; c.Thinking != ThinkingDefault && !set {
+		in.Extra = maps.Clone(c.Variables)
+		if in.Extra == nil {
+			in.Extra = map[string]any{}
+		}
+		in.Extra[chat.ThinkingVariable] = c.Thinking == ThinkingOn
+	}
+	explain := t.ToolFormat() == chat.ToolsNone
+	var explained []chat.Tool
+	if len(c.Tools) > 0 && c.ToolChoice.Mode != ToolsNever {
+		p.Tools = t.ToolFormat()
+		if explain {
+			p.Tools, explained = chat.ToolsHermes, c.Tools
+		} else {
+			in.Tools = c.Tools
+		}
+	}
+	var text string
+	render := func(messages []chat.Message) ([]int32, error) {
+		in := in
+		in.Messages = messages
+		var err error
+		if explain {
+			if in.Messages, err = chat.ExplainTools(messages, explained); err != nil {
+				return nil, &OptionError{"tools", err}
+			}
+		}
+		if c.Continue {
+			text, err = p.continued(in)
+		} else {
+			text, err = p.model.RenderChat(in)
+		}
+		return p.model.EncodePrompt(text), err
+	}
+	p.Messages = c.Messages
+	if c.Truncation.DropOldest {
+		if err := p.fit(&c.Truncation, render); err != nil {
+			return err
+		}
+	}
+	var err error
+	if p.Prompt, err = render(p.Messages); err != nil {
+		return err
+	}
+	p.Opened = p.Reasoning.Opened(text)
+	if last := c.Messages[len(c.Messages)-1]; c.Continue && p.Reasoning.Open != "" {
+		_, behind, begun := strings.Cut(last.Content, p.Reasoning.Open)
+		p.Opened = begun && !strings.Contains(behind, p.Reasoning.Close) ||
+			last.Content == "" && (p.Opened || last.Reasoning != "")
+	}
+	return nil
+}
+
+// continued renders a conversation that ends with the beginning of the answer,
+// and leaves out what the template writes behind it.
+func (p *Prepared) continued(in chat.Input) (string, error) {
+	last := in.Messages[len(in.Messages)-1]
+	in.Messages, in.AddGenerationPrompt = in.Messages[:len(in.Messages)-1], true
+	text, err := p.model.RenderChat(in)
+	if err != nil {
+		return "", err
+	}
+	if f := p.Reasoning; f.Open != "" && !strings.Contains(last.Content, f.Open) {
+		opened := f.Opened(text)
+		if last.Reasoning != "" && !opened {
+			text += f.Open + "\n"
+		}
+		text += last.Reasoning
+		if last.Content != "" && (opened || last.Reasoning != "") {
+			text = strings.TrimRight(text, "\n") + "\n" + f.Close + "\n\n" // the answer has begun
+		}
+	}
+	return text + last.Content, nil
+}
+
+// fit drops the oldest turns as far as the policy says.
+func (p *Prepared) fit(policy *Truncation, render func([]chat.Message) ([]int32, error)) error {
+	count := func(messages []chat.Message) (int, error) {
+		tokens, err := render(messages)
+		return len(tokens), err
+	}
+	n, err := count(p.Messages)
+	if err != nil {
+		return err
+	}
+	context := p.model.Context()
+	limit := max(1, context-max(policy.Reserve, 1))
+	if n <= limit {
+		return nil
+	}
+	limits := []int{limit}
+	if policy.Slack > 0 {
+		limits = []int{max(1, limit-policy.Slack), limit}
+	}
+	if policy.YieldReserve {
+		limits = append(limits, max(1, context-1))
+	}
+	for _, limit := range limits {
+		var kept []chat.Message
+		var dropped int
+		if kept, dropped, err = chat.Fit(p.Messages, count, limit); err == nil {
+			p.Messages, p.Dropped = kept, dropped
+			return nil
+		}
+		if !errors.Is(err, chat.ErrContext) {
+			return err
+		}
+	}
+	return err
+}
+
+// Run answers the conversation; more options follow those that it has.
+func (p *Prepared) Run(ctx context.Context, opts ...GenerateOption) iter.Seq2[Piece, error] {
+	return p.Pieces(p.model.GenerateFrom(ctx, p.Prompt, slices.Concat(p.Options, opts)...))
+}
+
+// Pieces tells the parts of an answer apart, whose tokens come from anywhere.
+// Run is this with the tokens of GenerateFrom.
+func (p *Prepared) Pieces(tokens iter.Seq2[Token, error]) iter.Seq2[Piece, error] {
+	return func(yield func(Piece, error) bool) {
+		var choices []*choiceParser
+		for token, err := range tokens {
+			if err != nil {
+				yield(Piece{Token: token}, err)
+				return
+			}
+			for len(choices) <= token.Index {
+				choices = append(choices, p.newChoiceParser())
+			}
+			if !yield(choices[token.Index].add(token), nil) {
+				return
+			}
+		}
+	}
+}
+
+// choiceParser tells the parts of one choice apart.
+type choiceParser struct {
+	reasoning *chat.ReasoningParser
+	trim      *chat.Trimmer    // nil: nothing is left out
+	tools     *chat.ToolParser // nil: nothing is called
+	called    bool
+}
+
+func (p *Prepared) newChoiceParser() *choiceParser {
+	c := &choiceParser{reasoning: chat.NewReasoningParser(p.Reasoning, p.Opened)}
+	if p.trim {
+		c.trim = &chat.Trimmer{}
+	}
+	if p.Tools != chat.ToolsNone {
+		c.tools = chat.NewToolParser(p.Tools)
+		if p.Tools != chat.ToolsMistral { // whose templates take only short ids
+			c.tools.NewID = func() string { return "call_" + strings.ToLower(rand.Text()[:24]) }
+		}
+	}
+	return c
+}
+
+func (c *choiceParser) add(token Token) Piece {
+	out := Piece{Token: token}
+	out.Reasoning, out.Content = c.reasoning.Write(token.Text)
+	if token.Finish != "" {
+		reasoning, content := c.reasoning.Close()
+		out.Reasoning += reasoning
+		out.Content += content
+	}
+	if c.trim != nil {
+		out.Content = c.trim.Write(out.Content)
+	}
+	if c.tools == nil {
+		return out
+	}
+	out.Content, out.Calls = c.tools.Write(out.Content)
+	if token.Finish != "" {
+		content, calls := c.tools.Close()
+		out.Content += content
+		out.Calls = append(out.Calls, calls...)
+	}
+	c.called = c.called || len(out.Calls) > 0
+	out.Called = c.called && token.Finish != ""
+	return out
+}
+
+// controlMarks reports whether the model marks calls with control tokens, which
+// are no text unless they are asked for. Together with the constraint on calls
+// no other control token shows up in the answer.
+func (m *Model) controlMarks(f chat.ToolFormat) bool {
+	return slices.ContainsFunc(f.Marks(), m.isControl)
+}
+
+// isControl reports whether a text stands for a control token.
+func (m *Model) isControl(text string) bool {
+	id, ok := m.tokenizer.ID(text)
+	return ok && m.tokenizer.Token(id).Type == tokenizer.Control
+}
+
+// Context returns the largest number of tokens of a text, prompt included.
+func (m *Model) Context() int { return m.scheduler.Engine().Context() }

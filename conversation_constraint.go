@@ -1,0 +1,82 @@
+package trit
+
+import (
+	"encoding/json"
+	"slices"
+
+	"trit/chat"
+	"trit/grammar"
+	"trit/internal/generate"
+)
+
+// Constraint is what a text must keep to, in a form of one's own; see [Constrain].
+type Constraint = generate.Constraint
+
+// constrain finds what the answer must keep to: the format of its text, the form
+// of its calls, or one of them.
+func (p *Prepared) constrain(c *Conversation, o *generateOptions) error {
+	format, err := c.Format.request()
+	if err != nil {
+		return &OptionError{"format", err}
+	}
+	if format != nil {
+		o.constraints = append(o.constraints, *format)
+	}
+	if err := p.model.applyConstraint(o); err != nil {
+		return err
+	}
+	p.Constraint = o.Options.Constraint
+	if p.Tools != chat.ToolsNone {
+		text := p.Constraint
+		if p.Constraint, err = p.toolConstraint(c, text == nil); err != nil {
+			return &OptionError{"tools", err}
+		}
+		if text != nil && c.ToolChoice.Mode == ToolsAuto {
+			p.Constraint = generate.Either(text, p.Constraint)
+		}
+	}
+	if p.Constraint == nil {
+		return nil
+	}
+	if p.Opened { // what is thought is free
+		p.Constraint = generate.After(p.model.tokenizer, p.Reasoning.Close, p.Constraint)
+	}
+	constraint := p.Constraint
+	p.Options = append(p.Options, func(o *generateOptions) { o.Options.Constraint, o.constraints = constraint, nil })
+	return nil
+}
+
+// toolConstraint returns the constraint that makes calls well-formed. text
+// allows an answer that is no call, where the choice of tools does.
+func (p *Prepared) toolConstraint(c *Conversation, text bool) (Constraint, error) {
+	var tools []grammar.Tool
+	for _, t := range c.Tools {
+		if len(c.ToolChoice.Names) == 0 || slices.Contains(c.ToolChoice.Names, t.Function.Name) {
+			tools = append(tools, grammar.Tool{Name: t.Function.Name, Parameters: t.Function.Parameters})
+		}
+	}
+	// Only a function that is to be strict must have a schema that can be met to
+	// the letter.
+	strict := slices.ContainsFunc(c.Tools, func(t chat.Tool) bool { return t.Function.Strict != nil && *t.Function.Strict })
+	options := grammar.ToolOptions{
+		Optional: text && c.ToolChoice.Mode == ToolsAuto, Parallel: !c.SingleCall,
+		Schema: grammar.SchemaOptions{IgnoreUnknown: !strict},
+	}
+	switch p.Tools {
+	case chat.ToolsLlama:
+		options.Format = grammar.ToolsLlama
+	case chat.ToolsMistral:
+		options.Format = grammar.ToolsMistral
+	default:
+		options.Format = grammar.ToolsHermes
+	}
+	key, err := json.Marshal(struct {
+		Tools   []grammar.Tool
+		Options grammar.ToolOptions
+	}{tools, options})
+	if err != nil {
+		return nil, err
+	}
+	return p.model.constraint(constraintKey{"tools", string(key)},
+		func() (*grammar.Grammar, error) { return grammar.Tools(tools, options) })
+}

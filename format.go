@@ -1,0 +1,107 @@
+package trit
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"trit/grammar"
+)
+
+// Format is what a text must look like. At most one of the fields that say so is
+// set; with none any text will do.
+type Format struct {
+	// Object asks for a JSON object.
+	Object bool
+	// Schema asks for a JSON value that a schema of draft 2020-12 describes;
+	// [grammar.FromJSONSchema] says what of it is supported. The rest is an error
+	// unless IgnoreUnknown leaves it out of account.
+	Schema        json.RawMessage
+	IgnoreUnknown bool
+	// Regexp asks for a text that a regular expression of ECMA-262 matches as a
+	// whole; see [grammar.CompileRegexp].
+	Regexp string
+	// GBNF asks for a text of a grammar in the notation of llama.cpp; see
+	// [grammar.ParseGBNF].
+	GBNF string
+	// Choice asks for one of these texts.
+	Choice []string
+	// Phrases asks for a text that contains every one of these, in any order.
+	Phrases []string
+	// Grammar asks for a text of this grammar.
+	Grammar *grammar.Grammar
+}
+
+// Formatted makes the text keep to a format. It is what [JSON], [JSONSchema],
+// [Regexp], [GBNF], [Choice], [Phrases] and [Grammar] do.
+func Formatted(f Format) GenerateOption {
+	return func(o *generateOptions) {
+		r, err := f.request()
+		if err != nil {
+			o.fail("format", err)
+		}
+		if r != nil {
+			o.constraints = append(o.constraints, *r)
+		}
+	}
+}
+
+// request returns the constraint that a format asks for, nil if none.
+func (f *Format) request() (*constraintRequest, error) {
+	var all []constraintRequest
+	add := func(what string, key any, compile func() (*grammar.Grammar, error)) {
+		all = append(all, constraintRequest{what, key, compile})
+	}
+	if f.Object {
+		add("JSON", constraintKey{"json", ""}, func() (*grammar.Grammar, error) {
+			return grammar.JSONObject(grammar.WhitespaceLimited), nil
+		})
+	}
+	if f.Schema != nil {
+		schema, o := slices.Clone(f.Schema), grammar.SchemaOptions{IgnoreUnknown: f.IgnoreUnknown}
+		kind := "schema"
+		if o.IgnoreUnknown {
+			kind = "loose schema"
+		}
+		add("JSON Schema", constraintKey{kind, string(schema)}, func() (*grammar.Grammar, error) {
+			return grammar.FromJSONSchema(schema, o)
+		})
+	}
+	if expr := f.Regexp; expr != "" {
+		add("regular expression", constraintKey{"regexp", expr}, func() (*grammar.Grammar, error) {
+			return grammar.CompileRegexp(expr)
+		})
+	}
+	if source := f.GBNF; source != "" {
+		add("GBNF grammar", constraintKey{"gbnf", source}, func() (*grammar.Grammar, error) {
+			return grammar.ParseGBNF(source)
+		})
+	}
+	if f.Choice != nil {
+		texts := slices.Clone(f.Choice)
+		add("choice", constraintKey{"choice", listKey(texts)}, func() (*grammar.Grammar, error) {
+			return grammar.Choice(texts...)
+		})
+	}
+	if f.Phrases != nil {
+		phrases := slices.Clone(f.Phrases)
+		add("phrases", constraintKey{"phrases", listKey(phrases)}, func() (*grammar.Grammar, error) {
+			return grammar.Lexical(phrases...)
+		})
+	}
+	if g := f.Grammar; g != nil {
+		add("grammar", g, func() (*grammar.Grammar, error) { return g, nil })
+	}
+	switch len(all) {
+	case 0:
+		return nil, nil
+	case 1:
+		return &all[0], nil
+	}
+	var names []string
+	for _, r := range all {
+		names = append(names, r.what)
+	}
+	return nil, fmt.Errorf("a text can have one format, not %s", strings.Join(names, " and "))
+}
