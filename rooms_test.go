@@ -38,10 +38,18 @@ var rooms = []string{
 	"internal/metrics",
 	"internal/validate",
 	".", // the library
+	"server/core",
+	"server/openai", // siblings: see strangers
+	"server/ollama",
+	"server/anthropic",
+	"server/llamacpp",
 	"server",
 	"demo", // below all that a library's user imports, so that only programs which ask for it carry the model
 	"cmd",
 }
+
+// strangers are rooms beside each other: none imports another of them.
+var strangers = []string{"server/openai", "server/ollama", "server/anthropic", "server/llamacpp"}
 
 // room returns the room that a folder belongs to, or its first part if it
 // belongs to none.
@@ -102,6 +110,8 @@ func TestRoomsImportDownwards(t *testing.T) {
 			}
 			if there := slices.Index(rooms, to); to != from && (there < 0 || there > here) {
 				t.Errorf("%s imports %s, which is not above %s in the list of rooms", path, imported, from)
+			} else if to != from && slices.Contains(strangers, to) && slices.Contains(strangers, from) {
+				t.Errorf("%s imports %s: %s and %s are to know nothing of each other", path, imported, from, to)
 			}
 		}
 		return nil

@@ -4,42 +4,42 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
-	"sync"
 
 	"trit/internal/kernel"
 	"trit/internal/metrics"
+	"trit/server/core"
 )
 
 // metrics answers with what the server and its models have counted, as Prometheus
 // reads it. What there is depends on the models that are loaded at the moment.
-func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) error {
+func (s *operations) metrics(w http.ResponseWriter, _ *http.Request) error {
 	var e exposition
 	s.expose(&e)
 	w.Header().Set("Content-Type", metrics.ContentType)
 	if _, err := e.WriteTo(w); err != nil {
-		return errAnswered // the client has gone
+		return core.ErrAnswered // the client has gone
 	}
 	return nil
 }
 
 // expose collects all metrics.
-func (s *Server) expose(e *exposition) {
-	version, revision := Version()
+func (s *operations) expose(e *exposition) {
+	version, revision := core.Version()
 	e.Gauge("trit_build_info", "The program; the value is 1.", 1, "version", version, "revision", revision, "goversion", runtime.Version())
-	ms := s.models
-	used, limit := ms.memory()
+	ms := s.Models
+	used, limit := ms.Memory()
 	e.Gauge("trit_memory_reserved_bytes", "Memory that is set aside for models.", float64(used))
 	e.Gauge("trit_memory_limit_bytes", "Memory that all models together may have; 0 if unknown.", float64(limit))
-	s.requests.each(func(k requestKind, n int64) {
-		e.Counter("trit_http_requests_total", "Requests by route and status.", float64(n), "route", k.pattern, "status", strconv.Itoa(k.status))
+	s.EachRequest(func(pattern string, status int, n int64) {
+		e.Counter("trit_http_requests_total", "Requests by route and status.", float64(n), "route", pattern, "status", strconv.Itoa(status))
 	})
 	seen := map[string]bool{}
-	ms.each(func(l *loaded) {
-		seen[l.name] = true
+	ms.Each(func(l *core.Loaded) {
+		seen[l.Name] = true
 		e.model(l)
 	})
 	// Those who route requests want to know of a model from the beginning.
-	for _, name := range s.options.Models {
+	for _, name := range s.Options.Models {
 		if !seen[name] {
 			e.Gauge("trit_model_loaded", "1 if the model is loaded.", 0, "model", name)
 			e.load(name, 0, 0, 0)
@@ -51,12 +51,12 @@ func (s *Server) expose(e *exposition) {
 type exposition struct{ metrics.Exposition }
 
 // model adds the metrics of a loaded model.
-func (e *exposition) model(l *loaded) {
-	running, waiting := l.gate.counts()
-	g := l.model.Scheduler().Gauges()
-	labels := []string{"model", l.name}
+func (e *exposition) model(l *core.Loaded) {
+	running, waiting := l.Counts()
+	g := l.Model.Scheduler().Gauges()
+	labels := []string{"model", l.Name}
 	e.Gauge("trit_model_loaded", "1 if the model is loaded.", 1, labels...)
-	e.Gauge("trit_model_memory_bytes", "Memory that is set aside for the model.", float64(l.charge), labels...)
+	e.Gauge("trit_model_memory_bytes", "Memory that is set aside for the model.", float64(l.Charge), labels...)
 	e.Gauge("trit_requests_waiting", "Requests that wait for their turn.", float64(waiting), labels...)
 	e.Gauge("trit_sessions", "Texts that hold a place in the KV cache.", float64(g.Sessions), labels...)
 	e.Gauge("trit_sessions_parked", "Texts that wait for memory.", float64(g.Parked), labels...)
@@ -71,11 +71,11 @@ func (e *exposition) model(l *loaded) {
 	e.Counter("trit_prefix_cache_queries_total", "Tokens of prompts that were looked up in the prefix cache.", float64(g.Prefix.PromptTokens), labels...)
 	e.Counter("trit_prefix_cache_hits_total", "Tokens of prompts that the prefix cache had.", float64(g.Prefix.ReusedTokens), labels...)
 	e.Counter("trit_prefix_cache_evictions_total", "Pages of the prefix cache that had to give way.", float64(g.Prefix.Evicted), labels...)
-	l.model.Metrics().Each(func(m metrics.Metric) { e.Metric("trit_", m, labels...) })
+	l.Model.Metrics().Each(func(m metrics.Metric) { e.Metric("trit_", m, labels...) })
 
-	e.load(l.name, running, waiting, usage(g.UsedPages, g.Pages))
+	e.load(l.Name, running, waiting, usage(g.UsedPages, g.Pages))
 	e.Gauge("vllm:cache_config_info", "Information of the LLMEngine CacheConfig", 1,
-		"block_size", strconv.Itoa(kernel.PageTokens), "num_gpu_blocks", strconv.Itoa(g.Pages), "model_name", l.name)
+		"block_size", strconv.Itoa(kernel.PageTokens), "num_gpu_blocks", strconv.Itoa(g.Pages), "model_name", l.Name)
 }
 
 // load adds the gauges by which the Gateway API Inference Extension, llm-d and
@@ -91,32 +91,4 @@ func usage(used, all int) float64 {
 		return 0
 	}
 	return float64(used) / float64(all)
-}
-
-// requestCounts count requests by what they asked for and what they got.
-type requestCounts struct {
-	mu sync.Mutex
-	n  map[requestKind]int64
-}
-
-type requestKind struct {
-	pattern string // of the route; empty if there is none
-	status  int
-}
-
-func (c *requestCounts) add(k requestKind) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.n == nil {
-		c.n = map[requestKind]int64{}
-	}
-	c.n[k]++
-}
-
-func (c *requestCounts) each(f func(requestKind, int64)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for k, n := range c.n {
-		f(k, n)
-	}
 }

@@ -58,7 +58,7 @@ func TestMetrics(t *testing.T) {
 	}
 	s.do("POST", "/v1/completions", `{"model":"none","prompt":"x"}`).expect(t, 404)
 	f := s.scrape()
-	g := s.demo().model.Scheduler().Gauges()
+	g := s.demo().Model.Scheduler().Gauges()
 	for name, want := range map[string]float64{
 		"vllm:num_requests_running": 0, "vllm:num_requests_waiting": 0, "vllm:kv_cache_usage_perc": 0,
 	} {

@@ -11,24 +11,15 @@ import (
 
 	"trit"
 	"trit/hub"
+	"trit/server/core"
+	"trit/server/internal/servertest"
 )
-
-// copies puts copies of the demo model into a store of the test.
-func copies(t *testing.T, names ...string) {
-	t.Helper()
-	t.Setenv(hub.HomeEnv, t.TempDir())
-	for _, name := range names {
-		if _, err := hub.Copy(context.Background(), "demo", name, false); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 // use acquires and releases a model.
 func (s *served) use(name string) error {
-	l, err := s.models.acquire(context.Background(), name)
+	l, err := s.core.Models.Acquire(context.Background(), name)
 	if err == nil {
-		l.release()
+		l.Release()
 	}
 	return err
 }
@@ -36,13 +27,13 @@ func (s *served) use(name string) error {
 // states returns the names of the loaded models.
 func (s *served) states(t *testing.T) string {
 	t.Helper()
-	list, err := s.models.list()
+	list, err := s.core.Models.List()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var loaded []string
 	for _, m := range list {
-		if m.State == stateLoaded {
+		if m.State == core.StateLoaded {
 			loaded = append(loaded, m.Name)
 		}
 	}
@@ -50,7 +41,7 @@ func (s *served) states(t *testing.T) string {
 }
 
 func TestModelsOnDemand(t *testing.T) {
-	copies(t, "first", "second")
+	servertest.Copies(t, "first", "second")
 	s := serve(t, Options{KeepAlive: 300 * time.Millisecond})
 	if got := s.states(t); got != "demo" {
 		t.Errorf("loaded: %s", got)
@@ -60,7 +51,7 @@ func TestModelsOnDemand(t *testing.T) {
 		t.Errorf("loaded: %s", got)
 	}
 	// A model that is in use stays, however long that takes.
-	l, err := s.models.acquire(t.Context(), "second")
+	l, err := s.core.Models.Acquire(t.Context(), "second")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,40 +60,40 @@ func TestModelsOnDemand(t *testing.T) {
 	if got := s.states(t); got != "demo second" {
 		t.Errorf("loaded: %s", got)
 	}
-	l.release()
-	l.release() // twice is once
+	l.Release()
+	l.Release() // twice is once
 	s.until("all idle ones are unloaded", func() bool { return s.states(t) == "demo" })
 
 	// A client can ask for a model to stay or to go.
-	if l, err = s.models.acquire(t.Context(), "first"); err != nil {
+	if l, err = s.core.Models.Acquire(t.Context(), "first"); err != nil {
 		t.Fatal(err)
 	}
-	l.keepAlive(-1)
-	l.release()
+	l.KeepAlive(-1)
+	l.Release()
 	time.Sleep(500 * time.Millisecond)
 	if got := s.states(t); got != "demo first" {
 		t.Errorf("loaded: %s", got)
 	}
 	for _, name := range []string{"first", "demo"} {
-		if l, err = s.models.acquire(t.Context(), name); err != nil {
+		if l, err = s.core.Models.Acquire(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
-		l.keepAlive(0)
-		l.release()
+		l.KeepAlive(0)
+		l.Release()
 	}
 	s.until("it is unloaded at once", func() bool { return s.states(t) == "demo" })
-	s.until("its memory is free", func() bool { used, _ := s.models.memory(); return used == s.demo().charge })
+	s.until("its memory is free", func() bool { used, _ := s.core.Models.Memory(); return used == s.demo().Charge })
 }
 
 func TestMemoryBudget(t *testing.T) {
-	copies(t, "first", "second", "third")
+	servertest.Copies(t, "first", "second", "third")
 	plan, err := trit.Plan("demo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	one := plan.Fixed() + plan.KV(plan.Context)
 	s := serve(t, Options{MemoryLimit: 3*one + one/2, Parallel: 1})
-	charge := s.demo().charge
+	charge := s.demo().Charge
 	if charge > one {
 		t.Fatalf("the demo takes %d bytes, its plan says %d", charge, one)
 	}
@@ -115,53 +106,53 @@ func TestMemoryBudget(t *testing.T) {
 		t.Errorf("the least recently used model was not the one to go: %s", got)
 	}
 	// Those that are in use cannot go.
-	var leases []*lease
+	var leases []*core.Lease
 	for _, name := range []string{"first", "third"} {
-		l, err := s.models.acquire(t.Context(), name)
+		l, err := s.core.Models.Acquire(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		leases = append(leases, l)
 	}
 	err = s.use("second")
-	if e := classify(err); e.status != 503 || e.retry == 0 || !strings.Contains(e.message, "first, third") || !strings.Contains(e.message, "second needs") {
-		t.Errorf("%d: %v", e.status, err)
+	if e := core.Classify(err); e.Status != 503 || e.Retry == 0 || !strings.Contains(e.Message, "first, third") || !strings.Contains(e.Message, "second needs") {
+		t.Errorf("%d: %v", e.Status, err)
 	}
-	leases[0].release()
+	leases[0].Release()
 	if err := s.use("second"); err != nil {
 		t.Error(err)
 	}
 	if got := s.states(t); got != "demo second third" {
 		t.Errorf("loaded: %s", got)
 	}
-	leases[1].release()
-	if used, limit := s.models.memory(); used > limit || used != 3*charge {
+	leases[1].Release()
+	if used, limit := s.core.Models.Memory(); used > limit || used != 3*charge {
 		t.Errorf("%d of %d bytes are set aside", used, limit)
 	}
 	s.do("GET", "/metrics", "").expect(t, 200, `trit_model_loaded{model="second"} 1`, "trit_memory_limit_bytes")
 }
 
 func TestMemoryTooSmall(t *testing.T) {
-	copies(t, "other")
+	servertest.Copies(t, "other")
 	s, err := New(Options{MemoryLimit: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	_, err = s.models.acquire(t.Context(), "demo")
+	_, err = s.core.Models.Acquire(t.Context(), "demo")
 	if !errors.Is(err, trit.ErrMemory) {
 		t.Fatal(err)
 	}
-	e := classify(err)
+	e := core.Classify(err)
 	for _, want := range []string{"demo needs", "there is 1 MB", "KV cache", "--memory-limit"} {
-		if !strings.Contains(e.message, want) {
-			t.Errorf("%q is not in %q", want, e.message)
+		if !strings.Contains(e.Message, want) {
+			t.Errorf("%q is not in %q", want, e.Message)
 		}
 	}
-	if e.status != 503 {
-		t.Errorf("status %d", e.status)
+	if e.Status != 503 {
+		t.Errorf("status %d", e.Status)
 	}
-	if used, _ := s.models.memory(); used != 0 {
+	if used, _ := s.core.Models.Memory(); used != 0 {
 		t.Errorf("%d bytes are set aside for nothing", used)
 	}
 	// What the server's own models hold will never be free.
@@ -184,7 +175,7 @@ func TestMemoryPressure(t *testing.T) {
 	}
 	s := serve(t, Options{MemoryLimit: plan.Fixed() + plan.KV(plan.Context) + plan.KVPage, Parallel: 6})
 	l := s.demo()
-	if got := l.model.Scheduler().Gauges().Pages * plan.PageTokens; got < plan.Context || got > plan.Context+plan.PageTokens {
+	if got := l.Model.Scheduler().Gauges().Pages * plan.PageTokens; got < plan.Context || got > plan.Context+plan.PageTokens {
 		t.Fatalf("the KV cache holds %d tokens", got)
 	}
 	var wg sync.WaitGroup
@@ -194,7 +185,7 @@ func TestMemoryPressure(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	g := l.model.Scheduler().Gauges()
+	g := l.Model.Scheduler().Gauges()
 	if g.UsedPages != 0 || g.Sessions != 0 {
 		t.Errorf("%+v", g)
 	}
@@ -204,7 +195,7 @@ func TestMemoryPressure(t *testing.T) {
 }
 
 func TestConcurrentLoading(t *testing.T) {
-	copies(t, "first", "second", "third")
+	servertest.Copies(t, "first", "second", "third")
 	plan, err := trit.Plan("demo")
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +212,7 @@ func TestConcurrentLoading(t *testing.T) {
 			switch {
 			case err == nil:
 				ok++
-			case classify(err).code == "out_of_memory":
+			case core.Classify(err).Code == "out_of_memory":
 				busy++
 			default:
 				t.Error(err)
@@ -232,7 +223,10 @@ func TestConcurrentLoading(t *testing.T) {
 	if ok == 0 {
 		t.Errorf("%d served, %d turned away", ok, busy)
 	}
-	s.until("all are unloaded", func() bool { used, _ := s.models.memory(); return used == s.demo().charge && s.states(t) == "demo" })
+	s.until("all are unloaded", func() bool {
+		used, _ := s.core.Models.Memory()
+		return used == s.demo().Charge && s.states(t) == "demo"
+	})
 }
 
 // TestAliasOfFile: a file has the name of its alias, also where another has its
@@ -249,7 +243,7 @@ func TestAliasOfFile(t *testing.T) {
 	t.Setenv(hub.HomeEnv, filepath.Join(dir, "empty"))
 	s := serve(t, Options{Models: []string{a}, Aliases: map[string]string{"other": b, "same": filepath.Dir(a) + "/./m.gguf", "later": "nobody"}})
 	for name, want := range map[string]string{"": a, "m": a, "same": a, "other": b} {
-		if m, err := s.models.resolve(name); err != nil || m.Path != want {
+		if m, err := s.core.Models.Resolve(name); err != nil || m.Path != want {
 			t.Errorf("%q leads to %v (%v), want %s", name, m, err, want)
 		}
 	}
@@ -262,78 +256,36 @@ func TestAliasOfFile(t *testing.T) {
 }
 
 func TestDropAndList(t *testing.T) {
-	copies(t, "first")
+	servertest.Copies(t, "first")
 	s := serve(t, Options{Aliases: map[string]string{"gpt-4": "first"}})
-	l, err := s.models.acquire(t.Context(), "gpt-4")
+	l, err := s.core.Models.Acquire(t.Context(), "gpt-4")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.name != "first" {
-		t.Errorf("the alias leads to %s", l.name)
+	if l.Name != "first" {
+		t.Errorf("the alias leads to %s", l.Name)
 	}
-	if err := s.models.drop(t.Context(), "first"); classify(err).status != 409 {
+	if err := s.core.Models.Drop(t.Context(), "first"); core.Classify(err).Status != 409 {
 		t.Errorf("a model in use was dropped: %v", err)
 	}
-	if err := s.models.drop(t.Context(), "demo"); classify(err).status != 409 {
+	if err := s.core.Models.Drop(t.Context(), "demo"); core.Classify(err).Status != 409 {
 		t.Errorf("the server's own model was dropped: %v", err)
 	}
-	list, err := s.models.list()
+	list, err := s.core.Models.List()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(list) != 2 || !list[0].Own || list[1].Name != "first" || list[1].Leases != 1 || list[1].State != stateLoaded || list[1].Memory == 0 || strings.Join(list[1].Aliases, "") != "gpt-4" {
+	if len(list) != 2 || !list[0].Own || list[1].Name != "first" || list[1].Leases != 1 || list[1].State != core.StateLoaded || list[1].Memory == 0 || strings.Join(list[1].Aliases, "") != "gpt-4" {
 		t.Errorf("%+v", list)
 	}
-	l.release()
-	if err := s.models.drop(t.Context(), "first"); err != nil {
+	l.Release()
+	if err := s.core.Models.Drop(t.Context(), "first"); err != nil {
 		t.Error(err)
 	}
 	if got := s.states(t); got != "demo" {
 		t.Errorf("loaded: %s", got)
 	}
-	if err := s.models.drop(t.Context(), "nothing"); err != nil {
+	if err := s.core.Models.Drop(t.Context(), "nothing"); err != nil {
 		t.Error(err)
-	}
-}
-
-// While a model is being loaded no more requests wait for it than may wait at
-// all.
-func TestWaitingForAModelIsBounded(t *testing.T) {
-	s, err := New(Options{Parallel: 1, Queue: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	loading := &loaded{name: "demo", own: true, ready: make(chan struct{}), gone: make(chan struct{}), gate: newGate(1, 1), keep: -1}
-	s.models.loaded["demo"] = loading
-	results := make(chan error, 3)
-	for range 3 {
-		go func() {
-			l, err := s.models.acquire(context.Background(), "demo")
-			if err == nil {
-				l.release()
-			}
-			results <- err
-		}()
-	}
-	if err := <-results; classify(err).status != 429 {
-		t.Errorf("the third got %v", err)
-	}
-	loading.err = errors.New("it could not be loaded")
-	close(loading.ready)
-	for range 2 {
-		if err := <-results; err == nil || err.Error() != "it could not be loaded" {
-			t.Error(err)
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestServedNames(t *testing.T) {
-	for path, want := range map[string]string{"demo": "demo", "/models/BitNet-2B.gguf": "BitNet-2B", "x.GGUF": "x", `sub/model`: "model", "bitnet-2b-4t": "bitnet-2b-4t"} {
-		if got := servedName(path); got != want {
-			t.Errorf("%s is served as %q, want %q", path, got, want)
-		}
 	}
 }

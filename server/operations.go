@@ -4,26 +4,30 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
+
+	"trit/server/core"
 )
 
-// operationRoutes are for those who run the server.
-func (s *Server) operationRoutes() []route {
-	return []route{
-		{pattern: "GET /health", family: plainFamily, access: accessOpen, handle: s.health},
-		{pattern: "GET /ready", family: plainFamily, access: accessOpen, handle: s.ready},
-		{pattern: "GET /version", family: plainFamily, access: accessOpen, handle: s.version},
-		{pattern: "GET /metrics", family: plainFamily, access: accessOpen, handle: s.metrics},
-		{pattern: "POST /debug/trace", family: plainFamily, access: accessAdmin, handle: s.trace},
+// operations are the endpoints for those who run the server.
+type operations struct{ *core.Server }
+
+func operationRoutes(c *core.Server) []core.Route {
+	s := &operations{c}
+	return []core.Route{
+		{Pattern: "GET /health", Family: core.PlainFamily, Access: core.AccessOpen, Handle: s.health},
+		{Pattern: "GET /ready", Family: core.PlainFamily, Access: core.AccessOpen, Handle: s.ready},
+		{Pattern: "GET /version", Family: core.PlainFamily, Access: core.AccessOpen, Handle: s.version},
+		{Pattern: "GET /metrics", Family: core.PlainFamily, Access: core.AccessOpen, Handle: s.metrics},
+		{Pattern: "POST /debug/trace", Family: core.PlainFamily, Access: core.AccessAdmin, Handle: s.trace},
 	}
 }
 
 // health says that the process answers; it depends on nothing else.
-func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
-	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+func (s *operations) health(w http.ResponseWriter, r *http.Request) error {
+	return core.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
 // readiness is the answer of /ready.
@@ -34,49 +38,41 @@ type readiness struct {
 }
 
 type modelReady struct {
-	Name     string     `json:"name"`
-	State    modelState `json:"state"`
-	Progress float64    `json:"progress"`
-	Running  int        `json:"running"`
-	Waiting  int        `json:"waiting"`
+	Name     string          `json:"name"`
+	State    core.ModelState `json:"state"`
+	Progress float64         `json:"progress"`
+	Running  int             `json:"running"`
+	Waiting  int             `json:"waiting"`
 }
 
 // ready says whether it makes sense to send requests: the server's own models
 // are loaded, a queue has room, and the server is not about to stop.
-func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
+func (s *operations) ready(w http.ResponseWriter, r *http.Request) error {
 	answer := readiness{Status: "ready", Models: []modelReady{}}
 	full := 0
-	for _, name := range s.options.Models {
-		m := servedModel{Name: name}
-		s.models.describe(&m)
+	for _, name := range s.Options.Models {
+		m := core.ServedModel{Name: name}
+		s.Models.Describe(&m)
 		answer.Models = append(answer.Models, modelReady{m.Name, m.State, m.Progress, m.Running, m.Waiting})
 		switch {
-		case m.State != stateLoaded:
+		case m.State != core.StateLoaded:
 			answer.Status, answer.Reason = "loading", fmt.Sprintf("the model %s is %s", name, m.State)
-		case s.models.full(name):
+		case s.Models.Full(name):
 			full++
 		}
 	}
-	if full > 0 && full == len(s.options.Models) {
+	if full > 0 && full == len(s.Options.Models) {
 		answer.Status, answer.Reason = "busy", "all queues are full"
 	}
-	if s.draining.Load() {
-		answer.Status, answer.Reason = "stopping", errShuttingDown.message
+	if s.Draining() {
+		answer.Status, answer.Reason = "stopping", core.ErrShuttingDown.Message
 	}
 	status := http.StatusOK
 	if answer.Status != "ready" {
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "1")
 	}
-	return writeJSON(w, status, answer)
-}
-
-// full reports whether a model would turn a request away.
-func (ms *models) full(name string) bool {
-	ms.mu.Lock()
-	l := ms.loaded[name]
-	ms.mu.Unlock()
-	return l != nil && l.gate.full()
+	return core.WriteJSON(w, status, answer)
 }
 
 // versionInfo is the answer of /version.
@@ -90,31 +86,12 @@ type versionInfo struct {
 	Models   []string `json:"models"`
 }
 
-func (s *Server) version(w http.ResponseWriter, r *http.Request) error {
-	version, revision := Version()
-	return writeJSON(w, http.StatusOK, versionInfo{
+func (s *operations) version(w http.ResponseWriter, r *http.Request) error {
+	version, revision := core.Version()
+	return core.WriteJSON(w, http.StatusOK, versionInfo{
 		Name: "trit", Version: version, Revision: revision, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
-		Uptime: time.Since(s.started).Seconds(), Models: slices.Clone(s.options.Models),
+		Uptime: time.Since(s.Started).Seconds(), Models: slices.Clone(s.Options.Models),
 	})
-}
-
-// Version returns the version of the program and the revision it was built from,
-// as far as the build recorded them.
-func Version() (version, revision string) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown", ""
-	}
-	version = info.Main.Version
-	if version == "" || version == "(devel)" {
-		version = "devel"
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			revision = setting.Value
-		}
-	}
-	return version, revision
 }
 
 // Bounds of the time that a trace may take.
@@ -131,7 +108,7 @@ func traceDuration(r *http.Request) (time.Duration, error) {
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(seconds > 0 && seconds <= maxTrace.Seconds()) {
-		return 0, badRequest("seconds", "seconds is %q; want a number above 0 and up to %g", text, maxTrace.Seconds())
+		return 0, core.BadRequest("seconds", "seconds is %q; want a number above 0 and up to %g", text, maxTrace.Seconds())
 	}
 	return time.Duration(seconds * float64(time.Second)), nil
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"trit/server/core"
 )
 
 // Serve loads the server's models and answers requests on the listener until
@@ -22,14 +24,14 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer cancel(nil)
 	hs := &http.Server{
 		Handler:           s.handler,
-		ReadHeaderTimeout: s.options.ReadTimeout,
-		IdleTimeout:       s.options.IdleTimeout,
-		MaxHeaderBytes:    s.options.MaxHeader,
+		ReadHeaderTimeout: s.core.Options.ReadTimeout,
+		IdleTimeout:       s.core.Options.IdleTimeout,
+		MaxHeaderBytes:    s.core.Options.MaxHeader,
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ErrorLog:          s.httpLog(),
 	}
-	if s.options.TLS != nil {
-		hs.TLSConfig = s.options.TLS.Clone()
+	if s.core.Options.TLS != nil {
+		hs.TLSConfig = s.core.Options.TLS.Clone()
 		hs.TLSConfig.NextProtos = []string{"h2", "http/1.1"}
 		listener = tls.NewListener(listener, hs.TLSConfig)
 	}
@@ -49,9 +51,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	var err error
 	select {
 	case err = <-failed:
-		cancel(errShuttingDown)
+		cancel(core.ErrShuttingDown)
 	case <-ctx.Done():
-		s.log.Info("draining", "grace", s.options.Grace)
+		s.core.Log.Info("draining", "grace", s.core.Options.Grace)
 	}
 	return errors.Join(err, s.drain(hs, cancel), s.Close(), wait(loaded))
 }
@@ -60,20 +62,20 @@ func wait(c <-chan struct{}) error { <-c; return nil }
 
 // drain ends the HTTP server.
 func (s *Server) drain(hs *http.Server, cancel context.CancelCauseFunc) error {
-	s.draining.Store(true)
-	deadline := time.Now().Add(s.options.Grace)
-	time.Sleep(min(s.options.DrainDelay, s.options.Grace))
+	s.core.Drain()
+	deadline := time.Now().Add(s.core.Options.Grace)
+	time.Sleep(min(s.core.Options.DrainDelay, s.core.Options.Grace))
 	grace, stop := context.WithDeadline(context.Background(), deadline)
 	defer stop()
 	if err := hs.Shutdown(grace); err == nil {
 		return nil
 	}
-	cancel(errShuttingDown)
+	cancel(core.ErrShuttingDown)
 	// The streams end within one step of their models, and say why.
 	last, stop := context.WithTimeout(context.Background(), lastWords)
 	defer stop()
 	if err := hs.Shutdown(last); err != nil {
-		s.log.Warn("connections were cut", "error", err)
+		s.core.Log.Warn("connections were cut", "error", err)
 		return hs.Close()
 	}
 	return nil

@@ -1,6 +1,6 @@
 // Package server answers HTTP requests with a model: the APIs of OpenAI, Ollama
-// and Anthropic, the utilities of llama.cpp's server, health, metrics, and a
-// web page to chat on.
+// and Anthropic, that of llama.cpp's server, health, metrics, and a web page to
+// chat on.
 //
 //	import _ "trit/demo" // the model of that name
 //
@@ -16,223 +16,72 @@
 //
 // All requests for a model are computed together, in batches, and none of them
 // changes what another one gets.
+//
+// This package puts the parts together. Package core has what all APIs share:
+// models, the queue, access, limits, streams and errors. Each family of APIs is
+// a package that translates between its wire format and core.
 package server
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
-	"errors"
-	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"net/http"
 	"slices"
-	"sync/atomic"
-	"time"
 
-	"trit"
-	"trit/server/ui"
+	"trit/server/anthropic"
+	"trit/server/core"
+	"trit/server/llamacpp"
+	"trit/server/ollama"
+	"trit/server/openai"
 )
 
 // Options configure a server. The zero value serves the demo model to programs
 // on the same machine.
-type Options struct {
-	// Models are the names or paths of the models that are loaded at the start;
-	// none means the demo. The first is the one of requests that name no model.
-	Models []string
-	// Aliases are further names of models: what a request may call them, and
-	// what they are. A file that is not among Models is loaded at the start like
-	// those, with the alias as its only name.
-	Aliases map[string]string
-	// Open are the options that every model is opened with.
-	Open []trit.Option
-	// MemoryLimit bounds the memory of all models together, in bytes; 0 means what
-	// the system or the container allows, less a reserve. A model that does not
-	// fit, even after idle ones were unloaded, is refused.
-	MemoryLimit int64
+type Options = core.Options
 
-	// Parallel is how many answers of a model are generated at a time, Queue how
-	// many requests may wait for that; 0 means 8 and 64. A negative Queue means
-	// that none may wait.
-	Parallel int
-	Queue    int
+// RequestInfo says what became of a request; see Options.OnRequest.
+type RequestInfo = core.RequestInfo
 
-	// KeepAlive is how long a model that was loaded on demand stays without use;
-	// 0 means 5 minutes, a negative time for ever.
-	KeepAlive time.Duration
-	// RequestTimeout bounds a request from its arrival to its end, WriteTimeout
-	// how long a client may take to accept one piece of an answer; 0 means 10
-	// minutes and 30 seconds. ReadTimeout bounds the time to send the header of a
-	// request, and again its body, IdleTimeout that between two requests of a
-	// connection; 0 means 30 seconds and 2 minutes.
-	RequestTimeout time.Duration
-	WriteTimeout   time.Duration
-	ReadTimeout    time.Duration
-	IdleTimeout    time.Duration
-	// Grace is how long running answers may take to finish when the server
-	// stops; 0 means 30 seconds. For the first DrainDelay of it the server still
-	// accepts connections, but says that it is not ready: load balancers need
-	// a moment to notice.
-	Grace      time.Duration
-	DrainDelay time.Duration
+// ErrOptions reports options that make no sense.
+var ErrOptions = core.ErrOptions
 
-	// MaxBody and MaxHeader bound the size of requests in bytes; 0 means 32 MiB
-	// and 64 KiB.
-	MaxBody   int64
-	MaxHeader int
-
-	// APIKeys are the keys of which a request must have one; none means that
-	// everybody may ask. AdminKeys are those for what changes the server or looks
-	// into it: downloading, deleting, tracing.
-	APIKeys   []string
-	AdminKeys []string
-	// AllowPull and AllowDelete let whoever may use the server download and
-	// delete models, without an admin key.
-	AllowPull   bool
-	AllowDelete bool
-	// AllowedHosts are the names that clients may know the server by, beside
-	// addresses, localhost and the machine's own name; ".example.org" stands for
-	// all names that end so, "*" for all. Checking them keeps web pages from
-	// reaching the server under a name of their own.
-	AllowedHosts []string
-	// CORSOrigins are the web sites whose pages may use the server, such as
-	// "https://example.org"; "*" means all.
-	CORSOrigins []string
-	// RateLimit is how many requests a key, or without keys an address, may
-	// make per minute; 0 means any number.
-	RateLimit int
-	// TLS, if not nil, has the certificates of an HTTPS server.
-	TLS *tls.Config
-
-	// Log receives what the operator wants to know; nil means nothing.
-	Log *slog.Logger
-	// OnRequest, if not nil, is called at the end of every request, with its
-	// context, on the request's goroutine.
-	OnRequest func(ctx context.Context, r RequestInfo)
-}
+// Version returns the version of the program and the revision it was built from,
+// as far as the build recorded them.
+func Version() (version, revision string) { return core.Version() }
 
 // Server is the HTTP server of some models.
 type Server struct {
-	options  Options
-	models   *models
-	guards   *guards
-	handler  http.Handler
-	log      *slog.Logger
-	draining atomic.Bool
-	requests requestCounts
-	started  time.Time
+	core    *core.Server
+	handler http.Handler
 }
-
-var errShuttingDown = &apiError{status: http.StatusServiceUnavailable, code: "shutting_down", retry: time.Second,
-	message: "the server is shutting down"}
 
 // New returns a server. Its models are loaded by Load or Serve, or when they are
 // asked for.
 func New(o Options) (*Server, error) {
-	if err := o.complete(); err != nil {
+	c, err := core.New(o)
+	if err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, log: o.Log, started: time.Now()}
-	var err error
-	if s.guards, err = newGuards(&s.options); err != nil {
-		return nil, err
-	}
-	if s.models, err = newModels(&s.options); err != nil {
-		return nil, err
-	}
-	mux := http.NewServeMux()
-	for _, routes := range [][]route{s.openAIRoutes(), s.responsesRoutes(), s.ollamaRoutes(), s.anthropicRoutes(), s.utilityRoutes(), s.operationRoutes(), s.pageRoutes()} {
-		for _, rt := range routes {
-			mux.Handle(rt.pattern, s.guard(&rt))
-		}
-	}
-	s.handler = s.front(mux)
-	return s, nil
+	routes := slices.Concat(openai.Routes(c), ollama.Routes(c), anthropic.Routes(c), llamacpp.Routes(c), operationRoutes(c), pageRoutes())
+	return &Server{core: c, handler: c.Handler(routes, pathFamily)}, nil
 }
-
-// complete fills in the defaults and checks the rest.
-func (o *Options) complete() error {
-	if len(o.Models) == 0 {
-		o.Models = []string{"demo"}
-	}
-	o.Parallel = cmp.Or(o.Parallel, 8)
-	o.Queue = cmp.Or(o.Queue, 64)
-	o.KeepAlive = cmp.Or(o.KeepAlive, 5*time.Minute)
-	o.RequestTimeout = cmp.Or(o.RequestTimeout, 10*time.Minute)
-	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
-	o.ReadTimeout = cmp.Or(o.ReadTimeout, 30*time.Second)
-	o.IdleTimeout = cmp.Or(o.IdleTimeout, 2*time.Minute)
-	o.Grace = cmp.Or(o.Grace, 30*time.Second)
-	o.MaxBody = cmp.Or(o.MaxBody, 32<<20)
-	o.MaxHeader = cmp.Or(o.MaxHeader, 64<<10)
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	for _, check := range []struct {
-		bad  bool
-		what string
-	}{
-		{o.Parallel < 0, "Parallel is negative"},
-		{o.MemoryLimit < 0, "MemoryLimit is negative"},
-		{o.RequestTimeout < 0 || o.WriteTimeout < 0 || o.ReadTimeout < 0 || o.IdleTimeout < 0, "a timeout is negative"},
-		{o.Grace < 0 || o.DrainDelay < 0, "Grace or DrainDelay is negative"},
-		{o.MaxBody < 0 || o.MaxHeader < 0, "MaxBody or MaxHeader is negative"},
-		{o.RateLimit < 0, "RateLimit is negative"},
-		{slices.Contains(o.APIKeys, "") || slices.Contains(o.AdminKeys, ""), "a key is empty"},
-	} {
-		if check.bad {
-			return fmt.Errorf("%w: %s", ErrOptions, check.what)
-		}
-	}
-	return nil
-}
-
-// ErrOptions reports options that make no sense.
-var ErrOptions = errors.New("server: bad option")
 
 // Load loads the models that the options name.
-func (s *Server) Load(ctx context.Context) error {
-	s.models.checkAliases()
-	for _, name := range s.options.Models {
-		l, err := s.models.acquire(ctx, name)
-		if err != nil {
-			return fmt.Errorf("the model %s: %w", name, err)
-		}
-		l.release()
-	}
-	return nil
-}
+func (s *Server) Load(ctx context.Context) error { return s.core.Load(ctx) }
 
 // Handler returns the server's endpoints, for programs that have an HTTP server
 // of their own. Close must be called in the end.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Close unloads the models. Running answers end with an error.
-func (s *Server) Close() error {
-	s.draining.Store(true)
-	return s.models.close()
-}
-
-// pageRoutes serve the web page.
-func (s *Server) pageRoutes() []route {
-	page := ui.Handler()
-	handle := func(w http.ResponseWriter, r *http.Request) error {
-		page.ServeHTTP(w, r)
-		return nil
-	}
-	var routes []route
-	for _, pattern := range []string{"GET /{$}", "GET /ui", "GET /ui/"} {
-		routes = append(routes, route{pattern: pattern, family: plainFamily, access: accessOpen, handle: handle})
-	}
-	return routes
-}
+func (s *Server) Close() error { return s.core.Close() }
 
 // httpLog passes what net/http has to say on to the server's log.
 func (s *Server) httpLog() *log.Logger {
-	if !s.log.Enabled(context.Background(), slog.LevelDebug) {
+	if !s.core.Log.Enabled(context.Background(), slog.LevelDebug) {
 		return log.New(io.Discard, "", 0)
 	}
-	return slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	return slog.NewLogLogger(s.core.Log.Handler(), slog.LevelDebug)
 }

@@ -20,6 +20,7 @@ import (
 
 	"trit"
 	_ "trit/demo"
+	"trit/server/core"
 )
 
 // served is a running server of a test.
@@ -217,10 +218,14 @@ func (s *served) openStream(ctx context.Context, body string) (*http.Response, *
 }
 
 // demo returns the loaded demo model.
-func (s *served) demo() *loaded {
-	s.models.mu.Lock()
-	defer s.models.mu.Unlock()
-	return s.models.loaded["demo"]
+func (s *served) demo() *core.Loaded {
+	var found *core.Loaded
+	s.core.Models.Each(func(l *core.Loaded) {
+		if l.Name == "demo" {
+			found = l
+		}
+	})
+	return found
 }
 
 func TestFaultsOfRequests(t *testing.T) {
@@ -258,28 +263,28 @@ func TestFaultsOfRequests(t *testing.T) {
 	}
 	// The server is as well as before.
 	s.do("POST", chat, `{"model":"demo","temperature":0,"messages":[{"role":"user","content":"What is the capital of France?"}]}`).expect(t, 200, "Paris")
-	if g := s.demo().model.Scheduler().Gauges(); g.Sessions != 0 || g.UsedPages != 0 {
+	if g := s.demo().Model.Scheduler().Gauges(); g.Sessions != 0 || g.UsedPages != 0 {
 		t.Errorf("%+v", g)
 	}
 }
 
 func TestPanicBecomes500(t *testing.T) {
 	s := serve(t, Options{})
-	mux := http.NewServeMux()
+	var routes []core.Route
 	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /early": func(http.ResponseWriter, *http.Request) error { panic("early") },
 		"GET /late": func(w http.ResponseWriter, r *http.Request) error {
-			stream := s.newEventStream(w)
-			if err := stream.comment("begun"); err != nil {
+			stream := s.core.NewEventStream(w)
+			if err := stream.Event("", "begun"); err != nil {
 				return err
 			}
 			panic("late")
 		},
 	} {
-		mux.Handle(pattern, s.guard(&route{pattern: pattern, family: plainFamily, handle: handle}))
+		routes = append(routes, core.Route{Pattern: pattern, Family: core.PlainFamily, Handle: handle})
 	}
 	listener := listen(t)
-	hs := &http.Server{Handler: s.front(mux)}
+	hs := &http.Server{Handler: s.core.Handler(routes, pathFamily)}
 	go hs.Serve(listener)
 	defer hs.Close()
 	url := s.url
@@ -334,21 +339,20 @@ func TestSlowLoris(t *testing.T) {
 		}
 	})
 	t.Run("an answer may take longer than the request", func(t *testing.T) {
-		mux := http.NewServeMux()
-		mux.Handle("POST /slow", s.guard(&route{pattern: "POST /slow", family: plainFamily, handle: func(w http.ResponseWriter, r *http.Request) error {
+		slowly := core.Route{Pattern: "POST /slow", Family: core.PlainFamily, Handle: func(w http.ResponseWriter, r *http.Request) error {
 			var v struct{}
-			if err := readJSON(r, &v); err != nil {
+			if err := core.ReadJSON(r, &v); err != nil {
 				return err
 			}
 			select {
 			case <-r.Context().Done():
 				return r.Context().Err()
 			case <-time.After(600 * time.Millisecond):
-				return writeJSON(w, 200, "done")
+				return core.WriteJSON(w, 200, "done")
 			}
-		}}))
+		}}
 		listener := listen(t)
-		hs := &http.Server{Handler: s.front(mux), ReadHeaderTimeout: 200 * time.Millisecond}
+		hs := &http.Server{Handler: s.core.Handler([]core.Route{slowly}, pathFamily), ReadHeaderTimeout: 200 * time.Millisecond}
 		go hs.Serve(listener)
 		defer hs.Close()
 		slow := *s
@@ -359,14 +363,19 @@ func TestSlowLoris(t *testing.T) {
 
 func TestFullQueue(t *testing.T) {
 	s := serve(t, Options{Parallel: 1, Queue: 1})
-	leave, err := s.demo().gate.enter(t.Context(), "another", 1)
+	l, err := s.core.Models.Acquire(t.Context(), "demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Release()
+	leave, err := l.Enter(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	body := `{"model":"demo","prompt":"Once","max_tokens":3}`
 	first := make(chan reply)
 	go func() { first <- s.do("POST", "/v1/completions", body) }()
-	s.until("a request waits", func() bool { _, n := s.demo().gate.counts(); return n == 1 })
+	s.until("a request waits", func() bool { _, n := s.demo().Counts(); return n == 1 })
 	r := s.do("POST", "/v1/completions", body)
 	r.expect(t, 429, "queue_full")
 	if r.header.Get("Retry-After") != "1" {
@@ -386,25 +395,25 @@ func TestRequestTimeout(t *testing.T) {
 	s := serve(t, Options{RequestTimeout: 300 * time.Millisecond, Open: wide()})
 	r := s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once","ignore_eos":true,"max_tokens":60000}`)
 	r.expect(t, 504, "timeout")
-	s.until("the memory is free", func() bool { g := s.demo().model.Scheduler().Gauges(); return g.Sessions == 0 && g.UsedPages == 0 })
+	s.until("the memory is free", func() bool { g := s.demo().Model.Scheduler().Gauges(); return g.Sessions == 0 && g.UsedPages == 0 })
 }
 
 // A client that goes away frees its pages within one step.
 func TestCancellationFreesPages(t *testing.T) {
 	s := serve(t, Options{Open: wide()})
-	l, err := s.models.acquire(t.Context(), "demo")
+	l, err := s.core.Models.Acquire(t.Context(), "demo")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.release()
+	defer l.Release()
 	scheduler := l.Model.Scheduler()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	job := &job{model: l, prompt: l.Model.Tokenize("Once upon a time"), answers: 3, options: []trit.GenerateOption{trit.IgnoreEnd(), trit.MaxTokens(50000)}}
+	job := &core.Job{Model: l, Prompt: l.Model.Tokenize("Once upon a time"), Answers: 3, Options: []trit.GenerateOption{trit.IgnoreEnd(), trit.MaxTokens(50000)}}
 	var steps int64
 	n := 0
 	var got error
-	for _, err := range s.run(ctx, job) {
+	for _, err := range s.core.Run(ctx, job) {
 		if err != nil {
 			got = err
 			break
@@ -420,7 +429,7 @@ func TestCancellationFreesPages(t *testing.T) {
 	if g := scheduler.Gauges(); !errors.Is(got, context.Canceled) || g.UsedPages != 0 || g.Sessions != 0 || g.Steps > steps+1 {
 		t.Errorf("%v; after %d steps: %+v", got, g.Steps-steps, g)
 	}
-	if running, waiting := l.gate.counts(); running != 0 || waiting != 0 {
+	if running, waiting := l.Counts(); running != 0 || waiting != 0 {
 		t.Errorf("%d running, %d waiting", running, waiting)
 	}
 
@@ -447,7 +456,7 @@ func TestSlowReader(t *testing.T) {
 	c.(*net.TCPConn).SetReadBuffer(4096)
 	body := long(60000)
 	fmt.Fprintf(c, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	s.until("the slow one runs", func() bool { n, _ := s.demo().gate.counts(); return n == 1 })
+	s.until("the slow one runs", func() bool { n, _ := s.demo().Counts(); return n == 1 })
 	start := time.Now()
 	for range 5 {
 		r := s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once upon a time","max_tokens":20,"ignore_eos":true}`)
@@ -457,7 +466,7 @@ func TestSlowReader(t *testing.T) {
 		t.Errorf("five short requests took %s beside a slow reader", d)
 	}
 	// It is given up in the end.
-	s.until("the slow one is gone", func() bool { g := s.demo().model.Scheduler().Gauges(); return g.Sessions == 0 && g.UsedPages == 0 })
+	s.until("the slow one is gone", func() bool { g := s.demo().Model.Scheduler().Gauges(); return g.Sessions == 0 && g.UsedPages == 0 })
 }
 
 // The server answers while it is busy with a long prompt.
@@ -471,7 +480,7 @@ func TestHealthDuringLongPrompt(t *testing.T) {
 		_, err := s.try(ctx, "POST", "/v1/completions", fmt.Sprintf(`{"model":"demo","prompt":%q,"max_tokens":1}`, prompt))
 		done <- err
 	}()
-	s.until("the prompt runs", func() bool { return s.demo().model.Scheduler().Gauges().UsedPages > 2 })
+	s.until("the prompt runs", func() bool { return s.demo().Model.Scheduler().Gauges().UsedPages > 2 })
 	const checks = 100
 	var slow int
 	var worst time.Duration
@@ -495,7 +504,7 @@ func TestHealthDuringLongPrompt(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	s.until("the pages are free", func() bool { return s.demo().model.Scheduler().Gauges().UsedPages == 0 })
+	s.until("the pages are free", func() bool { return s.demo().Model.Scheduler().Gauges().UsedPages == 0 })
 }
 
 func TestDrain(t *testing.T) {
@@ -556,7 +565,7 @@ func TestServeReportsWhatFails(t *testing.T) {
 		"the same name":      {Models: []string{"a/m.gguf", "b/m.gguf"}},
 		"an alias of itself": {Aliases: map[string]string{"demo": "x"}},
 	} {
-		if _, err := New(o); !errors.Is(err, ErrOptions) {
+		if _, err := New(o); !errors.Is(err, core.ErrOptions) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -566,7 +575,7 @@ func TestReadyAndVersion(t *testing.T) {
 	s := serve(t, Options{Aliases: map[string]string{"gpt-4": "demo"}})
 	var ready readiness
 	r := s.do("GET", "/ready", "")
-	if err := json.Unmarshal([]byte(r.body), &ready); err != nil || len(ready.Models) != 1 || ready.Models[0].State != stateLoaded {
+	if err := json.Unmarshal([]byte(r.body), &ready); err != nil || len(ready.Models) != 1 || ready.Models[0].State != core.StateLoaded {
 		t.Errorf("%v: %s", err, r.body)
 	}
 	s.do("GET", "/version", "").expect(t, 200, `"name":"trit"`, "demo")
@@ -574,7 +583,7 @@ func TestReadyAndVersion(t *testing.T) {
 	for _, name := range []string{"gpt-4", "demo:latest", "gpt-4:latest", ""} {
 		s.do("POST", "/v1/completions", fmt.Sprintf(`{"model":%q,"prompt":"Once","max_tokens":2}`, name)).expect(t, 200)
 	}
-	if n := len(s.models.loaded); n != 1 {
-		t.Errorf("%d models are loaded", n)
+	if got := s.states(t); got != "demo" {
+		t.Errorf("loaded: %s", got)
 	}
 }

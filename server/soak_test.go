@@ -32,7 +32,7 @@ func TestSoak(t *testing.T) {
 		duration = time.Second
 	}
 	s := serve(t, Options{Parallel: 24, Queue: clients})
-	scheduler := s.demo().model.Scheduler()
+	scheduler := s.demo().Model.Scheduler()
 	shared := strings.Repeat("Once upon a time there was a cat who had a red hat. ", 4)
 
 	var complete, left, tokens atomic.Int64
@@ -79,7 +79,7 @@ func TestSoak(t *testing.T) {
 		t.Errorf("the heap grew from %d to %d bytes", early, late)
 	}
 	s.until("all places are free", func() bool {
-		running, waiting := s.demo().gate.counts()
+		running, waiting := s.demo().Counts()
 		return running == 0 && waiting == 0 && scheduler.Gauges().Sessions == 0
 	})
 	if err := scheduler.ForgetPrefixes(); err != nil {
@@ -92,7 +92,7 @@ func TestSoak(t *testing.T) {
 	if complete.Load() == 0 || left.Load() == 0 {
 		t.Error("the test shows nothing")
 	}
-	finished := s.demo().model.Metrics().Finished.Load()
+	finished := s.demo().Model.Metrics().Finished.Load()
 	if finished["error"] > 0 {
 		t.Errorf("finished: %v", finished)
 	}

@@ -7,30 +7,31 @@ import (
 
 	"trit/internal/engine"
 	"trit/internal/profile"
+	"trit/server/core"
 )
 
 // trace records what a model does for some seconds and sends it as a trace for
 // Perfetto or Chrome. The query may have model and seconds.
-func (s *Server) trace(w http.ResponseWriter, r *http.Request) error {
+func (s *operations) trace(w http.ResponseWriter, r *http.Request) error {
 	d, err := traceDuration(r)
 	if err != nil {
 		return err
 	}
-	l, err := s.models.acquire(r.Context(), r.URL.Query().Get("model"))
+	l, err := s.Models.Acquire(r.Context(), r.URL.Query().Get("model"))
 	if err != nil {
 		return err
 	}
-	defer l.release()
-	out := &traceWriter{w: w, control: http.NewResponseController(w), timeout: s.options.WriteTimeout}
+	defer l.Release()
+	out := &traceWriter{w: w, control: http.NewResponseController(w), timeout: s.Options.WriteTimeout}
 	err = profile.Record(r.Context(), l.Model.Scheduler(), out, d)
 	switch {
 	case err == nil:
 		return nil
 	case out.begun:
-		s.log.Warn("a trace was not complete", "id", requestIDOf(r), "error", err)
-		return errAnswered
+		s.Log.Warn("a trace was not complete", "id", core.RequestIDOf(r), "error", err)
+		return core.ErrAnswered
 	case errors.Is(err, engine.ErrTraced):
-		return &apiError{status: http.StatusConflict, code: "already_tracing", retry: d, message: "the model is being traced already; try again later"}
+		return &core.Error{Status: http.StatusConflict, Code: "already_tracing", Retry: d, Message: "the model is being traced already; try again later"}
 	}
 	return err
 }

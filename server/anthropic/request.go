@@ -1,0 +1,304 @@
+package anthropic
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"trit"
+	"trit/chat"
+	"trit/server/core"
+)
+
+// messagesRequest is the body of /v1/messages. Fields that are about the
+// provider's business, such as metadata and service_tier, are ignored.
+type messagesRequest struct {
+	Model         string           `json:"model"`
+	MaxTokens     *int             `json:"max_tokens"`
+	Messages      []messageField   `json:"messages"`
+	System        contentField     `json:"system"`
+	StopSequences []string         `json:"stop_sequences"`
+	Stream        bool             `json:"stream"`
+	Temperature   *float64         `json:"temperature"`
+	TopP          *float64         `json:"top_p"`
+	TopK          *int             `json:"top_k"`
+	Tools         []toolField      `json:"tools"`
+	ToolChoice    *toolChoiceField `json:"tool_choice"`
+	Thinking      *struct {
+		Type string `json:"type"`
+	} `json:"thinking"`
+	OutputConfig *struct {
+		Format *formatField `json:"format"`
+	} `json:"output_config"`
+	OutputFormat *formatField `json:"output_format"` // what output_config.format was once called
+	MCPServers   []any        `json:"mcp_servers"`
+	Container    any          `json:"container"`
+}
+
+type messageField struct {
+	Role    string       `json:"role"`
+	Content contentField `json:"content"`
+}
+
+// contentField is a text, or a list of blocks.
+type contentField []contentBlock
+
+// contentBlock is a part of a message. Which fields it has depends on Type.
+type contentBlock struct {
+	Type      string          `json:"type"`
+	Text      string          `json:"text"`
+	Thinking  string          `json:"thinking"`
+	ID        string          `json:"id"`
+	Name      string          `json:"name"`
+	Input     json.RawMessage `json:"input"`
+	ToolUseID string          `json:"tool_use_id"`
+	Content   contentField    `json:"content"`
+	IsError   bool            `json:"is_error"`
+}
+
+type toolField struct {
+	Type        string          `json:"type"` // "custom", or a tool of the provider's
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	InputSchema json.RawMessage `json:"input_schema"`
+}
+
+type toolChoiceField struct {
+	Type                   string `json:"type"`
+	Name                   string `json:"name"`
+	DisableParallelToolUse bool   `json:"disable_parallel_tool_use"`
+}
+
+type formatField struct {
+	Type   string          `json:"type"`
+	Schema json.RawMessage `json:"schema"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *contentField) UnmarshalJSON(data []byte) error {
+	*c = nil
+	switch {
+	case bytes.Equal(data, []byte("null")):
+		return nil
+	case data[0] == '"':
+		b := contentBlock{Type: "text"}
+		if err := json.Unmarshal(data, &b.Text); err != nil {
+			return err
+		}
+		*c = contentField{b}
+		return nil
+	case data[0] == '[':
+		return json.Unmarshal(data, (*[]contentBlock)(c))
+	}
+	return core.BadRequest("content", "want a string or an array of content blocks, not %s", core.ShortJSON(data))
+}
+
+// text returns the text of blocks that can be nothing else. place is where
+// they are in the request.
+func (c contentField) text(place string) (string, error) {
+	var parts []string
+	for i, b := range c {
+		if b.Type != "text" {
+			return "", b.refuse(fmt.Sprintf("%s.%d", place, i))
+		}
+		parts = append(parts, b.Text)
+	}
+	return strings.Join(parts, "\n"), nil
+}
+
+// refuse says that a block is not served where it stands.
+func (b *contentBlock) refuse(place string) error {
+	switch b.Type {
+	case "":
+		return core.BadRequest(place+".type", "Field required")
+	case "image", "document":
+		return core.Unsupported(place, "this model does not take content of the type %q; send text", b.Type)
+	}
+	return core.Unsupported(place, "content of the type %q is not supported here", b.Type)
+}
+
+// options returns what the request says about sampling and limits.
+func (q *messagesRequest) options(m *trit.Model) ([]trit.GenerateOption, error) {
+	sampling := core.Sampling{Temperature: q.Temperature, TopP: q.TopP, TopK: q.TopK}
+	o, err := sampling.Options(m)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range q.StopSequences {
+		if s == "" {
+			return nil, core.BadRequest(fmt.Sprintf("stop_sequences.%d", i), "a stop sequence is empty")
+		}
+	}
+	return []trit.GenerateOption{trit.Sampling(o), trit.Stop(q.StopSequences...), trit.MaxTokens(*q.MaxTokens)}, nil
+}
+
+// conversation translates the request, except for its options.
+func (q *messagesRequest) conversation() (*core.Conversation, error) {
+	if q.Model == "" {
+		return nil, core.BadRequest("model", "Field required")
+	}
+	if len(q.Messages) == 0 {
+		return nil, core.BadRequest("messages", "at least one message is required")
+	}
+	switch {
+	case q.Thinking != nil && q.Thinking.Type == "enabled":
+		return nil, core.Unsupported("thinking", "this model does not support extended thinking; leave thinking out, or send {\"type\": \"disabled\"}")
+	case len(q.MCPServers) > 0:
+		return nil, core.Unsupported("mcp_servers", "this server calls no other servers; leave mcp_servers out")
+	case q.Container != nil:
+		return nil, core.Unsupported("container", "this server has no containers; leave container out")
+	}
+	c := &core.Conversation{Parallel: true}
+	if q.Thinking != nil && q.Thinking.Type == "disabled" {
+		c.Extra = map[string]any{"enable_thinking": false}
+	}
+	if err := q.toolsOf(c); err != nil {
+		return nil, err
+	}
+	if err := q.formatOf(c); err != nil {
+		return nil, err
+	}
+	system, err := q.System.text("system")
+	if err != nil {
+		return nil, err
+	}
+	if system != "" {
+		c.Messages = append(c.Messages, chat.Message{Role: "system", Content: system})
+	}
+	if err := q.messagesOf(c); err != nil {
+		return nil, err
+	}
+	if last := &c.Messages[len(c.Messages)-1]; last.Role == "assistant" {
+		if len(last.ToolCalls) > 0 {
+			return nil, core.BadRequest("messages", "the last message calls a tool; send the tool's result with it")
+		}
+		if last.Content != strings.TrimRight(last.Content, " \t\r\n") {
+			return nil, core.BadRequest("messages", "final assistant content cannot end with trailing whitespace")
+		}
+		c.Prefill = true
+	}
+	return c, nil
+}
+
+func (q *messagesRequest) toolsOf(c *core.Conversation) error {
+	for i, t := range q.Tools {
+		place := fmt.Sprintf("tools.%d", i)
+		switch {
+		case t.Type != "" && t.Type != "custom":
+			return core.Unsupported(place+".type", "this server has no tools of its own, such as %q; it serves tools with a name and an input_schema", t.Type)
+		case t.Name == "":
+			return core.BadRequest(place+".name", "Field required")
+		case len(t.InputSchema) == 0:
+			return core.BadRequest(place+".input_schema", "Field required")
+		}
+		c.Tools = append(c.Tools, chat.Tool{Type: "function",
+			Function: chat.Function{Name: t.Name, Description: t.Description, Parameters: t.InputSchema}})
+	}
+	if q.ToolChoice == nil {
+		return nil
+	}
+	c.Parallel = !q.ToolChoice.DisableParallelToolUse
+	switch q.ToolChoice.Type {
+	case "auto":
+		return nil
+	case "none":
+		c.Choice.Mode = core.ToolsNever
+		return nil
+	case "any":
+	case "tool":
+		if !slices.ContainsFunc(q.Tools, func(t toolField) bool { return t.Name == q.ToolChoice.Name }) {
+			return core.BadRequest("tool_choice.name", "tool_choice names the tool %q, which is not among the tools", q.ToolChoice.Name)
+		}
+		c.Choice.Names = []string{q.ToolChoice.Name}
+	default:
+		return core.BadRequest("tool_choice.type", "the type is %q; want \"auto\", \"any\", \"tool\" or \"none\"", q.ToolChoice.Type)
+	}
+	if len(q.Tools) == 0 {
+		return core.BadRequest("tool_choice", "tool_choice wants a call, and there are no tools")
+	}
+	c.Choice.Mode = core.ToolsRequired
+	return nil
+}
+
+func (q *messagesRequest) formatOf(c *core.Conversation) error {
+	f := q.OutputFormat
+	if q.OutputConfig != nil && q.OutputConfig.Format != nil {
+		f = q.OutputConfig.Format
+	}
+	switch {
+	case f == nil:
+		return nil
+	case f.Type != "json_schema":
+		return core.BadRequest("output_config.format", "the type is %q; want \"json_schema\"", f.Type)
+	case len(f.Schema) == 0:
+		return core.BadRequest("output_config.format.schema", "Field required")
+	}
+	c.Format = core.Format{Schema: f.Schema, Param: "output_config.format.schema"}
+	return nil
+}
+
+// messagesOf translates the messages. Messages in a row by the same speaker are one
+// message, as in Anthropic's API.
+func (q *messagesRequest) messagesOf(c *core.Conversation) error {
+	called := map[string]string{} // the names of the tools by the ids of calls
+	add := func(m chat.Message) {
+		if n := len(c.Messages); n > 0 && m.Role != "tool" && c.Messages[n-1].Role == m.Role {
+			last := &c.Messages[n-1]
+			if last.Content != "" && m.Content != "" {
+				last.Content += "\n"
+			}
+			last.Content += m.Content
+			last.ToolCalls = append(last.ToolCalls, m.ToolCalls...)
+			return
+		}
+		c.Messages = append(c.Messages, m)
+	}
+	for i, m := range q.Messages {
+		if m.Role != "user" && m.Role != "assistant" {
+			return core.BadRequest(fmt.Sprintf("messages.%d.role", i), "the role is %q; want \"user\" or \"assistant\" (the system prompt is the field system)", m.Role)
+		}
+		if len(m.Content) == 0 && (m.Role == "user" || i < len(q.Messages)-1) {
+			return core.BadRequest(fmt.Sprintf("messages.%d", i), "all messages must have non-empty content, except for the last one of the assistant")
+		}
+		if len(m.Content) == 0 {
+			continue // it begins the answer with nothing
+		}
+		for j, b := range m.Content {
+			place := fmt.Sprintf("messages.%d.content.%d", i, j)
+			switch {
+			case b.Type == "text":
+				add(chat.Message{Role: m.Role, Content: b.Text})
+			case b.Type == "tool_use" && m.Role == "assistant":
+				if b.ID == "" || b.Name == "" {
+					return core.BadRequest(place, "a tool_use block needs an id and a name")
+				}
+				called[b.ID] = b.Name
+				add(chat.Message{Role: m.Role, ToolCalls: []chat.ToolCall{{ID: b.ID, Type: "function",
+					Function: chat.FunctionCall{Name: b.Name, Arguments: string(core.ArgumentsObject(string(b.Input)))}}}})
+			case b.Type == "tool_result" && m.Role == "user":
+				name, ok := called[b.ToolUseID]
+				if !ok {
+					return core.BadRequest(place+".tool_use_id", "there is no tool_use block with the id %q before this result", b.ToolUseID)
+				}
+				result, err := b.Content.text(place + ".content")
+				if err != nil {
+					return err
+				}
+				if b.IsError {
+					result = "Error: " + result
+				}
+				add(chat.Message{Role: "tool", Name: name, ToolCallID: b.ToolUseID, Content: result})
+			case (b.Type == "thinking" || b.Type == "redacted_thinking") && m.Role == "assistant":
+				// What a model thought earlier is not shown to it again.
+			default:
+				return b.refuse(place)
+			}
+		}
+	}
+	if len(c.Messages) == 0 || c.Messages[len(c.Messages)-1].Role == "system" {
+		return core.BadRequest("messages", "the messages have no content")
+	}
+	return nil
+}

@@ -1,0 +1,263 @@
+package core
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// guards decide who may ask for what.
+type guards struct {
+	options *Options
+	keys    []key // of both kinds
+	hosts   []string
+	cross   *http.CrossOriginProtection
+
+	mu       sync.Mutex
+	limiters map[string]*rate.Limiter // by key or address
+}
+
+// key is a key as it is compared: its hash, so that the time says nothing about
+// the key.
+type key struct {
+	hash  [sha256.Size]byte
+	admin bool
+}
+
+// name is what the log calls a key.
+func (k *key) name() string { return hex.EncodeToString(k.hash[:4]) }
+
+func newGuards(o *Options) (*guards, error) {
+	g := &guards{options: o, cross: http.NewCrossOriginProtection(), limiters: map[string]*rate.Limiter{}}
+	for _, k := range o.APIKeys {
+		g.keys = append(g.keys, key{sha256.Sum256([]byte(k)), false})
+	}
+	for _, k := range o.AdminKeys {
+		g.keys = append(g.keys, key{sha256.Sum256([]byte(k)), true})
+	}
+	for _, origin := range o.CORSOrigins {
+		if origin == "*" {
+			continue
+		}
+		u, err := url.Parse(origin)
+		if err == nil && (u.Scheme == "" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "") {
+			err = fmt.Errorf("want scheme://host or scheme://host:port")
+		}
+		if err == nil {
+			err = g.cross.AddTrustedOrigin(origin)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: the origin %q: %w", ErrOptions, origin, err)
+		}
+	}
+	for _, h := range o.AllowedHosts {
+		if h == "" || strings.ContainsAny(h, "/ ") || strings.Contains(h, "*") && h != "*" {
+			return nil, fmt.Errorf(`%w: the host %q: want a name, ".name" for all that end so, or "*"`, ErrOptions, h)
+		}
+		g.hosts = append(g.hosts, strings.ToLower(h))
+	}
+	if name, err := os.Hostname(); err == nil { // some systems have none
+		name = strings.ToLower(name)
+		g.hosts = append(g.hosts, name, name+".local")
+	}
+	return g, nil
+}
+
+// origins refuses requests that web pages of other sites send, except those
+// the operator trusts, and answers the questions that browsers ask on behalf of
+// those.
+func (g *guards) origins(w http.ResponseWriter, r *http.Request) (done bool, err error) {
+	if !g.hostAllowed(r.Host) {
+		return false, &Error{Status: http.StatusForbidden, Code: "host_not_allowed",
+			Message: fmt.Sprintf("this server does not go by the name %q; if it should, start it with --allowed-host %s", r.Host, hostOnly(r.Host))}
+	}
+	origin := r.Header.Get("Origin")
+	trusted := origin != "" && g.trusts(origin)
+	if trusted {
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Add("Vary", "Origin")
+		h.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS")
+			h.Set("Access-Control-Allow-Headers", allowedHeaders(r.Header.Get("Access-Control-Request-Headers")))
+			h.Set("Access-Control-Max-Age", "600")
+			w.WriteHeader(http.StatusNoContent)
+			return true, nil
+		}
+		return false, nil
+	}
+	// Within a site, and for programs that are no browser, this passes. It lets
+	// all GETs through, whose answers a foreign page cannot read.
+	if err := g.cross.Check(r); err != nil {
+		if origin == "" {
+			origin = "ORIGIN"
+		}
+		return false, &Error{Status: http.StatusForbidden, Code: "origin_not_allowed",
+			Message: "a web page of another site may not use this server; if it should, start it with --cors-origin " + origin}
+	}
+	return false, nil
+}
+
+// trusts reports whether the operator has named an origin.
+func (g *guards) trusts(origin string) bool {
+	return slices.Contains(g.options.CORSOrigins, "*") || slices.Contains(g.options.CORSOrigins, origin)
+}
+
+// allowedHeaders repeats the headers that a page wants to send, which is as much
+// as there are no cookies to protect, unless they are no header names.
+func allowedHeaders(asked string) string {
+	for _, c := range []byte(asked) {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_, ", c) >= 0) {
+			return "Authorization, Content-Type"
+		}
+	}
+	if asked == "" || len(asked) > 1000 {
+		return "Authorization, Content-Type"
+	}
+	return asked
+}
+
+// hostAllowed reports whether the server goes by a name. An attacker can make a
+// name of its own lead here, but neither an address nor localhost.
+func (g *guards) hostAllowed(host string) bool {
+	name := strings.ToLower(strings.TrimSuffix(hostOnly(host), "."))
+	if name == "" || name == "localhost" || strings.HasSuffix(name, ".localhost") || net.ParseIP(name) != nil {
+		return true
+	}
+	for _, h := range g.hosts {
+		if h == "*" || h == name || h[0] == '.' && strings.HasSuffix(name, h) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostOnly returns a Host header without port and brackets.
+func hostOnly(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	name, _, _ := strings.Cut(host, "%") // the zone of an IPv6 address
+	return name
+}
+
+// admit lets a request through to its route or says why not.
+func (g *guards) admit(rt *Route, r *http.Request) error {
+	if rt.Access == AccessOpen {
+		return nil
+	}
+	known := g.find(r)
+	client, rec := hostOnly(r.RemoteAddr), recordOf(r)
+	if known != nil {
+		client = known.name()
+	}
+	if rec != nil {
+		rec.client = client
+		if known != nil {
+			rec.key = client
+		}
+	}
+	if known == nil && len(g.options.APIKeys) > 0 {
+		if err := g.slowDown("without a key: " + client); err != nil { // who tries keys out
+			return err
+		}
+		return &Error{Status: http.StatusUnauthorized, Code: "invalid_api_key",
+			Message: "this server wants an API key: send it as \"Authorization: Bearer KEY\" or \"x-api-key: KEY\""}
+	}
+	if rt.Access == AccessAdmin && !(known != nil && known.admin) && !g.permitted(rt.Pattern) {
+		if len(g.options.AdminKeys) > 0 {
+			return &Error{Status: http.StatusForbidden, Code: "admin_key_required", Message: "this needs one of the server's admin keys"}
+		}
+		return &Error{Status: http.StatusForbidden, Code: "not_allowed",
+			Message: "this server does not allow that; its operator can with --admin-key, or for downloading and deleting models with --allow-pull and --allow-delete"}
+	}
+	return g.slowDown(client)
+}
+
+// permitted reports whether an admin's route is open to everybody.
+func (g *guards) permitted(pattern string) bool {
+	_, path, _ := strings.Cut(pattern, " ")
+	switch path {
+	case "/api/pull", "/api/copy", "/api/create":
+		return g.options.AllowPull
+	case "/api/delete":
+		return g.options.AllowDelete
+	}
+	return false
+}
+
+// find returns the key that a request has, nil if it has none that is known. All
+// keys are compared, whatever they are.
+func (g *guards) find(r *http.Request) *key {
+	given := r.Header.Get("X-Api-Key")
+	if kind, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(kind, "Bearer") {
+		given = strings.TrimSpace(token)
+	}
+	if given == "" {
+		return nil
+	}
+	hash := sha256.Sum256([]byte(given))
+	var found *key
+	for i := range g.keys {
+		if k := &g.keys[i]; subtle.ConstantTimeCompare(hash[:], k.hash[:]) == 1 && (found == nil || k.admin) {
+			found = k
+		}
+	}
+	return found
+}
+
+// maxLimiters bounds the memory for clients that are counted.
+const maxLimiters = 10_000
+
+// slowDown counts a request of a client.
+func (g *guards) slowDown(client string) error {
+	perMinute := g.options.RateLimit
+	if perMinute == 0 {
+		return nil
+	}
+	now := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	limiter := g.limiters[client]
+	if limiter == nil {
+		if len(g.limiters) >= maxLimiters {
+			g.forget(now)
+		}
+		limiter = rate.NewLimiter(rate.Limit(float64(perMinute)/60), perMinute)
+		g.limiters[client] = limiter
+	}
+	reservation := limiter.ReserveN(now, 1)
+	wait := reservation.DelayFrom(now)
+	if wait == 0 {
+		return nil
+	}
+	reservation.CancelAt(now)
+	return &Error{Status: http.StatusTooManyRequests, Code: "rate_limit_exceeded", Retry: wait.Round(time.Second) + time.Second,
+		Message: fmt.Sprintf("more than %d requests in a minute; try again in %s", perMinute, wait.Round(time.Second)+time.Second)}
+}
+
+// forget drops the clients that could begin anew anyway; if these are none, all:
+// thousands of addresses at a time are no reason to run out of memory.
+func (g *guards) forget(now time.Time) {
+	for client, l := range g.limiters {
+		if l.TokensAt(now) >= float64(l.Burst()) {
+			delete(g.limiters, client)
+		}
+	}
+	if len(g.limiters) >= maxLimiters {
+		clear(g.limiters)
+	}
+}

@@ -1,0 +1,162 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// Handler returns the server's endpoints. unknown says which family a client
+// expects that asks for a path without a route.
+func (s *Server) Handler(routes []Route, unknown func(path string) *Family) http.Handler {
+	mux := http.NewServeMux()
+	for _, rt := range routes {
+		mux.Handle(rt.Pattern, s.guard(&rt))
+	}
+	// What every request passes first, whether there is a route for it or not:
+	// it gets an id, a record for the log, and is refused if a foreign web page
+	// may have sent it.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := &record{id: requestID(r.Header.Get("X-Request-Id")), start: time.Now(), family: unknown(r.URL.Path)}
+		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
+		out := &response{ResponseWriter: w}
+		out.Header().Set("X-Request-Id", rec.id)
+		out.Header().Set("X-Content-Type-Options", "nosniff")
+		defer s.finish(out, r, rec)
+		if done, err := s.guards.origins(out, r); err != nil {
+			s.refuse(out, r, rec.family, err)
+			return
+		} else if done {
+			return
+		}
+		handler, pattern := mux.Handler(r)
+		if pattern == "" {
+			s.refuse(out, r, rec.family, noRoute(handler, out, r))
+			return
+		}
+		rec.pattern = pattern
+		mux.ServeHTTP(out, r)
+	})
+}
+
+// guard is what a request passes before its route: keys, limits, deadlines.
+func (s *Server) guard(rt *Route) http.Handler {
+	next := rt.handler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rec := recordOf(r); rec != nil {
+			rec.family = rt.Family
+		}
+		if err := s.guards.admit(rt, r); err != nil {
+			s.refuse(w, r, rt.Family, err)
+			return
+		}
+		if rt.Access != AccessOpen && s.draining.Load() {
+			s.refuse(w, r, rt.Family, ErrShuttingDown)
+			return
+		}
+		if rt.Access == accessKey {
+			// What an admin asks for, such as a download, may take hours.
+			ctx, cancel := context.WithTimeout(r.Context(), s.Options.RequestTimeout)
+			defer cancel()
+			r = r.WithContext(ctx)
+		}
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &body{
+				ReadCloser: http.MaxBytesReader(w, r.Body, s.Options.MaxBody),
+				control:    http.NewResponseController(w), timeout: s.Options.ReadTimeout,
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// refuse answers a request that does not reach its route.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *Family, err error) {
+	rt := &Route{Family: f}
+	rt.fail(w, r, err)
+}
+
+// isTimeout reports whether a request has run out of time.
+func isTimeout(ctx context.Context) bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }
+
+// stopped returns errShuttingDown if that is what ended a request's context,
+// and err otherwise.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrShuttingDown) {
+		return ErrShuttingDown
+	}
+	return err
+}
+
+// body is the body of a request, which has to arrive within a time.
+type body struct {
+	io.ReadCloser
+	control *http.ResponseController
+	timeout time.Duration
+	begun   bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if !b.begun {
+		b.begun = true
+		b.deadline(time.Now().Add(b.timeout))
+	}
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == nil:
+		return n, nil
+	case isDeadline(err):
+		return n, &Error{Status: http.StatusRequestTimeout, Code: "timeout",
+			Message: fmt.Sprintf("the request's body did not arrive within %s", b.timeout)}
+	}
+	// net/http goes on reading, to learn when the client leaves.
+	b.deadline(time.Time{})
+	return n, err
+}
+
+// deadline sets the time by which the body must have come. Connections that
+// have none, as in tests without a network, cannot hang either.
+func (b *body) deadline(t time.Time) {
+	if err := b.control.SetReadDeadline(t); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		b.timeout = 0 // the connection is gone; Read says so
+	}
+}
+
+func isDeadline(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// noRoute says why there is no route for a request. handler is what ServeMux
+// would answer. The methods that there are go into the answer's header.
+func noRoute(handler http.Handler, w http.ResponseWriter, r *http.Request) *Error {
+	var probe probe
+	handler.ServeHTTP(&probe, r)
+	if probe.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", probe.Header().Get("Allow"))
+		return &Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+			Message: fmt.Sprintf("%s does not take %s; it takes %s", r.URL.Path, r.Method, probe.Header().Get("Allow"))}
+	}
+	return &Error{Status: http.StatusNotFound, Code: "not_found",
+		Message: fmt.Sprintf("there is nothing at %s; GET /version lists what this server is, and docs/api.md all endpoints", r.URL.Path)}
+}
+
+// probe is a response that only keeps the status.
+type probe struct {
+	header http.Header
+	status int
+}
+
+func (p *probe) Header() http.Header {
+	if p.header == nil {
+		p.header = http.Header{}
+	}
+	return p.header
+}
+
+func (p *probe) Write(b []byte) (int, error) { return len(b), nil }
+
+func (p *probe) WriteHeader(status int) { p.status = status }

@@ -1,0 +1,613 @@
+package core
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"trit"
+	"trit/hub"
+)
+
+// Models keeps the models that requests name. A model is loaded when it is first
+// asked for; the server's own models are loaded at the start and stay. The others
+// are unloaded when nobody has used them for a while, or earlier, the least
+// recently used first, when another model needs their memory.
+type Models struct {
+	options *Options
+	log     *slog.Logger
+	own     map[string]string // names of the server's own models → what trit.Open takes
+	aliases map[string]string
+	limit   int64  // of the memory of all; 0: unknown
+	source  string // of the limit
+
+	mu     sync.Mutex
+	loaded map[string]*Loaded // by name
+	used   int64              // of the limit
+	closed bool
+}
+
+// Loaded is a model that is loaded, or being loaded.
+type Loaded struct {
+	Name  string
+	own   bool
+	ready chan struct{} // closed when model and err are set
+	gone  chan struct{} // closed when the model's memory is free again
+	Model *trit.Model
+	err   error
+	gate  *gate
+
+	done, total atomic.Int64 // of the weights, while they are loaded
+
+	// guarded by models.mu
+	plan      *trit.MemoryPlan
+	Charge    int64 // of the memory
+	Leases    int
+	LastUsed  time.Time
+	Keep      time.Duration // how long to keep it without use; negative: for ever
+	expiry    *time.Timer
+	unloading bool
+}
+
+// Lease is the right to use a model. It must be released.
+type Lease struct {
+	*Loaded
+	Model  *trit.Model
+	models *Models
+	once   sync.Once
+}
+
+// ModelState says what a model is doing.
+type ModelState string
+
+const (
+	stateUnloaded  ModelState = "unloaded"
+	stateLoading   ModelState = "loading"
+	StateLoaded    ModelState = "loaded"
+	stateUnloading ModelState = "unloading"
+)
+
+// ServedModel describes a model that requests may name.
+type ServedModel struct {
+	Name     string
+	Aliases  []string
+	Own      bool // one of those the server was started with
+	Hub      *hub.Model
+	State    ModelState
+	Progress float64   // of loading, from 0 to 1
+	Memory   int64     // that is set aside for it, in bytes
+	LastUsed time.Time // zero if never
+	Expires  time.Time // when it is unloaded unless somebody uses it; zero if never
+	Leases   int       // requests that use it
+	Waiting  int       // requests that wait for their turn
+	Running  int       // answers that are generated
+}
+
+func newModels(o *Options) (*Models, error) {
+	ms := &Models{options: o, log: o.Log, own: map[string]string{}, aliases: map[string]string{}, loaded: map[string]*Loaded{}, limit: o.MemoryLimit, source: "--memory-limit"}
+	if ms.limit == 0 {
+		ms.limit, ms.source = trit.MemoryLimit()
+	}
+	var names []string
+	for _, path := range o.Models {
+		name := servedName(path)
+		if _, taken := ms.own[name]; taken {
+			return nil, fmt.Errorf("%w: two models would be named %q; leave one out of them and give it a name of its own, the alias NAME=%s", ErrOptions, name, path)
+		}
+		ms.own[name] = path
+		names = append(names, name)
+	}
+	for _, alias := range slices.Sorted(maps.Keys(o.Aliases)) {
+		name := o.Aliases[alias]
+		if alias == "" || name == "" {
+			return nil, fmt.Errorf("%w: the alias %q of %q: a name is empty", ErrOptions, alias, name)
+		}
+		if _, taken := ms.own[alias]; taken {
+			return nil, fmt.Errorf("%w: the alias %q is the name of a model", ErrOptions, alias)
+		}
+		real := servedName(name)
+		if real != name && filepath.Clean(ms.own[real]) != filepath.Clean(name) {
+			// A file that no model above is: this is its only name.
+			ms.own[alias] = name
+			names = append(names, alias)
+			continue
+		}
+		ms.aliases[alias] = real
+	}
+	o.Models = names
+	return ms, nil
+}
+
+// checkAliases warns of aliases of models that are not here. They may still be
+// pulled.
+func (ms *Models) checkAliases() {
+	for _, alias := range slices.Sorted(maps.Keys(ms.aliases)) {
+		if _, err := ms.Resolve(alias); err != nil {
+			ms.log.Warn("an alias stands for a model that is not here", "alias", alias, "model", ms.aliases[alias])
+		}
+	}
+}
+
+// servedName returns what clients call a model: of a file its name without the
+// folder and the suffix.
+func servedName(path string) string {
+	if !strings.ContainsAny(path, `/\`) && !strings.HasSuffix(strings.ToLower(path), ".gguf") {
+		return path
+	}
+	name := filepath.Base(filepath.FromSlash(path))
+	if strings.HasSuffix(strings.ToLower(name), ".gguf") {
+		name = name[:len(name)-len(".gguf")]
+	}
+	return name
+}
+
+// canonical returns the name under which a model is known, of what a request may
+// call it: an alias, or a name with Ollama's tag for the default.
+func (ms *Models) canonical(name string) string {
+	if name == "" {
+		return ms.options.Models[0]
+	}
+	for _, n := range []string{name, strings.TrimSuffix(name, ":latest")} {
+		if real, ok := ms.aliases[n]; ok {
+			return real
+		}
+		if _, ok := ms.own[n]; ok {
+			return n
+		}
+	}
+	return strings.TrimSuffix(name, ":latest")
+}
+
+// Resolve finds the model that a request may ask for by name. Paths are only
+// for the models that the operator names.
+func (ms *Models) Resolve(name string) (*hub.Model, error) {
+	real := ms.canonical(name)
+	if path, ok := ms.own[real]; ok {
+		m, err := hub.Resolve(path)
+		if err != nil {
+			return nil, err
+		}
+		found := *m
+		found.Name = real
+		return &found, nil
+	}
+	known, err := hub.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range known {
+		if strings.EqualFold(m.Name, real) {
+			return &m, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %q is not a model of this server; GET /v1/models lists them", hub.ErrNotFound, name)
+}
+
+// Acquire returns the model of that name; "" is the first of the server's own
+// models. It is loaded if need be.
+func (ms *Models) Acquire(ctx context.Context, name string) (*Lease, error) {
+	for {
+		found, err := ms.Resolve(name)
+		if err != nil {
+			return nil, err
+		}
+		ms.mu.Lock()
+		if ms.closed {
+			ms.mu.Unlock()
+			return nil, ErrShuttingDown
+		}
+		l := ms.loaded[found.Name]
+		if l != nil && l.unloading {
+			ms.mu.Unlock()
+			select {
+			case <-l.gone:
+				continue
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		if l == nil {
+			l = ms.begin(found.Name)
+		}
+		// Those who wait for a model to be loaded wait for its answers too.
+		if !l.isReady() && l.Leases >= l.gate.places+l.gate.queue {
+			ms.mu.Unlock()
+			return nil, errBusy(l.gate.queue)
+		}
+		l.Leases++
+		if l.expiry != nil {
+			l.expiry.Stop()
+		}
+		ms.mu.Unlock()
+		if rec := recordIn(ctx); rec != nil {
+			rec.model = l.Name
+		}
+		select {
+		case <-l.ready:
+		case <-ctx.Done():
+			ms.release(l)
+			return nil, stopped(ctx, ctx.Err())
+		}
+		if l.err != nil {
+			ms.release(l)
+			return nil, l.err
+		}
+		return &Lease{Loaded: l, Model: l.Model, models: ms}, nil
+	}
+}
+
+// begin starts to load a model.
+func (ms *Models) begin(name string) *Loaded {
+	path, own := ms.own[name]
+	if !own {
+		path = name
+	}
+	l := &Loaded{Name: name, own: own, ready: make(chan struct{}), gone: make(chan struct{}),
+		gate: newGate(ms.options.Parallel, max(ms.options.Queue, 0)), Keep: ms.options.KeepAlive}
+	if own {
+		l.Keep = -1
+	}
+	ms.loaded[name] = l
+	go ms.load(l, path)
+	return l
+}
+
+// load loads a model, after there is memory for it.
+func (ms *Models) load(l *Loaded, path string) {
+	defer close(l.ready)
+	start := time.Now()
+	l.Model, l.err = ms.open(l, path)
+	if l.err == nil {
+		ms.log.Info("model loaded", "model", l.Name, "duration", time.Since(start).Round(time.Millisecond),
+			"memory", trit.Bytes(l.Charge).String(), "context", l.plan.Context, "kv_tokens", l.plan.KVTokens)
+		return
+	}
+	ms.log.Error("model not loaded", "model", l.Name, "error", l.err)
+	// The next request tries again.
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	ms.used -= l.Charge
+	l.Charge = 0
+	delete(ms.loaded, l.Name)
+	close(l.gone)
+}
+
+func (ms *Models) open(l *Loaded, path string) (*trit.Model, error) {
+	plan, err := trit.Plan(path, ms.options.Open...)
+	if err != nil {
+		return nil, err
+	}
+	plan.Model = l.Name
+	plan.KVTokens = ms.options.Parallel * plan.Context
+	if err := ms.reserve(l, plan); err != nil {
+		return nil, err
+	}
+	options := append(ms.options.Open[:len(ms.options.Open):len(ms.options.Open)],
+		trit.KVTokens(plan.KVTokens), trit.Progress(func(done, total int64) {
+			l.done.Store(done)
+			l.total.Store(total)
+		}))
+	return trit.Open(path, options...)
+}
+
+// reserve sets memory aside for a model, as much as lets all answers have whole
+// contexts, but not more than leaves some for others. Idle models are unloaded
+// if it would not fit otherwise.
+func (ms *Models) reserve(l *Loaded, plan *trit.MemoryPlan) error {
+	for {
+		ms.mu.Lock()
+		if ms.closed {
+			ms.mu.Unlock()
+			return ErrShuttingDown
+		}
+		if ms.limit == 0 {
+			l.plan, l.Charge = plan, plan.Total()
+			ms.used += l.Charge
+			ms.mu.Unlock()
+			return nil
+		}
+		free := ms.limit - ms.used
+		if plan.Least() <= free {
+			kv := max(plan.KV(plan.Context), (free-plan.Fixed())/ms.sharers(l))
+			err := plan.Fit(plan.Fixed() + kv)
+			l.plan, l.Charge = plan, plan.Total()
+			ms.used += l.Charge
+			ms.mu.Unlock()
+			return err
+		}
+		victim, busy, stays := ms.candidate(l)
+		if victim == nil {
+			limit := ms.limit
+			ms.mu.Unlock()
+			if len(busy) > 0 && plan.Least() <= limit-stays {
+				return &Error{Status: http.StatusServiceUnavailable, Code: "out_of_memory", Retry: 5 * time.Second,
+					Message: fmt.Sprintf("the model %s needs %s and there is %s of %s (%s) while others are in use (%s); try again later",
+						plan.Model, trit.Bytes(plan.Least()), trit.Bytes(free), trit.Bytes(limit), ms.source, strings.Join(busy, ", "))}
+			}
+			err := plan.Fit(limit - stays)
+			if err == nil { // what stays could only just have changed
+				err = fmt.Errorf("%w: %s", trit.ErrMemory, plan.Model)
+			}
+			return fmt.Errorf("%w (the limit is %s, from %s; the server's own models keep %s of it)", err, trit.Bytes(limit), ms.source, trit.Bytes(stays))
+		}
+		ms.mu.Unlock()
+		ms.log.Info("unloading a model to make room", "model", victim.Name, "for", l.Name)
+		<-victim.gone
+	}
+}
+
+// sharers returns among how many the memory that is left is to be shared. The
+// server's own models leave their share to those of them that are still to come,
+// the others always to one more.
+func (ms *Models) sharers(l *Loaded) int64 {
+	if !l.own {
+		return 2
+	}
+	var n int64
+	for name := range ms.own {
+		if other := ms.loaded[name]; other == nil || other.Charge == 0 {
+			n++
+		}
+	}
+	return max(n, 1)
+}
+
+// candidate begins to unload the least recently used of the idle models, or
+// finds one that is being unloaded already. If there is none it returns those
+// that are in use and how much memory will not become free.
+func (ms *Models) candidate(l *Loaded) (victim *Loaded, busy []string, stays int64) {
+	for _, other := range ms.loaded {
+		switch {
+		case other == l:
+		case other.unloading:
+			return other, nil, 0
+		case other.own:
+			stays += other.Charge
+		case other.Leases > 0 || !other.isReady():
+			busy = append(busy, other.Name)
+		case victim == nil || other.LastUsed.Before(victim.LastUsed):
+			victim = other
+		}
+	}
+	if victim != nil {
+		ms.unload(victim)
+	}
+	slices.Sort(busy)
+	return victim, busy, stays
+}
+
+func (l *Loaded) isReady() bool {
+	select {
+	case <-l.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// unload closes an idle model, on a goroutine of its own. The caller holds mu.
+func (ms *Models) unload(l *Loaded) {
+	l.unloading = true
+	if l.expiry != nil {
+		l.expiry.Stop()
+	}
+	go func() {
+		if err := l.Model.Close(); err != nil {
+			ms.log.Error("unloading a model", "model", l.Name, "error", err)
+		}
+		ms.log.Info("model unloaded", "model", l.Name)
+		ms.mu.Lock()
+		defer ms.mu.Unlock()
+		ms.used -= l.Charge
+		if ms.loaded[l.Name] == l {
+			delete(ms.loaded, l.Name)
+		}
+		close(l.gone)
+	}()
+}
+
+// Release gives a lease back.
+func (l *Lease) Release() { l.once.Do(func() { l.models.release(l.Loaded) }) }
+
+// KeepAlive sets how long the model stays after its last use: 0 unloads it when
+// this lease and all others are released, a negative time keeps it until its
+// memory is needed. The server's own models stay whatever clients say.
+func (l *Lease) KeepAlive(d time.Duration) {
+	if l.own {
+		return
+	}
+	l.models.mu.Lock()
+	defer l.models.mu.Unlock()
+	l.Keep = d
+}
+
+func (ms *Models) release(l *Loaded) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	l.Leases--
+	l.LastUsed = time.Now()
+	if l.Leases > 0 || l.Keep < 0 || l.unloading || ms.closed || !l.isReady() || l.err != nil {
+		return
+	}
+	if l.Keep == 0 {
+		ms.unload(l)
+		return
+	}
+	if l.expiry != nil {
+		l.expiry.Reset(l.Keep)
+		return
+	}
+	l.expiry = time.AfterFunc(l.Keep, func() { ms.expire(l) })
+}
+
+// expire unloads a model that nobody has used for its time. Somebody may have
+// come just when the timer ran out.
+func (ms *Models) expire(l *Loaded) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	if l.Leases == 0 && !l.unloading && !ms.closed && l.Keep >= 0 && time.Since(l.LastUsed) >= l.Keep {
+		ms.unload(l)
+	}
+}
+
+// Drop unloads a model, for example because its file is to be deleted. It is an
+// error if requests are using it or it is one of the server's own.
+func (ms *Models) Drop(ctx context.Context, name string) error {
+	ms.mu.Lock()
+	l := ms.loaded[ms.canonical(name)]
+	switch {
+	case l == nil:
+		ms.mu.Unlock()
+		return nil
+	case l.own:
+		ms.mu.Unlock()
+		return &Error{Status: http.StatusConflict, Code: "model_in_use", Message: fmt.Sprintf("%s is one of the models that this server was started with", l.Name)}
+	case !l.unloading && (l.Leases > 0 || !l.isReady()):
+		ms.mu.Unlock()
+		return &Error{Status: http.StatusConflict, Code: "model_in_use", Retry: 5 * time.Second, Message: fmt.Sprintf("%s is in use; try again later", l.Name)}
+	case !l.unloading:
+		ms.unload(l)
+	}
+	ms.mu.Unlock()
+	select {
+	case <-l.gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// List returns the models that requests may name: the server's own, those that
+// the environment names and those in the store.
+func (ms *Models) List() ([]ServedModel, error) {
+	known, err := hub.List()
+	if err != nil {
+		return nil, err
+	}
+	var out []ServedModel
+	seen := map[string]bool{}
+	for _, name := range ms.options.Models {
+		m, err := ms.Resolve(name)
+		if err != nil { // its file has been removed meanwhile
+			m = &hub.Model{Name: name, Path: ms.own[name], Source: hub.File}
+		}
+		seen[name] = true
+		out = append(out, ServedModel{Name: name, Own: true, Hub: m})
+	}
+	for _, m := range known {
+		if !seen[m.Name] {
+			out = append(out, ServedModel{Name: m.Name, Hub: &m})
+		}
+	}
+	for i := range out {
+		ms.Describe(&out[i])
+	}
+	return out, nil
+}
+
+// Describe fills in the state of a model.
+func (ms *Models) Describe(m *ServedModel) {
+	for _, alias := range slices.Sorted(maps.Keys(ms.aliases)) {
+		if ms.aliases[alias] == m.Name {
+			m.Aliases = append(m.Aliases, alias)
+		}
+	}
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	l := ms.loaded[m.Name]
+	m.State = stateUnloaded
+	if l == nil {
+		return
+	}
+	m.Memory, m.LastUsed, m.Leases = l.Charge, l.LastUsed, l.Leases
+	m.Running, m.Waiting = l.gate.counts()
+	switch {
+	case l.unloading:
+		m.State = stateUnloading
+	case !l.isReady():
+		m.State = stateLoading
+		m.Progress = float64(l.done.Load()) / float64(max(l.total.Load(), 1))
+	default:
+		m.State, m.Progress = StateLoaded, 1
+		if l.Leases == 0 && l.Keep > 0 {
+			m.Expires = l.LastUsed.Add(l.Keep)
+		}
+	}
+}
+
+// Each calls f for all models that are loaded, in the order of their names. They
+// cannot be unloaded meanwhile.
+func (ms *Models) Each(f func(l *Loaded)) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	all := slices.SortedFunc(maps.Values(ms.loaded), func(a, b *Loaded) int { return cmp.Compare(a.Name, b.Name) })
+	for _, l := range all {
+		if !l.unloading && l.isReady() && l.err == nil {
+			f(l)
+		}
+	}
+}
+
+// Memory returns how much of the limit is used; the limit is 0 if unknown.
+func (ms *Models) Memory() (used, limit int64) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	return ms.used, ms.limit
+}
+
+// close closes all models. Running answers end with an error.
+func (ms *Models) close() error {
+	ms.mu.Lock()
+	ms.closed = true
+	all := slices.Collect(maps.Values(ms.loaded))
+	for _, l := range all {
+		if l.expiry != nil {
+			l.expiry.Stop()
+		}
+	}
+	ms.mu.Unlock()
+	var errs []error
+	for _, l := range all {
+		<-l.ready
+		ms.mu.Lock()
+		mine := l.err == nil && !l.unloading
+		l.unloading = true
+		ms.mu.Unlock()
+		if !mine {
+			if l.err == nil {
+				<-l.gone // it is being unloaded, or was closed before
+			}
+			continue
+		}
+		errs = append(errs, l.Model.Close())
+		close(l.gone)
+	}
+	return errors.Join(errs...)
+}
+
+// Has reports whether a model is loaded, or about to be, and whether it is one
+// of the server's own.
+func (ms *Models) Has(name string) (loaded, own bool) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	_, own = ms.own[name]
+	return ms.loaded[name] != nil, own
+}
+
+// Full reports whether a model would turn a request away.
+func (ms *Models) Full(name string) bool {
+	ms.mu.Lock()
+	l := ms.loaded[name]
+	ms.mu.Unlock()
+	return l != nil && l.gate.full()
+}

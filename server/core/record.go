@@ -1,0 +1,228 @@
+package core
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// record is what the log says about a request. It belongs to the goroutines of
+// the request, which write it one after the other.
+type record struct {
+	id      string
+	start   time.Time
+	pattern string
+	family  *Family // of the route, or what the path looks like
+	key     string  // which key, not the key itself
+	client  string  // that, or the address
+	failure *Error
+
+	model             string
+	prompt, generated atomic.Int64
+}
+
+type recordKey struct{}
+
+// recordOf returns the record of a request; nil if it did not come through front.
+func recordOf(r *http.Request) *record { return recordIn(r.Context()) }
+
+func recordIn(ctx context.Context) *record {
+	rec, _ := ctx.Value(recordKey{}).(*record)
+	return rec
+}
+
+// ClientIn returns who has sent a request, as far as it can be told.
+func ClientIn(ctx context.Context) string {
+	if rec := recordIn(ctx); rec != nil {
+		return rec.client
+	}
+	return ""
+}
+
+// RequestIDOf returns the id of a request, which clients find in the header
+// X-Request-Id.
+func RequestIDOf(r *http.Request) string {
+	if rec := recordOf(r); rec != nil {
+		return rec.id
+	}
+	return ""
+}
+
+// requestID returns the id that the client or a proxy gave, if it can stand in a
+// log, or a new one.
+func requestID(given string) string {
+	valid := given != "" && len(given) <= 128
+	for _, c := range []byte(given) {
+		valid = valid && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_.:/+=", c) >= 0)
+	}
+	if valid {
+		return given
+	}
+	return rand.Text()
+}
+
+// noteFailure tells the log what a request was answered.
+func noteFailure(r *http.Request, e *Error) {
+	if rec := recordOf(r); rec != nil {
+		rec.failure = e
+	}
+}
+
+// finish recovers from a panic of a handler and logs the request.
+func (s *Server) finish(w *response, r *http.Request, rec *record) {
+	cause := recover()
+	cut := cause != nil
+	if cut && cause != http.ErrAbortHandler { // that one is net/http's way to cut a connection
+		e := &Error{Status: http.StatusInternalServerError, Code: "internal_error",
+			Message: "something went wrong in the server; its log has the details under the request's id " + rec.id}
+		rec.failure = e
+		s.Log.Error("panic", "id", rec.id, "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		if w.status == 0 {
+			rec.family.WriteError(w, e)
+			cut = false
+		}
+	}
+	s.logRequest(w, r, rec)
+	if cut {
+		// An answer that has begun cannot be taken back: the client is to see
+		// that it is not complete.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// RequestInfo says what became of a request.
+type RequestInfo struct {
+	ID              string // as in the header X-Request-Id
+	Method, Path    string
+	Route           string // the pattern of the endpoint; empty if there is none
+	Status          int
+	Start           time.Time
+	Duration        time.Duration
+	Model           string // empty if the request is not about one
+	PromptTokens    int64
+	GeneratedTokens int64
+	Error           string // what went wrong; empty if nothing did
+}
+
+// logRequest writes one line about a request that is over.
+func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
+	if rec.failure == nil && (w.broken || errors.Is(r.Context().Err(), context.Canceled)) {
+		rec.failure = errClientGone // in the middle of the answer
+		if errors.Is(context.Cause(r.Context()), ErrShuttingDown) {
+			rec.failure = ErrShuttingDown
+		}
+	}
+	status, level := w.status, slog.LevelInfo
+	if status == 0 {
+		status = http.StatusOK // what net/http sends for an empty answer
+		if rec.failure != nil {
+			status = rec.failure.Status // the client had gone
+		}
+	}
+	s.requests.add(requestKind{rec.pattern, status})
+	if s.Options.OnRequest != nil {
+		info := RequestInfo{
+			ID: rec.id, Method: r.Method, Path: r.URL.Path, Route: rec.pattern, Status: status, Start: rec.start, Duration: time.Since(rec.start),
+			Model: rec.model, PromptTokens: rec.prompt.Load(), GeneratedTokens: rec.generated.Load(),
+		}
+		if rec.failure != nil {
+			info.Error = rec.failure.Message
+		}
+		s.Options.OnRequest(r.Context(), info)
+	}
+	switch {
+	case status >= 500 || rec.failure != nil && rec.failure.Status >= 500:
+		level = slog.LevelError
+	case rec.pattern == "GET /health" || rec.pattern == "GET /ready" || rec.pattern == "GET /metrics":
+		level = slog.LevelDebug // they come every few seconds
+	}
+	ctx := r.Context()
+	if !s.Log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("id", rec.id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", status),
+		slog.Duration("duration", time.Since(rec.start).Round(time.Microsecond)), slog.Int64("bytes", w.bytes), slog.String("client", r.RemoteAddr),
+	}
+	if rec.key != "" {
+		attrs = append(attrs, slog.String("key", rec.key))
+	}
+	if rec.model != "" {
+		attrs = append(attrs, slog.String("model", rec.model), slog.Int64("prompt_tokens", rec.prompt.Load()), slog.Int64("tokens", rec.generated.Load()))
+	}
+	if rec.failure != nil {
+		attrs = append(attrs, slog.String("error", rec.failure.Message))
+	}
+	s.Log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+// response notes what is sent to the client.
+type response struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+	broken bool // the client does not take it
+}
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	w.broken = w.broken || err != nil
+	return n, err
+}
+
+// FlushError sends what has been written.
+func (w *response) FlushError() error {
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	w.broken = w.broken || err != nil && !errors.Is(err, http.ErrNotSupported)
+	return err
+}
+
+// Unwrap is for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// requestCounts count requests by what they asked for and what they got.
+type requestCounts struct {
+	mu sync.Mutex
+	n  map[requestKind]int64
+}
+
+type requestKind struct {
+	pattern string // of the route; empty if there is none
+	status  int
+}
+
+func (c *requestCounts) add(k requestKind) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = map[requestKind]int64{}
+	}
+	c.n[k]++
+}
+
+func (c *requestCounts) each(f func(requestKind, int64)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, n := range c.n {
+		f(k, n)
+	}
+}

@@ -1,0 +1,188 @@
+package core
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// PlainFamily reports errors of endpoints that belong to no API.
+var PlainFamily = &Family{Name: "plain", WriteError: func(w http.ResponseWriter, e *Error) {
+	// An error in writing means that the client has gone.
+	_ = WriteJSON(w, e.Status, map[string]any{"error": map[string]any{"message": e.Message, "type": "error", "code": e.Code}})
+}}
+
+// Route is one endpoint.
+type Route struct {
+	// pattern is that of http.ServeMux, with the method.
+	Pattern string
+	Family  *Family
+	Access  access
+	// handle answers the request, or returns an error that the family writes.
+	// Once it has begun to answer it must report errors in the stream itself
+	// and return errAnswered.
+	Handle func(w http.ResponseWriter, r *http.Request) error
+}
+
+// access says who may use a route.
+type access int
+
+const (
+	accessKey   access = iota // whoever has an API key, where keys are asked for
+	AccessOpen                // everybody: health, the page
+	AccessAdmin               // whoever has an admin key, or everybody if the operator says so
+)
+
+// Family is a group of endpoints with one way to report errors.
+type Family struct {
+	Name       string
+	WriteError func(w http.ResponseWriter, e *Error)
+}
+
+// ErrAnswered is returned by handlers that have already told the client what
+// went wrong.
+var ErrAnswered = errors.New("server: the client has been told")
+
+// handler wraps a route's function: errors become answers.
+func (rt *Route) handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := rt.Handle(w, r)
+		if err == nil || errors.Is(err, ErrAnswered) {
+			return
+		}
+		rt.fail(w, r, err)
+	})
+}
+
+// fail answers a request with an error.
+func (rt *Route) fail(w http.ResponseWriter, r *http.Request, err error) {
+	err = stopped(r.Context(), err)
+	_, answer := errors.AsType[*Error](err)
+	if r.Context().Err() != nil && !isTimeout(r.Context()) && !answer {
+		noteFailure(r, errClientGone)
+		return
+	}
+	e := Classify(err)
+	noteFailure(r, e)
+	if e.Retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(e.Retry.Seconds()+0.5))))
+	}
+	rt.Family.WriteError(w, e)
+}
+
+// ReadJSON reads the body of a request into v, which is a pointer to a struct.
+// Fields that v does not have are ignored, as the APIs' own servers do.
+func ReadJSON(r *http.Request, v any) error {
+	if t := r.Header.Get("Content-Type"); t != "" {
+		media, _, err := mime.ParseMediaType(t)
+		// curl -d says that everything is a form unless told otherwise. Forms of
+		// other sites' pages do not come this far.
+		if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") && media != "application/x-www-form-urlencoded" {
+			return &Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type",
+				Message: fmt.Sprintf("Content-Type is %q; send application/json", t)}
+		}
+	}
+	dec := json.NewDecoder(r.Body)
+	if err := dec.Decode(v); err != nil {
+		return bodyError(err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		if err == nil {
+			err = errors.New("more than one JSON value")
+		}
+		return bodyError(err)
+	}
+	return nil
+}
+
+// bodyError says what is wrong with a request's body.
+func bodyError(err error) error {
+	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return &Error{Status: http.StatusRequestEntityTooLarge, Code: "request_too_large",
+			Message: fmt.Sprintf("the request's body is longer than %d bytes, which this server allows at most", e.Limit)}
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		field, want := jsonPath(e.Field), typeName(e.Type.String())
+		if number, ok := strings.CutPrefix(e.Value, "number "); ok && (want == "a number" || want == "a whole number" && !strings.ContainsAny(number, ".eE")) {
+			want += " of a size that can be computed with"
+		}
+		return &Error{Status: http.StatusBadRequest, Code: "invalid_type", Param: field,
+			Message: fmt.Sprintf("%s is a JSON %s, which does not fit; want %s", fieldName(field), e.Value, want)}
+	}
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return &Error{Status: http.StatusBadRequest, Code: "invalid_json", Message: fmt.Sprintf("the request's body is not valid JSON: %v at byte %d", e, e.Offset)}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &Error{Status: http.StatusBadRequest, Code: "invalid_json", Message: "the request's body is empty or ends too early; send a JSON object"}
+	}
+	return &Error{Status: http.StatusBadRequest, Code: "invalid_json", Message: "the request's body cannot be read: " + err.Error()}
+}
+
+// jsonPath leaves the names of embedded structs out of a path to a field. These
+// are the ones in mixed case, which no field of a request has.
+func jsonPath(path string) string {
+	steps := strings.Split(path, ".")
+	return strings.Join(slices.DeleteFunc(steps, func(s string) bool { return s != strings.ToLower(s) }), ".")
+}
+
+func fieldName(field string) string {
+	if field == "" {
+		return "the request's body"
+	}
+	return field
+}
+
+// typeName says what a Go type is called in JSON.
+func typeName(t string) string {
+	t = strings.TrimLeft(t, "*")
+	switch {
+	case strings.HasPrefix(t, "[]"):
+		return "an array"
+	case strings.HasPrefix(t, "map["), strings.Contains(t, "."):
+		return "an object"
+	case t == "string":
+		return "a string"
+	case t == "bool":
+		return "true or false"
+	case strings.HasPrefix(t, "float"):
+		return "a number"
+	case strings.Contains(t, "int"):
+		return "a whole number"
+	}
+	return t
+}
+
+// WriteJSON answers with a JSON value.
+func WriteJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if _, err := w.Write(body); err != nil {
+		return ErrAnswered // the client has gone
+	}
+	return nil
+}
+
+// marshal is json.Marshal without escaping <, > and &, and with a line end.
+func marshal(v any) ([]byte, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return []byte(b.String()), nil
+}

@@ -1,0 +1,103 @@
+package core
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"trit"
+	"trit/internal/generate"
+	"trit/tokenizer"
+)
+
+// Embed returns the embeddings of texts, when it is their turn.
+func (l *Lease) Embed(ctx context.Context, texts ...[]int32) ([][]float32, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	leave, err := l.Enter(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return l.Model.EmbedTokens(ctx, texts...)
+}
+
+// WithoutSecondBOS drops the BOS that the tokenizer has added to a prompt that
+// begins with one already.
+func WithoutSecondBOS(t *tokenizer.Tokenizer, prompt []int32) []int32 {
+	if id, ok := t.BOS(); ok && t.AddBOS() && len(prompt) > 1 && prompt[0] == id && prompt[1] == id {
+		return prompt[1:]
+	}
+	return prompt
+}
+
+// Job is one prompt to continue, in the terms that all APIs share.
+type Job struct {
+	Model   *Lease
+	Prompt  []int32
+	Answers int // at least 1
+	Options []trit.GenerateOption
+	Stats   *trit.Stats // filled in when the job is over; may be nil
+}
+
+// Run waits for its turn and continues the prompt. Its errors are for classify.
+// Leaving the loop ends the generation and frees its memory.
+func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
+	return func(yield func(trit.Token, error) bool) {
+		came := time.Now()
+		leave, err := j.Model.Enter(ctx, j.Answers)
+		if err != nil {
+			yield(trit.Token{}, err)
+			return
+		}
+		defer leave()
+		stats := j.Stats
+		if stats == nil {
+			stats = new(trit.Stats)
+		}
+		slot := j.Model.gate.slot(j)
+		defer slot.close()
+		rec := recordIn(ctx)
+		if rec != nil {
+			rec.prompt.Add(int64(len(j.Prompt)))
+		}
+		options := append(j.Options[:len(j.Options):len(j.Options)], trit.Answers(j.Answers), trit.CollectStats(stats), trit.Arrived(came))
+		for token, err := range j.Model.Model.GenerateFrom(ctx, j.Prompt, options...) {
+			if err != nil {
+				yield(token, stopped(ctx, err))
+				return
+			}
+			slot.generated.Add(1)
+			if rec != nil {
+				rec.generated.Add(1)
+			}
+			if !yield(token, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Score returns how likely the model finds the tokens of a prompt, from the
+// second one on, each with the top most likely ones in its place.
+func (l *Lease) Score(ctx context.Context, prompt []int32, top int) ([]generate.Scored, error) {
+	leave, err := l.Enter(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	session, err := l.Model.Scheduler().NewSession()
+	if err != nil {
+		return nil, err
+	}
+	defer session.Close()
+	out := make([]generate.Scored, 0, len(prompt))
+	for t, err := range generate.Score(ctx, session, prompt, top) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}

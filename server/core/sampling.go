@@ -1,0 +1,165 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strconv"
+
+	"trit"
+	"trit/internal/generate"
+	"trit/sample"
+	"trit/tokenizer"
+)
+
+// Sampling are the sampling options by the names that llama.cpp's server
+// gives them; Ollama's are among these. What a request leaves out keeps the
+// model's own value.
+type Sampling struct {
+	Temperature      *float64 `json:"temperature"`
+	DynTempRange     *float64 `json:"dynatemp_range"`
+	DynTempExponent  *float64 `json:"dynatemp_exponent"`
+	TopK             *int     `json:"top_k"`
+	TopP             *float64 `json:"top_p"`
+	MinP             *float64 `json:"min_p"`
+	TypicalP         *float64 `json:"typical_p"`
+	TopNSigma        *float64 `json:"top_n_sigma"`
+	XTCProbability   *float64 `json:"xtc_probability"`
+	XTCThreshold     *float64 `json:"xtc_threshold"`
+	MinKeep          *int     `json:"min_keep"`
+	RepeatPenalty    *float64 `json:"repeat_penalty"`
+	RepeatLastN      *int     `json:"repeat_last_n"`
+	PresencePenalty  *float64 `json:"presence_penalty"`
+	FrequencyPenalty *float64 `json:"frequency_penalty"`
+	Mirostat         *int     `json:"mirostat"`
+	MirostatTau      *float64 `json:"mirostat_tau"`
+	MirostatEta      *float64 `json:"mirostat_eta"`
+	DRYMultiplier    *float64 `json:"dry_multiplier"`
+	DRYBase          *float64 `json:"dry_base"`
+	DRYAllowedLength *int     `json:"dry_allowed_length"`
+	DRYPenaltyLastN  *int     `json:"dry_penalty_last_n"`
+	DRYBreakers      []string `json:"dry_sequence_breakers"`
+	// Seed below zero means a new one for every request.
+	Seed *int64 `json:"seed"`
+}
+
+// Options returns the model's sampling options with those of the request.
+func (s *Sampling) Options(m *trit.Model) (sample.Options, error) {
+	o := m.Sampling()
+	Set(&o.Temperature, s.Temperature)
+	Set(&o.DynTempRange, s.DynTempRange)
+	Set(&o.DynTempExponent, s.DynTempExponent)
+	Set(&o.TopK, s.TopK)
+	Set(&o.TopP, s.TopP)
+	Set(&o.MinP, s.MinP)
+	Set(&o.TypicalP, s.TypicalP)
+	Set(&o.TopNSigma, s.TopNSigma)
+	Set(&o.XTCProbability, s.XTCProbability)
+	Set(&o.XTCThreshold, s.XTCThreshold)
+	Set(&o.MinKeep, s.MinKeep)
+	Set(&o.RepeatPenalty, s.RepeatPenalty)
+	Set(&o.PenaltyLastN, s.RepeatLastN)
+	Set(&o.PresencePenalty, s.PresencePenalty)
+	Set(&o.FrequencyPenalty, s.FrequencyPenalty)
+	Set(&o.Mirostat, s.Mirostat)
+	Set(&o.MirostatTau, s.MirostatTau)
+	Set(&o.MirostatEta, s.MirostatEta)
+	Set(&o.DRY.Multiplier, s.DRYMultiplier)
+	Set(&o.DRY.Base, s.DRYBase)
+	Set(&o.DRY.AllowedLength, s.DRYAllowedLength)
+	Set(&o.DRY.PenaltyLastN, s.DRYPenaltyLastN)
+	if o.DRY.Multiplier > 0 {
+		texts := s.DRYBreakers
+		if texts == nil {
+			texts = generate.DefaultBreakers()
+		}
+		var err error
+		if o.DRY.Breakers, err = generate.Breakers(m.Tokenizer(), texts); err != nil {
+			return o, err
+		}
+	}
+	if s.Seed != nil && *s.Seed >= 0 {
+		seed := uint64(*s.Seed)
+		o.Seed = &seed
+	}
+	return o, o.Validate()
+}
+
+// LogitBias is llama.cpp's logit_bias: [[TOKEN, BIAS], …] or {TOKEN: BIAS, …}. A
+// token is an id or a text, whose tokens all get the bias; false bans.
+type LogitBias []biasEntry
+
+type biasEntry struct {
+	id   int32
+	text string // instead of an id, if not empty
+	Bias float32
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (b *LogitBias) UnmarshalJSON(data []byte) error {
+	wrong := BadRequest("logit_bias", "logit_bias is %s; want [[TOKEN, BIAS], …] or {TOKEN: BIAS, …}", ShortJSON(data))
+	*b = nil
+	if bytes.Equal(data, []byte("null")) {
+		return nil
+	}
+	if data[0] == '{' {
+		var entries map[string]json.RawMessage
+		if err := json.Unmarshal(data, &entries); err != nil {
+			return wrong
+		}
+		for token, bias := range entries {
+			e := biasEntry{text: token}
+			if id, err := strconv.ParseInt(token, 10, 32); err == nil {
+				e = biasEntry{id: int32(id)}
+			}
+			if !e.setBias(bias) {
+				return wrong
+			}
+			*b = append(*b, e)
+		}
+		return nil
+	}
+	var entries [][]json.RawMessage
+	if err := json.Unmarshal(data, &entries); err != nil {
+		return wrong
+	}
+	for _, pair := range entries {
+		var e biasEntry
+		if len(pair) != 2 || !e.setBias(pair[1]) ||
+			json.Unmarshal(pair[0], &e.id) != nil && (json.Unmarshal(pair[0], &e.text) != nil || e.text == "") {
+			return wrong
+		}
+		*b = append(*b, e)
+	}
+	return nil
+}
+
+func (e *biasEntry) setBias(data []byte) bool {
+	if bytes.Equal(data, []byte("false")) {
+		e.Bias = float32(math.Inf(-1))
+		return true
+	}
+	return json.Unmarshal(data, &e.Bias) == nil
+}
+
+// Resolve returns the bias of every token. Where several entries name a token,
+// they add up.
+func (b LogitBias) Resolve(t *tokenizer.Tokenizer) (map[int32]float32, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	out := map[int32]float32{}
+	for _, e := range b {
+		ids := []int32{e.id}
+		if e.text != "" {
+			ids = t.Encode(e.text, tokenizer.AddSpecial(false))
+		}
+		if err := CheckTokens("logit_bias", ids, t); err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			out[id] += e.Bias
+		}
+	}
+	return out, nil
+}

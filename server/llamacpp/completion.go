@@ -1,0 +1,295 @@
+package llamacpp
+
+import (
+	"encoding/json"
+	"iter"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"trit"
+	"trit/sample"
+	"trit/server/core"
+	"trit/tokenizer"
+)
+
+// completionRequest is the body of /completion, llama.cpp's own form of
+// completions.
+type completionRequest struct {
+	core.Sampling
+	Model        string          `json:"model"`
+	Prompt       promptField     `json:"prompt"`
+	NPredict     *int            `json:"n_predict"`
+	MaxTokens    *int            `json:"max_tokens"`
+	Stream       bool            `json:"stream"`
+	Stop         core.StringList `json:"stop"`
+	IgnoreEOS    bool            `json:"ignore_eos"`
+	LogitBias    core.LogitBias  `json:"logit_bias"`
+	NProbs       int             `json:"n_probs"`
+	Grammar      string          `json:"grammar"`
+	JSONSchema   json.RawMessage `json:"json_schema"`
+	Samplers     *samplersField  `json:"samplers"`
+	ReturnTokens bool            `json:"return_tokens"`
+
+	// What would change the answer, and is not served.
+	MaxTime           int   `json:"t_max_predict_ms"`
+	Indent            int   `json:"n_indent"`
+	PostSamplingProbs bool  `json:"post_sampling_probs"`
+	LoRA              []any `json:"lora"`
+}
+
+// samplersField is an order of samplers: a list of names.
+type samplersField struct{ sample.Order }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (o *samplersField) UnmarshalJSON(data []byte) error {
+	var names core.StringList
+	if err := json.Unmarshal(data, &names); err != nil {
+		return core.BadRequest("samplers", "samplers is %s; want an array of names", core.ShortJSON(data))
+	}
+	var err error
+	o.Order, err = sample.ParseOrder(strings.Join(names, ";"))
+	return err
+}
+
+// completionReply is an answer of /completion, or a part of one.
+type completionReply struct {
+	Index           int          `json:"index"`
+	Content         string       `json:"content"`
+	Tokens          []int32      `json:"tokens"`
+	IDSlot          int          `json:"id_slot"`
+	Stop            bool         `json:"stop"`
+	TokensPredicted int          `json:"tokens_predicted"`
+	TokensEvaluated int          `json:"tokens_evaluated"`
+	Probabilities   []tokenProbs `json:"completion_probabilities,omitempty"`
+	*replyEnd
+}
+
+// replyEnd is what only the end of an answer says.
+type replyEnd struct {
+	Model        string             `json:"model"`
+	Settings     generationSettings `json:"generation_settings"`
+	Prompt       string             `json:"prompt"`
+	HasNewLine   bool               `json:"has_new_line"`
+	Truncated    bool               `json:"truncated"`
+	StopType     string             `json:"stop_type"`
+	StoppingWord string             `json:"stopping_word"`
+	TokensCached int                `json:"tokens_cached"`
+	Timings      timings            `json:"timings"`
+}
+
+type timings struct {
+	PromptN            int     `json:"prompt_n"`
+	PromptMS           float64 `json:"prompt_ms"`
+	PromptPerTokenMS   float64 `json:"prompt_per_token_ms"`
+	PromptPerSecond    float64 `json:"prompt_per_second"`
+	PredictedN         int     `json:"predicted_n"`
+	PredictedMS        float64 `json:"predicted_ms"`
+	PredictedPerToken  float64 `json:"predicted_per_token_ms"`
+	PredictedPerSecond float64 `json:"predicted_per_second"`
+	CacheN             int     `json:"cache_n"`
+}
+
+// tokenProbs is what is told of one token.
+type tokenProbs struct {
+	tokenProb
+	Top []tokenProb `json:"top_logprobs"`
+}
+
+type tokenProb struct {
+	ID      int32   `json:"id"`
+	Token   string  `json:"token"`
+	Bytes   []int   `json:"bytes"`
+	Logprob float64 `json:"logprob"`
+}
+
+// completion continues a text.
+func (s *api) completion(w http.ResponseWriter, r *http.Request) error {
+	var q completionRequest
+	if err := core.ReadJSON(r, &q); err != nil {
+		return err
+	}
+	l, err := s.Models.Acquire(r.Context(), q.Model)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	c, err := q.prepare(l)
+	if err != nil {
+		return err
+	}
+	pieces := s.Run(r.Context(), &c.Job)
+	if q.Stream {
+		return c.stream(s.NewEventStream(w), r, pieces)
+	}
+	return c.whole(w, pieces)
+}
+
+// completionRun is a completion on its way.
+type completionRun struct {
+	core.Job
+	request  *completionRequest
+	settings generationSettings
+	stop     *core.StopFinder
+	text     strings.Builder
+	tokens   []int32
+	probs    []tokenProbs
+	finish   trit.Finish
+	stats    trit.Stats
+}
+
+func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
+	if len(q.Prompt) == 0 {
+		return nil, core.BadRequest("prompt", "prompt is required: a string, or an array of strings and token ids")
+	}
+	if len(q.Prompt) > 1 && !slices.ContainsFunc(q.Prompt, func(p promptPart) bool { return !p.isText }) {
+		return nil, core.Unsupported("prompt", "prompt has %d texts without a token id, which are %[1]d prompts; send them one by one, or to /v1/completions", len(q.Prompt))
+	}
+	switch {
+	case q.MaxTime > 0:
+		return nil, core.Unsupported("t_max_predict_ms", "t_max_predict_ms is not supported; bound the answer with n_predict")
+	case q.Indent > 0:
+		return nil, core.Unsupported("n_indent", "n_indent is not supported; a grammar can ask for indented lines")
+	case q.PostSamplingProbs:
+		return nil, core.Unsupported("post_sampling_probs", "post_sampling_probs is not supported; n_probs gives probabilities of the model's own distribution")
+	case len(q.LoRA) > 0:
+		return nil, core.Unsupported("lora", "LoRA adapters are not supported")
+	}
+	t := l.Model.Tokenizer()
+	sampling, err := q.Sampling.Options(l.Model)
+	if err != nil {
+		return nil, err
+	}
+	if sampling.LogitBias, err = q.LogitBias.Resolve(t); err != nil {
+		return nil, err
+	}
+	if q.Samplers != nil {
+		sampling.Order = q.Samplers.Order
+	}
+	if q.NProbs < 0 || q.NProbs > 1000 {
+		return nil, core.BadRequest("n_probs", "n_probs is %d; want 0 to 1000", q.NProbs)
+	}
+	if q.NProbs > 0 {
+		sampling.LogProb, sampling.TopLogProbs = true, q.NProbs
+	}
+	predict := -1
+	core.Set(&predict, q.MaxTokens)
+	core.Set(&predict, q.NPredict)
+	if predict == 0 {
+		return nil, core.BadRequest("n_predict", "n_predict is 0; want the number of tokens to generate, or -1 for as many as fit")
+	}
+	f := core.Format{Gbnf: q.Grammar, Param: "grammar"}
+	if len(q.JSONSchema) > 0 && string(q.JSONSchema) != "null" {
+		if q.Grammar != "" {
+			return nil, core.BadRequest("json_schema", "json_schema and grammar exclude each other")
+		}
+		f = core.Format{Schema: q.JSONSchema, Param: "json_schema"}
+	}
+	constraint, err := l.Constraint(f)
+	if err != nil {
+		return nil, err
+	}
+	c := &completionRun{request: q, settings: newGenerationSettings(&sampling), stop: core.NewStopFinder(t, false, q.Stop...)}
+	c.settings.Stop = append(c.settings.Stop, q.Stop...)
+	c.settings.MaxTokens, c.settings.NPredict = predict, predict
+	c.settings.IgnoreEOS, c.settings.Stream, c.settings.NProbs, c.settings.Grammar = q.IgnoreEOS, q.Stream, q.NProbs, q.Grammar
+	c.Job = core.Job{Model: l, Answers: 1, Stats: &c.stats, Options: []trit.GenerateOption{trit.Sampling(sampling), trit.Stop(q.Stop...)}}
+	if c.Prompt, err = q.Prompt.encode(t, "prompt", true, true); err != nil {
+		return nil, err
+	}
+	c.Prompt = core.WithoutSecondBOS(t, c.Prompt)
+	if predict > 0 {
+		c.Options = append(c.Options, trit.MaxTokens(predict))
+	}
+	if q.IgnoreEOS {
+		c.Options = append(c.Options, trit.IgnoreEnd())
+	}
+	if constraint != nil {
+		c.Options = append(c.Options, trit.Constrain(constraint))
+	}
+	return c, nil
+}
+
+// add follows the text by a token and returns the part of the answer it makes.
+func (c *completionRun) add(t trit.Token) completionReply {
+	c.stop.Push(t.ID)
+	c.text.WriteString(t.Text)
+	c.tokens = append(c.tokens, t.ID)
+	if t.Finish != "" {
+		c.finish = t.Finish
+	}
+	part := completionReply{Content: t.Text, Tokens: []int32{t.ID}, TokensPredicted: len(c.tokens), TokensEvaluated: len(c.Prompt)}
+	if c.request.NProbs > 0 {
+		one := newTokenProbs(c.Model.Model.Tokenizer(), t)
+		c.probs = append(c.probs, one)
+		part.Probabilities = []tokenProbs{one}
+	}
+	return part
+}
+
+// end returns the end of the answer, without its text.
+func (c *completionRun) end() completionReply {
+	e := &replyEnd{
+		Model: c.Model.Name, Settings: c.settings, Prompt: c.Model.Model.Detokenize(c.Prompt),
+		HasNewLine: strings.Contains(c.text.String(), "\n"), StopType: "limit", TokensCached: c.stats.CachedTokens,
+		Timings: newTimings(&c.stats),
+	}
+	switch c.finish {
+	case trit.FinishStop:
+		e.StopType = "eos"
+	case trit.FinishStopString:
+		e.StopType, e.StoppingWord = "word", c.stop.Found()
+	}
+	return completionReply{Tokens: []int32{}, Stop: true, TokensPredicted: len(c.tokens), TokensEvaluated: len(c.Prompt), replyEnd: e}
+}
+
+func (c *completionRun) whole(w http.ResponseWriter, tokens iter.Seq2[trit.Token, error]) error {
+	for t, err := range tokens {
+		if err != nil {
+			return err
+		}
+		c.add(t)
+	}
+	answer := c.end()
+	answer.Content = c.text.String()
+	answer.Probabilities = c.probs
+	if c.request.ReturnTokens {
+		answer.Tokens = c.tokens
+	}
+	return core.WriteJSON(w, http.StatusOK, answer)
+}
+
+func (c *completionRun) stream(out *core.Stream, r *http.Request, tokens iter.Seq2[trit.Token, error]) error {
+	for t, err := range tokens {
+		if err != nil {
+			return out.Fail(r, err, func(e *core.Error) error { return out.Event("", newErrorReply(e)) })
+		}
+		if err := out.Event("", c.add(t)); err != nil {
+			return err
+		}
+	}
+	return out.Event("", c.end())
+}
+
+func newTimings(s *trit.Stats) timings {
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	t := timings{PromptN: s.PromptTokens - s.CachedTokens, PromptMS: ms(s.PromptTime), PromptPerSecond: s.PromptRate(),
+		PredictedN: s.GeneratedTokens, PredictedMS: ms(s.GenerateTime), PredictedPerSecond: s.GenerateRate(), CacheN: s.CachedTokens}
+	t.PromptPerTokenMS = t.PromptMS / float64(max(t.PromptN, 1))
+	t.PredictedPerToken = t.PredictedMS / float64(max(t.PredictedN, 1))
+	return t
+}
+
+// newTokenProbs describes a generated token.
+func newTokenProbs(tok *tokenizer.Tokenizer, t trit.Token) tokenProbs {
+	one := func(p sample.TokenLogProb) tokenProb {
+		text, codes := core.TokenText(tok, p.ID)
+		return tokenProb{ID: p.ID, Token: text, Bytes: codes, Logprob: core.JSONLogProb(p.LogProb)}
+	}
+	out := tokenProbs{tokenProb: one(sample.TokenLogProb{ID: t.ID, LogProb: t.LogProb}), Top: []tokenProb{}}
+	for _, p := range t.Top {
+		out.Top = append(out.Top, one(p))
+	}
+	return out
+}

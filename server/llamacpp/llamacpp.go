@@ -1,0 +1,294 @@
+package llamacpp
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"unicode/utf8"
+
+	"trit/chat"
+	"trit/server/core"
+	"trit/tokenizer"
+)
+
+// Family reports errors as llama.cpp's server does.
+var Family = &core.Family{Name: "llama.cpp", WriteError: func(w http.ResponseWriter, e *core.Error) {
+	_ = core.WriteJSON(w, e.Status, newErrorReply(e)) // the client may have gone, and then there is nobody to tell
+}}
+
+type errorReply struct {
+	Error errorCause `json:"error"`
+}
+
+type errorCause struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+	Type    string `json:"type"`
+}
+
+func newErrorReply(e *core.Error) errorReply {
+	kind := "invalid_request_error"
+	switch e.Status {
+	case http.StatusUnauthorized:
+		kind = "authentication_error"
+	case http.StatusForbidden:
+		kind = "permission_error"
+	case http.StatusNotFound:
+		kind = "not_found_error"
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		kind = "unavailable_error"
+	case http.StatusNotImplemented:
+		kind = "not_supported_error"
+	default:
+		if e.Status >= 500 {
+			kind = "server_error"
+		} else if e.Code == "context_length_exceeded" {
+			kind = "exceed_context_size_error"
+		}
+	}
+	return errorReply{errorCause{Code: e.Status, Message: e.Message, Type: kind}}
+}
+
+// api answers as llama.cpp's server does.
+type api struct{ *core.Server }
+
+// Routes returns the endpoints of llama.cpp's server that are its own.
+func Routes(c *core.Server) []core.Route {
+	s := &api{c}
+	routes := []core.Route{
+		{Pattern: "POST /tokenize", Handle: s.tokenize},
+		{Pattern: "POST /detokenize", Handle: s.detokenize},
+		{Pattern: "POST /apply-template", Handle: s.applyTemplate},
+		{Pattern: "GET /props", Handle: s.props},
+		{Pattern: "GET /slots", Handle: s.slots},
+		{Pattern: "POST /completion", Handle: s.completion},
+		{Pattern: "POST /completions", Handle: s.completion},
+		{Pattern: "POST /embedding", Handle: s.embedding},
+		{Pattern: "POST /infill", Handle: refuseInfill},
+	}
+	for i := range routes {
+		routes[i].Family = Family
+	}
+	return routes
+}
+
+// refuseInfill answers what needs models trained to fill in the middle.
+func refuseInfill(w http.ResponseWriter, r *http.Request) error {
+	return &core.Error{Status: http.StatusNotImplemented, Code: "unsupported_endpoint",
+		Message: "infill is not supported: no ternary model has been trained to fill in the middle"}
+}
+
+// tokenize answers with the tokens of a text.
+func (s *api) tokenize(w http.ResponseWriter, r *http.Request) error {
+	var q struct {
+		Model        string      `json:"model"`
+		Content      promptField `json:"content"`
+		AddSpecial   bool        `json:"add_special"`
+		ParseSpecial *bool       `json:"parse_special"` // true where it is left out
+		WithPieces   bool        `json:"with_pieces"`
+	}
+	if err := core.ReadJSON(r, &q); err != nil {
+		return err
+	}
+	l, err := s.Models.Acquire(r.Context(), q.Model)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	t := l.Model.Tokenizer()
+	tokens, err := q.Content.encode(t, "content", q.AddSpecial, q.ParseSpecial == nil || *q.ParseSpecial)
+	if err != nil {
+		return err
+	}
+	if !q.WithPieces {
+		return core.WriteJSON(w, http.StatusOK, map[string][]int32{"tokens": tokens})
+	}
+	type tokenPiece struct {
+		ID    int32 `json:"id"`
+		Piece any   `json:"piece"` // the text, or its bytes if they are no complete characters
+	}
+	pieces := make([]tokenPiece, len(tokens))
+	for i, id := range tokens {
+		text := t.Piece(id, true)
+		pieces[i] = tokenPiece{ID: id, Piece: text}
+		if !utf8.ValidString(text) {
+			_, codes := core.TokenText(t, id)
+			pieces[i].Piece = codes
+		}
+	}
+	return core.WriteJSON(w, http.StatusOK, map[string][]tokenPiece{"tokens": pieces})
+}
+
+// detokenize answers with the text of tokens, control tokens included.
+func (s *api) detokenize(w http.ResponseWriter, r *http.Request) error {
+	var q struct {
+		Model  string  `json:"model"`
+		Tokens []int32 `json:"tokens"`
+	}
+	if err := core.ReadJSON(r, &q); err != nil {
+		return err
+	}
+	l, err := s.Models.Acquire(r.Context(), q.Model)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	t := l.Model.Tokenizer()
+	if err := core.CheckTokens("tokens", q.Tokens, t); err != nil {
+		return err
+	}
+	text := t.Decode(q.Tokens, tokenizer.RenderSpecial(true), tokenizer.Continuation(true), tokenizer.CleanSpaces(false))
+	return core.WriteJSON(w, http.StatusOK, map[string]string{"content": text})
+}
+
+// applyTemplate answers with the prompt that a conversation becomes.
+func (s *api) applyTemplate(w http.ResponseWriter, r *http.Request) error {
+	var q struct {
+		Model               string            `json:"model"`
+		Messages            []json.RawMessage `json:"messages"`
+		Tools               []chat.Tool       `json:"tools"`
+		AddGenerationPrompt *bool             `json:"add_generation_prompt"` // true where it is left out
+		TemplateArguments   map[string]any    `json:"chat_template_kwargs"`
+	}
+	if err := core.ReadJSON(r, &q); err != nil {
+		return err
+	}
+	messages := make([]chat.Message, len(q.Messages))
+	for i, raw := range q.Messages {
+		if err := json.Unmarshal(raw, &messages[i]); err != nil {
+			return core.BadRequest("messages", "messages[%d]: %v", i, err)
+		}
+	}
+	if len(messages) == 0 {
+		return core.BadRequest("messages", "messages is empty; send at least one message")
+	}
+	l, err := s.Models.Acquire(r.Context(), q.Model)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	t, _, err := l.Model.ChatTemplate()
+	if err != nil {
+		return err
+	}
+	in := chat.Input{Messages: messages, Tools: q.Tools, Extra: q.TemplateArguments,
+		AddGenerationPrompt: q.AddGenerationPrompt == nil || *q.AddGenerationPrompt}
+	if t.ToolFormat() == chat.ToolsNone {
+		in.Tools = nil
+		if in.Messages, err = core.ExplainTools(messages, q.Tools); err != nil {
+			return err
+		}
+	}
+	text, err := l.Model.RenderChat(in)
+	if err != nil {
+		return err
+	}
+	return core.WriteJSON(w, http.StatusOK, map[string]string{"prompt": text})
+}
+
+// embedding answers with the embedding of a text or of several.
+func (s *api) embedding(w http.ResponseWriter, r *http.Request) error {
+	var q struct {
+		Model   string           `json:"model"`
+		Content *core.StringList `json:"content"`
+		Input   *core.StringList `json:"input"`
+	}
+	if err := core.ReadJSON(r, &q); err != nil {
+		return err
+	}
+	texts := q.Content
+	if texts == nil {
+		texts = q.Input
+	}
+	if texts == nil {
+		return core.BadRequest("content", "content is required: a string or an array of strings")
+	}
+	l, err := s.Models.Acquire(r.Context(), q.Model)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	type embedding struct {
+		Index     int         `json:"index"`
+		Embedding [][]float32 `json:"embedding"` // of one element: what is pooled is not per token
+	}
+	var all [][]int32
+	for i, text := range *texts {
+		tokens := l.Model.Tokenize(text)
+		if limit := l.Model.Scheduler().Engine().Context(); len(tokens) == 0 || len(tokens) > limit {
+			return &core.Error{Status: http.StatusBadRequest, Code: "context_length_exceeded", Param: "content",
+				Message: fmt.Sprintf("text %d has %d tokens; want 1 to %d", i, len(tokens), limit)}
+		}
+		all = append(all, tokens)
+	}
+	vectors, err := l.Embed(r.Context(), all...)
+	if err != nil {
+		return err
+	}
+	answers := []embedding{}
+	for i, v := range vectors {
+		answers = append(answers, embedding{Index: i, Embedding: [][]float32{v}})
+	}
+	return core.WriteJSON(w, http.StatusOK, answers)
+}
+
+// promptField is a text, a list of tokens, or a list of both.
+type promptField []promptPart
+
+type promptPart struct {
+	text   string
+	token  int32
+	isText bool
+	wrong  string // what stood there instead of a text or a token
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *promptField) UnmarshalJSON(data []byte) error {
+	*p = nil
+	if bytes.Equal(data, []byte("null")) {
+		return nil
+	}
+	var parts []json.RawMessage
+	if data[0] != '[' {
+		parts = []json.RawMessage{data}
+	} else if err := json.Unmarshal(data, &parts); err != nil {
+		return err
+	}
+	for _, raw := range parts {
+		part := promptPart{isText: raw[0] == '"'}
+		var err error
+		if part.isText {
+			err = json.Unmarshal(raw, &part.text)
+		} else {
+			err = json.Unmarshal(raw, &part.token)
+		}
+		if err != nil || data[0] != '[' && !part.isText {
+			// encode reports it, which knows the name of the field.
+			*p = promptField{{wrong: core.ShortJSON(data)}}
+			return nil
+		}
+		*p = append(*p, part)
+	}
+	return nil
+}
+
+// encode returns the tokens of a prompt. field is what the request calls it.
+func (p promptField) encode(t *tokenizer.Tokenizer, field string, addSpecial, parseSpecial bool) ([]int32, error) {
+	tokens := []int32{}
+	for i, part := range p {
+		if part.wrong != "" {
+			return nil, core.BadRequest(field, "%s is %s; want a string, or an array of strings and token ids", field, part.wrong)
+		}
+		if !part.isText {
+			if err := core.CheckTokens(field, []int32{part.token}, t); err != nil {
+				return nil, err
+			}
+			tokens = append(tokens, part.token)
+			continue
+		}
+		// Special tokens belong to the ends of the whole.
+		tokens = t.AppendEncode(tokens, part.text, tokenizer.AddSpecial(addSpecial && i == 0), tokenizer.ParseSpecial(parseSpecial))
+	}
+	return tokens, nil
+}

@@ -1,0 +1,296 @@
+package llamacpp
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	_ "trit/demo"
+	"trit/server/core"
+	"trit/server/internal/servertest"
+)
+
+func TestTokenize(t *testing.T) {
+	w := servertest.NewWire(t, core.Options{}, Routes)
+	var got struct{ Tokens []int32 }
+	w.Ask("POST", "/tokenize", servertest.Object{"content": "Once upon a time"}).Into(200, &got)
+	plain := slices.Clone(got.Tokens)
+	if len(plain) == 0 {
+		t.Fatal("no tokens")
+	}
+	var text struct{ Content string }
+	w.Ask("POST", "/detokenize", servertest.Object{"tokens": plain}).Into(200, &text)
+	if text.Content != "Once upon a time" {
+		t.Errorf("%q", text.Content)
+	}
+	w.Ask("POST", "/tokenize", servertest.Object{"content": "Once upon a time", "add_special": true}).Into(200, &got)
+	if len(got.Tokens) <= len(plain) {
+		t.Errorf("no special token was added: %v", got.Tokens)
+	}
+	special := got.Tokens[0]
+	w.Ask("POST", "/detokenize", servertest.Object{"tokens": []int32{special}}).Into(200, &text)
+	mark := text.Content
+	w.Ask("POST", "/tokenize", servertest.Object{"content": mark}).Into(200, &got)
+	if !slices.Equal(got.Tokens, []int32{special}) {
+		t.Errorf("%q is %v, want %d", mark, got.Tokens, special)
+	}
+	w.Ask("POST", "/tokenize", servertest.Object{"content": mark, "parse_special": false}).Into(200, &got)
+	if slices.Contains(got.Tokens, special) {
+		t.Errorf("%q became a control token", mark)
+	}
+	w.Ask("POST", "/tokenize", servertest.Object{"content": []any{special, "Once upon a time"}}).Into(200, &got)
+	if !slices.Equal(got.Tokens, append([]int32{special}, plain...)) {
+		t.Errorf("%v", got.Tokens)
+	}
+	var pieces struct {
+		Tokens []struct {
+			ID    int32
+			Piece any
+		}
+	}
+	w.Ask("POST", "/tokenize", servertest.Object{"content": "a 🦜", "with_pieces": true}).Into(200, &pieces)
+	var all []byte
+	bytesSeen := false
+	for _, p := range pieces.Tokens {
+		switch piece := p.Piece.(type) {
+		case string:
+			all = append(all, piece...)
+		case []any:
+			bytesSeen = true
+			for _, b := range piece {
+				all = append(all, byte(b.(float64)))
+			}
+		}
+	}
+	if string(all) != "a 🦜" || !bytesSeen {
+		t.Errorf("%q, bytes: %v", all, bytesSeen)
+	}
+	w.Ask("POST", "/tokenize", servertest.Object{}).Into(200, &got)
+	if got.Tokens == nil || len(got.Tokens) != 0 {
+		t.Errorf("%v", got.Tokens)
+	}
+}
+
+func TestUtilityErrors(t *testing.T) {
+	w := servertest.NewWire(t, core.Options{}, Routes)
+	for _, test := range []struct {
+		method, path string
+		body         any
+		status       int
+		kind         string
+	}{
+		{"POST", "/tokenize", servertest.Object{"content": 5}, 400, "invalid_request_error"},
+		{"POST", "/tokenize", servertest.Object{"content": []any{-1}}, 400, "invalid_request_error"},
+		{"POST", "/tokenize", servertest.Object{"model": "nobody"}, 404, "not_found_error"},
+		{"POST", "/detokenize", servertest.Object{"tokens": []int{1 << 30}}, 400, "invalid_request_error"},
+		{"POST", "/detokenize", "[]", 400, "invalid_request_error"},
+		{"POST", "/apply-template", servertest.Object{}, 400, "invalid_request_error"},
+		{"POST", "/infill", servertest.Object{}, 501, "not_supported_error"},
+		{"POST", "/completion", servertest.Object{}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": "x", "n_predict": 0}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": "x", "grammar": "root ::= ("}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": "x", "json_schema": servertest.Object{"type": "x"}}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": "x", "json_schema": servertest.Object{}, "grammar": `root ::= "a"`}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": "x", "samplers": []string{"magic"}}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": "x", "temperature": -1, "stream": true}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": "x", "n_probs": -1}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": [][]int{{1}}}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": []string{"Once", "Twice"}}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": strings.Repeat("story ", 5000)}, 400, "exceed_context_size_error"},
+		{"POST", "/completion", servertest.Object{"prompt": "x", "t_max_predict_ms": 5}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": "x", "n_indent": 2}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": "x", "post_sampling_probs": true}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": "x", "lora": []servertest.Object{{"id": 0, "scale": 1}}}, 400, "invalid_request_error"},
+		{"POST", "/embedding", servertest.Object{}, 400, "invalid_request_error"},
+		{"GET", "/props?model=nobody", nil, 404, "not_found_error"},
+	} {
+		r := w.Ask(test.method, test.path, test.body)
+		var e errorReply
+		r.Into(test.status, &e)
+		if e.Error.Code != test.status || e.Error.Type != test.kind || e.Error.Message == "" {
+			t.Errorf("%s %v: %s", test.path, test.body, r.Body)
+		}
+	}
+}
+
+func TestWrongPromptNamesField(t *testing.T) {
+	w := servertest.NewWire(t, core.Options{}, Routes)
+	for _, test := range []struct {
+		path, body string
+		says       []string
+	}{
+		{"/tokenize", `{"content":5}`, []string{"content is 5; want a string"}},
+		{"/apply-template", `{"messages":[{"role":"user","content":"x"},5]}`, []string{"messages[1]"}},
+		{"/apply-template", `{"messages":[{"role":"user","content":5}]}`, []string{"messages[0]", "content"}},
+		{"/completion", `{"prompt":[[1]]}`, []string{"prompt is [[1]]; want a string"}},
+	} {
+		var e errorReply
+		w.Ask("POST", test.path, test.body).Into(400, &e)
+		for _, want := range test.says {
+			if !strings.Contains(e.Error.Message, want) {
+				t.Errorf("%s %s: %q does not mention %q", test.path, test.body, e.Error.Message, want)
+			}
+		}
+	}
+}
+
+func TestApplyTemplate(t *testing.T) {
+	w := servertest.NewWire(t, core.Options{}, Routes)
+	ask := func(more servertest.Object) string {
+		q := servertest.Object{"messages": []servertest.Object{{"role": "user", "content": "Who are you?"}}}
+		for k, v := range more {
+			q[k] = v
+		}
+		var got struct{ Prompt string }
+		w.Ask("POST", "/apply-template", q).Into(200, &got)
+		return got.Prompt
+	}
+	whole := ask(nil)
+	bare := ask(servertest.Object{"add_generation_prompt": false})
+	if !strings.Contains(whole, "Who are you?") || len(bare) >= len(whole) || !strings.HasPrefix(whole, bare) {
+		t.Errorf("%q, without the beginning of the answer %q", whole, bare)
+	}
+	if with := ask(servertest.Object{"tools": []servertest.Object{servertest.Weather}}); !strings.Contains(with, "get_weather") {
+		t.Errorf("%q", with)
+	}
+}
+
+func TestProps(t *testing.T) {
+	w := servertest.NewWire(t, core.Options{Parallel: 3}, Routes)
+	var got struct {
+		Settings struct {
+			Context int `json:"n_ctx"`
+			Params  generationSettings
+		} `json:"default_generation_settings"`
+		TotalSlots   int    `json:"total_slots"`
+		Alias        string `json:"model_alias"`
+		ChatTemplate string `json:"chat_template"`
+		BOS          string `json:"bos_token"`
+		EOS          string `json:"eos_token"`
+	}
+	w.Ask("GET", "/props", nil).Into(200, &got)
+	if got.TotalSlots != 3 || got.Alias != "demo" || got.Settings.Context == 0 || !strings.Contains(got.ChatTemplate, "messages") || got.BOS == "" || got.EOS == "" || got.Settings.Params.Temperature == 0 {
+		t.Errorf("%+v", got)
+	}
+	var slots []slotReply
+	w.Ask("GET", "/slots?fail_on_no_slot=1", nil).Into(200, &slots)
+	if len(slots) != 3 || slots[1].ID != 1 || slots[1].IsProcessing || slots[1].Context != got.Settings.Context {
+		t.Errorf("%+v", slots)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	w := servertest.NewWire(t, core.Options{}, Routes)
+	q := servertest.Object{"prompt": "Once upon a time", "n_predict": 6, "temperature": 0, "return_tokens": true, "n_probs": 2}
+	var whole completionReply
+	whole.replyEnd = &replyEnd{}
+	w.Ask("POST", "/completion", q).Into(200, &whole)
+	if !whole.Stop || whole.StopType != "limit" || whole.TokensPredicted != 6 || len(whole.Tokens) != 6 || len(whole.Probabilities) != 6 ||
+		len(whole.Probabilities[0].Top) != 2 || whole.TokensEvaluated == 0 || whole.Timings.PredictedN != 6 || !strings.Contains(whole.Prompt, "Once upon a time") {
+		t.Errorf("%+v, %+v", whole, whole.replyEnd)
+	}
+	q["stream"] = true
+	var text string
+	events := w.Ask("POST", "/completions", q).Events()
+	for i, e := range events {
+		text += e.Data["content"].(string)
+		if e.Data["stop"] != (i == len(events)-1) {
+			t.Errorf("event %d: %v", i, e.Data)
+		}
+	}
+	if text != whole.Content || len(events) != 7 {
+		t.Errorf("%d events give %q, want %q", len(events), text, whole.Content)
+	}
+	var begin struct{ Tokens []int32 }
+	w.Ask("POST", "/tokenize", servertest.Object{"content": "Once", "add_special": true}).Into(200, &begin)
+	for _, test := range []struct {
+		name       string
+		more       servertest.Object
+		stop, word string
+		check      func(text string) bool
+	}{
+		{"word", servertest.Object{"stop": []string{"there", "was"}}, "word", "there", func(s string) bool { return !strings.Contains(s, "there") }},
+		{"grammar", servertest.Object{"grammar": `root ::= "yes" | "no"`}, "eos", "", func(s string) bool { return s == "yes" || s == "no" }},
+		{"schema", servertest.Object{"json_schema": servertest.Object{"const": 7}}, "eos", "", func(s string) bool { return s == "7" }},
+		{"samplers", servertest.Object{"samplers": []string{"top_k", "temperature"}, "temperature": 1, "top_k": 1}, "limit", "", func(s string) bool { return s == whole.Content }},
+		{"tokens", servertest.Object{"prompt": []any{begin.Tokens[0], begin.Tokens[1], " upon a time"}}, "limit", "", func(s string) bool { return s == whole.Content }},
+		{"ban", servertest.Object{"logit_bias": []any{[]any{",", false}}}, "limit", "", func(s string) bool { return !strings.Contains(s, ",") }},
+	} {
+		q := servertest.Object{"prompt": "Once upon a time", "n_predict": 6, "temperature": 0}
+		for k, v := range test.more {
+			q[k] = v
+		}
+		var got struct {
+			Content      string
+			StopType     string `json:"stop_type"`
+			StoppingWord string `json:"stopping_word"`
+		}
+		w.Ask("POST", "/completion", q).Into(200, &got)
+		if got.StopType != test.stop || got.StoppingWord != test.word || !test.check(got.Content) {
+			t.Errorf("%s: %+v", test.name, got)
+		}
+	}
+	var embeddings []struct{ Embedding [][]float32 }
+	w.Ask("POST", "/embedding", servertest.Object{"content": []string{"a dog", "a cat"}}).Into(200, &embeddings)
+	if len(embeddings) != 2 || len(embeddings[1].Embedding) != 1 || len(embeddings[1].Embedding[0]) == 0 {
+		t.Errorf("%d embeddings", len(embeddings))
+	}
+}
+
+// TestStopFinder checks which of several strings is said to have ended a text.
+func TestStopFinder(t *testing.T) {
+	w := servertest.NewWire(t, core.Options{}, Routes)
+	l, err := w.Server.Models.Acquire(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Release()
+	tok := l.Model.Tokenizer()
+	for _, test := range []struct {
+		text  string
+		stops []string
+		want  string
+	}{
+		{"one two three", []string{"two"}, "two"},
+		{"one two three", []string{"three", "two"}, "two"},
+		{"one two three", []string{"o three", "three", "ee"}, "o three"},
+		{"one", []string{"two"}, ""},
+		{"one", nil, ""},
+	} {
+		f := core.NewStopFinder(tok, false, test.stops...)
+		got := ""
+		for _, id := range tok.Encode(test.text) {
+			if f.Push(id); got == "" {
+				got = f.Found()
+			}
+		}
+		if got != test.want {
+			t.Errorf("%q with %q: %q, want %q", test.text, test.stops, got, test.want)
+		}
+	}
+}
+
+// TestErrorInStream ends a stream in the middle.
+func TestErrorInStream(t *testing.T) {
+	w := servertest.NewWire(t, core.Options{}, Routes)
+	got := w.FailedStream(func(out http.ResponseWriter, r *http.Request, p *core.Prepared) error {
+		c := &completionRun{Job: p.Job, request: &completionRequest{}, stop: core.NewStopFinder(p.Model.Model.Tokenizer(), false)}
+		return c.stream(w.Server.NewEventStream(out), r, servertest.FailingTokens)
+	})
+	want := `data: {"error":{"code":503,"message":"the memory is gone","type":"unavailable_error"}}`
+	if !strings.Contains(got, "one") || !strings.HasSuffix(got, want) {
+		t.Errorf("%s\nwant %s at the end", got, want)
+	}
+}
+
+// FuzzRequests decodes bodies: none panics, and what is refused is refused as
+// the client's fault.
+func FuzzRequests(f *testing.F) {
+	f.Add([]byte(`{"prompt":["a",5],"samplers":["top_k"],"logit_bias":[[1,2],["a",false]],"json_schema":{}}`))
+	f.Add([]byte(`{"logit_bias":{"1":5},"content":[[]],"stop":5}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		servertest.Decode(t, body, new(completionRequest))
+	})
+}

@@ -1,0 +1,119 @@
+package ollama
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"trit/chat"
+	"trit/server/core"
+)
+
+// chatRequest is the body of /api/chat.
+type chatRequest struct {
+	commonFields
+	Messages []messageField `json:"messages"`
+	Tools    []chat.Tool    `json:"tools"`
+	// ToolChoice is not Ollama's, but what OpenAI's API has.
+	ToolChoice *core.ToolChoiceField `json:"tool_choice"`
+}
+
+// messageField is a message of a conversation.
+type messageField struct {
+	Role       string            `json:"role"`
+	Content    string            `json:"content"`
+	Thinking   string            `json:"thinking"`
+	Images     []json.RawMessage `json:"images"`
+	ToolCalls  []chat.ToolCall   `json:"tool_calls"`
+	ToolName   string            `json:"tool_name"`
+	ToolCallID string            `json:"tool_call_id"`
+}
+
+type chatLine struct {
+	answerLine
+	Message chatReply `json:"message"`
+}
+
+type chatReply struct {
+	Role      string     `json:"role"`
+	Content   string     `json:"content"`
+	ToolCalls []toolCall `json:"tool_calls,omitempty"`
+}
+
+func (a *api) chat(w http.ResponseWriter, r *http.Request) error {
+	start := time.Now()
+	var q chatRequest
+	if err := core.ReadJSON(r, &q); err != nil {
+		return err
+	}
+	if q.Model == "" {
+		return core.BadRequest("model", "model is required")
+	}
+	if len(q.Messages) == 0 {
+		return a.loadOnly(w, r, &q.commonFields, func(line answerLine) any {
+			return chatLine{answerLine: line, Message: chatReply{Role: "assistant"}}
+		})
+	}
+	c := core.Conversation{Tools: q.Tools, Parallel: true, Format: q.Format.Format, Truncate: q.truncate()}
+	var err error
+	if c.Messages, err = q.messages(); err != nil {
+		return err
+	}
+	if c.Choice, err = q.ToolChoice.Of(c.Tools); err != nil {
+		return err
+	}
+	if c.Extra, err = q.Think.extra(q.Model); err != nil {
+		return err
+	}
+	l, load, err := a.acquire(r.Context(), q.Model, q.KeepAlive)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	g, err := q.Options.generation(l, q.Logprobs, q.TopLogprobs)
+	if err != nil {
+		return err
+	}
+	c.Options = g.options
+	// A smaller context than the model's is kept to by reserving the rest.
+	c.Reserve = l.Model.Scheduler().Engine().Context() - g.context + g.reserve()
+	c.Prefill = c.Messages[len(c.Messages)-1].Role == "assistant" && len(c.Messages[len(c.Messages)-1].ToolCalls) == 0
+	p, err := a.Prepare(l, &c)
+	if err != nil {
+		return err
+	}
+	limit, err := g.bound(len(p.Prompt))
+	if err != nil {
+		return err
+	}
+	p.Options = append(p.Options, limit)
+	answer := &answer{api: a, common: &q.commonFields, lease: l, start: start, load: load}
+	answer.line = func(line answerLine, content string, calls []toolCall) any {
+		return chatLine{answerLine: line, Message: chatReply{Role: "assistant", Content: content, ToolCalls: calls}}
+	}
+	return answer.write(w, r, p, a.Converse)
+}
+
+// messages translates a conversation.
+func (q *chatRequest) messages() ([]chat.Message, error) {
+	var out []chat.Message
+	for i, m := range q.Messages {
+		switch {
+		case len(m.Images) > 0:
+			return nil, core.Unsupported("messages", "messages[%d].images: %q does not support images", i, q.Model)
+		case m.Role != "system" && m.Role != "user" && m.Role != "assistant" && m.Role != "tool":
+			return nil, core.BadRequest("messages", "messages[%d].role is %q; want \"system\", \"user\", \"assistant\" or \"tool\"", i, m.Role)
+		}
+		for j := range m.ToolCalls {
+			m.ToolCalls[j].Type = "function"
+		}
+		out = append(out, chat.Message{Role: m.Role, Content: m.Content, Reasoning: m.Thinking,
+			Name: m.ToolName, ToolCalls: m.ToolCalls, ToolCallID: m.ToolCallID})
+	}
+	for i, t := range q.Tools {
+		if t.Type != "function" || t.Function.Name == "" {
+			return nil, core.BadRequest("tools", "tools[%d]: want {\"type\": \"function\", \"function\": {\"name\": …}}", i)
+		}
+	}
+	return out, nil
+}

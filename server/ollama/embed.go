@@ -1,0 +1,126 @@
+package ollama
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"time"
+
+	"trit/internal/kernel"
+	"trit/server/core"
+)
+
+// embedRequest is the body of /api/embed.
+type embedRequest struct {
+	Model      string         `json:"model"`
+	Input      inputField     `json:"input"`
+	Truncate   *bool          `json:"truncate"`   // true where it is left out
+	Dimensions int            `json:"dimensions"` // the first of them; 0: all
+	KeepAlive  *durationField `json:"keep_alive"`
+	Options    optionFields   `json:"options"`
+}
+
+// inputField is a text or several.
+type inputField []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (in *inputField) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	if (*core.StringList)(in).UnmarshalJSON(data) != nil {
+		return core.BadRequest("input", "invalid input type; input is a string or an array of strings")
+	}
+	return nil
+}
+
+type embedAnswer struct {
+	Model           string        `json:"model"`
+	Embeddings      [][]float32   `json:"embeddings"`
+	TotalDuration   time.Duration `json:"total_duration"`
+	LoadDuration    time.Duration `json:"load_duration"`
+	PromptEvalCount int           `json:"prompt_eval_count"`
+}
+
+func (a *api) embed(w http.ResponseWriter, r *http.Request) error {
+	start := time.Now()
+	var q embedRequest
+	if err := core.ReadJSON(r, &q); err != nil {
+		return err
+	}
+	if q.Dimensions < 0 {
+		return core.BadRequest("dimensions", "dimensions is %d; want the number of elements to keep", q.Dimensions)
+	}
+	l, load, err := a.acquire(r.Context(), q.Model, q.KeepAlive)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	g, err := q.Options.generation(l, false, 0)
+	if err != nil {
+		return err
+	}
+	answer := embedAnswer{Model: q.Model, Embeddings: [][]float32{}, LoadDuration: load}
+	var texts [][]int32
+	for i, text := range q.Input {
+		tokens := l.Model.Tokenize(text)
+		switch {
+		case len(tokens) == 0:
+			return core.BadRequest("input", "input[%d] has no tokens", i)
+		case len(tokens) > g.context && (q.Truncate == nil || *q.Truncate):
+			tokens = tokens[:g.context]
+		case len(tokens) > g.context:
+			return &core.Error{Status: http.StatusBadRequest, Code: "context_length_exceeded", Param: "input",
+				Message: errTextTooLong(i, len(tokens), g.context)}
+		}
+		texts = append(texts, tokens)
+		answer.PromptEvalCount += len(tokens)
+	}
+	vectors, err := l.Embed(r.Context(), texts...)
+	if err != nil {
+		return err
+	}
+	for _, v := range vectors {
+		if 0 < q.Dimensions && q.Dimensions < len(v) {
+			v = unitLength(v[:q.Dimensions])
+		}
+		answer.Embeddings = append(answer.Embeddings, v)
+	}
+	answer.TotalDuration = time.Since(start)
+	return core.WriteJSON(w, http.StatusOK, answer)
+}
+
+// embedOne is the endpoint that /api/embed has replaced.
+func (a *api) embedOne(w http.ResponseWriter, r *http.Request) error {
+	var q struct {
+		Model     string          `json:"model"`
+		Prompt    string          `json:"prompt"`
+		KeepAlive *durationField  `json:"keep_alive"`
+		Options   json.RawMessage `json:"options"`
+	}
+	if err := core.ReadJSON(r, &q); err != nil {
+		return err
+	}
+	l, _, err := a.acquire(r.Context(), q.Model, q.KeepAlive)
+	if err != nil {
+		return err
+	}
+	defer l.Release()
+	vector := []float32{}
+	if tokens := l.Model.Tokenize(q.Prompt); q.Prompt != "" && len(tokens) > 0 {
+		vectors, err := l.Embed(r.Context(), tokens[:min(len(tokens), l.Model.Scheduler().Engine().Context())])
+		if err != nil {
+			return err
+		}
+		vector = vectors[0]
+	}
+	return core.WriteJSON(w, http.StatusOK, map[string][]float32{"embedding": vector})
+}
+
+// unitLength scales a vector to length 1, where it has one.
+func unitLength(v []float32) []float32 {
+	if length := math.Sqrt(float64(kernel.Dot(v, v))); length > 0 {
+		kernel.Scale(v, v, float32(1/length))
+	}
+	return v
+}

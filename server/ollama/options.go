@@ -1,0 +1,108 @@
+package ollama
+
+import (
+	"trit"
+	"trit/sample"
+	"trit/server/core"
+	"trit/tokenizer"
+)
+
+// optionFields are the options of a request. Those that say how Ollama's
+// runner uses the machine, such as num_thread and num_gpu, mean nothing here and
+// are ignored like all that this does not have.
+type optionFields struct {
+	core.Sampling
+	NumPredict *int            `json:"num_predict"` // 0 and less: to the end of the context
+	NumCtx     *int            `json:"num_ctx"`
+	Stop       core.StringList `json:"stop"`
+	TFSZ       *float64        `json:"tfs_z"`
+	LogitBias  core.LogitBias  `json:"logit_bias"`
+}
+
+// generation is what options mean for one model.
+type generation struct {
+	options []trit.GenerateOption
+	stops   []string
+	context int // tokens of prompt and answer together
+	predict int // tokens of the answer; 0: as many as fit
+}
+
+// generation checks the options and translates them. logProbs asks for the
+// probabilities of the tokens, and of the top most likely ones.
+func (o *optionFields) generation(l *core.Lease, logProbs bool, top int) (*generation, error) {
+	g := &generation{context: l.Model.Scheduler().Engine().Context(), stops: o.Stop}
+	if o.NumCtx != nil && *o.NumCtx > 0 {
+		if *o.NumCtx > g.context {
+			return nil, core.BadRequest("options.num_ctx", "num_ctx is %d, and this server runs the model with a context of %d tokens; leave num_ctx out, or start the server with a larger --ctx-size", *o.NumCtx, g.context)
+		}
+		g.context = *o.NumCtx
+	}
+	if o.NumPredict != nil {
+		g.predict = max(*o.NumPredict, 0)
+	}
+	if o.TFSZ != nil && *o.TFSZ != 1 {
+		return nil, core.Unsupported("options.tfs_z", "tail-free sampling is not supported; leave tfs_z out, and use min_p or typical_p")
+	}
+	if top < 0 || top > 20 {
+		return nil, core.BadRequest("top_logprobs", "top_logprobs must be between 0 and 20")
+	}
+	sampling, err := o.Sampling.Options(l.Model)
+	if err != nil {
+		return nil, err
+	}
+	if sampling.LogitBias, err = o.LogitBias.Resolve(l.Model.Tokenizer()); err != nil {
+		return nil, err
+	}
+	if logProbs {
+		sampling.LogProb, sampling.TopLogProbs = true, top
+	}
+	g.options = []trit.GenerateOption{trit.Sampling(sampling), trit.Stop(o.Stop...)}
+	return g, nil
+}
+
+// reserve is how much of the context a conversation that has to be cut leaves to
+// the answer.
+func (g *generation) reserve() int {
+	if g.predict > 0 {
+		return min(g.predict, g.context/2)
+	}
+	return g.context / 4
+}
+
+// bound returns the option that keeps the answer to a prompt within its limits.
+func (g *generation) bound(prompt int) (trit.GenerateOption, error) {
+	room := g.context - prompt
+	if room <= 0 {
+		return nil, &core.Error{Status: 400, Code: "context_length_exceeded",
+			Message: errPromptTooLong(prompt, g.context)}
+	}
+	if g.predict > 0 {
+		room = min(room, g.predict)
+	}
+	return trit.MaxTokens(room), nil
+}
+
+// tokenLogprobs is what Ollama says of one token.
+type tokenLogprobs struct {
+	tokenLogprob
+	Top []tokenLogprob `json:"top_logprobs,omitempty"`
+}
+
+type tokenLogprob struct {
+	Token   string  `json:"token"`
+	Logprob float64 `json:"logprob"`
+	Bytes   []int   `json:"bytes,omitempty"`
+}
+
+// newTokenLogprobs describes a generated token.
+func newTokenLogprobs(tok *tokenizer.Tokenizer, t trit.Token) tokenLogprobs {
+	one := func(p sample.TokenLogProb) tokenLogprob {
+		text, codes := core.TokenText(tok, p.ID)
+		return tokenLogprob{Token: text, Logprob: core.JSONLogProb(p.LogProb), Bytes: codes}
+	}
+	out := tokenLogprobs{tokenLogprob: one(sample.TokenLogProb{ID: t.ID, LogProb: t.LogProb})}
+	for _, p := range t.Top {
+		out.Top = append(out.Top, one(p))
+	}
+	return out
+}

@@ -1,0 +1,229 @@
+package openai
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"trit/chat"
+	"trit/server/core"
+)
+
+// readMessages reads the messages of a conversation.
+func readMessages(raw []json.RawMessage) ([]chat.Message, error) {
+	if len(raw) == 0 {
+		return nil, core.BadRequest("messages", "messages is missing or empty; send at least one message")
+	}
+	messages := make([]chat.Message, len(raw))
+	for i, data := range raw {
+		if err := readMessage(&messages[i], data, fmt.Sprintf("messages[%d]", i)); err != nil {
+			return nil, err
+		}
+	}
+	return messages, nil
+}
+
+// readMessage reads one message; param names it.
+func readMessage(m *chat.Message, data json.RawMessage, param string) error {
+	var in struct {
+		Role         string          `json:"role"`
+		Content      json.RawMessage `json:"content"`
+		Refusal      *string         `json:"refusal"`
+		Reasoning    string          `json:"reasoning_content"`
+		Name         string          `json:"name"`
+		ToolCallID   string          `json:"tool_call_id"`
+		FunctionCall json.RawMessage `json:"function_call"`
+		Audio        json.RawMessage `json:"audio"`
+		ToolCalls    []struct {
+			ID       string `json:"id"`
+			Type     string `json:"type"`
+			Function struct {
+				Name      string          `json:"name"`
+				Arguments json.RawMessage `json:"arguments"`
+			} `json:"function"`
+		} `json:"tool_calls"`
+	}
+	if err := core.DecodeAt(data, &in, param); err != nil {
+		return err
+	}
+	switch in.Role {
+	case "system", "user", "assistant", "tool":
+	case "developer": // templates know it by its older name
+		in.Role = "system"
+	case "function":
+		return core.Unsupported(param+".role", "%s has the role function, which is deprecated; use tools and the role tool", param)
+	case "":
+		return core.BadRequest(param+".role", "%s has no role", param)
+	default:
+		return core.BadRequest(param+".role", "%s has the role %.40q; want system, developer, user, assistant or tool", param, in.Role)
+	}
+	if !core.IsNull(in.FunctionCall) {
+		return core.Unsupported(param+".function_call", "%s has a function_call, which is deprecated; use tool_calls", param)
+	}
+	if !core.IsNull(in.Audio) {
+		return core.Unsupported(param+".audio", "%s refers to audio, which this server does not keep", param)
+	}
+	text, err := contentParts(in.Content, param+".content")
+	if err != nil {
+		return err
+	}
+	if text == "" && in.Refusal != nil {
+		text = *in.Refusal
+	}
+	*m = chat.Message{Role: in.Role, Content: text, Reasoning: in.Reasoning, Name: in.Name, ToolCallID: in.ToolCallID}
+	if len(in.ToolCalls) > 0 && in.Role != "assistant" {
+		return core.BadRequest(param+".tool_calls", "%s has tool_calls; only the assistant calls tools", param)
+	}
+	if core.IsNull(in.Content) && len(in.ToolCalls) == 0 && in.Refusal == nil {
+		return core.BadRequest(param+".content", "%s has no content", param)
+	}
+	for k, c := range in.ToolCalls {
+		at := fmt.Sprintf("%s.tool_calls[%d]", param, k)
+		if c.Type != "" && c.Type != "function" {
+			return core.Unsupported(at+".type", "%s has the type %.40q; this server has functions only", at, c.Type)
+		}
+		call, err := toolCall(c.ID, c.Function.Name, c.Function.Arguments, at+".function")
+		if err != nil {
+			return err
+		}
+		m.ToolCalls = append(m.ToolCalls, call)
+	}
+	return nil
+}
+
+// toolCall returns a call of the conversation so far. Its arguments are a JSON
+// object or the text of one.
+func toolCall(id, name string, arguments json.RawMessage, param string) (chat.ToolCall, error) {
+	if name == "" {
+		return chat.ToolCall{}, core.BadRequest(param+".name", "%s has no name", param)
+	}
+	text := "{}"
+	if arguments = bytes.TrimSpace(arguments); bytes.HasPrefix(arguments, []byte(`"`)) {
+		if err := json.Unmarshal(arguments, &text); err != nil {
+			return chat.ToolCall{}, core.BadType(param+".arguments", "the text of a JSON object")
+		}
+	} else if !core.IsNull(arguments) {
+		text = string(arguments)
+	}
+	if text == "" {
+		text = "{}"
+	}
+	if trimmed := strings.TrimSpace(text); !json.Valid([]byte(trimmed)) || trimmed[0] != '{' {
+		return chat.ToolCall{}, core.BadRequest(param+".arguments", "%s.arguments is not the text of a JSON object", param)
+	}
+	return chat.ToolCall{ID: id, Type: "function", Function: chat.FunctionCall{Name: name, Arguments: text}}, nil
+}
+
+// contentParts reads the content of a message: a text, or a list of parts, of
+// which this server takes text only. The parts become lines.
+func contentParts(raw json.RawMessage, param string) (string, error) {
+	raw = bytes.TrimSpace(raw)
+	var text string
+	switch {
+	case core.IsNull(raw):
+		return "", nil
+	case raw[0] == '"':
+		return text, core.DecodeAt(raw, &text, param)
+	case raw[0] != '[':
+		return "", core.BadType(param, "a string or an array of parts")
+	}
+	var parts []struct {
+		Type    string  `json:"type"`
+		Text    *string `json:"text"`
+		Refusal *string `json:"refusal"`
+	}
+	if err := core.DecodeAt(raw, &parts, param); err != nil {
+		return "", err
+	}
+	lines := make([]string, len(parts))
+	for i, p := range parts {
+		at := fmt.Sprintf("%s[%d]", param, i)
+		switch p.Type {
+		case "text", "input_text", "output_text":
+			if p.Text == nil {
+				return "", core.BadRequest(at+".text", "%s has no text", at)
+			}
+			lines[i] = *p.Text
+		case "refusal":
+			if p.Refusal == nil {
+				return "", core.BadRequest(at+".refusal", "%s has no refusal", at)
+			}
+			lines[i] = *p.Refusal
+		case "":
+			return "", core.BadRequest(at+".type", "%s has no type; want text", at)
+		default:
+			return "", core.Unsupported(at, "%s is of type %.40q; this server's models read text only", at, p.Type)
+		}
+	}
+	return strings.Join(lines, "\n"), nil
+}
+
+// chatTool is a tool of the chat API.
+type chatTool struct {
+	Type     string         `json:"type"`
+	Function *chat.Function `json:"function"`
+}
+
+// chatTools checks the tools of a request.
+func chatTools(in []chatTool) ([]chat.Tool, error) {
+	if len(in) > maxTools {
+		return nil, core.BadRequest("tools", "there are %d tools; at most %d are allowed", len(in), maxTools)
+	}
+	var tools []chat.Tool
+	for i, t := range in {
+		param := fmt.Sprintf("tools[%d]", i)
+		if t.Type != "function" {
+			return nil, core.Unsupported(param+".type", "%s has the type %.40q; this server has functions only", param, t.Type)
+		}
+		if t.Function == nil {
+			return nil, core.BadRequest(param+".function", "%s has no function", param)
+		}
+		if err := checkTool(t.Function, param+".function"); err != nil {
+			return nil, err
+		}
+		tools = append(tools, chat.Tool{Type: "function", Function: *t.Function})
+	}
+	return tools, nil
+}
+
+// templateValues turns decoded JSON into what chat templates compute with:
+// whole numbers are integers.
+func templateValues(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		f, err := v.Float64()
+		if err != nil { // beyond float64: as it was written
+			return v.String()
+		}
+		return f
+	case map[string]any:
+		for key := range v {
+			v[key] = templateValues(v[key])
+		}
+	case []any:
+		for i := range v {
+			v[i] = templateValues(v[i])
+		}
+	}
+	return v
+}
+
+// templateField is an object of variables for the chat template.
+type templateField map[string]any
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *templateField) UnmarshalJSON(data []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	var values map[string]any
+	if dec.Decode(&values) != nil {
+		return core.BadType("chat_template_kwargs", "an object")
+	}
+	templateValues(values)
+	*f = values
+	return nil
+}

@@ -1,0 +1,137 @@
+package openai
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"os"
+
+	"trit/internal/engine"
+	"trit/server/core"
+)
+
+// api answers as OpenAI does.
+type api struct{ *core.Server }
+
+// Routes returns the endpoints of OpenAI's API. Of its responses this server has
+// what needs no memory between requests.
+func Routes(c *core.Server) []core.Route {
+	s := &api{c}
+	routes := []core.Route{
+		{Pattern: "POST /v1/chat/completions", Handle: s.chatCompletions},
+		{Pattern: "POST /v1/completions", Handle: s.completions},
+		{Pattern: "POST /v1/embeddings", Handle: s.embeddings},
+		{Pattern: "GET /v1/models", Handle: s.listModels},
+		{Pattern: "GET /v1/models/{id...}", Handle: s.getModel},
+		{Pattern: "POST /v1/responses", Handle: s.responses},
+		{Pattern: "GET /v1/responses/{id}", Handle: notStored},
+		{Pattern: "DELETE /v1/responses/{id}", Handle: notStored},
+		{Pattern: "POST /v1/responses/{id}/cancel", Handle: notStored},
+		{Pattern: "GET /v1/responses/{id}/input_items", Handle: notStored},
+	}
+	for i := range routes {
+		routes[i].Family = Family
+	}
+	return routes
+}
+
+// Family reports errors as OpenAI does.
+var Family = &core.Family{Name: "openai", WriteError: func(w http.ResponseWriter, e *core.Error) {
+	// An error in writing means that the client has gone.
+	_ = core.WriteJSON(w, e.Status, newErrorReply(e))
+}}
+
+// errorReply is the form of OpenAI's errors.
+type errorReply struct {
+	Error errorBody `json:"error"`
+}
+
+type errorBody struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    *string `json:"code"`
+}
+
+func newErrorReply(e *core.Error) errorReply {
+	body := errorBody{Message: e.Message, Type: "invalid_request_error"}
+	switch {
+	case e.Status == http.StatusUnauthorized:
+		body.Type = "authentication_error"
+	case e.Status == http.StatusForbidden:
+		body.Type = "permission_error"
+	case e.Status == http.StatusTooManyRequests:
+		body.Type = "rate_limit_error"
+	case e.Status >= 500:
+		body.Type = "server_error"
+	}
+	if e.Param != "" {
+		body.Param = &e.Param
+	}
+	if e.Code != "" {
+		body.Code = &e.Code
+	}
+	return errorReply{Error: body}
+}
+
+// fingerprint identifies what an answer depends on beside the request: the
+// model, how it was opened, and the version of the arithmetic.
+func fingerprint(l *core.Lease) string {
+	e := l.Model.Scheduler().Engine()
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %+v %d %v", engine.Numerics, l.Name, *l.Model.Config(), e.Context(), e.HeadInfo().Mode))
+	return "fp_" + hex.EncodeToString(sum[:6])
+}
+
+// modelReply describes a model. root is vLLM's field and status is llama.cpp's.
+type modelReply struct {
+	ID      string      `json:"id"`
+	Object  string      `json:"object"`
+	Created int64       `json:"created"`
+	OwnedBy string      `json:"owned_by"`
+	Root    string      `json:"root"` // the name of the model that an alias stands for
+	Status  modelStatus `json:"status"`
+}
+
+type modelStatus struct {
+	Value core.ModelState `json:"value"`
+}
+
+// newModelReply describes a model under a name of its own or an alias.
+func (s *api) newModelReply(name string, m *core.ServedModel) modelReply {
+	created := s.Started
+	if info, err := os.Stat(m.Hub.Path); m.Hub.Path != "" && err == nil {
+		created = info.ModTime()
+	}
+	return modelReply{ID: name, Object: "model", Created: created.Unix(), OwnedBy: "trit", Root: m.Name, Status: modelStatus{m.State}}
+}
+
+// listModels answers with the models that a request may name, and their aliases.
+func (s *api) listModels(w http.ResponseWriter, r *http.Request) error {
+	served, err := s.Models.List()
+	if err != nil {
+		return err
+	}
+	data := []modelReply{}
+	for _, m := range served {
+		for _, name := range append([]string{m.Name}, m.Aliases...) {
+			data = append(data, s.newModelReply(name, &m))
+		}
+	}
+	return core.WriteJSON(w, http.StatusOK, struct {
+		Object string       `json:"object"`
+		Data   []modelReply `json:"data"`
+	}{"list", data})
+}
+
+// getModel answers with one of them.
+func (s *api) getModel(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("id")
+	found, err := s.Models.Resolve(name)
+	if err != nil {
+		return err
+	}
+	m := core.ServedModel{Name: found.Name, Hub: found}
+	s.Models.Describe(&m)
+	return core.WriteJSON(w, http.StatusOK, s.newModelReply(name, &m))
+}

@@ -1,0 +1,249 @@
+package openai
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+
+	"trit"
+	"trit/internal/generate"
+	"trit/sample"
+	"trit/server/core"
+)
+
+// requestOptions are the fields of a request that say how its prompt is
+// continued, as far as OpenAI's endpoints share them, together with those that
+// vLLM and llama.cpp's server add.
+type requestOptions struct {
+	core.Sampling
+	Stop      stopField      `json:"stop"`
+	LogitBias core.LogitBias `json:"logit_bias"`
+
+	RepetitionPenalty *float64    `json:"repetition_penalty"` // vLLM's name of repeat_penalty
+	Samplers          *stageField `json:"samplers"`
+
+	NPredict          *int     `json:"n_predict"` // llama.cpp's name of max_tokens; −1: no limit
+	IgnoreEOS         *bool    `json:"ignore_eos"`
+	MinTokens         *int     `json:"min_tokens"`
+	StopTokenIDs      []int32  `json:"stop_token_ids"`
+	BadWords          []string `json:"bad_words"`
+	AllowedTokenIDs   []int32  `json:"allowed_token_ids"`
+	SkipSpecialTokens *bool    `json:"skip_special_tokens"`
+	PromptLogProbs    *int     `json:"prompt_logprobs"`
+
+	guideFields
+	refusedFields
+}
+
+// refusedFields would change the answer and are not supported.
+type refusedFields struct {
+	UseBeamSearch   *bool           `json:"use_beam_search"`
+	LengthPenalty   *float64        `json:"length_penalty"`
+	IncludeStop     *bool           `json:"include_stop_str_in_output"`
+	TruncatePrompt  *int            `json:"truncate_prompt_tokens"`
+	TokensAsIDs     *bool           `json:"return_tokens_as_token_ids"`
+	Processors      json.RawMessage `json:"logits_processors"`
+	LoRA            json.RawMessage `json:"lora"`
+	WhitespaceGuide *string         `json:"guided_whitespace_pattern"`
+}
+
+func (f *refusedFields) check() error {
+	no := func(param, remedy string) error {
+		return core.Unsupported(param, "%s is not supported by this server; %s", param, remedy)
+	}
+	switch {
+	case core.IsTrue(f.UseBeamSearch):
+		return no("use_beam_search", "leave it out, or use trit infer --beams")
+	case f.LengthPenalty != nil && *f.LengthPenalty != 1:
+		return no("length_penalty", "it belongs to beam search")
+	case core.IsTrue(f.IncludeStop):
+		return no("include_stop_str_in_output", "stop strings are never part of the answer")
+	case f.TruncatePrompt != nil:
+		return no("truncate_prompt_tokens", "shorten the prompt instead")
+	case core.IsTrue(f.TokensAsIDs):
+		return no("return_tokens_as_token_ids", "POST /tokenize gives ids")
+	case core.HasElements(f.Processors):
+		return no("logits_processors", "use logit_bias, grammar or response_format")
+	case core.HasElements(f.LoRA):
+		return no("lora", "adapters cannot be loaded")
+	case f.WhitespaceGuide != nil:
+		return no("guided_whitespace_pattern", "use a grammar")
+	}
+	return nil
+}
+
+// apply returns the options for a generation with the model. logProbs asks for
+// the probabilities of the tokens, top for those of the most likely ones.
+func (f *requestOptions) apply(m *trit.Model, maxTokens int, logProbs bool, top int) ([]trit.GenerateOption, error) {
+	if err := f.refusedFields.check(); err != nil {
+		return nil, err
+	}
+	s, err := f.sampling(m)
+	if err != nil {
+		return nil, err
+	}
+	s.LogProb, s.TopLogProbs = logProbs, top
+	options := []trit.GenerateOption{trit.Sampling(s), trit.MaxTokens(maxTokens)}
+	if len(f.Stop) > 0 {
+		options = append(options, trit.Stop(f.Stop...))
+	}
+	if f.MinTokens != nil {
+		if *f.MinTokens < 0 || maxTokens > 0 && *f.MinTokens > maxTokens {
+			return nil, core.BadRequest("min_tokens", "min_tokens is %d; want 0 up to the largest number of tokens", *f.MinTokens)
+		}
+		options = append(options, trit.MinTokens(*f.MinTokens))
+	}
+	if len(f.StopTokenIDs) > 0 {
+		if err := core.CheckTokens("stop_token_ids", f.StopTokenIDs, m.Tokenizer()); err != nil {
+			return nil, err
+		}
+		options = append(options, trit.StopTokens(f.StopTokenIDs...))
+	}
+	if core.IsTrue(f.IgnoreEOS) {
+		options = append(options, trit.IgnoreEnd())
+	}
+	if f.SkipSpecialTokens != nil && !*f.SkipSpecialTokens {
+		options = append(options, trit.ShowSpecial())
+	}
+	return options, nil
+}
+
+// limit returns the largest number of tokens of an answer, 0 for the end of the
+// context: the first field that is set, or otherwise.
+func (f *requestOptions) limit(otherwise int, fields ...*int) (int, error) {
+	for _, v := range fields {
+		if v != nil {
+			return *v, nil
+		}
+	}
+	switch n := core.ValueOr(f.NPredict, otherwise); {
+	case f.NPredict == nil || n > 0:
+		return n, nil
+	case n == -1:
+		return 0, nil
+	}
+	return 0, core.BadRequest("n_predict", "n_predict is %d; want 1 or more, or -1", *f.NPredict)
+}
+
+// sampling returns the model's sampling options with those of the request.
+func (f *requestOptions) sampling(m *trit.Model) (sample.Options, error) {
+	// OpenAI's ranges are narrower than what could be computed.
+	for _, field := range []struct {
+		name      string
+		value     *float64
+		low, high float64
+	}{
+		{"temperature", f.Temperature, 0, 2},
+		{"frequency_penalty", f.FrequencyPenalty, -2, 2},
+		{"presence_penalty", f.PresencePenalty, -2, 2},
+	} {
+		if v := field.value; v != nil && !(*v >= field.low && *v <= field.high) {
+			return sample.Options{}, core.BadRequest(field.name, "%s is %v; want %v to %v", field.name, *v, field.low, field.high)
+		}
+	}
+	for _, e := range f.LogitBias {
+		if !(e.Bias <= 100 && (e.Bias >= -100 || math.IsInf(float64(e.Bias), -1))) {
+			return sample.Options{}, core.BadRequest("logit_bias", "logit_bias has %v; want -100 to 100", e.Bias)
+		}
+	}
+	if err := core.ShortTexts("dry_sequence_breakers", f.DRYBreakers, core.MaxBreakers); err != nil {
+		return sample.Options{}, err
+	}
+	common := f.Sampling
+	if f.RepetitionPenalty != nil {
+		common.RepeatPenalty = f.RepetitionPenalty
+	}
+	o, err := common.Options(m)
+	if err != nil {
+		return o, blameSampling(err)
+	}
+	t := m.Tokenizer()
+	if o.LogitBias, err = f.LogitBias.Resolve(t); err != nil {
+		return o, err
+	}
+	if len(f.AllowedTokenIDs) > 0 {
+		if err := core.CheckTokens("allowed_token_ids", f.AllowedTokenIDs, t); err != nil {
+			return o, err
+		}
+		o.Allowed = f.AllowedTokenIDs
+	}
+	if len(f.BadWords) > 0 {
+		if err := core.ShortTexts("bad_words", f.BadWords, core.MaxWords); err != nil {
+			return o, err
+		}
+		if o.BadWords, err = generate.BadWords(t, f.BadWords); err != nil {
+			return o, core.Blame(err, "bad_words")
+		}
+	}
+	if f.Samplers != nil {
+		o.Order = sample.Order(*f.Samplers)
+	}
+	return o, blameSampling(o.Validate())
+}
+
+// blameSampling names the field of the request behind an error of the sampling
+// options.
+func blameSampling(err error) error {
+	if e, ok := errors.AsType[*sample.OptionError](err); ok {
+		if e.Option == "penalty_last_n" {
+			return core.Blame(err, "repeat_last_n")
+		}
+		return core.Blame(err, e.Option)
+	}
+	if errors.Is(err, sample.ErrOrder) {
+		return core.Blame(err, "samplers")
+	}
+	return err
+}
+
+// stopField is a string or a list of strings that end an answer.
+type stopField []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *stopField) UnmarshalJSON(data []byte) error {
+	*f = nil
+	var list []string
+	if bytes.HasPrefix(data, []byte(`"`)) {
+		list = []string{""}
+		if err := json.Unmarshal(data, &list[0]); err != nil {
+			return err
+		}
+		if list[0] == "" { // clients send it for none
+			return nil
+		}
+	} else if err := json.Unmarshal(data, &list); err != nil {
+		return core.BadType("stop", "a string or an array of strings")
+	}
+	if err := core.ShortTexts("stop", list, core.MaxStops); err != nil {
+		return err
+	}
+	*f = list
+	return nil
+}
+
+// stageField is llama.cpp's list of samplers, which may also be a string.
+type stageField sample.Order
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *stageField) UnmarshalJSON(data []byte) error {
+	var text string
+	var list []string
+	if json.Unmarshal(data, &text) != nil {
+		if json.Unmarshal(data, &list) != nil {
+			return core.BadType("samplers", `an array of names or a string such as "top_k;top_p;temperature"`)
+		}
+		for i, name := range list {
+			if i > 0 {
+				text += ";"
+			}
+			text += name
+		}
+	}
+	order, err := sample.ParseOrder(text)
+	if err != nil {
+		return core.Blame(err, "samplers")
+	}
+	*f = stageField(order)
+	return nil
+}

@@ -1,0 +1,79 @@
+package openai
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"trit"
+	"trit/server/core"
+	"trit/tokenizer"
+)
+
+// promptField is one text or several, each as a string or as tokens.
+type promptField []promptText
+
+type promptText struct {
+	text   string
+	tokens []int32
+	ids    bool // given as tokens
+	wrong  bool // something of another type stood there
+}
+
+// maxPrompts bounds the texts of a request; it is OpenAI's limit.
+const maxPrompts = 2048
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *promptField) UnmarshalJSON(data []byte) error {
+	*f = nil
+	data = bytes.TrimSpace(data)
+	var text string
+	var texts []string
+	var tokens []int32
+	var lists [][]int32
+	switch {
+	case core.IsNull(data):
+	case json.Unmarshal(data, &text) == nil:
+		*f = promptField{{text: text}}
+	case json.Unmarshal(data, &texts) == nil:
+		for _, text := range texts {
+			*f = append(*f, promptText{text: text})
+		}
+	case json.Unmarshal(data, &tokens) == nil:
+		*f = promptField{{tokens: tokens, ids: true}}
+	case json.Unmarshal(data, &lists) == nil:
+		for _, tokens := range lists {
+			*f = append(*f, promptText{tokens: tokens, ids: true})
+		}
+	default: // encode reports it, which knows the name of the field
+		*f = promptField{{wrong: true}}
+	}
+	return nil
+}
+
+// encode fills in the tokens of every text. param names the field.
+func (f promptField) encode(m *trit.Model, param string, options ...tokenizer.EncodeOption) error {
+	if len(f) == 0 {
+		return core.BadRequest(param, "%s is missing or empty", param)
+	}
+	if len(f) > maxPrompts {
+		return core.BadRequest(param, "%s has %d elements; at most %d are allowed", param, len(f), maxPrompts)
+	}
+	t := m.Tokenizer()
+	for i := range f {
+		p := &f[i]
+		if p.wrong {
+			return core.BadType(param, "a string, an array of strings, an array of tokens, or an array of arrays of tokens")
+		}
+		if p.ids {
+			if err := core.CheckTokens(param, p.tokens, t); err != nil {
+				return err
+			}
+		} else {
+			p.tokens = t.Encode(p.text, options...)
+		}
+		if len(p.tokens) == 0 {
+			return core.BadRequest(param, "element %d of %s has no tokens; this model needs something to begin with", i, param)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,289 @@
+package openai
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"trit"
+	"trit/chat"
+	"trit/server/core"
+)
+
+// notStored answers requests for a response of the past.
+func notStored(_ http.ResponseWriter, r *http.Request) error {
+	return &core.Error{Status: http.StatusNotFound, Code: "response_not_found",
+		Message: fmt.Sprintf("there is no response %q: this server keeps none", r.PathValue("id"))}
+}
+
+// responseRequest is the body of POST /v1/responses.
+type responseRequest struct {
+	Model        string          `json:"model"`
+	Input        json.RawMessage `json:"input"`
+	Instructions *string         `json:"instructions"`
+	requestOptions
+
+	MaxOutputTokens *int              `json:"max_output_tokens"`
+	TopLogProbs     *int              `json:"top_logprobs"`
+	Include         []string          `json:"include"`
+	Metadata        map[string]string `json:"metadata"`
+	Truncation      *string           `json:"truncation"`
+	Stream          bool              `json:"stream"`
+
+	Text *struct {
+		Format json.RawMessage `json:"format"`
+	} `json:"text"`
+	Tools             []responseTool        `json:"tools"`
+	ToolChoice        *core.ToolChoiceField `json:"tool_choice"`
+	ParallelToolCalls *bool                 `json:"parallel_tool_calls"`
+
+	TemplateKwargs templateField `json:"chat_template_kwargs"` // vLLM
+
+	// not supported
+	PreviousResponseID *string         `json:"previous_response_id"`
+	Conversation       json.RawMessage `json:"conversation"`
+	Prompt             json.RawMessage `json:"prompt"`
+	Background         *bool           `json:"background"`
+	ContextManagement  json.RawMessage `json:"context_management"`
+}
+
+// responseTool is a tool of the responses API; the same in requests and answers.
+type responseTool struct {
+	Type        string          `json:"type"`
+	Name        string          `json:"name"`
+	Description *string         `json:"description"`
+	Parameters  json.RawMessage `json:"parameters"`
+	Strict      *bool           `json:"strict"`
+}
+
+// responses answers POST /v1/responses.
+func (s *api) responses(w http.ResponseWriter, r *http.Request) error {
+	var req responseRequest
+	if err := core.ReadJSON(r, &req); err != nil {
+		return err
+	}
+	c, err := req.conversation()
+	if err != nil {
+		return err
+	}
+	limit, err := req.limit(0, req.MaxOutputTokens)
+	if err != nil {
+		return err
+	}
+	model, err := s.Models.Acquire(r.Context(), req.Model)
+	if err != nil {
+		return err
+	}
+	defer model.Release()
+	if c.Options, err = req.apply(model.Model, limit, req.logProbs(), core.ValueOr(req.TopLogProbs, 0)); err != nil {
+		return err
+	}
+	sampling, err := req.sampling(model.Model)
+	if err != nil {
+		return err
+	}
+	p, err := s.Prepare(model, c)
+	if err != nil {
+		return err
+	}
+	p.Stats = new(trit.Stats)
+	b := newResponseBuilder(&req, p, c.Tools)
+	b.response.Temperature, b.response.TopP = core.FewDigits(sampling.Temperature), core.FewDigits(sampling.TopP)
+	if req.Stream {
+		return s.streamResponse(w, r, b, p)
+	}
+	for token, err := range s.Converse(r.Context(), p) {
+		if err != nil {
+			return err
+		}
+		if err := b.add(&token); err != nil {
+			return err
+		}
+	}
+	if err := b.end(p.Stats); err != nil {
+		return err
+	}
+	return core.WriteJSON(w, http.StatusOK, b.response)
+}
+
+// streamResponse sends the events of an answer as they happen.
+func (s *api) streamResponse(w http.ResponseWriter, r *http.Request, b *responseBuilder, p *core.Prepared) error {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	live := s.NewLiveStream(w, core.KeepAliveEvery, cancel)
+	defer live.Close()
+	b.emit = func(e *responseEvent) error { return live.Event(e.Type, e) }
+	for token, err := range s.Converse(ctx, p) {
+		if err != nil {
+			return live.Fail(r, err, func(e *core.Error) error { return live.Event("error", b.failure(e)) })
+		}
+		if err := b.add(&token); err != nil {
+			return err
+		}
+	}
+	return b.end(p.Stats)
+}
+
+// logProbs reports whether the probabilities of tokens are asked for.
+func (req *responseRequest) logProbs() bool {
+	return slices.Contains(req.Include, "message.output_text.logprobs") || core.ValueOr(req.TopLogProbs, 0) > 0
+}
+
+// conversation checks a request and returns what it asks for, but for the
+// options, which depend on the model.
+func (req *responseRequest) conversation() (*core.Conversation, error) {
+	if err := req.check(); err != nil {
+		return nil, err
+	}
+	c := &core.Conversation{
+		Answers: 1, Parallel: core.ValueOr(req.ParallelToolCalls, true), Extra: req.TemplateKwargs,
+		Truncate: core.ValueOr(req.Truncation, "disabled") == "auto", Reserve: core.ValueOr(req.MaxOutputTokens, 0),
+	}
+	var err error
+	if c.Messages, err = responseInput(req.Input); err != nil {
+		return nil, err
+	}
+	if req.Instructions != nil {
+		c.Messages = append([]chat.Message{{Role: "system", Content: *req.Instructions}}, c.Messages...)
+	}
+	var rf *responseFormat
+	if req.Text != nil && !core.IsNull(req.Text.Format) {
+		rf = new(responseFormat)
+		if err := core.DecodeAt(req.Text.Format, rf, "text.format"); err != nil {
+			return nil, err
+		}
+	}
+	if c.Format, err = req.guideFields.format(rf, "text.format"); err != nil {
+		return nil, err
+	}
+	if len(req.Tools) > maxTools {
+		return nil, core.BadRequest("tools", "there are %d tools; at most %d are allowed", len(req.Tools), maxTools)
+	}
+	for i, t := range req.Tools {
+		param := fmt.Sprintf("tools[%d]", i)
+		if t.Type != "function" {
+			return nil, core.Unsupported(param+".type", "%s has the type %.40q; this server has functions only", param, t.Type)
+		}
+		f := chat.Function{Name: t.Name, Description: core.ValueOr(t.Description, ""), Parameters: t.Parameters, Strict: t.Strict}
+		if err := checkTool(&f, param); err != nil {
+			return nil, err
+		}
+		c.Tools = append(c.Tools, chat.Tool{Type: "function", Function: f})
+	}
+	c.Choice, err = req.ToolChoice.Of(c.Tools)
+	return c, err
+}
+
+func (req *responseRequest) check() error {
+	if err := within("max_output_tokens", req.MaxOutputTokens, 1, maxInt32); err != nil {
+		return err
+	}
+	if err := within("top_logprobs", req.TopLogProbs, 0, maxTopLogProbs); err != nil {
+		return err
+	}
+	switch core.ValueOr(req.Truncation, "disabled") {
+	case "auto", "disabled":
+	default:
+		return core.BadRequest("truncation", "truncation is %.40q; want auto or disabled", *req.Truncation)
+	}
+	const stateless = "this server keeps nothing between requests"
+	switch {
+	case req.PreviousResponseID != nil:
+		return core.Unsupported("previous_response_id", "previous_response_id is not supported: %s; send the whole conversation as input", stateless)
+	case !core.IsNull(req.Conversation):
+		return core.Unsupported("conversation", "conversation is not supported: %s; send the whole conversation as input", stateless)
+	case !core.IsNull(req.Prompt):
+		return core.Unsupported("prompt", "prompt is not supported: this server has no stored prompts; use instructions and input")
+	case core.IsTrue(req.Background):
+		return core.Unsupported("background", "background is not supported: %s; use stream", stateless)
+	case core.HasElements(req.ContextManagement):
+		return core.Unsupported("context_management", "context_management is not supported; truncation auto drops the oldest turns")
+	case req.PromptLogProbs != nil:
+		return core.Unsupported("prompt_logprobs", "prompt_logprobs is not supported here; use POST /v1/chat/completions")
+	}
+	return nil
+}
+
+// responseInput reads the input of a request: a text, or the items of a
+// conversation.
+func responseInput(raw json.RawMessage) ([]chat.Message, error) {
+	if core.IsNull(raw) {
+		return nil, core.BadRequest("input", "input is missing")
+	}
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return []chat.Message{{Role: "user", Content: text}}, nil
+	}
+	var items []json.RawMessage
+	if json.Unmarshal(raw, &items) != nil {
+		return nil, core.BadType("input", "a string or an array of items")
+	}
+	var messages []chat.Message
+	for i, data := range items {
+		var err error
+		if messages, err = responseItem(messages, data, fmt.Sprintf("input[%d]", i)); err != nil {
+			return nil, err
+		}
+	}
+	if len(messages) == 0 {
+		return nil, core.BadRequest("input", "input is empty")
+	}
+	return messages, nil
+}
+
+// responseItem adds an item to a conversation; param names it.
+func responseItem(messages []chat.Message, data json.RawMessage, param string) ([]chat.Message, error) {
+	var item struct {
+		Type      string          `json:"type"`
+		Role      string          `json:"role"`
+		Content   json.RawMessage `json:"content"`
+		CallID    string          `json:"call_id"`
+		Name      string          `json:"name"`
+		Arguments json.RawMessage `json:"arguments"`
+		Output    json.RawMessage `json:"output"`
+	}
+	if err := core.DecodeAt(data, &item, param); err != nil {
+		return nil, err
+	}
+	if item.Type == "" && item.Role != "" {
+		item.Type = "message"
+	}
+	switch item.Type {
+	case "message":
+		switch item.Role {
+		case "user", "assistant", "system":
+		case "developer":
+			item.Role = "system"
+		default:
+			return nil, core.BadRequest(param+".role", "%s has the role %.40q; want user, assistant, system or developer", param, item.Role)
+		}
+		if core.IsNull(item.Content) {
+			return nil, core.BadRequest(param+".content", "%s has no content", param)
+		}
+		text, err := contentParts(item.Content, param+".content")
+		return append(messages, chat.Message{Role: item.Role, Content: text}), err
+	case "function_call":
+		call, err := toolCall(item.CallID, item.Name, item.Arguments, param)
+		if err != nil {
+			return nil, err
+		}
+		// What the assistant said and called in one turn is one message.
+		if n := len(messages); n > 0 && messages[n-1].Role == "assistant" {
+			messages[n-1].ToolCalls = append(messages[n-1].ToolCalls, call)
+			return messages, nil
+		}
+		return append(messages, chat.Message{Role: "assistant", ToolCalls: []chat.ToolCall{call}}), nil
+	case "function_call_output":
+		text, err := contentParts(item.Output, param+".output")
+		return append(messages, chat.Message{Role: "tool", Content: text, ToolCallID: item.CallID, Name: item.Name}), err
+	case "reasoning":
+		return messages, nil // of another server; the models here do not think aloud
+	case "item_reference":
+		return nil, core.Unsupported(param, "%s refers to an item of the past, and this server keeps none; send the item itself", param)
+	case "":
+		return nil, core.BadRequest(param+".type", "%s has no type", param)
+	}
+	return nil, core.Unsupported(param+".type", "%s is of type %.40q, which is not supported; this server knows message, function_call, function_call_output and reasoning", param, item.Type)
+}

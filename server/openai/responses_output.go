@@ -1,0 +1,306 @@
+package openai
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"trit"
+	"trit/chat"
+	"trit/server/core"
+)
+
+// responseObject is the answer of the responses API.
+type responseObject struct {
+	ID                 string              `json:"id"`
+	Object             string              `json:"object"`
+	CreatedAt          int64               `json:"created_at"`
+	CompletedAt        *int64              `json:"completed_at"`
+	Status             string              `json:"status"`
+	Background         bool                `json:"background"`
+	Error              *errorBody          `json:"error"` // always null: errors are answers of their own
+	IncompleteDetails  *responseIncomplete `json:"incomplete_details"`
+	Instructions       *string             `json:"instructions"`
+	MaxOutputTokens    *int                `json:"max_output_tokens"`
+	Model              string              `json:"model"`
+	Output             []any               `json:"output"` // *outputMessage and *outputCall
+	ParallelToolCalls  bool                `json:"parallel_tool_calls"`
+	PreviousResponseID *string             `json:"previous_response_id"` // always null
+	Reasoning          responseReasoning   `json:"reasoning"`
+	ServiceTier        string              `json:"service_tier"`
+	Store              bool                `json:"store"`
+	Temperature        float64             `json:"temperature"`
+	Text               responseText        `json:"text"`
+	ToolChoice         json.RawMessage     `json:"tool_choice"`
+	Tools              []responseTool      `json:"tools"`
+	TopLogProbs        int                 `json:"top_logprobs"`
+	TopP               float64             `json:"top_p"`
+	Truncation         string              `json:"truncation"`
+	Usage              *responseUsage      `json:"usage,omitempty"`
+	Metadata           map[string]string   `json:"metadata"`
+	Timings            *timings            `json:"timings,omitempty"`
+}
+
+type responseIncomplete struct {
+	Reason string `json:"reason"`
+}
+
+type responseReasoning struct {
+	Effort  *string `json:"effort"`  // always null
+	Summary *string `json:"summary"` // always null
+}
+
+type responseText struct {
+	Format json.RawMessage `json:"format"`
+}
+
+type responseUsage struct {
+	InputTokens  int `json:"input_tokens"`
+	InputDetails struct {
+		CachedTokens     int `json:"cached_tokens"`
+		CacheWriteTokens int `json:"cache_write_tokens"`
+	} `json:"input_tokens_details"`
+	OutputTokens  int `json:"output_tokens"`
+	OutputDetails struct {
+		ReasoningTokens int `json:"reasoning_tokens"`
+	} `json:"output_tokens_details"`
+	TotalTokens int `json:"total_tokens"`
+}
+
+// outputMessage is the text of an answer.
+type outputMessage struct {
+	ID      string       `json:"id"`
+	Type    string       `json:"type"`
+	Status  string       `json:"status"`
+	Role    string       `json:"role"`
+	Content []outputText `json:"content"`
+}
+
+type outputText struct {
+	Type        string          `json:"type"`
+	Text        string          `json:"text"`
+	Annotations []string        `json:"annotations"` // always empty
+	LogProbs    []answerLogProb `json:"logprobs"`
+}
+
+func newOutputText(text string, logProbs []answerLogProb) outputText {
+	return outputText{Type: "output_text", Text: text, Annotations: []string{}, LogProbs: append([]answerLogProb{}, logProbs...)}
+}
+
+// outputCall is a call of a function.
+type outputCall struct {
+	ID        string `json:"id"`
+	Type      string `json:"type"`
+	Status    string `json:"status"`
+	CallID    string `json:"call_id"`
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
+}
+
+// responseEvent is an event of a stream; which fields it has depends on its
+// type.
+type responseEvent struct {
+	Type           string           `json:"type"`
+	SequenceNumber int              `json:"sequence_number"`
+	Response       *responseObject  `json:"response,omitempty"`
+	OutputIndex    *int             `json:"output_index,omitempty"`
+	Item           any              `json:"item,omitempty"`
+	ItemID         string           `json:"item_id,omitempty"`
+	ContentIndex   *int             `json:"content_index,omitempty"`
+	Part           *outputText      `json:"part,omitempty"`
+	Delta          *string          `json:"delta,omitempty"`
+	Text           *string          `json:"text,omitempty"`
+	LogProbs       *[]answerLogProb `json:"logprobs,omitempty"`
+	Name           string           `json:"name,omitempty"`
+	Arguments      *string          `json:"arguments,omitempty"`
+}
+
+// responseFailure is the event that ends a stream with an error.
+type responseFailure struct {
+	Type           string  `json:"type"`
+	SequenceNumber int     `json:"sequence_number"`
+	Code           *string `json:"code"`
+	Message        string  `json:"message"`
+	Param          *string `json:"param"`
+}
+
+// responseBuilder makes a response of the pieces of an answer, and tells of each
+// step in an event.
+type responseBuilder struct {
+	response *responseObject
+	request  *responseRequest
+	model    *core.Lease
+	emit     func(*responseEvent) error // does nothing unless it is a stream
+	sequence int
+
+	begun    bool
+	message  *outputMessage // while its text grows
+	text     strings.Builder
+	logProbs []answerLogProb
+	fresh    []answerLogProb // of tokens whose text is still to come
+	finish   trit.Finish
+}
+
+func newResponseBuilder(req *responseRequest, p *core.Prepared, tools []chat.Tool) *responseBuilder {
+	r := &responseObject{
+		ID: core.NewID("resp_"), Object: "response", CreatedAt: time.Now().Unix(), Status: "in_progress",
+		Instructions: req.Instructions, MaxOutputTokens: req.MaxOutputTokens, Model: p.Model.Name, Output: []any{},
+		ParallelToolCalls: core.ValueOr(req.ParallelToolCalls, true), ServiceTier: "default",
+		Text: responseText{Format: json.RawMessage(`{"type":"text"}`)}, ToolChoice: json.RawMessage(`"auto"`),
+		Tools: []responseTool{}, TopLogProbs: core.ValueOr(req.TopLogProbs, 0), Truncation: core.ValueOr(req.Truncation, "disabled"), Metadata: req.Metadata,
+	}
+	if r.Metadata == nil {
+		r.Metadata = map[string]string{}
+	}
+	if req.Text != nil && !core.IsNull(req.Text.Format) {
+		r.Text.Format = req.Text.Format
+	}
+	if req.ToolChoice != nil {
+		r.ToolChoice = req.ToolChoice.Raw
+	}
+	for i, t := range tools {
+		// Calls always fit the parameters, so all functions are strict.
+		echo := responseTool{Type: "function", Name: t.Function.Name, Description: req.Tools[i].Description, Parameters: t.Function.Parameters, Strict: new(true)}
+		if echo.Parameters == nil {
+			echo.Parameters = json.RawMessage("null")
+		}
+		r.Tools = append(r.Tools, echo)
+	}
+	return &responseBuilder{response: r, request: req, model: p.Model, emit: func(*responseEvent) error { return nil }}
+}
+
+// send emits an event with the next number.
+func (b *responseBuilder) send(e *responseEvent) error {
+	e.SequenceNumber = b.sequence
+	b.sequence++
+	return b.emit(e)
+}
+
+func (b *responseBuilder) failure(e *core.Error) *responseFailure {
+	body := newErrorReply(e).Error
+	return &responseFailure{Type: "error", SequenceNumber: b.sequence, Code: body.Code, Message: body.Message, Param: body.Param}
+}
+
+// begin tells that there is a response.
+func (b *responseBuilder) begin() error {
+	if b.begun {
+		return nil
+	}
+	b.begun = true
+	if err := b.send(&responseEvent{Type: "response.created", Response: b.response}); err != nil {
+		return err
+	}
+	return b.send(&responseEvent{Type: "response.in_progress", Response: b.response})
+}
+
+// add takes the next piece of the answer.
+func (b *responseBuilder) add(t *core.Piece) error {
+	if err := b.begin(); err != nil {
+		return err
+	}
+	if b.request.logProbs() && !b.request.ends(b.model, &t.Token) {
+		b.fresh = append(b.fresh, newAnswerLogProb(b.model.Model.Tokenizer(), &t.Token))
+	}
+	b.finish = t.Finish
+	if t.Content != "" {
+		if err := b.addText(t.Content); err != nil {
+			return err
+		}
+	}
+	for _, call := range t.Calls {
+		if err := b.addCall(&call); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addText appends to the message, which it begins if need be.
+func (b *responseBuilder) addText(text string) error {
+	index := len(b.response.Output)
+	if b.message == nil {
+		b.message = &outputMessage{ID: core.NewID("msg_"), Type: "message", Status: "in_progress", Role: "assistant", Content: []outputText{}}
+		b.text.Reset()
+		b.logProbs = nil
+		if err := b.send(&responseEvent{Type: "response.output_item.added", OutputIndex: &index, Item: b.message}); err != nil {
+			return err
+		}
+		part := newOutputText("", nil)
+		if err := b.send(&responseEvent{Type: "response.content_part.added", OutputIndex: &index, ItemID: b.message.ID, ContentIndex: new(0), Part: &part}); err != nil {
+			return err
+		}
+	}
+	b.text.WriteString(text)
+	fresh := append([]answerLogProb{}, b.fresh...)
+	b.logProbs, b.fresh = append(b.logProbs, fresh...), nil
+	return b.send(&responseEvent{Type: "response.output_text.delta", OutputIndex: &index, ItemID: b.message.ID, ContentIndex: new(0), Delta: &text, LogProbs: &fresh})
+}
+
+// endText completes the message, if there is one.
+func (b *responseBuilder) endText(status string) error {
+	m := b.message
+	if m == nil {
+		return nil
+	}
+	index, text := len(b.response.Output), b.text.String()
+	part := newOutputText(text, append(b.logProbs, b.fresh...))
+	b.fresh, b.message = nil, nil
+	if err := b.send(&responseEvent{Type: "response.output_text.done", OutputIndex: &index, ItemID: m.ID, ContentIndex: new(0), Text: &text, LogProbs: &part.LogProbs}); err != nil {
+		return err
+	}
+	if err := b.send(&responseEvent{Type: "response.content_part.done", OutputIndex: &index, ItemID: m.ID, ContentIndex: new(0), Part: &part}); err != nil {
+		return err
+	}
+	m.Content, m.Status = []outputText{part}, status
+	b.response.Output = append(b.response.Output, m)
+	return b.send(&responseEvent{Type: "response.output_item.done", OutputIndex: &index, Item: m})
+}
+
+// addCall adds a call, after completing the text before it.
+func (b *responseBuilder) addCall(call *chat.ToolCall) error {
+	if err := b.endText("completed"); err != nil {
+		return err
+	}
+	b.fresh = nil // calls have no probabilities in this API
+	index := len(b.response.Output)
+	item := &outputCall{ID: core.NewID("fc_"), Type: "function_call", Status: "in_progress", CallID: call.ID, Name: call.Function.Name}
+	if err := b.send(&responseEvent{Type: "response.output_item.added", OutputIndex: &index, Item: item}); err != nil {
+		return err
+	}
+	arguments := call.Function.Arguments
+	if err := b.send(&responseEvent{Type: "response.function_call_arguments.delta", OutputIndex: &index, ItemID: item.ID, Delta: &arguments}); err != nil {
+		return err
+	}
+	if err := b.send(&responseEvent{Type: "response.function_call_arguments.done", OutputIndex: &index, ItemID: item.ID, Name: item.Name, Arguments: &arguments}); err != nil {
+		return err
+	}
+	item.Arguments, item.Status = arguments, "completed"
+	b.response.Output = append(b.response.Output, item)
+	return b.send(&responseEvent{Type: "response.output_item.done", OutputIndex: &index, Item: item})
+}
+
+// end completes the response.
+func (b *responseBuilder) end(stats *trit.Stats) error {
+	if err := b.begin(); err != nil {
+		return err
+	}
+	status, done := "completed", "response.completed"
+	if b.finish == trit.FinishLength {
+		status, done = "incomplete", "response.incomplete"
+		b.response.IncompleteDetails = &responseIncomplete{Reason: "max_output_tokens"}
+	}
+	if b.message == nil && len(b.response.Output) == 0 { // an answer without a word is an empty one
+		if err := b.addText(""); err != nil {
+			return err
+		}
+	}
+	if err := b.endText(status); err != nil {
+		return err
+	}
+	b.response.Status = status
+	b.response.CompletedAt = new(time.Now().Unix())
+	u := &responseUsage{InputTokens: stats.PromptTokens, OutputTokens: stats.GeneratedTokens, TotalTokens: stats.PromptTokens + stats.GeneratedTokens}
+	u.InputDetails.CachedTokens = stats.CachedTokens
+	b.response.Usage, b.response.Timings = u, newTimings(stats)
+	return b.send(&responseEvent{Type: done, Response: b.response})
+}
