@@ -129,8 +129,9 @@ func TestForms(t *testing.T) {
 				if report.Architecture != test.arch {
 					t.Errorf("architecture %s, want %s", report.Architecture, test.arch)
 				}
-				if got, err := f.Metadata.Uint32("general.file_type"); err != nil || got != fileType[typ] {
-					t.Errorf("file type %d (%v), want %d", got, err, fileType[typ])
+				want, _ := typ.FileType()
+				if got, err := f.Metadata.Uint32("general.file_type"); err != nil || got != want {
+					t.Errorf("file type %d (%v), want %d", got, err, want)
 				}
 				byName := map[string]Tensor{}
 				for _, r := range report.Tensors {

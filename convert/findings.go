@@ -131,7 +131,7 @@ func diagnoseFileType(f *gguf.File, specs map[string]model.TensorSpec) []fix {
 	typ, found, contested := gguf.Type(0), false, false
 	for _, t := range f.Tensors {
 		contested = contested || t.Type == gguf.TypeI2S || t.Type == gguf.TypeTL1 || t.Type == gguf.TypeTL2
-		if specs[genericName(t.Name)].Role != model.RoleProjection {
+		if specs[model.GenericName(t.Name)].Role != model.RoleProjection {
 			continue
 		}
 		if found && t.Type != typ {
@@ -139,8 +139,8 @@ func diagnoseFileType(f *gguf.File, specs map[string]model.TensorSpec) []fix {
 		}
 		typ, found = t.Type, true
 	}
-	want, known := fileType[typ]
-	if !found || !known || got == want || contested && want != fileType[gguf.TypeI2S] {
+	want, known := typ.FileType()
+	if !found || !known || got == want || contested && typ != gguf.TypeI2S {
 		return nil // with another number the contested types could not be told
 	}
 	return []fix{{

@@ -59,7 +59,8 @@ func (c *converter) writeModelKeys() error {
 	if license != "" {
 		w.set("general.license", license)
 	}
-	w.set("general.file_type", fileType[c.opts.Type])
+	fileType, _ := c.opts.Type.FileType() // check accepts only types that have one
+	w.set("general.file_type", fileType)
 	w.set("general.quantization_version", uint32(2))
 
 	size := func(key string, v int64) { w.set(arch+"."+key, uint32(v)) }

@@ -3,6 +3,7 @@ package convert
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"trit/gguf"
@@ -153,12 +154,6 @@ func DefaultEmbedding(t gguf.Type) gguf.Type {
 	return gguf.TypeF16
 }
 
-// fileType is general.file_type for each type of projections.
-var fileType = map[gguf.Type]uint32{
-	gguf.TypeF32: 0, gguf.TypeF16: 1, gguf.TypeBF16: 32,
-	gguf.TypeTQ1_0: 36, gguf.TypeTQ2_0: 37, gguf.TypeI2S: 40,
-}
-
 func (o *Options) check() error {
 	switch {
 	case o.Input == "":
@@ -170,22 +165,13 @@ func (o *Options) check() error {
 	case o.Activations > model.Float:
 		return fmt.Errorf("%w: %v", ErrOptions, o.Activations)
 	}
-	if !contains(Types(), o.Type) {
+	if !slices.Contains(Types(), o.Type) {
 		return fmt.Errorf("%w: projections cannot be stored as %v, want one of %s", ErrOptions, o.Type, joinTypes(Types()))
 	}
-	if !contains(EmbeddingTypes(), o.Embedding) {
+	if !slices.Contains(EmbeddingTypes(), o.Embedding) {
 		return fmt.Errorf("%w: the embedding cannot be stored as %v, want one of %s", ErrOptions, o.Embedding, joinTypes(EmbeddingTypes()))
 	}
 	return nil
-}
-
-func contains(types []gguf.Type, t gguf.Type) bool {
-	for _, u := range types {
-		if u == t {
-			return true
-		}
-	}
-	return false
 }
 
 func joinTypes(types []gguf.Type) string {

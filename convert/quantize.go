@@ -143,11 +143,11 @@ func (o *QuantizeOptions) check() error {
 		return fmt.Errorf("%w: %v", ErrOptions, o.Method)
 	case o.I2SLayout > quant.LayoutC:
 		return fmt.Errorf("%w: %v", ErrOptions, o.I2SLayout)
-	case o.Type != nil && !contains(QuantizeTypes(), *o.Type):
+	case o.Type != nil && !slices.Contains(QuantizeTypes(), *o.Type):
 		return fmt.Errorf("%w: projections cannot be stored as %v, want one of %s", ErrOptions, *o.Type, joinTypes(QuantizeTypes()))
 	}
 	for _, t := range []*gguf.Type{o.Embedding, o.Head} {
-		if t != nil && !contains(EmbeddingTypes(), *t) {
+		if t != nil && !slices.Contains(EmbeddingTypes(), *t) {
 			return fmt.Errorf("%w: embedding and head cannot be stored as %v, want one of %s", ErrOptions, *t, joinTypes(EmbeddingTypes()))
 		}
 	}
@@ -219,24 +219,11 @@ func specsByName(family *model.Arch, config *model.Config) map[string]model.Tens
 	return specs
 }
 
-// genericName replaces the layer number of a tensor's name by %d.
-func genericName(name string) string {
-	rest, ok := strings.CutPrefix(name, "blk.")
-	if !ok {
-		return name
-	}
-	number, rest, ok := strings.Cut(rest, ".")
-	if !ok || number == "" || strings.Trim(number, "0123456789") != "" {
-		return name
-	}
-	return "blk.%d." + rest
-}
-
 // plan makes a job of each tensor.
 func (q *quantizer) plan() error {
 	specs := specsByName(q.family, q.config)
 	for _, t := range q.o.Input.Tensors {
-		spec := specs[genericName(t.Name)]
+		spec := specs[model.GenericName(t.Name)]
 		j := &job{name: t.Name, dims: t.Dims, typ: t.Type, role: spec.Role, tensor: t, layout: q.o.I2SLayout, how: copied}
 		switch j.role {
 		case model.RoleProjection:
@@ -342,13 +329,8 @@ func (q *quantizer) settleMetadata() error {
 	w := metaWriter{meta: q.meta}
 	cleanMetadata(f, &w)
 	if q.o.Type != nil {
-		id, ok := fileType[*q.o.Type]
-		if *q.o.Type == gguf.TypeQ8_0 {
-			id, ok = 7, true
-		}
-		if ok {
-			w.set("general.file_type", id)
-		}
+		fileType, _ := q.o.Type.FileType() // check accepts only types that have one
+		w.set("general.file_type", fileType)
 	}
 	if !q.meta.Has("general.quantization_version") {
 		w.set("general.quantization_version", uint32(quantizationVersion))

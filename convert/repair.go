@@ -223,16 +223,11 @@ func (c *converter) repack(w io.Writer, j *job) error {
 
 // codes unpacks the next rows of an I2_S tensor, as many as fill dst.
 func (r *tensorReader) codes(dst []byte) error {
-	b, err := r.bytes(int64(len(dst) / 4))
+	b, rows, cols, err := r.i2s(len(dst))
 	if err != nil {
 		return err
 	}
-	rows, cols := 1, len(dst)
-	if r.layout == quant.LayoutC {
-		cols = int(r.t.Cols())
-		rows = len(dst) / cols
-	}
-	view, err := quant.NewTernary(gguf.TypeI2S, r.layout, append(b, r.tail[:]...), rows, cols)
+	view, err := quant.NewTernary(gguf.TypeI2S, r.layout, b, rows, cols)
 	if err != nil {
 		return err
 	}

@@ -71,19 +71,29 @@ func (r *tensorReader) bytes(n int64) ([]byte, error) {
 	return r.raw, nil
 }
 
+// i2s reads the next n elements of an I2_S tensor and its tail behind them, as a
+// tensor of rows and columns. Only in layout C does the shape matter.
+func (r *tensorReader) i2s(n int) (data []byte, rows, cols int, err error) {
+	b, err := r.bytes(int64(n / 4))
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	rows, cols = 1, n
+	if r.layout == quant.LayoutC {
+		cols = int(r.t.Cols())
+		rows = n / cols
+	}
+	return append(b, r.tail[:]...), rows, cols, nil
+}
+
 // floats decodes the next rows, as many as fill dst: a multiple of step rows.
 func (r *tensorReader) floats(dst []float32) error {
 	if r.t.Type == gguf.TypeI2S {
-		b, err := r.bytes(int64(len(dst) / 4))
+		b, rows, cols, err := r.i2s(len(dst))
 		if err != nil {
 			return err
 		}
-		rows, cols := 1, len(dst)
-		if r.layout == quant.LayoutC {
-			cols = int(r.t.Cols())
-			rows = len(dst) / cols
-		}
-		return quant.DecodeI2S(dst, append(b, r.tail[:]...), r.layout, rows, cols)
+		return quant.DecodeI2S(dst, b, r.layout, rows, cols)
 	}
 	n, err := quant.RowBytes(r.t.Type, len(dst))
 	if err != nil {

@@ -143,12 +143,12 @@ func (x *exporter) checkComplete() error {
 
 // add plans one tensor.
 func (x *exporter) add(t *gguf.Tensor, specs map[string]model.TensorSpec) error {
-	spec, ok := specs[genericName(t.Name)]
+	spec, ok := specs[model.GenericName(t.Name)]
 	switch {
 	case ok:
 	case strings.HasSuffix(t.Name, ".bias"):
 		return x.addVector(t, specs)
-	case strings.HasSuffix(t.Name, ".scale") && specs[genericName(strings.TrimSuffix(t.Name, "scale")+"weight")].Role == model.RoleProjection:
+	case strings.HasSuffix(t.Name, ".scale") && specs[model.GenericName(strings.TrimSuffix(t.Name, "scale")+"weight")].Role == model.RoleProjection:
 		return nil // part of its projection's weight_scale
 	default:
 		return fmt.Errorf("%w: %s has no place in a model of architecture %s", ErrTensor, t.Name, x.config.Architecture)
@@ -232,13 +232,13 @@ func (x *exporter) addTable(t *gguf.Tensor, spec model.TensorSpec) error {
 
 // addVector plans a norm or a bias.
 func (x *exporter) addVector(t *gguf.Tensor, specs map[string]model.TensorSpec) error {
-	spec, ok := specs[genericName(t.Name)]
+	spec, ok := specs[model.GenericName(t.Name)]
 	name, heads, n := "", 0, t.Elements()
 	if ok {
 		name = hfName(spec, t.Name)
 	} else {
 		weight := strings.TrimSuffix(t.Name, "bias") + "weight"
-		if spec, ok = specs[genericName(weight)]; !ok || spec.Role != model.RoleProjection || spec.Dims[1] != n {
+		if spec, ok = specs[model.GenericName(weight)]; !ok || spec.Role != model.RoleProjection || spec.Dims[1] != n {
 			return fmt.Errorf("%w: %s with %d elements has no place in a model of architecture %s", ErrTensor, t.Name, n, x.config.Architecture)
 		}
 		name = strings.TrimSuffix(hfName(spec, weight), "weight") + "bias"

@@ -84,7 +84,7 @@ func fromBitnet(m *Metadata) bool {
 		return true
 	}
 	if v, ok := m.Get(keyFileType); ok {
-		if n, ok := v.asUint64(); ok && n >= 38 && n <= 40 {
+		if n, ok := v.asUint64(); ok && n >= uint64(fileTypes[TypeTL1]) && n <= uint64(fileTypes[TypeI2S]) {
 			return true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"path/filepath"
 	"regexp"
+	"strconv"
 )
 
 // Keys that a split model carries in each of its parts.
@@ -14,8 +15,20 @@ const (
 	keySplitTensors = "split.tensors.count"
 )
 
-// partName matches the end of a part's file name; numbers start at 1.
+// partName matches the name of a part's file.
 var partName = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})\.gguf$`)
+
+// ParsePartName takes the name of a part of a split model apart: STEM-NO-of-COUNT.gguf,
+// with numbers of five digits from 1. It returns false for any other name.
+func ParsePartName(name string) (stem string, no, count int, ok bool) {
+	m := partName.FindStringSubmatch(name)
+	if m == nil {
+		return "", 0, 0, false
+	}
+	no, _ = strconv.Atoi(m[2]) // five digits are a number
+	count, _ = strconv.Atoi(m[3])
+	return m[1], no, count, true
+}
 
 // split returns which part the file is, from 0, of how many; 0 of 1 if the
 // file says nothing about it.
@@ -59,8 +72,8 @@ func (f *File) checkFirst() error {
 	}
 	hint := "its first part"
 	folder, base := filepath.Split(f.Path)
-	if m := partName.FindStringSubmatch(base); m != nil {
-		hint += ", " + filepath.Join(folder, partPath(m[1], 0, count))
+	if stem, _, _, ok := ParsePartName(base); ok {
+		hint += ", " + filepath.Join(folder, partPath(stem, 0, count))
 	}
 	return fmt.Errorf("%w: this is part %d of %d of a split model; open %s", ErrUnsupported, no+1, count, hint)
 }
@@ -81,16 +94,16 @@ func openParts(first *File) (*File, error) {
 		return fail(err)
 	}
 	folder, base := filepath.Split(first.Path)
-	m := partName.FindStringSubmatch(base)
-	if m == nil {
+	stem, named, of, ok := ParsePartName(base)
+	if !ok {
 		return fail(fmt.Errorf("%w: part %d of %d of a split model, but its name does not end in %q, by which the other parts are found; rename it or name all parts", ErrUnsupported, no+1, count, partPath("", no, count)))
 	}
-	if m[2] != "00001" || m[3] != fmt.Sprintf("%05d", count) {
-		return fail(fmt.Errorf("%w: the name says part %s of %s, but its metadata says 1 of %d; rename it", ErrCorrupt, m[2], m[3], count))
+	if named != 1 || uint64(of) != count {
+		return fail(fmt.Errorf("%w: the name says part %05d of %05d, but its metadata says 1 of %d; rename it", ErrCorrupt, named, of, count))
 	}
 	paths := make([]string, 0, min(count, 64))
 	for i := range count {
-		paths = append(paths, filepath.Join(folder, partPath(m[1], i, count)))
+		paths = append(paths, filepath.Join(folder, partPath(stem, i, count)))
 	}
 	return join(first, paths)
 }

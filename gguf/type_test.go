@@ -267,3 +267,36 @@ func TestBigEndianUnknownLayout(t *testing.T) {
 		t.Errorf("Read: %v, want ErrUnsupported", err)
 	}
 }
+
+func TestFileType(t *testing.T) {
+	for typ, want := range map[Type]uint32{TypeF32: 0, TypeF16: 1, TypeQ8_0: 7, TypeBF16: 32, TypeTQ1_0: 36, TypeTQ2_0: 37, TypeI2S: 40} {
+		if got, ok := typ.FileType(); !ok || got != want {
+			t.Errorf("%v: file type %d, %v; want %d", typ, got, ok, want)
+		}
+	}
+	if _, ok := TypeQ2_K.FileType(); ok {
+		t.Error("Q2_K has a file type")
+	}
+}
+
+func TestParsePartName(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		stem      string
+		no, count int
+		ok        bool
+	}{
+		{"model-00001-of-00003.gguf", "model", 1, 3, true},
+		{"sub/m-1-00012-of-00345.gguf", "sub/m-1", 12, 345, true},
+		{"-00002-of-00002.gguf", "", 2, 2, true},
+		{"model.gguf", "", 0, 0, false},
+		{"model-0001-of-0003.gguf", "", 0, 0, false},
+		{"model-00001-of-00003.gguf.part", "", 0, 0, false},
+		{"model-00001-of-00003.safetensors", "", 0, 0, false},
+	} {
+		stem, no, count, ok := ParsePartName(tt.name)
+		if stem != tt.stem || no != tt.no || count != tt.count || ok != tt.ok {
+			t.Errorf("%s: %q %d %d %v, want %q %d %d %v", tt.name, stem, no, count, ok, tt.stem, tt.no, tt.count, tt.ok)
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+
+	"trit/gguf"
 )
 
 // hubPrefix begins the addresses of repositories on the hub.
@@ -168,8 +170,8 @@ func cleanOnce(s string) string {
 	if strings.HasSuffix(strings.ToLower(s), modelSuffix) {
 		s = s[:len(s)-len(modelSuffix)]
 	}
-	if m := splitPattern.FindStringSubmatch(s + modelSuffix); m != nil {
-		s = m[1] // the parts become one file
+	if stem, _, _, ok := gguf.ParsePartName(s + modelSuffix); ok {
+		s = stem // the parts become one file
 	}
 	s = strings.Map(func(r rune) rune {
 		if r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || r == '.' || r == '-' || r == '_' {

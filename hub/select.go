@@ -5,8 +5,9 @@ import (
 	"path"
 	"regexp"
 	"sort"
-	"strconv"
 	"strings"
+
+	"trit/gguf"
 )
 
 // selectSafetensors is the selection of a checkpoint where there are GGUF files
@@ -108,9 +109,6 @@ func matchType(models [][]remoteFile, want string) [][]remoteFile {
 	return found
 }
 
-// splitPattern is the name of a part of a model in several files.
-var splitPattern = regexp.MustCompile(`^(.*)-(\d{5})-of-(\d{5})\.gguf$`)
-
 // models lists the GGUF files, those of a split model together and in order.
 func (r *repository) models() ([][]remoteFile, error) {
 	groups := map[string][]remoteFile{}
@@ -120,8 +118,8 @@ func (r *repository) models() ([][]remoteFile, error) {
 			continue
 		}
 		key := f.path
-		if m := splitPattern.FindStringSubmatch(f.path); m != nil {
-			key = m[1] + "/of/" + m[3]
+		if stem, _, count, ok := gguf.ParsePartName(f.path); ok {
+			key = fmt.Sprintf("%s/of/%d", stem, count)
 		}
 		if groups[key] == nil {
 			order = append(order, key)
@@ -132,10 +130,8 @@ func (r *repository) models() ([][]remoteFile, error) {
 	for _, key := range order {
 		group := groups[key]
 		sort.Slice(group, func(i, j int) bool { return group[i].path < group[j].path })
-		if m := splitPattern.FindStringSubmatch(group[0].path); m != nil {
-			if count, err := strconv.Atoi(m[3]); err != nil || count != len(group) {
-				return nil, fmt.Errorf("%w: the repository %s has %d of the %s parts of %s", ErrRemote, r.name, len(group), m[3], group[0].path)
-			}
+		if _, _, count, ok := gguf.ParsePartName(group[0].path); ok && count != len(group) {
+			return nil, fmt.Errorf("%w: the repository %s has %d of the %05d parts of %s", ErrRemote, r.name, len(group), count, group[0].path)
 		}
 		models = append(models, group)
 	}

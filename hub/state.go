@@ -2,10 +2,6 @@ package hub
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"os"
 )
 
@@ -72,17 +68,9 @@ func (s *state) done() int64 {
 // loadState reads the state of a download of f to path. The result is nil where
 // there is nothing that can be continued.
 func loadState(f *remoteFile, path string) (*state, error) {
-	file, err := os.Open(path + stateSuffix)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("hub: %w", err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, 1<<20))
-	if err != nil {
-		return nil, fmt.Errorf("hub: %w", err)
+	data, err := readRecord(path + stateSuffix)
+	if data == nil || err != nil {
+		return nil, err
 	}
 	s := &state{}
 	if err := json.Unmarshal(data, s); err != nil {

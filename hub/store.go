@@ -179,7 +179,28 @@ func (p *place) make(name string) (string, error) {
 // readManifest reads the manifest beside a model of the store. It is nil where
 // there is none or it belongs to another file.
 func readManifest(model string) (*Manifest, error) {
-	f, err := os.Open(strings.TrimSuffix(model, modelSuffix) + ".json")
+	path := strings.TrimSuffix(model, modelSuffix) + ".json"
+	data, err := readRecord(path)
+	if data == nil || err != nil {
+		return nil, err
+	}
+	m := &Manifest{}
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, fmt.Errorf("hub: %s: %w", path, err)
+	}
+	if info, err := os.Stat(model); err != nil || info.Size() != m.Size {
+		return nil, nil
+	}
+	return m, nil
+}
+
+// maxRecord bounds the small JSON files beside models and downloads.
+const maxRecord = 1 << 20
+
+// readRecord reads a small file that is kept beside a model or a download. It
+// returns nil where there is none.
+func readRecord(path string) ([]byte, error) {
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -187,18 +208,11 @@ func readManifest(model string) (*Manifest, error) {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	data, err := io.ReadAll(io.LimitReader(f, maxRecord))
 	if err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
-	m := &Manifest{}
-	if err := json.Unmarshal(data, m); err != nil {
-		return nil, fmt.Errorf("hub: %s: %w", f.Name(), err)
-	}
-	if info, err := os.Stat(model); err != nil || info.Size() != m.Size {
-		return nil, nil
-	}
-	return m, nil
+	return data, nil
 }
 
 // stored finds a model of the store by name, in any case, whatever else has that

@@ -171,7 +171,7 @@ func (b *Binder) Bind(dst any, prefix string) error {
 // tensor finds a tensor and checks its shape against the family's table. It
 // returns nil without an error for a missing optional tensor.
 func (b *Binder) tensor(name string) (*gguf.Tensor, TensorSpec, error) {
-	spec, ok := b.specs[genericName(name)]
+	spec, ok := b.specs[GenericName(name)]
 	if !ok {
 		panic(fmt.Sprintf("model: %s is not in the tensor table", name))
 	}
@@ -186,19 +186,6 @@ func (b *Binder) tensor(name string) (*gguf.Tensor, TensorSpec, error) {
 		return nil, spec, fmt.Errorf("%w %s: its shape is %v, but the configuration asks for %v", ErrTensor, name, t.Dims, spec.Dims)
 	}
 	return t, spec, nil
-}
-
-// genericName replaces the layer number of a tensor name by %d.
-func genericName(name string) string {
-	rest, ok := strings.CutPrefix(name, "blk.")
-	if !ok {
-		return name
-	}
-	_, rest, ok = strings.Cut(rest, ".")
-	if !ok {
-		return name
-	}
-	return "blk.%d." + rest
 }
 
 // trimDims drops trailing dimensions of 1, which writers may leave out.
@@ -244,7 +231,7 @@ func (b *Binder) table(t *gguf.Tensor) (*Table, error) {
 // countWeights adds up the projections of the file, for progress reports.
 func (b *Binder) countWeights() {
 	for _, t := range b.file.Tensors {
-		if s, ok := b.specs[genericName(t.Name)]; ok && s.Role == RoleProjection {
+		if s, ok := b.specs[GenericName(t.Name)]; ok && s.Role == RoleProjection {
 			b.total += t.Elements()
 		}
 	}

@@ -273,18 +273,6 @@ func (s *Stats) healthy() string {
 	return ""
 }
 
-// genericName replaces the layer number of a tensor's name by %d.
-func genericName(name string) string {
-	rest, ok := strings.CutPrefix(name, "blk.")
-	if !ok {
-		return name
-	}
-	if _, rest, ok = strings.Cut(rest, "."); !ok {
-		return name
-	}
-	return "blk.%d." + rest
-}
-
 // roles returns the role of each tensor of the file that the architecture knows.
 func (s *suite) roles() map[*gguf.Tensor]model.Role {
 	specs := map[string]model.Role{}
@@ -293,7 +281,7 @@ func (s *suite) roles() map[*gguf.Tensor]model.Role {
 	}
 	roles := map[*gguf.Tensor]model.Role{}
 	for _, t := range s.file.Tensors {
-		if role, ok := specs[genericName(t.Name)]; ok {
+		if role, ok := specs[model.GenericName(t.Name)]; ok {
 			roles[t] = role
 		}
 	}

@@ -74,7 +74,7 @@ func (s *suite) checkWeights(c *Check) error {
 			zeros += w.Zero
 			d.TernaryWeights += w.Negative + w.Zero + w.Positive
 			if w.MaxScale > 0 {
-				kind := genericName(t.Name)
+				kind := model.GenericName(t.Name)
 				scales[kind] = append(scales[kind], w.MaxScale)
 			}
 		} else {
@@ -89,7 +89,7 @@ func (s *suite) checkWeights(c *Check) error {
 		d.Tensors = append(d.Tensors, w)
 	}
 	for _, w := range d.Tensors {
-		list := scales[genericName(w.Name)]
+		list := scales[model.GenericName(w.Name)]
 		if w.MaxScale == 0 || len(list) < 3 {
 			continue
 		}

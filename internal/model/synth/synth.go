@@ -47,9 +47,6 @@ func HeadTypes() []gguf.Type {
 	return []gguf.Type{gguf.TypeF16, gguf.TypeQ6_K, gguf.TypeQ8_0}
 }
 
-// fileTypes are the values of general.file_type.
-var fileTypes = map[gguf.Type]uint32{gguf.TypeF16: 1, gguf.TypeTQ1_0: 36, gguf.TypeTQ2_0: 37, gguf.TypeI2S: 40}
-
 // Generator makes one model. It may be used several times, by one goroutine.
 type Generator struct {
 	shape   Shape
@@ -149,6 +146,7 @@ func (g *Generator) storage(spec model.TensorSpec) (gguf.Type, int64, error) {
 func metadata(s Shape, o Options) (*gguf.Metadata, error) {
 	m := &gguf.Metadata{}
 	a := s.Architecture + "."
+	fileType, _ := o.Type.FileType() // New accepts only types that have one
 	for _, kv := range []struct {
 		key   string
 		value any
@@ -168,7 +166,7 @@ func metadata(s Shape, o Options) (*gguf.Metadata, error) {
 		{a + "attention.value_length", uint32(s.HeadDim)},
 		{a + "attention.layer_norm_rms_epsilon", s.NormEps},
 		{a + "rope.freq_base", float32(s.RopeBase)},
-		{"general.file_type", fileTypes[o.Type]},
+		{"general.file_type", fileType},
 		{"general.quantization_version", uint32(2)},
 	} {
 		if err := m.Set(kv.key, kv.value); err != nil {
