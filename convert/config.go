@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"trit/internal/model"
+	"trit/internal/textfile"
 )
 
 // maxConfig bounds the size of a configuration file in bytes; real ones have a
@@ -112,7 +113,7 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
-	return data, nil
+	return textfile.Trim(data), nil
 }
 
 // readConfig reads config.json.

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -188,6 +189,41 @@ func TestReproducible(t *testing.T) {
 	}
 	if !slices.Equal(files[0], files[1]) {
 		t.Error("two conversions differ")
+	}
+}
+
+// TestByteOrderMarks puts a byte order mark before every text of a checkpoint: what
+// is made of it is the same.
+func TestByteOrderMarks(t *testing.T) {
+	c := llamaDivisor.make(newWeights(t, smallShape, true))
+	c.shards = 2
+	c.files["chat_template.jinja"] = "{{ messages[0].content }}"
+	c.files["README.md"] = "---\nlicense: mit\n---\n"
+	dir := c.write(t)
+	plain, f := convertTo(t, dir, Options{Type: gguf.TypeI2S, Embedding: gguf.TypeF16})
+	if license, err := f.Metadata.String("general.license"); err != nil || license != "mit" {
+		t.Fatalf("licence %q, %v", license, err)
+	}
+	texts, err := filepath.Glob(filepath.Join(dir, "*[nad]")) // .json, .jinja, .md
+	if err != nil || len(texts) < 5 {
+		t.Fatalf("texts %q, %v", texts, err)
+	}
+	for _, path := range texts {
+		data, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, append([]byte("\uFEFF"), data...), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	marked, _ := convertTo(t, dir, Options{Type: gguf.TypeI2S, Embedding: gguf.TypeF16})
+	want, err := os.ReadFile(plain.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(marked.Output); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the files differ (%v)", err)
 	}
 }
 

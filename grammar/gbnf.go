@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"trit/internal/textfile"
 )
 
 // Limits on GBNF source.
@@ -26,8 +28,11 @@ const (
 // Unlike llama.cpp it allows large repetition counts (up to 2³⁰), an alternative's
 // | at the start of the next line, and refuses a rule that is defined twice.
 //
+// A byte order mark before the source is passed over.
+//
 // Errors are [*PositionError] or wrap [ErrEmpty], [ErrLeftRecursion] or [ErrTooLarge].
 func ParseGBNF(src string) (*Grammar, error) {
+	src = textfile.Trim(src)
 	p := &gbnfParser{src: src, index: map[string]int{}}
 	if !utf8.ValidString(src) {
 		return nil, fmt.Errorf("%w: the GBNF source is not valid UTF-8", ErrSyntax)

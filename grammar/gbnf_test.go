@@ -18,6 +18,17 @@ func accepts(t testing.TB, g *Grammar, text string) bool {
 	return err == nil && s.CanEnd()
 }
 
+// TestByteOrderMark: a mark before a source is no part of it.
+func TestByteOrderMark(t *testing.T) {
+	g, err := ParseGBNF("\uFEFFroot ::= \"a\"\n")
+	if err != nil || !accepts(t, g, "a") {
+		t.Errorf("GBNF: %v", err)
+	}
+	if g, err = FromJSONSchema([]byte("\uFEFF{\"const\": 1}"), SchemaOptions{}); err != nil || !accepts(t, g, "1") {
+		t.Errorf("JSON Schema: %v", err)
+	}
+}
+
 func TestParseGBNF(t *testing.T) {
 	for _, tc := range []struct {
 		name, src string

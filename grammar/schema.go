@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"trit/internal/textfile"
 )
 
 // SchemaOptions changes how a JSON Schema becomes a grammar.
@@ -60,7 +62,7 @@ const (
 // others wrap [ErrSyntax] or [ErrTooLarge]. A schema that nothing satisfies is [ErrEmpty].
 func FromJSONSchema(document []byte, options SchemaOptions) (*Grammar, error) {
 	c := newSchemaCompiler(options)
-	root, err := c.add(document)
+	root, err := c.add(textfile.Trim(document))
 	if err != nil {
 		return nil, err
 	}

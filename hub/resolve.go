@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"trit/gguf"
+	"trit/internal/textfile"
 )
 
 // Environment variables.
@@ -191,7 +192,7 @@ func fromRegistry(path string) ([]Model, error) {
 		Path        string `json:"path"`
 		Description string `json:"description"`
 	}
-	if err := json.Unmarshal(data, &entries); err != nil {
+	if err := json.Unmarshal(textfile.Trim(data), &entries); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w; want a JSON array of {\"name\", \"path\", \"description\"}", ErrRegistry, path, err)
 	}
 	var models []Model

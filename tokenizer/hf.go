@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"trit/internal/textfile"
 )
 
 // FromHF reads the tokenizer of a Hugging Face checkpoint: tokenizer.json with
@@ -62,7 +64,7 @@ func unmarshal(name string, data []byte, v any) error {
 	if len(data) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := json.Unmarshal(textfile.Trim(data), v); err != nil {
 		return fmt.Errorf("tokenizer: %s: %w: %w", name, ErrFormat, err)
 	}
 	return nil

@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"trit/chat"
+	"trit/internal/textfile"
 	"trit/internal/tui"
 )
 
@@ -191,17 +191,9 @@ func (c *conversation) loadCommand(_ context.Context, args string, emit func(tui
 // readConversation reads a list of messages, or an object with one as OpenAI's
 // chat API takes it.
 func readConversation(path string) ([]chat.Message, error) {
-	f, err := os.Open(path)
+	data, err := textfile.Read(path, maxConversation)
 	if err != nil {
 		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxConversation+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxConversation {
-		return nil, fmt.Errorf("%s has more than %d MiB", path, maxConversation>>20)
 	}
 	var list []chat.Message
 	if text := bytes.TrimSpace(data); len(text) > 0 && text[0] == '{' {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"trit"
+	"trit/internal/textfile"
 	"trit/internal/tui"
 )
 
@@ -275,11 +276,14 @@ func readLines(ctx context.Context, in io.Reader) <-chan inputLine {
 	go func() {
 		defer close(lines)
 		r := bufio.NewReader(in)
-		for {
+		for first := true; ; first = false {
 			text, err := r.ReadString('\n')
 			if err != nil && !errors.Is(err, io.EOF) {
 				send(inputLine{err: err})
 				return
+			}
+			if first {
+				text = textfile.Trim(text)
 			}
 			if text != "" && !send(inputLine{text: strings.TrimRight(text, "\r\n"), last: err != nil}) {
 				return

@@ -30,7 +30,8 @@ func chatTrit(t testing.TB, input string, args ...string) result {
 }
 
 func TestChatLines(t *testing.T) {
-	r := chatTrit(t, "What is the capital of France?\n\nAnd what does a cow say?\r\n//x\nWhat is 3 plus 4?", "--greedy")
+	// The first line has the byte order mark of a file.
+	r := chatTrit(t, "\uFEFFWhat is the capital of France?\n\nAnd what does a cow say?\r\n//x\nWhat is 3 plus 4?", "--greedy")
 	r.expect(t, exitOK, "The capital of France is Paris.\n", "A cow says moo.\n", "3 plus 4 is 7.\n")
 	if strings.Contains(r.out, ">") || strings.Contains(r.out, "\x1b") {
 		t.Errorf("prompts or colours without a terminal: %q", r.out)

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +11,7 @@ import (
 
 	"trit/chat"
 	"trit/grammar"
+	"trit/internal/textfile"
 )
 
 // inferFlags are the flags of infer.
@@ -231,12 +230,9 @@ func (f *inferFlags) readPrompt(a *app, cmd *cobra.Command) (string, error) {
 	case f.promptFile == "" && isTerminal(a.in):
 		return "", usage(cmd, errors.New("there is no prompt: give --prompt or --prompt-file, or pipe a text in"))
 	}
-	data, err := readAll(cmd.Context(), io.LimitReader(from, maxPromptBytes+1))
+	data, err := readText(cmd.Context(), from, source, maxPromptBytes)
 	if err != nil {
-		return "", fmt.Errorf("reading the prompt from %s: %w", source, err)
-	}
-	if len(data) > maxPromptBytes {
-		return "", fmt.Errorf("the prompt from %s is longer than %d MiB", source, maxPromptBytes>>20)
+		return "", fmt.Errorf("reading the prompt: %w", err)
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if text == "" {
@@ -335,7 +331,7 @@ func (f *constraintFlags) compile() (*grammar.Grammar, error) {
 	case "--json-schema":
 		inline := strings.HasPrefix(strings.TrimSpace(f.schema), "{") || f.schema == "true" || f.schema == "false"
 		if text, err = inlineOrFile(f.schema, inline); err == nil {
-			g, err = grammar.FromJSONSchema(bytes.TrimPrefix(text, []byte("\uFEFF")), grammar.SchemaOptions{})
+			g, err = grammar.FromJSONSchema(text, grammar.SchemaOptions{})
 		}
 	case "--grammar":
 		if text, err = inlineOrFile(f.gbnf, strings.Contains(f.gbnf, "::=")); err == nil {
@@ -362,14 +358,5 @@ func inlineOrFile(value string, inline bool) ([]byte, error) {
 	if inline {
 		return []byte(value), nil
 	}
-	file, err := os.Open(value)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxConstraintBytes+1))
-	if err == nil && len(data) > maxConstraintBytes {
-		err = fmt.Errorf("%s is longer than %d MiB", value, maxConstraintBytes>>20)
-	}
-	return data, err
+	return textfile.Read(value, maxConstraintBytes)
 }

@@ -57,6 +57,8 @@ func TestInferPrompt(t *testing.T) {
 	for name, r := range map[string]result{
 		"pipe":             inferDemo(t, "Once upon a time\n", "--greedy", "-n", "8"),
 		"file":             inferDemo(t, "ignored", "--prompt-file", write(t, "p", "Once upon a time\r\n"), "--greedy", "-n", "8"),
+		"file with a mark": inferDemo(t, "ignored", "--prompt-file", write(t, "p", "\uFEFFOnce upon a time\n"), "--greedy", "-n", "8"),
+		"pipe with a mark": inferDemo(t, "\uFEFFOnce upon a time", "--greedy", "-n", "8"),
 		"-":                inferDemo(t, "Once upon a time", "--prompt-file", "-", "--greedy", "-n", "8"),
 		"prompt and pipe":  inferDemo(t, "ignored", "--prompt", "Once upon a time", "--temperature", "0", "-n", "8"),
 		"other flag names": inferDemo(t, "Once upon a time", "--temp", "0", "--n_predict", "8", "--repeat-penalty", "1"),
@@ -151,6 +153,7 @@ func TestInferConstraints(t *testing.T) {
 		{[]string{"--json-schema", write(t, "s.json", "\uFEFF"+schema)}, hasN},
 		{[]string{"--grammar", `root ::= "a"+ "b"`}, regexp.MustCompile(`^a+b$`).MatchString},
 		{[]string{"--grammar", write(t, "g.gbnf", "root ::= x x\nx ::= [0-9]\n")}, regexp.MustCompile(`^\d\d$`).MatchString},
+		{[]string{"--grammar", write(t, "bom.gbnf", "\uFEFFroot ::= [0-9]\n")}, regexp.MustCompile(`^\d$`).MatchString},
 		{[]string{"--regex", `[A-Z][a-z]{2,5}!`}, regexp.MustCompile(`^[A-Z][a-z]{2,5}!$`).MatchString},
 		{[]string{"--must-contain", "zebra", "--must-contain", "the sea", "--max-tokens", "60"}, func(s string) bool {
 			return strings.Contains(s, "zebra") && strings.Contains(s, "the sea")

@@ -78,7 +78,7 @@ func (a *app) perplexity(cmd *cobra.Command, flags *modelFlags, file string, o v
 	if err != nil {
 		return err
 	}
-	text, err := readText(file)
+	text, err := readTextFile(file)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"trit/hub"
 	"trit/internal/kernel"
+	"trit/internal/textfile"
 )
 
 // app holds what all commands share: the streams and the global flags.
@@ -161,16 +162,16 @@ func (a *app) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// readAll is io.ReadAll that ends with ctx, also while the other end of a pipe or
-// terminal says nothing.
-func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
+// readText is textfile.ReadFrom that ends with ctx, also while the other end of a
+// pipe or terminal says nothing.
+func readText(ctx context.Context, r io.Reader, name string, most int64) ([]byte, error) {
 	type result struct {
 		data []byte
 		err  error
 	}
 	done := make(chan result, 1)
 	go func() {
-		data, err := io.ReadAll(r)
+		data, err := textfile.ReadFrom(r, name, most)
 		done <- result{data, err}
 	}()
 	select {

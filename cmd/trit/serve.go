@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit"
+	"trit/internal/textfile"
 	"trit/server"
 )
 
@@ -306,6 +307,9 @@ func (f *serveFlags) logger(a *app, cmd *cobra.Command) (*slog.Logger, error) {
 	return a.log, nil
 }
 
+// maxKeys bounds the size of a file of keys.
+const maxKeys = 16 << 20
+
 // addKeys adds the keys of a file and of an environment variable.
 func addKeys(keys []string, file, variable string) ([]string, error) {
 	if key := os.Getenv(variable); key != "" {
@@ -314,7 +318,7 @@ func addKeys(keys []string, file, variable string) ([]string, error) {
 	if file == "" {
 		return keys, nil
 	}
-	data, err := os.ReadFile(file)
+	data, err := textfile.Read(file, maxKeys)
 	if err != nil {
 		return nil, fmt.Errorf("the file of keys: %w", err)
 	}

@@ -120,7 +120,7 @@ func TestServe(t *testing.T) {
 
 func TestServeKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(file, []byte("# people\n\n alice \nbob\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("\uFEFF# people\n\n alice \nbob\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("TRIT_ADMIN_KEY", "root")

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -200,7 +199,7 @@ func (a *app) trace(cmd *cobra.Command, flags *modelFlags, t *traceFlags) (err e
 // traceTokens returns the tokens to run.
 func (a *app) traceTokens(cmd *cobra.Command, m *trit.Model, t *traceFlags, o *layers.TraceOptions) ([]int32, error) {
 	if t.ids != "" {
-		tokens, err := parseTraceIDs(t.ids)
+		tokens, err := parseIDs("ids", t.ids)
 		if err != nil {
 			return nil, usage(cmd, err)
 		}
@@ -212,13 +211,10 @@ func (a *app) traceTokens(cmd *cobra.Command, m *trit.Model, t *traceFlags, o *l
 	case "":
 	case "-":
 		var data []byte
-		data, err = readAll(cmd.Context(), io.LimitReader(a.in, maxText+1))
-		if len(data) > maxText {
-			err = fmt.Errorf("the standard input has more than %d MB", maxText>>20)
-		}
+		data, err = readText(cmd.Context(), a.in, "the standard input", maxText)
 		text = string(data)
 	default:
-		text, err = readText(t.promptFile)
+		text, err = readTextFile(t.promptFile)
 	}
 	if err != nil {
 		return nil, err
@@ -235,19 +231,6 @@ func (a *app) traceTokens(cmd *cobra.Command, m *trit.Model, t *traceFlags, o *l
 		return nil, fmt.Errorf("the prompt has no tokens")
 	}
 	return tokens, nil
-}
-
-// parseTraceIDs reads a list of token ids.
-func parseTraceIDs(list string) ([]int32, error) {
-	var ids []int32
-	for _, s := range strings.Split(list, ",") {
-		id, err := strconv.ParseInt(strings.TrimSpace(s), 10, 32)
-		if err != nil || id < 0 {
-			return nil, fmt.Errorf("--ids: %q is not a token id", s)
-		}
-		ids = append(ids, int32(id))
-	}
-	return ids, nil
 }
 
 // recordTrace runs the tokens on a session of their own.

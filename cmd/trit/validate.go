@@ -16,6 +16,7 @@ import (
 	"trit/internal/engine"
 	"trit/internal/kernel"
 	"trit/internal/model"
+	"trit/internal/textfile"
 	"trit/internal/validate"
 	"trit/quant"
 	"trit/tokenizer"
@@ -71,7 +72,7 @@ exactly, compare with a reference whose activations were not rounded, with
 					return usage(cmd, fmt.Errorf("--%s does not go with --logits", name))
 				}
 			}
-			ids, err := parseTokens(tokens)
+			ids, err := parseIDs("tokens", tokens)
 			if err != nil {
 				return usage(cmd, err)
 			}
@@ -161,7 +162,7 @@ func (a *app) runSuite(cmd *cobra.Command, flags *modelFlags, suite *suiteFlags)
 		return nil, usage(cmd, fmt.Errorf("--max-perplexity %v: want a positive number", suite.maxPerplexity))
 	}
 	if suite.text != "" {
-		if o.Text, err = readText(suite.text); err != nil {
+		if o.Text, err = readTextFile(suite.text); err != nil {
 			return nil, err
 		}
 	}
@@ -205,8 +206,8 @@ func writeReport(path string, report any) error {
 // maxText bounds the size of a text file, far beyond what can be computed with.
 const maxText = 256 << 20
 
-// readText reads a text file.
-func readText(path string) (string, error) {
+// readTextFile reads a text file.
+func readTextFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", err
@@ -214,7 +215,7 @@ func readText(path string) (string, error) {
 	if !info.Mode().IsRegular() || info.Size() > maxText {
 		return "", fmt.Errorf("%s is not a text file of at most %d MB", path, maxText>>20)
 	}
-	data, err := os.ReadFile(path)
+	data, err := textfile.Read(path, maxText)
 	return string(data), err
 }
 
@@ -270,16 +271,16 @@ const (
 	exactTolerance   = 1e-5
 )
 
-// parseTokens reads a list of token ids.
-func parseTokens(list string) ([]int32, error) {
+// parseIDs reads a list of token ids that a flag has.
+func parseIDs(flag, list string) ([]int32, error) {
 	if list == "" {
-		return nil, fmt.Errorf("--tokens is missing")
+		return nil, fmt.Errorf("--%s is missing", flag)
 	}
 	var ids []int32
-	for _, s := range strings.Split(list, ",") {
+	for s := range strings.SplitSeq(list, ",") {
 		id, err := strconv.ParseInt(strings.TrimSpace(s), 10, 32)
 		if err != nil || id < 0 {
-			return nil, fmt.Errorf("--tokens: %q is not a token id", s)
+			return nil, fmt.Errorf("--%s: %q is not a token id", flag, s)
 		}
 		ids = append(ids, int32(id))
 	}

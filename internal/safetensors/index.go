@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sort"
 	"unicode/utf8"
+
+	"trit/internal/textfile"
 )
 
 // maxIndex bounds the size of an index file in bytes, as maxHeader does for the
@@ -22,7 +24,7 @@ func (c *Checkpoint) openIndex(path string) error {
 	if err != nil {
 		return err
 	}
-	weightMap, err := parseIndex(content)
+	weightMap, err := parseIndex(textfile.Trim(content))
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
