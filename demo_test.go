@@ -141,8 +141,7 @@ func at(ids []int32, i int) int32 {
 
 // marginOf returns how far a token's logit is below the largest.
 func marginOf(logits []float32, id int32) float64 {
-	_, best := kernel.ArgMax(logits)
-	return float64(best) - float64(logits[id])
+	return float64(kernel.Max(logits)) - float64(logits[id])
 }
 
 func norm(x []float32) float64 {

@@ -3,10 +3,10 @@ package engine_test
 import (
 	"fmt"
 	"log"
+	"slices"
 
 	"trit/gguf"
 	"trit/internal/engine"
-	"trit/internal/kernel"
 	"trit/internal/model"
 	_ "trit/internal/model/arch"
 )
@@ -45,7 +45,8 @@ func Example() {
 	if err := e.Step(b, nil); err != nil {
 		log.Fatal(err)
 	}
-	token, _ := kernel.ArgMax(b.Logits(last))
+	logits := b.Logits(last)
+	token := slices.Index(logits, slices.Max(logits))
 	fmt.Println("sequence lengths:", one.Len(), two.Len())
 	fmt.Println("most likely after three tokens:", token)
 	fmt.Println("width of a hidden state:", len(b.Hidden(hidden)))

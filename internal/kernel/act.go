@@ -5,13 +5,13 @@ package kernel
 // by less than 3 units in the last place, except that where e^−z overflows,
 // below −88.7, it is −0 instead of a number under 2⁻¹²⁰.
 func SiLUMul(dst, gate, up []float32) {
-	float.siluMul(dst, gate[:len(dst)], up[:len(dst)])
+	active.float.siluMul(dst, gate[:len(dst)], up[:len(dst)])
 }
 
 // ReLU2Mul sets dst[i] = max(gate[i], 0)² · up[i], the squared ReLU of
 // BitNet b1.58 2B4T. A NaN gate counts as zero.
 func ReLU2Mul(dst, gate, up []float32) {
-	float.relu2Mul(dst, gate[:len(dst)], up[:len(dst)])
+	active.float.relu2Mul(dst, gate[:len(dst)], up[:len(dst)])
 }
 
 // GELUTanhMul sets dst[i] = gelu(gate[i]) · up[i] with the tanh approximation of
@@ -20,5 +20,5 @@ func ReLU2Mul(dst, gate, up []float32) {
 // Relative to its size the error is at most 200 · 2⁻²⁴, reached where the result
 // nears 2⁻¹²⁰; below that it is −0.
 func GELUTanhMul(dst, gate, up []float32) {
-	float.geluTanhMul(dst, gate[:len(dst)], up[:len(dst)])
+	active.float.geluTanhMul(dst, gate[:len(dst)], up[:len(dst)])
 }

@@ -86,7 +86,7 @@ func AttendChunk(a *AttendArgs) {
 			} else if later == nil {
 				later = soon
 			}
-			float.attend.scores[page.Type](s[lo*ChunkTokens+i*PageTokens:], q[lo*d:], k, page.KScale, d, hi-lo, a.Scale, soon, later)
+			active.attend.scores[page.Type](s[lo*ChunkTokens+i*PageTokens:], q[lo*d:], k, page.KScale, d, hi-lo, a.Scale, soon, later)
 		}
 	}
 	for j := range nq {
@@ -100,7 +100,7 @@ func AttendChunk(a *AttendArgs) {
 				row = nil
 			}
 		}
-		a.M[j], a.L[j] = float.expSum(row, row)
+		a.M[j], a.L[j] = active.float.expSum(row, row)
 	}
 	for i := range pages {
 		a.addValues(i)
@@ -126,11 +126,11 @@ func (a *AttendArgs) addValues(i int) {
 			if page.Type.Scaled() {
 				for k := range n {
 					row := e[k*ChunkTokens:][:to-from]
-					float.mul(row, row, page.VScale[from:to])
+					active.float.mul(row, row, page.VScale[from:to])
 				}
 			}
 			v := page.V[from*rowBytes : to*rowBytes]
-			float.attend.values[page.Type](a.O[j*d:], e, v, d, n, to-from)
+			active.attend.values[page.Type](a.O[j*d:], e, v, d, n, to-from)
 		}
 		j += n
 	}
@@ -184,10 +184,10 @@ func MergeChunks(dst, o, m, l []float32, chunks, oStride, mStride int) {
 		}
 		w := exp32(m[c*mStride] - largest)
 		sum += float32(w * lc)
-		float.attend.axpy(dst, o[c*oStride:][:len(dst)], w)
+		active.attend.axpy(dst, o[c*oStride:][:len(dst)], w)
 		seen = true
 	}
 	if seen {
-		float.attend.divide(dst, sum)
+		active.attend.divide(dst, sum)
 	}
 }

@@ -34,8 +34,8 @@ var avx2Attend = attendKernels{
 	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){
 		avx2Values[KVF32].run, avx2Values[KVF16].run, avx2Values[KVI8].run,
 	},
-	rowF16:  rowF16AMD64,
-	laneF16: laneF16AMD64,
+	rowF16:  rowF16WithAVX2,
+	laneF16: laneF16WithAVX2,
 	axpy:    axpyAVX2,
 	divide:  divideAVX2,
 }
@@ -47,14 +47,14 @@ var avx512Attend = attendKernels{
 	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){
 		avx512Values[KVF32].run, avx512Values[KVF16].run, avx512Values[KVI8].run,
 	},
-	rowF16:  rowF16AMD64,
-	laneF16: laneF16AMD64,
+	rowF16:  rowF16WithAVX2,
+	laneF16: laneF16WithAVX2,
 	axpy:    axpyAVX512,
 	divide:  divideAVX512,
 }
 
-// rowF16AMD64 and laneF16AMD64 run whole vectors of eight in assembly.
-func rowF16AMD64(dst []uint16, src []float32) {
+// rowF16WithAVX2 and laneF16WithAVX2 run whole vectors of eight in assembly.
+func rowF16WithAVX2(dst []uint16, src []float32) {
 	n := len(src) &^ 7
 	if n > 0 {
 		_ = dst[n-1]
@@ -63,7 +63,7 @@ func rowF16AMD64(dst []uint16, src []float32) {
 	rowF16Generic(dst[n:], src[n:])
 }
 
-func laneF16AMD64(dst []uint16, src []float32) {
+func laneF16WithAVX2(dst []uint16, src []float32) {
 	n := len(src) &^ 7
 	if n > 0 {
 		_ = dst[(n-1)*PageTokens]

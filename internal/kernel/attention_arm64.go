@@ -60,6 +60,6 @@ var neonAttend = attendKernels{
 	},
 	rowF16:  rowF16Generic,
 	laneF16: laneF16Generic,
-	axpy:    axpyARM64,
-	divide:  divideARM64,
+	axpy:    scaledOf(axpyNEON, axpyGeneric),
+	divide:  divideWithNEON,
 }

@@ -2,7 +2,7 @@ package kernel
 
 import "trit/internal/half"
 
-var attendGeneric = attendKernels{
+var genericAttend = attendKernels{
 	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte){
 		scoresGeneric[float32], scoresGeneric[uint16], scoresGeneric[int8],
 	},

@@ -80,7 +80,7 @@ func StoreK(page *KVPage, slot int, k []float32) {
 		}
 	case KVF16:
 		dst := view[uint16](page.K, n*len(k))
-		float.attend.laneF16(dst[slot:], k)
+		active.attend.laneF16(dst[slot:], k)
 	case KVI8:
 		dst := view[int8](page.K, n*len(k))
 		inverse, scale := int8Scale(k)
@@ -101,7 +101,7 @@ func StoreV(page *KVPage, slot int, v []float32) {
 	case KVF32:
 		copy(view[float32](page.V, PageTokens*d)[slot*d:], v)
 	case KVF16:
-		float.attend.rowF16(view[uint16](page.V, PageTokens*d)[slot*d:][:d], v)
+		active.attend.rowF16(view[uint16](page.V, PageTokens*d)[slot*d:][:d], v)
 	case KVI8:
 		dst := view[int8](page.V, PageTokens*d)[slot*d:][:d]
 		inverse, scale := int8Scale(v)

@@ -108,17 +108,17 @@ func loadKV(page *KVPage, slot, d int) (k, v []float32) {
 }
 
 // run computes the case with a table and returns copies of its results.
-func (c *attendCase) run(k *floatKernels) (o, m, l []float32) {
-	old := float
-	float = k
-	defer func() { float = old }()
+func (c *attendCase) run(k *kernels) (o, m, l []float32) {
+	old := active
+	active = k
+	defer func() { active = old }()
 	AttendChunk(&c.AttendArgs)
 	return append([]float32(nil), c.O...), append([]float32(nil), c.M...), append([]float32(nil), c.L...)
 }
 
-func compareAttend(t *testing.T, c *attendCase, k *floatKernels) {
+func compareAttend(t *testing.T, c *attendCase, k *kernels) {
 	t.Helper()
-	o, m, l := c.run(&genericFloat)
+	o, m, l := c.run(&generic)
 	o2, m2, l2 := c.run(k)
 	for _, pair := range []struct {
 		name      string
@@ -152,7 +152,7 @@ func causal(tokens, heads, n int) []int32 {
 // lengths, every length with a few head sizes, and many shapes of query groups.
 func TestAttendTwins(t *testing.T) {
 	memory := newChunkMemory(t)
-	forEachFloatLevel(t, func(t *testing.T, k *floatKernels) {
+	forEachLevel(t, attendPart, func(t *testing.T, k *kernels) {
 		r := rand.New(rand.NewPCG(7, 8))
 		for typ := range kvTypes {
 			for d := 2; d <= MaxHeadDim; d += 2 {
@@ -204,7 +204,7 @@ func TestAttendOracle(t *testing.T) {
 				}
 				c := newAttendCase(memory, r, typ, d, nq, causal(1, nq, n), nil)
 				copy(c.Q, q)
-				co, cm, cl := c.run(&genericFloat)
+				co, cm, cl := c.run(&generic)
 				o, m, l = append(o, co...), append(m, cm...), append(l, cl...)
 				keys, values = append(keys, c.keys...), append(values, c.values...)
 			}
@@ -251,7 +251,7 @@ func attendExactly(q []float32, keys, values [][]float32, scale float64) []float
 // queries share the call.
 func TestAttendIndependence(t *testing.T) {
 	memory := newChunkMemory(t)
-	check := func(t *testing.T, k *floatKernels) {
+	check := func(t *testing.T, k *kernels) {
 		r := rand.New(rand.NewPCG(11, 12))
 		for typ := range kvTypes {
 			c := newAttendCase(memory, r, typ, 64, 15, causal(5, 3, 100), nil)
@@ -267,8 +267,7 @@ func TestAttendIndependence(t *testing.T) {
 			}
 		}
 	}
-	t.Run("generic", func(t *testing.T) { check(t, &genericFloat) })
-	forEachFloatLevel(t, check)
+	forEachLevel(t, attendPart, check)
 }
 
 func TestMergeChunks(t *testing.T) {
@@ -351,14 +350,14 @@ func TestStoreKV(t *testing.T) {
 // TestStoreF16Twins compares the stores with their twins on all kinds of data,
 // NaN bits included, and checks that nothing else is written.
 func TestStoreF16Twins(t *testing.T) {
-	forEachFloatLevel(t, func(t *testing.T, k *floatKernels) {
+	forEachLevel(t, attendPart, func(t *testing.T, k *kernels) {
 		for kind, data := range floatData {
 			r := rand.New(rand.NewPCG(21, 22))
 			for d := range MaxHeadDim + 1 {
 				src := make([]float32, d)
 				fill(src, r, data)
 				var stores [2][2][]uint16
-				for i, table := range []*floatKernels{&genericFloat, k} {
+				for i, table := range []*kernels{&generic, k} {
 					for j, store := range []func([]uint16, []float32){table.attend.rowF16, table.attend.laneF16} {
 						dst := make([]uint16, PageTokens*(d+1))
 						store(dst, src)

@@ -3,7 +3,6 @@ package kernel
 import (
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"unsafe"
 
@@ -272,7 +271,7 @@ const (
 func (c *Coarse) encode(r int, codes []byte, ws *CoarseWorkspace) {
 	const u = 0x1p-24 // the relative error of one float32 operation
 	n := (c.Cols + 15) &^ 15
-	squares, most := coarse.center(ws.v[:n], ws.row, c.inverse, c.center)
+	squares, most := active.coarse.center(ws.v[:n], ws.row, c.inverse, c.center)
 	norm := math.Sqrt(float64(squares)) * 1.001
 	inf := float32(math.Inf(1))
 	if !(norm+c.centerNorm < coarseMost) || most != 0 && norm < coarseLeast {
@@ -293,7 +292,7 @@ func (c *Coarse) encode(r int, codes []byte, ws *CoarseWorkspace) {
 	for _, reach := range [...]float32{3.1, 4.2, 6, math.MaxFloat32} {
 		half := min(rms*reach, most)
 		last = half / 128
-		e := coarse.encode(codes[:n], ws.v, inverseStep(last), last)
+		e := active.coarse.encode(codes[:n], ws.v, inverseStep(last), last)
 		if chosen == 0 || float64(e[0])*float64(e[1]) < float64(best[0])*float64(best[1]) {
 			best, chosen = e, last
 		}
@@ -302,7 +301,7 @@ func (c *Coarse) encode(r int, codes []byte, ws *CoarseWorkspace) {
 		}
 	}
 	if last != chosen {
-		best = coarse.encode(codes[:n], ws.v, inverseStep(chosen), chosen)
+		best = active.coarse.encode(codes[:n], ws.v, inverseStep(chosen), chosen)
 	}
 	c.step[r] = chosen
 
@@ -496,7 +495,7 @@ func (in *CoarseInput) Set(t int, x []float32) bool {
 }
 
 // CoarseNarrow reports whether this CPU has kernels for narrow scores of many states.
-func CoarseNarrow() bool { return len(coarse.narrow[0]) > 1 }
+func CoarseNarrow() bool { return len(active.coarse.narrow[0]) > 1 }
 
 // Score sets y[t·yStride+r] to the logit of row r from the first plane, or from the
 // first two where plane is 1, for the states state0 ≤ t < state1 and the rows of the
@@ -505,16 +504,16 @@ func CoarseNarrow() bool { return len(coarse.narrow[0]) > 1 }
 func (c *Coarse) Score(y []float32, yStride, plane int, narrow bool, in *CoarseInput, state0, state1, panel0, panel1 int) {
 	n := 2 * len(c.center)
 	size := c.blocks * coarseBlock
-	kernels, x := coarse.score[plane], in.panel
+	scores, x := active.coarse.score[plane], in.panel
 	if narrow {
-		kernels, x = coarse.narrow[plane], in.flat
+		scores, x = active.coarse.narrow[plane], in.flat
 	}
 	for p := panel0; p < panel1; p++ {
 		r := p * coarsePanelRows
 		codes, pairs, step := c.first[p*size:(p+1)*size], c.second[p*size/2:(p+1)*size/2], c.step[r:r+coarsePanelRows]
 		for t := state0; t < state1; {
-			k := kernels[0]
-			for _, larger := range kernels[1:] {
+			k := scores[0]
+			for _, larger := range scores[1:] {
 				if larger.states <= state1-t {
 					k = larger
 				}
@@ -537,7 +536,7 @@ func (c *Coarse) Refine(y []float32, in *CoarseInput, t int, rows []int32) {
 		_ = y[r]
 		_ = c.step[:c.Rows][r]
 	}
-	coarse.refine(y, rows, c.third, c.rowBlocks, in.flat[t*n:(t+1)*n], c.step, in.terms[t].gain, in.terms[t].bias3)
+	active.coarse.refine(y, rows, c.third, c.rowBlocks, in.flat[t*n:(t+1)*n], c.step, in.terms[t].gain, in.terms[t].bias3)
 }
 
 // coarseKernels is the table of one level.
@@ -579,17 +578,6 @@ type coarseScore struct {
 	run    func(y []float32, yStride int, codes, pairs []byte, blocks int, x []int8, xStride int, step []float32, terms []coarseTerms)
 }
 
-// coarse is the table in use. Only tests change it. It is a variable with an
-// initial value because init functions run in the order of the files' names, and
-// that of cpu.go, which sets Active, comes later.
-var coarse = coarseLevel(startLevel())
-
-// startLevel is what Active will return; Check reports the error.
-func startLevel() Level {
-	level, _ := chooseLevel(os.Getenv(CPUEnv), supported())
-	return level
-}
-
 // CoarseFast reports whether this CPU has vector instructions for a Coarse that
 // make it faster than the head itself.
-func CoarseFast() bool { return coarse != &genericCoarse }
+func CoarseFast() bool { return active.coarse != &genericCoarse }

@@ -73,13 +73,3 @@ var avx512Coarse = coarseKernels{
 		return sums
 	},
 }
-
-func coarseLevel(l Level) *coarseKernels {
-	switch l {
-	case AVX512, AVX512VBMI:
-		return &avx512Coarse
-	case AVX2:
-		return &avx2Coarse
-	}
-	return &genericCoarse
-}

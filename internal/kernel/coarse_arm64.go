@@ -36,10 +36,3 @@ var neonDotCoarse = coarseKernels{
 	center: coarseCenterGeneric,
 	encode: coarseEncodeGeneric,
 }
-
-func coarseLevel(l Level) *coarseKernels {
-	if l == NEONDot {
-		return &neonDotCoarse
-	}
-	return &genericCoarse
-}

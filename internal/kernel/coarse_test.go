@@ -12,26 +12,6 @@ import (
 	"trit/internal/half"
 )
 
-// forEachCoarseLevel runs f for every level that has its own kernels, and for
-// the twins.
-func forEachCoarseLevel(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	var last *coarseKernels
-	for _, l := range Supported() {
-		k := coarseLevel(l)
-		if k == last {
-			continue
-		}
-		last = k
-		t.Run(l.String(), func(t *testing.T) {
-			old := coarse
-			coarse = k
-			defer func() { coarse = old }()
-			f(t)
-		})
-	}
-}
-
 func f32Rows(w []float32) []byte {
 	b := make([]byte, 0, 4*len(w))
 	for _, v := range w {
@@ -124,7 +104,7 @@ var coarseStates = map[string]func(r *rand.Rand, x []float32){
 // all kinds of heads and states, and with a state that is aligned with what the
 // first plane leaves of a row, the worst case of the bound.
 func TestCoarseBound(t *testing.T) {
-	forEachCoarseLevel(t, func(t *testing.T) {
+	forEachLevel(t, coarsePart, func(t *testing.T, _ *kernels) {
 		r := rand.New(rand.NewPCG(1, 2))
 		for rowsName, makeRows := range coarseRows {
 			for _, cols := range []int{1, 15, 64, 300, 1030} {
@@ -170,7 +150,7 @@ func coarseLeft(c *Coarse, row, plane int, w, left []float32) {
 // direction of a row: the loss must be in the bound, and little more than it.
 func TestCoarseNarrowBound(t *testing.T) {
 	const rows, cols, row = 37, 1030, 5
-	forEachCoarseLevel(t, func(t *testing.T) {
+	forEachLevel(t, coarsePart, func(t *testing.T, _ *kernels) {
 		r := rand.New(rand.NewPCG(11, 12))
 		w := make([]float32, rows*cols)
 		coarseRows["trained"](r, w, cols)
@@ -250,10 +230,10 @@ func TestCoarseTwins(t *testing.T) {
 		c *Coarse
 		y [][]float32
 	}
-	run := func(k *coarseKernels, w []float32, rows, cols int, x [][]float32) result {
-		old := coarse
-		coarse = k
-		defer func() { coarse = old }()
+	run := func(k *kernels, w []float32, rows, cols int, x [][]float32) result {
+		old := active
+		active = k
+		defer func() { active = old }()
 		c := newCoarse(t, w, rows, cols)
 		in := c.NewInput(len(x))
 		for i := range x {
@@ -278,8 +258,7 @@ func TestCoarseTwins(t *testing.T) {
 		}
 		return res
 	}
-	forEachCoarseLevel(t, func(t *testing.T) {
-		k := coarse
+	forEachLevel(t, coarsePart, func(t *testing.T, k *kernels) {
 		r := rand.New(rand.NewPCG(3, 4))
 		for cols := 1; cols <= longest; cols++ {
 			rows, states := 5+r.IntN(30), 1+cols%17
@@ -291,7 +270,7 @@ func TestCoarseTwins(t *testing.T) {
 				x[i] = make([]float32, cols)
 				coarseStates[[]string{"gauss", "signs", "outlier", "one"}[(cols+i)%4]](r, x[i])
 			}
-			compareCoarse(t, cols, run(k, w, rows, cols, x), run(&genericCoarse, w, rows, cols, x), func(a, b result) string {
+			compareCoarse(t, cols, run(k, w, rows, cols, x), run(&generic, w, rows, cols, x), func(a, b result) string {
 				switch {
 				case !slices.Equal(a.c.first, b.c.first):
 					return "first planes"
@@ -332,7 +311,7 @@ func TestCoarseSums(t *testing.T) {
 	const cols, rows = MaxCoarseCols, 17
 	w := make([]float32, rows*cols)
 	fill(w, rand.New(rand.NewPCG(5, 6)), floatData["normal"])
-	forEachCoarseLevel(t, func(t *testing.T) {
+	forEachLevel(t, coarsePart, func(t *testing.T, _ *kernels) {
 		c := newCoarse(t, w, rows, cols)
 		for _, plane := range [][]byte{c.first, c.second, c.third} {
 			for i := range plane {

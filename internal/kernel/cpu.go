@@ -3,7 +3,6 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -40,26 +39,13 @@ const CPUEnv = "TRIT_CPU"
 // ErrCPU reports a TRIT_CPU value that this machine cannot honour.
 var ErrCPU = errors.New("kernel: unusable " + CPUEnv)
 
-var (
-	active    Level
-	activeErr error
-)
-
-func init() {
-	active, activeErr = chooseLevel(os.Getenv(CPUEnv), supported())
-}
-
 // Active returns the level whose kernels are in use: the best that the CPU
 // has, or the one that TRIT_CPU limits it to.
-func Active() Level { return active }
+func Active() Level { return level }
 
 // Check returns the error of an unusable TRIT_CPU value. Kernels then run at
 // the generic level; programs should stop and show the error instead.
-func Check() error { return activeErr }
-
-// Supported lists the levels that this build can use on this CPU, the
-// portable one first.
-func Supported() []Level { return supported() }
+func Check() error { return levelErr }
 
 // chooseLevel picks the highest supported level, or the one named by limit.
 func chooseLevel(limit string, have []Level) (Level, error) {

@@ -22,3 +22,47 @@ func supported() []Level {
 	}
 	return levels
 }
+
+// kernelsOf returns the table of a supported level.
+func kernelsOf(l Level) *kernels {
+	switch l {
+	case AVX2:
+		return &avx2
+	case AVX512:
+		return &avx512
+	case AVX512VBMI:
+		return &avx512VBMI
+	}
+	return &generic
+}
+
+var avx2 = kernels{
+	float:   &avx2Float,
+	attend:  &avx2Attend,
+	head:    &avx2Head,
+	ternary: &avx2Ternary,
+	int8:    &avx2Int8,
+	coarse:  &avx2Coarse,
+	measure: &avx2Measure,
+}
+
+var avx512 = kernels{
+	float:   &avx512Float,
+	attend:  &avx512Attend,
+	head:    &avx512Head,
+	ternary: &avx512Ternary,
+	int8:    &avx512Int8,
+	coarse:  &avx512Coarse,
+	measure: &avx512Measure,
+}
+
+// avx512VBMI differs where weights of layout T5 are decoded.
+var avx512VBMI = kernels{
+	float:   &avx512Float,
+	attend:  &avx512Attend,
+	head:    &avx512Head,
+	ternary: &avx512VBMITernary,
+	int8:    &avx512Int8,
+	coarse:  &avx512Coarse,
+	measure: &avx512Measure,
+}

@@ -17,3 +17,35 @@ func supported() []Level {
 	}
 	return levels
 }
+
+// kernelsOf returns the table of a supported level.
+func kernelsOf(l Level) *kernels {
+	switch l {
+	case NEON:
+		return &neon
+	case NEONDot:
+		return &neonDot
+	}
+	return &generic
+}
+
+var neon = kernels{
+	float:   &neonFloat,
+	attend:  &neonAttend,
+	head:    &neonHead,
+	ternary: &neonTernary,
+	int8:    &neonInt8,
+	coarse:  &genericCoarse, // int8 products pay off with the dot product only
+	measure: &neonMeasure,
+}
+
+// neonDot differs where int8 numbers are multiplied.
+var neonDot = kernels{
+	float:   &neonFloat,
+	attend:  &neonAttend,
+	head:    &neonHead,
+	ternary: &neonDotTernary,
+	int8:    &neonInt8,
+	coarse:  &neonDotCoarse,
+	measure: &neonDotMeasure,
+}

@@ -4,9 +4,9 @@
 //
 // # What there is
 //
-//   - Vectors: [Dot], [Add], [Mul], [Scale], [Max], [ArgMax].
-//   - Functions: [Exp], [ExpSum], [Softmax], and the gated activations [SiLUMul],
-//     [ReLU2Mul] and [GELUTanhMul].
+//   - Vectors: [Dot], [Add], [Scale], [Max].
+//   - Functions: [Exp], and the gated activations [SiLUMul], [ReLU2Mul] and
+//     [GELUTanhMul].
 //   - [RMSNorm].
 //   - Rotary positions: [RopeInvFreq] and [RopeTable] build tables, [RopeNeox]
 //     and [RopeNorm] rotate one head vector.
@@ -32,6 +32,12 @@
 // one named by the environment variable TRIT_CPU. The build tag noasm leaves the
 // twins only. Kernels that have no assembly at some level use the next lower
 // one's.
+//
+// Names tell the layers apart. An exported function checks its operands and calls
+// the table in use (kernels.go). Assembly has the name of its level at its end, as
+// dotNEON, and takes pointers. Where a Go function must stand between the two, for
+// the bounds of slices or for what does not fill a vector, it is made by an adapter
+// with Of or Each at its end (binaryOf, matVecEach), or is called dotWithNEON.
 //
 // # The same bits everywhere
 //
@@ -59,6 +65,6 @@
 //
 // Subnormal numbers are computed, never flushed. Infinities follow IEEE 754. A
 // NaN operand makes every result that depends on it NaN, but its sign and
-// payload are the CPU's own; comparisons ([Max], [ArgMax], ReLU²) say in their
+// payload are the CPU's own; comparisons ([Max], ReLU²) say in their
 // documentation how they treat NaN.
 package kernel

@@ -135,38 +135,41 @@ func TestActivationAccuracy(t *testing.T) {
 	}
 }
 
-func TestSoftmax(t *testing.T) {
-	r := rand.New(rand.NewPCG(15, 16))
-	for n := 1; n < 200; n++ {
-		src, dst := make([]float32, n), make([]float32, n)
-		fill(src, r, func(r *rand.Rand) float32 { return float32(r.NormFloat64() * 10) })
-		Softmax(dst, src)
-		sum, largest := 0.0, math.Inf(-1)
-		for _, v := range src {
-			largest = max(largest, float64(v))
-		}
-		for _, v := range src {
-			sum += math.Exp(float64(v) - largest)
-		}
-		for i, v := range src {
-			want := math.Exp(float64(v)-largest) / sum
-			// The difference to the maximum is rounded: half an ulp of up to 64.
-			if math.Abs(float64(dst[i])-want) > want*1e-5 {
-				t.Fatalf("n=%d: element %d is %g, want %g", n, i, dst[i], want)
+// TestExpSum checks the weights of attention, which are exponentials divided by
+// their sum.
+func TestExpSum(t *testing.T) {
+	forEachLevel(t, floatPart, func(t *testing.T, k *kernels) {
+		r := rand.New(rand.NewPCG(15, 16))
+		for n := 1; n < 200; n++ {
+			src, dst := make([]float32, n), make([]float32, n)
+			fill(src, r, func(r *rand.Rand) float32 { return float32(r.NormFloat64() * 10) })
+			_, l := k.float.expSum(dst, src)
+			sum, largest := 0.0, math.Inf(-1)
+			for _, v := range src {
+				largest = max(largest, float64(v))
+			}
+			for _, v := range src {
+				sum += math.Exp(float64(v) - largest)
+			}
+			for i, v := range src {
+				want := math.Exp(float64(v)-largest) / sum
+				// The difference to the maximum is rounded: half an ulp of up to 64.
+				if math.Abs(float64(dst[i]/l)-want) > want*1e-5 {
+					t.Fatalf("n=%d: weight %d is %g, want %g", n, i, dst[i]/l, want)
+				}
 			}
 		}
-	}
-	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
-		dst := []float32{1, bad, 2}
-		Softmax(dst, dst)
-		for i, v := range dst {
-			if v == v {
-				t.Errorf("softmax with %g: element %d is %g, want NaN", bad, i, v)
+		for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
+			dst := []float32{1, bad, 2}
+			_, l := k.float.expSum(dst, dst)
+			for i, v := range dst {
+				if v/l == v/l {
+					t.Errorf("with %g: weight %d is %g, want NaN", bad, i, v/l)
+				}
 			}
 		}
-	}
-	Softmax(nil, nil)
-	if m, l := ExpSum(nil, nil); !math.IsInf(float64(m), -1) || l != 0 {
-		t.Errorf("ExpSum of nothing = %g, %g", m, l)
-	}
+		if m, l := k.float.expSum(nil, nil); !math.IsInf(float64(m), -1) || l != 0 {
+			t.Errorf("of nothing: %g, %g", m, l)
+		}
+	})
 }

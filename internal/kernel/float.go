@@ -1,7 +1,5 @@
 package kernel
 
-import "math"
-
 // floatKernels is the table of float kernels of one level. The fields work on
 // slices whose lengths the exported functions have checked and made equal.
 type floatKernels struct {
@@ -21,9 +19,6 @@ type floatKernels struct {
 
 	ropeNeox func(x0, x1, cos, sin []float32)
 	ropeNorm func(x, cos, sin []float32)
-
-	attend attendKernels
-	head   headKernels
 }
 
 var genericFloat = floatKernels{
@@ -41,54 +36,26 @@ var genericFloat = floatKernels{
 	geluTanhMul: geluTanhMulGeneric,
 	ropeNeox:    ropeNeoxGeneric,
 	ropeNorm:    ropeNormGeneric,
-	attend:      attendGeneric,
-	head:        headGeneric,
 }
-
-// float is the table in use. It is set once, at start; only tests change it.
-var float = &genericFloat
-
-func init() { setFloatLevel(Active()) }
-
-// setFloatLevel switches the float kernels to a level that this CPU supports.
-func setFloatLevel(l Level) { float = floatLevel(l) }
 
 // Dot returns the dot product of a and b, which must have the same length, in
 // the order of sixteen partial sums that the package comment defines.
 func Dot(a, b []float32) float32 {
-	return float.dot(a, b[:len(a)])
+	return active.float.dot(a, b[:len(a)])
 }
 
 // Add sets dst[i] = a[i] + b[i] for every i of dst.
 func Add(dst, a, b []float32) {
-	float.add(dst, a[:len(dst)], b[:len(dst)])
-}
-
-// Mul sets dst[i] = a[i] · b[i] for every i of dst.
-func Mul(dst, a, b []float32) {
-	float.mul(dst, a[:len(dst)], b[:len(dst)])
+	active.float.add(dst, a[:len(dst)], b[:len(dst)])
 }
 
 // Scale sets dst[i] = x[i] · s for every i of dst.
 func Scale(dst, x []float32, s float32) {
-	float.scale(dst, x[:len(dst)], s)
+	active.float.scale(dst, x[:len(dst)], s)
 }
 
 // Max returns the largest element of x, ignoring NaN, with a zero maximum
 // always +0; it returns −Inf when x holds no numbers.
 func Max(x []float32) float32 {
-	return float.max(x)
-}
-
-// ArgMax returns the index of the largest element of x, the first of several
-// equal ones (+0 and −0 are equal), and that element. NaN elements are ignored;
-// when x holds no numbers, ArgMax returns −1 and −Inf.
-func ArgMax(x []float32) (int, float32) {
-	m := float.max(x)
-	for i, v := range x {
-		if v == m {
-			return i, v
-		}
-	}
-	return -1, float32(math.Inf(-1))
+	return active.float.max(x)
 }

@@ -2,18 +2,6 @@
 
 package kernel
 
-// floatLevel returns the float kernels of a level. VBMI and VNNI have nothing
-// for floats, so all AVX-512 levels share a table.
-func floatLevel(l Level) *floatKernels {
-	switch {
-	case l >= AVX512:
-		return &avx512Float
-	case l >= AVX2:
-		return &avx2Float
-	}
-	return &genericFloat
-}
-
 var avx2Float = floatKernels{
 	dot:         dotAVX2,
 	add:         addAVX2,
@@ -28,9 +16,7 @@ var avx2Float = floatKernels{
 	relu2Mul:    relu2MulAVX2,
 	geluTanhMul: geluTanhMulAVX2,
 	ropeNeox:    ropeNeoxAVX2,
-	ropeNorm:    ropeNormAMD64,
-	attend:      avx2Attend,
-	head:        avx2Head,
+	ropeNorm:    ropeNormWithAVX2,
 }
 
 var avx512Float = floatKernels{
@@ -47,13 +33,11 @@ var avx512Float = floatKernels{
 	relu2Mul:    relu2MulAVX512,
 	geluTanhMul: geluTanhMulAVX512,
 	ropeNeox:    ropeNeoxAVX512,
-	ropeNorm:    ropeNormAMD64,
-	attend:      avx512Attend,
-	head:        avx512Head,
+	ropeNorm:    ropeNormWithAVX2,
 }
 
-// ropeNormAMD64 runs whole vectors of four pairs in assembly.
-func ropeNormAMD64(x, cos, sin []float32) {
+// ropeNormWithAVX2 runs whole vectors of four pairs in assembly.
+func ropeNormWithAVX2(x, cos, sin []float32) {
 	n := len(cos) &^ 3
 	ropeNormAVX2(x, cos[:n], sin)
 	ropeNormGeneric(x[2*n:], cos[n:], sin[n:])

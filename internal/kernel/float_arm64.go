@@ -10,30 +10,21 @@ import (
 // NEON has no masked loads, so the assembly runs on whole vectors and the twins
 // on the few elements that are left. Reductions hand their partial sums over.
 
-func floatLevel(l Level) *floatKernels {
-	if l >= NEON {
-		return &neonFloat
-	}
-	return &genericFloat
-}
-
 var neonFloat = floatKernels{
-	dot:         dotARM64,
-	add:         addARM64,
-	mul:         mulARM64,
-	scale:       scaleARM64,
-	max:         maxARM64,
-	sumSquares:  sumSquaresARM64,
-	normMul:     normMulARM64,
-	exp:         expARM64,
-	expSum:      expSumARM64,
-	siluMul:     siluMulARM64,
-	relu2Mul:    relu2MulARM64,
-	geluTanhMul: geluTanhMulARM64,
-	ropeNeox:    ropeNeoxARM64,
+	dot:         dotWithNEON,
+	add:         binaryOf(addNEON, addGeneric),
+	mul:         binaryOf(mulNEON, mulGeneric),
+	scale:       scaledOf(scaleNEON, scaleGeneric),
+	max:         maxWithNEON,
+	sumSquares:  sumSquaresWithNEON,
+	normMul:     normMulWithNEON,
+	exp:         expWithNEON,
+	expSum:      expSumWithNEON,
+	siluMul:     binaryOf(siluMulNEON, siluMulGeneric),
+	relu2Mul:    binaryOf(relu2MulNEON, relu2MulGeneric),
+	geluTanhMul: binaryOf(geluTanhMulNEON, geluTanhMulGeneric),
+	ropeNeox:    ropeNeoxWithNEON,
 	ropeNorm:    ropeNormGeneric,
-	attend:      neonAttend,
-	head:        neonHead,
 }
 
 //go:noescape
@@ -81,10 +72,32 @@ func relu2MulNEON(dst, gate, up *float32, n int)
 //go:noescape
 func geluTanhMulNEON(dst, gate, up *float32, n int)
 
+// binaryOf serves dst[i] = f(a[i], b[i]) with a kernel for multiples of four elements.
+func binaryOf(whole func(dst, a, b *float32, n int), twin func(dst, a, b []float32)) func(dst, a, b []float32) {
+	return func(dst, a, b []float32) {
+		n := len(dst) &^ 3
+		if n > 0 {
+			whole(data(dst), data(a), data(b), n)
+		}
+		twin(dst[n:], a[n:], b[n:])
+	}
+}
+
+// scaledOf serves dst[i] = f(x[i], s) with a kernel for multiples of four elements.
+func scaledOf(whole func(dst, x *float32, n int, s float32), twin func(dst, x []float32, s float32)) func(dst, x []float32, s float32) {
+	return func(dst, x []float32, s float32) {
+		n := len(dst) &^ 3
+		if n > 0 {
+			whole(data(dst), data(x), n, s)
+		}
+		twin(dst[n:], x[n:], s)
+	}
+}
+
 // data returns the pointer to a slice's first element, which may be nil.
 func data[T any](x []T) *T { return unsafe.SliceData(x) }
 
-func dotARM64(a, b []float32) float32 {
+func dotWithNEON(a, b []float32) float32 {
 	var acc [stripes]float32
 	n := len(a) &^ (stripes - 1)
 	dotNEON(&acc, data(a), data(b), n)
@@ -99,7 +112,7 @@ func addTail(acc *[stripes]float32, a, b []float32) {
 	}
 }
 
-func sumSquaresARM64(x []float32) float64 {
+func sumSquaresWithNEON(x []float32) float64 {
 	var acc [8]float64
 	n := len(x) &^ 7
 	sumSquaresNEON(&acc, data(x), n)
@@ -109,7 +122,7 @@ func sumSquaresARM64(x []float32) float64 {
 	return sumEight(&acc)
 }
 
-func maxARM64(x []float32) float32 {
+func maxWithNEON(x []float32) float32 {
 	lowest := float32(math.Inf(-1))
 	best := [4]float32{lowest, lowest, lowest, lowest}
 	n := len(x) &^ 3
@@ -117,31 +130,7 @@ func maxARM64(x []float32) float32 {
 	return max(maxGeneric(best[:]), maxGeneric(x[n:])) // neither is NaN
 }
 
-func addARM64(dst, a, b []float32) {
-	n := len(dst) &^ 3
-	if n > 0 {
-		addNEON(data(dst), data(a), data(b), n)
-	}
-	addGeneric(dst[n:], a[n:], b[n:])
-}
-
-func mulARM64(dst, a, b []float32) {
-	n := len(dst) &^ 3
-	if n > 0 {
-		mulNEON(data(dst), data(a), data(b), n)
-	}
-	mulGeneric(dst[n:], a[n:], b[n:])
-}
-
-func scaleARM64(dst, x []float32, s float32) {
-	n := len(dst) &^ 3
-	if n > 0 {
-		scaleNEON(data(dst), data(x), n, s)
-	}
-	scaleGeneric(dst[n:], x[n:], s)
-}
-
-func normMulARM64(dst, x, w []float32, r float32) {
+func normMulWithNEON(dst, x, w []float32, r float32) {
 	n := len(dst) &^ 3
 	if n > 0 {
 		normMulNEON(data(dst), data(x), data(w), n, r)
@@ -149,15 +138,7 @@ func normMulARM64(dst, x, w []float32, r float32) {
 	normMulGeneric(dst[n:], x[n:], w[n:], r)
 }
 
-func axpyARM64(dst, x []float32, s float32) {
-	n := len(dst) &^ 3
-	if n > 0 {
-		axpyNEON(data(dst), data(x), n, s)
-	}
-	axpyGeneric(dst[n:], x[n:], s)
-}
-
-func divideARM64(dst []float32, s float32) {
+func divideWithNEON(dst []float32, s float32) {
 	n := len(dst) &^ 3
 	if n > 0 {
 		divideNEON(data(dst), n, s)
@@ -165,7 +146,7 @@ func divideARM64(dst []float32, s float32) {
 	divideGeneric(dst[n:], s)
 }
 
-func ropeNeoxARM64(x0, x1, cos, sin []float32) {
+func ropeNeoxWithNEON(x0, x1, cos, sin []float32) {
 	n := len(cos) &^ 3
 	if n > 0 {
 		ropeNeoxNEON(data(x0), data(x1), data(cos), data(sin), n)
@@ -173,7 +154,7 @@ func ropeNeoxARM64(x0, x1, cos, sin []float32) {
 	ropeNeoxGeneric(x0[n:], x1[n:], cos[n:], sin[n:])
 }
 
-func expARM64(dst, src []float32) {
+func expWithNEON(dst, src []float32) {
 	n := len(src) &^ 3
 	if n > 0 {
 		expNEON(data(dst), data(src), n)
@@ -181,8 +162,8 @@ func expARM64(dst, src []float32) {
 	expGeneric(dst[n:], src[n:])
 }
 
-func expSumARM64(dst, src []float32) (m, l float32) {
-	m = maxARM64(src)
+func expSumWithNEON(dst, src []float32) (m, l float32) {
+	m = maxWithNEON(src)
 	var acc [stripes]float32
 	n := len(src) &^ (stripes - 1)
 	expSumNEON(&acc, data(dst), data(src), n, m)
@@ -192,28 +173,4 @@ func expSumARM64(dst, src []float32) (m, l float32) {
 		acc[j] += e
 	}
 	return m, sumStripes(&acc)
-}
-
-func siluMulARM64(dst, gate, up []float32) {
-	n := len(dst) &^ 3
-	if n > 0 {
-		siluMulNEON(data(dst), data(gate), data(up), n)
-	}
-	siluMulGeneric(dst[n:], gate[n:], up[n:])
-}
-
-func relu2MulARM64(dst, gate, up []float32) {
-	n := len(dst) &^ 3
-	if n > 0 {
-		relu2MulNEON(data(dst), data(gate), data(up), n)
-	}
-	relu2MulGeneric(dst[n:], gate[n:], up[n:])
-}
-
-func geluTanhMulARM64(dst, gate, up []float32) {
-	n := len(dst) &^ 3
-	if n > 0 {
-		geluTanhMulNEON(data(dst), data(gate), data(up), n)
-	}
-	geluTanhMulGeneric(dst[n:], gate[n:], up[n:])
 }

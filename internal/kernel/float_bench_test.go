@@ -29,8 +29,7 @@ func BenchmarkVector(b *testing.B) {
 		{"SiLUMul", func() { SiLUMul(out, x, y) }},
 		{"ReLU2Mul", func() { ReLU2Mul(out, x, y) }},
 		{"GELUTanhMul", func() { GELUTanhMul(out, x, y) }},
-		{"Softmax", func() { Softmax(out, x) }},
-		{"ArgMax", func() { ArgMax(x) }},
+		{"Max", func() { Max(x) }},
 		{"RopeNeox", func() {
 			for i := 0; i < n; i += 128 {
 				RopeNeox(y[i:i+128], cos, sin)
@@ -42,10 +41,8 @@ func BenchmarkVector(b *testing.B) {
 			}
 		}},
 	}
-	old := float
-	defer func() { float = old }()
-	for _, l := range Supported() {
-		float = floatLevel(l)
+	for _, l := range supported() {
+		useKernels(b, kernelsOf(l))
 		for _, bench := range benchmarks {
 			b.Run(fmt.Sprintf("%s/%s", bench.name, l), func(b *testing.B) {
 				for b.Loop() {

@@ -11,26 +11,6 @@ import (
 // longest is the largest vector length that the twin tests cover.
 const longest = 1100
 
-// forEachFloatLevel runs f for every level of this build that has its own table
-// of float kernels.
-func forEachFloatLevel(t *testing.T, f func(t *testing.T, k *floatKernels)) {
-	t.Helper()
-	last := &genericFloat
-	for _, l := range Supported() {
-		k := floatLevel(l)
-		if k == last {
-			continue
-		}
-		last = k
-		t.Run(l.String(), func(t *testing.T) {
-			old := float
-			float = k
-			defer func() { float = old }()
-			f(t, k)
-		})
-	}
-}
-
 // sameBits reports whether a and b are the same number, zeros and infinities by
 // sign, or both NaN.
 func sameBits(a, b float32) bool {
@@ -94,83 +74,83 @@ func fill(x []float32, r *rand.Rand, f func(*rand.Rand) float32) {
 // the scalar results and may write to out, which holds a copy of the first input.
 type vectorCase struct {
 	name string
-	run  func(k *floatKernels, out, a, b, c []float32, s float32) (float64, float64)
+	run  func(k *kernels, out, a, b, c []float32, s float32) (float64, float64)
 }
 
 var vectorCases = []vectorCase{
-	{"dot", func(k *floatKernels, _, a, b, _ []float32, _ float32) (float64, float64) {
-		return float64(k.dot(a, b)), 0
+	{"dot", func(k *kernels, _, a, b, _ []float32, _ float32) (float64, float64) {
+		return float64(k.float.dot(a, b)), 0
 	}},
-	{"add", func(k *floatKernels, out, a, b, _ []float32, _ float32) (float64, float64) {
-		k.add(out, a, b)
+	{"add", func(k *kernels, out, a, b, _ []float32, _ float32) (float64, float64) {
+		k.float.add(out, a, b)
 		return 0, 0
 	}},
-	{"add in place", func(k *floatKernels, out, _, b, _ []float32, _ float32) (float64, float64) {
-		k.add(out, out, b)
+	{"add in place", func(k *kernels, out, _, b, _ []float32, _ float32) (float64, float64) {
+		k.float.add(out, out, b)
 		return 0, 0
 	}},
-	{"mul", func(k *floatKernels, out, a, b, _ []float32, _ float32) (float64, float64) {
-		k.mul(out, a, b)
+	{"mul", func(k *kernels, out, a, b, _ []float32, _ float32) (float64, float64) {
+		k.float.mul(out, a, b)
 		return 0, 0
 	}},
-	{"scale", func(k *floatKernels, out, a, _, _ []float32, s float32) (float64, float64) {
-		k.scale(out, a, s)
+	{"scale", func(k *kernels, out, a, _, _ []float32, s float32) (float64, float64) {
+		k.float.scale(out, a, s)
 		return 0, 0
 	}},
-	{"axpy", func(k *floatKernels, out, _, b, _ []float32, s float32) (float64, float64) {
+	{"axpy", func(k *kernels, out, _, b, _ []float32, s float32) (float64, float64) {
 		k.attend.axpy(out, b, s)
 		return 0, 0
 	}},
-	{"divide", func(k *floatKernels, out, _, _, _ []float32, s float32) (float64, float64) {
+	{"divide", func(k *kernels, out, _, _, _ []float32, s float32) (float64, float64) {
 		k.attend.divide(out, s)
 		return 0, 0
 	}},
-	{"max", func(k *floatKernels, _, a, _, _ []float32, _ float32) (float64, float64) {
-		return float64(k.max(a)), 0
+	{"max", func(k *kernels, _, a, _, _ []float32, _ float32) (float64, float64) {
+		return float64(k.float.max(a)), 0
 	}},
-	{"sumSquares", func(k *floatKernels, _, a, _, _ []float32, _ float32) (float64, float64) {
-		return k.sumSquares(a), 0
+	{"sumSquares", func(k *kernels, _, a, _, _ []float32, _ float32) (float64, float64) {
+		return k.float.sumSquares(a), 0
 	}},
-	{"normMul", func(k *floatKernels, out, a, b, _ []float32, s float32) (float64, float64) {
-		k.normMul(out, a, b, s)
+	{"normMul", func(k *kernels, out, a, b, _ []float32, s float32) (float64, float64) {
+		k.float.normMul(out, a, b, s)
 		return 0, 0
 	}},
-	{"exp", func(k *floatKernels, out, a, _, _ []float32, _ float32) (float64, float64) {
-		k.exp(out, a)
+	{"exp", func(k *kernels, out, a, _, _ []float32, _ float32) (float64, float64) {
+		k.float.exp(out, a)
 		return 0, 0
 	}},
-	{"expSum", func(k *floatKernels, out, a, _, _ []float32, _ float32) (float64, float64) {
-		m, l := k.expSum(out, a)
+	{"expSum", func(k *kernels, out, a, _, _ []float32, _ float32) (float64, float64) {
+		m, l := k.float.expSum(out, a)
 		return float64(m), float64(l)
 	}},
-	{"expSum in place", func(k *floatKernels, out, _, _, _ []float32, _ float32) (float64, float64) {
-		m, l := k.expSum(out, out)
+	{"expSum in place", func(k *kernels, out, _, _, _ []float32, _ float32) (float64, float64) {
+		m, l := k.float.expSum(out, out)
 		return float64(m), float64(l)
 	}},
-	{"siluMul", func(k *floatKernels, out, a, b, _ []float32, _ float32) (float64, float64) {
-		k.siluMul(out, a, b)
+	{"siluMul", func(k *kernels, out, a, b, _ []float32, _ float32) (float64, float64) {
+		k.float.siluMul(out, a, b)
 		return 0, 0
 	}},
-	{"siluMul in place", func(k *floatKernels, out, _, b, _ []float32, _ float32) (float64, float64) {
-		k.siluMul(out, out, b)
+	{"siluMul in place", func(k *kernels, out, _, b, _ []float32, _ float32) (float64, float64) {
+		k.float.siluMul(out, out, b)
 		return 0, 0
 	}},
-	{"relu2Mul", func(k *floatKernels, out, a, b, _ []float32, _ float32) (float64, float64) {
-		k.relu2Mul(out, a, b)
+	{"relu2Mul", func(k *kernels, out, a, b, _ []float32, _ float32) (float64, float64) {
+		k.float.relu2Mul(out, a, b)
 		return 0, 0
 	}},
-	{"geluTanhMul", func(k *floatKernels, out, a, b, _ []float32, _ float32) (float64, float64) {
-		k.geluTanhMul(out, a, b)
+	{"geluTanhMul", func(k *kernels, out, a, b, _ []float32, _ float32) (float64, float64) {
+		k.float.geluTanhMul(out, a, b)
 		return 0, 0
 	}},
-	{"ropeNeox", func(k *floatKernels, out, a, b, c []float32, _ float32) (float64, float64) {
+	{"ropeNeox", func(k *kernels, out, a, b, c []float32, _ float32) (float64, float64) {
 		n := len(out) / 2
-		k.ropeNeox(out[:n], out[n:2*n], b[len(b)-n:], c[len(c)-n:])
+		k.float.ropeNeox(out[:n], out[n:2*n], b[len(b)-n:], c[len(c)-n:])
 		return 0, 0
 	}},
-	{"ropeNorm", func(k *floatKernels, out, a, b, c []float32, _ float32) (float64, float64) {
+	{"ropeNorm", func(k *kernels, out, a, b, c []float32, _ float32) (float64, float64) {
 		n := len(out) / 2
-		k.ropeNorm(out[len(out)-2*n:], b[len(b)-n:], c[len(c)-n:])
+		k.float.ropeNorm(out[len(out)-2*n:], b[len(b)-n:], c[len(c)-n:])
 		return 0, 0
 	}},
 }
@@ -186,7 +166,7 @@ func TestVectorTwins(t *testing.T) {
 	same := func(a, b float64) bool {
 		return math.Float64bits(a) == math.Float64bits(b) || a != a && b != b
 	}
-	forEachFloatLevel(t, func(t *testing.T, k *floatKernels) {
+	forEachLevel(t, floatPart, func(t *testing.T, k *kernels) {
 		for kind, data := range floatData {
 			r := rand.New(rand.NewPCG(1, 2))
 			want := make([]float32, longest)
@@ -202,7 +182,7 @@ func TestVectorTwins(t *testing.T) {
 				for _, test := range vectorCases {
 					copy(out, a)
 					copy(want, a)
-					w1, w2 := test.run(&genericFloat, want, a, b, c, s)
+					w1, w2 := test.run(&generic, want, a, b, c, s)
 					g1, g2 := test.run(k, out, a, b, c, s)
 					if !same(g1, w1) || !same(g2, w2) {
 						t.Fatalf("%s, %s data, length %d: got %g, %g, the twin %g, %g", test.name, kind, n, g1, g2, w1, w2)
@@ -265,35 +245,28 @@ func TestDotOrder(t *testing.T) {
 	}
 }
 
-func TestArgMax(t *testing.T) {
+func TestMax(t *testing.T) {
 	inf, nan, negativeZero := float32(math.Inf(1)), float32(math.NaN()), float32(math.Copysign(0, -1))
-	tests := []struct {
-		x     []float32
-		index int
-		value float32
-	}{
-		{nil, -1, -inf},
-		{[]float32{nan, nan}, -1, -inf},
-		{[]float32{-inf}, 0, -inf},
-		{[]float32{nan, -inf, -inf}, 1, -inf},
-		{[]float32{1, 3, 2, 3}, 1, 3},
-		{[]float32{-5, nan, -4}, 2, -4},
-		{[]float32{negativeZero, 0}, 0, negativeZero},
-		{[]float32{-1, 0, negativeZero}, 1, 0},
-		{[]float32{1, inf, inf}, 1, inf},
-	}
-	check := func(t *testing.T) {
-		for _, test := range tests {
-			if i, v := ArgMax(test.x); i != test.index || !sameBits(v, test.value) {
-				t.Errorf("ArgMax(%v) = %d, %g, want %d, %g", test.x, i, v, test.index, test.value)
-			}
-			if m := Max(test.x); m != test.value || m == 0 && math.Signbit(float64(m)) {
-				t.Errorf("Max(%v) = %g, want %g", test.x, m, test.value)
+	forEachLevel(t, floatPart, func(t *testing.T, _ *kernels) {
+		for _, test := range []struct {
+			x    []float32
+			want float32
+		}{
+			{nil, -inf},
+			{[]float32{nan, nan}, -inf},
+			{[]float32{-inf}, -inf},
+			{[]float32{nan, -inf, -inf}, -inf},
+			{[]float32{1, 3, 2, 3}, 3},
+			{[]float32{-5, nan, -4}, -4},
+			{[]float32{negativeZero}, 0},
+			{[]float32{-1, 0, negativeZero}, 0},
+			{[]float32{1, inf, inf}, inf},
+		} {
+			if m := Max(test.x); !sameBits(m, test.want) {
+				t.Errorf("Max(%v) = %g, want %g", test.x, m, test.want)
 			}
 		}
-	}
-	t.Run("generic", check)
-	forEachFloatLevel(t, func(t *testing.T, _ *floatKernels) { check(t) })
+	})
 }
 
 func TestRMSNorm(t *testing.T) {
@@ -358,9 +331,9 @@ func TestFloatAllocations(t *testing.T) {
 		Add(x, x, y)
 		RMSNorm(x, x, w, 1e-5)
 		SiLUMul(x, y, w)
-		Softmax(x, y)
+		Exp(x, y)
 		RopeInvFreq(inv[:], 32, 10000, 1, nil)
-		ArgMax(x)
+		Max(x)
 	})
 	if allocs != 0 {
 		t.Errorf("%g allocations", allocs)

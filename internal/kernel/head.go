@@ -59,7 +59,7 @@ func mustHeadFormat(t gguf.Type, cols int) *headFormat {
 	if i < 0 {
 		panic("kernel: no head kernel for tensor type " + t.String())
 	}
-	f := &float.head.formats[i]
+	f := &active.head.formats[i]
 	if cols%f.elems != 0 {
 		panic("kernel: row length is not a multiple of the block of " + t.String())
 	}
@@ -96,7 +96,7 @@ func HeadRows(y []float32, yStride int, rows []byte, t gguf.Type, nRows, cols in
 		n := min(headRowBlock, nRows-r)
 		wide := scratch[:n*cols]
 		f.decode(wide, rows[r*rowBytes:(r+n)*rowBytes])
-		float.head.tile(y[r:], yStride, wide, n, cols, x, xStride, nTok)
+		active.head.tile(y[r:], yStride, wide, n, cols, x, xStride, nTok)
 	}
 }
 

@@ -55,11 +55,6 @@ func decodeBlocks(f func(dst []float32, src *byte)) func(dst []float32, src []by
 	return func(dst []float32, src []byte) { f(dst, unsafe.SliceData(src)) }
 }
 
-// decodeF32Little copies: amd64 is little-endian.
-func decodeF32Little(dst []float32, src []byte) {
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(dst))), 4*len(dst)), src)
-}
-
 type tileKernel func(y *float32, yStride int, rows, x *float32, xStride, cols int)
 
 // tiles are the kernels for 1 and for size rows × 1 and size tokens.

@@ -3,8 +3,6 @@
 package kernel
 
 import (
-	"unsafe"
-
 	"trit/internal/half"
 )
 
@@ -33,20 +31,20 @@ func decodeQ8_0NEON(dst *float32, src *byte, n int)
 // by the twins and multiplied by dotNEON.
 var neonHead = headKernels{
 	formats: [headFormats]headFormat{
-		headF32:  {1, 4, decodeF32ARM64, matVecF32ARM64},
-		headF16:  {1, 2, decodeF16ARM64, matVecF16ARM64},
-		headBF16: {1, 2, decodeBF16ARM64, matVecBF16ARM64},
-		headQ8_0: {q8_0Elems, q8_0Bytes, decodeQ8_0ARM64, matVecQ8_0ARM64},
+		headF32:  {1, 4, decodeF32Little, matVecF32WithNEON},
+		headF16:  {1, 2, decodeF16WithNEON, matVecF16WithNEON},
+		headBF16: {1, 2, decodeBF16WithNEON, matVecBF16WithNEON},
+		headQ8_0: {q8_0Elems, q8_0Bytes, decodeQ8_0WithNEON, matVecQ8_0WithNEON},
 		headQ6_K: {q6_KElems, q6_KBytes, decodeQ6_KGeneric, nil},
 		headQ4_0: {q4_0Elems, q4_0Bytes, decodeQ4_0Generic, nil},
 	},
-	tile: headTileARM64,
+	tile: headTileWithNEON,
 }
 
-func headTileARM64(y []float32, yStride int, rows []float32, nRows, cols int, x []float32, xStride, nTok int) {
+func headTileWithNEON(y []float32, yStride int, rows []float32, nRows, cols int, x []float32, xStride, nTok int) {
 	for t := range nTok {
 		for r := range nRows {
-			y[t*yStride+r] = dotARM64(rows[r*cols:][:cols], x[t*xStride:][:cols])
+			y[t*yStride+r] = dotWithNEON(rows[r*cols:][:cols], x[t*xStride:][:cols])
 		}
 	}
 }
@@ -71,7 +69,7 @@ func finishPair(y []float32, acc *[2][16]float32, a, b, x []float32) {
 	}
 }
 
-func matVecF32ARM64(y []float32, rows []byte, rowBytes int, x []float32) {
+func matVecF32WithNEON(y []float32, rows []byte, rowBytes int, x []float32) {
 	n := len(x) &^ (stripes - 1)
 	for r := 0; r < len(y); r += 2 {
 		var acc [2][16]float32
@@ -87,7 +85,7 @@ func matVecF32ARM64(y []float32, rows []byte, rowBytes int, x []float32) {
 	}
 }
 
-func matVecF16ARM64(y []float32, rows []byte, rowBytes int, x []float32) {
+func matVecF16WithNEON(y []float32, rows []byte, rowBytes int, x []float32) {
 	n := len(x) &^ (stripes - 1)
 	for r := 0; r < len(y); r += 2 {
 		var acc [2][16]float32
@@ -103,7 +101,7 @@ func matVecF16ARM64(y []float32, rows []byte, rowBytes int, x []float32) {
 	}
 }
 
-func matVecBF16ARM64(y []float32, rows []byte, rowBytes int, x []float32) {
+func matVecBF16WithNEON(y []float32, rows []byte, rowBytes int, x []float32) {
 	n := len(x) &^ (stripes - 1)
 	for r := 0; r < len(y); r += 2 {
 		var acc [2][16]float32
@@ -119,7 +117,7 @@ func matVecBF16ARM64(y []float32, rows []byte, rowBytes int, x []float32) {
 	}
 }
 
-func matVecQ8_0ARM64(y []float32, rows []byte, rowBytes int, x []float32) {
+func matVecQ8_0WithNEON(y []float32, rows []byte, rowBytes int, x []float32) {
 	if len(x) == 0 {
 		clear(y)
 		return
@@ -132,12 +130,7 @@ func matVecQ8_0ARM64(y []float32, rows []byte, rowBytes int, x []float32) {
 	}
 }
 
-// decodeF32ARM64 copies: arm64 is little-endian under Go.
-func decodeF32ARM64(dst []float32, src []byte) {
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(data(dst))), 4*len(dst)), src)
-}
-
-func decodeF16ARM64(dst []float32, src []byte) {
+func decodeF16WithNEON(dst []float32, src []byte) {
 	n := len(dst) &^ (stripes - 1)
 	if n > 0 {
 		decodeF16NEON(&dst[0], &src[0], n)
@@ -145,7 +138,7 @@ func decodeF16ARM64(dst []float32, src []byte) {
 	half.DecodeF16(dst[n:], src[2*n:])
 }
 
-func decodeBF16ARM64(dst []float32, src []byte) {
+func decodeBF16WithNEON(dst []float32, src []byte) {
 	n := len(dst) &^ (stripes - 1)
 	if n > 0 {
 		decodeBF16NEON(&dst[0], &src[0], n)
@@ -153,7 +146,7 @@ func decodeBF16ARM64(dst []float32, src []byte) {
 	half.DecodeBF16(dst[n:], src[2*n:])
 }
 
-func decodeQ8_0ARM64(dst []float32, src []byte) {
+func decodeQ8_0WithNEON(dst []float32, src []byte) {
 	if len(dst) > 0 {
 		decodeQ8_0NEON(&dst[0], &src[0], len(dst))
 	}

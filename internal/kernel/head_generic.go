@@ -14,7 +14,7 @@ const (
 	q4_0Elems, q4_0Bytes = 32, 18
 )
 
-var headGeneric = headKernels{
+var genericHead = headKernels{
 	formats: [headFormats]headFormat{
 		headF32:  {elems: 1, bytes: 4, decode: decodeF32Generic},
 		headF16:  {elems: 1, bytes: 2, decode: half.DecodeF16},

@@ -19,7 +19,7 @@ func randomRows(rows []byte, typ gguf.Type, r *rand.Rand, extreme bool) {
 	for i := range rows {
 		rows[i] = byte(r.Uint32())
 	}
-	f := &headGeneric.formats[headIndex(typ)]
+	f := &genericHead.formats[headIndex(typ)]
 	for block := rows; len(block) > 0; block = block[f.bytes:] {
 		scale := block
 		switch typ {
@@ -49,10 +49,10 @@ func TestHeadTwins(t *testing.T) {
 	const maxRows, maxTokens = 9, 9
 	area := guardedBytes(t, maxRows*4*longest+maxRows*2*1024)
 	inputs := guardedFloats(t, maxTokens*longest)
-	forEachFloatLevel(t, func(t *testing.T, k *floatKernels) {
+	forEachLevel(t, headPart, func(t *testing.T, k *kernels) {
 		r := rand.New(rand.NewPCG(13, 14))
 		for _, typ := range headTypes {
-			f := headGeneric.formats[headIndex(typ)]
+			f := genericHead.formats[headIndex(typ)]
 			for cols := 0; cols <= longest; cols += f.elems {
 				nRows, nTok := r.IntN(maxRows+1), 1+r.IntN(maxTokens)
 				if cols%3 == 0 {
@@ -75,13 +75,13 @@ func TestHeadTwins(t *testing.T) {
 	})
 }
 
-func compareHead(t *testing.T, k *floatKernels, rows []byte, typ gguf.Type, nRows, cols int, x []float32, nTok int) {
+func compareHead(t *testing.T, k *kernels, rows []byte, typ gguf.Type, nRows, cols int, x []float32, nTok int) {
 	t.Helper()
 	const yStride = 11
-	run := func(k *floatKernels) (y, decoded []float32) {
-		old := float
-		float = k
-		defer func() { float = old }()
+	run := func(k *kernels) (y, decoded []float32) {
+		old := active
+		active = k
+		defer func() { active = old }()
 		y, decoded = make([]float32, nTok*yStride), make([]float32, nRows*cols)
 		for i := range y {
 			y[i] = -777
@@ -93,7 +93,7 @@ func compareHead(t *testing.T, k *floatKernels, rows []byte, typ gguf.Type, nRow
 		}
 		return y, decoded
 	}
-	want, wantDecoded := run(&genericFloat)
+	want, wantDecoded := run(&generic)
 	got, gotDecoded := run(k)
 	if i := firstDifference(gotDecoded, wantDecoded); i >= 0 {
 		t.Fatalf("%s cols=%d: element %d of row %d decodes to %g, the twin's %g",
@@ -149,7 +149,7 @@ func TestDecodeRowOracle(t *testing.T) {
 		{gguf.TypeQ6_K, q6, 256, 128 + 96 + 17, 0.25 * 7 * (10 + 16 - 32)},
 		{gguf.TypeQ6_K, q6, 256, 0, 0.25 * -8 * -32},
 	}
-	check := func(t *testing.T) {
+	check := func(t *testing.T, _ *kernels) {
 		for _, test := range tests {
 			dst := make([]float32, test.n)
 			DecodeRow(dst, test.row, test.typ)
@@ -158,8 +158,7 @@ func TestDecodeRowOracle(t *testing.T) {
 			}
 		}
 	}
-	t.Run("generic", check)
-	forEachFloatLevel(t, func(t *testing.T, _ *floatKernels) { check(t) })
+	forEachLevel(t, headPart, check)
 }
 
 func TestHeadTypes(t *testing.T) {
@@ -167,7 +166,7 @@ func TestHeadTypes(t *testing.T) {
 		if !HeadSupports(typ) {
 			t.Errorf("%s is not supported", typ)
 		}
-		f := headGeneric.formats[headIndex(typ)]
+		f := genericHead.formats[headIndex(typ)]
 		if int64(f.elems) != typ.BlockElements() || int64(f.bytes) != typ.BlockBytes() {
 			t.Errorf("%s: blocks of %d elements in %d bytes", typ, f.elems, f.bytes)
 		}
@@ -213,7 +212,7 @@ func BenchmarkHead(b *testing.B) {
 			bytes, nTok int
 		}{{"memory", 64 << 20, 1}, {"L2", 256 << 10, 1}, {"L2", 256 << 10, 2}, {"L2", 256 << 10, 16}} {
 			b.Run(fmt.Sprintf("%s/%s/tokens%d", typ, size.name, size.nTok), func(b *testing.B) {
-				f := headGeneric.formats[headIndex(typ)]
+				f := genericHead.formats[headIndex(typ)]
 				rowBytes := cols / f.elems * f.bytes
 				nRows, nTok := size.bytes/rowBytes, size.nTok
 				rows := make([]byte, nRows*rowBytes)

@@ -93,7 +93,7 @@ func QuantizeRow(x *Int8, row int, a []float32) {
 	}
 	q := x.Q[row*x.Stride:][:x.Stride]
 	clear(q[x.Cols:])
-	bits := int8Ops.absMaxBits(a)
+	bits := active.int8.absMaxBits(a)
 	if bits >= infinityBits {
 		clear(q)
 		x.Scale[row], x.Sum[row] = float32(math.NaN()), 0
@@ -105,7 +105,7 @@ func QuantizeRow(x *Int8, row int, a []float32) {
 	s := float32(127 / max(1e-5, float64(math.Float32frombits(bits))))
 	x.Scale[row] = s
 	if x.GroupCols == 0 {
-		x.Sum[row] = int8Ops.convert(q[:len(a)], a, s)
+		x.Sum[row] = active.int8.convert(q[:len(a)], a, s)
 		return
 	}
 	sums := x.GroupSums[row*x.Groups():][:x.Groups()]
@@ -113,7 +113,7 @@ func QuantizeRow(x *Int8, row int, a []float32) {
 	for g := range sums {
 		lo := g * x.GroupCols
 		hi := min(lo+x.GroupCols, len(a))
-		sums[g] = int8Ops.convert(q[lo:hi], a[lo:hi], s)
+		sums[g] = active.int8.convert(q[lo:hi], a[lo:hi], s)
 		total += sums[g]
 	}
 	x.Sum[row] = total
@@ -131,8 +131,6 @@ type int8Kernels struct {
 	// convert stores clamp(rne(a·s)) and returns the sum of the codes.
 	convert func(q []int8, a []float32, s float32) int32
 }
-
-var int8Ops = int8Generic
 
 // groupCount returns how many groups of groupCols columns cover cols.
 func groupCount(cols, groupCols int) int {

@@ -2,8 +2,8 @@ package kernel
 
 import "math"
 
-// int8Generic is the portable twin of all quantisation kernels.
-var int8Generic = int8Kernels{absMaxBits: absMaxBitsGeneric, convert: convertInt8Generic}
+// genericInt8 is the portable twin of all quantisation kernels.
+var genericInt8 = int8Kernels{absMaxBits: absMaxBitsGeneric, convert: convertInt8Generic}
 
 func absMaxBitsGeneric(a []float32) uint32 {
 	var m uint32

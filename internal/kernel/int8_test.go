@@ -61,7 +61,7 @@ func checkQuantize(t *testing.T, x *Int8, row int, a []float32) {
 }
 
 func TestQuantizeRowEveryLength(t *testing.T) {
-	forEachTernaryLevel(t, func(t *testing.T) {
+	forEachLevel(t, int8Part, func(t *testing.T, _ *kernels) {
 		rng := rand.New(rand.NewPCG(9, 1))
 		x := NewInt8(3, 1100)
 		for cols := 1; cols <= 1100; cols++ {
@@ -80,7 +80,7 @@ func TestQuantizeRowEveryLength(t *testing.T) {
 }
 
 func TestQuantizeRowExtremes(t *testing.T) {
-	forEachTernaryLevel(t, func(t *testing.T) {
+	forEachLevel(t, int8Part, func(t *testing.T, _ *kernels) {
 		x := NewInt8(1, 40)
 		for _, values := range [][]float32{
 			{0}, {float32(math.Copysign(0, -1))}, {1e-5, -1e-5}, {9e-6, 1e-7}, {math.MaxFloat32, -math.MaxFloat32, 1},
@@ -96,7 +96,7 @@ func TestQuantizeRowExtremes(t *testing.T) {
 }
 
 func TestQuantizeRowNotFinite(t *testing.T) {
-	forEachTernaryLevel(t, func(t *testing.T) {
+	forEachLevel(t, int8Part, func(t *testing.T, _ *kernels) {
 		for _, bad := range []float32{float32(math.NaN()), -float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
 			for at := range 40 {
 				x := NewInt8(1, 40)

@@ -14,11 +14,11 @@ func RMSNorm(dst, x, w []float32, eps float32) {
 		return
 	}
 	x = x[:n]
-	mean := float32(float.sumSquares(x) / float64(n))
+	mean := float32(active.float.sumSquares(x) / float64(n))
 	r := 1 / float32(math.Sqrt(float64(mean+eps)))
 	if w == nil {
-		float.scale(dst, x, r)
+		active.float.scale(dst, x, r)
 		return
 	}
-	float.normMul(dst, x, w[:n], r)
+	active.float.normMul(dst, x, w[:n], r)
 }

@@ -39,12 +39,12 @@ func RopeTable(cos, sin []float32, pos int, inv []float64, scale float32) {
 // of GPT-NeoX, which bitnet, qwen3 and gemma3 use.
 func RopeNeox(x, cos, sin []float32) {
 	n := len(cos)
-	float.ropeNeox(x[:n], x[n:2*n], cos, sin[:n])
+	active.float.ropeNeox(x[:n], x[n:2*n], cos, sin[:n])
 }
 
 // RopeNorm is RopeNeox for the interleaved pairs (x[2i], x[2i+1]) that the llama
 // architecture's files are permuted for.
 func RopeNorm(x, cos, sin []float32) {
 	n := len(cos)
-	float.ropeNorm(x[:2*n], cos, sin[:n])
+	active.float.ropeNorm(x[:2*n], cos, sin[:n])
 }

@@ -105,7 +105,7 @@ func MatMulI8(y []float32, yStride int, w *ternary.Matrix, x *Int8, row0, row1, 
 	if yStride < w.Rows && row1 > 1 || (row1-1)*yStride+rowEnd > len(y) {
 		panic(fmt.Sprintf("kernel: MatMulI8: result of %d values with stride %d for row %d up to %d", len(y), yStride, row1-1, rowEnd))
 	}
-	m := matMul{k: ternaryOps[ws.Variant], ws: ws, w: w, x: x, y: y, yStride: yStride}
+	m := matMul{k: active.variant(ws.Variant), ws: ws, w: w, x: x, y: y, yStride: yStride}
 	switch {
 	case w.GroupCols != 0 && row1-row0 == 1:
 		m.vecGrouped(row0, panel0, panel1)
@@ -150,38 +150,22 @@ type (
 	floatFunc  = func(acc []float32, w []byte, x []float32, stride, blocks, tokens int)
 )
 
-// simd is what a level has in assembly.
-type simd struct {
-	ternary    ternaryKernels
-	int8       int8Kernels
-	streamRead func([]byte) uint64
-	int8Peak   func(int) int64
-}
-
-var simdGeneric = simd{ternary: blockedKernels, int8: int8Generic, streamRead: streamReadGeneric, int8Peak: int8PeakGeneric}
-
-// ternaryOps holds the kernels of each variant; setTernaryLevel fills in the
-// variants that depend on the CPU.
-var ternaryOps = [...]ternaryKernels{
-	Basic:   basicKernels,
-	Blocked: blockedKernels,
-	LUT:     lutKernels,
-	SIMD:    blockedKernels,
-}
-
-func init() { setTernaryLevel(Active()) }
-
-// setTernaryLevel selects the kernels of a supported level; tests call it to
-// cover all levels in one run.
-func setTernaryLevel(l Level) {
-	k := simdKernels(l)
-	ternaryOps[SIMD], ternaryOps[Auto] = k.ternary, k.ternary
-	int8Ops, streamRead, int8Peak = k.int8, k.streamRead, k.int8Peak
+// variant returns the kernels of a variant.
+func (k *kernels) variant(v Variant) *ternaryKernels {
+	switch v {
+	case Basic:
+		return &basicTernary
+	case Blocked:
+		return &blockedTernary
+	case LUT:
+		return &lutTernary
+	}
+	return k.ternary
 }
 
 // matMul is one call of MatMulI8.
 type matMul struct {
-	k       ternaryKernels
+	k       *ternaryKernels
 	ws      *Workspace
 	w       *ternary.Matrix
 	x       *Int8

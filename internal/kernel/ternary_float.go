@@ -33,7 +33,7 @@ func MatMulF32(y []float32, yStride int, w *ternary.Matrix, x []float32, xStride
 	if panel0 < 0 || panel1 > w.Panels() {
 		panic(fmt.Sprintf("kernel: MatMulF32: panels %d…%d of %d", panel0, panel1, w.Panels()))
 	}
-	mul := ternaryOps[ws.Variant].matMulF32[w.Layout]
+	mul := active.variant(ws.Variant).matMulF32[w.Layout]
 	width := w.Layout.BlockCols()
 	groups, blocks := w.Groups(), w.Blocks()
 	if w.GroupCols != 0 {

@@ -9,7 +9,7 @@ import (
 // This file holds the portable kernels Basic and Blocked. They are the reference
 // for every assembly kernel and serve CPUs that have none.
 
-var basicKernels = ternaryKernels{
+var basicTernary = ternaryKernels{
 	matVec:     [2]matVecFunc{matVecT2I8Basic, matVecT5I8Basic},
 	tile:       [2]tileFunc{matMulT2I8Basic, matMulT5I8Basic},
 	tileTokens: maxTile,
@@ -17,7 +17,7 @@ var basicKernels = ternaryKernels{
 	matMulF32:  [2]floatFunc{matMulT2F32Generic, matMulT5F32Generic},
 }
 
-var blockedKernels = ternaryKernels{
+var blockedTernary = ternaryKernels{
 	matVec:     [2]matVecFunc{matVecT2I8Generic, matVecT5I8Generic},
 	tile:       [2]tileFunc{matMulT2I8Generic, matMulT5I8Generic},
 	tileTokens: maxTile,

@@ -6,12 +6,12 @@ package kernel
 // it takes many panels per call to pay for it. Where a table would serve one
 // panel only, in mat-mats and with column groups, LUT does what Blocked does.
 
-var lutKernels = ternaryKernels{
+var lutTernary = ternaryKernels{
 	matVec:     [2]matVecFunc{matVecT2I8LUT, matVecT5I8LUT},
-	tile:       blockedKernels.tile,
-	tileTokens: blockedKernels.tileTokens,
+	tile:       blockedTernary.tile,
+	tileTokens: blockedTernary.tileTokens,
 	finish:     finishI8Generic,
-	matMulF32:  blockedKernels.matMulF32,
+	matMulF32:  blockedTernary.matMulF32,
 }
 
 func matVecT2I8LUT(acc []int32, w []byte, x []int8, blocks, segments, xStep int, ws *Workspace) {

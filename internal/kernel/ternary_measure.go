@@ -7,7 +7,7 @@ import "encoding/binary"
 // padded with zeros). Timing it gives the read bandwidth that mat-vec kernels are
 // measured against.
 func StreamRead(buf []byte) uint64 {
-	return streamRead(buf)
+	return active.measure.streamRead(buf)
 }
 
 // Int8Peak runs iters rounds of nothing but the int8 multiply-accumulate
@@ -15,14 +15,16 @@ func StreamRead(buf []byte) uint64 {
 // multiply-accumulates done. Timing it gives the arithmetic peak that mat-mat
 // kernels are measured against.
 func Int8Peak(iters int) (macs int64) {
-	return int8Peak(max(0, iters))
+	return active.measure.int8Peak(max(0, iters))
 }
 
-// setTernaryLevel selects these too.
-var (
+// measureKernels do the least that is needed to keep memory or the multipliers busy.
+type measureKernels struct {
 	streamRead func(buf []byte) uint64
 	int8Peak   func(iters int) int64
-)
+}
+
+var genericMeasure = measureKernels{streamRead: streamReadGeneric, int8Peak: int8PeakGeneric}
 
 func streamReadGeneric(buf []byte) uint64 {
 	var a, b, c, d uint64

@@ -9,16 +9,6 @@ import (
 	"trit/internal/ternary"
 )
 
-// forEachTernaryLevel runs a test with the kernels of every level that this CPU
-// supports.
-func forEachTernaryLevel(t *testing.T, f func(t *testing.T)) {
-	defer setTernaryLevel(Active())
-	for _, l := range Supported() {
-		setTernaryLevel(l)
-		t.Run(l.String(), f)
-	}
-}
-
 // testMatrix returns a matrix of trits made by gen and one scale per matrix.
 func testMatrix(t testing.TB, layout ternary.Layout, rows, cols int, gen func(r, c int) int8) *ternary.Matrix {
 	t.Helper()
@@ -144,10 +134,11 @@ func eachKernel(f func(Level, Variant)) {
 	for _, v := range []Variant{Basic, Blocked, LUT} {
 		f(Generic, v)
 	}
-	defer setTernaryLevel(Active())
-	for _, l := range Supported() {
+	old := active
+	defer func() { active = old }()
+	for _, l := range supported() {
 		if l != Generic {
-			setTernaryLevel(l)
+			active = kernelsOf(l)
 			f(l, SIMD)
 		}
 	}
@@ -259,7 +250,7 @@ func TestMatMulI8Random(t *testing.T) {
 // TestGoldenTernaryLinear reproduces the published figures for a row of 256 trits,
 // computed with bitnet.cpp's own quantiser.
 func TestGoldenTernaryLinear(t *testing.T) {
-	forEachTernaryLevel(t, func(t *testing.T) {
+	forEachLevel(t, ternaryPart, func(t *testing.T, _ *kernels) {
 		a := make([]float32, 256)
 		for i := range a {
 			a[i] = float32(37*i%101-50) / 16
