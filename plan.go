@@ -188,6 +188,6 @@ func packedBytes(dims []int64) int64 {
 		return 0
 	}
 	panels := (dims[1] + ternary.PanelRows - 1) / ternary.PanelRows
-	block := int64(ternary.T2.BlockCols())
+	block := int64(ternary.T2.UnitCols())
 	return panels * ((dims[0] + block - 1) / block) * ternary.BlockBytes
 }

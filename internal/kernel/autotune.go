@@ -170,7 +170,7 @@ func (t *tuner) time(s Shape, layout ternary.Layout, v Variant) (seconds float64
 	if t.read == 0 {
 		t.read, fresh = t.bandwidth(), true
 	}
-	bytes := float64(((s.Cols-1)/layout.BlockCols() + 1) * ternary.BlockBytes)
+	bytes := float64(((s.Cols-1)/layout.UnitCols() + 1) * ternary.BlockBytes)
 	return max(seconds, bytes/t.read), fresh
 }
 

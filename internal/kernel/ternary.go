@@ -180,7 +180,7 @@ func (m *matMul) vec(row, panel0, panel1 int) {
 	size := w.PanelBytes()
 	for p := panel0; p < panel1; p += chunkPanels {
 		n := min(chunkPanels, panel1-p)
-		m.k.matVec[w.Layout](m.ws.acc[:], w.Data[p*size:(p+n)*size], q, w.Blocks(), n, 0, m.ws)
+		m.k.matVec[w.Layout](m.ws.acc[:], w.Data[p*size:(p+n)*size], q, w.Units(), n, 0, m.ws)
 		r := p * ternary.PanelRows
 		rows := min(n*ternary.PanelRows, w.Rows-r)
 		m.k.finish(m.y[row*m.yStride+r:], 0, m.ws.acc[:], 0, x.Sum[row:], 0, x.Scale[row:], m.scales(r, rows, 0), 1, rows, false)
@@ -204,7 +204,7 @@ func (m *matMul) mat(row0, row1, panel0, panel1 int) {
 			scale := m.scales(r, rows, 0)
 			for t := row0; t < end; t += m.k.tileTokens {
 				n := min(m.k.tileTokens, end-t)
-				m.k.tile[w.Layout](m.ws.acc[:], panel, x.Q[t*x.Stride:], x.Stride, w.Blocks(), n, m.ws)
+				m.k.tile[w.Layout](m.ws.acc[:], panel, x.Q[t*x.Stride:], x.Stride, w.Units(), n, m.ws)
 				m.k.finish(m.y[t*m.yStride+r:], m.yStride, m.ws.acc[:], ternary.PanelRows, x.Sum[t:], 1, x.Scale[t:], scale, n, rows, false)
 			}
 		}
@@ -215,7 +215,7 @@ func (m *matMul) mat(row0, row1, panel0, panel1 int) {
 func (m *matMul) vecGrouped(row, panel0, panel1 int) {
 	w, x := m.w, m.x
 	q := x.Q[row*x.Stride:][:x.Stride]
-	groups, blocks := w.Groups(), w.GroupCols/w.Layout.BlockCols()
+	groups, blocks := w.Groups(), w.GroupCols/w.Layout.UnitCols()
 	sums := x.GroupSums[row*groups:][:groups]
 	for p := panel0; p < panel1; p++ {
 		panel := w.Panel(p)
@@ -223,9 +223,9 @@ func (m *matMul) vecGrouped(row, panel0, panel1 int) {
 		rows := min(ternary.PanelRows, w.Rows-r)
 		for g := 0; g < groups; {
 			// All whole groups share a length; the last may be shorter.
-			n, length := min(chunkPanels, w.Blocks()/blocks-g), blocks
+			n, length := min(chunkPanels, w.Units()/blocks-g), blocks
 			if n == 0 {
-				n, length = 1, w.Blocks()-g*blocks
+				n, length = 1, w.Units()-g*blocks
 			}
 			at := g * blocks * ternary.BlockBytes
 			m.k.matVec[w.Layout](m.ws.acc[:], panel[at:at+n*length*ternary.BlockBytes], q[g*w.GroupCols:], length, n, w.GroupCols, m.ws)
@@ -241,13 +241,13 @@ func (m *matMul) vecGrouped(row, panel0, panel1 int) {
 // matGrouped computes several rows of activations with column groups.
 func (m *matMul) matGrouped(row0, row1, panel0, panel1 int) {
 	w, x := m.w, m.x
-	groups, blocks := w.Groups(), w.GroupCols/w.Layout.BlockCols()
+	groups, blocks := w.Groups(), w.GroupCols/w.Layout.UnitCols()
 	for p := panel0; p < panel1; p++ {
 		panel := w.Panel(p)
 		r := p * ternary.PanelRows
 		rows := min(ternary.PanelRows, w.Rows-r)
 		for g := range groups {
-			lo, hi := g*blocks, min((g+1)*blocks, w.Blocks())
+			lo, hi := g*blocks, min((g+1)*blocks, w.Units())
 			part := panel[lo*ternary.BlockBytes : hi*ternary.BlockBytes]
 			scale := m.scales(r, rows, g)
 			for t := row0; t < row1; t += m.k.tileTokens {

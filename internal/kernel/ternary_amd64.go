@@ -91,7 +91,7 @@ type rowsF32Asm = func(acc *float32, w *byte, x *float32, stride, blocks int)
 
 // matMulF32Of serves matMulF32 with kernels for one and for four rows of activations.
 func matMulF32Of(l ternary.Layout, one, four rowsF32Asm) floatFunc {
-	width := l.BlockCols()
+	width := l.UnitCols()
 	return func(acc []float32, w []byte, x []float32, stride, blocks, tokens int) {
 		touchFloats(acc, w, x, stride, blocks, tokens, width)
 		if tokens == 4 {
@@ -106,7 +106,7 @@ func matMulF32Of(l ternary.Layout, one, four rowsF32Asm) floatFunc {
 
 // matMulF32HalvesOf does the same with kernels for half a panel and one and two rows.
 func matMulF32HalvesOf(l ternary.Layout, one, two rowsF32Asm) floatFunc {
-	width := l.BlockCols()
+	width := l.UnitCols()
 	return func(acc []float32, w []byte, x []float32, stride, blocks, tokens int) {
 		touchFloats(acc, w, x, stride, blocks, tokens, width)
 		for half := range 2 {

@@ -19,7 +19,7 @@ type (
 // matVecOf serves the products of one row of activations with a kernel that takes
 // all segments at once.
 func matVecOf(l ternary.Layout, all segmentsAsm) matVecFunc {
-	width := l.BlockCols()
+	width := l.UnitCols()
 	return func(acc []int32, w []byte, x []int8, blocks, segments, xStep int, _ *Workspace) {
 		touchSegments(acc, w, x, blocks, segments, xStep, width)
 		all(&acc[0], &w[0], &x[0], blocks, segments, xStep)
@@ -28,7 +28,7 @@ func matVecOf(l ternary.Layout, all segmentsAsm) matVecFunc {
 
 // matVecEach does the same with a kernel that takes one segment.
 func matVecEach(l ternary.Layout, one rowsAsm) matVecFunc {
-	width := l.BlockCols()
+	width := l.UnitCols()
 	return func(acc []int32, w []byte, x []int8, blocks, segments, xStep int, _ *Workspace) {
 		touchSegments(acc, w, x, blocks, segments, xStep, width)
 		for i := range segments {
@@ -46,7 +46,7 @@ func touchSegments(acc []int32, w []byte, x []int8, blocks, segments, xStep, wid
 // tileOf serves products of many rows of activations with the largest kernels that
 // fit: kernels[n] takes n rows; there is one for a single row.
 func tileOf(l ternary.Layout, kernels []rowsAsm) tileFunc {
-	width := l.BlockCols()
+	width := l.UnitCols()
 	return func(acc []int32, w []byte, x []int8, stride, blocks, tokens int, _ *Workspace) {
 		_ = acc[16*tokens-1]
 		_ = w[64*blocks-1]

@@ -34,8 +34,8 @@ func MatMulF32(y []float32, yStride int, w *ternary.Matrix, x []float32, xStride
 		panic(fmt.Sprintf("kernel: MatMulF32: panels %d…%d of %d", panel0, panel1, w.Panels()))
 	}
 	mul := active.variant(ws.Variant).matMulF32[w.Layout]
-	width := w.Layout.BlockCols()
-	groups, blocks := w.Groups(), w.Blocks()
+	width := w.Layout.UnitCols()
+	groups, blocks := w.Groups(), w.Units()
 	if w.GroupCols != 0 {
 		blocks = w.GroupCols / width
 	}
@@ -44,7 +44,7 @@ func MatMulF32(y []float32, yStride int, w *ternary.Matrix, x []float32, xStride
 		r := p * ternary.PanelRows
 		rows := min(ternary.PanelRows, w.Rows-r)
 		for g := range groups {
-			lo, hi := g*blocks, min((g+1)*blocks, w.Blocks())
+			lo, hi := g*blocks, min((g+1)*blocks, w.Units())
 			scale := ws.scales(w, r, rows, g)
 			// Blocks that lie wholly inside the row; at most one more
 			// is read against activations padded with zeros.

@@ -207,7 +207,7 @@ func (k *counter) matrixBytes(rows, cols int64) int64 {
 		layout = k.s.Layout(int(rows), int(cols))
 	}
 	panels := (rows + ternary.PanelRows - 1) / ternary.PanelRows
-	block := int64(layout.BlockCols())
+	block := int64(layout.UnitCols())
 	return panels*((cols+block-1)/block)*ternary.BlockBytes + 4
 }
 

@@ -23,17 +23,20 @@ type Matrix struct {
 	Data []byte
 
 	// Scales holds one scale for the whole matrix, or Rows scales, or, when
-	// GroupCols is not 0, Rows·Groups() scales in row-major order.
+	// GroupCols is not 0, Rows·Groups() scales in row-major order. It is nil for
+	// grouped layouts, whose scales are part of Data.
 	Scales []float32
 
 	// GroupCols is the number of consecutive columns that share a scale
-	// within a row, or 0 when a scale covers whole rows. It is a multiple of
-	// 16 and needs layout T2; the last group of a row may be shorter.
+	// within a row, or 0 when a scale covers whole rows. It is GroupWidth in
+	// grouped layouts; otherwise it is a multiple of 16 and needs layout T2. The
+	// last group of a row may be shorter.
 	GroupCols int
 }
 
 // New returns a matrix of the given shape with memory for its panels and one
-// scale of 1. Each panel must be set with SetPanel before it is read. The error
+// scale of 1, or in a grouped layout scales of 0. Each panel must be set with
+// SetPanel before it is read. The error
 // is ErrLayout or ErrShape (a shape below 1×1 or too large for the address space).
 func New(layout Layout, rows, cols int) (*Matrix, error) {
 	if int(layout) >= len(layoutNames) {
@@ -42,7 +45,12 @@ func New(layout Layout, rows, cols int) (*Matrix, error) {
 	if rows < 1 || cols < 1 || cols > maxCols {
 		return nil, fmt.Errorf("%w: %d×%d (rows must be positive and columns in 1…%d)", ErrShape, rows, cols, maxCols)
 	}
-	m := &Matrix{Rows: rows, Cols: cols, Layout: layout, Scales: []float32{1}}
+	m := &Matrix{Rows: rows, Cols: cols, Layout: layout}
+	if layout.Grouped() {
+		m.GroupCols = GroupWidth
+	} else {
+		m.Scales = []float32{1}
+	}
 	panels := (int64(rows) + PanelRows - 1) / PanelRows
 	size := panels * int64(m.PanelBytes())
 	if size/panels != int64(m.PanelBytes()) || size > int64(^uint(0)>>1)-1<<22 {
@@ -55,11 +63,11 @@ func New(layout Layout, rows, cols int) (*Matrix, error) {
 // Panels returns the number of 16-row panels.
 func (m *Matrix) Panels() int { return (m.Rows-1)/PanelRows + 1 }
 
-// Blocks returns the number of 64-byte blocks in one panel.
-func (m *Matrix) Blocks() int { return (m.Cols-1)/m.Layout.BlockCols() + 1 }
+// Units returns the number of units, blocks or records, in one panel.
+func (m *Matrix) Units() int { return (m.Cols-1)/m.Layout.UnitCols() + 1 }
 
 // PanelBytes returns the bytes of one panel.
-func (m *Matrix) PanelBytes() int { return m.Blocks() * BlockBytes }
+func (m *Matrix) PanelBytes() int { return m.Units() * m.Layout.UnitBytes() }
 
 // Bytes returns the memory that weights and scales occupy.
 func (m *Matrix) Bytes() int64 { return int64(len(m.Data)) + 4*int64(len(m.Scales)) }
@@ -81,6 +89,8 @@ func (m *Matrix) Groups() int {
 // ScaleAt returns the scale of the element in row r and column c.
 func (m *Matrix) ScaleAt(r, c int) float32 {
 	switch {
+	case m.Layout.Grouped():
+		return m.recordScale(r, c/GroupWidth)
 	case m.GroupCols != 0:
 		return m.Scales[r*m.Groups()+c/m.GroupCols]
 	case len(m.Scales) == 1:
@@ -91,8 +101,12 @@ func (m *Matrix) ScaleAt(r, c int) float32 {
 
 // SetScales gives the matrix one scale, one scale per row, or, with groupCols
 // not 0, one scale per row and group of groupCols columns in row-major order. It
-// keeps the slice. The error is ErrScales.
+// keeps the slice. A grouped layout takes all of these, with groupCols a multiple
+// of GroupWidth, and copies them; see FitsScales. The error is ErrScales.
 func (m *Matrix) SetScales(scales []float32, groupCols int) error {
+	if m.Layout.Grouped() {
+		return m.setRecordScales(scales, groupCols)
+	}
 	next := *m
 	next.Scales, next.GroupCols = scales, groupCols
 	if err := next.validateScales(); err != nil {
@@ -121,6 +135,12 @@ func (m *Matrix) Validate() error {
 }
 
 func (m *Matrix) validateScales() error {
+	if m.Layout.Grouped() {
+		if m.GroupCols != GroupWidth || len(m.Scales) != 0 {
+			return fmt.Errorf("%w: layout %v holds the scales of groups of %d columns, found groups of %d and %d scales beside it", ErrScales, m.Layout, GroupWidth, m.GroupCols, len(m.Scales))
+		}
+		return nil
+	}
 	if m.GroupCols == 0 {
 		if n := len(m.Scales); n != 1 && n != m.Rows {
 			return fmt.Errorf("%w: a %d×%d matrix takes 1 or %d scales, found %d", ErrScales, m.Rows, m.Cols, m.Rows, n)

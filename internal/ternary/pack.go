@@ -9,7 +9,8 @@ import (
 // up to row 16p+15 or the last row of the matrix, each of Cols bytes with the
 // values 0, 1 and 2 for the trits −1, 0 and +1. Calls for different panels may
 // run at the same time. The error is ErrShape, or ErrCode with the place of a
-// byte above 2; the panel's contents are then undefined.
+// byte above 2; the panel's contents are then undefined. Layout G2 takes a 3, too,
+// for +2, and G1 no 1. The scales of a grouped layout stay as they are.
 func (m *Matrix) SetPanel(p int, codes [][]byte) error {
 	if p < 0 || p >= m.Panels() {
 		return fmt.Errorf("%w: panel %d of %d", ErrShape, p, m.Panels())
@@ -23,6 +24,9 @@ func (m *Matrix) SetPanel(p int, codes [][]byte) error {
 		}
 	}
 	panel := m.Panel(p)
+	if m.Layout.Grouped() {
+		return m.setRecords(p, panel, codes)
+	}
 	pack, zeros := packT2, uint32(0x55555555)
 	if m.Layout == T5 {
 		pack, zeros = packT5, 121*0x01010101
@@ -50,9 +54,12 @@ func (m *Matrix) Row(r int, dst []int8) error {
 	}
 	panel := m.Panel(r / PanelRows)
 	at := 4 * (r % PanelRows)
-	if m.Layout == T5 {
+	switch {
+	case m.Layout.Grouped():
+		m.unpackRecords(dst, panel[at:])
+	case m.Layout == T5:
 		unpackT5(dst, panel[at:])
-	} else {
+	default:
 		unpackT2(dst, panel[at:])
 	}
 	return nil
