@@ -111,7 +111,7 @@ func diagnoseModel(f *gguf.File) []fix {
 			apply: func(w *metaWriter) { w.set(key, config.HiddenAct.String()) },
 		})
 	}
-	return append(fixes, diagnoseFileType(f, specsByName(family, config))...)
+	return append(fixes, diagnoseFileType(f, family.Table(config))...)
 }
 
 // impliedAct is the activation function that the name of an architecture implies.
@@ -123,7 +123,7 @@ func impliedAct(arch string) model.HiddenAct {
 }
 
 // diagnoseFileType compares general.file_type with the projections.
-func diagnoseFileType(f *gguf.File, specs map[string]model.TensorSpec) []fix {
+func diagnoseFileType(f *gguf.File, table *model.TensorTable) []fix {
 	got, err := f.Metadata.Uint32("general.file_type")
 	if err != nil {
 		return nil // it is optional, and a hint only
@@ -131,7 +131,7 @@ func diagnoseFileType(f *gguf.File, specs map[string]model.TensorSpec) []fix {
 	typ, found, contested := gguf.Type(0), false, false
 	for _, t := range f.Tensors {
 		contested = contested || t.Type == gguf.TypeI2S || t.Type == gguf.TypeTL1 || t.Type == gguf.TypeTL2
-		if specs[model.GenericName(t.Name)].Role != model.RoleProjection {
+		if spec, _ := table.Lookup(t.Name); spec.Role != model.RoleProjection {
 			continue
 		}
 		if found && t.Type != typ {

@@ -37,10 +37,11 @@ type job struct {
 func (j *job) cols() int64 { return j.dims[0] }
 
 func (j *job) rows() int64 {
-	if len(j.dims) < 2 {
-		return 1
+	n := int64(1)
+	for _, d := range j.dims[1:] {
+		n *= d
 	}
-	return j.dims[1]
+	return n
 }
 
 // sourceBytes is what progress counts.
@@ -81,31 +82,15 @@ type planner struct {
 // here, before anything is written.
 func (c *converter) plan() error {
 	p := planner{converter: c, used: map[string]bool{}}
-	specs := c.family.Tensors(c.config)
-	for _, spec := range specs {
-		if !spec.PerLayer() {
-			if err := p.add(spec, 0); err != nil {
-				return err
-			}
-		}
-	}
-	for layer := range c.config.Layers {
-		for _, spec := range specs {
-			if spec.PerLayer() {
-				if err := p.add(spec, layer); err != nil {
-					return err
-				}
-			}
+	for spec := range c.family.Table(c.config).All() {
+		if err := p.add(spec); err != nil {
+			return err
 		}
 	}
 	if c.ropeFactors != nil && !slices.ContainsFunc(c.jobs, func(j *job) bool { return j.values != nil }) {
 		return fmt.Errorf("%w: rope_scaling of type llama3 has no place in architecture %s", ErrUnsupported, c.config.Architecture)
 	}
 	return p.checkUnused()
-}
-
-func layerName(pattern string, layer int) string {
-	return strings.Replace(pattern, "%d", fmt.Sprint(layer), 1)
 }
 
 // find returns the tensor of that name, with or without the prefix that models
@@ -121,8 +106,8 @@ func (p *planner) find(name string) *safetensors.Tensor {
 
 // add appends the job for one tensor of the table, and those for what goes with
 // it.
-func (p *planner) add(spec model.TensorSpec, layer int) error {
-	name := layerName(spec.Name, layer)
+func (p *planner) add(spec model.TensorSpec) error {
+	name := spec.Name
 	if name == "rope_freqs.weight" && p.ropeFactors != nil {
 		p.append(&job{name: name, dims: spec.Dims, typ: gguf.TypeF32, role: spec.Role, values: p.ropeFactors})
 		return nil
@@ -131,16 +116,13 @@ func (p *planner) add(spec model.TensorSpec, layer int) error {
 		return nil
 	}
 	var t *safetensors.Tensor
-	var names []string
-	for _, pattern := range spec.HF {
-		name := layerName(pattern, layer)
-		names = append(names, name)
+	for _, name := range spec.HF {
 		if t = p.find(name); t != nil {
 			break
 		}
 	}
 	if spec.Role == model.RoleHead {
-		keep, err := p.ownHead(t, names[0])
+		keep, err := p.ownHead(t, spec.HF[0])
 		if !keep || err != nil {
 			return err
 		}
@@ -149,7 +131,7 @@ func (p *planner) add(spec model.TensorSpec, layer int) error {
 		if spec.Optional {
 			return nil
 		}
-		return fmt.Errorf("%w: %s (%s) is missing from the checkpoint", ErrTensor, strings.Join(names, " or "), name)
+		return fmt.Errorf("%w: %s (%s) is missing from the checkpoint", ErrTensor, strings.Join(spec.HF, " or "), name)
 	}
 	p.used[t.Name] = true
 	j := &job{name: name, dims: spec.Dims, role: spec.Role, source: t}
@@ -163,7 +145,9 @@ func (p *planner) add(spec model.TensorSpec, layer int) error {
 		err = p.checkFloat(j, []int64{j.rows(), j.cols()})
 	default:
 		j.typ = gguf.TypeF32
-		err = p.checkFloat(j, []int64{j.cols()})
+		shape := slices.Clone(spec.Dims)
+		slices.Reverse(shape)
+		err = p.checkFloat(j, shape)
 	}
 	if err == nil {
 		err = checkType(j)

@@ -210,20 +210,11 @@ func configOf(f *gguf.File) (*model.Arch, *model.Config, error) {
 	return family, config, nil
 }
 
-// specsByName indexes the tensor table of a family, with %d for the layer.
-func specsByName(family *model.Arch, config *model.Config) map[string]model.TensorSpec {
-	specs := map[string]model.TensorSpec{}
-	for _, s := range family.Tensors(config) {
-		specs[s.Name] = s
-	}
-	return specs
-}
-
 // plan makes a job of each tensor.
 func (q *quantizer) plan() error {
-	specs := specsByName(q.family, q.config)
+	table := q.family.Table(q.config)
 	for _, t := range q.o.Input.Tensors {
-		spec := specs[model.GenericName(t.Name)]
+		spec, _ := table.Lookup(t.Name)
 		j := &job{name: t.Name, dims: t.Dims, typ: t.Type, role: spec.Role, tensor: t, layout: q.o.I2SLayout, how: copied}
 		switch j.role {
 		case model.RoleProjection:
@@ -257,8 +248,8 @@ func isTernaryType(t gguf.Type) bool {
 // projection decides what happens to ternary weights, or what should be some.
 func (q *quantizer) projection(j *job) error {
 	t := j.tensor
-	if len(t.Dims) != 2 {
-		return fmt.Errorf("%w: %s has dimensions %v, want two", ErrTensor, t.Name, t.Dims)
+	if len(t.Dims) < 2 {
+		return fmt.Errorf("%w: %s has dimensions %v, want two, or three of experts", ErrTensor, t.Name, t.Dims)
 	}
 	if q.o.Type != nil {
 		j.typ = *q.o.Type

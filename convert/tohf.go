@@ -109,9 +109,9 @@ func (x *exporter) plan() error {
 		}
 		r.ScaleConvention = x.convention.String()
 	}
-	specs := specsByName(x.family, c)
+	table := x.family.Table(c)
 	for _, t := range x.o.Input.Tensors {
-		if err := x.add(t, specs); err != nil {
+		if err := x.add(t, table); err != nil {
 			return err
 		}
 	}
@@ -126,35 +126,32 @@ func (x *exporter) isBitNet() bool { return x.family.Names[0] == "bitnet" }
 
 // checkComplete refuses a file that lacks a tensor.
 func (x *exporter) checkComplete() error {
-	for _, s := range x.family.Tensors(x.config) {
-		n := 1
-		if s.PerLayer() {
-			n = x.config.Layers
-		}
-		for layer := range n {
-			name := layerName(s.Name, layer)
-			if _, ok := x.o.Input.Tensor(name); !ok && !s.Optional {
-				return fmt.Errorf("%w: %s is missing from the file", ErrTensor, name)
-			}
+	for s := range x.family.Table(x.config).Rows() {
+		if _, ok := x.o.Input.Tensor(s.Name); !ok && !s.Optional {
+			return fmt.Errorf("%w: %s is missing from the file", ErrTensor, s.Name)
 		}
 	}
 	return nil
 }
 
 // add plans one tensor.
-func (x *exporter) add(t *gguf.Tensor, specs map[string]model.TensorSpec) error {
-	spec, ok := specs[model.GenericName(t.Name)]
+func (x *exporter) add(t *gguf.Tensor, table *model.TensorTable) error {
+	spec, ok := table.Lookup(t.Name)
+	weight, _ := table.Lookup(strings.TrimSuffix(t.Name, "scale") + "weight")
 	switch {
 	case ok:
 	case strings.HasSuffix(t.Name, ".bias"):
-		return x.addVector(t, specs)
-	case strings.HasSuffix(t.Name, ".scale") && specs[model.GenericName(strings.TrimSuffix(t.Name, "scale")+"weight")].Role == model.RoleProjection:
+		return x.addVector(t, table)
+	case strings.HasSuffix(t.Name, ".scale") && weight.Role == model.RoleProjection:
 		return nil // part of its projection's weight_scale
 	default:
 		return fmt.Errorf("%w: %s has no place in a model of architecture %s", ErrTensor, t.Name, x.config.Architecture)
 	}
 	if t.Name == "rope_freqs.weight" {
 		return nil // config.json describes it
+	}
+	if len(spec.HF) == 0 {
+		return fmt.Errorf("%w: %s has no name in checkpoints of architecture %s", ErrTensor, t.Name, x.config.Architecture)
 	}
 	if got, want := trimDims(t.Dims), trimDims(spec.Dims); !equalDims(got, want) {
 		return fmt.Errorf("%w: %s has dimensions %v, the configuration asks for %v", ErrTensor, t.Name, t.Dims, spec.Dims)
@@ -165,20 +162,15 @@ func (x *exporter) add(t *gguf.Tensor, specs map[string]model.TensorSpec) error 
 	case spec.Role == model.RoleProjection, spec.Role == model.RoleEmbedding, spec.Role == model.RoleHead:
 		return x.addTable(t, spec)
 	}
-	return x.addVector(t, specs)
+	return x.addVector(t, table)
 }
 
-// hfName returns the name in a checkpoint of a tensor that the table describes.
-func hfName(spec model.TensorSpec, name string) string {
-	hf := spec.HF[0]
-	if spec.PerLayer() {
-		layer, _, _ := strings.Cut(strings.TrimPrefix(name, "blk."), ".")
-		hf = strings.Replace(hf, "%d", layer, 1)
+// hfName returns the name in a checkpoint of a tensor of the table.
+func hfName(spec model.TensorSpec) string {
+	if spec.Role == model.RoleHead {
+		return spec.HF[0]
 	}
-	if hf == "lm_head.weight" {
-		return hf
-	}
-	return "model." + hf
+	return "model." + spec.HF[0]
 }
 
 func (x *exporter) job(t *gguf.Tensor, name string, d safetensors.DType, shape []int64, write func(w io.Writer, j *job) error) *job {
@@ -210,7 +202,7 @@ func (x *exporter) addTable(t *gguf.Tensor, spec model.TensorSpec) error {
 	if d == safetensors.F32 && t.Type != gguf.TypeF32 {
 		x.report.decide(t.Name, "F32", "no smaller type holds all values of %v", t.Type)
 	}
-	j := x.job(t, hfName(spec, t.Name), d, t.Shape(), func(w io.Writer, j *job) error { return x.writeValues(w, j) })
+	j := x.job(t, hfName(spec), d, t.Shape(), func(w io.Writer, j *job) error { return x.writeValues(w, j) })
 	j.typ, j.role = typ, spec.Role
 	if spec.Role == model.RoleProjection {
 		if _, ok := x.o.Input.Tensor(strings.TrimSuffix(t.Name, "weight") + "scale"); ok {
@@ -231,17 +223,17 @@ func (x *exporter) addTable(t *gguf.Tensor, spec model.TensorSpec) error {
 }
 
 // addVector plans a norm or a bias.
-func (x *exporter) addVector(t *gguf.Tensor, specs map[string]model.TensorSpec) error {
-	spec, ok := specs[model.GenericName(t.Name)]
+func (x *exporter) addVector(t *gguf.Tensor, table *model.TensorTable) error {
+	spec, ok := table.Lookup(t.Name)
 	name, heads, n := "", 0, t.Elements()
 	if ok {
-		name = hfName(spec, t.Name)
+		name = hfName(spec)
 	} else {
 		weight := strings.TrimSuffix(t.Name, "bias") + "weight"
-		if spec, ok = specs[model.GenericName(weight)]; !ok || spec.Role != model.RoleProjection || spec.Dims[1] != n {
+		if spec, ok = table.Lookup(weight); !ok || len(spec.HF) == 0 || spec.Role != model.RoleProjection || spec.Dims[1] != n {
 			return fmt.Errorf("%w: %s with %d elements has no place in a model of architecture %s", ErrTensor, t.Name, n, x.config.Architecture)
 		}
-		name = strings.TrimSuffix(hfName(spec, weight), "weight") + "bias"
+		name = strings.TrimSuffix(hfName(spec), "weight") + "bias"
 		heads = spec.RopeHeads
 		x.bias["attention"] = x.bias["attention"] || strings.Contains(name, "self_attn")
 		x.bias["mlp"] = x.bias["mlp"] || strings.Contains(name, "mlp")
@@ -314,7 +306,7 @@ func (x *exporter) addPacked(t *gguf.Tensor, spec model.TensorSpec) error {
 	if spec.RopeHeads > 0 {
 		headRows = int(t.Rows()) / spec.RopeHeads
 	}
-	name := hfName(spec, t.Name)
+	name := hfName(spec)
 	j := x.job(t, name, safetensors.U8, []int64{t.Rows() / 4, t.Cols()}, func(w io.Writer, j *job) error {
 		return x.writeCodes(w, j, headRows)
 	})

@@ -63,14 +63,26 @@ func (a *app) benchModel(cmd *cobra.Command, f *benchFlags) error {
 	if err != nil {
 		return err
 	}
-	report, err := measure(a, cmd, &f.measuredFlags, func(s measuredModel) (*profile.BenchReport, error) {
-		o.Name, o.Open, o.Progress = s.name, s.open, s.progress
-		return profile.Bench(cmd.Context(), o)
-	})
+	var done func()
+	if o.Name, o.Open, done, err = f.source(a, cmd); err != nil {
+		return err
+	}
+	defer done()
+	status := a.statusLine()
+	o.Progress = status.show
+	report, err := profile.Bench(cmd.Context(), o)
+	status.clear()
 	if err != nil {
 		return err
 	}
-	return a.printText(report)
+	if err := f.draw(report.WriteSVG); err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(report)
+	}
+	_, err = fmt.Fprint(a.out, report)
+	return err
 }
 
 // options checks and translates the flags.
@@ -99,9 +111,7 @@ func (f *benchFlags) options(a *app, cmd *cobra.Command) (profile.BenchOptions, 
 	if err != nil {
 		return o, err
 	}
-	o.Engine, o.Load = f.engine, f.load
-	o.Engine.Threads = a.threads
-	return o, nil
+	return o, f.measuredFlags.options(a, cmd, &o.Engine, &o.Load)
 }
 
 // benchKernels compares the kernels.
@@ -126,7 +136,11 @@ func (a *app) benchKernels(cmd *cobra.Command, f *benchFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.printText(report)
+	if a.json {
+		return a.printJSON(report)
+	}
+	_, err = fmt.Fprint(a.out, report)
+	return err
 }
 
 // statusLine shows on a terminal, in one line, what is being done.

@@ -59,7 +59,11 @@ func (a *app) infoCommand() *cobra.Command {
 				Memory:  plan, MemoryLimit: limit, MemorySource: source,
 				LoadSeconds: m.LoadTime().Seconds(), Notes: append(c.Notes, t.Warnings()...),
 			}
-			return a.printText(&info)
+			if a.json {
+				return a.printJSON(info)
+			}
+			_, err = fmt.Fprint(a.out, info.String())
+			return err
 		},
 	}
 	flags.add(cmd)
@@ -155,7 +159,7 @@ type kernelChoice struct {
 // kernelChoices lists the choices for all shapes, in the order of first use.
 func kernelChoices(m *model.Model) []kernelChoice {
 	var choices []kernelChoice
-	m.Graph.Projections(func(_ string, p *model.Projection) {
+	m.Projections(func(_ string, p *model.Projection) {
 		c := kernelChoice{Rows: p.Matrix.Rows, Cols: p.Matrix.Cols, Layout: p.Matrix.Layout.String(), Vec: p.Vec.String(), Mat: p.Mat.String()}
 		for i := range choices {
 			known := choices[i]

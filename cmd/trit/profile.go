@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -68,38 +67,52 @@ the shape of a known model.`,
 }
 
 // profile runs the command.
-func (a *app) profile(cmd *cobra.Command, f *profileFlags) error {
+func (a *app) profile(cmd *cobra.Command, f *profileFlags) (err error) {
 	o, err := f.options(a, cmd)
 	if err != nil {
 		return err
 	}
-	report, err := measure(a, cmd, &f.measuredFlags, func(s measuredModel) (_ *profile.ProfileReport, err error) {
-		o.Name, o.Open, o.Progress = s.name, s.open, s.progress
-		if f.trace != "" {
-			file, createErr := os.Create(f.trace)
-			if createErr != nil {
-				return nil, fmt.Errorf("--trace: %w", createErr)
-			}
-			o.Trace = file
-			defer func() {
-				if closeErr := file.Close(); closeErr != nil {
-					err = errors.Join(err, fmt.Errorf("--trace: %w", closeErr))
-				}
-			}()
+	var done func()
+	if o.Name, o.Open, done, err = f.source(a, cmd); err != nil {
+		return err
+	}
+	defer done()
+	if f.trace != "" {
+		file, err := os.Create(f.trace)
+		if err != nil {
+			return fmt.Errorf("--trace: %w", err)
 		}
-		return profile.Profile(cmd.Context(), o)
-	})
+		o.Trace = file
+		defer func() {
+			if closeErr := file.Close(); closeErr != nil {
+				err = errors.Join(err, fmt.Errorf("--trace: %w", closeErr))
+			}
+		}()
+	}
+	status := a.statusLine()
+	o.Progress = status.show
+	report, err := profile.Profile(cmd.Context(), o)
+	status.clear()
 	if err != nil {
 		return err
 	}
-	return a.print(report, func(b *strings.Builder) {
-		b.WriteString(report.String())
-		if f.layers {
-			for i := range report.Phases {
-				fmt.Fprintf(b, "\n%s", report.Phases[i].LayersString())
+	if err := f.draw(report.WriteSVG); err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(report)
+	}
+	if _, err := fmt.Fprint(a.out, report); err != nil {
+		return err
+	}
+	if f.layers {
+		for i := range report.Phases {
+			if _, err := fmt.Fprintf(a.out, "\n%s", report.Phases[i].LayersString()); err != nil {
+				return err
 			}
 		}
-	})
+	}
+	return nil
 }
 
 // options checks and translates the flags.
@@ -117,8 +130,9 @@ func (f *profileFlags) options(a *app, cmd *cobra.Command) (profile.ProfileOptio
 			return o, usage(cmd, fmt.Errorf("%s %d: want a positive number", n.flag, n.value))
 		}
 	}
-	o.Engine, o.Load = f.engine, f.load
-	o.Engine.Threads = a.threads
+	if err := f.measuredFlags.options(a, cmd, &o.Engine, &o.Load); err != nil {
+		return o, err
+	}
 	sampling := sample.Neutral()
 	sampling.Temperature, sampling.TopK, sampling.TopP = f.temperature, f.topK, f.topP
 	sampling.Seed = new(uint64(1))

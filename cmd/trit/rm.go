@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -37,12 +35,18 @@ environment registers, and files outside the store are refused.`,
 				all = append(all, removed)
 			}
 			// What has been removed is said even if a later name is refused.
-			err := a.print(all, func(b *strings.Builder) {
-				for _, r := range all {
-					fmt.Fprintf(b, "removed %s (%s)\n", r.Name, byteSize(r.Bytes))
+			if a.json {
+				if err := a.printJSON(all); err != nil {
+					return err
 				}
-			})
-			return cmp.Or(failed, err)
+				return failed
+			}
+			for _, r := range all {
+				if _, err := fmt.Fprintf(a.out, "removed %s (%s)\n", r.Name, byteSize(r.Bytes)); err != nil {
+					return err
+				}
+			}
+			return failed
 		},
 	}
 }

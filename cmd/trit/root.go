@@ -58,10 +58,11 @@ lists. The model "demo" is part of the program.`,
 		&cobra.Group{ID: "files", Title: "Look at and make files:"},
 		&cobra.Group{ID: "check", Title: "Check and measure:"},
 	)
-	root.AddCommand(a.demoCommand(), a.serveCommand()) // they print no results
-	for _, cmd := range []*cobra.Command{
+	root.AddCommand(
+		a.demoCommand(),
 		a.inferCommand(),
 		a.chatCommand(),
+		a.serveCommand(),
 		a.healthCommand(),
 		a.modelsCommand(),
 		a.pullCommand(),
@@ -81,10 +82,7 @@ lists. The model "demo" is part of the program.`,
 		a.benchCommand(),
 		a.profileCommand(),
 		a.synthCommand(),
-	} {
-		annotate(cmd, jsonNote)
-		root.AddCommand(cmd)
-	}
+	)
 	return root
 }
 
@@ -98,9 +96,6 @@ func (a *app) setUp(cmd *cobra.Command) error {
 	if a.validate && cmd.Annotations[validateNote] == "" {
 		return usage(cmd, fmt.Errorf("--validate: this command runs no model that could be checked before; 'trit validate' checks one"))
 	}
-	if a.json && cmd.Annotations[jsonNote] == "" {
-		return usage(cmd, fmt.Errorf("--json: this command has no results that could be printed as JSON"))
-	}
 	if a.threads < 0 {
 		return usage(cmd, fmt.Errorf("--threads %d: want 0 or a positive number", a.threads))
 	}
@@ -110,22 +105,13 @@ func (a *app) setUp(cmd *cobra.Command) error {
 	return nil
 }
 
-// Annotations of commands that heed a global flag; the others refuse it.
-const (
-	validateNote = "validate"
-	jsonNote     = "json"
-)
-
-// annotate marks a command as one that heeds a global flag.
-func annotate(cmd *cobra.Command, note string) {
-	if cmd.Annotations == nil {
-		cmd.Annotations = map[string]string{}
-	}
-	cmd.Annotations[note] = "yes"
-}
+// validateNote is the annotation of commands that heed --validate.
+const validateNote = "validate"
 
 // checksModel marks a command as one that heeds --validate.
-func checksModel(cmd *cobra.Command) { annotate(cmd, validateNote) }
+func checksModel(cmd *cobra.Command) {
+	cmd.Annotations = map[string]string{validateNote: "yes"}
+}
 
 // usage marks an error as a mistake in the command line of cmd.
 func usage(cmd *cobra.Command, err error) error {
@@ -137,9 +123,6 @@ func flagError(err error) error {
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
 		return err
-	}
-	if _, ok := invalid.GetFlag().Value.(interface{ explains() }); ok {
-		return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, errors.Unwrap(invalid))
 	}
 	want := ""
 	switch flag := invalid.GetFlag(); flag.Value.Type() {

@@ -13,9 +13,6 @@ import (
 
 	"trit/gguf"
 	"trit/hub"
-	"trit/internal/engine"
-	"trit/internal/kernel"
-	"trit/internal/model"
 	"trit/internal/validate"
 )
 
@@ -190,11 +187,11 @@ func TestValidateFirst(t *testing.T) {
 	if err := a.setUp(cmd); err != nil {
 		t.Fatal(err)
 	}
-	flags := &modelFlags{model: "demo", engine: engine.Options{KVType: kernel.KVF16}}
+	flags := &modelFlags{model: "demo", kvType: "f16"}
 	if err := a.validateFirst(cmd, flags); err != nil || out.Len()+errOut.Len() > 0 {
 		t.Errorf("%v, %q, %q", err, out.String(), errOut.String())
 	}
-	flags.load.HiddenAct = model.SiLU
+	flags.hiddenAct = "silu"
 	if err := a.validateFirst(cmd, flags); err != errCheckFailed || out.Len() > 0 || !strings.Contains(errOut.String(), "FAILED") {
 		t.Errorf("%v, %q, %q", err, out.String(), errOut.String())
 	}

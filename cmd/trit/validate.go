@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"trit/internal/model"
 	"trit/internal/textfile"
 	"trit/internal/validate"
+	"trit/quant"
 	"trit/tokenizer"
 )
 
@@ -74,7 +76,7 @@ exactly, compare with a reference whose activations were not rounded, with
 			if err != nil {
 				return usage(cmd, err)
 			}
-			if !cmd.Flags().Changed("tolerance") && flags.load.Activations == model.Float && flags.engine.KVType == kernel.KVF32 {
+			if !cmd.Flags().Changed("tolerance") && flags.activations == "float" && flags.kvType == "f32" {
 				tolerance = exactTolerance
 			}
 			if !(tolerance > 0) {
@@ -108,10 +110,18 @@ func (a *app) validateModel(cmd *cobra.Command, flags *modelFlags, suite *suiteF
 	if err != nil {
 		return err
 	}
-	if err = a.printText(report); err == nil {
+	if a.json {
+		err = a.printJSON(report)
+	} else {
+		_, err = fmt.Fprint(a.out, report.String())
+	}
+	if err == nil {
 		err = writeReport(output, report)
 	}
-	return verdict(report.Passed, err)
+	if err == nil && !report.Passed {
+		err = errCheckFailed
+	}
+	return err
 }
 
 // validateFirst runs the suite before another command uses the model. Nothing is
@@ -220,11 +230,27 @@ type directOptions struct {
 // direct translates the flags. Their errors are those of options.
 func (f *modelFlags) direct(a *app, cmd *cobra.Command) (*directOptions, error) {
 	if _, err := f.options(a, cmd); err != nil {
-		return nil, err
+		return nil, err // from here on everything parses
 	}
-	d := &directOptions{flags: f, load: f.load, engine: f.engine}
-	d.engine.Threads, d.engine.Context = a.threads, f.context
-	return d, nil
+	d := &directOptions{flags: f, engine: engine.Options{Threads: a.threads, Context: f.context}}
+	var errs [6]error
+	d.engine.KVType, errs[0] = parseKVType(f.kvType)
+	if f.head != "" {
+		d.engine.Head, errs[1] = engine.ParseHeadMode(f.head)
+	}
+	if f.kernel != "" {
+		d.engine.Variant, errs[2] = kernel.ParseVariant(f.kernel)
+	}
+	if f.activations != "" {
+		d.load.Activations, errs[3] = model.ParseActivations(f.activations)
+	}
+	if f.hiddenAct != "" {
+		d.load.HiddenAct, errs[4] = model.ParseHiddenAct(f.hiddenAct)
+	}
+	if f.i2sLayout != "" {
+		d.load.I2SLayout, errs[5] = quant.ParseI2SLayout(f.i2sLayout)
+	}
+	return d, errors.Join(errs[:]...)
 }
 
 // openTokenizer reads the tokenizer that the flags name, or that of a file.
@@ -294,22 +320,32 @@ func (a *app) validateLogits(cmd *cobra.Command, flags *modelFlags, path string,
 		Tolerance float64 `json:"tolerance"`
 		Passed    bool    `json:"passed"`
 	}{report, tolerance, passed}
-	err = a.print(full, func(b *strings.Builder) { writeLogitReport(b, report, tolerance, passed) })
+	if a.json {
+		err = a.printJSON(full)
+	} else {
+		err = a.printLogitReport(report, tolerance, passed)
+	}
 	if err == nil {
 		err = writeReport(output, full)
 	}
-	return verdict(passed, err)
+	if err == nil && !passed {
+		err = errCheckFailed
+	}
+	return err
 }
 
-func writeLogitReport(b *strings.Builder, r *validate.LogitReport, tolerance float64, passed bool) {
-	fmt.Fprintf(b, "%8s %8s  %-12s %s\n", "position", "token", "distance", "arg-max (reference)")
+func (a *app) printLogitReport(r *validate.LogitReport, tolerance float64, passed bool) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%8s %8s  %-12s %s\n", "position", "token", "distance", "arg-max (reference)")
 	for i, t := range r.Tokens {
-		fmt.Fprintf(b, "%8d %8d  %-12.4g %d (%d)\n", i, t.Token, t.Distance, t.Got, t.Want)
+		fmt.Fprintf(&b, "%8d %8d  %-12.4g %d (%d)\n", i, t.Token, t.Distance, t.Got, t.Want)
 	}
-	outcome := "passed"
+	verdict := "passed"
 	if !passed {
-		outcome = "FAILED"
+		verdict = "FAILED"
 	}
-	fmt.Fprintf(b, "median %.4g, maximum %.4g, arg-max agreement %.1f %%\n%s: the tolerance is %g\n",
-		r.Median, r.Max, 100*r.ArgMaxAgreement, outcome, tolerance)
+	fmt.Fprintf(&b, "median %.4g, maximum %.4g, arg-max agreement %.1f %%\n%s: the tolerance is %g\n",
+		r.Median, r.Max, 100*r.ArgMaxAgreement, verdict, tolerance)
+	_, err := fmt.Fprint(a.out, b.String())
+	return err
 }

@@ -153,8 +153,8 @@ func New(m *model.Model, o Options) (*Engine, error) {
 		return nil, errors.Join(err, e.Close())
 	}
 	e.run = m.Graph.NewRun(&e.mem, e.maxRows)
-	e.pass = model.NewPass(c, model.PassOptions{
-		MaxRows: e.maxRows, Team: e.team, Attention: e.attend, Variant: o.Variant, RopeFactors: m.Graph.RopeFactors(), Memory: &e.mem,
+	e.pass = model.NewPass(m, model.PassOptions{
+		MaxRows: e.maxRows, Team: e.team, Attention: e.attend, Variant: o.Variant, Memory: &e.mem,
 	})
 	return e, nil
 }

@@ -17,6 +17,7 @@ import (
 	"trit/internal/kernel"
 	"trit/internal/model"
 	_ "trit/internal/model/arch"
+	"trit/internal/model/arch/decoder"
 )
 
 // goldenTokens is the input of all golden models.
@@ -310,7 +311,7 @@ func TestStages(t *testing.T) {
 				t.Fatal(err)
 			}
 			f := &forcer{t: t, weights: map[string]*model.Projection{}, stages: map[string]stage{}, values: readFloats(t, fixtures.Path(t, "golden", name+".stages.f32"))}
-			m.Graph.Projections(func(name string, p *model.Projection) { f.weights[name] = p })
+			m.Projections(func(name string, p *model.Projection) { f.weights[name] = p })
 			for _, s := range list {
 				f.stages[s.Stage] = s
 			}
@@ -357,3 +358,66 @@ func TestGatesCanFail(t *testing.T) {
 
 // committed is the golden model that is part of the repository.
 func committed() string { return filepath.Join("testdata", "d.i2_s.gguf") }
+
+func init() {
+	decoder.Register(decoder.Family{
+		Names: []string{"hunyuan-dense"}, HeadNorms: decoder.AfterRope,
+		Configure: func(_ *gguf.Metadata, c *model.Config) error {
+			c.RopeStyle, c.HiddenAct = model.RopeNeox, model.SiLU
+			return nil
+		},
+	})
+}
+
+// TestHeadNorms runs a model whose heads are normed after the rotation, which only
+// this test knows as a family.
+func TestHeadNorms(t *testing.T) {
+	m := load(t, fixtures.Path(t, "golden-2026b", "hy1.gguf"), model.LoadOptions{Activations: model.Float})
+	got := logits(t, newEngine(t, m, engine.Options{}), goldenTokens, nil, len(goldenTokens))
+	want := readFloats(t, fixtures.Path(t, "golden-2026b", "hy1.float.f32"))
+	if w := worst(got, want, m.Config.Vocab); !(w <= 1e-5) {
+		t.Errorf("worst relative distance %.3g", w)
+	}
+}
+
+// TestEmbeddings runs an embedding model of architecture qwen3, whose projections
+// have norms of their own, and compares the mean of its hidden states.
+func TestEmbeddings(t *testing.T) {
+	for _, test := range []struct {
+		activations model.Activations
+		reference   string
+		bound       float64
+	}{{model.Float, "eq1.float.f32", 1e-5}, {model.Int8, "eq1.int8.f32", 1.5 * 0.0229}} {
+		m := load(t, fixtures.Path(t, "golden-2026b", "eq1.gguf"), model.LoadOptions{Activations: test.activations})
+		e := newEngine(t, m, engine.Options{})
+		want := readFloats(t, fixtures.Path(t, "golden-2026b", test.reference))
+		for i, tokens := range [][]int32{goldenTokens, {5, 9, 222, 17, 401}, {300}} {
+			s, b := e.NewSequence(), e.NewBatch()
+			for _, token := range tokens {
+				if _, err := b.Add(s, token, engine.Hidden, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := e.Step(b, nil); err != nil {
+				t.Fatal(err)
+			}
+			mean := make([]float32, m.Config.Hidden)
+			for row := range tokens {
+				for k, x := range b.Hidden(row) {
+					mean[k] += x
+				}
+			}
+			var sum float64
+			for _, x := range mean {
+				sum += float64(x) * float64(x)
+			}
+			for k := range mean {
+				mean[k] /= float32(math.Sqrt(sum))
+			}
+			if d := relative(mean, want[i*len(mean):(i+1)*len(mean)]); !(d <= test.bound) {
+				t.Errorf("%v, sequence %d: distance %.3g, bound %.3g", test.activations, i, d, test.bound)
+			}
+			s.Close()
+		}
+	}
+}

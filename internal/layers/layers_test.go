@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	_ "trit/demo"
 	"trit/hub"
 	"trit/internal/engine"
 	"trit/internal/fixtures"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"trit/gguf"
@@ -27,14 +28,17 @@ type Arch struct {
 // Role says what a tensor is for, and with that which types it may have.
 type Role uint8
 
-// The roles. A Projection is ternary; an Embedding is a table of rows that
-// also serves as output head when the model has no Head of its own; a Vector
-// is a norm weight, a bias or a list of frequencies.
+// The roles. A Projection is ternary, a matrix or with a third dimension a stack of
+// them, one for each expert; an Embedding is a table of rows that also serves as
+// output head when the model has no Head of its own; a Vector is a norm weight, a
+// bias or a list of frequencies; Dense is whatever else a layer has that is not
+// ternary: a router, a convolution, the small matrices of a recurrence.
 const (
 	RoleProjection Role = iota + 1
 	RoleEmbedding
 	RoleHead
 	RoleVector
+	RoleDense
 )
 
 // TensorSpec is one line of a family's tensor table.
@@ -48,8 +52,11 @@ type TensorSpec struct {
 	Role Role
 	// Dims is the expected shape, contiguous dimension first.
 	Dims []int64
-	// Optional tensors may be missing.
-	Optional bool
+	// Optional tensors may be missing. Extra ones are optional, and usual models of
+	// the family do not have them.
+	Optional, Extra bool
+	// In says which layers have the tensor; nil means all.
+	In func(layer int) bool
 	// RopeHeads, if not zero, is the number of heads whose rows a converter
 	// reorders from the half-split rotation of Hugging Face checkpoints to
 	// the interleaved rotation of this family.
@@ -58,6 +65,26 @@ type TensorSpec struct {
 
 // PerLayer reports whether the tensor exists once per layer.
 func (s TensorSpec) PerLayer() bool { return strings.Contains(s.Name, "%d") }
+
+// experts returns how many matrices the tensor holds.
+func (s TensorSpec) experts() int64 {
+	if len(s.Dims) < 3 {
+		return 1
+	}
+	return s.Dims[2]
+}
+
+// at returns the tensor of a layer.
+func (s TensorSpec) at(layer int) TensorSpec {
+	number := strconv.Itoa(layer)
+	s.Name, s.In = strings.Replace(s.Name, "%d", number, 1), nil
+	hf := make([]string, len(s.HF))
+	for i, name := range s.HF {
+		hf[i] = strings.Replace(name, "%d", number, 1)
+	}
+	s.HF = hf
+	return s
+}
 
 // Graph is a model's weights bound to its computation.
 type Graph interface {
@@ -70,8 +97,6 @@ type Graph interface {
 	Head() *Table
 	// RopeFactors divide the rotation frequencies; nil means no correction.
 	RopeFactors() []float32
-	// Projections visits all ternary weights.
-	Projections(visit func(name string, p *Projection))
 }
 
 // Run is a graph together with the buffers of a pass.

@@ -125,8 +125,13 @@ type Config struct {
 	RopeScale float64 // factor on all frequencies (1/rope.scaling.factor)
 	RopeStyle RopeStyle
 
-	NormEps     float32
-	AttnScale   float32 // factor on attention scores, normally 1/√d
+	NormEps   float32
+	AttnScale float32 // factor on attention scores, normally 1/√d
+	// Factors that some families have; 0 means none.
+	EmbeddingScale float32 // on the vectors of the tokens
+	ResidualScale  float32 // on what each block adds to the residual stream
+	LogitScale     float32 // on the logits, applied to the final hidden state
+
 	HiddenAct   HiddenAct
 	Activations Activations
 

@@ -197,5 +197,5 @@ func TestTensorTables(t *testing.T) {
 
 func ExampleArchitectures() {
 	fmt.Println(model.Architectures())
-	// Output: [bitnet bitnet-25 bitnet-b1.58 llama]
+	// Output: [bitnet bitnet-25 bitnet-b1.58 llama qwen3]
 }

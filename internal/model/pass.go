@@ -42,6 +42,7 @@ type Pass struct {
 
 	invFreq  []float64 // [RopeDim/2]
 	cos, sin []float32 // [maxRows, RopeDim/2]
+	normed   []float32 // [maxRows, in] the input of a projection with a norm of its own
 	int8     *kernel.Int8
 	work     []*kernel.Workspace // one per worker
 
@@ -58,15 +59,20 @@ type PassOptions struct {
 	// Variant is the kernel for ternary × int8; Auto takes each projection's
 	// own.
 	Variant kernel.Variant
-	// RopeFactors divide the rotation frequencies (rope_freqs.weight); nil
-	// means no correction.
-	RopeFactors []float32
 	// Memory is where the scratch memory comes from. It is required.
 	Memory Memory
 }
 
-// NewPass allocates a pass for models with the given configuration.
-func NewPass(c *Config, o PassOptions) *Pass {
+// NewPass allocates a pass for a model.
+func NewPass(m *Model, o PassOptions) *Pass {
+	c := m.Config
+	widest, normed := 0, 0 // inputs of projections, and of those with a norm
+	m.Projections(func(_ string, w *Projection) {
+		widest = max(widest, w.Matrix.Cols)
+		if w.NormIn != nil {
+			normed = max(normed, w.Matrix.Cols)
+		}
+	})
 	p := &Pass{
 		cfg:       c,
 		team:      o.Team,
@@ -76,9 +82,10 @@ func NewPass(c *Config, o PassOptions) *Pass {
 		invFreq:   make([]float64, c.RopeDim/2),
 		cos:       o.Memory.Float32s(o.MaxRows * c.RopeDim / 2),
 		sin:       o.Memory.Float32s(o.MaxRows * c.RopeDim / 2),
-		int8:      kernel.NewInt8(o.MaxRows, max(c.Hidden, c.FFN, c.Heads*c.HeadDim)),
+		normed:    o.Memory.Float32s(o.MaxRows * normed),
+		int8:      kernel.NewInt8(o.MaxRows, widest),
 	}
-	kernel.RopeInvFreq(p.invFreq, c.RopeDim, c.RopeBase, c.RopeScale, o.RopeFactors)
+	kernel.RopeInvFreq(p.invFreq, c.RopeDim, c.RopeBase, c.RopeScale, m.Graph.RopeFactors())
 	for range o.Team.Size() {
 		p.work = append(p.work, kernel.NewWorkspace())
 	}
@@ -137,6 +144,19 @@ func (p *Pass) Norm(stage string, dst, src Buffer, w []float32) {
 	p.rowwise(rowOp{do: normRow, stage: stage, dst: dst, src: src, w: w})
 }
 
+// NormHeads computes b = RMSNorm(b)·w for every head of every row; a head is as
+// wide as w.
+func (p *Pass) NormHeads(stage string, b Buffer, w []float32) {
+	p.rowwise(rowOp{do: normHeadsRow, stage: stage, dst: b, w: w})
+}
+
+// Scale multiplies every row with a factor; 0 means that there is none.
+func (p *Pass) Scale(stage string, b Buffer, factor float32) {
+	if factor != 0 {
+		p.rowwise(rowOp{do: scaleRow, stage: stage, dst: b, factor: factor})
+	}
+}
+
 // Projected pairs a projection with the buffer of its result.
 type Projected struct {
 	W   *Projection
@@ -144,13 +164,12 @@ type Projected struct {
 }
 
 // Project computes out = W·in for projections that share one input, which is
-// rounded once as the model's Activations say.
+// rounded once as the model's Activations say. A projection with a norm of its own
+// gets in through that.
 func (p *Pass) Project(in Buffer, outs ...Projected) {
 	for len(outs) > 0 && p.rows > 0 {
-		// The sums that belong to a rounded input follow the groups of
-		// columns that weights have scales for, which may differ.
 		n := 1
-		for n < len(outs) && n < maxParts && outs[n].W.Matrix.GroupCols == outs[0].W.Matrix.GroupCols {
+		for n < len(outs) && n < maxParts && outs[0].W.sharesInput(outs[n].W) {
 			n++
 		}
 		p.projectAlike(in, outs[:n])
@@ -158,7 +177,19 @@ func (p *Pass) Project(in Buffer, outs ...Projected) {
 	}
 }
 
+// sharesInput reports whether two projections can be multiplied with the same
+// rounded input. The sums that belong to it follow the groups of columns that weights
+// have scales for, which may differ.
+func (w *Projection) sharesInput(v *Projection) bool {
+	return w.NormIn == nil && v.NormIn == nil && w.Matrix.GroupCols == v.Matrix.GroupCols
+}
+
 func (p *Pass) projectAlike(in Buffer, outs []Projected) {
+	if w := outs[0].W; w.NormIn != nil {
+		normed := Buffer{Width: in.Width, Data: p.normed}
+		p.rowwise(rowOp{do: normRow, stage: w.normStage, dst: normed, src: in, w: w.NormIn})
+		in = normed
+	}
 	t := &p.project
 	t.in, t.float, t.n = in, p.cfg.Activations == Float, 0
 	if !t.float {
@@ -228,6 +259,11 @@ func (p *Pass) Add(stage string, dst, src Buffer) {
 // function. dst may be gate.
 func (p *Pass) Gate(stage string, dst, gate, up Buffer) {
 	p.rowwise(rowOp{do: gateRow, stage: stage, dst: dst, src: gate, up: up})
+}
+
+// Act computes b = act(b) for each row, for networks without a gate.
+func (p *Pass) Act(stage string, b Buffer) {
+	p.rowwise(rowOp{do: actRow, stage: stage, dst: b})
 }
 
 func (p *Pass) observe(stage string, b Buffer) {

@@ -9,7 +9,8 @@ type rowOp struct {
 	stage    string
 	dst, src Buffer
 	up       Buffer    // gateRow
-	w        []float32 // normRow
+	w        []float32 // normRow, normHeadsRow
+	factor   float32   // scaleRow
 }
 
 // rowTask runs pending operations, all of them on one row after the other. A row
@@ -75,14 +76,46 @@ func normRow(p *Pass, o *rowOp, row int) {
 	kernel.RMSNorm(o.dst.Row(row), o.src.Row(row), o.w, p.cfg.NormEps)
 }
 
+func normHeadsRow(p *Pass, o *rowOp, row int) {
+	x := o.dst.Row(row)
+	for d := len(o.w); len(x) > 0; x = x[d:] {
+		kernel.RMSNorm(x[:d], x[:d], o.w, p.cfg.NormEps)
+	}
+}
+
+func scaleRow(_ *Pass, o *rowOp, row int) {
+	kernel.Scale(o.dst.Row(row), o.dst.Row(row), o.factor)
+}
+
 func addRow(_ *Pass, o *rowOp, row int) { kernel.Add(o.dst.Row(row), o.dst.Row(row), o.src.Row(row)) }
 
 func gateRow(p *Pass, o *rowOp, row int) {
-	switch p.cfg.HiddenAct {
+	p.cfg.HiddenAct.gate(o.dst.Row(row), o.src.Row(row), o.up.Row(row))
+}
+
+// actRow is gateRow with gates of 1.
+func actRow(p *Pass, o *rowOp, row int) {
+	for x := o.dst.Row(row); len(x) > 0; {
+		n := min(len(x), len(ones))
+		p.cfg.HiddenAct.gate(x[:n], x[:n], ones[:n])
+		x = x[n:]
+	}
+}
+
+var ones = func() (x [256]float32) {
+	for i := range x {
+		x[i] = 1
+	}
+	return x
+}()
+
+// gate computes dst = act(x)·up.
+func (a HiddenAct) gate(dst, x, up []float32) {
+	switch a {
 	case SiLU:
-		kernel.SiLUMul(o.dst.Row(row), o.src.Row(row), o.up.Row(row))
+		kernel.SiLUMul(dst, x, up)
 	case ReLU2:
-		kernel.ReLU2Mul(o.dst.Row(row), o.src.Row(row), o.up.Row(row))
+		kernel.ReLU2Mul(dst, x, up)
 	}
 }
 

@@ -9,21 +9,26 @@ import (
 	"trit/quant"
 )
 
-// Projection is a linear layer with ternary weights: y = W·x (+ bias).
+// Projection is a linear layer with ternary weights: y = W·x (+ bias), or with a
+// norm of its own y = W·norm(x) (+ bias).
 type Projection struct {
 	// Name is the name of its tensor within a layer: "attn_q".
 	Name   string
 	Matrix *ternary.Matrix // [out, in]
+	NormIn []float32       // [in], nil if there is none
 	Bias   []float32       // [out], nil if there is none
 	// Vec and Mat are the fastest kernels for this shape on this machine, for
 	// one row and for many.
 	Vec, Mat kernel.Variant
+
+	normStage string // the name of the norm's stage: "attn_q_norm_in"
 }
 
 // Table is a matrix of rows in one of the storage types, used as embedding
 // (one row is looked up) or as output head (all rows are multiplied with one
 // vector). Its bytes stay in the file that it was loaded from.
 type Table struct {
+	Name string // of its tensor
 	Type gguf.Type
 	Rows int
 	Cols int
@@ -32,6 +37,15 @@ type Table struct {
 
 // RowBytes returns the number of bytes of one row.
 func (t *Table) RowBytes() int { return len(t.Data) / t.Rows }
+
+// Bytes returns the size of all rows.
+func (t *Table) Bytes() int64 {
+	n, err := t.Type.Size([]int64{int64(t.Cols), int64(t.Rows)})
+	if err != nil {
+		return int64(len(t.Data)) // whoever made a table of such a type knows
+	}
+	return n
+}
 
 // Row decodes row i into dst, which has Cols elements.
 func (t *Table) Row(i int, dst []float32) error {
@@ -73,9 +87,26 @@ type Model struct {
 	// memory, so it stays open as long as the model is used.
 	File *gguf.File
 	// TernaryWeights and TernaryBytes count the weights of all projections
-	// and the memory that they occupy.
+	// and the memory that they occupy. TableBytes is the size of all other tensors
+	// of the family's table as the file stores them.
 	TernaryWeights int64
 	TernaryBytes   int64
+	TableBytes     int64
+
+	projections []namedProjection
+}
+
+// namedProjection is a projection with the full name of its tensor.
+type namedProjection struct {
+	name string
+	*Projection
+}
+
+// Projections visits all ternary weights, with the names of their tensors.
+func (m *Model) Projections(visit func(name string, p *Projection)) {
+	for _, p := range m.projections {
+		visit(p.name, p.Projection)
+	}
 }
 
 // Close closes the model's file. The model must not be used afterwards.

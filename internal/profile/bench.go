@@ -518,7 +518,7 @@ func (b *bench) kvBytes() int64 { return b.engine.Cache().PageBytes() / kernel.P
 func (b *bench) describe() {
 	r, c := b.report, b.model.Config
 	layouts := map[ternary.Layout]bool{}
-	b.model.Graph.Projections(func(_ string, p *model.Projection) { layouts[p.Matrix.Layout] = true })
+	b.model.Projections(func(_ string, p *model.Projection) { layouts[p.Matrix.Layout] = true })
 	var names []string
 	for _, l := range ternary.Layouts() {
 		if layouts[l] {

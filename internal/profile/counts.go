@@ -24,7 +24,7 @@ type Storage struct {
 // StorageOf returns how a loaded model is stored.
 func StorageOf(m *model.Model, kv kernel.KVType) Storage {
 	layouts := map[[2]int]ternary.Layout{}
-	m.Graph.Projections(func(_ string, p *model.Projection) {
+	m.Projections(func(_ string, p *model.Projection) {
 		layouts[[2]int{p.Matrix.Rows, p.Matrix.Cols}] = p.Matrix.Layout
 	})
 	return Storage{

@@ -70,7 +70,9 @@ func (m *Matrix) Units() int { return (m.Cols-1)/m.Layout.UnitCols() + 1 }
 func (m *Matrix) PanelBytes() int { return m.Units() * m.Layout.UnitBytes() }
 
 // Bytes returns the memory that weights and scales occupy.
-func (m *Matrix) Bytes() int64 { return int64(len(m.Data)) + 4*int64(len(m.Scales)) }
+func (m *Matrix) Bytes() int64 {
+	return int64(m.Panels())*int64(m.PanelBytes()) + 4*int64(len(m.Scales))
+}
 
 // Panel returns the packed bytes of panel p, which covers rows 16p…16p+15.
 func (m *Matrix) Panel(p int) []byte {

@@ -275,14 +275,11 @@ func (s *Stats) healthy() string {
 
 // roles returns the role of each tensor of the file that the architecture knows.
 func (s *suite) roles() map[*gguf.Tensor]model.Role {
-	specs := map[string]model.Role{}
-	for _, spec := range s.arch.Tensors(s.config) {
-		specs[spec.Name] = spec.Role
-	}
+	table := s.arch.Table(s.config)
 	roles := map[*gguf.Tensor]model.Role{}
 	for _, t := range s.file.Tensors {
-		if role, ok := specs[model.GenericName(t.Name)]; ok {
-			roles[t] = role
+		if spec, ok := table.Lookup(t.Name); ok {
+			roles[t] = spec.Role
 		}
 	}
 	return roles

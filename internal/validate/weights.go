@@ -111,7 +111,7 @@ func (s *suite) ternary(c *Check, t *gguf.Tensor, w *TensorWeights) error {
 	if err != nil {
 		return err
 	}
-	if len(t.Dims) != 2 || t.Elements() > math.MaxInt {
+	if len(t.Dims) < 2 || t.Elements() > math.MaxInt {
 		return fmt.Errorf("its dimensions are %v", t.Dims)
 	}
 	rows, cols := int(t.Rows()), int(t.Cols())

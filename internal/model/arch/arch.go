@@ -5,4 +5,5 @@ package arch
 import (
 	_ "trit/internal/model/arch/bitnet" // bitnet, bitnet-b1.58, bitnet-25
 	_ "trit/internal/model/arch/llama"  // llama
+	_ "trit/internal/model/arch/qwen3"  // qwen3
 )

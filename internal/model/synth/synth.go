@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 
 	"trit/gguf"
@@ -97,22 +96,16 @@ func New(s Shape, o Options) (*Generator, error) {
 	if g.config, err = model.Configure(arch, g.meta, model.LoadOptions{}); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrShape, s.Name, err)
 	}
-	for _, spec := range arch.Tensors(g.config) {
-		if spec.Role == model.RoleHead && s.Tied || spec.Name == "rope_freqs.weight" {
+	for spec := range arch.Table(g.config).Rows() {
+		if spec.Role == model.RoleHead && s.Tied || spec.Extra {
 			continue
 		}
-		n := 1
-		if spec.PerLayer() {
-			n = s.Layers
+		t := tensor{name: spec.Name, dims: spec.Dims, role: spec.Role}
+		if t.typ, t.size, err = g.storage(spec); err != nil {
+			return nil, err
 		}
-		for layer := range n {
-			t := tensor{name: strings.Replace(spec.Name, "%d", fmt.Sprint(layer), 1), dims: spec.Dims, role: spec.Role}
-			if t.typ, t.size, err = g.storage(spec); err != nil {
-				return nil, err
-			}
-			g.tensors = append(g.tensors, t)
-			g.total += t.size
-		}
+		g.tensors = append(g.tensors, t)
+		g.total += t.size
 	}
 	return g, nil
 }

@@ -1,0 +1,418 @@
+package decoder_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+
+	"trit/gguf"
+	"trit/internal/model"
+	"trit/internal/model/arch/decoder"
+	"trit/internal/model/synth"
+	"trit/internal/parallel"
+	"trit/quant"
+	"trit/tokenizer"
+)
+
+// parts are the optional parts of a decoder, as the evaluation of this file knows
+// them.
+type parts struct {
+	subNorms, headNorms, afterRope, inputNorms, postNorms, ungated, biases, factors, partial, scales bool
+}
+
+// families are decoders for tests: the plain one, one for each part, and two with all.
+var families = map[string]parts{
+	"plain":      {},
+	"sub-norms":  {subNorms: true},
+	"head-norms": {headNorms: true},
+	"after-rope": {headNorms: true, afterRope: true},
+	"input":      {inputNorms: true},
+	"post-norms": {postNorms: true},
+	"ungated":    {ungated: true},
+	"biases":     {biases: true},
+	"rotation":   {factors: true, partial: true},
+	"scales":     {scales: true},
+	"all":        {true, true, false, true, true, false, true, true, true, true},
+	"all-after":  {true, true, true, true, true, true, true, true, true, true},
+}
+
+// The scales of families that have them.
+const embeddingScale, residualScale, logitScale = 3, 0.5, 0.25
+
+func init() {
+	for name, p := range families {
+		f := decoder.Family{
+			Names: []string{"test-" + name}, SubNorms: p.subNorms, InputNorms: p.inputNorms, PostNorms: p.postNorms, Ungated: p.ungated,
+			Configure: func(_ *gguf.Metadata, c *model.Config) error {
+				c.RopeStyle, c.HiddenAct = model.RopeNeox, model.SiLU
+				if p.partial {
+					c.RopeDim = 32
+				}
+				if p.scales {
+					c.EmbeddingScale, c.ResidualScale, c.LogitScale = embeddingScale, residualScale, logitScale
+				}
+				return nil
+			},
+			Tensors: func(c *model.Config, table []model.TensorSpec) []model.TensorSpec {
+				for i := range table {
+					s := &table[i]
+					s.Extra = s.Name == "rope_freqs.weight" && !p.factors
+					if s.Role == model.RoleProjection && p.biases {
+						table = append(table, model.TensorSpec{
+							Name: s.Name[:len(s.Name)-len("weight")] + "bias", Role: model.RoleVector, Dims: s.Dims[1:],
+						})
+					}
+				}
+				return table
+			},
+		}
+		if p.headNorms {
+			f.HeadNorms = decoder.BeforeRope
+			if p.afterRope {
+				f.HeadNorms = decoder.AfterRope
+			}
+		}
+		decoder.Register(f)
+	}
+}
+
+// open makes a model of a test family; its heads are wider than their share.
+func open(t *testing.T, name string) *model.Model {
+	t.Helper()
+	g, err := synth.New(synth.Shape{
+		Name: name, Architecture: "test-" + name, Layers: 2, Hidden: 96, FFN: 80, Heads: 4, KVHeads: 2, HeadDim: 48, Vocab: 512, Context: 64,
+		RopeBase: 10000, NormEps: 1e-5, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "llama-bpe",
+	}, synth.Options{Type: gguf.TypeF16, Seed: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := g.Bytes(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := gguf.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Load(f, model.LoadOptions{Activations: model.Float})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// heap is memory for passes.
+type heap struct{}
+
+func (heap) Float32s(n int) []float32 { return make([]float32, n) }
+
+// oneSequence attends to the rows of a batch that is one sequence from its start.
+type oneSequence struct{ c *model.Config }
+
+func (a oneSequence) Attend(_ int, out, q, k, v model.Buffer, rows int) {
+	d, group := a.c.HeadDim, a.c.Heads/a.c.KVHeads
+	for row := range rows {
+		for h := range a.c.Heads {
+			weights := make([]float64, row+1)
+			sum := 0.0
+			for i := range weights {
+				dot := 0.0
+				for e := range d {
+					dot += float64(q.Row(row)[h*d+e]) * float64(k.Row(i)[h/group*d+e])
+				}
+				weights[i] = math.Exp(dot * float64(a.c.AttnScale))
+				sum += weights[i]
+			}
+			for e := range d {
+				x := 0.0
+				for i, w := range weights {
+					x += w / sum * float64(v.Row(i)[h/group*d+e])
+				}
+				out.Row(row)[h*d+e] = float32(x)
+			}
+		}
+	}
+}
+
+// forward runs tokens through the graph and returns the hidden states.
+func forward(t *testing.T, m *model.Model, tokens []int32) [][]float64 {
+	t.Helper()
+	team, err := parallel.NewTeam(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer team.Close()
+	n := len(tokens)
+	run := m.Graph.NewRun(heap{}, n)
+	p := model.NewPass(m, model.PassOptions{MaxRows: n, Team: team, Attention: oneSequence{m.Config}, Memory: heap{}})
+	positions, keep := make([]int32, n), make([]int, n)
+	for i := range n {
+		positions[i], keep[i] = int32(i), i
+	}
+	p.Begin(tokens, positions, keep, nil)
+	h := run.Forward(p)
+	if err := p.End(); err != nil {
+		t.Fatal(err)
+	}
+	out := make([][]float64, n)
+	for i := range out {
+		for _, x := range h.Row(i) {
+			out[i] = append(out[i], float64(x))
+		}
+	}
+	return out
+}
+
+// reference evaluates a decoder in float64, from the tensors of its file.
+type reference struct {
+	t *testing.T
+	m *model.Model
+	p parts
+}
+
+func (r *reference) tensor(name string, args ...any) []float64 {
+	r.t.Helper()
+	name = fmt.Sprintf(name, args...)
+	x, ok := r.m.File.Tensor(name)
+	if !ok {
+		r.t.Fatalf("no tensor %s", name)
+	}
+	data, err := x.Data()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	values := make([]float32, x.Elements())
+	if err := quant.Decode(x.Type, values, data); err != nil {
+		r.t.Fatal(err)
+	}
+	out := make([]float64, len(values))
+	for i, v := range values {
+		out[i] = float64(v)
+	}
+	return out
+}
+
+func (r *reference) norm(x, w []float64) []float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += v * v
+	}
+	factor := 1 / math.Sqrt(sum/float64(len(x))+float64(r.m.Config.NormEps))
+	y := make([]float64, len(x))
+	for i := range x {
+		y[i] = x[i] * factor * w[i]
+	}
+	return y
+}
+
+// linear computes a projection of a layer.
+func (r *reference) linear(layer int, name string, x []float64) []float64 {
+	if r.p.inputNorms {
+		x = r.norm(x, r.tensor("blk.%d.%s_norm_in.weight", layer, name))
+	}
+	w := r.tensor("blk.%d.%s.weight", layer, name)
+	y := make([]float64, len(w)/len(x))
+	for i := range y {
+		for c, v := range x {
+			y[i] += w[i*len(x)+c] * v
+		}
+	}
+	if r.p.biases {
+		y = add(y, r.tensor("blk.%d.%s.bias", layer, name))
+	}
+	return y
+}
+
+func add(a, b []float64) []float64 {
+	c := make([]float64, len(a))
+	for i := range a {
+		c[i] = a[i] + b[i]
+	}
+	return c
+}
+
+func scale(x []float64, s float64) []float64 {
+	y := make([]float64, len(x))
+	for i := range x {
+		y[i] = x[i] * s
+	}
+	return y
+}
+
+// heads gives each head its rotation, and its norm where there is one.
+func (r *reference) heads(x, norm []float64, pos int) []float64 {
+	c := r.m.Config
+	d, half := c.HeadDim, c.HeadDim/2
+	if r.p.partial {
+		half = 16
+	}
+	var factors []float64
+	if r.p.factors {
+		factors = r.tensor("rope_freqs.weight")
+	}
+	var out []float64
+	for h := 0; h < len(x); h += d {
+		head := append([]float64(nil), x[h:h+d]...)
+		if r.p.headNorms && !r.p.afterRope {
+			head = r.norm(head, norm)
+		}
+		for i := range half {
+			angle := float64(pos) * math.Pow(c.RopeBase, -float64(i)/float64(half))
+			if factors != nil {
+				angle /= factors[i%len(factors)] // of fewer than there are, where a part is left out
+			}
+			sin, cos := math.Sincos(angle)
+			a, b := head[i], head[i+half]
+			head[i], head[i+half] = a*cos-b*sin, a*sin+b*cos
+		}
+		if r.p.headNorms && r.p.afterRope {
+			head = r.norm(head, norm)
+		}
+		out = append(out, head...)
+	}
+	return out
+}
+
+func (r *reference) run(tokens []int32) [][]float64 {
+	c := r.m.Config
+	D, d, group := c.Hidden, c.HeadDim, c.Heads/c.KVHeads
+	embedding := r.tensor("token_embd.weight")
+	silu := func(x float64) float64 { return x / (1 + math.Exp(-x)) }
+	residual := func(x, y []float64) []float64 {
+		if r.p.scales {
+			y = scale(y, residualScale)
+		}
+		return add(x, y)
+	}
+	keys, values := make([][][]float64, c.Layers), make([][][]float64, c.Layers)
+	var out [][]float64
+	for pos, token := range tokens {
+		x := embedding[int(token)*D : (int(token)+1)*D]
+		if r.p.scales {
+			x = scale(x, embeddingScale)
+		}
+		for l := range c.Layers {
+			a := r.norm(x, r.tensor("blk.%d.attn_norm.weight", l))
+			var qNorm, kNorm []float64
+			if r.p.headNorms {
+				qNorm, kNorm = r.tensor("blk.%d.attn_q_norm.weight", l), r.tensor("blk.%d.attn_k_norm.weight", l)
+			}
+			q := r.heads(r.linear(l, "attn_q", a), qNorm, pos)
+			keys[l] = append(keys[l], r.heads(r.linear(l, "attn_k", a), kNorm, pos))
+			values[l] = append(values[l], r.linear(l, "attn_v", a))
+			o := make([]float64, len(q))
+			for h := range c.Heads {
+				sum, weights := 0.0, make([]float64, pos+1)
+				for i := range weights {
+					for e := range d {
+						weights[i] += q[h*d+e] * keys[l][i][h/group*d+e]
+					}
+					weights[i] = math.Exp(weights[i] / math.Sqrt(float64(d)))
+					sum += weights[i]
+				}
+				for i, w := range weights {
+					for e := range d {
+						o[h*d+e] += w / sum * values[l][i][h/group*d+e]
+					}
+				}
+			}
+			if r.p.subNorms {
+				o = r.norm(o, r.tensor("blk.%d.attn_sub_norm.weight", l))
+			}
+			y := r.linear(l, "attn_output", o)
+			if r.p.postNorms {
+				y = r.norm(y, r.tensor("blk.%d.post_attention_norm.weight", l))
+			}
+			x = residual(x, y)
+
+			f := r.norm(x, r.tensor("blk.%d.ffn_norm.weight", l))
+			up := r.linear(l, "ffn_up", f)
+			g := make([]float64, len(up))
+			if r.p.ungated {
+				for i := range g {
+					g[i] = silu(up[i])
+				}
+			} else {
+				for i, z := range r.linear(l, "ffn_gate", f) {
+					g[i] = silu(z) * up[i]
+				}
+			}
+			if r.p.subNorms {
+				g = r.norm(g, r.tensor("blk.%d.ffn_sub_norm.weight", l))
+			}
+			y = r.linear(l, "ffn_down", g)
+			if r.p.postNorms {
+				y = r.norm(y, r.tensor("blk.%d.post_ffw_norm.weight", l))
+			}
+			x = residual(x, y)
+		}
+		h := r.norm(x, r.tensor("output_norm.weight"))
+		if r.p.scales {
+			h = scale(h, logitScale)
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// distance returns the largest relative distance of a row.
+func distance(got, want [][]float64) float64 {
+	worst := 0.0
+	for i := range want {
+		var diff, norm float64
+		for k, w := range want[i] {
+			diff += (got[i][k] - w) * (got[i][k] - w)
+			norm += w * w
+		}
+		worst = max(worst, math.Sqrt(diff/norm))
+	}
+	return worst
+}
+
+var tokens = []int32{1, 17, 300, 45, 45, 9, 222, 511, 3, 120}
+
+// TestParts compares each family with an evaluation of the formulas in float64, and
+// with evaluations that lack one of its parts, which must be far off.
+func TestParts(t *testing.T) {
+	for name, p := range families {
+		t.Run(name, func(t *testing.T) {
+			m := open(t, name)
+			got := forward(t, m, tokens)
+			want := (&reference{t, m, p}).run(tokens)
+			if d := distance(got, want); !(d < 1e-5) {
+				t.Errorf("the distance from the formulas is %.3g", d)
+			}
+			for part, without := range lacking(p) {
+				if d := distance((&reference{t, m, without}).run(tokens), want); d < 1e-3 {
+					t.Errorf("%s makes a difference of only %.3g: this model cannot show that it is there", part, d)
+				}
+			}
+		})
+	}
+}
+
+// lacking returns the parts with one of them taken away, each in turn. A network
+// without a gate has no tensor for one.
+func lacking(p parts) map[string]parts {
+	list := map[string]parts{}
+	for part, field := range map[string]func(*parts) *bool{
+		"sub-norms":        func(p *parts) *bool { return &p.subNorms },
+		"head norms":       func(p *parts) *bool { return &p.headNorms },
+		"their place":      func(p *parts) *bool { return &p.afterRope },
+		"input norms":      func(p *parts) *bool { return &p.inputNorms },
+		"post-norms":       func(p *parts) *bool { return &p.postNorms },
+		"biases":           func(p *parts) *bool { return &p.biases },
+		"rotation factors": func(p *parts) *bool { return &p.factors },
+		"partial rotation": func(p *parts) *bool { return &p.partial },
+		"scales":           func(p *parts) *bool { return &p.scales },
+	} {
+		without := p
+		if b := field(&without); *b {
+			*b = false
+			list[part] = without
+		}
+	}
+	return list
+}

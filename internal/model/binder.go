@@ -1,0 +1,396 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"trit/gguf"
+	"trit/internal/kernel"
+	"trit/internal/ternary"
+	"trit/quant"
+)
+
+// Binder gives a family's Build function its weights.
+type Binder struct {
+	opts    LoadOptions
+	outline *OutlineOptions // not nil: weights have shapes, but no data
+	zeros   []float32       // what they have instead
+	file    *gguf.File      // nil: an outline without a file
+	model   *Model
+	tensors *TensorTable
+	bound   map[string]bool // generic names that a field asked for
+
+	total int64
+	done  atomic.Int64
+}
+
+// newBinder returns a binder for a model of a family.
+func newBinder(arch *Arch, m *Model, o LoadOptions) *Binder {
+	return &Binder{opts: o, file: m.File, model: m, tensors: arch.Table(m.Config), bound: map[string]bool{}}
+}
+
+// Bind fills the fields of the struct that dst points to. Fields are named by
+// tags of the form `tensor:"attn_q.weight"`; prefix is put before the name
+// ("blk.3." for a layer). The field's type says how the tensor is loaded:
+// *Projection (with the bias, scale and norm that belong to it), []*Projection
+// for a stack of experts, *Table, or []float32. What the family's tensor table
+// does not have for that layer, and missing optional tensors, leave nil.
+func (b *Binder) Bind(dst any, prefix string) error {
+	v := reflect.ValueOf(dst).Elem()
+	for i := range v.NumField() {
+		name, ok := v.Type().Field(i).Tag.Lookup("tensor")
+		if !ok {
+			continue
+		}
+		spec, ok := b.tensors.Lookup(prefix + name)
+		if !ok {
+			continue
+		}
+		t, err := b.tensor(spec)
+		if err != nil {
+			return err
+		}
+		if t == nil {
+			continue
+		}
+		value, err := b.value(v.Field(i).Interface(), t, spec)
+		if err != nil {
+			return fmt.Errorf("%w %s: %w", ErrTensor, t.Name, err)
+		}
+		v.Field(i).Set(reflect.ValueOf(value))
+	}
+	return nil
+}
+
+// value loads a tensor as the type of a field.
+func (b *Binder) value(field any, t *gguf.Tensor, spec TensorSpec) (any, error) {
+	if spec.Role != RoleProjection {
+		size, err := t.Type.Size(t.Dims)
+		if err != nil {
+			return nil, err
+		}
+		b.model.TableBytes += size
+	}
+	switch field.(type) {
+	case *Projection:
+		list, err := b.projections(t, spec)
+		if err != nil || len(list) != 1 {
+			return nil, cmpError(err, fmt.Errorf("its shape is %v, want a single matrix", t.Dims))
+		}
+		return list[0], nil
+	case []*Projection:
+		return b.projections(t, spec)
+	case *Table:
+		return b.table(t)
+	case []float32:
+		return b.vector(t)
+	}
+	panic(fmt.Sprintf("model: the field for %s has a type that Bind does not know", t.Name))
+}
+
+// cmpError returns the first of two errors that there is.
+func cmpError(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// finish checks that the graph has taken all tensors of its family's table: one
+// that nobody asks for would be left out of the computation.
+func (b *Binder) finish() {
+	for _, s := range b.tensors.specs {
+		if !b.bound[s.Name] {
+			panic(fmt.Sprintf("model: %s is in the tensor table of %s, but its graph has no field for it", s.Name, b.model.Config.Architecture))
+		}
+	}
+}
+
+// tensor finds a tensor and checks its shape against the family's table. It
+// returns nil without an error for a missing optional tensor.
+func (b *Binder) tensor(spec TensorSpec) (*gguf.Tensor, error) {
+	b.bound[GenericName(spec.Name)] = true
+	if b.file == nil {
+		return b.outline.tensor(spec), nil
+	}
+	t, ok := b.file.Tensor(spec.Name)
+	if !ok {
+		if spec.Optional {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("%w %s: it is missing from the file", ErrTensor, spec.Name)
+	}
+	if !slices.Equal(trimDims(t.Dims), trimDims(spec.Dims)) {
+		return nil, fmt.Errorf("%w %s: its shape is %v, but the configuration asks for %v", ErrTensor, spec.Name, t.Dims, spec.Dims)
+	}
+	return t, nil
+}
+
+// trimDims drops trailing dimensions of 1, which writers may leave out.
+func trimDims(dims []int64) []int64 {
+	for len(dims) > 1 && dims[len(dims)-1] == 1 {
+		dims = dims[:len(dims)-1]
+	}
+	return dims
+}
+
+// vector loads a tensor of any float type as float32.
+func (b *Binder) vector(t *gguf.Tensor) ([]float32, error) {
+	if b.outline != nil {
+		// All vectors of an outline share numbers that nobody reads.
+		if n := int(t.Elements()); n > len(b.zeros) {
+			b.zeros = make([]float32, n)
+		}
+		return b.zeros[:t.Elements()], nil
+	}
+	data, err := t.Data()
+	if err != nil {
+		return nil, err
+	}
+	dst := make([]float32, t.Elements())
+	if err := quant.Decode(t.Type, dst, data); err != nil {
+		return nil, err
+	}
+	for i, x := range dst {
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			return nil, fmt.Errorf("element %d is %v", i, x)
+		}
+	}
+	return dst, nil
+}
+
+// table refers to a tensor's rows where they are.
+func (b *Binder) table(t *gguf.Tensor) (*Table, error) {
+	table := &Table{Name: t.Name, Type: t.Type, Rows: int(t.Rows()), Cols: int(t.Cols())}
+	if b.outline != nil {
+		return table, nil
+	}
+	var err error
+	if table.Data, err = t.Data(); err != nil {
+		return nil, err
+	}
+	// One decoded row proves that the type is known before anything runs.
+	if err := table.Row(0, make([]float32, table.Cols)); err != nil {
+		return nil, err
+	}
+	return table, nil
+}
+
+// countWeights adds up the projections of the file, for progress reports.
+func (b *Binder) countWeights() {
+	for _, t := range b.file.Tensors {
+		if s, ok := b.tensors.Lookup(t.Name); ok && s.Role == RoleProjection {
+			b.total += t.Elements()
+		}
+	}
+}
+
+// projections loads the matrices of a ternary tensor: one, or with a third
+// dimension several, which share nothing but their shape.
+func (b *Binder) projections(t *gguf.Tensor, spec TensorSpec) ([]*Projection, error) {
+	matrices, err := b.matrices(t, spec)
+	if err != nil {
+		return nil, err
+	}
+	base := strings.TrimSuffix(t.Name, ".weight")
+	first := Projection{Name: base[strings.LastIndexByte(base, '.')+1:]}
+	if len(matrices) == 1 {
+		if err := b.companions(&first, matrices[0], base); err != nil {
+			return nil, err
+		}
+	}
+	var list []*Projection
+	for i, m := range matrices {
+		p := first
+		p.Matrix = m
+		if b.outline == nil {
+			p.Vec, p.Mat = variant(m, 1), variant(m, manyTokens)
+		}
+		name := t.Name
+		if len(matrices) > 1 {
+			name = fmt.Sprintf("%s[%d]", name, i)
+		}
+		list = append(list, &p)
+		b.model.projections = append(b.model.projections, namedProjection{name, &p})
+		b.model.TernaryWeights += int64(m.Rows) * int64(m.Cols)
+		b.model.TernaryBytes += m.Bytes()
+	}
+	return list, nil
+}
+
+// companions loads what belongs to a projection beside its weights. Its bias need
+// not be in the family's table.
+func (b *Binder) companions(p *Projection, m *ternary.Matrix, base string) error {
+	var err error
+	if spec, ok := b.tensors.Lookup(NormIn(base)); ok {
+		if p.NormIn, err = b.companion(spec); err != nil {
+			return err
+		}
+		p.normStage = strings.TrimSuffix(NormIn(p.Name), ".weight")
+	}
+	bias, ok := b.tensors.Lookup(base + ".bias")
+	if !ok {
+		bias = TensorSpec{Name: base + ".bias", Role: RoleVector, Dims: []int64{int64(m.Rows)}, Optional: true, Extra: true}
+	}
+	if p.Bias, err = b.companion(bias); err != nil || b.file == nil {
+		return err
+	}
+	return b.outputScale(m, base+".scale")
+}
+
+// companion loads a vector, if there is one.
+func (b *Binder) companion(spec TensorSpec) ([]float32, error) {
+	t, err := b.tensor(spec)
+	if err != nil || t == nil {
+		return nil, err
+	}
+	v, err := b.value([]float32(nil), t, spec)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Name, err)
+	}
+	return v.([]float32), nil
+}
+
+// matrices repacks a ternary tensor, whatever its storage type, into the
+// resident layout.
+func (b *Binder) matrices(t *gguf.Tensor, spec TensorSpec) ([]*ternary.Matrix, error) {
+	cols, rows, n := int(spec.Dims[0]), int(spec.Dims[1]), int(spec.experts())
+	if b.outline != nil {
+		return slices.Repeat([]*ternary.Matrix{b.outline.matrix(rows, cols)}, n), nil
+	}
+	data, err := t.Data()
+	if err != nil {
+		return nil, err
+	}
+	var view *quant.TernaryView
+	if quant.IsTernary(t.Type) {
+		view, err = quant.NewTernary(t.Type, b.opts.I2SLayout, data, n*rows, cols)
+	} else {
+		view, err = quant.NewTernaryFloat(t.Type, data, n*rows, cols)
+		if errors.Is(err, quant.ErrNotTernary) {
+			err = fmt.Errorf("%w; ternarise the checkpoint first: trit convert --input DIR --output FILE", err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	scales, group := view.Scales()
+	if group == cols {
+		group = 0
+	}
+	var list []*ternary.Matrix
+	for i := range n {
+		m, err := ternary.New(b.layout(rows, cols, group), rows, cols)
+		if err != nil {
+			return nil, err
+		}
+		own := scales // of this matrix: the one of all, or those of its rows
+		if len(scales) > 1 {
+			own = scales[i*len(scales)/n : (i+1)*len(scales)/n]
+		}
+		if err := m.SetScales(slices.Clone(own), group); err != nil {
+			return nil, err
+		}
+		if err := b.repack(m, view, i*rows); err != nil {
+			return nil, err
+		}
+		list = append(list, m)
+		b.done.Add(int64(rows) * int64(cols))
+		if b.opts.Progress != nil {
+			b.opts.Progress(b.done.Load(), b.total)
+		}
+	}
+	return list, t.Release()
+}
+
+// tunedWeights is the size from which on it is worth measuring which kernel is
+// fastest; smaller matrices stay in the processor's cache.
+const tunedWeights = 1 << 20
+
+// manyTokens stands for all batches that are more than one row.
+const manyTokens = 64
+
+// layout chooses the resident layout of a matrix.
+func (b *Binder) layout(rows, cols, group int) ternary.Layout {
+	switch {
+	case group != 0:
+		return ternary.T2 // the only layout with scales per group of columns
+	case b.opts.Layout != nil:
+		return b.opts.Layout(rows, cols)
+	case rows*cols < tunedWeights:
+		return ternary.T2
+	}
+	return kernel.Best(kernel.Shape{Rows: rows, Cols: cols, Tokens: 1}).Layout
+}
+
+// variant chooses the kernel for products of a matrix with a number of rows.
+func variant(m *ternary.Matrix, tokens int) kernel.Variant {
+	if m.Rows*m.Cols < tunedWeights {
+		return kernel.Auto
+	}
+	return kernel.BestVariant(kernel.Shape{Rows: m.Rows, Cols: m.Cols, Tokens: tokens, GroupCols: m.GroupCols}, m.Layout)
+}
+
+// outputScale multiplies the scales of a matrix by the tensor of that name,
+// if there is one.
+func (b *Binder) outputScale(m *ternary.Matrix, name string) error {
+	t, ok := b.file.Tensor(name)
+	if !ok || b.outline != nil {
+		return nil
+	}
+	v, err := b.vector(t)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if len(v) != 1 {
+		return fmt.Errorf("%s has %d elements, want 1", name, len(v))
+	}
+	for i := range m.Scales {
+		m.Scales[i] *= v[0]
+	}
+	return nil
+}
+
+// repack fills a matrix panel by panel on the team, with the rows of a view from
+// first on.
+func (b *Binder) repack(m *ternary.Matrix, view *quant.TernaryView, first int) error {
+	t := &repackTask{m: m, view: view, first: first}
+	t.rows = make([][ternary.PanelRows][]byte, b.opts.Team.Size())
+	for w := range t.rows {
+		for r := range t.rows[w] {
+			t.rows[w][r] = make([]byte, m.Cols)
+		}
+	}
+	b.opts.Team.Run(t, m.Panels())
+	if err := t.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+type repackTask struct {
+	m     *ternary.Matrix
+	view  *quant.TernaryView
+	first int
+	rows  [][ternary.PanelRows][]byte // codes, per worker
+	err   atomic.Pointer[error]
+}
+
+func (t *repackTask) Do(worker, panel int) {
+	rows := &t.rows[worker]
+	n := min(ternary.PanelRows, t.m.Rows-panel*ternary.PanelRows)
+	for r := range n {
+		if err := t.view.Codes(rows[r], t.first+panel*ternary.PanelRows+r); err != nil {
+			t.err.CompareAndSwap(nil, &err)
+			return
+		}
+	}
+	if err := t.m.SetPanel(panel, rows[:n]); err != nil {
+		t.err.CompareAndSwap(nil, &err)
+	}
+}
