@@ -34,6 +34,7 @@ var neon = kernels{
 	attend:  &neonAttend,
 	head:    &neonHead,
 	ternary: &neonTernary,
+	grouped: &genericGrouped,
 	int8:    &neonInt8,
 	coarse:  &genericCoarse, // int8 products pay off with the dot product only
 	measure: &neonMeasure,
@@ -45,6 +46,7 @@ var neonDot = kernels{
 	attend:  &neonAttend,
 	head:    &neonHead,
 	ternary: &neonDotTernary,
+	grouped: &genericGrouped,
 	int8:    &neonInt8,
 	coarse:  &neonDotCoarse,
 	measure: &neonDotMeasure,

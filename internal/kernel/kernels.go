@@ -10,6 +10,7 @@ type kernels struct {
 	attend  *attendKernels
 	head    *headKernels
 	ternary *ternaryKernels // of the variant SIMD
+	grouped *groupedKernels // of the variant SIMD
 	int8    *int8Kernels
 	coarse  *coarseKernels
 	measure *measureKernels
@@ -21,6 +22,7 @@ var generic = kernels{
 	attend:  &genericAttend,
 	head:    &genericHead,
 	ternary: &blockedTernary,
+	grouped: &genericGrouped,
 	int8:    &genericInt8,
 	coarse:  &genericCoarse,
 	measure: &genericMeasure,

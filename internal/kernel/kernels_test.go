@@ -10,6 +10,7 @@ func floatPart(k *kernels) any   { return k.float }
 func attendPart(k *kernels) any  { return k.attend }
 func headPart(k *kernels) any    { return k.head }
 func ternaryPart(k *kernels) any { return k.ternary }
+func groupedPart(k *kernels) any { return k.grouped }
 func int8Part(k *kernels) any    { return k.int8 }
 func coarsePart(k *kernels) any  { return k.coarse }
 func measurePart(k *kernels) any { return k.measure }

@@ -70,6 +70,7 @@ type Workspace struct {
 	scale  [chunkRows]float32 // weight scales of the rows at hand
 	same   bool               // all of scale holds the value filled
 	filled float32
+	gacc   [maxTile * 16]float32      // results of a grouped layout
 	facc   [maxFloatTile * 64]float32 // partial sums of MatMulF32
 	tail   [maxFloatTile * 20]float32 // its last activations, padded
 	lut    [4 * 256]int16             // tables of the LUT kernels

@@ -187,6 +187,204 @@ func matMulT5F32x1AVX512VBMI(acc *float32, w *byte, x *float32, stride int, bloc
 //go:noescape
 func matMulT5F32x4AVX512VBMI(acc *float32, w *byte, x *float32, stride int, blocks int)
 
+// matMulG2I8x1AVX512 computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x1AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x2AVX512 computes 16 results for each of 2 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x2AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x3AVX512 computes 16 results for each of 3 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x3AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x4AVX512 computes 16 results for each of 4 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x4AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x5AVX512 computes 16 results for each of 5 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x5AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x6AVX512 computes 16 results for each of 6 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x6AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x7AVX512 computes 16 results for each of 7 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x7AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x8AVX512 computes 16 results for each of 8 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x8AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x12AVX512 computes 16 results for each of 12 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x12AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x16AVX512 computes 16 results for each of 16 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x16AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x24AVX512 computes 16 results for each of 24 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x24AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x1AVX512VBMI computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x1AVX512VBMI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x2AVX512VBMI computes 16 results for each of 2 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x2AVX512VBMI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x3AVX512VBMI computes 16 results for each of 3 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x3AVX512VBMI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x4AVX512VBMI computes 16 results for each of 4 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x4AVX512VBMI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x5AVX512VBMI computes 16 results for each of 5 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x5AVX512VBMI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x6AVX512VBMI computes 16 results for each of 6 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x6AVX512VBMI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x7AVX512VBMI computes 16 results for each of 7 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x7AVX512VBMI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x8AVX512VBMI computes 16 results for each of 8 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x8AVX512VBMI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x12AVX512VBMI computes 16 results for each of 12 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x12AVX512VBMI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x16AVX512VBMI computes 16 results for each of 16 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x16AVX512VBMI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x24AVX512VBMI computes 16 results for each of 24 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x24AVX512VBMI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x1AVX512 computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x1AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x2AVX512 computes 16 results for each of 2 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x2AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x3AVX512 computes 16 results for each of 3 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x3AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x4AVX512 computes 16 results for each of 4 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x4AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x5AVX512 computes 16 results for each of 5 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x5AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x6AVX512 computes 16 results for each of 6 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x6AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x7AVX512 computes 16 results for each of 7 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x7AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x8AVX512 computes 16 results for each of 8 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x8AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x12AVX512 computes 16 results for each of 12 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x12AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x16AVX512 computes 16 results for each of 16 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x16AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x24AVX512 computes 16 results for each of 24 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x24AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
 // matMulT2I8x1AVX2 computes 16 sums for each of 1 rows of activations, stride apart, with blocks ≥ 1 blocks.
 //
 //go:noescape

@@ -37,6 +37,11 @@ func main() {
 			matMulF32512(d, n)
 		}
 	}
+	for _, g := range []grouping512{groupG2, groupG5, groupG1} {
+		for _, n := range []int{1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24} {
+			groupedMul512(g, n)
+		}
+	}
 	for _, d := range []decoder256{decodeT2For256, decodeT5For256} {
 		for _, n := range []int{1, 2, 3, 4} {
 			matMul256(d, n)

@@ -1,0 +1,180 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"trit/internal/hugemem"
+	"trit/internal/ternary"
+)
+
+// A record of activations holds the codes of one group of columns, minus their
+// sum as an int32, and the inverse of their scale as a float32. Kernels reach all
+// three from one address.
+const (
+	recordBias  = ternary.GroupWidth
+	recordScale = recordBias + 4
+	recordBytes = recordScale + 4
+)
+
+// GroupedInt8 holds rows of activations, quantised to 8 bits with one scale for
+// each ternary.GroupWidth columns: what models are given that were trained with
+// full activations. Make one with NewGroupedInt8, give it a width with Reset, fill
+// rows with QuantizeGroups.
+type GroupedInt8 struct {
+	Cols   int // the width of a row
+	stride int // bytes from row to row, records of an even number of groups
+	rows   int
+	data   []byte
+	buf    []byte // backs data
+}
+
+// NewGroupedInt8 returns room for maxRows rows of up to maxCols columns, with the
+// width set to maxCols.
+func NewGroupedInt8(maxRows, maxCols int) *GroupedInt8 {
+	if maxRows < 1 || maxCols < 1 {
+		panic(fmt.Sprintf("kernel: NewGroupedInt8(%d, %d): both must be positive", maxRows, maxCols))
+	}
+	x := &GroupedInt8{rows: maxRows, buf: hugemem.Bytes(maxRows * groupedStride(maxCols))}
+	x.Reset(maxCols)
+	return x
+}
+
+// GroupedInt8Bytes returns the memory that NewGroupedInt8 takes.
+func GroupedInt8Bytes(maxRows, maxCols int) int64 { return int64(maxRows) * int64(groupedStride(maxCols)) }
+
+// groupedStride returns the bytes of a row: layout G1 reads groups in pairs.
+func groupedStride(cols int) int { return (groupCount(cols, 2*ternary.GroupWidth)) * 2 * recordBytes }
+
+// MaxRows returns how many rows fit.
+func (x *GroupedInt8) MaxRows() int { return x.rows }
+
+// Groups returns the number of scales per row.
+func (x *GroupedInt8) Groups() int { return groupCount(x.Cols, ternary.GroupWidth) }
+
+// Reset sets the width for rows that are quantised from now on; what was there is
+// lost. It allocates nothing.
+func (x *GroupedInt8) Reset(cols int) {
+	stride := groupedStride(cols)
+	if cols < 1 || stride*x.rows > len(x.buf) {
+		panic(fmt.Sprintf("kernel: GroupedInt8.Reset to %d columns: made for %d bytes a row", cols, len(x.buf)/x.rows))
+	}
+	x.Cols, x.stride = cols, stride
+	x.data = x.buf[:stride*x.rows]
+}
+
+// record returns group g of a row: its codes and what follows them.
+func (x *GroupedInt8) record(row, g int) []byte {
+	at := row*x.stride + g*recordBytes
+	return x.data[at : at+recordBytes : at+recordBytes]
+}
+
+// Value returns the activation that stands for column c of a row, code/s.
+func (x *GroupedInt8) Value(row, c int) float32 {
+	record := x.record(row, c/ternary.GroupWidth)
+	scale := math.Float32frombits(binary.LittleEndian.Uint32(record[recordScale:]))
+	return float32(int8(record[c%ternary.GroupWidth])) * scale
+}
+
+// QuantizeGroups quantises a, x.Cols activations, into a row of x: each group of
+// columns by the formula of QuantizeRow, with a scale s of its own, and stands for
+// q · float32(1/s). A group with a NaN or an infinity becomes NaN as a whole.
+// Rows may be quantised concurrently.
+func QuantizeGroups(x *GroupedInt8, row int, a []float32) {
+	if len(a) != x.Cols || row < 0 || row >= x.rows {
+		panic(fmt.Sprintf("kernel: QuantizeGroups: %d values into row %d of a %d×%d GroupedInt8", len(a), row, x.rows, x.Cols))
+	}
+	ops := active.int8
+	for at := row * x.stride; at < (row+1)*x.stride; at += recordBytes {
+		record := x.data[at : at+recordBytes]
+		n := min(len(a), ternary.GroupWidth)
+		q := unsafe.Slice((*int8)(unsafe.Pointer(&record[0])), ternary.GroupWidth)
+		clear(q[n:])
+		var sum int32
+		var scale float32
+		if n > 0 {
+			if bits := ops.absMaxBits(a[:n]); bits >= infinityBits {
+				clear(q)
+				scale = float32(math.NaN())
+			} else {
+				s := float32(127 / max(1e-5, float64(math.Float32frombits(bits))))
+				sum = ops.convert(q[:n], a[:n], s)
+				scale = float32(1 / float64(s))
+			}
+			a = a[n:]
+		}
+		binary.LittleEndian.PutUint32(record[recordBias:], uint32(-sum))
+		binary.LittleEndian.PutUint32(record[recordScale:], math.Float32bits(scale))
+	}
+}
+
+// groupedFunc computes, for each of panels panels of a grouped layout and tokens
+// rows of activations,
+//
+//	acc[(p*tokens+t)*16+r] = Σ_g float32(float32(float32(P−S)·d)·a)
+//
+// over the groups in increasing order, where P = Σ code·q and S = Σ q are exact, d
+// is the scale of the group's weights and a that of its activations. units is the
+// number of records in a panel, stride the bytes from one row of x to the next.
+type groupedFunc = func(acc []float32, w, x []byte, stride, units, tokens, panels int)
+
+// groupedKernels are the products of grouped layouts, indexed by layout − G2.
+type groupedKernels struct {
+	mul        [3]groupedFunc
+	tileTokens int // most tokens of one call
+}
+
+// MatMulGrouped multiplies weights of a grouped layout with activations in groups:
+// for every row t of x from row0 to row1−1 and every row r of w that lies in the
+// panels panel0 to panel1−1 it sets y[t*yStride+r] to the sum that groupedFunc
+// defines. All CPUs give the same bits. It panics when shapes, layout or ranges do
+// not fit, and allocates nothing.
+func MatMulGrouped(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, row0, row1, panel0, panel1 int, ws *Workspace) {
+	if x.Cols != w.Cols || !w.Layout.Grouped() {
+		panic(fmt.Sprintf("kernel: MatMulGrouped: weights of %d columns in layout %v × activations of %d columns", w.Cols, w.Layout, x.Cols))
+	}
+	if row0 < 0 || row1 > x.rows || panel0 < 0 || panel1 > w.Panels() {
+		panic(fmt.Sprintf("kernel: MatMulGrouped: rows %d…%d of %d, panels %d…%d of %d", row0, row1, x.rows, panel0, panel1, w.Panels()))
+	}
+	if row0 >= row1 || panel0 >= panel1 {
+		return
+	}
+	rowEnd := min(panel1*ternary.PanelRows, w.Rows)
+	if yStride < w.Rows && row1 > 1 || (row1-1)*yStride+rowEnd > len(y) {
+		panic(fmt.Sprintf("kernel: MatMulGrouped: result of %d values with stride %d for row %d up to %d", len(y), yStride, row1-1, rowEnd))
+	}
+	ops := groupedOps(ws.Variant)
+	mul, size, units := ops.mul[w.Layout-ternary.G2], w.PanelBytes(), w.Units()
+	if row1-row0 == 1 {
+		// Whole panels go straight to their place.
+		whole := min(panel1, w.Rows/ternary.PanelRows)
+		if panel0 < whole {
+			mul(y[row0*yStride+panel0*ternary.PanelRows:], w.Data[panel0*size:whole*size], x.data[row0*x.stride:], x.stride, units, 1, whole-panel0)
+			panel0 = whole
+		}
+	}
+	step := ops.tileTokens * max(1, cachedActivations/(x.stride*ops.tileTokens))
+	for ; row0 < row1; row0 += step {
+		end := min(row0+step, row1)
+		for p := panel0; p < panel1; p++ {
+			rows := min(ternary.PanelRows, w.Rows-p*ternary.PanelRows)
+			for t := row0; t < end; t += ops.tileTokens {
+				n := min(ops.tileTokens, end-t)
+				mul(ws.gacc[:], w.Panel(p), x.data[t*x.stride:], x.stride, units, n, 1)
+				for i := range n {
+					copy(y[(t+i)*yStride+p*ternary.PanelRows:][:rows], ws.gacc[i*ternary.PanelRows:])
+				}
+			}
+		}
+	}
+}
+
+// groupedOps returns the kernels of a variant: the portable ones for all but SIMD.
+func groupedOps(v Variant) *groupedKernels {
+	if v == Auto || v == SIMD {
+		return active.grouped
+	}
+	return &genericGrouped
+}
