@@ -43,7 +43,9 @@ func NewGroupedInt8(maxRows, maxCols int) *GroupedInt8 {
 }
 
 // GroupedInt8Bytes returns the memory that NewGroupedInt8 takes.
-func GroupedInt8Bytes(maxRows, maxCols int) int64 { return int64(maxRows) * int64(groupedStride(maxCols)) }
+func GroupedInt8Bytes(maxRows, maxCols int) int64 {
+	return int64(maxRows) * int64(groupedStride(maxCols))
+}
 
 // groupedStride returns the bytes of a row: layout G1 reads groups in pairs.
 func groupedStride(cols int) int { return (groupCount(cols, 2*ternary.GroupWidth)) * 2 * recordBytes }
