@@ -1,0 +1,7 @@
+//go:build !unix
+
+package docs
+
+import "os/exec"
+
+func stopAll(*exec.Cmd) {}
