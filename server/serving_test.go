@@ -274,8 +274,9 @@ func TestPanicBecomes500(t *testing.T) {
 	for pattern, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /early": func(http.ResponseWriter, *http.Request) error { panic("early") },
 		"GET /late": func(w http.ResponseWriter, r *http.Request) error {
-			stream := s.core.NewEventStream(w)
-			if err := stream.Event("", "begun"); err != nil {
+			out := s.core.NewReply(w, r, core.Events)
+			defer out.Close()
+			if err := out.Piece("", "begun"); err != nil {
 				return err
 			}
 			panic("late")
@@ -409,7 +410,7 @@ func TestCancellationFreesPages(t *testing.T) {
 	scheduler := l.Model.Scheduler()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	job := &core.Job{Model: l, Prompt: l.Model.Tokenize("Once upon a time"), Answers: 3, Options: []trit.GenerateOption{trit.IgnoreEnd(), trit.MaxTokens(50000)}}
+	job := &core.Job{Model: l, Prompt: l.Model.Tokenize("Once upon a time"), Choices: 3, Options: []trit.GenerateOption{trit.IgnoreEnd(), trit.MaxTokens(50000)}}
 	var steps int64
 	n := 0
 	var got error

@@ -28,7 +28,7 @@ func (s *operations) trace(w http.ResponseWriter, r *http.Request) error {
 	case err == nil:
 		return nil
 	case out.begun:
-		s.Log.Warn("a trace was not complete", "id", core.RequestIDOf(r), "error", err)
+		s.Log.Warn("a trace was not complete", "id", core.RequestID(r), "error", err)
 		return core.ErrAnswered
 	case errors.Is(err, engine.ErrTraced):
 		return &core.Error{Status: http.StatusConflict, Code: "already_tracing", Retry: d, Message: "the model is being traced already; try again later"}

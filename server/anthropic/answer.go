@@ -1,10 +1,7 @@
 package anthropic
 
 import (
-	"context"
 	"encoding/json"
-	"iter"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -12,18 +9,6 @@ import (
 	"trit/chat"
 	"trit/server/core"
 )
-
-// answer writes one message of the assistant.
-type answer struct {
-	*core.Server
-	request  *messagesRequest
-	lease    *core.Lease
-	prepared *core.Prepared
-	run      func(context.Context, *core.Prepared) iter.Seq2[core.Piece, error] // runs the prompt
-	id       string
-	stop     *core.StopFinder
-	output   int // generated tokens
-}
 
 // messageReply is a message of the assistant, finished or at its beginning.
 type messageReply struct {
@@ -37,13 +22,25 @@ type messageReply struct {
 	Usage        usage         `json:"usage"`
 }
 
-// contentPart is a block of an answer: text, or a call of a tool.
+// contentPart is a block of an answer: text, what is thought before it, or a call
+// of a tool.
 type contentPart struct {
-	Type  string          `json:"type"`
-	Text  *string         `json:"text,omitempty"`
-	ID    string          `json:"id,omitempty"`
-	Name  string          `json:"name,omitempty"`
-	Input json.RawMessage `json:"input,omitempty"`
+	Type      string          `json:"type"`
+	Text      *string         `json:"text,omitempty"`
+	Thinking  *string         `json:"thinking,omitempty"`
+	Signature *string         `json:"signature,omitempty"` // of thinking; empty, as nothing is signed
+	ID        string          `json:"id,omitempty"`
+	Name      string          `json:"name,omitempty"`
+	Input     json.RawMessage `json:"input,omitempty"`
+}
+
+// set fills in the text.
+func (p *contentPart) set(text string) {
+	if p.Type == "thinking" {
+		p.Thinking, p.Signature = &text, new("")
+		return
+	}
+	p.Text = &text
 }
 
 type usage struct {
@@ -72,6 +69,7 @@ type (
 	partDelta struct {
 		Type        string  `json:"type"`
 		Text        *string `json:"text,omitempty"`
+		Thinking    *string `json:"thinking,omitempty"`
 		PartialJSON *string `json:"partial_json,omitempty"`
 	}
 	blockStop struct {
@@ -92,176 +90,163 @@ type (
 	}
 )
 
-func (a *answer) reply() messageReply {
-	return messageReply{ID: a.id, Type: "message", Role: "assistant", Model: a.request.Model,
-		Content: []contentPart{}, Usage: usage{InputTokens: len(a.prepared.Prompt), OutputTokens: a.output}}
+// messageBuilder makes a message of the assistant of pieces: the events of a
+// stream and the whole message.
+type messageBuilder struct {
+	request   *messagesRequest
+	out       *core.Reply
+	reply     messageReply
+	requestID string
+	begun     bool
+	end       messageEnd
+
+	kind    string          // of the open block: "text", "thinking", or "" if there is none
+	pending string          // white space that may become the beginning of a text
+	text    strings.Builder // of the open block
 }
 
-// whole answers with one JSON object.
-func (a *answer) whole(w http.ResponseWriter, r *http.Request) error {
-	var content contentParts
-	var end messageEnd
-	for p, err := range a.run(r.Context(), a.prepared) {
-		if err != nil {
+func newMessageBuilder(q *messagesRequest, p *core.Prepared, out *core.Reply, requestID string) *messageBuilder {
+	return &messageBuilder{request: q, out: out, requestID: requestID, reply: messageReply{
+		ID: core.NewID("msg_"), Type: "message", Role: "assistant", Model: q.Model, Content: []contentPart{}, Usage: usage{InputTokens: len(p.Prompt)}}}
+}
+
+// Add takes the next piece of the answer.
+func (b *messageBuilder) Add(p trit.Piece) error {
+	if err := b.begin(); err != nil {
+		return err
+	}
+	b.reply.Usage.OutputTokens++
+	if err := b.grow("thinking", p.Reasoning); err != nil {
+		return err
+	}
+	if err := b.grow("text", p.Content); err != nil {
+		return err
+	}
+	for _, c := range p.Calls {
+		if err := b.call(c); err != nil {
 			return err
 		}
-		a.count(p)
-		content.text(p.Content)
-		for _, c := range p.Calls {
-			content.call(c)
+	}
+	if p.Finish != "" {
+		b.end = b.endOf(p)
+	}
+	return nil
+}
+
+// begin tells that there is a message.
+func (b *messageBuilder) begin() error {
+	if b.begun {
+		return nil
+	}
+	b.begun = true
+	if err := b.out.Piece("message_start", messageStart{Type: "message_start", Message: b.reply}); err != nil {
+		return err
+	}
+	return b.out.Piece("ping", bareEvent{"ping"})
+}
+
+// grow goes on with a block of text, which it begins if need be. White space
+// alone makes no block: models write it between calls.
+func (b *messageBuilder) grow(kind, s string) error {
+	if s == "" {
+		return nil
+	}
+	if b.kind != kind {
+		if err := b.close(); err != nil {
+			return err
 		}
-		if p.Finish != "" {
-			end = a.end(p)
+		if b.pending += s; strings.TrimSpace(b.pending) == "" {
+			return nil
+		}
+		s, b.pending, b.kind = b.pending, "", kind
+		part := contentPart{Type: kind}
+		part.set("")
+		if err := b.out.Piece("content_block_start", blockStart{"content_block_start", len(b.reply.Content), part}); err != nil {
+			return err
 		}
 	}
-	reply := a.reply()
-	reply.StopReason, reply.StopSequence = end.StopReason, end.StopSequence
-	reply.Content = content.finish()
-	return core.WriteJSON(w, http.StatusOK, reply)
-}
-
-// stream answers with events, each block in its turn.
-func (a *answer) stream(w http.ResponseWriter, r *http.Request) error {
-	out := &eventStream{Stream: a.NewEventStream(w)}
-	var end messageEnd
-	for p, err := range a.run(r.Context(), a.prepared) {
-		if err != nil {
-			return out.Fail(r, err, func(e *core.Error) error { return out.Event("error", newErrorReply(e, core.RequestIDOf(r))) })
-		}
-		if !out.Begun {
-			out.put("message_start", messageStart{Type: "message_start", Message: a.reply()})
-			out.put("ping", bareEvent{"ping"})
-		}
-		a.count(p)
-		out.text(p.Content)
-		for _, c := range p.Calls {
-			out.call(c)
-		}
-		if p.Finish != "" {
-			end = a.end(p)
-		}
-		if out.err != nil {
-			return out.err
-		}
+	b.text.WriteString(s)
+	delta := partDelta{Type: "text_delta", Text: &s}
+	if kind == "thinking" {
+		delta = partDelta{Type: "thinking_delta", Thinking: &s}
 	}
-	out.close()
-	out.put("message_delta", messageDelta{Type: "message_delta", Delta: end,
-		Usage: usage{InputTokens: len(a.prepared.Prompt), OutputTokens: a.output}})
-	out.put("message_stop", bareEvent{"message_stop"})
-	return out.err
+	return b.out.Piece("content_block_delta", blockDelta{"content_block_delta", len(b.reply.Content), delta})
 }
 
-// count follows the answer by one token.
-func (a *answer) count(p core.Piece) {
-	a.output++
-	a.stop.Push(p.ID)
+// close ends the open block of text.
+func (b *messageBuilder) close() error {
+	if b.kind == "" {
+		return nil
+	}
+	b.pending = ""
+	part := contentPart{Type: b.kind}
+	part.set(b.text.String())
+	b.kind = ""
+	b.text.Reset()
+	return b.stop(part)
 }
 
-// end says why the answer ended with its last piece.
-func (a *answer) end(p core.Piece) messageEnd {
+// stop ends a block.
+func (b *messageBuilder) stop(part contentPart) error {
+	index := len(b.reply.Content)
+	b.reply.Content = append(b.reply.Content, part)
+	return b.out.Piece("content_block_stop", blockStop{"content_block_stop", index})
+}
+
+// call adds a block that calls a tool.
+func (b *messageBuilder) call(c chat.ToolCall) error {
+	if err := b.close(); err != nil {
+		return err
+	}
+	b.pending = ""
+	whole := contentPart{Type: "tool_use", ID: "toolu_" + strings.TrimPrefix(c.ID, "call_"), Name: c.Function.Name,
+		Input: core.ArgumentsObject(c.Function.Arguments)}
+	begun, arguments := whole, string(whole.Input)
+	begun.Input = json.RawMessage("{}")
+	index := len(b.reply.Content)
+	if err := b.out.Piece("content_block_start", blockStart{"content_block_start", index, begun}); err != nil {
+		return err
+	}
+	if err := b.out.Piece("content_block_delta", blockDelta{"content_block_delta", index, partDelta{Type: "input_json_delta", PartialJSON: &arguments}}); err != nil {
+		return err
+	}
+	return b.stop(whole)
+}
+
+// endOf says why the answer ended with its last piece.
+func (b *messageBuilder) endOf(p trit.Piece) messageEnd {
 	reason := "end_turn"
 	var end messageEnd
 	switch {
-	case p.Finish == trit.FinishLength && a.output < *a.request.MaxTokens:
+	case p.Finish == trit.FinishLength && b.reply.Usage.OutputTokens < *b.request.MaxTokens:
 		reason = "model_context_window_exceeded"
 	case p.Finish == trit.FinishLength:
 		reason = "max_tokens"
 	case p.Called:
 		reason = "tool_use"
-	case p.Finish == trit.FinishStopString:
-		if s := a.stop.Found(); slices.Contains(a.request.StopSequences, s) {
-			reason, end.StopSequence = "stop_sequence", &s
-		}
+	case p.Finish == trit.FinishStopString && slices.Contains(b.request.StopSequences, p.StopString):
+		reason, end.StopSequence = "stop_sequence", &p.StopString
 	}
 	end.StopReason = &reason
 	return end
 }
 
-// callPart puts a call into the form of a content block.
-func callPart(c chat.ToolCall) contentPart {
-	return contentPart{Type: "tool_use", ID: "toolu_" + strings.TrimPrefix(c.ID, "call_"), Name: c.Function.Name,
-		Input: core.ArgumentsObject(c.Function.Arguments)}
-}
-
-// contentParts collects the blocks of an answer. White space alone makes no
-// block: models write it between calls.
-type contentParts struct {
-	parts []contentPart
-	open  strings.Builder // the block of text
-}
-
-func (c *contentParts) text(s string) { c.open.WriteString(s) }
-
-func (c *contentParts) call(call chat.ToolCall) {
-	c.close()
-	c.parts = append(c.parts, callPart(call))
-}
-
-func (c *contentParts) close() {
-	if s := c.open.String(); strings.TrimSpace(s) != "" {
-		c.parts = append(c.parts, contentPart{Type: "text", Text: &s})
+// End sends the end of the stream.
+func (b *messageBuilder) End() (any, error) {
+	if err := b.begin(); err != nil {
+		return nil, err
 	}
-	c.open.Reset()
-}
-
-// finish returns the blocks, which may be none.
-func (c *contentParts) finish() []contentPart {
-	c.close()
-	return append([]contentPart{}, c.parts...)
-}
-
-// eventStream writes the events of content blocks. After an error it does
-// nothing more.
-type eventStream struct {
-	*core.Stream
-	index   int  // of the current or next block
-	open    bool // a block of text
-	pending string
-	err     error
-}
-
-func (t *eventStream) put(name string, v any) {
-	if t.err == nil {
-		t.err = t.Event(name, v)
+	if err := b.close(); err != nil {
+		return nil, err
 	}
+	if err := b.out.Piece("message_delta", messageDelta{Type: "message_delta", Delta: b.end, Usage: b.reply.Usage}); err != nil {
+		return nil, err
+	}
+	b.reply.StopReason, b.reply.StopSequence = b.end.StopReason, b.end.StopSequence
+	return b.reply, b.out.Piece("message_stop", bareEvent{"message_stop"})
 }
 
-// text goes on with a block of text, as anthropicParts does.
-func (t *eventStream) text(s string) {
-	if s == "" {
-		return
-	}
-	if !t.open {
-		if t.pending += s; strings.TrimSpace(t.pending) == "" {
-			return
-		}
-		s, t.pending = t.pending, ""
-		empty := ""
-		t.open = true
-		t.put("content_block_start", blockStart{"content_block_start", t.index, contentPart{Type: "text", Text: &empty}})
-	}
-	t.put("content_block_delta", blockDelta{"content_block_delta", t.index, partDelta{Type: "text_delta", Text: &s}})
-}
-
-// call writes a block that calls a tool.
-func (t *eventStream) call(c chat.ToolCall) {
-	t.close()
-	part := callPart(c)
-	arguments := string(part.Input)
-	part.Input = json.RawMessage("{}")
-	t.put("content_block_start", blockStart{"content_block_start", t.index, part})
-	t.put("content_block_delta", blockDelta{"content_block_delta", t.index, partDelta{Type: "input_json_delta", PartialJSON: &arguments}})
-	t.put("content_block_stop", blockStop{"content_block_stop", t.index})
-	t.index++
-}
-
-// close ends the block of text.
-func (t *eventStream) close() {
-	t.pending = ""
-	if !t.open {
-		return
-	}
-	t.open = false
-	t.put("content_block_stop", blockStop{"content_block_stop", t.index})
-	t.index++
+// Fail ends the stream with an error.
+func (b *messageBuilder) Fail(e *core.Error) error {
+	return b.out.Piece("error", newErrorReply(e, b.requestID))
 }

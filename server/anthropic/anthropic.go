@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 
-	"trit/chat"
 	"trit/server/core"
 )
 
@@ -73,7 +72,7 @@ func Routes(c *core.Server) []core.Route {
 
 // messages answers a conversation.
 func (s *api) messages(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Request-Id", core.RequestIDOf(r))
+	w.Header().Set("Request-Id", core.RequestID(r))
 	var q messagesRequest
 	if err := core.ReadJSON(r, &q); err != nil {
 		return err
@@ -96,21 +95,17 @@ func (s *api) messages(w http.ResponseWriter, r *http.Request) error {
 	if c.Options, err = q.options(l.Model); err != nil {
 		return err
 	}
-	p, err := s.Prepare(l, c)
+	p, err := l.Prepare(c)
 	if err != nil {
 		return err
 	}
-	a := &answer{Server: s.Server, request: &q, lease: l, prepared: p, run: s.Converse, id: core.NewID("msg_")}
-	a.stop = core.NewStopFinder(l.Model.Tokenizer(), p.Tools != chat.ToolsNone && l.ControlMarks(p.Tools), append(l.Model.ChatStops(), q.StopSequences...)...)
-	if q.Stream {
-		return a.stream(w, r)
-	}
-	return a.whole(w, r)
+	out := s.NewReply(w, r, core.FormOf(q.Stream, core.Events))
+	return core.Answer(out, s.Converse(out.Context(), p), newMessageBuilder(&q, p, out, core.RequestID(r)))
 }
 
 // countTokens tells how many tokens a conversation has.
 func (s *api) countTokens(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Request-Id", core.RequestIDOf(r))
+	w.Header().Set("Request-Id", core.RequestID(r))
 	var q messagesRequest
 	if err := core.ReadJSON(r, &q); err != nil {
 		return err
@@ -124,7 +119,7 @@ func (s *api) countTokens(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	p, err := s.Prepare(l, c)
+	p, err := l.Prepare(c)
 	if err != nil {
 		return err
 	}

@@ -143,16 +143,19 @@ func (q *messagesRequest) conversation() (*core.Conversation, error) {
 		return nil, core.BadRequest("messages", "at least one message is required")
 	}
 	switch {
-	case q.Thinking != nil && q.Thinking.Type == "enabled":
-		return nil, core.Unsupported("thinking", "this model does not support extended thinking; leave thinking out, or send {\"type\": \"disabled\"}")
 	case len(q.MCPServers) > 0:
 		return nil, core.Unsupported("mcp_servers", "this server calls no other servers; leave mcp_servers out")
 	case q.Container != nil:
 		return nil, core.Unsupported("container", "this server has no containers; leave container out")
 	}
-	c := &core.Conversation{Parallel: true}
-	if q.Thinking != nil && q.Thinking.Type == "disabled" {
-		c.Extra = map[string]any{"enable_thinking": false}
+	c := &core.Conversation{ThinkingField: "thinking"}
+	if q.Thinking != nil {
+		switch q.Thinking.Type {
+		case "enabled":
+			c.Thinking = trit.ThinkingOn
+		case "disabled":
+			c.Thinking = trit.ThinkingOff
+		}
 	}
 	if err := q.toolsOf(c); err != nil {
 		return nil, err
@@ -177,7 +180,7 @@ func (q *messagesRequest) conversation() (*core.Conversation, error) {
 		if last.Content != strings.TrimRight(last.Content, " \t\r\n") {
 			return nil, core.BadRequest("messages", "final assistant content cannot end with trailing whitespace")
 		}
-		c.Prefill = true
+		c.Continue = true
 	}
 	return c, nil
 }
@@ -199,26 +202,26 @@ func (q *messagesRequest) toolsOf(c *core.Conversation) error {
 	if q.ToolChoice == nil {
 		return nil
 	}
-	c.Parallel = !q.ToolChoice.DisableParallelToolUse
+	c.SingleCall = q.ToolChoice.DisableParallelToolUse
 	switch q.ToolChoice.Type {
 	case "auto":
 		return nil
 	case "none":
-		c.Choice.Mode = core.ToolsNever
+		c.ToolChoice.Mode = trit.ToolsNever
 		return nil
 	case "any":
 	case "tool":
 		if !slices.ContainsFunc(q.Tools, func(t toolField) bool { return t.Name == q.ToolChoice.Name }) {
 			return core.BadRequest("tool_choice.name", "tool_choice names the tool %q, which is not among the tools", q.ToolChoice.Name)
 		}
-		c.Choice.Names = []string{q.ToolChoice.Name}
+		c.ToolChoice.Names = []string{q.ToolChoice.Name}
 	default:
 		return core.BadRequest("tool_choice.type", "the type is %q; want \"auto\", \"any\", \"tool\" or \"none\"", q.ToolChoice.Type)
 	}
 	if len(q.Tools) == 0 {
 		return core.BadRequest("tool_choice", "tool_choice wants a call, and there are no tools")
 	}
-	c.Choice.Mode = core.ToolsRequired
+	c.ToolChoice.Mode = trit.ToolsRequired
 	return nil
 }
 
@@ -235,7 +238,7 @@ func (q *messagesRequest) formatOf(c *core.Conversation) error {
 	case len(f.Schema) == 0:
 		return core.BadRequest("output_config.format.schema", "Field required")
 	}
-	c.Format = core.Format{Schema: f.Schema, Param: "output_config.format.schema"}
+	c.SetFormat(core.Format{Format: trit.Format{Schema: f.Schema}, Field: "output_config.format.schema"})
 	return nil
 }
 

@@ -160,15 +160,13 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 		return nil
 	}
 	known := g.find(r)
-	client, rec := hostOnly(r.RemoteAddr), recordOf(r)
+	client, rec := hostOnly(r.RemoteAddr), recordIn(r.Context())
 	if known != nil {
 		client = known.name()
 	}
-	if rec != nil {
-		rec.client = client
-		if known != nil {
-			rec.key = client
-		}
+	rec.client = client
+	if known != nil {
+		rec.key = client
 	}
 	if known == nil && len(g.options.APIKeys) > 0 {
 		if err := g.slowDown("without a key: " + client); err != nil { // who tries keys out

@@ -122,3 +122,14 @@ func Blame(err error, param string) error {
 	e.Param = param
 	return &e
 }
+
+// blameOption is Blame for an option of the library that comes from a field.
+func blameOption(err error, field string) error {
+	e, ok := errors.AsType[*trit.OptionError](err)
+	if !ok || field == "" {
+		return Blame(err, field)
+	}
+	answer := *Classify(err)
+	answer.Param, answer.Message = field, field+": "+plainMessage(e.Err)
+	return &answer
+}

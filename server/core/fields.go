@@ -10,7 +10,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"trit"
 	"trit/chat"
+	"trit/sample"
 	"trit/tokenizer"
 )
 
@@ -27,12 +29,12 @@ func ArgumentsObject(text string) json.RawMessage {
 func NewID(prefix string) string { return prefix + strings.ToLower(rand.Text()[:24]) }
 
 // Of returns the choice among the tools of a request; f may be nil.
-func (f *ToolChoiceField) Of(tools []chat.Tool) (toolChoice, error) {
+func (f *ToolChoiceField) Of(tools []chat.Tool) (trit.ToolChoice, error) {
 	if f == nil {
-		return toolChoice{}, nil
+		return trit.ToolChoice{}, nil
 	}
-	if len(tools) == 0 && f.choice.Mode == ToolsRequired {
-		return toolChoice{}, BadRequest("tool_choice", "tool_choice asks for a call, but the request has no tools")
+	if len(tools) == 0 && f.choice.Mode == trit.ToolsRequired {
+		return trit.ToolChoice{}, BadRequest("tool_choice", "tool_choice asks for a call, but the request has no tools")
 	}
 	return f.choice, nil
 }
@@ -46,7 +48,7 @@ func IsNull(raw json.RawMessage) bool {
 // ToolChoiceField says which tools are to be called: a word, or an object in the
 // form of the chat API or of the responses API.
 type ToolChoiceField struct {
-	choice toolChoice
+	choice trit.ToolChoice
 	Raw    json.RawMessage
 }
 
@@ -57,11 +59,11 @@ func (f *ToolChoiceField) UnmarshalJSON(data []byte) error {
 	if json.Unmarshal(data, &word) == nil {
 		switch word {
 		case "none":
-			f.choice.Mode = ToolsNever
+			f.choice.Mode = trit.ToolsNever
 		case "auto":
-			f.choice.Mode = toolsAuto
+			f.choice.Mode = trit.ToolsAuto
 		case "required":
-			f.choice.Mode = ToolsRequired
+			f.choice.Mode = trit.ToolsRequired
 		default:
 			return BadRequest("tool_choice", "tool_choice is %.40q; want none, auto, required, or an object", word)
 		}
@@ -101,7 +103,7 @@ func (f *ToolChoiceField) UnmarshalJSON(data []byte) error {
 	}
 	switch object.Type {
 	case "function":
-		f.choice.Mode = ToolsRequired
+		f.choice.Mode = trit.ToolsRequired
 		return name(object.named)
 	case "allowed_tools":
 		list := object.allowed
@@ -110,14 +112,14 @@ func (f *ToolChoiceField) UnmarshalJSON(data []byte) error {
 		}
 		switch list.Mode {
 		case "auto":
-			f.choice.Mode = toolsAuto
+			f.choice.Mode = trit.ToolsAuto
 		case "required":
-			f.choice.Mode = ToolsRequired
+			f.choice.Mode = trit.ToolsRequired
 		default:
 			return BadRequest("tool_choice", "the mode of allowed_tools is %.40q; want auto or required", list.Mode)
 		}
 		if len(list.Tools) == 0 {
-			f.choice.Mode = ToolsNever
+			f.choice.Mode = trit.ToolsNever
 		}
 		for _, n := range list.Tools {
 			if err := name(n); err != nil {
@@ -127,6 +129,36 @@ func (f *ToolChoiceField) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	return Unsupported("tool_choice", "tool_choice has the type %.40q; want function or allowed_tools", object.Type)
+}
+
+// StopField is a string or a list of strings that end an answer.
+type StopField []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *StopField) UnmarshalJSON(data []byte) error {
+	list := (*StringList)(f)
+	if list.UnmarshalJSON(data) != nil {
+		return BadType("stop", "a string or an array of strings")
+	}
+	return nil
+}
+
+// SamplersField is an order of samplers: a list of names, or a text with the
+// names in it.
+type SamplersField sample.Order
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *SamplersField) UnmarshalJSON(data []byte) error {
+	var names StringList
+	if names.UnmarshalJSON(data) != nil {
+		return BadType("samplers", `an array of names or a string such as "top_k;top_p;temperature"`)
+	}
+	order, err := sample.ParseOrder(strings.Join(names, ";"))
+	if err != nil {
+		return Blame(err, "samplers")
+	}
+	*f = SamplersField(order)
+	return nil
 }
 
 // DecodeAt decodes a part of a request that was kept back; param names it.

@@ -20,8 +20,7 @@ func (s *Server) Handler(routes []Route, unknown func(path string) *Family) http
 	// it gets an id, a record for the log, and is refused if a foreign web page
 	// may have sent it.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rec := &record{id: requestID(r.Header.Get("X-Request-Id")), start: time.Now(), family: unknown(r.URL.Path)}
-		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
+		rec, r := begin(r, unknown(r.URL.Path))
 		out := &response{ResponseWriter: w}
 		out.Header().Set("X-Request-Id", rec.id)
 		out.Header().Set("X-Content-Type-Options", "nosniff")
@@ -46,9 +45,7 @@ func (s *Server) Handler(routes []Route, unknown func(path string) *Family) http
 func (s *Server) guard(rt *Route) http.Handler {
 	next := rt.handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if rec := recordOf(r); rec != nil {
-			rec.family = rt.Family
-		}
+		recordIn(r.Context()).family = rt.Family
 		if err := s.guards.admit(rt, r); err != nil {
 			s.refuse(w, r, rt.Family, err)
 			return
@@ -77,18 +74,6 @@ func (s *Server) guard(rt *Route) http.Handler {
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, f *Family, err error) {
 	rt := &Route{Family: f}
 	rt.fail(w, r, err)
-}
-
-// isTimeout reports whether a request has run out of time.
-func isTimeout(ctx context.Context) bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }
-
-// stopped returns errShuttingDown if that is what ended a request's context,
-// and err otherwise.
-func stopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrShuttingDown) {
-		return ErrShuttingDown
-	}
-	return err
 }
 
 // body is the body of a request, which has to arrive within a time.

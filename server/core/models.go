@@ -229,9 +229,7 @@ func (ms *Models) Acquire(ctx context.Context, name string) (*Lease, error) {
 			l.expiry.Stop()
 		}
 		ms.mu.Unlock()
-		if rec := recordIn(ctx); rec != nil {
-			rec.model = l.Name
-		}
+		recordIn(ctx).model = l.Name
 		select {
 		case <-l.ready:
 		case <-ctx.Done():

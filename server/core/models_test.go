@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+
+	_ "trit/demo"
 )
 
 // While a model is being loaded no more requests wait for it than may wait at

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// record is what the log says about a request. It belongs to the goroutines of
-// the request, which write it one after the other.
+// record is what is known of a request. It belongs to the goroutines of the
+// request, which write it one after the other.
 type record struct {
 	id      string
 	start   time.Time
@@ -31,30 +31,24 @@ type record struct {
 
 type recordKey struct{}
 
-// recordOf returns the record of a request; nil if it did not come through front.
-func recordOf(r *http.Request) *record { return recordIn(r.Context()) }
+// begin gives a request a record.
+func begin(r *http.Request, family *Family) (*record, *http.Request) {
+	rec := &record{id: requestID(r.Header.Get("X-Request-Id")), start: time.Now(), family: family}
+	return rec, r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
+}
 
+// recordIn returns the record of a request. What did not come as one has an
+// empty record, which nobody reads.
 func recordIn(ctx context.Context) *record {
-	rec, _ := ctx.Value(recordKey{}).(*record)
-	return rec
-}
-
-// ClientIn returns who has sent a request, as far as it can be told.
-func ClientIn(ctx context.Context) string {
-	if rec := recordIn(ctx); rec != nil {
-		return rec.client
+	if rec, ok := ctx.Value(recordKey{}).(*record); ok {
+		return rec
 	}
-	return ""
+	return new(record)
 }
 
-// RequestIDOf returns the id of a request, which clients find in the header
+// RequestID returns the id of a request, which clients find in the header
 // X-Request-Id.
-func RequestIDOf(r *http.Request) string {
-	if rec := recordOf(r); rec != nil {
-		return rec.id
-	}
-	return ""
-}
+func RequestID(r *http.Request) string { return recordIn(r.Context()).id }
 
 // requestID returns the id that the client or a proxy gave, if it can stand in a
 // log, or a new one.
@@ -70,10 +64,18 @@ func requestID(given string) string {
 }
 
 // noteFailure tells the log what a request was answered.
-func noteFailure(r *http.Request, e *Error) {
-	if rec := recordOf(r); rec != nil {
-		rec.failure = e
+func noteFailure(r *http.Request, e *Error) { recordIn(r.Context()).failure = e }
+
+// isTimeout reports whether a request has run out of time.
+func isTimeout(ctx context.Context) bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }
+
+// stopped returns ErrShuttingDown if that is what ended a request's context,
+// and err otherwise.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrShuttingDown) {
+		return ErrShuttingDown
 	}
+	return err
 }
 
 // finish recovers from a panic of a handler and logs the request.

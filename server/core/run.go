@@ -10,43 +10,29 @@ import (
 	"trit/tokenizer"
 )
 
-// Embed returns the embeddings of texts, when it is their turn.
-func (l *Lease) Embed(ctx context.Context, texts ...[]int32) ([][]float32, error) {
-	if len(texts) == 0 {
-		return nil, nil
-	}
-	leave, err := l.Enter(ctx, 1)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	return l.Model.EmbedTokens(ctx, texts...)
-}
-
-// WithoutSecondBOS drops the BOS that the tokenizer has added to a prompt that
-// begins with one already.
-func WithoutSecondBOS(t *tokenizer.Tokenizer, prompt []int32) []int32 {
-	if id, ok := t.BOS(); ok && t.AddBOS() && len(prompt) > 1 && prompt[0] == id && prompt[1] == id {
-		return prompt[1:]
-	}
-	return prompt
-}
-
 // Job is one prompt to continue, in the terms that all APIs share.
 type Job struct {
 	Model   *Lease
 	Prompt  []int32
-	Answers int // at least 1
+	Choices int // at least 1
 	Options []trit.GenerateOption
 	Stats   *trit.Stats // filled in when the job is over; may be nil
 }
 
-// Run waits for its turn and continues the prompt. Its errors are for classify.
+// Generator continues the prompt of a job with these options.
+type Generator func(ctx context.Context, j *Job, options []trit.GenerateOption) iter.Seq2[trit.Token, error]
+
+// generateFrom is the Generator that asks the model.
+func generateFrom(ctx context.Context, j *Job, options []trit.GenerateOption) iter.Seq2[trit.Token, error] {
+	return j.Model.Model.GenerateFrom(ctx, j.Prompt, options...)
+}
+
+// Run waits for its turn and continues the prompt. Its errors are for Classify.
 // Leaving the loop ends the generation and frees its memory.
 func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 	return func(yield func(trit.Token, error) bool) {
 		came := time.Now()
-		leave, err := j.Model.Enter(ctx, j.Answers)
+		leave, err := j.Model.Enter(ctx, j.Choices)
 		if err != nil {
 			yield(trit.Token{}, err)
 			return
@@ -59,24 +45,33 @@ func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 		slot := j.Model.gate.slot(j)
 		defer slot.close()
 		rec := recordIn(ctx)
-		if rec != nil {
-			rec.prompt.Add(int64(len(j.Prompt)))
-		}
-		options := append(j.Options[:len(j.Options):len(j.Options)], trit.Answers(j.Answers), trit.CollectStats(stats), trit.Arrived(came))
-		for token, err := range j.Model.Model.GenerateFrom(ctx, j.Prompt, options...) {
+		rec.prompt.Add(int64(len(j.Prompt)))
+		options := append(j.Options[:len(j.Options):len(j.Options)], trit.Answers(j.Choices), trit.CollectStats(stats), trit.Arrived(came))
+		for token, err := range s.Generate(ctx, j, options) {
 			if err != nil {
 				yield(token, stopped(ctx, err))
 				return
 			}
 			slot.generated.Add(1)
-			if rec != nil {
-				rec.generated.Add(1)
-			}
+			rec.generated.Add(1)
 			if !yield(token, nil) {
 				return
 			}
 		}
 	}
+}
+
+// Embed returns the embeddings of texts, when it is their turn.
+func (l *Lease) Embed(ctx context.Context, texts ...[]int32) ([][]float32, error) {
+	if len(texts) == 0 {
+		return nil, nil
+	}
+	leave, err := l.Enter(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return l.Model.EmbedTokens(ctx, texts...)
 }
 
 // Score returns how likely the model finds the tokens of a prompt, from the
@@ -100,4 +95,13 @@ func (l *Lease) Score(ctx context.Context, prompt []int32, top int) ([]generate.
 		out = append(out, t)
 	}
 	return out, nil
+}
+
+// WithoutSecondBOS drops the BOS that the tokenizer has added to a prompt that
+// begins with one already.
+func WithoutSecondBOS(t *tokenizer.Tokenizer, prompt []int32) []int32 {
+	if id, ok := t.BOS(); ok && t.AddBOS() && len(prompt) > 1 && prompt[0] == id && prompt[1] == id {
+		return prompt[1:]
+	}
+	return prompt
 }

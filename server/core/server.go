@@ -21,6 +21,9 @@ type Server struct {
 	Models  *Models
 	Log     *slog.Logger
 	Started time.Time
+	// Generate is where the tokens of all jobs come from: the models, but in tests
+	// of what families make of requests and tokens.
+	Generate Generator
 
 	guards   *guards
 	draining atomic.Bool
@@ -38,7 +41,7 @@ func New(o Options) (*Server, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{Options: o, Log: o.Log, Started: time.Now()}
+	s := &Server{Options: o, Log: o.Log, Started: time.Now(), Generate: generateFrom}
 	var err error
 	if s.guards, err = newGuards(&s.Options); err != nil {
 		return nil, err

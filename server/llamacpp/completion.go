@@ -2,7 +2,6 @@ package llamacpp
 
 import (
 	"encoding/json"
-	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,39 +17,25 @@ import (
 // completions.
 type completionRequest struct {
 	core.Sampling
-	Model        string          `json:"model"`
-	Prompt       promptField     `json:"prompt"`
-	NPredict     *int            `json:"n_predict"`
-	MaxTokens    *int            `json:"max_tokens"`
-	Stream       bool            `json:"stream"`
-	Stop         core.StringList `json:"stop"`
-	IgnoreEOS    bool            `json:"ignore_eos"`
-	LogitBias    core.LogitBias  `json:"logit_bias"`
-	NProbs       int             `json:"n_probs"`
-	Grammar      string          `json:"grammar"`
-	JSONSchema   json.RawMessage `json:"json_schema"`
-	Samplers     *samplersField  `json:"samplers"`
-	ReturnTokens bool            `json:"return_tokens"`
+	Model        string              `json:"model"`
+	Prompt       promptField         `json:"prompt"`
+	NPredict     *int                `json:"n_predict"`
+	MaxTokens    *int                `json:"max_tokens"`
+	Stream       bool                `json:"stream"`
+	Stop         core.StopField      `json:"stop"`
+	IgnoreEOS    bool                `json:"ignore_eos"`
+	LogitBias    core.LogitBias      `json:"logit_bias"`
+	NProbs       int                 `json:"n_probs"`
+	Grammar      string              `json:"grammar"`
+	JSONSchema   json.RawMessage     `json:"json_schema"`
+	Samplers     *core.SamplersField `json:"samplers"`
+	ReturnTokens bool                `json:"return_tokens"`
 
 	// What would change the answer, and is not served.
 	MaxTime           int   `json:"t_max_predict_ms"`
 	Indent            int   `json:"n_indent"`
 	PostSamplingProbs bool  `json:"post_sampling_probs"`
 	LoRA              []any `json:"lora"`
-}
-
-// samplersField is an order of samplers: a list of names.
-type samplersField struct{ sample.Order }
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (o *samplersField) UnmarshalJSON(data []byte) error {
-	var names core.StringList
-	if err := json.Unmarshal(data, &names); err != nil {
-		return core.BadRequest("samplers", "samplers is %s; want an array of names", core.ShortJSON(data))
-	}
-	var err error
-	o.Order, err = sample.ParseOrder(strings.Join(names, ";"))
-	return err
 }
 
 // completionReply is an answer of /completion, or a part of one.
@@ -119,24 +104,21 @@ func (s *api) completion(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	pieces := s.Run(r.Context(), &c.Job)
-	if q.Stream {
-		return c.stream(s.NewEventStream(w), r, pieces)
-	}
-	return c.whole(w, pieces)
+	c.out = s.NewReply(w, r, core.FormOf(q.Stream, core.Events))
+	return core.Answer(c.out, s.Run(c.out.Context(), &c.Job), c)
 }
 
-// completionRun is a completion on its way.
+// completionRun makes the answer of a completion of its tokens: the parts of
+// a stream and the whole answer.
 type completionRun struct {
 	core.Job
 	request  *completionRequest
 	settings generationSettings
-	stop     *core.StopFinder
+	out      *core.Reply
 	text     strings.Builder
 	tokens   []int32
 	probs    []tokenProbs
-	finish   trit.Finish
-	stats    trit.Stats
+	end      trit.Token // the last one
 }
 
 func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
@@ -165,7 +147,7 @@ func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
 		return nil, err
 	}
 	if q.Samplers != nil {
-		sampling.Order = q.Samplers.Order
+		sampling.Order = sample.Order(*q.Samplers)
 	}
 	if q.NProbs < 0 || q.NProbs > 1000 {
 		return nil, core.BadRequest("n_probs", "n_probs is %d; want 0 to 1000", q.NProbs)
@@ -179,22 +161,22 @@ func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
 	if predict == 0 {
 		return nil, core.BadRequest("n_predict", "n_predict is 0; want the number of tokens to generate, or -1 for as many as fit")
 	}
-	f := core.Format{Gbnf: q.Grammar, Param: "grammar"}
-	if len(q.JSONSchema) > 0 && string(q.JSONSchema) != "null" {
+	f := core.Format{Format: trit.Format{GBNF: q.Grammar}, Field: "grammar"}
+	if !core.IsNull(q.JSONSchema) {
 		if q.Grammar != "" {
 			return nil, core.BadRequest("json_schema", "json_schema and grammar exclude each other")
 		}
-		f = core.Format{Schema: q.JSONSchema, Param: "json_schema"}
+		f = core.Format{Format: trit.Format{Schema: q.JSONSchema}, Field: "json_schema"}
 	}
-	constraint, err := l.Constraint(f)
+	constraint, err := l.Formatted(f)
 	if err != nil {
 		return nil, err
 	}
-	c := &completionRun{request: q, settings: newGenerationSettings(&sampling), stop: core.NewStopFinder(t, false, q.Stop...)}
+	c := &completionRun{request: q, settings: newGenerationSettings(&sampling)}
 	c.settings.Stop = append(c.settings.Stop, q.Stop...)
 	c.settings.MaxTokens, c.settings.NPredict = predict, predict
 	c.settings.IgnoreEOS, c.settings.Stream, c.settings.NProbs, c.settings.Grammar = q.IgnoreEOS, q.Stream, q.NProbs, q.Grammar
-	c.Job = core.Job{Model: l, Answers: 1, Stats: &c.stats, Options: []trit.GenerateOption{trit.Sampling(sampling), trit.Stop(q.Stop...)}}
+	c.Job = core.Job{Model: l, Choices: 1, Stats: new(trit.Stats), Options: []trit.GenerateOption{trit.Sampling(sampling), trit.Stop(q.Stop...)}}
 	if c.Prompt, err = q.Prompt.encode(t, "prompt", true, true); err != nil {
 		return nil, err
 	}
@@ -205,72 +187,50 @@ func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
 	if q.IgnoreEOS {
 		c.Options = append(c.Options, trit.IgnoreEnd())
 	}
-	if constraint != nil {
-		c.Options = append(c.Options, trit.Constrain(constraint))
-	}
+	c.Options = append(c.Options, constraint...)
 	return c, nil
 }
 
-// add follows the text by a token and returns the part of the answer it makes.
-func (c *completionRun) add(t trit.Token) completionReply {
-	c.stop.Push(t.ID)
+// Add takes the next token.
+func (c *completionRun) Add(t trit.Token) error {
 	c.text.WriteString(t.Text)
 	c.tokens = append(c.tokens, t.ID)
-	if t.Finish != "" {
-		c.finish = t.Finish
-	}
+	c.end = t
 	part := completionReply{Content: t.Text, Tokens: []int32{t.ID}, TokensPredicted: len(c.tokens), TokensEvaluated: len(c.Prompt)}
 	if c.request.NProbs > 0 {
 		one := newTokenProbs(c.Model.Model.Tokenizer(), t)
 		c.probs = append(c.probs, one)
 		part.Probabilities = []tokenProbs{one}
 	}
-	return part
+	return c.out.Piece("", part)
 }
 
-// end returns the end of the answer, without its text.
-func (c *completionRun) end() completionReply {
+// End sends the end of a stream, which has no text.
+func (c *completionRun) End() (any, error) {
 	e := &replyEnd{
 		Model: c.Model.Name, Settings: c.settings, Prompt: c.Model.Model.Detokenize(c.Prompt),
-		HasNewLine: strings.Contains(c.text.String(), "\n"), StopType: "limit", TokensCached: c.stats.CachedTokens,
-		Timings: newTimings(&c.stats),
+		HasNewLine: strings.Contains(c.text.String(), "\n"), StopType: "limit", TokensCached: c.Stats.CachedTokens,
+		Timings: newTimings(c.Stats),
 	}
-	switch c.finish {
+	switch c.end.Finish {
 	case trit.FinishStop:
 		e.StopType = "eos"
 	case trit.FinishStopString:
-		e.StopType, e.StoppingWord = "word", c.stop.Found()
+		e.StopType, e.StoppingWord = "word", c.end.StopString
 	}
-	return completionReply{Tokens: []int32{}, Stop: true, TokensPredicted: len(c.tokens), TokensEvaluated: len(c.Prompt), replyEnd: e}
-}
-
-func (c *completionRun) whole(w http.ResponseWriter, tokens iter.Seq2[trit.Token, error]) error {
-	for t, err := range tokens {
-		if err != nil {
-			return err
-		}
-		c.add(t)
+	answer := completionReply{Tokens: []int32{}, Stop: true, TokensPredicted: len(c.tokens), TokensEvaluated: len(c.Prompt), replyEnd: e}
+	if c.out.Streams() {
+		return nil, c.out.Piece("", answer)
 	}
-	answer := c.end()
-	answer.Content = c.text.String()
-	answer.Probabilities = c.probs
+	answer.Content, answer.Probabilities = c.text.String(), c.probs
 	if c.request.ReturnTokens {
 		answer.Tokens = c.tokens
 	}
-	return core.WriteJSON(w, http.StatusOK, answer)
+	return answer, nil
 }
 
-func (c *completionRun) stream(out *core.Stream, r *http.Request, tokens iter.Seq2[trit.Token, error]) error {
-	for t, err := range tokens {
-		if err != nil {
-			return out.Fail(r, err, func(e *core.Error) error { return out.Event("", newErrorReply(e)) })
-		}
-		if err := out.Event("", c.add(t)); err != nil {
-			return err
-		}
-	}
-	return out.Event("", c.end())
-}
+// Fail ends the stream with an error.
+func (c *completionRun) Fail(e *core.Error) error { return c.out.Piece("", newErrorReply(e)) }
 
 func newTimings(s *trit.Stats) timings {
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -176,7 +176,7 @@ func (s *api) applyTemplate(w http.ResponseWriter, r *http.Request) error {
 		AddGenerationPrompt: q.AddGenerationPrompt == nil || *q.AddGenerationPrompt}
 	if t.ToolFormat() == chat.ToolsNone {
 		in.Tools = nil
-		if in.Messages, err = core.ExplainTools(messages, q.Tools); err != nil {
+		if in.Messages, err = chat.ExplainTools(messages, q.Tools); err != nil {
 			return err
 		}
 	}
@@ -216,7 +216,7 @@ func (s *api) embedding(w http.ResponseWriter, r *http.Request) error {
 	var all [][]int32
 	for i, text := range *texts {
 		tokens := l.Model.Tokenize(text)
-		if limit := l.Model.Scheduler().Engine().Context(); len(tokens) == 0 || len(tokens) > limit {
+		if limit := l.Model.Context(); len(tokens) == 0 || len(tokens) > limit {
 			return &core.Error{Status: http.StatusBadRequest, Code: "context_length_exceeded", Param: "content",
 				Message: fmt.Sprintf("text %d has %d tokens; want 1 to %d", i, len(tokens), limit)}
 		}

@@ -1,7 +1,6 @@
 package llamacpp
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -238,46 +237,11 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// TestStopFinder checks which of several strings is said to have ended a text.
-func TestStopFinder(t *testing.T) {
-	w := servertest.NewWire(t, core.Options{}, Routes)
-	l, err := w.Server.Models.Acquire(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Release()
-	tok := l.Model.Tokenizer()
-	for _, test := range []struct {
-		text  string
-		stops []string
-		want  string
-	}{
-		{"one two three", []string{"two"}, "two"},
-		{"one two three", []string{"three", "two"}, "two"},
-		{"one two three", []string{"o three", "three", "ee"}, "o three"},
-		{"one", []string{"two"}, ""},
-		{"one", nil, ""},
-	} {
-		f := core.NewStopFinder(tok, false, test.stops...)
-		got := ""
-		for _, id := range tok.Encode(test.text) {
-			if f.Push(id); got == "" {
-				got = f.Found()
-			}
-		}
-		if got != test.want {
-			t.Errorf("%q with %q: %q, want %q", test.text, test.stops, got, test.want)
-		}
-	}
-}
-
 // TestErrorInStream ends a stream in the middle.
 func TestErrorInStream(t *testing.T) {
 	w := servertest.NewWire(t, core.Options{}, Routes)
-	got := w.FailedStream(func(out http.ResponseWriter, r *http.Request, p *core.Prepared) error {
-		c := &completionRun{Job: p.Job, request: &completionRequest{}, stop: core.NewStopFinder(p.Model.Model.Tokenizer(), false)}
-		return c.stream(w.Server.NewEventStream(out), r, servertest.FailingTokens)
-	})
+	w.Server.Generate = servertest.BreakingOff
+	got := strings.TrimSpace(string(w.Ask("POST", "/completion", servertest.Object{"prompt": "x", "stream": true}).Body))
 	want := `data: {"error":{"code":503,"message":"the memory is gone","type":"unavailable_error"}}`
 	if !strings.Contains(got, "one") || !strings.HasSuffix(got, want) {
 		t.Errorf("%s\nwant %s at the end", got, want)

@@ -106,7 +106,7 @@ func (s *api) props(w http.ResponseWriter, r *http.Request) error {
 	sampling := l.Model.Sampling()
 	settings := newGenerationSettings(&sampling)
 	return core.WriteJSON(w, http.StatusOK, map[string]any{
-		"default_generation_settings": slotReply{Context: l.Model.Scheduler().Engine().Context(), Params: &settings},
+		"default_generation_settings": slotReply{Context: l.Model.Context(), Params: &settings},
 		"total_slots":                 len(l.Slots()),
 		"model_alias":                 l.Name,
 		"model_path":                  l.Name,
@@ -130,7 +130,7 @@ func (s *api) slots(w http.ResponseWriter, r *http.Request) error {
 	defer l.Release()
 	free := false
 	list := []slotReply{}
-	context := l.Model.Scheduler().Engine().Context()
+	context := l.Model.Context()
 	for i, slot := range l.Slots() {
 		one := slotReply{ID: i, Context: context}
 		if !slot.Busy {

@@ -1,10 +1,13 @@
 package ollama
 
 import (
+	"context"
 	"encoding/json"
+	"iter"
 	"net/http"
 	"time"
 
+	"trit"
 	"trit/chat"
 	"trit/server/core"
 )
@@ -37,6 +40,7 @@ type chatLine struct {
 type chatReply struct {
 	Role      string     `json:"role"`
 	Content   string     `json:"content"`
+	Thinking  string     `json:"thinking,omitempty"`
 	ToolCalls []toolCall `json:"tool_calls,omitempty"`
 }
 
@@ -54,15 +58,14 @@ func (a *api) chat(w http.ResponseWriter, r *http.Request) error {
 			return chatLine{answerLine: line, Message: chatReply{Role: "assistant"}}
 		})
 	}
-	c := core.Conversation{Tools: q.Tools, Parallel: true, Format: q.Format.Format, Truncate: q.truncate()}
+	var c core.Conversation
+	c.Tools, c.Truncation.DropOldest = q.Tools, q.truncate()
+	c.SetFormat(q.Format.format())
 	var err error
 	if c.Messages, err = q.messages(); err != nil {
 		return err
 	}
-	if c.Choice, err = q.ToolChoice.Of(c.Tools); err != nil {
-		return err
-	}
-	if c.Extra, err = q.Think.extra(q.Model); err != nil {
+	if c.ToolChoice, err = q.ToolChoice.Of(c.Tools); err != nil {
 		return err
 	}
 	l, load, err := a.acquire(r.Context(), q.Model, q.KeepAlive)
@@ -70,15 +73,19 @@ func (a *api) chat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
+	if c.Thinking, err = q.Think.of(l, q.Model); err != nil {
+		return err
+	}
 	g, err := q.Options.generation(l, q.Logprobs, q.TopLogprobs)
 	if err != nil {
 		return err
 	}
 	c.Options = g.options
 	// A smaller context than the model's is kept to by reserving the rest.
-	c.Reserve = l.Model.Scheduler().Engine().Context() - g.context + g.reserve()
-	c.Prefill = c.Messages[len(c.Messages)-1].Role == "assistant" && len(c.Messages[len(c.Messages)-1].ToolCalls) == 0
-	p, err := a.Prepare(l, &c)
+	c.Truncation.Reserve = l.Model.Context() - g.context + g.reserve()
+	last := c.Messages[len(c.Messages)-1]
+	c.Continue = last.Role == "assistant" && len(last.ToolCalls) == 0
+	p, err := l.Prepare(&c)
 	if err != nil {
 		return err
 	}
@@ -87,11 +94,11 @@ func (a *api) chat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p.Options = append(p.Options, limit)
-	answer := &answer{api: a, common: &q.commonFields, lease: l, start: start, load: load}
-	answer.line = func(line answerLine, content string, calls []toolCall) any {
-		return chatLine{answerLine: line, Message: chatReply{Role: "assistant", Content: content, ToolCalls: calls}}
+	b := &answerBuilder{common: &q.commonFields, job: &p.Job, start: start, load: load}
+	b.line = func(line answerLine, content, thinking string, calls []toolCall) any {
+		return chatLine{answerLine: line, Message: chatReply{Role: "assistant", Content: content, Thinking: thinking, ToolCalls: calls}}
 	}
-	return answer.write(w, r, p, a.Converse)
+	return a.answer(w, r, b, func(ctx context.Context) iter.Seq2[trit.Piece, error] { return a.Converse(ctx, p) })
 }
 
 // messages translates a conversation.

@@ -1,11 +1,14 @@
 package ollama
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"trit"
@@ -81,6 +84,7 @@ type answerLine struct {
 type generateLine struct {
 	answerLine
 	Response string  `json:"response"`
+	Thinking string  `json:"thinking,omitempty"`
 	Context  []int32 `json:"context,omitempty"`
 }
 
@@ -105,7 +109,7 @@ func (a *api) generate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.prepareGenerate(l, &q, g)
+	p, pieces, err := a.prepareGenerate(l, &q, g)
 	if err != nil {
 		return err
 	}
@@ -114,70 +118,72 @@ func (a *api) generate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p.Options = append(p.Options, limit)
-	pieces := a.Converse
-	if q.Raw {
-		pieces = a.continueRaw
-	}
+	b := &answerBuilder{common: &q.commonFields, job: p, start: start, load: load}
 	tokens := append([]int32(nil), p.Prompt...)
-	answer := &answer{api: a, common: &q.commonFields, lease: l, start: start, load: load}
-	answer.line = func(line answerLine, content string, calls []toolCall) any {
-		out := generateLine{answerLine: line, Response: content}
+	b.token = func(id int32) { tokens = append(tokens, id) }
+	b.line = func(line answerLine, content, thinking string, calls []toolCall) any {
+		out := generateLine{answerLine: line, Response: content, Thinking: thinking}
 		if line.Done && !q.Raw {
 			out.Context = tokens
 		}
 		return out
 	}
-	answer.token = func(t trit.Token) { tokens = append(tokens, t.ID) }
-	return answer.write(w, r, p, pieces)
+	return a.answer(w, r, b, pieces)
 }
 
-// prepareGenerate makes the prompt of /api/generate.
-func (a *api) prepareGenerate(l *core.Lease, q *generateRequest, g *generation) (*core.Prepared, error) {
+// runner runs a prompt.
+type runner func(ctx context.Context) iter.Seq2[trit.Piece, error]
+
+// prepareGenerate makes the prompt of /api/generate, and what runs it.
+func (a *api) prepareGenerate(l *core.Lease, q *generateRequest, g *generation) (*core.Job, runner, error) {
 	t := l.Model.Tokenizer()
 	if q.Raw {
-		p := &core.Prepared{Job: core.Job{Model: l, Answers: 1, Options: g.options}}
-		p.Prompt = core.WithoutSecondBOS(t, t.Encode(q.Prompt, tokenizer.ParseSpecial(true)))
-		constraint, err := l.Constraint(q.Format.Format)
-		if constraint != nil {
-			p.Options = append(p.Options, trit.Constrain(constraint))
+		constraint, err := l.Formatted(q.Format.format())
+		if err != nil {
+			return nil, nil, err
 		}
-		return p, err
-	}
-	extra, err := q.Think.extra(q.Model)
-	if err != nil {
-		return nil, err
+		j := &core.Job{Model: l, Choices: 1, Options: append(g.options, constraint...), Stats: new(trit.Stats),
+			Prompt: core.WithoutSecondBOS(t, t.Encode(q.Prompt, tokenizer.ParseSpecial(true)))}
+		return j, func(ctx context.Context) iter.Seq2[trit.Piece, error] { return a.continueRaw(ctx, j) }, nil
 	}
 	if err := core.CheckTokens("context", q.Context, t); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	c := core.Conversation{Extra: extra, Format: q.Format.Format, Options: g.options}
+	c := core.Conversation{Options: g.options}
+	c.SetFormat(q.Format.format())
+	var err error
+	if c.Thinking, err = q.Think.of(l, q.Model); err != nil {
+		return nil, nil, err
+	}
 	if q.System != "" {
 		c.Messages = append(c.Messages, chat.Message{Role: "system", Content: q.System})
 	}
 	c.Messages = append(c.Messages, chat.Message{Role: "user", Content: q.Prompt})
-	p, err := a.Prepare(l, &c)
-	if err != nil || len(q.Context) == 0 {
-		return p, err
+	p, err := l.Prepare(&c)
+	if err != nil {
+		return nil, nil, err
 	}
-	// The template begins every text with BOS, and this one has begun already.
-	turn := p.Prompt
-	if id, ok := t.BOS(); ok && len(turn) > 0 && turn[0] == id {
-		turn = turn[1:]
+	if len(q.Context) > 0 {
+		// The template begins every text with BOS, and this one has begun already.
+		turn := p.Prompt
+		if id, ok := t.BOS(); ok && len(turn) > 0 && turn[0] == id {
+			turn = turn[1:]
+		}
+		earlier := q.Context
+		if room := g.context - g.reserve() - len(turn); q.truncate() && len(earlier) > room {
+			earlier = earlier[len(earlier)-max(room, 0):]
+		}
+		p.Prompt = slices.Concat(earlier, turn)
 	}
-	earlier := q.Context
-	if room := g.context - g.reserve() - len(turn); q.truncate() && len(earlier) > room {
-		earlier = earlier[len(earlier)-max(room, 0):]
-	}
-	p.Prompt = append(append([]int32(nil), earlier...), turn...)
-	return p, nil
+	return &p.Job, func(ctx context.Context) iter.Seq2[trit.Piece, error] { return a.Converse(ctx, p) }, nil
 }
 
-// continueRaw is converse for prompts that are no conversations: the answer is
+// continueRaw is Converse for prompts that are no conversations: the answer is
 // as the model writes it.
-func (a *api) continueRaw(ctx context.Context, p *core.Prepared) iter.Seq2[core.Piece, error] {
-	return func(yield func(core.Piece, error) bool) {
-		for t, err := range a.Run(ctx, &p.Job) {
-			if !yield(core.Piece{Token: t, Content: t.Text}, err) || err != nil {
+func (a *api) continueRaw(ctx context.Context, j *core.Job) iter.Seq2[trit.Piece, error] {
+	return func(yield func(trit.Piece, error) bool) {
+		for t, err := range a.Run(ctx, j) {
+			if !yield(trit.Piece{Token: t, Content: t.Text}, err) || err != nil {
 				return
 			}
 		}
@@ -207,76 +213,74 @@ func (a *api) loadOnly(w http.ResponseWriter, r *http.Request, q *commonFields, 
 	return core.WriteJSON(w, http.StatusOK, answer(line))
 }
 
-// answer writes one answer, whole or in lines.
-type answer struct {
-	*api
+// answerBuilder makes an answer, whole or in lines.
+type answerBuilder struct {
 	common *commonFields
-	lease  *core.Lease
+	job    *core.Job
 	start  time.Time
 	load   time.Duration
 	// line makes a line of what the answer goes on with, or the last one.
-	line  func(line answerLine, content string, calls []toolCall) any
-	token func(trit.Token) // sees every token; may be nil
+	line  func(line answerLine, content, thinking string, calls []toolCall) any
+	token func(id int32) // sees every token; may be nil
+	out   *core.Reply
+
+	content, thinking strings.Builder
+	calls             []toolCall
+	logprobs          []tokenLogprobs
+	reason            string // why the answer ended
 }
 
-// write runs a prompt and answers the request.
-func (a *answer) write(w http.ResponseWriter, r *http.Request, p *core.Prepared, run func(context.Context, *core.Prepared) iter.Seq2[core.Piece, error]) error {
-	var (
-		stats     trit.Stats
-		stream    = a.NewLineStream(w)
-		streaming = a.common.stream()
-		content   string
-		calls     []toolCall
-		logprobs  []tokenLogprobs
-		last      = answerLine{Model: a.common.Model, Done: true, DoneReason: "stop"}
-	)
-	p.Stats = &stats
-	for piece, err := range run(r.Context(), p) {
-		if err != nil {
-			return fail(stream, r, err)
-		}
-		if a.token != nil {
-			a.token(piece.Token)
-		}
-		called := newToolCalls(piece.Calls, len(calls))
-		calls = append(calls, called...)
-		var probs []tokenLogprobs
-		if a.common.Logprobs {
-			probs = []tokenLogprobs{newTokenLogprobs(a.lease.Model.Tokenizer(), piece.Token)}
-		}
-		if piece.Finish == trit.FinishLength {
-			last.DoneReason = "length"
-		}
-		if !streaming {
-			content += piece.Content
-			logprobs = append(logprobs, probs...)
-			continue
-		}
-		if piece.Content == "" && called == nil && probs == nil {
-			continue
-		}
-		line := answerLine{Model: a.common.Model, CreatedAt: time.Now().UTC(), Logprobs: probs}
-		if err := stream.Line(a.line(line, piece.Content, called)); err != nil {
-			return err
-		}
+// answer runs a prompt and answers the request.
+func (a *api) answer(w http.ResponseWriter, r *http.Request, b *answerBuilder, run runner) error {
+	b.out = a.NewReply(w, r, core.FormOf(b.common.stream(), core.Lines))
+	return core.Answer(b.out, run(b.out.Context()), b)
+}
+
+// Add takes the next piece.
+func (b *answerBuilder) Add(p trit.Piece) error {
+	if b.token != nil {
+		b.token(p.ID)
 	}
-	last.CreatedAt = time.Now().UTC()
-	last.Logprobs = logprobs
-	last.lineMetrics = &lineMetrics{
-		TotalDuration: time.Since(a.start), LoadDuration: a.load,
+	called := newToolCalls(p.Calls, len(b.calls))
+	b.calls = append(b.calls, called...)
+	b.content.WriteString(p.Content)
+	b.thinking.WriteString(p.Reasoning)
+	var probs []tokenLogprobs
+	if b.common.Logprobs {
+		probs = []tokenLogprobs{newTokenLogprobs(b.job.Model.Model.Tokenizer(), p.Token)}
+		b.logprobs = append(b.logprobs, probs...)
+	}
+	switch p.Finish {
+	case "":
+	case trit.FinishLength:
+		b.reason = "length"
+	default:
+		b.reason = "stop"
+	}
+	if p.Content == "" && p.Reasoning == "" && called == nil && probs == nil {
+		return nil
+	}
+	line := answerLine{Model: b.common.Model, CreatedAt: time.Now().UTC(), Logprobs: probs}
+	return b.out.Piece("", b.line(line, p.Content, p.Reasoning, called))
+}
+
+// End sends the last line of a stream, which has the counts and times.
+func (b *answerBuilder) End() (any, error) {
+	stats := b.job.Stats
+	last := answerLine{Model: b.common.Model, Done: true, DoneReason: cmp.Or(b.reason, "stop"), CreatedAt: time.Now().UTC(), lineMetrics: &lineMetrics{
+		TotalDuration: time.Since(b.start), LoadDuration: b.load,
 		PromptEvalCount: stats.PromptTokens, PromptEvalDuration: stats.PromptTime,
 		EvalCount: stats.GeneratedTokens, EvalDuration: stats.GenerateTime,
+	}}
+	if b.out.Streams() {
+		return nil, b.out.Piece("", b.line(last, "", "", nil))
 	}
-	if streaming {
-		return stream.Line(a.line(last, "", nil))
-	}
-	return core.WriteJSON(w, http.StatusOK, a.line(last, content, calls))
+	last.Logprobs = b.logprobs
+	return b.line(last, b.content.String(), b.thinking.String(), b.calls), nil
 }
 
-// fail reports an error as the last line of a stream that has begun.
-func fail(t *core.Stream, r *http.Request, err error) error {
-	return t.Fail(r, err, func(e *core.Error) error { return t.Line(errorLine{e.Message}) })
-}
+// Fail ends the stream with an error.
+func (b *answerBuilder) Fail(e *core.Error) error { return b.out.Piece("", errorLine{e.Message}) }
 
 // errPromptTooLong is what clients read about prompts that leave no room.
 func errPromptTooLong(prompt, context int) string {

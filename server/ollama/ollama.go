@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"trit"
 	"trit/chat"
 	"trit/hub"
 	"trit/server/core"
@@ -152,22 +153,25 @@ func (d *durationField) UnmarshalJSON(data []byte) error {
 }
 
 // formatField is what an answer must look like: "json", or a JSON Schema.
-type formatField struct{ core.Format }
+type formatField struct{ trit.Format }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (f *formatField) UnmarshalJSON(data []byte) error {
 	switch s := string(data); {
 	case s == "null" || s == `""`:
-		f.Format = core.Format{}
+		f.Format = trit.Format{}
 	case s == `"json"`:
-		f.Format = core.Format{Object: true, Param: "format"}
+		f.Format = trit.Format{Object: true}
 	case data[0] == '{':
-		f.Format = core.Format{Schema: bytes.Clone(data), Param: "format"}
+		f.Format = trit.Format{Schema: bytes.Clone(data)}
 	default:
 		return core.BadRequest("format", "format is %s; want \"json\" or a JSON Schema", core.ShortJSON(data))
 	}
 	return nil
 }
+
+// format returns the format with the name of its field.
+func (f *formatField) format() core.Format { return core.Format{Format: f.Format, Field: "format"} }
 
 // thinkField asks for thinking: true, false or a level.
 type thinkField struct {
@@ -188,16 +192,20 @@ func (t *thinkField) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// extra returns the variables of the template that switch thinking off, or an
-// error where it is asked for.
-func (t thinkField) extra(model string) (map[string]any, error) {
-	if t.on {
-		return nil, core.Unsupported("think", "%q does not support thinking", model)
+// of returns the switch for a model, or an error if it cannot think as it is
+// asked to.
+func (t thinkField) of(l *core.Lease, name string) (trit.Thinking, error) {
+	switch {
+	case !t.set:
+		return trit.ThinkingDefault, nil
+	case !t.on:
+		return trit.ThinkingOff, nil
 	}
-	if t.set {
-		return map[string]any{"enable_thinking": false}, nil
+	template, _, err := l.Model.ChatTemplate()
+	if err == nil && !template.CanThink() {
+		err = core.Unsupported("think", "%q does not support thinking", name)
 	}
-	return nil, nil
+	return trit.ThinkingOn, err
 }
 
 // toolCall is a call in an answer or in a conversation.

@@ -390,13 +390,11 @@ func TestOllamaCancel(t *testing.T) {
 // TestErrorInStream ends a stream in the middle.
 func TestErrorInStream(t *testing.T) {
 	w := servertest.NewWire(t, core.Options{}, Routes)
-	got := w.FailedStream(func(out http.ResponseWriter, r *http.Request, p *core.Prepared) error {
-		a := &answer{api: &api{Server: w.Server}, common: &commonFields{}, lease: p.Model,
-			line: func(line answerLine, content string, _ []toolCall) any { return content }}
-		return a.write(out, r, p, servertest.FailingPieces)
-	})
-	if !strings.Contains(got, "one") || !strings.HasSuffix(got, `{"error":"the memory is gone"}`) {
-		t.Error(got)
+	w.Server.Generate = servertest.BreakingOff
+	got := strings.TrimSpace(string(w.Ask("POST", "/api/generate", servertest.Object{"model": "demo", "prompt": "x"}).Body))
+	want := `{"error":"the memory is gone"}`
+	if !strings.Contains(got, "one") || !strings.HasSuffix(got, want) {
+		t.Errorf("%s\nwant %s at the end", got, want)
 	}
 }
 

@@ -12,11 +12,11 @@ import (
 // are ignored like all that this does not have.
 type optionFields struct {
 	core.Sampling
-	NumPredict *int            `json:"num_predict"` // 0 and less: to the end of the context
-	NumCtx     *int            `json:"num_ctx"`
-	Stop       core.StringList `json:"stop"`
-	TFSZ       *float64        `json:"tfs_z"`
-	LogitBias  core.LogitBias  `json:"logit_bias"`
+	NumPredict *int           `json:"num_predict"` // 0 and less: to the end of the context
+	NumCtx     *int           `json:"num_ctx"`
+	Stop       core.StopField `json:"stop"`
+	TFSZ       *float64       `json:"tfs_z"`
+	LogitBias  core.LogitBias `json:"logit_bias"`
 }
 
 // generation is what options mean for one model.
@@ -30,7 +30,7 @@ type generation struct {
 // generation checks the options and translates them. logProbs asks for the
 // probabilities of the tokens, and of the top most likely ones.
 func (o *optionFields) generation(l *core.Lease, logProbs bool, top int) (*generation, error) {
-	g := &generation{context: l.Model.Scheduler().Engine().Context(), stops: o.Stop}
+	g := &generation{context: l.Model.Context(), stops: o.Stop}
 	if o.NumCtx != nil && *o.NumCtx > 0 {
 		if *o.NumCtx > g.context {
 			return nil, core.BadRequest("options.num_ctx", "num_ctx is %d, and this server runs the model with a context of %d tokens; leave num_ctx out, or start the server with a larger --ctx-size", *o.NumCtx, g.context)

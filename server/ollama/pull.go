@@ -34,20 +34,15 @@ func (a *api) pull(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	name := q.name()
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	stream := a.NewLineStream(w)
-	streaming := q.Stream == nil || *q.Stream
-	say := func(line pullLine) {
-		if streaming && stream.Line(line) != nil {
-			cancel() // nobody listens any more
-		}
-	}
+	out := a.NewReply(w, r, core.FormOf(q.Stream == nil || *q.Stream, core.Lines))
+	defer out.Close()
+	ctx := out.Context()
+	say := func(line pullLine) { _ = out.Piece("", line) } // ctx ends if nobody listens any more
 	done := func() error {
-		if !streaming {
+		if !out.Streams() {
 			return core.WriteJSON(w, http.StatusOK, pullLine{Status: "success"})
 		}
-		return stream.Line(pullLine{Status: "success"})
+		return out.Piece("", pullLine{Status: "success"})
 	}
 	address, ref, err := pullAddress(name)
 	if err != nil {
@@ -77,7 +72,7 @@ func (a *api) pull(w http.ResponseWriter, r *http.Request) error {
 		if r.Context().Err() == nil && ctx.Err() != nil {
 			return core.ErrAnswered
 		}
-		return fail(stream, r, storeError(err))
+		return out.Fail(storeError(err), func(e *core.Error) error { return out.Piece("", errorLine{e.Message}) })
 	}
 	if !pulled.UpToDate {
 		if err := a.Models.Drop(ctx, pulled.Name); err != nil {

@@ -1,12 +1,9 @@
 package openai
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 
-	"trit"
 	"trit/chat"
 	"trit/server/core"
 )
@@ -63,6 +60,7 @@ type chatChoice struct {
 type chatMessage struct {
 	Role      string          `json:"role"`
 	Content   *string         `json:"content"`
+	Reasoning string          `json:"reasoning_content,omitempty"`
 	Refusal   *string         `json:"refusal"` // always null
 	ToolCalls []chat.ToolCall `json:"tool_calls,omitempty"`
 }
@@ -77,6 +75,7 @@ type chatDeltaChoice struct {
 type chatDelta struct {
 	Role      string         `json:"role,omitempty"`
 	Content   *string        `json:"content,omitempty"`
+	Reasoning string         `json:"reasoning_content,omitempty"`
 	ToolCalls []chatCallPart `json:"tool_calls,omitempty"`
 }
 
@@ -107,35 +106,21 @@ func (s *api) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	if c.Options, err = req.apply(model.Model, limit, core.IsTrue(req.LogProbs), core.ValueOr(req.TopLogProbs, 0)); err != nil {
 		return err
 	}
-	p, err := s.Prepare(model, c)
+	p, err := model.Prepare(c)
 	if err != nil {
 		return err
 	}
-	p.Stats = new(trit.Stats)
-	var scored []map[string]promptLogProb
+	out := s.NewReply(w, r, core.FormOf(req.Stream, core.Events))
+	b := newChatBuilder(&req, p, out)
 	if req.PromptLogProbs != nil {
 		list, err := model.Score(r.Context(), p.Prompt, *req.PromptLogProbs)
 		if err != nil {
+			out.Close()
 			return err
 		}
-		scored = promptLogProbs(model.Model.Tokenizer(), list)
+		b.scored = promptLogProbs(model.Model.Tokenizer(), list)
 	}
-	if req.Stream {
-		return s.streamChat(w, r, &req, p)
-	}
-	answers := make([]chatAnswer, p.Answers)
-	for token, err := range s.Converse(r.Context(), p) {
-		if err != nil {
-			return err
-		}
-		answers[token.Index].add(&token, &req, model)
-	}
-	reply := newReply[chatChoice](model, core.NewID("chatcmpl-"), "chat.completion")
-	for i := range answers {
-		reply.Choices = append(reply.Choices, answers[i].choice(i, core.IsTrue(req.LogProbs)))
-	}
-	reply.Usage, reply.Timings, reply.PromptLogProbs = newUsage(p.Stats), newTimings(p.Stats), scored
-	return core.WriteJSON(w, http.StatusOK, reply)
+	return core.Answer(out, s.Converse(out.Context(), p), b)
 }
 
 // conversation checks a request and returns what it asks for, but for the
@@ -144,26 +129,29 @@ func (req *chatRequest) conversation() (*core.Conversation, error) {
 	if err := req.check(); err != nil {
 		return nil, err
 	}
-	c := &core.Conversation{Answers: core.ValueOr(req.N, 1), Parallel: core.ValueOr(req.ParallelToolCalls, true)}
+	c := new(core.Conversation)
+	c.Choices, c.SingleCall = core.ValueOr(req.N, 1), !core.ValueOr(req.ParallelToolCalls, true)
 	var err error
 	if c.Messages, err = readMessages(req.Messages); err != nil {
 		return nil, err
 	}
-	if c.Format, err = req.guideFields.format(req.ResponseFormat, "response_format"); err != nil {
+	f, err := req.guideFields.format(req.ResponseFormat, "response_format")
+	if err != nil {
 		return nil, err
 	}
+	c.SetFormat(f)
 	if c.Tools, err = chatTools(req.Tools); err != nil {
 		return nil, err
 	}
-	if c.Choice, err = req.ToolChoice.Of(c.Tools); err != nil {
+	if c.ToolChoice, err = req.ToolChoice.Of(c.Tools); err != nil {
 		return nil, err
 	}
-	c.Prefill = core.IsTrue(req.ContinueFinalMessage)
+	c.Continue = core.IsTrue(req.ContinueFinalMessage)
 	c.Bare = !core.ValueOr(req.AddGenerationPrompt, true)
-	if c.Prefill && core.IsTrue(req.AddGenerationPrompt) {
+	if c.Continue && core.IsTrue(req.AddGenerationPrompt) {
 		return nil, core.BadRequest("continue_final_message", "continue_final_message and add_generation_prompt exclude each other")
 	}
-	c.Extra = req.TemplateKwargs
+	c.Variables = req.TemplateKwargs
 	if len(req.Documents) > 0 {
 		var documents []any
 		for _, raw := range req.Documents {
@@ -173,10 +161,10 @@ func (req *chatRequest) conversation() (*core.Conversation, error) {
 			}
 			documents = append(documents, map[string]any(d))
 		}
-		if c.Extra == nil {
-			c.Extra = map[string]any{}
+		if c.Variables == nil {
+			c.Variables = map[string]any{}
 		}
-		c.Extra["documents"] = documents
+		c.Variables["documents"] = documents
 	}
 	return c, nil
 }
@@ -226,147 +214,4 @@ func (req *chatRequest) check() error {
 		}
 	}
 	return nil
-}
-
-// chatAnswer is an answer in the making.
-type chatAnswer struct {
-	content  strings.Builder
-	calls    []chat.ToolCall
-	logProbs []answerLogProb
-	finish   string
-}
-
-func (a *chatAnswer) add(t *core.Piece, req *chatRequest, l *core.Lease) {
-	a.content.WriteString(t.Content)
-	a.calls = append(a.calls, t.Calls...)
-	if core.IsTrue(req.LogProbs) && !req.ends(l, &t.Token) {
-		a.logProbs = append(a.logProbs, newAnswerLogProb(l.Model.Tokenizer(), &t.Token))
-	}
-	a.finish = finishReason(t.Finish, t.Called)
-}
-
-func (a *chatAnswer) choice(index int, logProbs bool) chatChoice {
-	c := chatChoice{Index: index, FinishReason: a.finish, Message: chatMessage{Role: "assistant", ToolCalls: a.calls}}
-	if text := a.content.String(); text != "" || len(a.calls) == 0 {
-		c.Message.Content = &text
-	}
-	if logProbs {
-		c.LogProbs = &chatLogProbs{Content: append([]answerLogProb{}, a.logProbs...)}
-	}
-	return c
-}
-
-// streamChat sends the answers piece by piece.
-func (s *api) streamChat(w http.ResponseWriter, r *http.Request, req *chatRequest, p *core.Prepared) error {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	out := &chatStream{
-		live: s.NewLiveStream(w, core.KeepAliveEvery, cancel), request: req, model: p.Model,
-		reply: newReply[chatDeltaChoice](p.Model, core.NewID("chatcmpl-"), "chat.completion.chunk"), answers: make([]chatStreamAnswer, p.Answers),
-	}
-	defer out.live.Close()
-	usage := req.StreamOptions != nil && req.StreamOptions.IncludeUsage
-	if usage {
-		out.reply.Usage = json.RawMessage("null")
-	}
-	for token, err := range s.Converse(ctx, p) {
-		if err != nil {
-			return out.live.Fail(r, err, func(e *core.Error) error { return out.live.Event("", newErrorReply(e)) })
-		}
-		if err := out.add(&token); err != nil {
-			return err
-		}
-	}
-	if err := out.flush(newTimings(p.Stats)); err != nil {
-		return err
-	}
-	if usage {
-		last := out.reply
-		last.Choices, last.Usage = []chatDeltaChoice{}, newUsage(p.Stats)
-		if err := out.live.Event("", last); err != nil {
-			return err
-		}
-	}
-	return out.live.End()
-}
-
-// chatStream makes the pieces of a stream.
-type chatStream struct {
-	live    *core.LiveStream
-	request *chatRequest
-	model   *core.Lease
-	reply   textReply[chatDeltaChoice]
-	answers []chatStreamAnswer
-	// last is the end of an answer, which is held back as the very last one
-	// also has the timings.
-	last *chatDeltaChoice
-}
-
-type chatStreamAnswer struct {
-	begun    bool
-	calls    int
-	logProbs []answerLogProb // of tokens whose text is still to come
-}
-
-// add sends what a token adds.
-func (c *chatStream) add(t *core.Piece) error {
-	a := &c.answers[t.Index]
-	if !a.begun {
-		a.begun = true
-		if err := c.send(t.Index, chatDelta{Role: "assistant", Content: new("")}, nil); err != nil {
-			return err
-		}
-	}
-	wanted := core.IsTrue(c.request.LogProbs)
-	if wanted && !c.request.ends(c.model, &t.Token) {
-		a.logProbs = append(a.logProbs, newAnswerLogProb(c.model.Model.Tokenizer(), &t.Token))
-	}
-	take := func() *chatLogProbs {
-		if len(a.logProbs) == 0 {
-			return nil
-		}
-		l := &chatLogProbs{Content: a.logProbs}
-		a.logProbs = nil
-		return l
-	}
-	if t.Content != "" {
-		if err := c.send(t.Index, chatDelta{Content: &t.Content}, take()); err != nil {
-			return err
-		}
-	}
-	for _, call := range t.Calls {
-		delta := chatDelta{ToolCalls: []chatCallPart{{Index: a.calls, ToolCall: call}}}
-		a.calls++
-		if err := c.send(t.Index, delta, take()); err != nil {
-			return err
-		}
-	}
-	if t.Finish == "" {
-		return nil
-	}
-	if err := c.flush(nil); err != nil {
-		return err
-	}
-	c.last = &chatDeltaChoice{Index: t.Index, LogProbs: take(), FinishReason: new(finishReason(t.Finish, t.Called))}
-	return nil
-}
-
-func (c *chatStream) send(index int, delta chatDelta, logProbs *chatLogProbs) error {
-	if err := c.flush(nil); err != nil {
-		return err
-	}
-	reply := c.reply
-	reply.Choices = []chatDeltaChoice{{Index: index, Delta: delta, LogProbs: logProbs}}
-	return c.live.Event("", reply)
-}
-
-// flush sends the end of an answer, if one is held back.
-func (c *chatStream) flush(t *timings) error {
-	if c.last == nil {
-		return nil
-	}
-	reply := c.reply
-	reply.Choices, reply.Timings = []chatDeltaChoice{*c.last}, t
-	c.last = nil
-	return c.live.Event("", reply)
 }

@@ -2,11 +2,11 @@ package openai
 
 import (
 	"context"
-	"encoding/json"
-	"math"
+	"iter"
 	"net/http"
 	"slices"
-	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"trit"
 	"trit/internal/generate"
@@ -69,36 +69,30 @@ func (s *api) completions(w http.ResponseWriter, r *http.Request) error {
 	if err := req.Prompt.encode(model.Model, "prompt", tokenizer.AddSpecial(core.ValueOr(req.AddSpecialTokens, true))); err != nil {
 		return err
 	}
-	answers := core.ValueOr(req.N, 1)
+	choices := core.ValueOr(req.N, 1)
 	if req.BestOf != nil {
-		answers = *req.BestOf
+		choices = *req.BestOf
 	}
-	options, err := req.apply(model.Model, limit, req.LogProbs != nil || answers > core.ValueOr(req.N, 1), core.ValueOr(req.LogProbs, 0))
+	options, err := req.apply(model.Model, limit, req.LogProbs != nil || choices > core.ValueOr(req.N, 1), core.ValueOr(req.LogProbs, 0))
 	if err != nil {
 		return err
 	}
-	work := make([]*completionJob, len(req.Prompt))
-	for i := range work {
-		work[i] = &completionJob{
-			Job:    core.Job{Model: model, Prompt: req.Prompt[i].tokens, Answers: answers, Options: options, Stats: new(trit.Stats)},
-			server: s.Server, request: &req, prompt: &req.Prompt[i],
-		}
-		c, err := model.Constraint(f)
+	jobs := make([]*completionJob, len(req.Prompt))
+	for i := range jobs {
+		constraint, err := model.Formatted(f) // each text has one of its own
 		if err != nil {
 			return err
 		}
-		if c != nil {
-			work[i].Options = append(slices.Clip(options), trit.Constrain(c))
+		jobs[i] = &completionJob{
+			Job: core.Job{Model: model, Prompt: req.Prompt[i].tokens, Choices: choices,
+				Options: slices.Concat(options, constraint), Stats: new(trit.Stats)},
+			server: s.Server, request: &req, prompt: &req.Prompt[i],
 		}
 	}
-	if req.Stream {
-		return s.streamCompletions(w, r, &req, work)
-	}
-	reply, err := completeAll(r.Context(), &req, work)
-	if err != nil {
-		return err
-	}
-	return core.WriteJSON(w, http.StatusOK, reply)
+	out := s.NewReply(w, r, core.FormOf(req.Stream, core.Events))
+	// More than the model takes at a time would only fill the queue.
+	together := max(1, s.Options.Parallel/choices)
+	return core.Answer(out, runAll(out.Context(), jobs, together), newTextBuilder(&req, jobs, out))
 }
 
 // defaultMaxTokens is OpenAI's.
@@ -177,7 +171,7 @@ func (j *completionJob) events(ctx context.Context, index int, yield func(textEv
 	}
 	if echo && req.MaxTokens != nil && *req.MaxTokens == 0 {
 		j.Stats.PromptTokens = len(j.Job.Prompt)
-		for i := range j.Answers {
+		for i := range j.Choices {
 			if !yield(textEvent{prompt: index, token: trit.Token{ID: -1, Index: i, Finish: trit.FinishLength}}) {
 				return nil
 			}
@@ -233,261 +227,46 @@ func (e *textEcho) logProbs(w *textLogProbsWriter, top int) {
 	}
 }
 
-// fanOut runs jobs, some of them at a time, and hands all that happens to handle,
-// one after the other. The first error ends all of them.
-func fanOut(ctx context.Context, jobs []*completionJob, handle func(textEvent) error) error {
-	whole := ctx
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	// More than the model takes at a time would only fill the queue.
-	together := min(len(jobs), max(1, jobs[0].server.Options.Parallel/jobs[0].Answers))
-	next := make(chan int)
-	events := make(chan textEvent)
-	failed := make(chan error, together)
-	for range together {
-		go func() {
-			for i := range next {
-				err := jobs[i].events(ctx, i, func(e textEvent) bool {
-					select {
-					case events <- e:
-						return true
-					case <-ctx.Done():
-						return false
-					}
-				})
-				if err != nil {
-					failed <- err
-					return
-				}
-			}
-			failed <- nil
-		}()
-	}
-	go func() {
-		defer close(next)
-		for i := range jobs {
+// runAll runs jobs, so many of them at a time, and yields all that happens, one
+// after the other. The first error ends all of them.
+func runAll(ctx context.Context, jobs []*completionJob, together int) iter.Seq2[textEvent, error] {
+	return func(yield func(textEvent, error) bool) {
+		running, cancel := context.WithCancel(ctx)
+		group, running := errgroup.WithContext(running)
+		group.SetLimit(together)
+		events := make(chan textEvent)
+		send := func(e textEvent) bool {
 			select {
-			case next <- i:
-			case <-ctx.Done():
+			case events <- e:
+				return true
+			case <-running.Done():
+				return false
+			}
+		}
+		var failed error
+		go func() {
+			defer close(events)
+			for i, j := range jobs {
+				group.Go(func() error { return j.events(running, i, send) })
+			}
+			failed = group.Wait()
+		}()
+		defer func() {
+			cancel()
+			for range events { // until the last job is over
+			}
+		}()
+		for e := range events {
+			if !yield(e, nil) {
 				return
 			}
 		}
-	}()
-	var first error
-	note := func(err error) {
-		if err != nil && first == nil {
-			first = err
-			cancel()
+		if failed == nil {
+			// A job that was cancelled between two tokens has ended without an error.
+			failed = ctx.Err()
+		}
+		if failed != nil {
+			yield(textEvent{}, failed)
 		}
 	}
-	for together > 0 {
-		select {
-		case e := <-events:
-			if first == nil {
-				note(handle(e))
-			}
-		case err := <-failed:
-			note(err)
-			together--
-		}
-	}
-	if first == nil {
-		// A job that was cancelled between two tokens has ended without an error.
-		first = whole.Err()
-	}
-	return first
-}
-
-// textAnswer is an answer in the making.
-type textAnswer struct {
-	text   strings.Builder
-	writer *textLogProbsWriter // nil if no probabilities are wanted
-	sum    float64             // of the log-probabilities
-	tokens int
-	finish string
-	prompt []map[string]promptLogProb
-}
-
-// newTextAnswers returns the answers to all prompts.
-func newTextAnswers(req *completionRequest, jobs []*completionJob) [][]textAnswer {
-	all := make([][]textAnswer, len(jobs))
-	for i, j := range jobs {
-		all[i] = make([]textAnswer, j.Answers)
-		if req.LogProbs == nil {
-			continue
-		}
-		special := req.SkipSpecialTokens != nil && !*req.SkipSpecialTokens
-		for k := range all[i] {
-			all[i][k].writer = newTextLogProbsWriter(j.Model.Model.Tokenizer(), special, !core.IsTrue(req.Echo))
-		}
-	}
-	return all
-}
-
-// take adds what has happened to the answers of a prompt, and returns the text
-// that each answer from index on to end gains.
-func takeText(answers []textAnswer, e *textEvent, j *completionJob) (text string, index, end int) {
-	req := j.request
-	if e.echo != nil {
-		for i := range answers {
-			a := &answers[i]
-			if req.PromptLogProbs != nil {
-				a.prompt = promptLogProbs(j.Model.Model.Tokenizer(), e.echo.scored)
-			}
-			if core.IsTrue(req.Echo) && a.writer != nil {
-				e.echo.logProbs(a.writer, *req.LogProbs)
-			}
-		}
-		if !core.IsTrue(req.Echo) {
-			return "", 0, 0
-		}
-		return e.echo.text, 0, len(answers)
-	}
-	t := &e.token
-	a := &answers[t.Index]
-	a.finish = finishReason(t.Finish, false)
-	if t.ID >= 0 {
-		a.tokens++
-		a.sum += t.LogProb
-		if a.writer != nil && !req.ends(j.Model, t) {
-			a.writer.add(t.ID, t.LogProb, t.Top, false)
-		}
-	}
-	return t.Text, t.Index, t.Index + 1
-}
-
-// completeAll runs all jobs and returns the complete answers.
-func completeAll(ctx context.Context, req *completionRequest, jobs []*completionJob) (*textReply[textChoice], error) {
-	all := newTextAnswers(req, jobs)
-	err := fanOut(ctx, jobs, func(e textEvent) error {
-		text, from, to := takeText(all[e.prompt], &e, jobs[e.prompt])
-		for i := from; i < to; i++ {
-			all[e.prompt][i].text.WriteString(text)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	reply := newReply[textChoice](jobs[0].Model, core.NewID("cmpl-"), "text_completion")
-	for i := range jobs {
-		for _, k := range bestAnswers(all[i], core.ValueOr(req.N, 1)) {
-			a := &all[i][k]
-			c := textChoice{Index: len(reply.Choices), Text: a.text.String(), FinishReason: &a.finish, PromptLogProbs: a.prompt}
-			if a.writer != nil {
-				c.LogProbs = a.writer.lists
-			}
-			reply.Choices = append(reply.Choices, c)
-		}
-	}
-	stats := sumStats(jobs)
-	reply.Usage, reply.Timings = newUsage(stats), newTimings(stats)
-	return &reply, nil
-}
-
-// bestAnswers returns the indexes of the n answers whose tokens are the most
-// likely on average, the best first, or all in their order if there are only n.
-func bestAnswers(answers []textAnswer, n int) []int {
-	order := make([]int, len(answers))
-	for i := range order {
-		order[i] = i
-	}
-	if len(answers) > n {
-		mean := func(i int) float64 {
-			if answers[i].tokens == 0 {
-				return math.Inf(-1)
-			}
-			return answers[i].sum / float64(answers[i].tokens)
-		}
-		slices.SortStableFunc(order, func(i, k int) int {
-			switch a, b := mean(i), mean(k); {
-			case a > b:
-				return -1
-			case a < b:
-				return 1
-			}
-			return 0
-		})
-		order = order[:n]
-	}
-	return order
-}
-
-// sumStats adds the counts and times of all jobs.
-func sumStats(jobs []*completionJob) *trit.Stats {
-	sum := new(trit.Stats)
-	for _, j := range jobs {
-		sum.PromptTokens += j.Stats.PromptTokens
-		sum.CachedTokens += j.Stats.CachedTokens
-		sum.GeneratedTokens += j.Stats.GeneratedTokens
-		sum.PromptTime += j.Stats.PromptTime
-		sum.GenerateTime += j.Stats.GenerateTime
-	}
-	return sum
-}
-
-// streamCompletions sends the answers piece by piece.
-func (s *api) streamCompletions(w http.ResponseWriter, r *http.Request, req *completionRequest, jobs []*completionJob) error {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	live := s.NewLiveStream(w, core.KeepAliveEvery, cancel)
-	defer live.Close()
-	base := newReply[textChoice](jobs[0].Model, core.NewID("cmpl-"), "text_completion")
-	usage := req.StreamOptions != nil && req.StreamOptions.IncludeUsage
-	if usage {
-		base.Usage = json.RawMessage("null")
-	}
-	// The end of an answer is held back, as the very last one has the timings.
-	var last *textChoice
-	flush := func(t *timings) error {
-		if last == nil {
-			return nil
-		}
-		reply := base
-		reply.Choices, reply.Timings = []textChoice{*last}, t
-		last = nil
-		return live.Event("", reply)
-	}
-	all := newTextAnswers(req, jobs)
-	err := fanOut(ctx, jobs, func(e textEvent) error {
-		answers := all[e.prompt]
-		text, from, to := takeText(answers, &e, jobs[e.prompt])
-		for i := from; i < to; i++ {
-			if text == "" && answers[i].finish == "" {
-				continue
-			}
-			if err := flush(nil); err != nil {
-				return err
-			}
-			c := &textChoice{Index: e.prompt*len(answers) + i, Text: text}
-			if answers[i].writer != nil {
-				c.LogProbs = answers[i].writer.take()
-			}
-			if f := answers[i].finish; f != "" {
-				c.FinishReason = &f
-			}
-			last = c
-			if c.FinishReason == nil {
-				if err := flush(nil); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return live.Fail(r, err, func(e *core.Error) error { return live.Event("", newErrorReply(e)) })
-	}
-	stats := sumStats(jobs)
-	if err := flush(newTimings(stats)); err != nil {
-		return err
-	}
-	if usage {
-		reply := base
-		reply.Usage = newUsage(stats)
-		if err := live.Event("", reply); err != nil {
-			return err
-		}
-	}
-	return live.End()
 }

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -249,36 +247,5 @@ func TestLeavingManyPrompts(t *testing.T) {
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
-	}
-}
-
-// TestKeepAlive waits for comments in a stream that has nothing to say.
-func TestKeepAlive(t *testing.T) {
-	s, err := core.New(core.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	var once sync.Once
-	hs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		live := s.NewLiveStream(w, 10*time.Millisecond, func() { once.Do(func() {}) })
-		defer live.Close()
-		time.Sleep(60 * time.Millisecond)
-		if err := live.End(); err != nil {
-			t.Error(err)
-		}
-	}))
-	defer hs.Close()
-	res, err := http.Get(hs.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	data, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.HasPrefix(string(data), ": keep-alive\n\n") || !strings.HasSuffix(string(data), "data: [DONE]\n\n") {
-		t.Errorf("%q", data)
 	}
 }

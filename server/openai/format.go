@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 
+	"trit"
 	"trit/chat"
 	"trit/server/core"
 )
@@ -45,16 +46,13 @@ type responseSchema struct {
 // field that rf comes from.
 func (g *guideFields) format(rf *responseFormat, param string) (core.Format, error) {
 	var all []core.Format
-	add := func(f core.Format, param string) {
-		f.Param = param
-		all = append(all, f)
-	}
+	add := func(f trit.Format, field string) { all = append(all, core.Format{Format: f, Field: field}) }
 	if rf != nil {
 		f, err := rf.format(param)
 		if err != nil {
 			return core.Format{}, err
 		}
-		if f.Key() != "" {
+		if !f.Empty() {
 			all = append(all, f)
 		}
 	}
@@ -62,16 +60,16 @@ func (g *guideFields) format(rf *responseFormat, param string) (core.Format, err
 		return core.Format{}, core.Unsupported("grammar_lazy", "grammar_lazy is not supported by this server; a grammar holds from the first token on")
 	}
 	if g.Grammar != "" {
-		add(core.Format{Gbnf: g.Grammar}, "grammar")
+		add(trit.Format{GBNF: g.Grammar}, "grammar")
 	}
 	if g.GuidedGrammar != nil {
-		add(core.Format{Gbnf: *g.GuidedGrammar}, "guided_grammar")
+		add(trit.Format{GBNF: *g.GuidedGrammar}, "guided_grammar")
 	}
 	if g.GuidedRegex != nil {
-		add(core.Format{Pattern: *g.GuidedRegex}, "guided_regex")
+		add(trit.Format{Regexp: *g.GuidedRegex}, "guided_regex")
 	}
 	if g.GuidedChoice != nil {
-		add(core.Format{Choice: g.GuidedChoice}, "guided_choice")
+		add(trit.Format{Choice: g.GuidedChoice}, "guided_choice")
 	}
 	schema := func(raw json.RawMessage, param string) error {
 		if core.IsNull(raw) {
@@ -79,7 +77,7 @@ func (g *guideFields) format(rf *responseFormat, param string) (core.Format, err
 		}
 		raw, err := schemaOf(raw, param)
 		if err == nil {
-			add(core.Format{Schema: raw}, param)
+			add(trit.Format{Schema: raw}, param)
 		}
 		return err
 	}
@@ -94,28 +92,28 @@ func (g *guideFields) format(rf *responseFormat, param string) (core.Format, err
 			return core.Format{}, err
 		}
 		if s.Regex != nil {
-			add(core.Format{Pattern: *s.Regex}, "structured_outputs")
+			add(trit.Format{Regexp: *s.Regex}, "structured_outputs")
 		}
 		if s.Choice != nil {
-			add(core.Format{Choice: s.Choice}, "structured_outputs")
+			add(trit.Format{Choice: s.Choice}, "structured_outputs")
 		}
 		if s.Grammar != nil {
-			add(core.Format{Gbnf: *s.Grammar}, "structured_outputs")
+			add(trit.Format{GBNF: *s.Grammar}, "structured_outputs")
 		}
 		if core.IsTrue(s.JSONObject) {
-			add(core.Format{Object: true}, "structured_outputs")
+			add(trit.Format{Object: true}, "structured_outputs")
 		}
 	}
 	switch len(all) {
 	case 0:
 		return core.Format{}, nil
 	case 1:
-		if f := all[0]; f.Key() == "" { // an empty grammar, pattern or choice
-			return core.Format{}, core.BadRequest(f.Param, "%s is empty", f.Param)
+		if f := all[0]; f.Empty() { // an empty grammar, pattern or choice
+			return core.Format{}, core.BadRequest(f.Field, "%s is empty", f.Field)
 		}
 		return all[0], nil
 	}
-	return core.Format{}, core.BadRequest(all[1].Param, "%s and %s both say what the answer looks like; send one of them", all[0].Param, all[1].Param)
+	return core.Format{}, core.BadRequest(all[1].Field, "%s and %s both say what the answer looks like; send one of them", all[0].Field, all[1].Field)
 }
 
 func (rf *responseFormat) format(param string) (core.Format, error) {
@@ -128,7 +126,7 @@ func (rf *responseFormat) format(param string) (core.Format, error) {
 		return core.Format{}, nil
 	case "json_object":
 		if core.IsNull(schema) {
-			return core.Format{Object: true, Param: param}, nil
+			return core.Format{Format: trit.Format{Object: true}, Field: param}, nil
 		}
 	case "json_schema":
 		if core.IsNull(schema) {
@@ -138,7 +136,7 @@ func (rf *responseFormat) format(param string) (core.Format, error) {
 		return core.Format{}, core.BadRequest(param+".type", "%s.type is %.40q; want text, json_object or json_schema", param, rf.Type)
 	}
 	schema, err := schemaOf(schema, at)
-	return core.Format{Schema: schema, Loose: !core.IsTrue(strict), Param: at}, err
+	return core.Format{Format: trit.Format{Schema: schema, IgnoreUnknown: !core.IsTrue(strict)}, Field: at}, err
 }
 
 // schemaOf returns a JSON Schema that is given as an object or as its text.

@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -9,6 +8,7 @@ import (
 	"trit"
 	"trit/internal/generate"
 	"trit/sample"
+	"trit/server/core"
 	"trit/tokenizer"
 )
 
@@ -40,7 +40,7 @@ func newTokenLogProb(t *tokenizer.Tokenizer, id int32, logProb float64) tokenLog
 	for i, b := range []byte(raw) {
 		bytes[i] = int(b)
 	}
-	return tokenLogProb{Token: text, LogProb: jsonLogProb(logProb), Bytes: bytes}
+	return tokenLogProb{Token: text, LogProb: core.JSONLogProb(logProb), Bytes: bytes}
 }
 
 func newAnswerLogProb(t *tokenizer.Tokenizer, token *trit.Token) answerLogProb {
@@ -69,15 +69,6 @@ func shownToken(t *tokenizer.Tokenizer, id int32) (text, raw string) {
 	return b.String(), raw
 }
 
-// jsonLogProb returns a logarithm that JSON can hold; like OpenAI it takes -9999
-// for the impossible.
-func jsonLogProb(v float64) float64 {
-	if math.IsNaN(v) || v < -9999 {
-		return -9999
-	}
-	return v
-}
-
 // textLogProbs are the probabilities of tokens in the form of the completions
 // API.
 type textLogProbs struct {
@@ -89,6 +80,14 @@ type textLogProbs struct {
 
 func newTextLogProbs() *textLogProbs {
 	return &textLogProbs{Tokens: []string{}, TokenLogProbs: []any{}, TopLogProbs: []any{}, TextOffset: []int{}}
+}
+
+// append adds the tokens of another list.
+func (l *textLogProbs) append(more *textLogProbs) {
+	l.Tokens = append(l.Tokens, more.Tokens...)
+	l.TokenLogProbs = append(l.TokenLogProbs, more.TokenLogProbs...)
+	l.TopLogProbs = append(l.TopLogProbs, more.TopLogProbs...)
+	l.TextOffset = append(l.TextOffset, more.TextOffset...)
 }
 
 // textLogProbsWriter makes textLogProbs of tokens that arrive one by one.
@@ -117,15 +116,15 @@ func (w *textLogProbsWriter) add(id int32, logProb float64, top []sample.TokenLo
 		l.TopLogProbs = append(l.TopLogProbs, nil)
 		return
 	}
-	l.TokenLogProbs = append(l.TokenLogProbs, jsonLogProb(logProb))
+	l.TokenLogProbs = append(l.TokenLogProbs, core.JSONLogProb(logProb))
 	likely := make(map[string]float64, len(top)+1)
 	for _, t := range top {
 		name, _ := shownToken(w.tokenizer, t.ID)
 		if _, taken := likely[name]; !taken { // the more likely one of two with one text
-			likely[name] = jsonLogProb(t.LogProb)
+			likely[name] = core.JSONLogProb(t.LogProb)
 		}
 	}
-	likely[text] = jsonLogProb(logProb)
+	likely[text] = core.JSONLogProb(logProb)
 	l.TopLogProbs = append(l.TopLogProbs, likely)
 }
 
@@ -155,7 +154,7 @@ func promptLogProbs(t *tokenizer.Tokenizer, scored []generate.Scored) []map[stri
 		entry := make(map[string]promptLogProb, len(s.Top)+1)
 		put := func(id int32, logProb float64, rank int) {
 			text, _ := shownToken(t, id)
-			entry[strconv.Itoa(int(id))] = promptLogProb{jsonLogProb(logProb), rank, text}
+			entry[strconv.Itoa(int(id))] = promptLogProb{core.JSONLogProb(logProb), rank, text}
 		}
 		for i, top := range s.Top {
 			put(top.ID, top.LogProb, i+1)

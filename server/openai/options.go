@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
@@ -17,11 +16,11 @@ import (
 // vLLM and llama.cpp's server add.
 type requestOptions struct {
 	core.Sampling
-	Stop      stopField      `json:"stop"`
+	Stop      core.StopField `json:"stop"`
 	LogitBias core.LogitBias `json:"logit_bias"`
 
-	RepetitionPenalty *float64    `json:"repetition_penalty"` // vLLM's name of repeat_penalty
-	Samplers          *stageField `json:"samplers"`
+	RepetitionPenalty *float64            `json:"repetition_penalty"` // vLLM's name of repeat_penalty
+	Samplers          *core.SamplersField `json:"samplers"`
 
 	NPredict          *int     `json:"n_predict"` // llama.cpp's name of max_tokens; −1: no limit
 	IgnoreEOS         *bool    `json:"ignore_eos"`
@@ -85,6 +84,12 @@ func (f *requestOptions) apply(m *trit.Model, maxTokens int, logProbs bool, top 
 	}
 	s.LogProb, s.TopLogProbs = logProbs, top
 	options := []trit.GenerateOption{trit.Sampling(s), trit.MaxTokens(maxTokens)}
+	if len(f.Stop) == 1 && f.Stop[0] == "" { // clients send it for none
+		f.Stop = nil
+	}
+	if err := core.ShortTexts("stop", f.Stop, core.MaxStops); err != nil {
+		return nil, err
+	}
 	if len(f.Stop) > 0 {
 		options = append(options, trit.Stop(f.Stop...))
 	}
@@ -195,55 +200,4 @@ func blameSampling(err error) error {
 		return core.Blame(err, "samplers")
 	}
 	return err
-}
-
-// stopField is a string or a list of strings that end an answer.
-type stopField []string
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (f *stopField) UnmarshalJSON(data []byte) error {
-	*f = nil
-	var list []string
-	if bytes.HasPrefix(data, []byte(`"`)) {
-		list = []string{""}
-		if err := json.Unmarshal(data, &list[0]); err != nil {
-			return err
-		}
-		if list[0] == "" { // clients send it for none
-			return nil
-		}
-	} else if err := json.Unmarshal(data, &list); err != nil {
-		return core.BadType("stop", "a string or an array of strings")
-	}
-	if err := core.ShortTexts("stop", list, core.MaxStops); err != nil {
-		return err
-	}
-	*f = list
-	return nil
-}
-
-// stageField is llama.cpp's list of samplers, which may also be a string.
-type stageField sample.Order
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (f *stageField) UnmarshalJSON(data []byte) error {
-	var text string
-	var list []string
-	if json.Unmarshal(data, &text) != nil {
-		if json.Unmarshal(data, &list) != nil {
-			return core.BadType("samplers", `an array of names or a string such as "top_k;top_p;temperature"`)
-		}
-		for i, name := range list {
-			if i > 0 {
-				text += ";"
-			}
-			text += name
-		}
-	}
-	order, err := sample.ParseOrder(text)
-	if err != nil {
-		return core.Blame(err, "samplers")
-	}
-	*f = stageField(order)
-	return nil
 }

@@ -1,13 +1,11 @@
 package openai
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 
-	"trit"
 	"trit/chat"
 	"trit/server/core"
 )
@@ -84,46 +82,14 @@ func (s *api) responses(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := s.Prepare(model, c)
+	p, err := model.Prepare(c)
 	if err != nil {
 		return err
 	}
-	p.Stats = new(trit.Stats)
-	b := newResponseBuilder(&req, p, c.Tools)
+	out := s.NewReply(w, r, core.FormOf(req.Stream, core.Events))
+	b := newResponseBuilder(&req, p, c.Tools, out)
 	b.response.Temperature, b.response.TopP = core.FewDigits(sampling.Temperature), core.FewDigits(sampling.TopP)
-	if req.Stream {
-		return s.streamResponse(w, r, b, p)
-	}
-	for token, err := range s.Converse(r.Context(), p) {
-		if err != nil {
-			return err
-		}
-		if err := b.add(&token); err != nil {
-			return err
-		}
-	}
-	if err := b.end(p.Stats); err != nil {
-		return err
-	}
-	return core.WriteJSON(w, http.StatusOK, b.response)
-}
-
-// streamResponse sends the events of an answer as they happen.
-func (s *api) streamResponse(w http.ResponseWriter, r *http.Request, b *responseBuilder, p *core.Prepared) error {
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	live := s.NewLiveStream(w, core.KeepAliveEvery, cancel)
-	defer live.Close()
-	b.emit = func(e *responseEvent) error { return live.Event(e.Type, e) }
-	for token, err := range s.Converse(ctx, p) {
-		if err != nil {
-			return live.Fail(r, err, func(e *core.Error) error { return live.Event("error", b.failure(e)) })
-		}
-		if err := b.add(&token); err != nil {
-			return err
-		}
-	}
-	return b.end(p.Stats)
+	return core.Answer(out, s.Converse(out.Context(), p), b)
 }
 
 // logProbs reports whether the probabilities of tokens are asked for.
@@ -137,10 +103,9 @@ func (req *responseRequest) conversation() (*core.Conversation, error) {
 	if err := req.check(); err != nil {
 		return nil, err
 	}
-	c := &core.Conversation{
-		Answers: 1, Parallel: core.ValueOr(req.ParallelToolCalls, true), Extra: req.TemplateKwargs,
-		Truncate: core.ValueOr(req.Truncation, "disabled") == "auto", Reserve: core.ValueOr(req.MaxOutputTokens, 0),
-	}
+	c := new(core.Conversation)
+	c.SingleCall, c.Variables = !core.ValueOr(req.ParallelToolCalls, true), req.TemplateKwargs
+	c.Truncation.DropOldest, c.Truncation.Reserve = core.ValueOr(req.Truncation, "disabled") == "auto", core.ValueOr(req.MaxOutputTokens, 0)
 	var err error
 	if c.Messages, err = responseInput(req.Input); err != nil {
 		return nil, err
@@ -155,9 +120,11 @@ func (req *responseRequest) conversation() (*core.Conversation, error) {
 			return nil, err
 		}
 	}
-	if c.Format, err = req.guideFields.format(rf, "text.format"); err != nil {
+	f, err := req.guideFields.format(rf, "text.format")
+	if err != nil {
 		return nil, err
 	}
+	c.SetFormat(f)
 	if len(req.Tools) > maxTools {
 		return nil, core.BadRequest("tools", "there are %d tools; at most %d are allowed", len(req.Tools), maxTools)
 	}
@@ -172,7 +139,7 @@ func (req *responseRequest) conversation() (*core.Conversation, error) {
 		}
 		c.Tools = append(c.Tools, chat.Tool{Type: "function", Function: f})
 	}
-	c.Choice, err = req.ToolChoice.Of(c.Tools)
+	c.ToolChoice, err = req.ToolChoice.Of(c.Tools)
 	return c, err
 }
 

@@ -130,7 +130,8 @@ type responseBuilder struct {
 	response *responseObject
 	request  *responseRequest
 	model    *core.Lease
-	emit     func(*responseEvent) error // does nothing unless it is a stream
+	stats    *trit.Stats
+	out      *core.Reply
 	sequence int
 
 	begun    bool
@@ -141,7 +142,7 @@ type responseBuilder struct {
 	finish   trit.Finish
 }
 
-func newResponseBuilder(req *responseRequest, p *core.Prepared, tools []chat.Tool) *responseBuilder {
+func newResponseBuilder(req *responseRequest, p *core.Prepared, tools []chat.Tool, out *core.Reply) *responseBuilder {
 	r := &responseObject{
 		ID: core.NewID("resp_"), Object: "response", CreatedAt: time.Now().Unix(), Status: "in_progress",
 		Instructions: req.Instructions, MaxOutputTokens: req.MaxOutputTokens, Model: p.Model.Name, Output: []any{},
@@ -166,19 +167,20 @@ func newResponseBuilder(req *responseRequest, p *core.Prepared, tools []chat.Too
 		}
 		r.Tools = append(r.Tools, echo)
 	}
-	return &responseBuilder{response: r, request: req, model: p.Model, emit: func(*responseEvent) error { return nil }}
+	return &responseBuilder{response: r, request: req, model: p.Model, stats: p.Stats, out: out}
 }
 
 // send emits an event with the next number.
 func (b *responseBuilder) send(e *responseEvent) error {
 	e.SequenceNumber = b.sequence
 	b.sequence++
-	return b.emit(e)
+	return b.out.Piece(e.Type, e)
 }
 
-func (b *responseBuilder) failure(e *core.Error) *responseFailure {
+// Fail ends the stream with an error.
+func (b *responseBuilder) Fail(e *core.Error) error {
 	body := newErrorReply(e).Error
-	return &responseFailure{Type: "error", SequenceNumber: b.sequence, Code: body.Code, Message: body.Message, Param: body.Param}
+	return b.out.Piece("error", &responseFailure{Type: "error", SequenceNumber: b.sequence, Code: body.Code, Message: body.Message, Param: body.Param})
 }
 
 // begin tells that there is a response.
@@ -193,8 +195,8 @@ func (b *responseBuilder) begin() error {
 	return b.send(&responseEvent{Type: "response.in_progress", Response: b.response})
 }
 
-// add takes the next piece of the answer.
-func (b *responseBuilder) add(t *core.Piece) error {
+// Add takes the next piece of the answer.
+func (b *responseBuilder) Add(t trit.Piece) error {
 	if err := b.begin(); err != nil {
 		return err
 	}
@@ -279,10 +281,10 @@ func (b *responseBuilder) addCall(call *chat.ToolCall) error {
 	return b.send(&responseEvent{Type: "response.output_item.done", OutputIndex: &index, Item: item})
 }
 
-// end completes the response.
-func (b *responseBuilder) end(stats *trit.Stats) error {
+// End completes the response.
+func (b *responseBuilder) End() (any, error) {
 	if err := b.begin(); err != nil {
-		return err
+		return nil, err
 	}
 	status, done := "completed", "response.completed"
 	if b.finish == trit.FinishLength {
@@ -291,16 +293,16 @@ func (b *responseBuilder) end(stats *trit.Stats) error {
 	}
 	if b.message == nil && len(b.response.Output) == 0 { // an answer without a word is an empty one
 		if err := b.addText(""); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := b.endText(status); err != nil {
-		return err
+		return nil, err
 	}
 	b.response.Status = status
 	b.response.CompletedAt = new(time.Now().Unix())
-	u := &responseUsage{InputTokens: stats.PromptTokens, OutputTokens: stats.GeneratedTokens, TotalTokens: stats.PromptTokens + stats.GeneratedTokens}
-	u.InputDetails.CachedTokens = stats.CachedTokens
-	b.response.Usage, b.response.Timings = u, newTimings(stats)
-	return b.send(&responseEvent{Type: done, Response: b.response})
+	u := &responseUsage{InputTokens: b.stats.PromptTokens, OutputTokens: b.stats.GeneratedTokens, TotalTokens: b.stats.PromptTokens + b.stats.GeneratedTokens}
+	u.InputDetails.CachedTokens = b.stats.CachedTokens
+	b.response.Usage, b.response.Timings = u, newTimings(b.stats)
+	return b.response, b.send(&responseEvent{Type: done, Response: b.response})
 }

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"iter"
 	"net/http"
@@ -170,49 +169,30 @@ var Weather = Object{"type": "function", "function": Object{
 	"parameters": Object{"type": "object", "properties": Object{"city": Object{"type": "string", "enum": []string{"Paris", "Rome"}}}, "required": []string{"city"}},
 }}
 
-// FailingPieces is a run of a conversation that breaks off after the word "one".
-func FailingPieces(context.Context, *core.Prepared) iter.Seq2[core.Piece, error] {
-	return func(yield func(core.Piece, error) bool) {
-		for t, err := range FailingTokens {
-			if !yield(core.Piece{Token: t, Content: t.Text}, err) {
-				return
+// Tokens makes a generation of texts; the last one ends it.
+func Tokens(texts ...string) core.Generator {
+	return func(context.Context, *core.Job, []trit.GenerateOption) iter.Seq2[trit.Token, error] {
+		return func(yield func(trit.Token, error) bool) {
+			for i, text := range texts {
+				token := trit.Token{Text: text}
+				if i == len(texts)-1 {
+					token.Finish = trit.FinishStop
+				}
+				if !yield(token, nil) {
+					return
+				}
 			}
 		}
 	}
 }
 
-// FailingTokens is a generation that breaks off after the word "one".
-func FailingTokens(yield func(trit.Token, error) bool) {
-	if yield(trit.Token{Text: "one"}, nil) {
-		yield(trit.Token{}, &core.Error{Status: http.StatusServiceUnavailable, Message: "the memory is gone"})
-	}
-}
-
-// FailedStream returns what a client reads of an answer that handle writes, which
-// is expected to break off with an error that it tells the client itself.
-func (w *Wire) FailedStream(handle func(http.ResponseWriter, *http.Request, *core.Prepared) error) string {
-	w.t.Helper()
-	l, err := w.Server.Models.Acquire(w.t.Context(), "")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer l.Release()
-	ts := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		if err := handle(out, r, &core.Prepared{Job: core.Job{Model: l}}); !errors.Is(err, core.ErrAnswered) {
-			w.t.Error(err)
+// BreakingOff is a generation that fails after the word "one".
+func BreakingOff(context.Context, *core.Job, []trit.GenerateOption) iter.Seq2[trit.Token, error] {
+	return func(yield func(trit.Token, error) bool) {
+		if yield(trit.Token{Text: "one"}, nil) {
+			yield(trit.Token{}, &core.Error{Status: http.StatusServiceUnavailable, Message: "the memory is gone"})
 		}
-	}))
-	defer ts.Close()
-	got, err := http.Get(ts.URL)
-	if err != nil {
-		w.t.Fatal(err)
 	}
-	defer got.Body.Close()
-	data, err := io.ReadAll(got.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return strings.TrimSpace(string(data))
 }
 
 // Decode reads a body into v as the server does, and reports whether it could. An

@@ -1,24 +1,16 @@
-package core
+package generate_test
 
 import (
 	"testing"
 
-	_ "trit/demo"
 	"trit/internal/generate"
 )
 
 // TestEither follows two languages at once until the text decides between them.
 func TestEither(t *testing.T) {
-	l := acquireDemo(t)
-	tok := l.Model.Tokenizer()
-	words := (l.Model.Config().Vocab + 63) / 64
-	of := func(texts ...string) generate.Constraint {
-		c, err := l.Constraint(Format{Choice: texts})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
+	d := openDemo(t)
+	tok := d.tokenizer
+	words := (tok.Len() + 63) / 64
 	id := func(text string) int32 {
 		for id := range int32(tok.Len()) {
 			if string(tok.TokenBytes(id)) == text {
@@ -36,7 +28,7 @@ func TestEither(t *testing.T) {
 		n := id(text)
 		return mask[n/64]&(1<<(n%64)) != 0
 	}
-	var c generate.Constraint = &either{open: []generate.Constraint{of("ab"), of("acccccccccccccccc", "b")}}
+	c := generate.Either(d.constraint("ab"), d.constraint("ac{16}|b"))
 	if !allows(c, "a", 100) || !allows(c, "b", 100) || allows(c, "c", 100) || c.CanEnd() || c.Done() {
 		t.Error("the beginning is wrong")
 	}
@@ -66,24 +58,4 @@ func TestEither(t *testing.T) {
 	if err := other.Accept(id("b")); err != nil || !other.Done() {
 		t.Errorf("the clone: %v, done %v", err, other.Done())
 	}
-}
-
-// acquireDemo returns the demo model of a server of the test.
-func acquireDemo(t testing.TB) *Lease {
-	t.Helper()
-	s, err := New(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := s.Models.Acquire(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		l.Release()
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
 }
