@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"trit/chat"
+	"trit/internal/fault"
 	"trit/internal/generate"
 	"trit/tokenizer"
 )
@@ -156,7 +157,7 @@ func (m *Model) Prepare(c Conversation, opts ...GenerateOption) (*Prepared, erro
 	p.Options = append([]GenerateOption{Stop(m.ChatStops()...)}, opts...)
 	if c.Choices > 0 {
 		p.Choices = c.Choices
-		p.Options = append(p.Options, Answers(c.Choices))
+		p.Options = append(p.Options, Choices(c.Choices))
 	}
 	if err := p.render(&c, t); err != nil {
 		return nil, err
@@ -173,16 +174,16 @@ func (m *Model) Prepare(c Conversation, opts ...GenerateOption) (*Prepared, erro
 // validate checks the fields that need no rendering.
 func (c *Conversation) validate(t *chat.Template) error {
 	if len(c.Messages) == 0 {
-		return badOption("messages", "there are none; send at least one message")
+		return fault.Option("messages", "there are none; send at least one message")
 	}
 	for i, msg := range c.Messages {
 		if !t.KnowsRole(msg.Role) {
-			return badOption("messages", "messages[%d] has the role %.40q, which the model's chat template does not know; "+
+			return fault.Option("messages", "messages[%d] has the role %.40q, which the model's chat template does not know; "+
 				"want system, user, assistant or tool", i, msg.Role)
 		}
 	}
 	if last := c.Messages[len(c.Messages)-1]; c.Continue && last.Role != "assistant" {
-		return badOption("messages", "the last message is to be continued, but its role is %.40q; want assistant", last.Role)
+		return fault.Option("messages", "the last message is to be continued, but its role is %.40q; want assistant", last.Role)
 	}
 	offered := func(name string) bool {
 		return slices.ContainsFunc(c.Tools, func(t chat.Tool) bool { return t.Function.Name == name })
@@ -191,31 +192,31 @@ func (c *Conversation) validate(t *chat.Template) error {
 	case ToolsAuto, ToolsNever:
 	case ToolsRequired:
 		if len(c.Tools) == 0 {
-			return badOption("tool_choice", "it asks for a call, and there are no tools")
+			return fault.Option("tool_choice", "it asks for a call, and there are no tools")
 		}
 	default:
-		return badOption("tool_choice", "the mode %d is unknown; want ToolsAuto, ToolsNever or ToolsRequired", c.ToolChoice.Mode)
+		return fault.Option("tool_choice", "the mode %d is unknown; want ToolsAuto, ToolsNever or ToolsRequired", c.ToolChoice.Mode)
 	}
 	for _, name := range c.ToolChoice.Names {
 		if !offered(name) {
-			return badOption("tool_choice", "it names the tool %.80q, which is not among the tools", name)
+			return fault.Option("tool_choice", "it names the tool %.80q, which is not among the tools", name)
 		}
 	}
 	switch c.Thinking {
 	case ThinkingDefault, ThinkingOff:
 	case ThinkingOn:
 		if !t.CanThink() {
-			return badOption("thinking", "the model's chat template knows no thinking; leave it off")
+			return fault.Option("thinking", "the model's chat template knows no thinking; leave it off")
 		}
 	default:
-		return badOption("thinking", "the value %d is unknown; want ThinkingDefault, ThinkingOff or ThinkingOn", c.Thinking)
+		return fault.Option("thinking", "the value %d is unknown; want ThinkingDefault, ThinkingOff or ThinkingOn", c.Thinking)
 	}
 	if c.Truncation.Reserve < 0 || c.Truncation.Slack < 0 {
-		return badOption("truncation", "a reserve of %d and a slack of %d tokens; want 0 or more",
+		return fault.Option("truncation", "a reserve of %d and a slack of %d tokens; want 0 or more",
 			c.Truncation.Reserve, c.Truncation.Slack)
 	}
 	if c.Choices < 0 || c.Choices > generate.MaxAnswers {
-		return badOption("choices", "there are %d; want 1 to %d", c.Choices, generate.MaxAnswers)
+		return fault.Option("choices", "there are %d; want 1 to %d", c.Choices, generate.MaxAnswers)
 	}
 	return nil
 }
@@ -247,7 +248,7 @@ func (p *Prepared) render(c *Conversation, t *chat.Template) error {
 		var err error
 		if explain {
 			if in.Messages, err = chat.ExplainTools(messages, explained); err != nil {
-				return nil, &OptionError{"tools", err}
+				return nil, &OptionError{Option: "tools", Err: err}
 			}
 		}
 		if c.Continue {
@@ -327,9 +328,11 @@ func (p *Prepared) fit(policy *Truncation, render func([]chat.Message) ([]int32,
 			p.Messages, p.Dropped = kept, dropped
 			return nil
 		}
-		if !errors.Is(err, chat.ErrContext) {
+		bad, ok := errors.AsType[*ContextError](err)
+		if !ok {
 			return err
 		}
+		bad.Context = context
 	}
 	return err
 }

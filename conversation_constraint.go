@@ -9,15 +9,12 @@ import (
 	"trit/internal/generate"
 )
 
-// Constraint is what a text must keep to, in a form of one's own; see [Constrain].
-type Constraint = generate.Constraint
-
 // constrain finds what the answer must keep to: the format of its text, the form
 // of its calls, or one of them.
 func (p *Prepared) constrain(c *Conversation, o *generateOptions) error {
 	format, err := c.Format.request()
 	if err != nil {
-		return &OptionError{"format", err}
+		return &OptionError{Option: "format", Err: err}
 	}
 	if format != nil {
 		o.constraints = append(o.constraints, *format)
@@ -29,7 +26,7 @@ func (p *Prepared) constrain(c *Conversation, o *generateOptions) error {
 	if p.Tools != chat.ToolsNone {
 		text := p.Constraint
 		if p.Constraint, err = p.toolConstraint(c, text == nil); err != nil {
-			return &OptionError{"tools", err}
+			return &OptionError{Option: "tools", Err: err}
 		}
 		if text != nil && c.ToolChoice.Mode == ToolsAuto {
 			p.Constraint = generate.Either(text, p.Constraint)

@@ -1,31 +1,35 @@
 package trit
 
 import (
-	"fmt"
-
+	"trit/internal/cache"
+	"trit/internal/engine"
+	"trit/internal/fault"
 	"trit/internal/generate"
 )
 
 // ErrOption reports an option, or a field of a [Conversation], that cannot be
 // used; see [OptionError].
-var ErrOption = generate.ErrOptions
+var ErrOption = fault.ErrOption
 
-// An OptionError names the option that is at fault. It wraps [ErrOption] and
-// Err.
-type OptionError struct {
-	// Option is the option's name in lower case with underscores: "kv_type" for
-	// KVType, "tool_choice" for Conversation.ToolChoice.
-	Option string
-	Err    error // what is wrong with it
-}
+// An OptionError names the option that is at fault. It wraps [ErrOption].
+type OptionError = fault.OptionError
 
-// Error says which option is at fault and why.
-func (e *OptionError) Error() string { return fmt.Sprintf("%s: %v", e.Option, e.Err) }
+// ErrContext reports a text that does not fit the model's context; see
+// [ContextError].
+var ErrContext = fault.ErrContext
 
-// Unwrap returns ErrOption and what is wrong.
-func (e *OptionError) Unwrap() []error { return []error{ErrOption, e.Err} }
+// A ContextError says how long a text is, and how long it may be. It wraps
+// [ErrContext].
+type ContextError = fault.ContextError
 
-// badOption returns an OptionError.
-func badOption(option, format string, args ...any) error {
-	return &OptionError{option, fmt.Errorf(format, args...)}
-}
+// Errors of generations, wrapped with details.
+var (
+	// ErrPrompt reports a prompt that cannot be continued, such as an empty one.
+	ErrPrompt = generate.ErrPrompt
+	// ErrToken reports a token that is not in the vocabulary.
+	ErrToken = engine.ErrToken
+	// ErrClosed reports a model that has been closed.
+	ErrClosed = engine.ErrClosed
+	// ErrCacheFull reports that the KV cache has no room even for one text.
+	ErrCacheFull = cache.ErrFull
+)

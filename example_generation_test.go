@@ -91,7 +91,7 @@ func ExampleModel_Generate_streaming() {
 
 // Several answers to one prompt are decoded together, which costs little more
 // than one of them.
-func ExampleAnswers() {
+func ExampleChoices() {
 	m, err := trit.Open("demo")
 	if err != nil {
 		log.Fatal(err)
@@ -99,7 +99,7 @@ func ExampleAnswers() {
 	defer m.Close()
 	answers := make([]string, 3)
 	question := []chat.Message{{Role: "user", Content: "What does a cow say?"}}
-	for token, err := range m.Chat(context.Background(), question, trit.Answers(len(answers)), trit.Seed(1)) {
+	for token, err := range m.Chat(context.Background(), question, trit.Choices(len(answers)), trit.Seed(1)) {
 		if err != nil {
 			log.Fatal(err)
 		}

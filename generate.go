@@ -5,79 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"time"
+	"slices"
 
 	"trit/gguf"
 	"trit/internal/generate"
 	"trit/sample"
 	"trit/tokenizer"
 )
-
-// GenerateOption changes how text is generated.
-type GenerateOption func(*generateOptions)
-
-type generateOptions struct {
-	generate.Options
-	draft       *Model
-	stats       *Stats
-	arrived     time.Time
-	constraints []constraintRequest
-	err         error // what is wrong with the options
-}
-
-// fail notes what is wrong with an option.
-func (o *generateOptions) fail(option string, err error) {
-	o.err = errors.Join(o.err, &OptionError{option, err})
-}
-
-// MaxTokens bounds the number of generated tokens; 0 means up to the end of
-// the context.
-func MaxTokens(n int) GenerateOption { return func(o *generateOptions) { o.Options.MaxTokens = n } }
-
-// MinTokens is the number of tokens before which the text cannot end.
-func MinTokens(n int) GenerateOption { return func(o *generateOptions) { o.Options.MinTokens = n } }
-
-// Greedy always takes the most likely token.
-func Greedy() GenerateOption { return func(o *generateOptions) { o.Sampling.Temperature = 0 } }
-
-// Temperature divides the logits: 0 is greedy, 1 the model's own distribution.
-func Temperature(t float64) GenerateOption {
-	return func(o *generateOptions) { o.Sampling.Temperature = t }
-}
-
-// TopK keeps the k most likely tokens; 0 keeps all.
-func TopK(k int) GenerateOption { return func(o *generateOptions) { o.Sampling.TopK = k } }
-
-// TopP keeps the most likely tokens that together have probability p.
-func TopP(p float64) GenerateOption { return func(o *generateOptions) { o.Sampling.TopP = p } }
-
-// MinP keeps the tokens that are at least p times as likely as the most likely.
-func MinP(p float64) GenerateOption { return func(o *generateOptions) { o.Sampling.MinP = p } }
-
-// Seed makes the choice of tokens repeatable: same seed, same text.
-func Seed(seed uint64) GenerateOption { return func(o *generateOptions) { o.Sampling.Seed = &seed } }
-
-// Sampling replaces all sampling options.
-func Sampling(s sample.Options) GenerateOption { return func(o *generateOptions) { o.Sampling = s } }
-
-// Stop adds strings that end the text. They are not part of it.
-func Stop(stops ...string) GenerateOption {
-	return func(o *generateOptions) { o.Options.Stop = append(o.Options.Stop, stops...) }
-}
-
-// StopTokens adds tokens that end the text beside the model's own end tokens.
-func StopTokens(ids ...int32) GenerateOption {
-	return func(o *generateOptions) { o.Options.StopTokens = append(o.Options.StopTokens, ids...) }
-}
-
-// IgnoreEnd goes on after the model's end tokens.
-func IgnoreEnd() GenerateOption { return func(o *generateOptions) { o.Options.IgnoreEnd = true } }
-
-// ShowSpecial renders control tokens as text, and recognises them in prompts.
-func ShowSpecial() GenerateOption { return func(o *generateOptions) { o.Options.Special = true } }
-
-// CollectStats stores counts and times when the generation ends.
-func CollectStats(s *Stats) GenerateOption { return func(o *generateOptions) { o.stats = s } }
 
 // Generate continues a prompt. Each element is a token or an error that ends
 // the text; the last token says in Finish why the text ended. Leaving the loop
@@ -96,6 +30,10 @@ func (m *Model) generateOptions(opts []GenerateOption) *generateOptions {
 	o := &generateOptions{}
 	o.Sampling = m.sampling
 	for _, opt := range opts {
+		if opt == nil {
+			o.fail("option", errNil)
+			continue
+		}
 		opt(o)
 	}
 	return o
@@ -124,7 +62,11 @@ func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateO
 			yield(Token{}, err)
 			return
 		}
+		o.Sampling.Stages = slices.Concat(o.Sampling.Stages, o.stages)
 		g, err := generate.New(s, m.tokenizer, o.Options)
+		if bad, ok := errors.AsType[*sample.OptionError](err); ok {
+			err = &OptionError{Option: bad.Option, Err: err}
+		}
 		if err != nil {
 			yield(Token{}, err)
 			return
@@ -167,17 +109,4 @@ func samplingDefaults(meta *gguf.Metadata) (sample.Options, error) {
 		return o, fmt.Errorf("the file's recommended sampling: %w", err)
 	}
 	return o, nil
-}
-
-// openTokenizer reads the tokenizer from the model's file or from where the
-// options say.
-func openTokenizer(meta *gguf.Metadata, o openOptions) (*tokenizer.Tokenizer, error) {
-	var opts []tokenizer.Option
-	if o.pre != "" {
-		opts = append(opts, tokenizer.WithPre(o.pre))
-	}
-	if o.tokenizer != "" {
-		return tokenizer.Open(o.tokenizer, opts...)
-	}
-	return tokenizer.FromGGUF(meta, opts...)
 }

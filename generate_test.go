@@ -119,7 +119,7 @@ func TestPromptErrors(t *testing.T) {
 		}
 		return nil
 	}
-	if err := one(strings.Repeat("Once upon a time ", 200)); !errors.Is(err, generate.ErrPrompt) || !strings.Contains(err.Error(), "512") {
+	if err := one(strings.Repeat("Once upon a time ", 200)); !errors.Is(err, trit.ErrContext) || !strings.Contains(err.Error(), "802 tokens") || !strings.Contains(err.Error(), "context of 512") {
 		t.Errorf("a prompt longer than the context: %v", err)
 	}
 	for _, err := range m.GenerateFrom(context.Background(), nil) {

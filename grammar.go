@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"trit/grammar"
+	"trit/internal/fault"
 	"trit/internal/generate"
 )
 
@@ -171,11 +172,11 @@ func (m *Model) applyConstraint(o *generateOptions) error {
 		names = append(names, "Constrain")
 	}
 	if len(names) > 1 {
-		return badOption("format", "a text can have one constraint, not %s", strings.Join(names, " and "))
+		return fault.Option("format", "a text can have one constraint, not %s", strings.Join(names, " and "))
 	}
 	c, err := m.constraint(o.constraints[0].key, o.constraints[0].compile)
 	if err != nil {
-		return &OptionError{"format", fmt.Errorf("%s: %w", names[0], err)}
+		return &OptionError{Option: "format", Err: fmt.Errorf("%s: %w", names[0], err)}
 	}
 	o.Options.Constraint, o.constraints = c, nil
 	return nil

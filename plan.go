@@ -14,14 +14,6 @@ import (
 	"trit/internal/ternary"
 )
 
-// KVTokens sets how many tokens of all texts together the KV cache can hold; 0
-// means four texts of the whole context, or what 256 MB hold but at least one where
-// addresses have 32 bits.
-// Memory is taken as the tokens come.
-func KVTokens(n int) Option {
-	return func(o *openOptions) { o.engine.CachePages = max(0, n+kernel.PageTokens-1) / kernel.PageTokens }
-}
-
 // MemoryPlan says how much memory a model takes, before it is loaded. Sizes
 // are in bytes.
 type MemoryPlan struct {
@@ -65,24 +57,49 @@ func (p *MemoryPlan) String() string {
 		Bytes(p.Weights), Bytes(p.Tables), Bytes(p.Head), Bytes(p.Scratch), Bytes(p.KV(p.KVTokens)), p.KVTokens)
 }
 
-// ErrMemory reports a model that does not fit into memory.
+// ErrMemory reports a model that does not fit into memory; see [MemoryError].
 var ErrMemory = errors.New("trit: not enough memory")
+
+// A MemoryError says what a model needs and what would fit. It wraps [ErrMemory].
+type MemoryError struct {
+	Needs     MemoryPlan // with a KV cache of one text of the whole context
+	Available int64      // bytes
+	// Context is the largest context that would fit with this type of KV cache, 0
+	// if none would.
+	Context int
+}
+
+// Error says what is needed and what would fit.
+func (e *MemoryError) Error() string {
+	return e.Text(fmt.Sprintf("a context of %d tokens would fit (ContextSize), and a KVType of fewer bits makes room for more", e.Context))
+}
+
+// Text is Error with another remedy for the case that a smaller context would
+// fit.
+func (e *MemoryError) Text(smaller string) string {
+	if e.Context == 0 {
+		smaller = "use a machine or a container with more memory"
+	}
+	return fmt.Sprintf("%v: %s needs %s and there is %s; %s", ErrMemory, e.Needs.Model, e.Needs.String(), Bytes(e.Available), smaller)
+}
+
+// Unwrap returns ErrMemory.
+func (e *MemoryError) Unwrap() error { return ErrMemory }
 
 // Fit makes the KV cache as small as it must be for the model to fit into so many
 // bytes, but not smaller than one text of the whole context. If even that does
-// not fit, the error is ErrMemory and says what would.
+// not fit, the error is a [MemoryError].
 func (p *MemoryPlan) Fit(bytes int64) error {
 	if p.Total() <= bytes {
 		return nil
 	}
 	if p.Least() > bytes {
-		remedy := "use a machine or a container with more memory"
+		e := &MemoryError{Needs: *p, Available: bytes}
+		e.Needs.KVTokens = p.Context
 		if room := bytes - p.Fixed(); room >= p.KVPage {
-			remedy = fmt.Sprintf("a context of %d tokens would fit (--ctx-size), and a --kv-type of fewer bits makes room for more", room/p.KVPage*int64(p.PageTokens))
+			e.Context = int(room/p.KVPage) * p.PageTokens
 		}
-		least := *p
-		least.KVTokens = p.Context
-		return fmt.Errorf("%w: %s needs %s and there is %s; %s", ErrMemory, p.Model, least.String(), Bytes(bytes), remedy)
+		return e
 	}
 	p.KVTokens = int((bytes - p.Fixed()) / p.KVPage * int64(p.PageTokens))
 	return nil
@@ -114,9 +131,9 @@ func MemoryLimit() (bytes int64, source string) {
 // Plan says how much memory a model would take with these options. It reads the
 // header of the model's file.
 func Plan(name string, opts ...Option) (*MemoryPlan, error) {
-	o := openOptions{engine: engine.Options{KVType: kernel.KVF16}}
-	for _, opt := range opts {
-		opt(&o)
+	o, err := openOptionsOf(opts)
+	if err != nil {
+		return nil, err
 	}
 	found, err := hub.Resolve(name)
 	if err != nil {
@@ -131,6 +148,11 @@ func Plan(name string, opts ...Option) (*MemoryPlan, error) {
 		return nil, fmt.Errorf("%s: %w", found.Name, err)
 	}
 	p.Model = name
+	if o.memory > 0 {
+		if err := p.Fit(o.memory); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
 }
 

@@ -9,49 +9,14 @@ import (
 	"trit/tokenizer"
 )
 
-// Answers generates n answers to one prompt, decoded together. Token.Index
-// tells them apart.
-func Answers(n int) GenerateOption { return func(o *generateOptions) { o.Options.Answers = n } }
-
-// Constrain makes the text keep to a grammar; see generate.Grammar.
-func Constrain(c generate.Constraint) GenerateOption {
-	return func(o *generateOptions) { o.Options.Constraint = c }
-}
-
-// Lookup guesses tokens ahead from earlier occurrences of the text's last ones,
-// which saves time where a text repeats parts of itself or of the prompt. It
-// does not change the text.
-func Lookup() GenerateOption {
-	return func(o *generateOptions) { o.Options.Speculation.Lookup, o.draft = true, nil }
-}
-
-// Draft guesses tokens ahead with a smaller model that has the same tokens. It
-// does not change what the text can be, nor how likely; a greedy text stays the
-// same. The draft model must stay open.
-func Draft(m *Model) GenerateOption {
-	return func(o *generateOptions) { o.draft, o.Options.Speculation.Lookup = m, false }
-}
-
-// Speculate sets all options of guessing ahead.
-func Speculate(s generate.Speculation) GenerateOption {
-	return func(o *generateOptions) { o.Options.Speculation, o.draft = s, nil }
-}
-
-// Contrastive chooses among the k most likely tokens by contrastive search with
-// the given weight of the penalty against repetition, 0 to 1, instead of by
-// sampling.
-func Contrastive(k int, alpha float64) GenerateOption {
-	return func(o *generateOptions) { o.Options.Contrastive = generate.Contrastive{K: k, Alpha: alpha} }
-}
-
-// MaxGuesses bounds the tokens that Lookup or Draft, given before it, guesses at
-// once; 0 means 16 for Lookup and 8 for Draft.
-func MaxGuesses(n int) GenerateOption {
-	return func(o *generateOptions) { o.Options.Speculation.MaxGuesses = n }
-}
+// Beam is a text that beam search has found, BeamOptions say how it looks.
+type (
+	Beam        = generate.Beam
+	BeamOptions = generate.BeamOptions
+)
 
 // Beams searches for the most likely continuations of a prompt, the best first.
-func (m *Model) Beams(ctx context.Context, prompt string, o generate.BeamOptions) ([]generate.Beam, error) {
+func (m *Model) Beams(ctx context.Context, prompt string, o BeamOptions) ([]Beam, error) {
 	return m.BeamsFrom(ctx, m.TokenizePrompt(prompt, o.Special), o)
 }
 
@@ -62,7 +27,7 @@ func (m *Model) TokenizePrompt(prompt string, special bool) []int32 {
 }
 
 // BeamsFrom is Beams for a prompt that is given as tokens.
-func (m *Model) BeamsFrom(ctx context.Context, prompt []int32, o generate.BeamOptions) ([]generate.Beam, error) {
+func (m *Model) BeamsFrom(ctx context.Context, prompt []int32, o BeamOptions) ([]Beam, error) {
 	s, err := m.scheduler.NewSession()
 	if err != nil {
 		return nil, err
@@ -81,7 +46,7 @@ func (m *Model) useDraft(draft *Model, o *generate.Options) error {
 	}
 	err := sameTokens(m.tokenizer, draft.tokenizer)
 	if err != nil {
-		err = fmt.Errorf("%w: draft model %s: %w", generate.ErrOptions, draft.name, err)
+		err = &OptionError{Option: "draft", Err: fmt.Errorf("model %s: %w", draft.name, err)}
 		m.drafts.Store(draft.tokenizer, err)
 	} else {
 		m.drafts.Store(draft.tokenizer, true)

@@ -70,7 +70,7 @@ func TestChatAnswers(t *testing.T) {
 	m := openDemo(t)
 	answers := make([]string, 3)
 	for token, err := range m.Chat(context.Background(), []chat.Message{{Role: "user", Content: "Tell me a story about a fox."}},
-		trit.Answers(3), trit.Seed(3), trit.Temperature(1.2), trit.MaxTokens(30)) {
+		trit.Choices(3), trit.Seed(3), trit.Temperature(1.2), trit.MaxTokens(30)) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,10 +10,6 @@ import (
 // them to Prometheus; see metrics.Metrics.
 func (m *Model) Metrics() *metrics.Metrics { return m.metrics }
 
-// Arrived says when a request has come that had to wait before its generation
-// began; Metrics counts from then. The default is the beginning.
-func Arrived(t time.Time) GenerateOption { return func(o *generateOptions) { o.arrived = t } }
-
 // meter records one generation in the metrics.
 type meter struct {
 	metrics  *metrics.Metrics

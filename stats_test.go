@@ -43,7 +43,7 @@ func TestModelMetrics(t *testing.T) {
 	if o := x.OutputToken.Snapshot(); o.Count != 7+2 || o.Sum > 0.55 {
 		t.Errorf("time per output token: %+v", o)
 	}
-	if _, err := generate(ctx, 0, trit.Answers(3)); err != nil {
+	if _, err := generate(ctx, 0, trit.Choices(3)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := generate(ctx, 2); err != nil {

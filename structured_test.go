@@ -102,7 +102,7 @@ func TestIntoErrors(t *testing.T) {
 	if _, err := trit.GenerateInto[chan int](ctx, m, "x"); err == nil {
 		t.Error("a channel has a schema")
 	}
-	for name, o := range map[string]trit.GenerateOption{"two answers": trit.Answers(2), "two constraints": trit.JSON(), "another constraint": constrainToX(t, m)} {
+	for name, o := range map[string]trit.GenerateOption{"two answers": trit.Choices(2), "two constraints": trit.JSON(), "another constraint": constrainToX(t, m)} {
 		if _, err := trit.GenerateInto[int](ctx, m, "x", o, trit.Seed(1)); !errors.Is(err, generate.ErrOptions) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -1,12 +1,9 @@
 package chat
 
-import (
-	"errors"
-	"fmt"
-)
+import "trit/internal/fault"
 
 // ErrContext: a conversation does not fit the context even without its old turns.
-var ErrContext = errors.New("conversation does not fit the context")
+var ErrContext = fault.ErrContext
 
 // Fit drops the oldest turns of a conversation until count(messages) is at most limit, and returns
 // what is kept and how many messages were dropped. A turn begins with a user message and reaches to
@@ -72,6 +69,5 @@ func Fit(messages []Message, count func([]Message) (int, error), limit int) (kep
 			return nil, 0, err
 		}
 	}
-	return nil, 0, fmt.Errorf("%w: the last message with the system prompt needs %d tokens, at most %d are free; shorten it or raise the context length",
-		ErrContext, n, limit)
+	return nil, 0, &fault.ContextError{What: "the last message with the system prompt", Tokens: n, Room: limit}
 }

@@ -51,6 +51,11 @@ type Options struct {
 	Allowed   []int32           // see [Allowed]; nil is neutral
 	Forced    []int32           // see [Forced]
 
+	// Stages are samplers of one's own. They are applied before those of Order,
+	// except that Order may name them, each by a name of its own. A [Stateful] one
+	// is cloned, so the options can be used for several sequences.
+	Stages []Stage
+
 	// Order of the stages; nil is [DefaultOrder], or [MirostatOrder] when
 	// Mirostat is on. An explicit order must list "mirostat" if and only if
 	// Mirostat is on.
@@ -163,10 +168,15 @@ func (o *Options) Validate() error {
 			return &OptionError{list.name, list.ids[i], "token ids, which are not negative"}
 		}
 	}
+	for i, stage := range o.Stages {
+		if stage == nil {
+			return &OptionError{"stages", nil, fmt.Sprintf("a stage (element %d is nil)", i)}
+		}
+	}
 	if o.Order == nil {
 		return nil
 	}
-	if err := o.Order.validate(); err != nil {
+	if err := o.Order.validate(o.Stages...); err != nil {
 		return err
 	}
 	if listed := slices.Contains(o.Order, NameMirostat); listed != (o.Mirostat != 0) {
@@ -206,7 +216,18 @@ func (o *Options) stages(seed uint64) []Stage {
 	}
 	greedy := o.Temperature == 0
 	keep := max(o.MinKeep, 1)
-	for _, name := range o.order() {
+	order := o.order()
+	for _, s := range o.Stages {
+		if !slices.Contains(order, s.Name()) {
+			list = append(list, cloned(s))
+		}
+	}
+	for _, name := range order {
+		for _, s := range o.Stages {
+			if s.Name() == name {
+				list = append(list, cloned(s))
+			}
+		}
 		switch name {
 		case NamePenalties:
 			if s := (Penalties{o.RepeatPenalty, o.FrequencyPenalty, o.PresencePenalty, o.PenaltyLastN}); !s.neutral() {
@@ -259,4 +280,12 @@ func (o *Options) stages(seed uint64) []Stage {
 		list = append(list, Greedy{})
 	}
 	return list
+}
+
+// cloned returns a stage for one more pipeline.
+func cloned(s Stage) Stage {
+	if s, ok := s.(Stateful); ok {
+		return s.Clone()
+	}
+	return s
 }

@@ -118,8 +118,12 @@ func ParseOrder(s string) (Order, error) {
 // String returns the names separated by ";", as ParseOrder reads them.
 func (o Order) String() string { return strings.Join(o, ";") }
 
-func (o Order) validate() error {
+// validate checks the order. It may name stages of the caller's own.
+func (o Order) validate(own ...Stage) error {
 	known := append(DefaultOrder(), NameMirostat)
+	for _, s := range own {
+		known = append(known, s.Name())
+	}
 	for i, name := range o {
 		switch {
 		case !slices.Contains(known, name):

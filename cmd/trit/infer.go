@@ -186,7 +186,7 @@ func (r *inference) generate(cmd *cobra.Command, constraint *grammar.Grammar) er
 	var stats trit.Stats
 	opts := []trit.GenerateOption{
 		trit.Sampling(sampling), trit.MaxTokens(r.maxTokens), trit.MinTokens(f.minTokens), trit.Stop(f.stop...),
-		trit.StopTokens(r.stops...), trit.Answers(f.answers), trit.CollectStats(&stats),
+		trit.StopTokens(r.stops...), trit.Choices(f.answers), trit.CollectStats(&stats),
 	}
 	if f.special {
 		opts = append(opts, trit.ShowSpecial())

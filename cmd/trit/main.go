@@ -43,6 +43,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil && cmd == root && !errors.As(err, new(*usageError)) { // there is no such command
 		err = usage(root, errors.New(strings.TrimSpace(err.Error())))
 	}
+	err = inFlags(err)
 	var usage *usageError
 	switch {
 	case err == nil:

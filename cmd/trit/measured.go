@@ -54,8 +54,8 @@ func (f *measuredFlags) check(cmd *cobra.Command) error {
 // options translates how the model runs.
 func (f *measuredFlags) options(a *app, cmd *cobra.Command, o *engine.Options, load *model.LoadOptions) (err error) {
 	o.Threads = a.threads
-	if o.KVType, err = parseKVType(f.kvType); err != nil {
-		return usage(cmd, err)
+	if o.KVType, err = kernel.ParseKVType(f.kvType); err != nil {
+		return usage(cmd, fmt.Errorf("--kv-type: %w", err))
 	}
 	if f.kernel != "" {
 		if o.Variant, err = kernel.ParseVariant(f.kernel); err != nil {

@@ -52,16 +52,6 @@ func kernelNames() []string {
 	return names
 }
 
-// parseKVType reads the name of a KV type.
-func parseKVType(s string) (kernel.KVType, error) {
-	for _, t := range []kernel.KVType{kernel.KVF32, kernel.KVF16, kernel.KVI8} {
-		if s == t.String() {
-			return t, nil
-		}
-	}
-	return 0, fmt.Errorf("--kv-type %q: want f32, f16 or int8", s)
-}
-
 // options translates the flags.
 func (f *modelFlags) options(a *app, cmd *cobra.Command) ([]trit.Option, error) {
 	if f.model == "" {
@@ -70,9 +60,9 @@ func (f *modelFlags) options(a *app, cmd *cobra.Command) ([]trit.Option, error) 
 	if f.context < 0 {
 		return nil, usage(cmd, fmt.Errorf("--ctx-size %d: want a number of tokens, or 0 for what the model was trained for", f.context))
 	}
-	kv, err := parseKVType(f.kvType)
+	kv, err := kernel.ParseKVType(f.kvType)
 	if err != nil {
-		return nil, usage(cmd, err)
+		return nil, usage(cmd, fmt.Errorf("--kv-type: %w", err))
 	}
 	opts := []trit.Option{
 		trit.Threads(a.threads), trit.ContextSize(f.context), trit.KVType(kv),

@@ -234,7 +234,7 @@ func (f *modelFlags) direct(a *app, cmd *cobra.Command) (*directOptions, error) 
 	}
 	d := &directOptions{flags: f, engine: engine.Options{Threads: a.threads, Context: f.context}}
 	var errs [6]error
-	d.engine.KVType, errs[0] = parseKVType(f.kvType)
+	d.engine.KVType, errs[0] = kernel.ParseKVType(f.kvType)
 	if f.head != "" {
 		d.engine.Head, errs[1] = engine.ParseHeadMode(f.head)
 	}

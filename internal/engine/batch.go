@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+
+	"trit/internal/fault"
 )
 
 // Want says what a row of a batch is to give back.
@@ -86,7 +88,7 @@ func (b *Batch) Add(s *Sequence, token int32, want Want, sel *Selector) (int, er
 	}
 	pos := s.table.Len() + s.pending
 	if pos >= e.context {
-		return 0, fmt.Errorf("%w: position %d, the context holds %d tokens", ErrContext, pos, e.context)
+		return 0, &fault.ContextError{What: "the text", Tokens: pos + 1, Room: e.context, Context: e.context}
 	}
 	r := row{seq: s, want: want, sel: sel, out: -1}
 	if want != None {

@@ -21,6 +21,7 @@ import (
 
 	"trit/internal/arena"
 	"trit/internal/cache"
+	"trit/internal/fault"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/parallel"
@@ -33,9 +34,9 @@ var (
 	// ErrToken reports a token id outside the vocabulary.
 	ErrToken = errors.New("engine: bad token")
 	// ErrContext reports a sequence that has outgrown the context.
-	ErrContext = errors.New("engine: context is full")
+	ErrContext = fault.ErrContext
 	// ErrOptions reports options that make no sense.
-	ErrOptions = errors.New("engine: bad option")
+	ErrOptions = fault.ErrOption
 )
 
 // Options configure an engine. The zero value is usable.
@@ -113,13 +114,13 @@ func New(m *model.Model, o Options) (*Engine, error) {
 		o.MaxRows = defaultMaxRows
 	}
 	if o.MaxRows < 1 || o.MaxRows > maxMaxRows {
-		return nil, fmt.Errorf("%w: %d rows per batch, want 1 to %d", ErrOptions, o.MaxRows, maxMaxRows)
+		return nil, fault.Option("batch_rows", "%d; want 1 to %d", o.MaxRows, maxMaxRows)
 	}
 	if o.Context == 0 {
 		o.Context = c.Context
 	}
 	if o.Context < 1 || o.Context > maxContext {
-		return nil, fmt.Errorf("%w: a context of %d tokens, want 1 to %d", ErrOptions, o.Context, maxContext)
+		return nil, fault.Option("context_size", "%d tokens; want 1 to %d", o.Context, maxContext)
 	}
 	if o.CachePages == 0 {
 		o.CachePages = defaultPages(c, o.KVType, o.Context)
@@ -130,7 +131,7 @@ func New(m *model.Model, o Options) (*Engine, error) {
 	case o.PrefixPages == -1:
 		o.PrefixPages = 0
 	case o.PrefixPages < 0:
-		return nil, fmt.Errorf("%w: %d pages for prefixes", ErrOptions, o.PrefixPages)
+		return nil, fault.Option("prefix_cache", "%d pages", o.PrefixPages)
 	}
 	pool, err := cache.NewPool(cache.Config{
 		Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KVType, MaxPages: o.CachePages, PrefixPages: o.PrefixPages,

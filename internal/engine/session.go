@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"trit/internal/fault"
 	"trit/internal/kernel"
 	"trit/internal/model"
 )
@@ -168,7 +169,7 @@ func (c *Session) prepare(ctx context.Context, j Job, o model.Observer) (*reques
 	}
 	e := c.scheduler.engine
 	if n := c.seq.Len() + len(j.Tokens); n > e.context {
-		return nil, fmt.Errorf("%w: %d tokens, the context holds %d", ErrContext, n, e.context)
+		return nil, &fault.ContextError{What: "the text", Tokens: n, Room: e.context, Context: e.context}
 	}
 	for _, t := range j.Tokens {
 		if t < 0 || int(t) >= e.config.Vocab {

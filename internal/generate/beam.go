@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"trit/internal/engine"
+	"trit/internal/fault"
 	"trit/sample"
 	"trit/tokenizer"
 )
@@ -65,13 +66,13 @@ const maxBeams = 1024
 func (o *BeamOptions) validate() error {
 	switch {
 	case o.Beams < 1 || o.Beams > maxBeams:
-		return fmt.Errorf("%w: %d beams, want 1 to %d", ErrOptions, o.Beams, maxBeams)
+		return fault.Option("beams", "%d; want 1 to %d", o.Beams, maxBeams)
 	case o.Groups < 0 || o.Groups > 0 && o.Beams%o.Groups != 0:
-		return fmt.Errorf("%w: %d beams cannot be divided into %d groups", ErrOptions, o.Beams, o.Groups)
+		return fault.Option("groups", "%d beams cannot be divided into %d groups", o.Beams, o.Groups)
 	case !(o.Diversity >= 0) || math.IsInf(o.Diversity, 1):
-		return fmt.Errorf("%w: diversity %v, want 0 or more", ErrOptions, o.Diversity)
+		return fault.Option("diversity", "%v; want 0 or more", o.Diversity)
 	case !(o.LengthPenalty >= 0 && o.LengthPenalty <= 100):
-		return fmt.Errorf("%w: length penalty %v, want 0 to 100", ErrOptions, o.LengthPenalty)
+		return fault.Option("length_penalty", "%v; want 0 to 100", o.LengthPenalty)
 	case o.Results < 0 || o.MaxTokens < 0 || o.MinTokens < 0:
 		return fmt.Errorf("%w: %d results of %d to %d tokens", ErrOptions, o.Results, o.MinTokens, o.MaxTokens)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"trit/internal/engine"
+	"trit/internal/fault"
 	"trit/internal/kernel"
 	"trit/sample"
 )
@@ -35,13 +36,13 @@ func (c *Contrastive) validate(o *Options) error {
 	case c.K == 0:
 		return nil
 	case c.K < 0 || c.K > maxContrastive:
-		return fmt.Errorf("%w: contrastive search among %d candidates, want 1 to %d", ErrOptions, c.K, maxContrastive)
+		return fault.Option("contrastive", "%d candidates; want 1 to %d", c.K, maxContrastive)
 	case !(c.Alpha >= 0 && c.Alpha <= 1):
-		return fmt.Errorf("%w: contrastive search with alpha %v, want 0 to 1", ErrOptions, c.Alpha)
+		return fault.Option("contrastive", "alpha is %v; want 0 to 1", c.Alpha)
 	case o.Answers > 1:
-		return fmt.Errorf("%w: contrastive search gives one answer, not %d", ErrOptions, o.Answers)
+		return fault.Option("contrastive", "contrastive search gives one answer, not %d", o.Answers)
 	case o.Speculation.Lookup || o.Speculation.Draft != nil:
-		return fmt.Errorf("%w: contrastive search and speculation exclude each other", ErrOptions)
+		return fault.Option("contrastive", "contrastive search and speculation exclude each other")
 	}
 	return nil
 }

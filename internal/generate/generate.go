@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"trit/internal/engine"
+	"trit/internal/fault"
 	"trit/internal/kernel"
 	"trit/sample"
 	"trit/tokenizer"
@@ -44,8 +45,9 @@ const (
 var (
 	// ErrPrompt reports a prompt that cannot be continued.
 	ErrPrompt = errors.New("generate: bad prompt")
-	// ErrOptions reports options that make no sense.
-	ErrOptions = errors.New("generate: bad option")
+	// ErrOptions reports options that make no sense. Those of Options are a
+	// [fault.OptionError].
+	ErrOptions = fault.ErrOption
 )
 
 // Options say how to continue a prompt.
@@ -174,13 +176,13 @@ func New(s *engine.Session, t *tokenizer.Tokenizer, o Options) (*Generation, err
 
 func (o *Options) validate(e *engine.Engine) error {
 	if o.MaxTokens < 0 {
-		return fmt.Errorf("%w: %d tokens at most", ErrOptions, o.MaxTokens)
+		return fault.Option("max_tokens", "%d; want 0 or more", o.MaxTokens)
 	}
 	if o.MinTokens < 0 {
-		return fmt.Errorf("%w: %d tokens at least", ErrOptions, o.MinTokens)
+		return fault.Option("min_tokens", "%d; want 0 or more", o.MinTokens)
 	}
 	if o.Answers < 0 || o.Answers > MaxAnswers {
-		return fmt.Errorf("%w: %d answers, want 1 to %d", ErrOptions, o.Answers, MaxAnswers)
+		return fault.Option("choices", "%d; want 1 to %d", o.Answers, MaxAnswers)
 	}
 	if err := validateStops(o.Stop); err != nil {
 		return err
@@ -309,7 +311,7 @@ func room(s *engine.Session, prompt []int32, maxTokens int) (int, error) {
 	}
 	n := s.Len() + len(prompt)
 	if n >= context {
-		return 0, fmt.Errorf("%w: it is %d tokens long and leaves no room in the context of %d; shorten it", ErrPrompt, n, context)
+		return 0, &fault.ContextError{What: "the prompt", Tokens: n, Room: context - 1, Context: context}
 	}
 	limit := context - n
 	if maxTokens > 0 {

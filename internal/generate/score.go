@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"trit/internal/engine"
+	"trit/internal/fault"
 	"trit/sample"
 )
 
@@ -45,12 +46,12 @@ func score(ctx context.Context, s *engine.Session, tokens []int32, top int, yiel
 		return fmt.Errorf("%w: it has no tokens", ErrPrompt)
 	}
 	if top < 0 || top > maxTopScores {
-		return fmt.Errorf("%w: %d likely tokens, want 0 to %d", ErrOptions, top, maxTopScores)
+		return fault.Option("top", "%d; want 0 to %d", top, maxTopScores)
 	}
 	e := s.Scheduler().Engine()
 	vocab := e.Model().Config.Vocab
 	if n, context := s.Len()+len(tokens), e.Context(); n > context {
-		return fmt.Errorf("%w: it is %d tokens long, more than the context of %d; shorten it", ErrPrompt, n, context)
+		return &fault.ContextError{What: "the text", Tokens: n, Room: context, Context: context}
 	}
 	for i, id := range tokens {
 		if id < 0 || int(id) >= vocab {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"trit/internal/engine"
+	"trit/internal/fault"
 	"trit/internal/generate"
 	"trit/internal/model"
 	"trit/sample"
@@ -72,7 +73,7 @@ func TestScoreErrors(t *testing.T) {
 		want   error
 	}{
 		{"no tokens", nil, 0, generate.ErrPrompt},
-		{"too many", tooLong, 0, generate.ErrPrompt},
+		{"too many", tooLong, 0, fault.ErrContext},
 		{"unknown token", []int32{1, 1 << 30}, 0, generate.ErrPrompt},
 		{"negative token", []int32{-1}, 0, generate.ErrPrompt},
 		{"negative top", []int32{1, 2}, -1, generate.ErrOptions},

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"trit/internal/engine"
+	"trit/internal/fault"
 	"trit/sample"
 )
 
@@ -49,20 +50,20 @@ type Speculation struct {
 
 func (o *Speculation) validate(e *engine.Engine) error {
 	if o.Lookup && o.Draft != nil {
-		return fmt.Errorf("%w: speculation by lookup and with a draft model exclude each other", ErrOptions)
+		return fault.Option("speculate", "lookup and a draft model exclude each other")
 	}
 	if o.MaxGuesses < 0 || o.MaxGuesses > maxGuesses {
-		return fmt.Errorf("%w: %d tokens guessed at once, want 1 to %d", ErrOptions, o.MaxGuesses, maxGuesses)
+		return fault.Option("max_guesses", "%d; want 1 to %d, or 0 for the default", o.MaxGuesses, maxGuesses)
 	}
 	if o.MinMatch < 0 || o.MinMatch > maxMatch {
-		return fmt.Errorf("%w: a match of %d tokens, want 1 to %d", ErrOptions, o.MinMatch, maxMatch)
+		return fault.Option("min_match", "%d; want 1 to %d, or 0 for the default", o.MinMatch, maxMatch)
 	}
 	if !(o.Cost >= 0) {
-		return fmt.Errorf("%w: a guess costs %v steps", ErrOptions, o.Cost)
+		return fault.Option("cost", "a guess costs %v steps; want 0 or more", o.Cost)
 	}
 	if o.Draft != nil {
 		if got, want := o.Draft.Engine().Model().Config.Vocab, e.Model().Config.Vocab; got != want {
-			return fmt.Errorf("%w: the draft model has a vocabulary of %d tokens, the model one of %d; they must be the same", ErrOptions, got, want)
+			return fault.Option("draft", "the draft model has a vocabulary of %d tokens, the model one of %d; they must be the same", got, want)
 		}
 	}
 	return nil

@@ -1,14 +1,15 @@
 package generate
 
 import (
-	"fmt"
 	"strings"
+
+	"trit/internal/fault"
 )
 
 func validateStops(stops []string) error {
 	for i, stop := range stops {
 		if stop == "" {
-			return fmt.Errorf("%w: stop string %d is empty", ErrOptions, i)
+			return fault.Option("stop", "stop string %d is empty", i)
 		}
 	}
 	return nil

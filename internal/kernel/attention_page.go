@@ -41,6 +41,16 @@ func (t KVType) String() string {
 	return fmt.Sprintf("kvtype(%d)", uint8(t))
 }
 
+// ParseKVType returns the type called name, as String writes it.
+func ParseKVType(name string) (KVType, error) {
+	for t := range kvTypes {
+		if t.String() == name {
+			return t, nil
+		}
+	}
+	return 0, fmt.Errorf("kernel: unknown element type %q of the KV cache; want f32, f16 or int8", name)
+}
+
 // ElemBytes returns the bytes of one element: 4, 2 or 1.
 func (t KVType) ElemBytes() int { return 4 >> t }
 

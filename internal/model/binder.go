@@ -115,6 +115,9 @@ func (b *Binder) finish() {
 // returns nil without an error for a missing optional tensor.
 func (b *Binder) tensor(spec TensorSpec) (*gguf.Tensor, error) {
 	b.bound[GenericName(spec.Name)] = true
+	if c := b.opts.Context; c != nil && c.Err() != nil {
+		return nil, c.Err()
+	}
 	if b.file == nil {
 		return b.outline.tensor(spec), nil
 	}

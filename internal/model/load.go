@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 
 	"trit/gguf"
@@ -26,6 +27,8 @@ type LoadOptions struct {
 	// Progress, if not nil, is called with the weights repacked so far and in
 	// all.
 	Progress func(done, total int64)
+	// Context, if not nil, ends the loading early with its error.
+	Context context.Context
 }
 
 // Load reads a model from an open file. The file then belongs to the model.
