@@ -70,7 +70,8 @@ func (e *Exposition) histogram(name, help string, h *HistogramSnapshot, labels [
 			bound = h.Bounds[i]
 		}
 		below += n
-		lines.WriteString(sample(name+"_bucket", labelText(append(slices.Clip(labels), "le", number(bound))), float64(below)))
+		bucket := labelText(append(slices.Clip(labels), "le", number(bound)))
+		lines.WriteString(sample(name+"_bucket", bucket, float64(below)))
 	}
 	text := labelText(labels)
 	lines.WriteString(sample(name+"_sum", text, h.Sum))

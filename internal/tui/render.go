@@ -1,12 +1,8 @@
 package tui
 
 import (
-	"fmt"
 	"strings"
 
-	"charm.land/glamour/v2"
-	"charm.land/glamour/v2/ansi"
-	"charm.land/glamour/v2/styles"
 	"charm.land/lipgloss/v2"
 	xansi "github.com/charmbracelet/x/ansi"
 )
@@ -20,15 +16,15 @@ type look struct {
 
 // painter turns blocks into lines of at most the look's width.
 type painter struct {
-	look     look
-	markdown *glamour.TermRenderer
+	look    look
+	palette palette
 
 	question, command, notice, problem, faint lipgloss.Style
 }
 
-func newPainter(l look) (*painter, error) {
+func newPainter(l look) *painter {
 	l.width = max(l.width, minWidth)
-	p := &painter{look: l}
+	p := &painter{look: l, palette: newPalette(l)}
 	p.faint = lipgloss.NewStyle().Faint(true)
 	p.question = lipgloss.NewStyle().Bold(true)
 	p.command = p.faint
@@ -38,50 +34,12 @@ func newPainter(l look) (*painter, error) {
 		p.question = p.question.Foreground(lipgloss.Cyan)
 		p.problem = p.problem.Foreground(lipgloss.Red)
 	}
-	var err error
-	p.markdown, err = glamour.NewTermRenderer(
-		glamour.WithStyles(markdownStyle(l)),
-		glamour.WithWordWrap(l.width),
-		// Models end lines where they want them to end.
-		glamour.WithPreservedNewLines(),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("markdown: %w", err)
-	}
-	return p, nil
+	return p
 }
 
 // minWidth is the width that lines are never made narrower than; a narrower
 // terminal cuts them.
 const minWidth = 10
-
-// markdownStyle is a standard style without its margins: the screen is small.
-func markdownStyle(l look) ansi.StyleConfig {
-	style := styles.ASCIIStyleConfig
-	if l.colours {
-		style = styles.LightStyleConfig
-		if l.dark {
-			style = styles.DarkStyleConfig
-		}
-	}
-	if !l.colours {
-		// Attributes instead of the marks that the text was written with, except
-		// for code, which has no attribute of its own.
-		yes := true
-		style.Code.Prefix, style.Code.Suffix = "`", "`"
-		style.Code.BlockPrefix, style.Code.BlockSuffix = "", ""
-		style.Strong = ansi.StylePrimitive{Bold: &yes}
-		style.Emph = ansi.StylePrimitive{Italic: &yes}
-		style.Heading.Bold = &yes
-	}
-	none := uint(0)
-	style.Document.Margin = &none
-	style.Document.BlockPrefix, style.Document.BlockSuffix = "", ""
-	style.Document.Color = nil // the terminal's own
-	indent := uint(2)
-	style.CodeBlock.Margin = &indent
-	return style
-}
 
 // block is a part of the conversation.
 type block struct {
@@ -91,7 +49,10 @@ type block struct {
 
 // paint returns the lines of a block, with an empty one after it.
 func (p *painter) paint(b block) []string {
-	text := strings.ReplaceAll(Printable(b.text), "\t", "    ")
+	text := Printable(b.text)
+	if b.kind != Answer {
+		text = strings.ReplaceAll(text, "\t", "    ")
+	}
 	switch b.kind {
 	case Answer:
 		return append(p.paintMarkdown(text), "")
@@ -107,39 +68,6 @@ func (p *painter) paint(b block) []string {
 		return append(p.paintPlain(text, "", p.problem), "")
 	}
 	return append(p.paintPlain(text, "", lipgloss.NewStyle()), "")
-}
-
-// paintMarkdown renders an answer. Text that the renderer refuses is shown as
-// it is: it is what the model said.
-func (p *painter) paintMarkdown(text string) []string {
-	out, err := p.markdown.Render(text)
-	if err != nil {
-		return p.paintPlain(text, "", lipgloss.NewStyle())
-	}
-	var lines []string
-	for line := range strings.SplitSeq(strings.Trim(out, "\n"), "\n") {
-		// The renderer fills lines with blanks and does not wrap code.
-		line = trimBlanks(line)
-		if xansi.StringWidth(line) > p.look.width {
-			// Wrap may leave a hyphen after a line that is full already.
-			line = xansi.Hardwrap(lipgloss.Wrap(line, p.look.width, ""), p.look.width, true)
-		}
-		lines = append(lines, strings.Split(line, "\n")...)
-	}
-	return lines
-}
-
-// trimBlanks cuts a line after its last visible cell.
-func trimBlanks(line string) string {
-	if !strings.ContainsRune(line, '\x1b') {
-		return strings.TrimRight(line, " ")
-	}
-	plain := xansi.Strip(line)
-	visible := strings.TrimRight(plain, " ")
-	if len(visible) == len(plain) {
-		return line
-	}
-	return xansi.Truncate(line, xansi.StringWidth(visible), "")
 }
 
 // paintPlain wraps text, with a prefix before the first line and blanks of

@@ -36,7 +36,6 @@ type screen struct {
 	dark, colours bool
 	resized       int // counts the changes of the size
 	painter       *painter
-	failure       error // of the painter
 
 	blocks []block
 	starts []int    // where the lines of each block begin
@@ -174,7 +173,7 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	default:
 		s.input, cmd = s.input.Update(msg)
 	}
-	if s.failure != nil || s.quit {
+	if s.quit {
 		s.stop()
 		return s, tea.Quit
 	}
@@ -350,11 +349,7 @@ func (s *screen) paintLast(now bool) {
 
 // repaint draws everything, for another size or other colours.
 func (s *screen) repaint() {
-	p, err := newPainter(look{width: s.width, colours: s.colours, dark: s.dark})
-	if err != nil {
-		s.failure = err
-		return
-	}
+	p := newPainter(look{width: s.width, colours: s.colours, dark: s.dark})
 	anchor, offset := s.anchor()
 	s.painter = p
 	s.starts, s.lines, s.dirty = s.starts[:0], s.lines[:0], false
