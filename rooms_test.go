@@ -134,3 +134,31 @@ func modulePath(t *testing.T) string {
 	first, _, _ := strings.Cut(string(data), "\n")
 	return strings.TrimPrefix(first, "module ")
 }
+
+// TestRoomsTable checks that CONTRIBUTING.md describes the rooms of the list, in
+// its order.
+func TestRoomsTable(t *testing.T) {
+	text, err := os.ReadFile("CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "| package | owns |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	called := map[string]string{"internal/…": "internal", "trit": ".", "cmd/trit": "cmd"}
+	var described []string
+	for _, line := range strings.Split(table, "\n") {
+		cell, _, _ := strings.Cut(strings.TrimPrefix(line, "|"), "|")
+		for i, name := range strings.Split(cell, "`") {
+			if i%2 == 0 {
+				continue
+			}
+			if room, ok := called[name]; ok {
+				name = room
+			}
+			described = append(described, name)
+		}
+	}
+	if !slices.Equal(described, rooms) {
+		t.Errorf("CONTRIBUTING.md describes %q\nthe list has %q", described, rooms)
+	}
+}

@@ -185,3 +185,43 @@ func TestReadPage(t *testing.T) {
 		t.Errorf("got %v, %v", p.commands, err)
 	}
 }
+
+// TestFamilyDiff checks that the diff which docs/architecture.md shows is in the
+// repository.
+func TestFamilyDiff(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, diff, found := strings.Cut(string(text), "```diff\n")
+	diff, _, closed := strings.Cut(diff, "```")
+	if !found || !closed {
+		t.Fatal("docs/architecture.md shows no diff")
+	}
+	added, created := map[string]string{}, map[string]bool{}
+	name, isNew := "", false
+	for _, line := range strings.Split(diff, "\n") {
+		switch {
+		case strings.HasPrefix(line, "--- "):
+			isNew = line == "--- /dev/null"
+		case strings.HasPrefix(line, "+++ b/"):
+			name = line[len("+++ b/"):]
+			created[name] = isNew
+		case strings.HasPrefix(line, "+"):
+			added[name] += line[1:] + "\n"
+		}
+	}
+	if len(added) != 2 {
+		t.Fatalf("the diff is of %d files, want a family and the list of families", len(added))
+	}
+	for name, lines := range added {
+		file, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if created[name] && string(file) != lines || !strings.Contains(string(file), lines) {
+			t.Errorf("docs/architecture.md shows %s differently", name)
+		}
+	}
+}
