@@ -8,6 +8,7 @@ import (
 	"trit/internal/engine"
 	"trit/internal/fault"
 	"trit/internal/generate"
+	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/quant"
@@ -147,22 +148,22 @@ func Kernel(v KernelVariant) Option {
 }
 
 // HeadMode is a way to compute the logits.
-type HeadMode = engine.HeadMode
+type HeadMode = head.Mode
 
 // The ways. The first three give the same numbers; the others store the output
 // head in fewer bits, which changes the logits a little.
 const (
-	HeadAuto   = engine.HeadAuto   // the faster of the next two
-	HeadPlain  = engine.HeadPlain  // multiplies the rows as they are stored
-	HeadCoarse = engine.HeadCoarse // reads few bits of most rows, and all of those that matter
-	HeadQ8     = engine.HeadQ8     // stores the head as Q8_0
-	HeadQ6     = engine.HeadQ6     // as Q6_K
-	HeadQ4     = engine.HeadQ4     // as Q4_0
+	HeadAuto   = head.Auto   // the faster of the next two
+	HeadPlain  = head.Plain  // multiplies the rows as they are stored
+	HeadCoarse = head.Coarse // reads few bits of most rows, and all of those that matter
+	HeadQ8     = head.Q8     // stores the head as Q8_0
+	HeadQ6     = head.Q6     // as Q6_K
+	HeadQ4     = head.Q4     // as Q4_0
 )
 
 // Head sets how the logits are computed.
 func Head(m HeadMode) Option {
-	return func(o *openOptions) { o.engine.Head = known(o, "head", m, engine.ParseHeadMode) }
+	return func(o *openOptions) { o.engine.Head = known(o, "head", m, head.ParseMode) }
 }
 
 // ActivationFormat is what the inputs of ternary projections are rounded to.

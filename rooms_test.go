@@ -25,6 +25,7 @@ var rooms = []string{
 	"internal/kernel",
 	"tokenizer",
 	"internal/model",
+	"internal/head",
 	"internal/cache",
 	"internal/engine",
 	"sample",

@@ -19,8 +19,8 @@ type Need struct {
 	// IDs: also the logits of these tokens, which a stage may raise. They may
 	// repeat, and Mask may exclude them.
 	IDs []int32
-	// Mass: also bounds on the mass of the tokens that are left out.
-	Mass bool
+	// TailMass: also bounds on the mass of the tokens that are left out.
+	TailMass bool
 	// Mask: the tokens that may be chosen, as in [Context].Mask; nil for all.
 	Mask []uint64
 }
@@ -31,13 +31,13 @@ type Selected struct {
 	Vocab  int // size of the vocabulary
 	IDs    []int32
 	Logits []float32 // of IDs, exact
-	// Rest is not below the logit of any token that is allowed (by Need.Mask)
+	// TailMax is not below the logit of any token that is allowed (by Need.Mask)
 	// and not in IDs; −Inf if there is none.
-	Rest float32
-	// HasMass says that ln Σ exp(logit) over those tokens lies between
-	// LogMassMin and LogMassMax.
-	HasMass                bool
-	LogMassMin, LogMassMax float64
+	TailMax float32
+	// HasTailMass says that ln Σ exp(logit) over those tokens lies between
+	// TailLogMassMin and TailLogMassMax.
+	HasTailMass                    bool
+	TailLogMassMin, TailLogMassMax float64
 }
 
 // massCandidates is how many logits are asked for when top-p comes first.
@@ -156,7 +156,7 @@ func (p *Pipeline) Need(ctx *Context, vocab int) Need {
 			if scale != 1 {
 				return Need{All: true}
 			}
-			n.Mass = true
+			n.TailMass = true
 			return done(max(massCandidates, s.MinKeep))
 		default:
 			return Need{All: true}
@@ -196,11 +196,11 @@ func (c *Candidates) loadSelected(sel *Selected) error {
 	if sel.Vocab < 1 || sel.Vocab > maxVocab || len(sel.IDs) != len(sel.Logits) || len(sel.IDs) > sel.Vocab {
 		return fmt.Errorf("%w: %d ids, %d logits, vocabulary %d", ErrSelection, len(sel.IDs), len(sel.Logits), sel.Vocab)
 	}
-	if !(sel.Rest <= math.MaxFloat32) {
-		return fmt.Errorf("%w: the rest is bounded by %v", ErrSelection, sel.Rest)
+	if !(sel.TailMax <= math.MaxFloat32) {
+		return fmt.Errorf("%w: the tail is bounded by %v", ErrSelection, sel.TailMax)
 	}
-	if sel.HasMass && !(sel.LogMassMin <= sel.LogMassMax) {
-		return fmt.Errorf("%w: mass between %v and %v", ErrSelection, sel.LogMassMin, sel.LogMassMax)
+	if sel.HasTailMass && !(sel.TailLogMassMin <= sel.TailLogMassMax) {
+		return fmt.Errorf("%w: mass between %v and %v", ErrSelection, sel.TailLogMassMin, sel.TailLogMassMax)
 	}
 	c.reset(sel.Vocab)
 	c.bits = grow(c.bits, (sel.Vocab+63)/64)
@@ -217,7 +217,7 @@ func (c *Candidates) loadSelected(sel *Selected) error {
 			return fmt.Errorf("%w: token %d has %v", ErrLogits, id, v)
 		}
 	}
-	if sel.Rest < -math.MaxFloat32 || len(sel.IDs) == sel.Vocab {
+	if sel.TailMax < -math.MaxFloat32 || len(sel.IDs) == sel.Vocab {
 		// Nothing is left out: the dense form, as Sample would have it.
 		c.dense = grow(c.dense, sel.Vocab)
 		for i := range c.dense {
@@ -237,8 +237,8 @@ func (c *Candidates) loadSelected(sel *Selected) error {
 		}
 	}
 	c.listed, c.n = true, len(c.keys)
-	c.partial, c.bound = true, sel.Rest
-	c.massOK, c.massMin, c.massMax = sel.HasMass, sel.LogMassMin, sel.LogMassMax
+	c.partial, c.bound = true, sel.TailMax
+	c.massOK, c.massMin, c.massMax = sel.HasTailMass, sel.TailLogMassMin, sel.TailLogMassMax
 	return c.someLeft()
 }
 

@@ -17,7 +17,7 @@ func selectFor(n Need, logits []float32, slack float64) *Selected {
 	if err := c.load(logits); err != nil {
 		panic(err)
 	}
-	sel := &Selected{Vocab: len(logits), Rest: float32(math.Inf(-1)), HasMass: n.Mass}
+	sel := &Selected{Vocab: len(logits), TailMax: float32(math.Inf(-1)), HasTailMass: n.TailMass}
 	c.list()
 	slices.Sort(c.keys)
 	var mass float64
@@ -40,11 +40,11 @@ func selectFor(n Need, logits []float32, slack float64) *Selected {
 			sel.IDs = append(sel.IDs, id)
 			sel.Logits = append(sel.Logits, logits[id])
 		case allowed(int(id)):
-			sel.Rest = max(sel.Rest, keyLogit(k))
+			sel.TailMax = max(sel.TailMax, keyLogit(k))
 			mass += math.Exp(float64(keyLogit(k)))
 		}
 	}
-	sel.LogMassMin, sel.LogMassMax = math.Log(mass)-slack, math.Log(mass)+slack
+	sel.TailLogMassMin, sel.TailLogMassMax = math.Log(mass)-slack, math.Log(mass)+slack
 	return sel
 }
 
@@ -155,7 +155,7 @@ func TestSampleSelected(t *testing.T) {
 			want, wantErr := p.Sample(logits, ctx)
 			n := q.Need(ctx, vocab)
 			if n.All {
-				n = Need{K: rapid.IntRange(1, vocab).Draw(t, "k anyway"), Mask: ctx.Mask, Mass: true}
+				n = Need{K: rapid.IntRange(1, vocab).Draw(t, "k anyway"), Mask: ctx.Mask, TailMass: true}
 			} else {
 				// Fewer than asked for must still be sound.
 				n.K = rapid.IntRange(0, n.K).Draw(t, "k")
@@ -245,8 +245,8 @@ func TestBadSelection(t *testing.T) {
 		"outside":       {Vocab: 9, IDs: []int32{9}, Logits: []float32{1}},
 		"negative":      {Vocab: 9, IDs: []int32{-1}, Logits: []float32{1}},
 		"twice":         {Vocab: 9, IDs: []int32{3, 3}, Logits: []float32{1, 1}},
-		"rest":          {Vocab: 9, IDs: []int32{3}, Logits: []float32{1}, Rest: nan},
-		"mass":          {Vocab: 9, IDs: []int32{3}, Logits: []float32{1}, HasMass: true, LogMassMin: 2, LogMassMax: 1},
+		"rest":          {Vocab: 9, IDs: []int32{3}, Logits: []float32{1}, TailMax: nan},
+		"mass":          {Vocab: 9, IDs: []int32{3}, Logits: []float32{1}, HasTailMass: true, TailLogMassMin: 2, TailLogMassMax: 1},
 	} {
 		if _, err := p.SampleSelected(&sel, nil); !errors.Is(err, ErrSelection) {
 			t.Errorf("%s: error %v", name, err)
@@ -255,10 +255,10 @@ func TestBadSelection(t *testing.T) {
 	if _, err := p.SampleSelected(&Selected{Vocab: 9, IDs: []int32{3}, Logits: []float32{nan}}, nil); !errors.Is(err, ErrLogits) {
 		t.Errorf("NaN: error %v", err)
 	}
-	if _, err := p.SampleSelected(&Selected{Vocab: 9, Rest: 3}, nil); !errors.Is(err, ErrNeedAll) {
+	if _, err := p.SampleSelected(&Selected{Vocab: 9, TailMax: 3}, nil); !errors.Is(err, ErrNeedAll) {
 		t.Errorf("nothing selected: error %v", err)
 	}
-	if _, err := p.SampleSelected(&Selected{Vocab: 9, Rest: float32(math.Inf(-1))}, nil); !errors.Is(err, ErrNoCandidate) {
+	if _, err := p.SampleSelected(&Selected{Vocab: 9, TailMax: float32(math.Inf(-1))}, nil); !errors.Is(err, ErrNoCandidate) {
 		t.Errorf("nothing there: error %v", err)
 	}
 	c := Candidates{partial: true}
@@ -270,7 +270,7 @@ func TestBadSelection(t *testing.T) {
 // TestUnlistedEdits: edits of tokens that the selection does not list.
 func TestUnlistedEdits(t *testing.T) {
 	logits := []float32{4, 3, 2.5, 2.5, 1, 1, 1}
-	listed := Selected{Vocab: 7, IDs: []int32{0, 1}, Logits: logits[:2], Rest: 2.5}
+	listed := Selected{Vocab: 7, IDs: []int32{0, 1}, Logits: logits[:2], TailMax: 2.5}
 	// A bias that could lift an unlisted token over the listed ones.
 	p := NewChain(1, NewLogitBias(map[int32]float32{2: 3}), TopK{K: 1})
 	if _, err := p.SampleSelected(&listed, nil); !errors.Is(err, ErrNeedAll) {
@@ -287,7 +287,7 @@ func TestUnlistedEdits(t *testing.T) {
 	for _, l := range logits[2:] {
 		mass += math.Exp(float64(l))
 	}
-	listed.HasMass, listed.LogMassMin, listed.LogMassMax = true, math.Log(mass), math.Log(mass)
+	listed.HasTailMass, listed.TailLogMassMin, listed.TailLogMassMax = true, math.Log(mass), math.Log(mass)
 	top := TopP{P: 0.55}
 	if r, err := NewChain(1, top).SampleSelected(&listed, nil); err != nil || r.Prob == 1 {
 		t.Errorf("top-p: %+v, %v, want one of two tokens", r, err)

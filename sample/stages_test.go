@@ -474,12 +474,12 @@ func TestEditAfterScale(t *testing.T) {
 	apply(&dense, halve, penalise)
 	apply(&listed, TopK{K: 3}, halve, penalise)
 	// The bound is halved as well: 0.4 becomes 0.2, below the three.
-	sel := Selected{Vocab: 4, IDs: []int32{0, 2, 3}, Logits: []float32{2, 1, 0.5}, Rest: 0.4}
+	sel := Selected{Vocab: 4, IDs: []int32{0, 2, 3}, Logits: []float32{2, 1, 0.5}, TailMax: 0.4}
 	if err := partial.loadSelected(&sel); err != nil {
 		t.Fatal(err)
 	}
 	apply(&partial, halve, penalise)
-	sel.Rest = 0.5 // as large as the third
+	sel.TailMax = 0.5 // as large as the third
 	if err := partial.loadSelected(&sel); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"trit/gguf"
 	"trit/hub"
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/ternary"
@@ -62,7 +63,7 @@ func (f *measuredFlags) options(a *app, cmd *cobra.Command, o *engine.Options, l
 			return usage(cmd, fmt.Errorf("--kernel: %w", err))
 		}
 	}
-	if o.Head, err = engine.ParseHeadMode(f.headMode); err != nil {
+	if o.Head, err = head.ParseMode(f.headMode); err != nil {
 		return usage(cmd, fmt.Errorf("--head: %w", err))
 	}
 	if load.Layout, err = parseLayout(f.layout); err != nil {

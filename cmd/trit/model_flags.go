@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit"
-	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/quant"
@@ -69,7 +69,7 @@ func (f *modelFlags) options(a *app, cmd *cobra.Command) ([]trit.Option, error) 
 		trit.PreTokenizer(f.pre), trit.TokenizerPath(f.tokenizer),
 	}
 	if f.head != "" {
-		v, err := engine.ParseHeadMode(f.head)
+		v, err := head.ParseMode(f.head)
 		if err != nil {
 			return nil, usage(cmd, fmt.Errorf("--head: %w", err))
 		}

@@ -14,6 +14,7 @@ import (
 	"trit/gguf"
 	"trit/hub"
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/textfile"
@@ -236,7 +237,7 @@ func (f *modelFlags) direct(a *app, cmd *cobra.Command) (*directOptions, error) 
 	var errs [6]error
 	d.engine.KVType, errs[0] = kernel.ParseKVType(f.kvType)
 	if f.head != "" {
-		d.engine.Head, errs[1] = engine.ParseHeadMode(f.head)
+		d.engine.Head, errs[1] = head.ParseMode(f.head)
 	}
 	if f.kernel != "" {
 		d.engine.Variant, errs[2] = kernel.ParseVariant(f.kernel)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"trit/internal/fault"
+	"trit/internal/head"
 )
 
 // Want says what a row of a batch is to give back.
@@ -30,22 +31,22 @@ type Batch struct {
 	positions []int32
 	keep      []int // rows with a want, ascending
 
-	scored []int // rows that want All or Select, ascending
-	plain  []int // those of which all logits were computed
-	rest   []int // those that the coarse copy of the head leaves
-	one    [1]int
+	scored   []int      // rows that want All or Select, ascending
+	requests []head.Row // what they want
+	rest     []int      // indices of those that need all logits
+	complete []int      // rows of which all logits have been computed
 
 	hidden []float32 // [kept, D]
 	states []float32 // [D] per row whose logits are computed together
-	logits []float32 // [plain, V]
+	logits []float32 // [complete, V]
 }
 
 type row struct {
 	seq  *Sequence
 	want Want
-	sel  *Selector
+	sel  *head.Selector
 	kept int // index among the kept rows
-	out  int // index among the plain rows, −1 for none
+	out  int // index among the complete rows, −1 for none
 }
 
 // NewBatch returns an empty batch for up to MaxRows rows.
@@ -59,20 +60,20 @@ func (b *Batch) Reset() {
 		r.seq.pending = 0
 	}
 	b.rows, b.tokens, b.positions = b.rows[:0], b.tokens[:0], b.positions[:0]
-	b.keep, b.scored, b.plain, b.hidden = b.keep[:0], b.scored[:0], b.plain[:0], b.hidden[:0]
+	b.keep, b.scored, b.complete, b.hidden = b.keep[:0], b.scored[:0], b.complete[:0], b.hidden[:0]
 }
 
-// Len returns the number of rows, Room how many more fit.
+// Len returns the number of rows.
 func (b *Batch) Len() int { return len(b.rows) }
 
-// Room returns the number of rows that can still be added.
-func (b *Batch) Room() int { return b.engine.maxRows - len(b.rows) }
+// Free returns the number of rows that can still be added.
+func (b *Batch) Free() int { return b.engine.maxRows - len(b.rows) }
 
 // Add appends a token to a sequence as one row of the batch and returns the
 // row's index. Rows of one sequence follow each other in the order of Add.
 // A row that wants Select needs a selector, which receives the result; for
 // the others it is nil.
-func (b *Batch) Add(s *Sequence, token int32, want Want, sel *Selector) (int, error) {
+func (b *Batch) Add(s *Sequence, token int32, want Want, sel *head.Selector) (int, error) {
 	e := b.engine
 	switch {
 	case len(b.rows) >= e.maxRows:

@@ -22,6 +22,7 @@ import (
 	"trit/internal/arena"
 	"trit/internal/cache"
 	"trit/internal/fault"
+	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/parallel"
@@ -60,8 +61,8 @@ type Options struct {
 	MaxRows int
 	// Variant is the kernel for ternary weights; the zero value is the best.
 	Variant kernel.Variant
-	// Head says how logits are computed; the zero value is HeadAuto.
-	Head HeadMode
+	// Head says how logits are computed; the zero value is head.Auto.
+	Head head.Mode
 	// Team is the worker team to use instead of a new one of Threads workers.
 	// The engine then does not close it.
 	Team *parallel.Team
@@ -95,7 +96,7 @@ type Engine struct {
 	run     model.Run
 	pass    *model.Pass
 	attend  *attention
-	head    *head
+	head    *head.Head
 	context int
 	maxRows int
 	mem     arena.Arena // all scratch memory but the head's
@@ -150,7 +151,10 @@ func New(m *model.Model, o Options) (*Engine, error) {
 		e.ownTeam = true
 	}
 	e.attend = newAttention(e)
-	if e.head, err = newHead(m, e.team, o.Head); err != nil {
+	if e.head, err = head.New(m, e.team, o.Head); err != nil {
+		if errors.Is(err, head.ErrMode) {
+			err = &fault.OptionError{Option: "head", Err: err}
+		}
 		return nil, errors.Join(err, e.Close())
 	}
 	e.run = m.Graph.NewRun(&e.mem, e.maxRows)
@@ -273,24 +277,21 @@ func (b *Batch) takeHidden(h model.Buffer, kept bool) {
 
 // score computes the logits of the rows that want them.
 func (e *Engine) score(b *Batch) {
-	rows := b.scored
-	if e.head.coarse != nil {
-		b.rest = e.head.coarse.answer(b, b.rest[:0])
-		rows = b.rest
-	}
-	b.complete(rows)
+	b.requests = b.requests[:0]
 	for _, i := range b.scored {
-		sel := b.rows[i].sel
-		if sel == nil {
-			continue
-		}
-		e.head.selections.Add(1)
-		if b.rows[i].out >= 0 {
-			e.head.begin(OpHeadSelect, 1)
-			sel.fill(b.Logits(i))
-			e.head.end()
-			e.head.complete.Add(1)
-			e.head.lastPlain()
+		b.requests = append(b.requests, head.Row{X: b.Hidden(i), Selector: b.rows[i].sel})
+	}
+	b.rest = e.head.Select(b.requests, b.rest[:0])
+	if len(b.rest) == 0 {
+		return
+	}
+	for j, k := range b.rest {
+		b.rest[j] = b.scored[k]
+	}
+	b.computeAll(b.rest)
+	for _, i := range b.rest {
+		if sel := b.rows[i].sel; sel != nil {
+			e.head.SelectFrom(sel, b.Logits(i))
 		}
 	}
 }

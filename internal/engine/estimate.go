@@ -5,7 +5,7 @@ import (
 
 	"trit/gguf"
 	"trit/internal/cache"
-	"trit/internal/kernel"
+	"trit/internal/head"
 	"trit/internal/model"
 	"trit/internal/parallel"
 )
@@ -26,8 +26,8 @@ type Estimate struct {
 	ContextPages, Pages int
 }
 
-// EstimateMemory returns the memory of an engine before there is one. head is the
-// storage type of the output head. With D, F, V, H, G, d as in model.Config, R
+// EstimateMemory returns the memory of an engine before there is one. stored is
+// the type of the output head. With D, F, V, H, G, d as in model.Config, R
 // the rows of a batch, L the context and T the threads, the scratch memory is
 //
 //	residual stream, its norm, hidden states   3·4·R·D
@@ -38,37 +38,23 @@ type Estimate struct {
 //	logits, coarse and complete                9·V for each of up to 16 rows
 //
 // and the coarse copy of a head has 8 bits per weight and some words per row.
-func EstimateMemory(c *model.Config, head gguf.Type, o Options) Estimate {
+func EstimateMemory(c *model.Config, stored gguf.Type, o Options) Estimate {
 	rows := int64(cmp.Or(o.MaxRows, defaultMaxRows))
 	e := Estimate{Context: cmp.Or(o.Context, c.Context)}
 	e.ContextPages = pagesFor(e.Context)
 	e.Pages = cmp.Or(o.CachePages, defaultPages(c, o.KVType, e.Context))
 	e.PageBytes = cache.Config{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KVType}.PageBytes()
 
-	D, F, V := int64(c.Hidden), int64(c.FFN), int64(c.Vocab)
+	D, F := int64(c.Hidden), int64(c.FFN)
 	heads, kvHeads, d := int64(c.Heads), int64(c.KVHeads), int64(c.HeadDim)
 	threads := int64(o.Threads)
 	if threads == 0 {
 		threads = int64(parallel.DefaultThreads())
 	}
 	e.Scratch = 4*rows*(3*D+d*(2*heads+2*kvHeads)+2*F) + rows*max(D, F, heads*d) +
-		threads*5*maxQueries*int64(chunksFor(e.Context))*(d+2)*4 + maxPicks*9*V
+		threads*5*maxQueries*int64(chunksFor(e.Context))*(d+2)*4
 
-	coarse := V*D + 32*V
-	switch weights := V * D; o.Head {
-	case HeadAuto:
-		switch head {
-		case gguf.TypeF32, gguf.TypeF16, gguf.TypeBF16:
-			if kernel.CoarseFast() && c.Hidden <= kernel.MaxCoarseCols && weights >= minCoarseWeights {
-				e.Head = coarse
-			}
-		}
-	case HeadCoarse:
-		e.Head = coarse
-	case HeadQ8, HeadQ6, HeadQ4:
-		if size, err := headTypes[o.Head].Size([]int64{D, V}); err == nil { // else the engine says why it cannot
-			e.Head = size
-		}
-	}
+	resident, scratch := head.Estimate(o.Head, stored, c.Vocab, c.Hidden)
+	e.Head, e.Scratch = resident, e.Scratch+scratch
 	return e
 }

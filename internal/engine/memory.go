@@ -19,12 +19,12 @@ type MemoryInfo struct {
 // Memory returns how much memory the engine takes. It belongs to the goroutine
 // that runs the engine; see Scheduler.Memory.
 func (e *Engine) Memory() MemoryInfo {
-	s := e.mem.Stats().Add(e.head.mem.Stats())
+	s := e.mem.Stats().Add(e.head.Scratch())
 	int8 := e.pass.Int8Bytes()
 	page := e.pool.PageBytes()
 	return MemoryInfo{
 		Scratch: s.Used + int8, ScratchPeak: s.HighWater + int8, ScratchReserved: s.Reserved + int8,
-		Head: e.head.resident,
+		Head: e.head.Info().Resident,
 		KV:   int64(e.pool.Allocated()) * page, KVInUse: int64(e.pool.InUse()) * page,
 		KVMax: int64(e.pool.Config().MaxPages) * page,
 	}

@@ -11,6 +11,7 @@ import (
 
 	"trit/internal/cache"
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/model"
 )
 
@@ -59,11 +60,11 @@ func TestPreemption(t *testing.T) {
 						n = 1 + r.IntN(len(text)-at)
 					}
 					job := engine.Job{Session: c, Tokens: text[at : at+n], Want: engine.All, From: r.IntN(n), Tentative: r.IntN(3) == 0}
-					var sel []*engine.Selector
+					var sel []*head.Selector
 					if r.IntN(3) == 0 {
 						job.Want = engine.Select
 						for range n - job.From {
-							sel = append(sel, &engine.Selector{K: 5})
+							sel = append(sel, &head.Selector{K: 5})
 						}
 						job.Selectors = slices.Clone(sel)
 					}

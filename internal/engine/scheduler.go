@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"trit/internal/cache"
+	"trit/internal/head"
 	"trit/internal/model"
 )
 
@@ -312,8 +313,8 @@ func (s *Scheduler) add(r *request) {
 	if r.observer != nil && r.next < r.lost {
 		end = r.lost // without the observer
 	}
-	for i := r.next; i < end && s.batch.Room() > 0; i++ {
-		want, sel := None, (*Selector)(nil)
+	for i := r.next; i < end && s.batch.Free() > 0; i++ {
+		want, sel := None, (*head.Selector)(nil)
 		if i >= r.From {
 			if want = r.Want; want == Select {
 				sel = r.Selectors[i-r.From]

@@ -13,6 +13,7 @@ import (
 
 	"trit/internal/cache"
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/model"
 )
 
@@ -189,7 +190,7 @@ func TestBatchErrors(t *testing.T) {
 	other := newEngine(t, m, engine.Options{})
 	b := e.NewBatch()
 	s := e.NewSequence()
-	add := func(s *engine.Sequence, token int32, want engine.Want, sel *engine.Selector) error {
+	add := func(s *engine.Sequence, token int32, want engine.Want, sel *head.Selector) error {
 		_, err := b.Add(s, token, want, sel)
 		return err
 	}
@@ -199,7 +200,7 @@ func TestBatchErrors(t *testing.T) {
 	if err := add(s, 1, engine.Select, nil); !errors.Is(err, engine.ErrBatch) {
 		t.Errorf("Select without a selector: %v", err)
 	}
-	if err := add(s, 1, engine.All, &engine.Selector{}); !errors.Is(err, engine.ErrBatch) {
+	if err := add(s, 1, engine.All, &head.Selector{}); !errors.Is(err, engine.ErrBatch) {
 		t.Errorf("a selector without Select: %v", err)
 	}
 	if err := errors.Join(add(s, 1, engine.None, nil), add(s, 2, engine.None, nil)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"trit/internal/fault"
+	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
 )
@@ -37,7 +38,7 @@ type Job struct {
 	From int
 	// Selectors receive the results of these tokens if they want Select, one
 	// each.
-	Selectors []*Selector
+	Selectors []*head.Selector
 	// Tentative tokens are likely to be taken back with Truncate. They are
 	// not looked up in the prefix cache, and enter it only once the session
 	// goes on behind them.
@@ -100,8 +101,8 @@ func (c *Session) Run(ctx context.Context, tokens []int32, want Want, from int) 
 
 // Select appends tokens and asks the selector for the largest logits of the
 // last one.
-func (c *Session) Select(ctx context.Context, tokens []int32, sel *Selector) error {
-	return c.run(ctx, Job{Tokens: tokens, Want: Select, From: len(tokens) - 1, Selectors: []*Selector{sel}}, nil)
+func (c *Session) Select(ctx context.Context, tokens []int32, sel *head.Selector) error {
+	return c.run(ctx, Job{Tokens: tokens, Want: Select, From: len(tokens) - 1, Selectors: []*head.Selector{sel}}, nil)
 }
 
 // Observe is Run with an observer. The tokens are run apart from other

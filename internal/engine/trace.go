@@ -13,7 +13,7 @@ import (
 // by the goroutine that runs the engine.
 //
 // Beside the operations of model.Tracer there are those that have the names of
-// the constants OpBatch to OpHeadSelect.
+// the constants OpBatch to OpResults, and those of package head.
 type Tracer interface {
 	model.Tracer
 	parallel.Tracer
@@ -30,14 +30,6 @@ const (
 	OpAttention = "attention"  // scores and weighted sums, by chunks of positions
 	OpMerge     = "attn_merge" // joining the chunks' results
 	OpResults   = "results"    // copying hidden states out
-	// OpHead multiplies the whole head. The others are those of a coarse copy:
-	// its first plane, the exact logits of candidates, further planes and rows
-	// for what these leave open, and the answer.
-	OpHead           = "head"
-	OpHeadScan       = "head_scan"
-	OpHeadCandidates = "head_candidates"
-	OpHeadRefine     = "head_refine"
-	OpHeadSelect     = "head_select"
 )
 
 // StepInfo describes a step that begins.
@@ -67,7 +59,7 @@ func (e *Engine) SetTracer(t Tracer) {
 	e.tracer = t
 	e.pass.SetTracer(t)
 	e.team.SetTracer(t)
-	e.head.tracer = t
+	e.head.SetTracer(t)
 }
 
 // ErrTraced reports an engine that another tracer follows already.
@@ -102,11 +94,11 @@ func (e *Engine) traced(b *Batch, o model.Observer) error {
 			info.Context += length
 		}
 	}
-	e.head.stepBytes = 0
+	e.head.TakeBytes() // what was read between steps
 	e.tracer.BeginStep(info)
 	err := e.step(b, o)
 	e.tracer.EndStep(StepResult{
-		Pages: e.pool.InUse(), MaxPages: e.pool.Config().MaxPages, HeadBytes: e.head.stepBytes, Err: err,
+		Pages: e.pool.InUse(), MaxPages: e.pool.Config().MaxPages, HeadBytes: e.head.TakeBytes(), Err: err,
 	})
 	return err
 }
@@ -121,18 +113,5 @@ func (e *Engine) begin(layer int, op string, rows int) {
 func (e *Engine) end() {
 	if e.tracer != nil {
 		e.tracer.End()
-	}
-}
-
-// begin and end surround an operation of the head.
-func (h *head) begin(op string, rows int) {
-	if h.tracer != nil {
-		h.tracer.Begin(model.LayerOut, op, rows)
-	}
-}
-
-func (h *head) end() {
-	if h.tracer != nil {
-		h.tracer.End()
 	}
 }

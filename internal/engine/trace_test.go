@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/model"
 	"trit/internal/parallel"
 )
@@ -199,12 +200,12 @@ func TestTracedStepDoesNotAllocate(t *testing.T) {
 
 // TestTracerCoarseHead counts what a selection reads of the coarse copy.
 func TestTracerCoarseHead(t *testing.T) {
-	e := newEngine(t, load(t, committed(), model.LoadOptions{}), engine.Options{Threads: 2, Head: engine.HeadCoarse})
+	e := newEngine(t, load(t, committed(), model.LoadOptions{}), engine.Options{Threads: 2, Head: head.Coarse})
 	c := newChecker(t)
 	e.SetTracer(c)
 	b, s := e.NewBatch(), e.NewSequence()
 	defer s.Close()
-	sel := &engine.Selector{K: 1}
+	sel := &head.Selector{K: 1}
 	selected := 0
 	for i := range 8 {
 		b.Reset()
@@ -215,18 +216,18 @@ func TestTracerCoarseHead(t *testing.T) {
 		if err := e.Step(b, nil); err != nil {
 			t.Fatal(err)
 		}
-		head := e.HeadInfo()
-		if c.ops[engine.OpHead] > 0 { // the copy was no use
-			if c.result.HeadBytes < head.Bytes {
-				t.Errorf("step %d: %d bytes of a whole head of %d", i, c.result.HeadBytes, head.Bytes)
+		info := e.HeadInfo()
+		if c.ops[head.OpLogits] > 0 { // the copy was no use
+			if c.result.HeadBytes < info.Bytes {
+				t.Errorf("step %d: %d bytes of a whole head of %d", i, c.result.HeadBytes, info.Bytes)
 			}
 			continue
 		}
 		selected++
-		if c.result.HeadBytes != head.LastBytes || head.LastBytes == 0 {
-			t.Errorf("step %d: %d bytes, the selection read %d", i, c.result.HeadBytes, head.LastBytes)
+		if c.result.HeadBytes != info.LastBytes || info.LastBytes == 0 {
+			t.Errorf("step %d: %d bytes, the selection read %d", i, c.result.HeadBytes, info.LastBytes)
 		}
-		for _, op := range []string{engine.OpHeadScan, engine.OpHeadCandidates, engine.OpHeadRefine, engine.OpHeadSelect} {
+		for _, op := range []string{head.OpScan, head.OpCandidates, head.OpRefine, head.OpSelect} {
 			if c.ops[op] != 1 {
 				t.Errorf("step %d: operation %s: %d times", i, op, c.ops[op])
 			}

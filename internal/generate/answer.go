@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/sample"
 	"trit/tokenizer"
 )
@@ -34,7 +35,7 @@ type answer struct {
 	// The step that runs or has just run: row i gives the token after
 	// guesses[:i].
 	rows      []*row
-	selectors []*engine.Selector
+	selectors []*head.Selector
 	guesses   []int32
 	count     int     // rows
 	guesser   guesser // nil if there is none
@@ -49,7 +50,7 @@ type row struct {
 	context  sample.Context
 	mask     []uint64 // memory of context.Mask
 	asked    []uint64 // memory of the selector's mask
-	selector engine.Selector
+	selector head.Selector
 	selected bool // the selector was asked, rather than all logits
 
 	// For a guess that was drawn from a distribution: that one, what the model
@@ -62,7 +63,7 @@ func newAnswer(o *Options, index int, s *engine.Session, t *tokenizer.Tokenizer,
 	e := s.Scheduler().Engine()
 	a := &answer{
 		options: o, index: index, session: s, tokenizer: t, pipeline: p,
-		vocab: e.Model().Config.Vocab, partial: e.HeadInfo().Mode == engine.HeadCoarse,
+		vocab: e.Model().Config.Vocab, partial: e.HeadInfo().Mode == head.Coarse,
 		stop: newStopper(o.Stop), stream: t.NewStream(tokenizer.RenderSpecial(o.Special)),
 	}
 	if o.Constraint != nil {
@@ -154,7 +155,7 @@ func (r *row) ask(p *sample.Pipeline, vocab int) bool {
 		return false
 	}
 	s := &r.selector
-	s.K, s.Window, s.Mass = need.K, need.Window, need.Mass
+	s.K, s.Window, s.TailMass = need.K, need.Window, need.TailMass
 	s.IDs = append(s.IDs[:0], need.IDs...)
 	s.Mask = nil
 	if need.Mask != nil {
@@ -177,8 +178,8 @@ func (a *answer) choose(from *answer, i int) (Token, error) {
 	if theirs.selected {
 		s := &theirs.selector
 		result, err = a.pipeline.SampleSelected(&sample.Selected{
-			Vocab: a.vocab, IDs: s.Tokens, Logits: s.Logits, Rest: s.Rest,
-			HasMass: s.Mass, LogMassMin: s.LogMassMin, LogMassMax: s.LogMassMax,
+			Vocab: a.vocab, IDs: s.Tokens, Logits: s.Logits, TailMax: s.TailMax,
+			HasTailMass: s.TailMass, TailLogMassMin: s.TailLogMassMin, TailLogMassMax: s.TailLogMassMax,
 		}, &r.context)
 		if errors.Is(err, sample.ErrNeedAll) {
 			var logits []float32

@@ -9,6 +9,7 @@ import (
 	"trit/grammar"
 	"trit/internal/engine"
 	"trit/internal/generate"
+	"trit/internal/head"
 	"trit/internal/model"
 )
 
@@ -36,7 +37,7 @@ func (d *demo) constraint(expr string) generate.Constraint {
 // reported as cut. Guessing and a head that selects change nothing.
 func TestConstraint(t *testing.T) {
 	d := openDemo(t)
-	coarse := open(t, engine.Options{Head: engine.HeadCoarse}, model.LoadOptions{})
+	coarse := open(t, engine.Options{Head: head.Coarse}, model.LoadOptions{})
 	const expr = `\{"name": "[A-Z][a-z]{2,40}", "list": \[([0-9]+, )*[0-9]+\]\}`
 	whole := regexp.MustCompile("^" + expr + "$")
 	c := d.constraint(expr)

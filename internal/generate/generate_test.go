@@ -10,6 +10,7 @@ import (
 
 	"trit/internal/engine"
 	"trit/internal/generate"
+	"trit/internal/head"
 	"trit/internal/model"
 	"trit/sample"
 )
@@ -17,8 +18,8 @@ import (
 // TestSelect: with a head that computes only the logits that are needed, the
 // text is the same.
 func TestSelect(t *testing.T) {
-	plain := open(t, engine.Options{Head: engine.HeadPlain}, model.LoadOptions{})
-	coarse := open(t, engine.Options{Head: engine.HeadCoarse}, model.LoadOptions{})
+	plain := open(t, engine.Options{Head: head.Plain}, model.LoadOptions{})
+	coarse := open(t, engine.Options{Head: head.Coarse}, model.LoadOptions{})
 	var tests []generate.Options
 	tests = append(tests, greedy(60), seeded(60, 1))
 	topK := seeded(60, 2)

@@ -18,9 +18,11 @@ const CoarsePlanes = 3
 // there all its integer sums fit into 32 bits.
 const MaxCoarseCols = 1 << 14
 
+// CoarsePanelRows is the number of rows of a panel of a Coarse.
+const CoarsePanelRows = 16
+
 // Geometry of the planes.
 const (
-	coarsePanelRows = 16
 	coarseBlock     = 64  // bytes
 	coarseBlockCols = 8   // columns of a block of the first plane
 	coarsePairCols  = 16  // columns of a block of the second plane
@@ -103,12 +105,12 @@ func NewCoarse(data []byte, t gguf.Type, rows, cols int) (*Coarse, error) {
 		return nil, fmt.Errorf("kernel: a coarse copy of rows of type %s: the type has no head kernel", t)
 	}
 	padded := (cols + coarsePad - 1) / coarsePad * coarsePad
-	panels := (rows + coarsePanelRows - 1) / coarsePanelRows
+	panels := (rows + CoarsePanelRows - 1) / CoarsePanelRows
 	c := &Coarse{
 		Rows: rows, Cols: cols,
 		blocks:    padded / coarseBlockCols,
 		rowBlocks: padded / coarseRowBlock,
-		step:      aligned.Float32s(panels * coarsePanelRows),
+		step:      aligned.Float32s(panels * CoarsePanelRows),
 		scale:     aligned.Float32s(padded),
 		inverse:   aligned.Float32s(padded),
 		center:    aligned.Float32s(padded),
@@ -117,16 +119,16 @@ func NewCoarse(data []byte, t gguf.Type, rows, cols int) (*Coarse, error) {
 	c.second = hugemem.Bytes(panels * c.blocks / 2 * coarseBlock)
 	c.third = hugemem.Bytes(rows * c.rowBlocks * coarseBlock)
 	for p := range c.radius {
-		c.radius[p] = aligned.Float32s(panels * coarsePanelRows)
+		c.radius[p] = aligned.Float32s(panels * CoarsePanelRows)
 		c.most[p] = aligned.Float32s(panels)
 	}
-	c.weight, c.heavy = aligned.Float32s(panels*coarsePanelRows), aligned.Float32s(panels)
+	c.weight, c.heavy = aligned.Float32s(panels*CoarsePanelRows), aligned.Float32s(panels)
 	c.survey(data, t)
 	return c, nil
 }
 
 // Panels returns the number of panels of 16 rows.
-func (c *Coarse) Panels() int { return len(c.step) / coarsePanelRows }
+func (c *Coarse) Panels() int { return len(c.step) / CoarsePanelRows }
 
 // PaddedRows returns the number of rows with the last panel filled up.
 func (c *Coarse) PaddedRows() int { return len(c.step) }
@@ -145,9 +147,9 @@ func (c *Coarse) Bytes() int64 {
 func (c *Coarse) RowBytes(plane int) int {
 	switch plane {
 	case 0:
-		return c.blocks*coarseBlock/coarsePanelRows + 8
+		return c.blocks*coarseBlock/CoarsePanelRows + 8
 	case 1:
-		return c.blocks*3/2*coarseBlock/coarsePanelRows + 8
+		return c.blocks*3/2*coarseBlock/CoarsePanelRows + 8
 	}
 	return c.rowBlocks*coarseBlock + 8
 }
@@ -226,7 +228,7 @@ func (c *Coarse) NewWorkspace() *CoarseWorkspace {
 	return &CoarseWorkspace{
 		row:   aligned.Float32s(n),
 		v:     aligned.Float32s(n),
-		codes: aligned.Bytes(coarsePanelRows * n),
+		codes: aligned.Bytes(CoarsePanelRows * n),
 	}
 }
 
@@ -234,12 +236,12 @@ func (c *Coarse) NewWorkspace() *CoarseWorkspace {
 // of the head. Workers may fill different panels at once.
 func (c *Coarse) Fill(rows []byte, t gguf.Type, panel0, panel1 int, ws *CoarseWorkspace) {
 	n := len(c.center)
-	from := panel0 * coarsePanelRows
-	rowBytes := len(rows) / (min(panel1*coarsePanelRows, c.Rows) - from)
+	from := panel0 * CoarsePanelRows
+	rowBytes := len(rows) / (min(panel1*CoarsePanelRows, c.Rows) - from)
 	for p := panel0; p < panel1; p++ {
-		for i := range coarsePanelRows {
+		for i := range CoarsePanelRows {
 			codes := ws.codes[i*n : (i+1)*n]
-			r := p*coarsePanelRows + i
+			r := p*CoarsePanelRows + i
 			if r >= c.Rows {
 				clear(codes)
 				continue
@@ -250,9 +252,9 @@ func (c *Coarse) Fill(rows []byte, t gguf.Type, panel0, panel1 int, ws *CoarseWo
 			packPairs(c.third[r*size:(r+1)*size], codes)
 		}
 		for plane := range c.radius {
-			c.most[plane][p] = slices.Max(c.radius[plane][p*coarsePanelRows : (p+1)*coarsePanelRows])
+			c.most[plane][p] = slices.Max(c.radius[plane][p*CoarsePanelRows : (p+1)*CoarsePanelRows])
 		}
-		c.heavy[p] = slices.Max(c.weight[p*coarsePanelRows : (p+1)*coarsePanelRows])
+		c.heavy[p] = slices.Max(c.weight[p*CoarsePanelRows : (p+1)*CoarsePanelRows])
 		size := c.blocks * coarseBlock
 		packPanel(c.first[p*size:(p+1)*size], ws.codes, n)
 		packPanelPairs(c.second[p*size/2:(p+1)*size/2], ws.codes, n)
@@ -339,7 +341,7 @@ func inverseStep(step float32) float32 {
 // packPanel packs the upper four bits of 16 rows of codes, stride apart.
 func packPanel(dst, codes []byte, stride int) {
 	const low = 0x0f0f0f0f
-	for r := range coarsePanelRows {
+	for r := range CoarsePanelRows {
 		row := codes[r*stride : (r+1)*stride]
 		out := dst[4*r:]
 		for len(row) >= 8 {
@@ -356,7 +358,7 @@ func packPanel(dst, codes []byte, stride int) {
 // packPanelPairs packs bits 2 and 3 of 16 rows of codes, stride apart.
 func packPanelPairs(dst, codes []byte, stride int) {
 	const pair = 0x03030303
-	for r := range coarsePanelRows {
+	for r := range CoarsePanelRows {
 		row := codes[r*stride : (r+1)*stride]
 		out := dst[4*r:]
 		for len(row) >= coarsePairCols {
@@ -509,8 +511,8 @@ func (c *Coarse) Score(y []float32, yStride, plane int, narrow bool, in *CoarseI
 		scores, x = active.coarse.narrow[plane], in.flat
 	}
 	for p := panel0; p < panel1; p++ {
-		r := p * coarsePanelRows
-		codes, pairs, step := c.first[p*size:(p+1)*size], c.second[p*size/2:(p+1)*size/2], c.step[r:r+coarsePanelRows]
+		r := p * CoarsePanelRows
+		codes, pairs, step := c.first[p*size:(p+1)*size], c.second[p*size/2:(p+1)*size/2], c.step[r:r+CoarsePanelRows]
 		for t := state0; t < state1; {
 			k := scores[0]
 			for _, larger := range scores[1:] {
@@ -518,7 +520,7 @@ func (c *Coarse) Score(y []float32, yStride, plane int, narrow bool, in *CoarseI
 					k = larger
 				}
 			}
-			_ = y[(t+k.states-1)*yStride+r : (t+k.states-1)*yStride+r+coarsePanelRows]
+			_ = y[(t+k.states-1)*yStride+r : (t+k.states-1)*yStride+r+CoarsePanelRows]
 			k.run(y[t*yStride+r:], yStride, codes, pairs, c.blocks, x[t*n:(t+k.states)*n], n, step, in.terms[t:t+k.states])
 			t += k.states
 		}

@@ -11,10 +11,10 @@ var genericCoarse = coarseKernels{
 }
 
 func coarseScore4Generic(y []float32, _ int, codes, _ []byte, blocks int, x []int8, _ int, step []float32, terms []coarseTerms) {
-	var upper, lower [coarsePanelRows]int32
+	var upper, lower [CoarsePanelRows]int32
 	for k := range blocks {
 		block, in := codes[k*coarseBlock:(k+1)*coarseBlock], x[16*k:16*k+16]
-		for r := range coarsePanelRows {
+		for r := range CoarsePanelRows {
 			for b, code := range block[4*r : 4*r+4] {
 				c0, c1 := int32(code&15), int32(code>>4)
 				upper[r] += c0*int32(in[b]) + c1*int32(in[8+b])
@@ -26,11 +26,11 @@ func coarseScore4Generic(y []float32, _ int, codes, _ []byte, blocks int, x []in
 }
 
 func coarseScore6Generic(y []float32, _ int, codes, pairs []byte, blocks int, x []int8, _ int, step []float32, terms []coarseTerms) {
-	var upper, lower [coarsePanelRows]int32
+	var upper, lower [CoarsePanelRows]int32
 	for k := range blocks {
 		block, in := codes[k*coarseBlock:(k+1)*coarseBlock], x[16*k:16*k+16]
 		pair, shift := pairs[k/2*coarseBlock:(k/2+1)*coarseBlock], k%2*4
-		for r := range coarsePanelRows {
+		for r := range CoarsePanelRows {
 			for b, code := range block[4*r : 4*r+4] {
 				two := pair[4*r+b] >> shift
 				c0, c1 := int32(code&15<<2|two&3), int32(code>>4<<2|two>>2&3)
@@ -46,10 +46,10 @@ func coarseScore6Generic(y []float32, _ int, codes, pairs []byte, blocks int, x 
 var narrowGeneric = [2][]coarseScore{{{1, coarseNarrow4Generic}}, {{1, coarseNarrow6Generic}}}
 
 func coarseNarrow4Generic(y []float32, _ int, codes, _ []byte, blocks int, x []int8, _ int, step []float32, terms []coarseTerms) {
-	var upper [coarsePanelRows]int32
+	var upper [CoarsePanelRows]int32
 	for k := range blocks {
 		block, in := codes[k*coarseBlock:(k+1)*coarseBlock], x[8*k:8*k+8]
-		for r := range coarsePanelRows {
+		for r := range CoarsePanelRows {
 			for b, code := range block[4*r : 4*r+4] {
 				upper[r] += int32(code&15)*int32(in[b]) + int32(code>>4)*int32(in[4+b])
 			}
@@ -59,11 +59,11 @@ func coarseNarrow4Generic(y []float32, _ int, codes, _ []byte, blocks int, x []i
 }
 
 func coarseNarrow6Generic(y []float32, _ int, codes, pairs []byte, blocks int, x []int8, _ int, step []float32, terms []coarseTerms) {
-	var upper [coarsePanelRows]int32
+	var upper [CoarsePanelRows]int32
 	for k := range blocks {
 		block, in := codes[k*coarseBlock:(k+1)*coarseBlock], x[8*k:8*k+8]
 		pair, shift := pairs[k/2*coarseBlock:(k/2+1)*coarseBlock], k%2*4
-		for r := range coarsePanelRows {
+		for r := range CoarsePanelRows {
 			for b, code := range block[4*r : 4*r+4] {
 				two := pair[4*r+b] >> shift
 				upper[r] += int32(code&15<<2|two&3)*int32(in[b]) + int32(code>>4<<2|two>>2&3)*int32(in[4+b])
@@ -75,8 +75,8 @@ func coarseNarrow6Generic(y []float32, _ int, codes, pairs []byte, blocks int, x
 
 // coarseLogits turns a panel's sums of codes into logits; narrow scores have no
 // lower sums.
-func coarseLogits(y []float32, upper, lower *[coarsePanelRows]int32, step []float32, unit float32, t *coarseTerms, bias float32) {
-	for r := range coarsePanelRows {
+func coarseLogits(y []float32, upper, lower *[CoarsePanelRows]int32, step []float32, unit float32, t *coarseTerms, bias float32) {
+	for r := range CoarsePanelRows {
 		f := float32(float32(upper[r]) * 256)
 		if lower != nil {
 			f += float32(lower[r])

@@ -14,6 +14,7 @@ import (
 
 	"trit/gguf"
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/parallel"
@@ -395,11 +396,11 @@ func (b *bench) between() (bandwidth, macs float64) {
 type lane struct {
 	seq  *engine.Sequence
 	next int32
-	sel  engine.Selector
+	sel  head.Selector
 }
 
 func (b *bench) newLane() *lane {
-	return &lane{seq: b.engine.NewSequence(), next: b.token(), sel: engine.Selector{K: 1}}
+	return &lane{seq: b.engine.NewSequence(), next: b.token(), sel: head.Selector{K: 1}}
 }
 
 // atDepth returns the sequence that holds so many tokens.
@@ -433,8 +434,8 @@ func (b *bench) prefill(l *lane, tokens int) error {
 			return err
 		}
 		b.batch.Reset()
-		for ; tokens > 0 && b.batch.Room() > 0; tokens-- {
-			want, sel := engine.None, (*engine.Selector)(nil)
+		for ; tokens > 0 && b.batch.Free() > 0; tokens-- {
+			want, sel := engine.None, (*head.Selector)(nil)
 			if tokens == 1 {
 				want, sel = engine.Select, &l.sel
 			}
@@ -528,8 +529,8 @@ func (b *bench) describe() {
 	r.Model, r.ModelName, r.Architecture = b.Name, c.Name, c.Architecture
 	r.CPU, r.Kernel, r.Layout = kernel.Active().String(), b.Engine.Variant.String(), strings.Join(names, "+")
 	r.KVType, r.Activations = b.engine.Cache().Config().Type.String(), c.Activations.String()
-	head := b.engine.HeadInfo()
-	r.HeadType, r.HeadMode, r.HeadResident = b.model.Graph.Head().Type.String(), head.Mode.String(), head.Resident
+	info := b.engine.HeadInfo()
+	r.HeadType, r.HeadMode, r.HeadResident = b.model.Graph.Head().Type.String(), info.Mode.String(), info.Resident
 	r.TernaryWeights, r.TernaryBytes = b.model.TernaryWeights, b.model.TernaryBytes
 	r.KVBytesPerPosition = b.kvBytes()
 	r.Prompt, r.Generate, r.Repeat = b.Prompt, b.Generate, b.Repeat

@@ -14,6 +14,7 @@ import (
 
 	"trit/gguf"
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/model/synth"
@@ -103,7 +104,7 @@ func TestBenchOptions(t *testing.T) {
 			t.Errorf("report %+v", r)
 		}
 	}
-	for _, mode := range []engine.HeadMode{engine.HeadPlain, engine.HeadCoarse, engine.HeadQ8, engine.HeadQ6, engine.HeadQ4} {
+	for _, mode := range []head.Mode{head.Plain, head.Coarse, head.Q8, head.Q6, head.Q4} {
 		o := tinyBench(t, "tiny")
 		o.Repeat, o.Generate, o.Prompt, o.Batches = 1, 2, 3, []int{2}
 		o.Engine.Head = mode

@@ -11,6 +11,7 @@ import (
 
 	"trit/gguf"
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/model"
 	"trit/internal/parallel"
 	"trit/sample"
@@ -74,7 +75,7 @@ type text struct {
 	seq      *engine.Sequence
 	pipeline *sample.Pipeline
 	context  sample.Context
-	selector engine.Selector
+	selector head.Selector
 	asked    bool    // the selector, not all logits
 	tokens   []int32 // of the step
 	last     int32   // token that was chosen
@@ -384,7 +385,7 @@ func (p *profiler) ask(t *text) {
 	need := t.pipeline.Need(&t.context, p.model.Config.Vocab)
 	s := &t.selector
 	t.asked = !need.All
-	s.K, s.Window, s.Mass, s.IDs, s.Mask = need.K, need.Window, need.Mass, need.IDs, need.Mask
+	s.K, s.Window, s.TailMass, s.IDs, s.Mask = need.K, need.Window, need.TailMass, need.IDs, need.Mask
 }
 
 // fill puts the texts' tokens into the batch.
@@ -392,7 +393,7 @@ func (p *profiler) fill(texts []*text, choose bool) error {
 	p.batch.Reset()
 	for _, t := range texts {
 		for i, token := range t.tokens {
-			want, sel := engine.None, (*engine.Selector)(nil)
+			want, sel := engine.None, (*head.Selector)(nil)
 			if choose && i == len(t.tokens)-1 {
 				if want = engine.All; t.asked {
 					want, sel = engine.Select, &t.selector
@@ -412,8 +413,8 @@ func (p *profiler) choose(t *text, row int) error {
 		s := &t.selector
 		p.begin(model.LayerOut, opSample)
 		result, err := t.pipeline.SampleSelected(&sample.Selected{
-			Vocab: p.model.Config.Vocab, IDs: s.Tokens, Logits: s.Logits, Rest: s.Rest,
-			HasMass: s.Mass, LogMassMin: s.LogMassMin, LogMassMax: s.LogMassMax,
+			Vocab: p.model.Config.Vocab, IDs: s.Tokens, Logits: s.Logits, TailMax: s.TailMax,
+			HasTailMass: s.TailMass, TailLogMassMin: s.TailLogMassMin, TailLogMassMax: s.TailLogMassMax,
 		}, &t.context)
 		p.end()
 		if !errors.Is(err, sample.ErrNeedAll) {

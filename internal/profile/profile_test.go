@@ -14,6 +14,7 @@ import (
 
 	"trit/gguf"
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/model/synth"
@@ -219,7 +220,7 @@ func TestProfileSampling(t *testing.T) {
 		s := sample.Neutral()
 		change(&s)
 		r, err := tinyProfile(t, context.Background(), func(o *ProfileOptions) {
-			o.Sampling, o.Prompt, o.Iterations, o.Engine.Head = &s, 5, 3, engine.HeadCoarse
+			o.Sampling, o.Prompt, o.Iterations, o.Engine.Head = &s, 5, 3, head.Coarse
 		})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/model"
 	"trit/internal/model/synth"
 	"trit/internal/race"
@@ -177,7 +178,7 @@ func generateSome(t testing.TB, s *engine.Scheduler, prompt, tokens int) {
 		return
 	}
 	defer c.Close()
-	sel := &engine.Selector{K: 1}
+	sel := &head.Selector{K: 1}
 	next := make([]int32, prompt)
 	for i := range next {
 		next[i] = int32(i % 50)

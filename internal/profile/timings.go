@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/model"
 )
 
@@ -36,7 +37,7 @@ func groupOf(op string) string {
 		return "KV store"
 	case engine.OpAttention, engine.OpMerge:
 		return "attention"
-	case engine.OpHead, engine.OpHeadScan, engine.OpHeadCandidates, engine.OpHeadRefine, engine.OpHeadSelect:
+	case head.OpLogits, head.OpScan, head.OpCandidates, head.OpRefine, head.OpSelect:
 		return "head"
 	case engine.OpBatch, engine.OpResults, model.OpNarrow:
 		return "batch"
@@ -137,11 +138,11 @@ func (t *timings) add(f *frame) {
 			e.work.add(work)
 		}
 	}
-	if head := t.groups["head"]; head != nil {
-		head.work.Bytes += f.result.HeadBytes
+	if group := t.groups["head"]; group != nil {
+		group.work.Bytes += f.result.HeadBytes
 	}
-	if head := t.ops[engine.OpHead]; head != nil && t.ops[engine.OpHeadScan] == nil {
-		head.work.Bytes += f.result.HeadBytes
+	if op := t.ops[head.OpLogits]; op != nil && t.ops[head.OpScan] == nil {
+		op.work.Bytes += f.result.HeadBytes
 	}
 	t.busy[0] += total - inSections // the first worker goes on alone
 	t.sectionTime += inSections

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/model"
 )
 
@@ -93,7 +94,7 @@ func newWorkTable(c *model.Config, s Storage) (*workTable, error) {
 			// Bytes are counted by the engine, which may settle tokens with
 			// less than their rows.
 			o.once.Bytes = 0
-			name = engine.OpHead
+			name = head.OpLogits
 		}
 		if pending != nil {
 			t.quantize[name], pending = *pending, nil

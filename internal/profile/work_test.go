@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/model/synth"
@@ -16,7 +17,7 @@ func TestWork(t *testing.T) {
 	for _, shape := range []string{"tiny", "tiny-llama"} {
 		for _, act := range []model.Activations{model.Int8, model.Float} {
 			m := tinyModel(t, shape, synth.Options{}, model.LoadOptions{Activations: act})
-			e, err := engine.New(m, engine.Options{Threads: 2, KVType: kernel.KVI8, Head: engine.HeadPlain})
+			e, err := engine.New(m, engine.Options{Threads: 2, KVType: kernel.KVI8, Head: head.Plain})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +89,7 @@ func TestWork(t *testing.T) {
 // rows that are left.
 func TestWorkOfNarrowed(t *testing.T) {
 	m := tinyModel(t, "tiny", synth.Options{}, model.LoadOptions{})
-	e, err := engine.New(m, engine.Options{Threads: 1, Head: engine.HeadPlain})
+	e, err := engine.New(m, engine.Options{Threads: 1, Head: head.Plain})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -175,7 +175,7 @@ func (m *measurement) window(ctx context.Context, tokens []int32) error {
 		if want == engine.All {
 			rows, targets = append(rows, row), append(targets, tokens[i+1])
 		}
-		if m.batch.Room() == 0 || len(rows) >= limit {
+		if m.batch.Free() == 0 || len(rows) >= limit {
 			if err := flush(); err != nil {
 				return err
 			}

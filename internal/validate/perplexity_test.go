@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/tokenizer"
@@ -62,10 +63,10 @@ func TestDemoPerplexity(t *testing.T) {
 		{engine.Options{KVType: kernel.KVF32}, demoPerplexity},
 		{engine.Options{KVType: kernel.KVF16}, 1.8047},
 		{engine.Options{KVType: kernel.KVI8}, 1.8054},
-		{engine.Options{KVType: kernel.KVF32, Head: engine.HeadQ8}, 1.8050},
-		{engine.Options{KVType: kernel.KVF32, Head: engine.HeadQ6}, 1.8052},
-		{engine.Options{KVType: kernel.KVF32, Head: engine.HeadQ4}, 1.8066},
-		{engine.Options{KVType: kernel.KVI8, Head: engine.HeadQ6}, 1.8055},
+		{engine.Options{KVType: kernel.KVF32, Head: head.Q8}, 1.8050},
+		{engine.Options{KVType: kernel.KVF32, Head: head.Q6}, 1.8052},
+		{engine.Options{KVType: kernel.KVF32, Head: head.Q4}, 1.8066},
+		{engine.Options{KVType: kernel.KVI8, Head: head.Q6}, 1.8055},
 	}
 	windows := 7
 	if testing.Short() { // for processors without assembly

@@ -1,4 +1,4 @@
-package engine
+package head
 
 import (
 	"errors"
@@ -36,49 +36,45 @@ func encodeTable(t testing.TB, typ gguf.Type, w []float32, rows, cols int) *mode
 	return table
 }
 
-// headEngine returns an engine that can score and nothing else.
-func headEngine(t testing.TB, table *model.Table, mode HeadMode, threads int) *Engine {
+// newHead returns the head of a model that has nothing else.
+func newHead(t testing.TB, table *model.Table, mode Mode, threads int) *Head {
 	t.Helper()
 	team, err := parallel.NewTeam(threads)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(team.Close)
-	m := &model.Model{Config: &model.Config{Hidden: table.Cols, Vocab: table.Rows}, Graph: headGraph{table: table}}
-	h, err := newHead(m, team, mode)
+	h, err := New(&model.Model{Graph: headGraph{table: table}}, team, mode)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Engine{model: m, config: m.Config, team: team, head: h, maxRows: defaultMaxRows}
+	return h
 }
 
-// scoreBatch returns a batch as it is after the forward pass, with one row per
-// hidden state that wants what its selector asks for (nil: All).
-func scoreBatch(e *Engine, states [][]float32, sel []*Selector) *Batch {
-	b := e.NewBatch()
+// rowsOf puts states and selectors together.
+func rowsOf(states [][]float32, sel []*Selector) []Row {
+	rows := make([]Row, len(states))
 	for i, x := range states {
-		r := row{want: All, sel: sel[i], kept: i, out: -1}
-		if sel[i] != nil {
-			r.want = Select
+		rows[i] = Row{x, sel[i]}
+	}
+	return rows
+}
+
+// answer answers the selectors of some rows and returns the indices of those for which
+// all logits were needed.
+func answer(h *Head, rows []Row) (rest []int) {
+	rest = h.Select(rows, nil)
+	for _, i := range rest {
+		if rows[i].Selector != nil {
+			h.SelectFrom(rows[i].Selector, allLogits(h, rows[i].X))
 		}
-		b.rows = append(b.rows, r)
-		b.keep, b.scored = append(b.keep, i), append(b.scored, i)
-		b.hidden = append(b.hidden, x...)
 	}
-	return b
+	return rest
 }
 
-// again makes a batch ready to be scored once more.
-func (b *Batch) again() {
-	b.plain = b.plain[:0]
-	for i := range b.rows {
-		b.rows[i].out = -1
-	}
-}
-
-func allLogits(e *Engine, x []float32) []float32 {
-	y := make([]float32, e.config.Vocab)
-	e.head.logits(y, x, 1)
+func allLogits(h *Head, x []float32) []float32 {
+	y := make([]float32, h.table.Rows)
+	h.Logits(y, x, 1)
 	return y
 }
 
@@ -140,8 +136,8 @@ func checkSelection(s *Selector, logits []float32) error {
 		if got[int32(i)] {
 			continue
 		}
-		if !(x <= s.Rest) {
-			return fmt.Errorf("token %d is left out with logit %v, above Rest %v", i, x, s.Rest)
+		if !(x <= s.TailMax) {
+			return fmt.Errorf("token %d is left out with logit %v, above TailMax %v", i, x, s.TailMax)
 		}
 	}
 	for id := range got {
@@ -151,7 +147,7 @@ func checkSelection(s *Selector, logits []float32) error {
 			return fmt.Errorf("token %d with logit %v is selected for no reason", id, logits[id])
 		}
 	}
-	if !s.Mass || math.IsInf(largest, 0) || math.IsNaN(largest) {
+	if !s.TailMass || math.IsInf(largest, 0) || math.IsNaN(largest) {
 		return nil
 	}
 	for i, x := range logits {
@@ -159,8 +155,8 @@ func checkSelection(s *Selector, logits []float32) error {
 			mass += math.Exp(float64(x) - largest)
 		}
 	}
-	if log := math.Log(mass) + largest; !(s.LogMassMin <= log+1e-9 && log-1e-9 <= s.LogMassMax) {
-		return fmt.Errorf("the mass %v is not in [%v, %v]", log, s.LogMassMin, s.LogMassMax)
+	if log := math.Log(mass) + largest; !(s.TailLogMassMin <= log+1e-9 && log-1e-9 <= s.TailLogMassMax) {
+		return fmt.Errorf("the mass %v is not in [%v, %v]", log, s.TailLogMassMin, s.TailLogMassMax)
 	}
 	return nil
 }
@@ -225,7 +221,7 @@ var testHeads = []struct {
 
 // drawRequest makes a random request.
 func drawRequest(r *rand.Rand, vocab int) *Selector {
-	s := &Selector{K: []int{0, 1, 2, 40, 128, vocab / 4, vocab + 5}[r.IntN(7)], Mass: r.IntN(2) == 0}
+	s := &Selector{K: []int{0, 1, 2, 40, 128, vocab / 4, vocab + 5}[r.IntN(7)], TailMass: r.IntN(2) == 0}
 	if r.IntN(3) == 0 {
 		s.Window = []float64{0.1, 1, 5}[r.IntN(3)]
 	}
@@ -291,7 +287,7 @@ func TestSelectExact(t *testing.T) {
 				if kind.name == "not finite" && j > 2 {
 					continue // those types cannot hold it
 				}
-				e := headEngine(t, encodeTable(t, typ, w, rows, cols), HeadCoarse, 1+j%3)
+				h := newHead(t, encodeTable(t, typ, w, rows, cols), Coarse, 1+j%3)
 				used := false
 				for _, n := range []int{1, 2, 5, 20} {
 					states := testStates(r, w, cols, n)
@@ -301,12 +297,10 @@ func TestSelectExact(t *testing.T) {
 							sel[i] = drawRequest(r, rows)
 						}
 					}
-					b := scoreBatch(e, states, sel)
-					e.score(b)
-					for i := range sel {
-						used = used || b.rows[i].out < 0
-					}
-					checkBatch(t, fmt.Sprintf("%s, batch of %d", typ, n), b, states, sel)
+					rows := rowsOf(states, sel)
+					rest := answer(h, rows)
+					used = used || len(rest) < n
+					checkRows(t, fmt.Sprintf("%s, %d rows", typ, n), h, rows)
 				}
 				if !used {
 					t.Errorf("%s: all rows were computed plainly", typ)
@@ -316,21 +310,13 @@ func TestSelectExact(t *testing.T) {
 	}
 }
 
-func checkBatch(t *testing.T, what string, b *Batch, states [][]float32, sel []*Selector) {
+// checkRows compares the answers of rows with all logits.
+func checkRows(t *testing.T, what string, h *Head, rows []Row) {
 	t.Helper()
-	for i, s := range sel {
-		want := allLogits(b.engine, states[i])
-		if s != nil {
-			if err := checkSelection(s, want); err != nil {
+	for i, r := range rows {
+		if s := r.Selector; s != nil {
+			if err := checkSelection(s, allLogits(h, r.X)); err != nil {
 				t.Errorf("%s, row %d: K=%d window=%g ids=%v mask=%t: %v", what, i, s.K, s.Window, s.IDs, s.Mask != nil, err)
-			}
-			if err := b.Complete(i); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for j, x := range b.Logits(i) {
-			if math.Float32bits(x) != math.Float32bits(want[j]) && (x == x || want[j] == want[j]) {
-				t.Fatalf("%s, row %d: logit %d is %v, want %v", what, i, j, x, want[j])
 			}
 		}
 	}
@@ -342,14 +328,14 @@ func TestSelectBrokenBound(t *testing.T) {
 	const rows, cols = 4000, 256
 	r := rand.New(rand.NewPCG(3, 4))
 	w := gauss(r, rows*cols, 0.02)
-	e := headEngine(t, encodeTable(t, gguf.TypeF16, w, rows, cols), HeadCoarse, 2)
+	h := newHead(t, encodeTable(t, gguf.TypeF16, w, rows, cols), Coarse, 2)
 	wrong := func() int {
 		r := rand.New(rand.NewPCG(5, 6))
 		n := 0
 		for range 20 {
-			x, s := gauss(r, cols, 1), &Selector{K: 40, Mass: true}
-			e.score(scoreBatch(e, [][]float32{x}, []*Selector{s}))
-			if checkSelection(s, allLogits(e, x)) != nil {
+			x, s := gauss(r, cols, 1), &Selector{K: 40, TailMass: true}
+			answer(h, []Row{{x, s}})
+			if checkSelection(s, allLogits(h, x)) != nil {
 				n++
 			}
 		}
@@ -359,7 +345,7 @@ func TestSelectBrokenBound(t *testing.T) {
 		t.Fatalf("%d of 20 selections are wrong", n)
 	}
 	for p := range kernel.CoarsePlanes {
-		radius := e.head.coarse.copy.Radius(p)
+		radius := h.coarse.copy.Radius(p)
 		for i := range radius {
 			radius[i] *= 0.02
 		}
@@ -379,42 +365,41 @@ func TestSelectNarrow(t *testing.T) {
 	const rows, cols, n = 4000, 256, narrowStates
 	r := rand.New(rand.NewPCG(23, 24))
 	w := gauss(r, rows*cols, 0.02)
-	e := headEngine(t, encodeTable(t, gguf.TypeF16, w, rows, cols), HeadCoarse, 2)
-	c := e.head.coarse
+	h := newHead(t, encodeTable(t, gguf.TypeF16, w, rows, cols), Coarse, 2)
+	c := h.coarse
 	for plane := range 2 {
-		c.flat = float64(plane) // all panels have lately needed the second plane, or none
 		var states [][]float32
 		var sel []*Selector
 		for range n {
 			states, sel = append(states, gauss(r, cols, 1)), append(sel, &Selector{K: 5})
 		}
-		few := []*Selector{{K: 5}, {K: 5}, {K: 5}}
-		e.score(scoreBatch(e, states[:len(few)], few))
-		if c.narrow {
-			t.Errorf("%d states are rounded", len(few))
+		c.policy = policy{unsettled: float64(plane)} // all panels have lately needed the second plane, or none
+		answer(h, rowsOf(states[:3], []*Selector{{K: 5}, {K: 5}, {K: 5}}))
+		if c.plan.narrow {
+			t.Error("3 states are rounded")
 		}
-		c.flat, c.near, c.wide = float64(plane), 0, false
-		b := scoreBatch(e, states, sel)
-		e.score(b)
-		if !c.narrow || c.plane != plane || len(c.scored) != n {
-			t.Fatalf("narrow %t, plane %d, %d states", c.narrow, c.plane, len(c.scored))
+		c.policy = policy{unsettled: float64(plane)}
+		rows := rowsOf(states, sel)
+		answer(h, rows)
+		if c.plan != (plan{plane, true}) || len(c.scanned) != n {
+			t.Fatalf("%+v for %d states", c.plan, len(c.scanned))
 		}
-		for _, p := range c.scored {
-			for level := plane; level < exact; level++ {
-				radius := p.norm * c.copy.Radius(level)[7]
-				loss := c.input.Loss(p.index) * c.copy.Weight()[7]
-				if plane == 0 && level > 0 {
+		for _, q := range c.scanned {
+			for p := plane; p < exact; p++ {
+				radius := q.norm * c.copy.Radius(p)[7]
+				loss := c.input.Loss(q.index) * c.copy.Weight()[7]
+				if plane == 0 && p > 0 {
 					loss = 0 // these logits were computed anew from the whole state
 				}
-				if got := c.bound(p, uint8(level), 7) - radius; !(math.Abs(float64(got-loss)) <= 1e-3*float64(radius)) || plane == 1 && loss < 1e-2*radius {
-					t.Errorf("plane %d, level %d: the bound is %g beyond the radius of %g, want %g", plane, level, got, radius, loss)
+				if got := c.bound(q, uint8(p), 7) - radius; !(math.Abs(float64(got-loss)) <= 1e-3*float64(radius)) || plane == 1 && loss < 1e-2*radius {
+					t.Errorf("scan to plane %d, plane %d: the bound is %g beyond the radius of %g, want %g", plane, p, got, radius, loss)
 				}
 			}
-			if got, least := c.panelBound(p, 0), c.bound(p, uint8(plane), 7); got < least {
-				t.Errorf("plane %d: the bound of a panel is %g, that of its tokens %g", plane, got, least)
+			if got, least := c.panelBound(q, 0), c.bound(q, uint8(plane), 7); got < least {
+				t.Errorf("scan to plane %d: the bound of a panel is %g, that of its tokens %g", plane, got, least)
 			}
 		}
-		checkBatch(t, fmt.Sprintf("plane %d", plane), b, states, sel)
+		checkRows(t, fmt.Sprintf("plane %d", plane), h, rows)
 	}
 }
 
@@ -436,14 +421,14 @@ func TestSelectSame(t *testing.T) {
 		return sel
 	}
 	want := requests()
-	e := headEngine(t, table, HeadCoarse, 1)
+	h := newHead(t, table, Coarse, 1)
 	for i := range want {
-		e.score(scoreBatch(e, states[i:i+1], want[i:i+1]))
+		answer(h, rowsOf(states[i:i+1], want[i:i+1]))
 	}
 	for _, threads := range []int{1, 2, 5} {
 		got := requests()
-		e := headEngine(t, table, HeadCoarse, threads)
-		e.score(scoreBatch(e, states, got))
+		h := newHead(t, table, Coarse, threads)
+		answer(h, rowsOf(states, got))
 		for i := range got {
 			g, w := got[i], want[i]
 			if !slices.Equal(g.Tokens, w.Tokens) || !slices.Equal(g.Logits, w.Logits) {
@@ -460,15 +445,15 @@ func TestSelectLarge(t *testing.T) {
 	r := rand.New(rand.NewPCG(21, 22))
 	for _, kind := range testHeads {
 		w := kind.make(r, rows, cols)
-		e := headEngine(t, encodeTable(t, gguf.TypeF16, w, rows, cols), HeadCoarse, 2)
-		sel := []*Selector{{}, {K: 40}, {K: 100, Mass: true}, drawRequest(r, rows), drawRequest(r, rows)}
+		h := newHead(t, encodeTable(t, gguf.TypeF16, w, rows, cols), Coarse, 2)
+		sel := []*Selector{{}, {K: 40}, {K: 100, TailMass: true}, drawRequest(r, rows), drawRequest(r, rows)}
 		for range steps {
 			states := testStates(r, w, cols, len(sel))
-			b := scoreBatch(e, states, sel)
-			e.score(b)
-			checkBatch(t, kind.name, b, states, sel)
-			e.score(scoreBatch(e, states[:1], sel[:1]))
-			if err := checkSelection(sel[0], allLogits(e, states[0])); err != nil {
+			rows := rowsOf(states, sel)
+			answer(h, rows)
+			checkRows(t, kind.name, h, rows)
+			answer(h, rows[:1])
+			if err := checkSelection(sel[0], allLogits(h, states[0])); err != nil {
 				t.Errorf("%s: %v", kind.name, err)
 			}
 		}
@@ -484,22 +469,21 @@ func TestSelectGivesUp(t *testing.T) {
 	for i := range w {
 		w[i] += base[i%cols]
 	}
-	e := headEngine(t, encodeTable(t, gguf.TypeF32, w, rows, cols), HeadCoarse, 2)
+	h := newHead(t, encodeTable(t, gguf.TypeF32, w, rows, cols), Coarse, 2)
 	s := &Selector{K: 5}
 	for i := range 200 {
 		x := gauss(r, cols, 1)
-		b := scoreBatch(e, [][]float32{x}, []*Selector{s})
-		e.score(b)
-		if err := checkSelection(s, allLogits(e, x)); err != nil {
+		answer(h, []Row{{x, s}})
+		if err := checkSelection(s, allLogits(h, x)); err != nil {
 			t.Fatalf("step %d: %v", i, err)
 		}
 	}
-	info := e.HeadInfo()
+	info := h.Info()
 	if info.Selections != 200 || info.Complete != 200 {
 		t.Errorf("%d of %d selections were computed plainly, want all of 200", info.Complete, info.Selections)
 	}
-	if s.penalty != maxSkip {
-		t.Errorf("the break is %d selections long, want %d", s.penalty, maxSkip)
+	if s.backoff.penalty != maxBackoff {
+		t.Errorf("the break is %d selections long, want %d", s.backoff.penalty, maxBackoff)
 	}
 }
 
@@ -507,44 +491,44 @@ func TestSelectAllocations(t *testing.T) {
 	const rows, cols = 5000, 256
 	r := rand.New(rand.NewPCG(13, 14))
 	w := gauss(r, rows*cols, 0.02)
-	e := headEngine(t, encodeTable(t, gguf.TypeF16, w, rows, cols), HeadCoarse, 1) // workers that park allocate
+	h := newHead(t, encodeTable(t, gguf.TypeF16, w, rows, cols), Coarse, 1) // workers that park allocate
 	states := [][]float32{gauss(r, cols, 1), gauss(r, cols, 1), gauss(r, cols, 1)}
 	mask := make([]uint64, (rows+63)/64)
 	mask[3], mask[9] = 0xffff, 1
-	sel := []*Selector{{K: 40, Mass: true, IDs: []int32{1, 2, 3}}, {K: 1}, {K: 3, Mask: mask}}
-	b := scoreBatch(e, states, sel)
+	sel := []*Selector{{K: 40, TailMass: true, IDs: []int32{1, 2, 3}}, {K: 1}, {K: 3, Mask: mask}}
+	requests, rest, y := rowsOf(states, sel), make([]int, 0, len(sel)), make([]float32, rows)
 	if n := testing.AllocsPerRun(10, func() {
-		b.again()
-		e.score(b)
-		if err := b.Complete(1); err != nil {
-			t.Fatal(err)
+		for _, i := range h.Select(requests, rest[:0]) {
+			h.SelectFrom(requests[i].Selector, y)
 		}
+		h.Logits(y, states[1], 1)
+		h.NotEnough(requests[1].Selector)
 	}); n != 0 {
 		t.Errorf("%g allocations per step", n)
 	}
 }
 
-func TestHeadModes(t *testing.T) {
+func TestModes(t *testing.T) {
 	const rows, cols = 600, 256
 	r := rand.New(rand.NewPCG(15, 16))
 	w := gauss(r, rows*cols, 0.02)
 	x := gauss(r, cols, 1)
 	f16 := encodeTable(t, gguf.TypeF16, w, rows, cols)
-	want := allLogits(headEngine(t, f16, HeadPlain, 2), x)
+	want := allLogits(newHead(t, f16, Plain, 2), x)
 	norm := 0.0
 	for _, v := range want {
 		norm += float64(v) * float64(v)
 	}
 	for _, test := range []struct {
-		mode  HeadMode
+		mode  Mode
 		typ   gguf.Type
 		limit float64 // relative distance of the logits
 	}{
-		{HeadAuto, gguf.TypeF16, 0}, {HeadPlain, gguf.TypeF16, 0}, {HeadCoarse, gguf.TypeF16, 0},
-		{HeadQ8, gguf.TypeQ8_0, 0.008}, {HeadQ6, gguf.TypeQ6_K, 0.03}, {HeadQ4, gguf.TypeQ4_0, 0.12},
+		{Auto, gguf.TypeF16, 0}, {Plain, gguf.TypeF16, 0}, {Coarse, gguf.TypeF16, 0},
+		{Q8, gguf.TypeQ8_0, 0.008}, {Q6, gguf.TypeQ6_K, 0.03}, {Q4, gguf.TypeQ4_0, 0.12},
 	} {
-		e := headEngine(t, f16, test.mode, 2)
-		got := allLogits(e, x)
+		h := newHead(t, f16, test.mode, 2)
+		got := allLogits(h, x)
 		distance := 0.0
 		for i := range got {
 			d := float64(got[i]) - float64(want[i])
@@ -553,19 +537,19 @@ func TestHeadModes(t *testing.T) {
 		if distance = math.Sqrt(distance / norm); distance > test.limit {
 			t.Errorf("%s: logits are off by %g, want up to %g", test.mode, distance, test.limit)
 		}
-		info := e.HeadInfo()
-		if info.Type != test.typ || info.Rows != rows || info.Cols != cols || info.Bytes != int64(len(e.head.table.Data)) {
+		info := h.Info()
+		if info.Type != test.typ || info.Rows != rows || info.Cols != cols || info.Bytes != int64(len(h.table.Data)) {
 			t.Errorf("%s: %+v", test.mode, info)
 		}
-		if (info.Resident > 0) != (test.mode >= HeadCoarse) {
+		if (info.Resident > 0) != (test.mode >= Coarse) {
 			t.Errorf("%s: %d bytes are resident", test.mode, info.Resident)
 		}
-		mode, err := ParseHeadMode(test.mode.String())
+		mode, err := ParseMode(test.mode.String())
 		if err != nil || mode != test.mode {
 			t.Errorf("%s is read as %v, %v", test.mode, mode, err)
 		}
 	}
-	if _, err := ParseHeadMode("best"); !errors.Is(err, ErrOptions) {
+	if _, err := ParseMode("best"); !errors.Is(err, ErrMode) {
 		t.Errorf("an unknown mode gives %v", err)
 	}
 	team, err := parallel.NewTeam(1)
@@ -578,24 +562,18 @@ func TestHeadModes(t *testing.T) {
 	ternary := &model.Table{Type: gguf.TypeTQ2_0, Rows: 10, Cols: 256, Data: make([]byte, 660)}
 	for _, test := range []struct {
 		table *model.Table
-		mode  HeadMode
+		mode  Mode
 	}{
-		{encodeTable(t, gguf.TypeF32, bad, rows, cols), HeadQ8},
-		{encodeTable(t, gguf.TypeF32, w[:10*100], 10, 100), HeadQ6},
-		{ternary, HeadAuto}, {ternary, HeadCoarse}, {f16, 99},
+		{encodeTable(t, gguf.TypeF32, bad, rows, cols), Q8},
+		{encodeTable(t, gguf.TypeF32, w[:10*100], 10, 100), Q6},
+		{ternary, Auto}, {ternary, Coarse}, {f16, 99},
 	} {
-		_, err := newHead(&model.Model{Graph: headGraph{table: test.table}}, team, test.mode)
-		if !errors.Is(err, ErrOptions) {
+		_, err := New(&model.Model{Graph: headGraph{table: test.table}}, team, test.mode)
+		if !errors.Is(err, ErrMode) {
 			t.Errorf("%s of a head in %s: %v", test.mode, test.table.Type, err)
 		}
 	}
-	if _, err := newHead(&model.Model{Graph: headGraph{table: ternary}}, team, HeadQ8); err != nil {
+	if _, err := New(&model.Model{Graph: headGraph{table: ternary}}, team, Q8); err != nil {
 		t.Errorf("a ternary head as Q8_0: %v", err)
 	}
-}
-
-// quantiles describes a sample by its median, 99th percentile and maximum.
-func quantiles(x []int) string {
-	slices.Sort(x)
-	return fmt.Sprintf("%d/%d/%d", x[len(x)/2], x[len(x)*99/100], x[len(x)-1])
 }

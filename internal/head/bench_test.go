@@ -1,4 +1,4 @@
-package engine
+package head
 
 import (
 	"encoding/binary"
@@ -31,7 +31,7 @@ func BenchmarkSelect(b *testing.B) {
 			binary.LittleEndian.PutUint16(table.Data[i+2*j:], normal[u>>(16*j)&0xffff])
 		}
 	}
-	e := headEngine(b, table, HeadCoarse, 2)
+	h := newHead(b, table, Coarse, 2)
 	row := make([]float32, cols)
 	for _, peak := range []float64{0, 6, 9} {
 		states := make([][]float32, 16)
@@ -50,7 +50,7 @@ func BenchmarkSelect(b *testing.B) {
 						continue
 					}
 					b.Run(fmt.Sprintf("peak%g/rows%d/K%d/mass=%t", peak, n, k, mass), func(b *testing.B) {
-						benchmarkSelect(b, e, states[:n], Selector{K: k, Mass: mass})
+						benchmarkSelect(b, h, states[:n], Selector{K: k, TailMass: mass})
 					})
 				}
 			}
@@ -60,30 +60,34 @@ func BenchmarkSelect(b *testing.B) {
 
 // benchmarkSelect runs a batch of equal requests, and between the runs all
 // logits of the same states.
-func benchmarkSelect(b *testing.B, e *Engine, states [][]float32, request Selector) {
+func benchmarkSelect(b *testing.B, h *Head, states [][]float32, request Selector) {
 	n := len(states)
-	x, all := slices.Concat(states...), make([]float32, n*e.config.Vocab)
-	var sel []*Selector
-	for range n {
+	x, all := slices.Concat(states...), make([]float32, n*h.table.Rows)
+	var rows []Row
+	for _, x := range states {
 		s := request
-		sel = append(sel, &s)
+		rows = append(rows, Row{x, &s})
 	}
-	batch := scoreBatch(e, states, sel)
 	var bytes int64
-	var selecting, plain []int
+	var selecting, plain, rest []int
 	for b.Loop() {
 		start := time.Now()
-		e.head.logits(all, x, n)
+		h.Logits(all, x, n)
 		middle := time.Now()
-		batch.again()
-		e.score(batch)
+		rest = h.Select(rows, rest[:0])
+		if len(rest) > 0 {
+			h.Logits(all, x, len(rest)) // any states: all take the same time
+			for k, i := range rest {
+				h.SelectFrom(rows[i].Selector, all[k*h.table.Rows:][:h.table.Rows])
+			}
+		}
 		plain = append(plain, int(middle.Sub(start)))
 		selecting = append(selecting, int(time.Since(middle)))
-		bytes += e.HeadInfo().LastBytes
+		bytes += h.Info().LastBytes
 	}
 	slices.Sort(plain)
 	slices.Sort(selecting)
-	info := e.HeadInfo()
+	info := h.Info()
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(selecting[len(selecting)/2])/1e6, "ms")
 	b.ReportMetric(float64(plain[len(plain)/2])/1e6, "ms-plain")

@@ -1,10 +1,14 @@
 package engine
 
-import "fmt"
+import (
+	"fmt"
+
+	"trit/internal/head"
+)
 
 // HeadInfo returns a description of the engine's output head. It may be called
 // from any goroutine.
-func (e *Engine) HeadInfo() HeadInfo { return e.head.info() }
+func (e *Engine) HeadInfo() head.Info { return e.head.Info() }
 
 // Complete computes all logits of a row that wanted Select, for Logits to
 // return; the model is not run again. It is for the selections that turn out to
@@ -18,35 +22,28 @@ func (b *Batch) Complete(i int) error {
 		return fmt.Errorf("%w: logits of row %d before the step", ErrBatch, i)
 	}
 	if r.out < 0 {
-		b.one[0] = i
-		b.complete(b.one[:])
-		b.engine.head.complete.Add(1)
-		r.sel.fail()
+		b.rest = append(b.rest[:0], i)
+		b.computeAll(b.rest)
+		b.engine.head.NotEnough(r.sel)
 	}
 	return nil
 }
 
-// complete computes the logits of the given rows.
-func (b *Batch) complete(rows []int) {
-	if len(rows) == 0 {
-		return
-	}
-	h := b.engine.head
-	h.begin(OpHead, len(rows))
+// computeAll computes all logits of the given rows.
+func (b *Batch) computeAll(rows []int) {
 	d, v := b.engine.config.Hidden, b.engine.config.Vocab
 	b.states = resize(b.states, len(rows)*d)
-	have := len(b.plain)
+	have := len(b.complete)
 	for to, i := range rows {
 		copy(b.states[to*d:(to+1)*d], b.Hidden(i))
-		b.rows[i].out = len(b.plain)
-		b.plain = append(b.plain, i)
+		b.rows[i].out = len(b.complete)
+		b.complete = append(b.complete, i)
 	}
-	if n := len(b.plain) * v; cap(b.logits) < n {
+	if n := len(b.complete) * v; cap(b.logits) < n {
 		b.logits = append(make([]float32, 0, n), b.logits[:have*v]...)
 	}
-	b.logits = b.logits[:len(b.plain)*v]
-	h.logits(b.logits[have*v:], b.states, len(rows))
-	h.end()
+	b.logits = b.logits[:len(b.complete)*v]
+	b.engine.head.Logits(b.logits[have*v:], b.states, len(rows))
 }
 
 // Complete returns all logits of the last token of the last Select or Run, [V],
@@ -66,17 +63,16 @@ func (c *Session) CompleteRow(i int) ([]float32, error) {
 		return nil, fmt.Errorf("%w: logits of token %d of a run in which %d wanted anything", ErrBatch, i, len(c.hidden)/d)
 	}
 	c.logits = resize(c.logits, v)
+	var sel *head.Selector
+	if i < len(c.request.Selectors) {
+		sel = c.request.Selectors[i]
+	}
 	err := c.scheduler.do(func() {
-		e.head.begin(OpHead, 1)
-		defer e.head.end()
-		e.head.logits(c.logits, c.hidden[i*d:(i+1)*d], 1)
-		e.head.complete.Add(1)
+		e.head.Logits(c.logits, c.hidden[i*d:(i+1)*d], 1)
+		e.head.NotEnough(sel)
 	})
 	if err != nil {
 		return nil, err
-	}
-	if i < len(c.request.Selectors) {
-		c.request.Selectors[i].fail()
 	}
 	return c.logits, nil
 }

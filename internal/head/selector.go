@@ -1,14 +1,14 @@
-package engine
+package head
 
 import "math"
 
 // Selector asks for the largest logits of a row and receives them.
 //
-// The fields down to Mass are the request; the rest is the answer, whose
-// memory is reused from call to call. The logits are exactly those that All
-// would have given, and exactly the tokens are selected that K, Window, IDs and
-// Mask ask for (ties with the K-th largest included); only Rest and the bounds
-// on the mass depend on how much of the head had to be read for that.
+// The fields down to TailMass are the request; the rest is the answer, whose memory is
+// reused from call to call. The logits are exactly those of Head.Logits, and exactly
+// the tokens are selected that K, Window, IDs and Mask ask for (ties with the K-th
+// largest included). The tail is made of the allowed tokens that are not selected; what
+// is told of it depends on how much of the head had to be read.
 //
 // An allowed logit that is not a number is always selected, so that a broken
 // model is noticed.
@@ -22,50 +22,21 @@ type Selector struct {
 	// Mask has bit i%64 of word i/64 set for every token i that is allowed;
 	// nil allows all.
 	Mask []uint64
-	// Mass: also bounds on the mass of the allowed tokens that are left out.
-	Mass bool
+	// TailMass: also bounds on the mass of the tail.
+	TailMass bool
 
 	// Tokens and Logits are the selection, each token once.
 	Tokens []int32
 	Logits []float32
-	// Rest is not below the logit of any allowed token outside the selection;
-	// −Inf if there is none.
-	Rest float32
-	// LogMassMin and LogMassMax bound ln Σ exp(logit) over those tokens. They
-	// are only set when Mass was asked for.
-	LogMassMin, LogMassMax float64
+	// TailMax is not below any logit of the tail; −Inf if that is empty.
+	TailMax float32
+	// TailLogMassMin and TailLogMassMax bound ln Σ exp(logit) over the tail. They
+	// are only set when TailMass was asked for.
+	TailLogMassMin, TailLogMassMax float64
 
-	heap []float32
-	seen []uint64
-	// skip counts the selections that are not to be tried with the coarse
-	// copy of the head, because it was no gain before; penalty is the length
-	// of the last such break. tried is set while the last selection may still
-	// prove too small.
-	skip, penalty int
-	tried         bool
-}
-
-// maxSkip bounds the number of selections that are computed plainly after one
-// that was no gain. Each failure doubles it.
-const maxSkip = 16
-
-// try reports whether to use the coarse copy, if there is one.
-func (s *Selector) try() bool {
-	if s.tried {
-		s.penalty = 0
-	}
-	s.tried = s.skip == 0
-	s.skip = max(s.skip-1, 0)
-	return s.tried
-}
-
-// fail records that the coarse copy was no gain.
-func (s *Selector) fail() {
-	if s.tried {
-		s.tried = false
-		s.penalty = min(max(1, 2*s.penalty), maxSkip)
-		s.skip = s.penalty
-	}
+	heap    []float32
+	seen    []uint64
+	backoff backoff
 }
 
 // allows reports whether a token is in the mask.
@@ -87,16 +58,16 @@ func (s *Selector) allowed(word int) uint64 {
 // fill answers the request from the logits of the whole vocabulary.
 func (s *Selector) fill(logits []float32) {
 	largest := s.choose(logits, nil)
-	if s.Mass {
+	if s.TailMass {
 		s.setMass(s.mass(logits, nil, largest), 0, 0, largest)
 	}
 }
 
-// choose makes the selection and sets Rest from the listed tokens, ascending;
+// choose makes the selection and sets TailMax from the listed tokens, ascending;
 // nil stands for all. It returns the largest allowed logit.
 func (s *Selector) choose(logits []float32, tokens []int32) (largest float32) {
 	s.Tokens, s.Logits = s.Tokens[:0], s.Logits[:0]
-	s.Rest = float32(math.Inf(-1))
+	s.TailMax = float32(math.Inf(-1))
 	if words := (len(logits) + 63) / 64; cap(s.seen) < words {
 		s.seen = make([]uint64, words)
 	} else {
@@ -127,8 +98,8 @@ func (s *Selector) choose(logits []float32, tokens []int32) (largest float32) {
 		if tokens != nil {
 			i = int(tokens[j])
 		}
-		if x := logits[i]; x > s.Rest && s.allows(i) && !s.taken(i) {
-			s.Rest = x
+		if x := logits[i]; x > s.TailMax && s.allows(i) && !s.taken(i) {
+			s.TailMax = x
 		}
 	}
 	return largest
@@ -167,13 +138,13 @@ func (s *Selector) setMass(known, lo, hi float64, largest float32) {
 	// The sum of up to 2^24 positive terms, each exact to an ulp or two, is
 	// off by less than one part in 10^8.
 	const slack = 1e-8
-	s.LogMassMin = math.Log(known+lo) + float64(largest) - slack
-	s.LogMassMax = math.Log(known+hi) + float64(largest) + slack
+	s.TailLogMassMin = math.Log(known+lo) + float64(largest) - slack
+	s.TailLogMassMax = math.Log(known+hi) + float64(largest) + slack
 	if known+hi == 0 {
-		s.LogMassMin, s.LogMassMax = math.Inf(-1), math.Inf(-1)
+		s.TailLogMassMin, s.TailLogMassMax = math.Inf(-1), math.Inf(-1)
 	}
-	if math.IsNaN(s.LogMassMin) || math.IsNaN(s.LogMassMax) {
-		s.LogMassMin, s.LogMassMax = math.Inf(-1), math.Inf(1)
+	if math.IsNaN(s.TailLogMassMin) || math.IsNaN(s.TailLogMassMax) {
+		s.TailLogMassMin, s.TailLogMassMax = math.Inf(-1), math.Inf(1)
 	}
 }
 

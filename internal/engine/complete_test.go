@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trit/internal/engine"
+	"trit/internal/head"
 	"trit/internal/model"
 )
 
@@ -13,15 +14,15 @@ import (
 // session.
 func TestComplete(t *testing.T) {
 	m := load(t, committed(), model.LoadOptions{})
-	want := logits(t, newEngine(t, m, engine.Options{Head: engine.HeadPlain}), goldenTokens, nil, 16)
+	want := logits(t, newEngine(t, m, engine.Options{Head: head.Plain}), goldenTokens, nil, 16)
 	want = want[len(want)-m.Config.Vocab:]
-	for _, mode := range []engine.HeadMode{engine.HeadPlain, engine.HeadCoarse} {
+	for _, mode := range []head.Mode{head.Plain, head.Coarse} {
 		e := newEngine(t, m, engine.Options{Head: mode})
 		s, b := e.NewSequence(), e.NewBatch()
 		for i, token := range goldenTokens {
-			want, sel := engine.None, (*engine.Selector)(nil)
+			want, sel := engine.None, (*head.Selector)(nil)
 			if i == len(goldenTokens)-1 {
-				want, sel = engine.Select, &engine.Selector{K: 3}
+				want, sel = engine.Select, &head.Selector{K: 3}
 			}
 			if _, err := b.Add(s, token, want, sel); err != nil {
 				t.Fatal(err)
@@ -51,11 +52,11 @@ func TestComplete(t *testing.T) {
 		}
 	}
 
-	session := session(t, newScheduler(t, engine.Options{Head: engine.HeadCoarse}))
+	session := session(t, newScheduler(t, engine.Options{Head: head.Coarse}))
 	if _, err := session.Complete(); !errors.Is(err, engine.ErrBatch) {
 		t.Errorf("before the first run: %v", err)
 	}
-	var sel engine.Selector
+	var sel head.Selector
 	if err := session.Select(context.Background(), goldenTokens, &sel); err != nil {
 		t.Fatal(err)
 	}
