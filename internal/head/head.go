@@ -34,7 +34,7 @@ import (
 )
 
 // ErrMode reports a mode that does not exist or that a head cannot have.
-var ErrMode = errors.New("head: unusable mode")
+var ErrMode = errors.New("unusable mode of the output head")
 
 // Mode says how the logits of an output head are computed.
 type Mode uint8
