@@ -11,12 +11,15 @@ import (
 )
 
 // A record of activations holds the codes of one group of columns, minus their
-// sum as an int32, and the inverse of their scale as a float32. Kernels reach all
-// three from one address.
+// sum as an int32, the inverse of their scale as a float32, and minus the sum of the
+// first half of them, for weights whose groups are as narrow. Kernels reach all of
+// it from one address.
 const (
+	halfGroup   = ternary.GroupWidth / 2
 	recordBias  = ternary.GroupWidth
 	recordScale = recordBias + 4
-	recordBytes = recordScale + 4
+	recordHalf  = recordScale + 4
+	recordBytes = recordHalf + 4
 )
 
 // GroupedInt8 holds rows of activations, quantised to 8 bits with one scale for
@@ -94,7 +97,7 @@ func QuantizeGroups(x *GroupedInt8, row int, a []float32) {
 		n := min(len(a), ternary.GroupWidth)
 		q := unsafe.Slice((*int8)(unsafe.Pointer(&record[0])), ternary.GroupWidth)
 		clear(q[n:])
-		var sum int32
+		var sum, half int32
 		var scale float32
 		if n > 0 {
 			if bits := ops.absMaxBits(a[:n]); bits >= infinityBits {
@@ -102,13 +105,16 @@ func QuantizeGroups(x *GroupedInt8, row int, a []float32) {
 				scale = float32(math.NaN())
 			} else {
 				s := float32(127 / max(1e-5, float64(math.Float32frombits(bits))))
-				sum = ops.convert(q[:n], a[:n], s)
+				h := min(n, halfGroup)
+				half = ops.convert(q[:h], a[:h], s)
+				sum = half + ops.convert(q[h:n], a[h:n], s)
 				scale = float32(1 / float64(s))
 			}
 			a = a[n:]
 		}
 		binary.LittleEndian.PutUint32(record[recordBias:], uint32(-sum))
 		binary.LittleEndian.PutUint32(record[recordScale:], math.Float32bits(scale))
+		binary.LittleEndian.PutUint32(record[recordHalf:], uint32(-half))
 	}
 }
 
@@ -128,14 +134,15 @@ type groupedKernels struct {
 	tileTokens int // most tokens of one call
 }
 
-// MatMulGrouped multiplies weights of a grouped layout with activations in groups:
-// for every row t of x from row0 to row1−1 and every row r of w that lies in the
-// panels panel0 to panel1−1 it sets y[t*yStride+r] to the sum that groupedFunc
-// defines. All CPUs give the same bits. It panics when shapes, layout or ranges do
-// not fit, and allocates nothing.
+// MatMulGrouped multiplies weights with activations in groups: for every row t of x
+// from row0 to row1−1 and every row r of w that lies in the panels panel0 to
+// panel1−1 it sets y[t*yStride+r] to the sum that groupedFunc defines. The weights
+// have a grouped layout, or layout T2 and a scale for each 64 columns, which are
+// then the groups of the sum. All CPUs give the same bits. It panics when shapes,
+// layout or ranges do not fit, and allocates nothing.
 func MatMulGrouped(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, row0, row1, panel0, panel1 int, ws *Workspace) {
-	if x.Cols != w.Cols || !w.Layout.Grouped() {
-		panic(fmt.Sprintf("kernel: MatMulGrouped: weights of %d columns in layout %v × activations of %d columns", w.Cols, w.Layout, x.Cols))
+	if x.Cols != w.Cols || !TakesGroups(w) {
+		panic(fmt.Sprintf("kernel: MatMulGrouped: weights of %d columns in layout %v, groups of %d × activations of %d columns", w.Cols, w.Layout, w.GroupCols, x.Cols))
 	}
 	if row0 < 0 || row1 > x.rows || panel0 < 0 || panel1 > w.Panels() {
 		panic(fmt.Sprintf("kernel: MatMulGrouped: rows %d…%d of %d, panels %d…%d of %d", row0, row1, x.rows, panel0, panel1, w.Panels()))
@@ -146,6 +153,10 @@ func MatMulGrouped(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, 
 	rowEnd := min(panel1*ternary.PanelRows, w.Rows)
 	if yStride < w.Rows && row1 > 1 || (row1-1)*yStride+rowEnd > len(y) {
 		panic(fmt.Sprintf("kernel: MatMulGrouped: result of %d values with stride %d for row %d up to %d", len(y), yStride, row1-1, rowEnd))
+	}
+	if !w.Layout.Grouped() {
+		matMulHalves(y, yStride, w, x, row0, row1, panel0, panel1, ws)
+		return
 	}
 	ops := groupedOps(ws.Variant)
 	mul, size, units := ops.mul[w.Layout-ternary.G2], w.PanelBytes(), w.Units()
@@ -169,6 +180,42 @@ func MatMulGrouped(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, 
 					copy(y[(t+i)*yStride+p*ternary.PanelRows:][:rows], ws.gacc[i*ternary.PanelRows:])
 				}
 			}
+		}
+	}
+}
+
+// TakesGroups reports whether MatMulGrouped multiplies weights like these.
+func TakesGroups(w *ternary.Matrix) bool {
+	return w.Layout.Grouped() || w.Layout == ternary.T2 && w.GroupCols == halfGroup
+}
+
+// matMulHalves is MatMulGrouped for layout T2 with a scale for each 64 columns.
+func matMulHalves(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, row0, row1, panel0, panel1 int, ws *Workspace) {
+	const blocks = halfGroup / 16
+	mul := active.variant(ws.Variant).matVec[ternary.T2]
+	for p := panel0; p < panel1; p++ {
+		r := p * ternary.PanelRows
+		rows := min(ternary.PanelRows, w.Rows-r)
+		for t := row0; t < row1; t++ {
+			sums := ws.gacc[:ternary.PanelRows]
+			clear(sums)
+			for g := range w.Groups() {
+				record := x.record(t, g/2)
+				half := int32(binary.LittleEndian.Uint32(record[recordHalf:]))
+				bias := half
+				if g%2 == 1 {
+					bias = int32(binary.LittleEndian.Uint32(record[recordBias:])) - half
+				}
+				a := math.Float32frombits(binary.LittleEndian.Uint32(record[recordScale:]))
+				at := g * blocks * ternary.BlockBytes
+				end := min(at+blocks*ternary.BlockBytes, w.PanelBytes())
+				codes := unsafe.Slice((*int8)(unsafe.Pointer(&record[g%2*halfGroup])), halfGroup)
+				mul(ws.acc[:ternary.PanelRows], w.Panel(p)[at:end], codes, (end-at)/ternary.BlockBytes, 1, 0, ws)
+				for i, d := range ws.scales(w, r, rows, g) {
+					sums[i] += float32(float32(float32(ws.acc[i]+bias)*d) * a)
+				}
+			}
+			copy(y[t*yStride+r:][:rows], sums)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -116,7 +117,7 @@ func TestMatMulGrouped(t *testing.T) {
 						for c := 128 * g; c < min(128*g+128, shape[1]); c++ {
 							sum += int32(trits[c]) * int32(int8(record[c-128*g]))
 						}
-						a := math.Float32frombits(uint32(record[132]) | uint32(record[133])<<8 | uint32(record[134])<<16 | uint32(record[135])<<24)
+						a := math.Float32frombits(binary.LittleEndian.Uint32(record[recordScale:]))
 						y += float32(float32(float32(sum)*p.w.ScaleAt(r, 128*g)) * a)
 					}
 					p.want[tok*shape[0]+r] = y
@@ -149,6 +150,95 @@ func TestMatMulGrouped(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestMatMulGroupedHalves covers layout T2 with a scale for each 64 columns.
+func TestMatMulGroupedHalves(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for _, shape := range [][3]int{{1, 1, 1}, {17, 64, 2}, {16, 128, 1}, {35, 192, 3}, {20, 300, 5}, {33, 640, 2}} {
+		rows, cols, tokens := shape[0], shape[1], shape[2]
+		w := testMatrix(t, ternary.T2, rows, cols, randomTrit(rng))
+		scales := make([]float32, rows*((cols-1)/64+1))
+		for i := range scales {
+			scales[i] = rng.Float32()
+		}
+		if err := w.SetScales(scales, 64); err != nil {
+			t.Fatal(err)
+		}
+		x := groupedActivations(tokens, cols, rng)
+		want := make([]float32, tokens*rows)
+		trits := make([]int8, cols)
+		for r := range rows {
+			if err := w.Row(r, trits); err != nil {
+				t.Fatal(err)
+			}
+			for tok := range tokens {
+				for g := range w.Groups() {
+					record := x.record(tok, g/2)
+					var sum int32
+					for c := 64 * g; c < min(64*g+64, cols); c++ {
+						sum += int32(trits[c]) * int32(int8(record[c%128]))
+					}
+					a := math.Float32frombits(binary.LittleEndian.Uint32(record[recordScale:]))
+					want[tok*rows+r] += float32(float32(float32(sum)*w.ScaleAt(r, 64*g)) * a)
+				}
+			}
+		}
+		eachKernel(func(l Level, v Variant) {
+			ws := NewWorkspace()
+			ws.Variant = v
+			y := make([]float32, len(want))
+			MatMulGrouped(y, rows, w, x, 0, tokens, 0, w.Panels(), ws)
+			for i := range want {
+				if math.Float32bits(y[i]) != math.Float32bits(want[i]) {
+					t.Fatalf("%v %v, %v: result %d is %v, want %v", l, v, shape, i, y[i], want[i])
+				}
+			}
+		})
+	}
+}
+
+// TestMatMulF32Grouped compares layout G2, with codes of 3, against the order that
+// MatMulF32 defines.
+func TestMatMulF32Grouped(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	for _, shape := range [][3]int{{1, 1, 1}, {16, 128, 2}, {17, 300, 3}, {35, 640, 5}, {20, 131, 4}} {
+		w := groupedMatrix(t, ternary.G2, shape[0], shape[1], rng)
+		x := make([]float32, shape[1]*shape[2])
+		for i := range x {
+			x[i] = float32(rng.NormFloat64())
+		}
+		trits, want := make([]int8, w.Cols), make([]float32, w.Rows*shape[2])
+		for r := range w.Rows {
+			if err := w.Row(r, trits); err != nil {
+				t.Fatal(err)
+			}
+			for tok := range shape[2] {
+				for g := range w.Groups() {
+					var a [4]float32
+					for c := 128 * g; c < min(128*g+128, w.Cols); c++ {
+						a[c%4] += float32(float32(trits[c]) * x[tok*w.Cols+c])
+					}
+					v := float32(((a[0] + a[1]) + (a[2] + a[3])) * w.ScaleAt(r, 128*g))
+					if g > 0 {
+						v = want[tok*w.Rows+r] + v
+					}
+					want[tok*w.Rows+r] = v
+				}
+			}
+		}
+		eachKernel(func(l Level, v Variant) {
+			ws := NewWorkspace()
+			ws.Variant = v
+			y := make([]float32, len(want))
+			MatMulF32(y, w.Rows, w, x, w.Cols, shape[2], 0, w.Panels(), ws)
+			for i := range want {
+				if math.Float32bits(y[i]) != math.Float32bits(want[i]) {
+					t.Fatalf("%v %v, %v: result %d is %v, want %v", l, v, shape, i, y[i], want[i])
+				}
+			}
+		})
+	}
 }
 
 func TestQuantizeGroupsNotFinite(t *testing.T) {

@@ -264,6 +264,13 @@ func (m *matMul) matGrouped(row0, row1, panel0, panel1 int) {
 func (m *matMul) scales(r, n, g int) []float32 { return m.ws.scales(m.w, r, n, g) }
 
 func (ws *Workspace) scales(w *ternary.Matrix, r, n, g int) []float32 {
+	if w.Layout.Grouped() {
+		ws.same = false
+		for i := range n {
+			ws.scale[i] = w.ScaleAt(r+i, g*w.GroupCols)
+		}
+		return ws.scale[:n]
+	}
 	if w.GroupCols != 0 {
 		ws.same = false
 		groups := w.Groups()

@@ -2010,19 +2010,19 @@ block:
 DATA ternaryTrits<>+0(SB)/4, $(-1.0)
 DATA ternaryTrits<>+4(SB)/4, $(0.0)
 DATA ternaryTrits<>+8(SB)/4, $(1.0)
-DATA ternaryTrits<>+12(SB)/4, $(0.0)
+DATA ternaryTrits<>+12(SB)/4, $(2.0)
 DATA ternaryTrits<>+16(SB)/4, $(-1.0)
 DATA ternaryTrits<>+20(SB)/4, $(0.0)
 DATA ternaryTrits<>+24(SB)/4, $(1.0)
-DATA ternaryTrits<>+28(SB)/4, $(0.0)
+DATA ternaryTrits<>+28(SB)/4, $(2.0)
 DATA ternaryTrits<>+32(SB)/4, $(-1.0)
 DATA ternaryTrits<>+36(SB)/4, $(0.0)
 DATA ternaryTrits<>+40(SB)/4, $(1.0)
-DATA ternaryTrits<>+44(SB)/4, $(0.0)
+DATA ternaryTrits<>+44(SB)/4, $(2.0)
 DATA ternaryTrits<>+48(SB)/4, $(-1.0)
 DATA ternaryTrits<>+52(SB)/4, $(0.0)
 DATA ternaryTrits<>+56(SB)/4, $(1.0)
-DATA ternaryTrits<>+60(SB)/4, $(0.0)
+DATA ternaryTrits<>+60(SB)/4, $(2.0)
 GLOBL ternaryTrits<>(SB), RODATA|NOPTR, $64
 
 // func matMulT2F32x4AVX512(acc *float32, w *byte, x *float32, stride int, blocks int)
@@ -3918,11 +3918,11 @@ block:
 	VMULPS.BCST   4(DX), Z4, Z4
 	VADDPS        (AX), Z4, Z4
 	VMOVUPS       Z4, (AX)
-	ADDQ          $0x08, DX
+	ADDQ          $0x0c, DX
 	DECQ          BX
 	JNZ           record
 	MOVQ          units+32(FP), BX
-	IMUL3Q        $0x00000088, BX, BX
+	IMUL3Q        $0x0000008c, BX, BX
 	SUBQ          BX, DX
 	ADDQ          $0x00000040, AX
 	DECQ          panels+40(FP)
@@ -4008,11 +4008,11 @@ block:
 	VMULPS.BCST   4(BX)(DX*1), Z8, Z8
 	VADDPS        64(AX), Z8, Z8
 	VMOVUPS       Z8, 64(AX)
-	ADDQ          $0x08, BX
+	ADDQ          $0x0c, BX
 	DECQ          SI
 	JNZ           record
 	MOVQ          units+32(FP), SI
-	IMUL3Q        $0x00000088, SI, SI
+	IMUL3Q        $0x0000008c, SI, SI
 	SUBQ          SI, BX
 	ADDQ          $0x00000080, AX
 	DECQ          panels+40(FP)
@@ -4098,11 +4098,11 @@ block:
 	VMULPS.BCST   4(BX)(DX*2), Z6, Z6
 	VADDPS        128(AX), Z6, Z6
 	VMOVUPS       Z6, 128(AX)
-	ADDQ          $0x08, BX
+	ADDQ          $0x0c, BX
 	DECQ          SI
 	JNZ           record
 	MOVQ          units+32(FP), SI
-	IMUL3Q        $0x00000088, SI, SI
+	IMUL3Q        $0x0000008c, SI, SI
 	SUBQ          SI, BX
 	ADDQ          $0x000000c0, AX
 	DECQ          panels+40(FP)
@@ -4204,11 +4204,11 @@ block:
 	VMULPS.BCST   4(BX)(SI*1), Z8, Z8
 	VADDPS        192(AX), Z8, Z8
 	VMOVUPS       Z8, 192(AX)
-	ADDQ          $0x08, BX
+	ADDQ          $0x0c, BX
 	DECQ          DI
 	JNZ           record
 	MOVQ          units+32(FP), DI
-	IMUL3Q        $0x00000088, DI, DI
+	IMUL3Q        $0x0000008c, DI, DI
 	SUBQ          DI, BX
 	ADDQ          $0x00000100, AX
 	DECQ          panels+40(FP)
@@ -4327,12 +4327,12 @@ block:
 	VMULPS.BCST   4(DI), Z10, Z10
 	VADDPS        256(AX), Z10, Z10
 	VMOVUPS       Z10, 256(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
 	DECQ          R8
 	JNZ           record
 	MOVQ          units+32(FP), R8
-	IMUL3Q        $0x00000088, R8, R8
+	IMUL3Q        $0x0000008c, R8, R8
 	SUBQ          R8, BX
 	SUBQ          R8, DI
 	ADDQ          $0x00000140, AX
@@ -4467,12 +4467,12 @@ block:
 	VMULPS.BCST   4(DI)(DX*1), Z12, Z12
 	VADDPS        320(AX), Z12, Z12
 	VMOVUPS       Z12, 320(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
 	DECQ          R8
 	JNZ           record
 	MOVQ          units+32(FP), R8
-	IMUL3Q        $0x00000088, R8, R8
+	IMUL3Q        $0x0000008c, R8, R8
 	SUBQ          R8, BX
 	SUBQ          R8, DI
 	ADDQ          $0x00000180, AX
@@ -4622,12 +4622,12 @@ block:
 	VMULPS.BCST   4(DI)(DX*2), Z14, Z14
 	VADDPS        384(AX), Z14, Z14
 	VMOVUPS       Z14, 384(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
 	DECQ          R8
 	JNZ           record
 	MOVQ          units+32(FP), R8
-	IMUL3Q        $0x00000088, R8, R8
+	IMUL3Q        $0x0000008c, R8, R8
 	SUBQ          R8, BX
 	SUBQ          R8, DI
 	ADDQ          $0x000001c0, AX
@@ -4792,12 +4792,12 @@ block:
 	VMULPS.BCST   4(DI)(SI*1), Z16, Z16
 	VADDPS        448(AX), Z16, Z16
 	VMOVUPS       Z16, 448(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
 	DECQ          R8
 	JNZ           record
 	MOVQ          units+32(FP), R8
-	IMUL3Q        $0x00000088, R8, R8
+	IMUL3Q        $0x0000008c, R8, R8
 	SUBQ          R8, BX
 	SUBQ          R8, DI
 	ADDQ          $0x00000200, AX
@@ -4988,13 +4988,13 @@ block:
 	VMULPS.BCST   4(R8)(SI*1), Z12, Z12
 	VADDPS        704(AX), Z12, Z12
 	VMOVUPS       Z12, 704(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
-	ADDQ          $0x08, R8
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
+	ADDQ          $0x0c, R8
 	DECQ          R9
 	JNZ           record
 	MOVQ          units+32(FP), R9
-	IMUL3Q        $0x00000088, R9, R9
+	IMUL3Q        $0x0000008c, R9, R9
 	SUBQ          R9, BX
 	SUBQ          R9, DI
 	SUBQ          R9, R8
@@ -5236,14 +5236,14 @@ block:
 	VMULPS.BCST   4(R9)(SI*1), Z16, Z16
 	VADDPS        960(AX), Z16, Z16
 	VMOVUPS       Z16, 960(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
-	ADDQ          $0x08, R8
-	ADDQ          $0x08, R9
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
+	ADDQ          $0x0c, R8
+	ADDQ          $0x0c, R9
 	DECQ          R10
 	JNZ           record
 	MOVQ          units+32(FP), R10
-	IMUL3Q        $0x00000088, R10, R10
+	IMUL3Q        $0x0000008c, R10, R10
 	SUBQ          R10, BX
 	SUBQ          R10, DI
 	SUBQ          R10, R8
@@ -5586,16 +5586,16 @@ block:
 	VMULPS.BCST   4(R11)(SI*1), Z24, Z24
 	VADDPS        1472(AX), Z24, Z24
 	VMOVUPS       Z24, 1472(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
-	ADDQ          $0x08, R8
-	ADDQ          $0x08, R9
-	ADDQ          $0x08, R10
-	ADDQ          $0x08, R11
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
+	ADDQ          $0x0c, R8
+	ADDQ          $0x0c, R9
+	ADDQ          $0x0c, R10
+	ADDQ          $0x0c, R11
 	DECQ          R12
 	JNZ           record
 	MOVQ          units+32(FP), R12
-	IMUL3Q        $0x00000088, R12, R12
+	IMUL3Q        $0x0000008c, R12, R12
 	SUBQ          R12, BX
 	SUBQ          R12, DI
 	SUBQ          R12, R8
@@ -5687,11 +5687,11 @@ block:
 	VMULPS.BCST   12(DX), Z7, Z7
 	VADDPS        (AX), Z7, Z7
 	VMOVUPS       Z7, (AX)
-	ADDQ          $0x10, DX
+	ADDQ          $0x14, DX
 	DECQ          BX
 	JNZ           record
 	MOVQ          units+32(FP), BX
-	IMUL3Q        $0x00000088, BX, BX
+	IMUL3Q        $0x0000008c, BX, BX
 	SUBQ          BX, DX
 	ADDQ          $0x00000040, AX
 	DECQ          panels+40(FP)
@@ -5805,11 +5805,11 @@ block:
 	VMULPS.BCST   12(BX)(DX*1), Z11, Z11
 	VADDPS        64(AX), Z11, Z11
 	VMOVUPS       Z11, 64(AX)
-	ADDQ          $0x10, BX
+	ADDQ          $0x14, BX
 	DECQ          SI
 	JNZ           record
 	MOVQ          units+32(FP), SI
-	IMUL3Q        $0x00000088, SI, SI
+	IMUL3Q        $0x0000008c, SI, SI
 	SUBQ          SI, BX
 	ADDQ          $0x00000080, AX
 	DECQ          panels+40(FP)
@@ -5923,11 +5923,11 @@ block:
 	VMULPS.BCST   12(BX)(DX*2), Z9, Z9
 	VADDPS        128(AX), Z9, Z9
 	VMOVUPS       Z9, 128(AX)
-	ADDQ          $0x10, BX
+	ADDQ          $0x14, BX
 	DECQ          SI
 	JNZ           record
 	MOVQ          units+32(FP), SI
-	IMUL3Q        $0x00000088, SI, SI
+	IMUL3Q        $0x0000008c, SI, SI
 	SUBQ          SI, BX
 	ADDQ          $0x000000c0, AX
 	DECQ          panels+40(FP)
@@ -6060,11 +6060,11 @@ block:
 	VMULPS.BCST   12(BX)(SI*1), Z11, Z11
 	VADDPS        192(AX), Z11, Z11
 	VMOVUPS       Z11, 192(AX)
-	ADDQ          $0x10, BX
+	ADDQ          $0x14, BX
 	DECQ          DI
 	JNZ           record
 	MOVQ          units+32(FP), DI
-	IMUL3Q        $0x00000088, DI, DI
+	IMUL3Q        $0x0000008c, DI, DI
 	SUBQ          DI, BX
 	ADDQ          $0x00000100, AX
 	DECQ          panels+40(FP)
@@ -6217,12 +6217,12 @@ block:
 	VMULPS.BCST   12(DI), Z13, Z13
 	VADDPS        256(AX), Z13, Z13
 	VMOVUPS       Z13, 256(AX)
-	ADDQ          $0x10, BX
-	ADDQ          $0x10, DI
+	ADDQ          $0x14, BX
+	ADDQ          $0x14, DI
 	DECQ          R8
 	JNZ           record
 	MOVQ          units+32(FP), R8
-	IMUL3Q        $0x00000088, R8, R8
+	IMUL3Q        $0x0000008c, R8, R8
 	SUBQ          R8, BX
 	SUBQ          R8, DI
 	ADDQ          $0x00000140, AX
@@ -6394,12 +6394,12 @@ block:
 	VMULPS.BCST   12(DI)(DX*1), Z15, Z15
 	VADDPS        320(AX), Z15, Z15
 	VMOVUPS       Z15, 320(AX)
-	ADDQ          $0x10, BX
-	ADDQ          $0x10, DI
+	ADDQ          $0x14, BX
+	ADDQ          $0x14, DI
 	DECQ          R8
 	JNZ           record
 	MOVQ          units+32(FP), R8
-	IMUL3Q        $0x00000088, R8, R8
+	IMUL3Q        $0x0000008c, R8, R8
 	SUBQ          R8, BX
 	SUBQ          R8, DI
 	ADDQ          $0x00000180, AX
@@ -6589,12 +6589,12 @@ block:
 	VMULPS.BCST   12(DI)(DX*2), Z17, Z17
 	VADDPS        384(AX), Z17, Z17
 	VMOVUPS       Z17, 384(AX)
-	ADDQ          $0x10, BX
-	ADDQ          $0x10, DI
+	ADDQ          $0x14, BX
+	ADDQ          $0x14, DI
 	DECQ          R8
 	JNZ           record
 	MOVQ          units+32(FP), R8
-	IMUL3Q        $0x00000088, R8, R8
+	IMUL3Q        $0x0000008c, R8, R8
 	SUBQ          R8, BX
 	SUBQ          R8, DI
 	ADDQ          $0x000001c0, AX
@@ -6802,12 +6802,12 @@ block:
 	VMULPS.BCST   12(DI)(SI*1), Z19, Z19
 	VADDPS        448(AX), Z19, Z19
 	VMOVUPS       Z19, 448(AX)
-	ADDQ          $0x10, BX
-	ADDQ          $0x10, DI
+	ADDQ          $0x14, BX
+	ADDQ          $0x14, DI
 	DECQ          R8
 	JNZ           record
 	MOVQ          units+32(FP), R8
-	IMUL3Q        $0x00000088, R8, R8
+	IMUL3Q        $0x0000008c, R8, R8
 	SUBQ          R8, BX
 	SUBQ          R8, DI
 	ADDQ          $0x00000200, AX
@@ -7054,13 +7054,13 @@ block:
 	VMULPS.BCST   12(R8)(SI*1), Z15, Z15
 	VADDPS        704(AX), Z15, Z15
 	VMOVUPS       Z15, 704(AX)
-	ADDQ          $0x10, BX
-	ADDQ          $0x10, DI
-	ADDQ          $0x10, R8
+	ADDQ          $0x14, BX
+	ADDQ          $0x14, DI
+	ADDQ          $0x14, R8
 	DECQ          R9
 	JNZ           record
 	MOVQ          units+32(FP), R9
-	IMUL3Q        $0x00000088, R9, R9
+	IMUL3Q        $0x0000008c, R9, R9
 	SUBQ          R9, BX
 	SUBQ          R9, DI
 	SUBQ          R9, R8
@@ -7370,14 +7370,14 @@ block:
 	VMULPS.BCST   12(R9)(SI*1), Z19, Z19
 	VADDPS        960(AX), Z19, Z19
 	VMOVUPS       Z19, 960(AX)
-	ADDQ          $0x10, BX
-	ADDQ          $0x10, DI
-	ADDQ          $0x10, R8
-	ADDQ          $0x10, R9
+	ADDQ          $0x14, BX
+	ADDQ          $0x14, DI
+	ADDQ          $0x14, R8
+	ADDQ          $0x14, R9
 	DECQ          R10
 	JNZ           record
 	MOVQ          units+32(FP), R10
-	IMUL3Q        $0x00000088, R10, R10
+	IMUL3Q        $0x0000008c, R10, R10
 	SUBQ          R10, BX
 	SUBQ          R10, DI
 	SUBQ          R10, R8
@@ -7812,16 +7812,16 @@ block:
 	VMULPS.BCST   12(R11)(SI*1), Z27, Z27
 	VADDPS        1472(AX), Z27, Z27
 	VMOVUPS       Z27, 1472(AX)
-	ADDQ          $0x10, BX
-	ADDQ          $0x10, DI
-	ADDQ          $0x10, R8
-	ADDQ          $0x10, R9
-	ADDQ          $0x10, R10
-	ADDQ          $0x10, R11
+	ADDQ          $0x14, BX
+	ADDQ          $0x14, DI
+	ADDQ          $0x14, R8
+	ADDQ          $0x14, R9
+	ADDQ          $0x14, R10
+	ADDQ          $0x14, R11
 	DECQ          R12
 	JNZ           record
 	MOVQ          units+32(FP), R12
-	IMUL3Q        $0x00000088, R12, R12
+	IMUL3Q        $0x0000008c, R12, R12
 	SUBQ          R12, BX
 	SUBQ          R12, DI
 	SUBQ          R12, R8
@@ -7920,7 +7920,7 @@ first:
 	VMULPS.BCST   4(DX), Z8, Z8
 	VADDPS        (AX), Z8, Z8
 	VMOVUPS       Z8, (AX)
-	ADDQ          $0x08, DX
+	ADDQ          $0x0c, DX
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
@@ -7977,12 +7977,12 @@ second:
 	VMULPS.BCST   4(DX), Z8, Z8
 	VADDPS        (AX), Z8, Z8
 	VMOVUPS       Z8, (AX)
-	ADDQ          $0x08, DX
+	ADDQ          $0x0c, DX
 	ADDQ          $0x40, CX
 	DECQ          BX
 	JNZ           record
 	MOVQ          units+32(FP), BX
-	IMUL3Q        $0x00000110, BX, BX
+	IMUL3Q        $0x00000118, BX, BX
 	SUBQ          BX, DX
 	ADDQ          $0x00000040, AX
 	DECQ          panels+40(FP)
@@ -8113,7 +8113,7 @@ first:
 	VMULPS.BCST   4(BX)(DX*1), Z16, Z16
 	VADDPS        64(AX), Z16, Z16
 	VMOVUPS       Z16, 64(AX)
-	ADDQ          $0x08, BX
+	ADDQ          $0x0c, BX
 	VPXORQ        Z8, Z8, Z8
 	VPXORQ        Z9, Z9, Z9
 	VPXORQ        Z10, Z10, Z10
@@ -8206,12 +8206,12 @@ second:
 	VMULPS.BCST   4(BX)(DX*1), Z16, Z16
 	VADDPS        64(AX), Z16, Z16
 	VMOVUPS       Z16, 64(AX)
-	ADDQ          $0x08, BX
+	ADDQ          $0x0c, BX
 	ADDQ          $0x40, CX
 	DECQ          SI
 	JNZ           record
 	MOVQ          units+32(FP), SI
-	IMUL3Q        $0x00000110, SI, SI
+	IMUL3Q        $0x00000118, SI, SI
 	SUBQ          SI, BX
 	ADDQ          $0x00000080, AX
 	DECQ          panels+40(FP)
@@ -8336,7 +8336,7 @@ first:
 	VMULPS.BCST   4(BX)(DX*2), Z12, Z12
 	VADDPS        128(AX), Z12, Z12
 	VMOVUPS       Z12, 128(AX)
-	ADDQ          $0x08, BX
+	ADDQ          $0x0c, BX
 	VPXORQ        Z4, Z4, Z4
 	VPXORQ        Z5, Z5, Z5
 	VPXORQ        Z6, Z6, Z6
@@ -8430,12 +8430,12 @@ second:
 	VMULPS.BCST   4(BX)(DX*2), Z12, Z12
 	VADDPS        128(AX), Z12, Z12
 	VMOVUPS       Z12, 128(AX)
-	ADDQ          $0x08, BX
+	ADDQ          $0x0c, BX
 	ADDQ          $0x40, CX
 	DECQ          SI
 	JNZ           record
 	MOVQ          units+32(FP), SI
-	IMUL3Q        $0x00000110, SI, SI
+	IMUL3Q        $0x00000118, SI, SI
 	SUBQ          SI, BX
 	ADDQ          $0x000000c0, AX
 	DECQ          panels+40(FP)
@@ -8586,7 +8586,7 @@ first:
 	VMULPS.BCST   4(BX)(SI*1), Z16, Z16
 	VADDPS        192(AX), Z16, Z16
 	VMOVUPS       Z16, 192(AX)
-	ADDQ          $0x08, BX
+	ADDQ          $0x0c, BX
 	VPXORQ        Z4, Z4, Z4
 	VPXORQ        Z5, Z5, Z5
 	VPXORQ        Z6, Z6, Z6
@@ -8704,12 +8704,12 @@ second:
 	VMULPS.BCST   4(BX)(SI*1), Z16, Z16
 	VADDPS        192(AX), Z16, Z16
 	VMOVUPS       Z16, 192(AX)
-	ADDQ          $0x08, BX
+	ADDQ          $0x0c, BX
 	ADDQ          $0x40, CX
 	DECQ          DI
 	JNZ           record
 	MOVQ          units+32(FP), DI
-	IMUL3Q        $0x00000110, DI, DI
+	IMUL3Q        $0x00000118, DI, DI
 	SUBQ          DI, BX
 	ADDQ          $0x00000100, AX
 	DECQ          panels+40(FP)
@@ -8855,8 +8855,8 @@ first:
 	VMULPS.BCST   4(DI), Z10, Z10
 	VADDPS        256(AX), Z10, Z10
 	VMOVUPS       Z10, 256(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
 	VPXORQ        Z2, Z2, Z2
 	VPXORQ        Z3, Z3, Z3
 	VPXORQ        Z4, Z4, Z4
@@ -8971,13 +8971,13 @@ second:
 	VMULPS.BCST   4(DI), Z10, Z10
 	VADDPS        256(AX), Z10, Z10
 	VMOVUPS       Z10, 256(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
 	ADDQ          $0x40, CX
 	DECQ          R8
 	JNZ           record
 	MOVQ          units+32(FP), R8
-	IMUL3Q        $0x00000110, R8, R8
+	IMUL3Q        $0x00000118, R8, R8
 	SUBQ          R8, BX
 	SUBQ          R8, DI
 	ADDQ          $0x00000140, AX
@@ -9143,8 +9143,8 @@ first:
 	VMULPS.BCST   4(DI)(DX*1), Z12, Z12
 	VADDPS        320(AX), Z12, Z12
 	VMOVUPS       Z12, 320(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
 	VPXORQ        Z2, Z2, Z2
 	VPXORQ        Z3, Z3, Z3
 	VPXORQ        Z4, Z4, Z4
@@ -9277,13 +9277,13 @@ second:
 	VMULPS.BCST   4(DI)(DX*1), Z12, Z12
 	VADDPS        320(AX), Z12, Z12
 	VMOVUPS       Z12, 320(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
 	ADDQ          $0x40, CX
 	DECQ          R8
 	JNZ           record
 	MOVQ          units+32(FP), R8
-	IMUL3Q        $0x00000110, R8, R8
+	IMUL3Q        $0x00000118, R8, R8
 	SUBQ          R8, BX
 	SUBQ          R8, DI
 	ADDQ          $0x00000180, AX
@@ -9468,8 +9468,8 @@ first:
 	VMULPS.BCST   4(DI)(DX*2), Z14, Z14
 	VADDPS        384(AX), Z14, Z14
 	VMOVUPS       Z14, 384(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
 	VPXORQ        Z2, Z2, Z2
 	VPXORQ        Z3, Z3, Z3
 	VPXORQ        Z4, Z4, Z4
@@ -9620,13 +9620,13 @@ second:
 	VMULPS.BCST   4(DI)(DX*2), Z14, Z14
 	VADDPS        384(AX), Z14, Z14
 	VMOVUPS       Z14, 384(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
 	ADDQ          $0x40, CX
 	DECQ          R8
 	JNZ           record
 	MOVQ          units+32(FP), R8
-	IMUL3Q        $0x00000110, R8, R8
+	IMUL3Q        $0x00000118, R8, R8
 	SUBQ          R8, BX
 	SUBQ          R8, DI
 	ADDQ          $0x000001c0, AX
@@ -9830,8 +9830,8 @@ first:
 	VMULPS.BCST   4(DI)(SI*1), Z16, Z16
 	VADDPS        448(AX), Z16, Z16
 	VMOVUPS       Z16, 448(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
 	VPXORQ        Z2, Z2, Z2
 	VPXORQ        Z3, Z3, Z3
 	VPXORQ        Z4, Z4, Z4
@@ -10000,13 +10000,13 @@ second:
 	VMULPS.BCST   4(DI)(SI*1), Z16, Z16
 	VADDPS        448(AX), Z16, Z16
 	VMOVUPS       Z16, 448(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
 	ADDQ          $0x40, CX
 	DECQ          R8
 	JNZ           record
 	MOVQ          units+32(FP), R8
-	IMUL3Q        $0x00000110, R8, R8
+	IMUL3Q        $0x00000118, R8, R8
 	SUBQ          R8, BX
 	SUBQ          R8, DI
 	ADDQ          $0x00000200, AX
@@ -10266,9 +10266,9 @@ first:
 	VMULPS.BCST   4(R8)(SI*1), Z12, Z12
 	VADDPS        704(AX), Z12, Z12
 	VMOVUPS       Z12, 704(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
-	ADDQ          $0x08, R8
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
+	ADDQ          $0x0c, R8
 	VPXORQ        Z1, Z1, Z1
 	VPXORQ        Z2, Z2, Z2
 	VPXORQ        Z3, Z3, Z3
@@ -10490,14 +10490,14 @@ second:
 	VMULPS.BCST   4(R8)(SI*1), Z12, Z12
 	VADDPS        704(AX), Z12, Z12
 	VMOVUPS       Z12, 704(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
-	ADDQ          $0x08, R8
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
+	ADDQ          $0x0c, R8
 	ADDQ          $0x40, CX
 	DECQ          R9
 	JNZ           record
 	MOVQ          units+32(FP), R9
-	IMUL3Q        $0x00000110, R9, R9
+	IMUL3Q        $0x00000118, R9, R9
 	SUBQ          R9, BX
 	SUBQ          R9, DI
 	SUBQ          R9, R8
@@ -10828,10 +10828,10 @@ first:
 	VMULPS.BCST   4(R9)(SI*1), Z16, Z16
 	VADDPS        960(AX), Z16, Z16
 	VMOVUPS       Z16, 960(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
-	ADDQ          $0x08, R8
-	ADDQ          $0x08, R9
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
+	ADDQ          $0x0c, R8
+	ADDQ          $0x0c, R9
 	VPXORQ        Z1, Z1, Z1
 	VPXORQ        Z2, Z2, Z2
 	VPXORQ        Z3, Z3, Z3
@@ -11118,15 +11118,15 @@ second:
 	VMULPS.BCST   4(R9)(SI*1), Z16, Z16
 	VADDPS        960(AX), Z16, Z16
 	VMOVUPS       Z16, 960(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
-	ADDQ          $0x08, R8
-	ADDQ          $0x08, R9
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
+	ADDQ          $0x0c, R8
+	ADDQ          $0x0c, R9
 	ADDQ          $0x40, CX
 	DECQ          R10
 	JNZ           record
 	MOVQ          units+32(FP), R10
-	IMUL3Q        $0x00000110, R10, R10
+	IMUL3Q        $0x00000118, R10, R10
 	SUBQ          R10, BX
 	SUBQ          R10, DI
 	SUBQ          R10, R8
@@ -11598,12 +11598,12 @@ first:
 	VMULPS.BCST   4(R11)(SI*1), Z24, Z24
 	VADDPS        1472(AX), Z24, Z24
 	VMOVUPS       Z24, 1472(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
-	ADDQ          $0x08, R8
-	ADDQ          $0x08, R9
-	ADDQ          $0x08, R10
-	ADDQ          $0x08, R11
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
+	ADDQ          $0x0c, R8
+	ADDQ          $0x0c, R9
+	ADDQ          $0x0c, R10
+	ADDQ          $0x0c, R11
 	VPXORQ        Z1, Z1, Z1
 	VPXORQ        Z2, Z2, Z2
 	VPXORQ        Z3, Z3, Z3
@@ -12020,17 +12020,17 @@ second:
 	VMULPS.BCST   4(R11)(SI*1), Z24, Z24
 	VADDPS        1472(AX), Z24, Z24
 	VMOVUPS       Z24, 1472(AX)
-	ADDQ          $0x08, BX
-	ADDQ          $0x08, DI
-	ADDQ          $0x08, R8
-	ADDQ          $0x08, R9
-	ADDQ          $0x08, R10
-	ADDQ          $0x08, R11
+	ADDQ          $0x0c, BX
+	ADDQ          $0x0c, DI
+	ADDQ          $0x0c, R8
+	ADDQ          $0x0c, R9
+	ADDQ          $0x0c, R10
+	ADDQ          $0x0c, R11
 	ADDQ          $0x40, CX
 	DECQ          R12
 	JNZ           record
 	MOVQ          units+32(FP), R12
-	IMUL3Q        $0x00000110, R12, R12
+	IMUL3Q        $0x00000118, R12, R12
 	SUBQ          R12, BX
 	SUBQ          R12, DI
 	SUBQ          R12, R8

@@ -17,8 +17,9 @@ const maxFloatTile = 4
 // The sum has one order on all CPUs: four partial sums over the columns c with
 // the same c%4, each in increasing order and every product and sum rounded to
 // float32, then (a₀+a₁)+(a₂+a₃), then the scale. With column groups that is
-// done per group and the groups' results are added in increasing order. It
-// panics when shapes or ranges do not fit, and allocates nothing.
+// done per group and the groups' results are added in increasing order. Of the
+// grouped layouts it takes G2. It panics when shapes, layout or ranges do not fit,
+// and allocates nothing.
 func MatMulF32(y []float32, yStride int, w *ternary.Matrix, x []float32, xStride, nRows, panel0, panel1 int, ws *Workspace) {
 	if nRows <= 0 || panel0 >= panel1 {
 		return
@@ -33,18 +34,31 @@ func MatMulF32(y []float32, yStride int, w *ternary.Matrix, x []float32, xStride
 	if panel0 < 0 || panel1 > w.Panels() {
 		panic(fmt.Sprintf("kernel: MatMulF32: panels %d…%d of %d", panel0, panel1, w.Panels()))
 	}
-	mul := active.variant(ws.Variant).matMulF32[w.Layout]
-	width := w.Layout.UnitCols()
-	groups, blocks := w.Groups(), w.Units()
+	layout := w.Layout
+	if layout.Grouped() {
+		if layout != ternary.G2 {
+			panic(fmt.Sprintf("kernel: MatMulF32: weights in layout %v", layout))
+		}
+		layout = ternary.T2 // a record begins with its blocks
+	}
+	mul := active.variant(ws.Variant).matMulF32[layout]
+	width := layout.UnitCols()
+	all := (w.Cols-1)/width + 1
+	groups, blocks := w.Groups(), all
 	if w.GroupCols != 0 {
 		blocks = w.GroupCols / width
+	}
+	groupBytes := blocks * ternary.BlockBytes
+	if w.Layout.Grouped() {
+		groupBytes = w.Layout.UnitBytes()
 	}
 	for p := panel0; p < panel1; p++ {
 		panel := w.Panel(p)
 		r := p * ternary.PanelRows
 		rows := min(ternary.PanelRows, w.Rows-r)
 		for g := range groups {
-			lo, hi := g*blocks, min((g+1)*blocks, w.Units())
+			lo, hi := g*blocks, min((g+1)*blocks, all)
+			group := panel[g*groupBytes:]
 			scale := ws.scales(w, r, rows, g)
 			// Blocks that lie wholly inside the row; at most one more
 			// is read against activations padded with zeros.
@@ -54,14 +68,14 @@ func MatMulF32(y []float32, yStride int, w *ternary.Matrix, x []float32, xStride
 				acc := ws.facc[:64*n]
 				clear(acc)
 				if lo < whole {
-					mul(acc, panel[lo*ternary.BlockBytes:whole*ternary.BlockBytes], x[t*xStride+lo*width:], xStride, whole-lo, n)
+					mul(acc, group[:(whole-lo)*ternary.BlockBytes], x[t*xStride+lo*width:], xStride, whole-lo, n)
 				}
 				if whole < hi {
 					clear(ws.tail[:])
 					for i := range n {
 						copy(ws.tail[i*width:], x[(t+i)*xStride+whole*width:(t+i)*xStride+w.Cols])
 					}
-					mul(acc, panel[whole*ternary.BlockBytes:hi*ternary.BlockBytes], ws.tail[:], width, 1, n)
+					mul(acc, group[(whole-lo)*ternary.BlockBytes:(hi-lo)*ternary.BlockBytes], ws.tail[:], width, 1, n)
 				}
 				for i := range n {
 					finishF32(y[(t+i)*yStride+r:][:rows], acc[64*i:][:64], scale, g > 0)

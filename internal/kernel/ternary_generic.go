@@ -210,8 +210,8 @@ func finishI8Generic(y []float32, yStride int, acc []int32, accStride int, sums 
 	}
 }
 
-// tritOf maps a code to its trit as a float.
-var tritOf = [4]float32{-1, 0, 1, 0}
+// tritOf maps a code to its trit as a float. Code 3, of layout G2, is +2.
+var tritOf = [4]float32{-1, 0, 1, 2}
 
 func matMulT2F32Generic(acc []float32, w []byte, x []float32, stride, blocks, tokens int) {
 	for t := range tokens {

@@ -77,10 +77,11 @@ func digitTable() Mem {
 	}, 1)
 }
 
-// tritTable maps indices whose low two bits are a code to the trit as float32.
+// tritTable maps indices whose low two bits are a code to the trit as float32; code
+// 3, of layout G2, is +2.
 func tritTable() Mem {
 	return table("ternaryTrits", 64, func(i int) Constant {
-		return F32([]float32{-1, 0, 1, 0}[i%4])
+		return F32([]float32{-1, 0, 1, 2}[i%4])
 	}, 4)
 }
 

@@ -8,11 +8,12 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// A record of activations: 128 codes, minus their sum, their scale.
+// A record of activations: 128 codes, minus their sum, their scale, and minus the
+// sum of the first 64.
 const (
 	recordBias  = 128
 	recordScale = 132
-	recordBytes = 136
+	recordBytes = 140
 )
 
 const groupedSignature = "func(acc *float32, w, x *byte, stride, units, panels int)"
