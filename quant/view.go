@@ -74,11 +74,31 @@ func (v *TernaryView) Scales() (scales []float32, groupCols int) {
 // Codes writes the codes of one row to dst, one byte each: trit + 1, so 0, 1 or
 // 2. len(dst) must be Cols(). It allocates nothing. Stored codes of 3 are ErrCode.
 func (v *TernaryView) Codes(dst []byte, row int) error {
+	invalid, err := v.codes(dst, row)
+	if err == nil && invalid {
+		return fmt.Errorf("row %d: %w", row, codeError(dst, 0))
+	}
+	return err
+}
+
+// AllCodes is Codes for kernels that know the code 3 of the types in which it has a
+// meaning, +2: Q2_0, PQ2_0.
+func (v *TernaryView) AllCodes(dst []byte, row int) error {
+	switch v.typ {
+	case gguf.TypeQ2_0, gguf.TypeQ2_0G128, gguf.TypePQ2_0:
+		_, err := v.codes(dst, row)
+		return err
+	}
+	return v.Codes(dst, row)
+}
+
+// codes is Codes without a judgement of codes of 3.
+func (v *TernaryView) codes(dst []byte, row int) (three bool, err error) {
 	if row < 0 || row >= v.rows {
-		return fmt.Errorf("%w: row %d of a matrix of %d rows", ErrShape, row, v.rows)
+		return false, fmt.Errorf("%w: row %d of a matrix of %d rows", ErrShape, row, v.rows)
 	}
 	if len(dst) != v.cols {
-		return fmt.Errorf("%w: a row has %d columns, the destination has %d", ErrLength, v.cols, len(dst))
+		return false, fmt.Errorf("%w: a row has %d columns, the destination has %d", ErrLength, v.cols, len(dst))
 	}
 	var invalid uint64
 	switch {
@@ -89,12 +109,9 @@ func (v *TernaryView) Codes(dst []byte, row int) error {
 	case v.codec.trits != nil:
 		invalid = v.codec.trits.unpack(dst, v.rowData(row))
 	default:
-		return v.floatCodes(dst, row)
+		return false, v.floatCodes(dst, row)
 	}
-	if invalid != 0 {
-		return fmt.Errorf("row %d: %w", row, codeError(dst, 0))
-	}
-	return nil
+	return invalid != 0, nil
 }
 
 func checkNotEmpty(rows, cols int) error {
@@ -174,6 +191,17 @@ func (v *TernaryView) collectBlockScales() error {
 		scales[i] = s.scale(i)
 	}
 	v.scales, v.groupCols = scales, elems
+	// Blocks of 64 are often cut from groups of 128 that the model was trained with.
+	if elems == q2_0Elems && perRow%2 == 0 {
+		pairs := make([]float32, n/2)
+		for i := range pairs {
+			var ok bool
+			if pairs[i], ok = s.common(2*i, 2*i+2, codes); !ok {
+				return nil
+			}
+		}
+		v.scales, v.groupCols = pairs, 2*elems
+	}
 	return nil
 }
 

@@ -45,16 +45,14 @@ func NewGroupedInt8(maxRows, maxCols int) *GroupedInt8 {
 	return x
 }
 
-// GroupedInt8Bytes returns the memory that NewGroupedInt8 takes.
-func GroupedInt8Bytes(maxRows, maxCols int) int64 {
-	return int64(maxRows) * int64(groupedStride(maxCols))
-}
-
 // groupedStride returns the bytes of a row: layout G1 reads groups in pairs.
 func groupedStride(cols int) int { return (groupCount(cols, 2*ternary.GroupWidth)) * 2 * recordBytes }
 
 // MaxRows returns how many rows fit.
 func (x *GroupedInt8) MaxRows() int { return x.rows }
+
+// Bytes returns the memory that the rows occupy.
+func (x *GroupedInt8) Bytes() int64 { return int64(len(x.buf)) }
 
 // Groups returns the number of scales per row.
 func (x *GroupedInt8) Groups() int { return groupCount(x.Cols, ternary.GroupWidth) }
@@ -131,7 +129,8 @@ type groupedFunc = func(acc []float32, w, x []byte, stride, units, tokens, panel
 // groupedKernels are the products of grouped layouts, indexed by layout − G2.
 type groupedKernels struct {
 	mul        [3]groupedFunc
-	tileTokens int // most tokens of one call
+	decodes    [3]bool // which of them are assembly
+	tileTokens int     // most tokens of one call
 }
 
 // MatMulGrouped multiplies weights with activations in groups: for every row t of x
@@ -188,6 +187,10 @@ func MatMulGrouped(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, 
 func TakesGroups(w *ternary.Matrix) bool {
 	return w.Layout.Grouped() || w.Layout == ternary.T2 && w.GroupCols == halfGroup
 }
+
+// Decodes reports whether this processor has assembly for a grouped layout. Without,
+// G2 is the one that its kernels multiply fastest.
+func Decodes(l ternary.Layout) bool { return active.grouped.decodes[l-ternary.G2] }
 
 // matMulHalves is MatMulGrouped for layout T2 with a scale for each 64 columns.
 func matMulHalves(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, row0, row1, panel0, panel1 int, ws *Workspace) {

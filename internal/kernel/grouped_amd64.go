@@ -9,6 +9,7 @@ var avx512Grouped = groupedKernels{
 	mul: [3]groupedFunc{
 		groupedOf(ternary.G2, groupedG2AVX512), genericGrouped.mul[ternary.G5-ternary.G2], groupedOf(ternary.G1, groupedG1AVX512),
 	},
+	decodes:    [3]bool{true, false, true},
 	tileTokens: 24,
 }
 
@@ -16,6 +17,7 @@ var avx512VBMIGrouped = groupedKernels{
 	mul: [3]groupedFunc{
 		avx512Grouped.mul[0], groupedOf(ternary.G5, groupedG5AVX512VBMI), avx512Grouped.mul[ternary.G1-ternary.G2],
 	},
+	decodes:    [3]bool{true, true, true},
 	tileTokens: 24,
 }
 

@@ -1,5 +1,7 @@
 package kernel
 
+import "math"
+
 // RopeInvFreq fills dst with the rotary frequencies in radians per position,
 //
 //	dst[i] = base^(−2i/dim) · freqScale / factors[i]
@@ -17,6 +19,35 @@ func RopeInvFreq(dst []float64, dim int, base, freqScale float64, factors []floa
 		}
 		dst[i] = f
 	}
+}
+
+// Yarn are the parameters of YaRN (Peng et al., arXiv:2309.00071), which stretches
+// the context that a model was trained for.
+type Yarn struct {
+	Factor  float64 // how far positions are stretched, more than 0
+	Context float64 // positions of the original training
+	// Frequencies that turn more than BetaFast times within Context stay as they
+	// are, those that turn less than BetaSlow times are divided by Factor, and
+	// between them the share changes linearly with the pair's number.
+	BetaFast, BetaSlow float64
+	Extrapolation      float64 // weight of the frequencies that stay, usually 1
+	Attention          float64 // further factor on the attention, usually 1
+}
+
+// YarnInvFreq changes frequencies of RopeInvFreq, made with the same dim and base,
+// and returns the scale for RopeTable, Attention · (1 + 0.1·ln Factor).
+func YarnInvFreq(inv []float64, dim int, base float64, y Yarn) float32 {
+	correction := func(beta float64) float64 {
+		return float64(dim) * log64(y.Context/(2*math.Pi*beta)) / (2 * log64(base))
+	}
+	lo := max(0, math.Floor(correction(y.BetaFast)))
+	hi := min(float64(dim-1), math.Ceil(correction(y.BetaSlow)))
+	for i := range inv {
+		t := (float64(i) - lo) / max(0.001, hi-lo)
+		stay := float64((1 - min(max(t, 0), 1)) * y.Extrapolation)
+		inv[i] = float64(inv[i]/y.Factor*(1-stay)) + float64(inv[i]*stay)
+	}
+	return float32(y.Attention * (1 + float64(0.1*log64(y.Factor))))
 }
 
 // RopeTable fills cos and sin with scale·cos θ_i and scale·sin θ_i, where

@@ -17,6 +17,8 @@ type Arch struct {
 	// HFNames are the entries of config.json's "architectures" that convert
 	// to the family.
 	HFNames []string
+	// WeightOnly: usual models of the family were trained with full activations.
+	WeightOnly bool
 	// Configure completes the configuration from the family's own keys.
 	Configure func(m *gguf.Metadata, c *Config) error
 	// Tensors lists the tensors of a model with that configuration.

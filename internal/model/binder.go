@@ -288,18 +288,17 @@ func (b *Binder) matrices(t *gguf.Tensor, spec TensorSpec) ([]*ternary.Matrix, e
 	}
 	var list []*ternary.Matrix
 	for i := range n {
-		m, err := ternary.New(b.layout(rows, cols, group), rows, cols)
-		if err != nil {
-			return nil, err
-		}
 		own := scales // of this matrix: the one of all, or those of its rows
 		if len(scales) > 1 {
 			own = scales[i*len(scales)/n : (i+1)*len(scales)/n]
 		}
-		if err := m.SetScales(slices.Clone(own), group); err != nil {
-			return nil, err
+		layout := b.layout(rows, cols, group, t.Type, own)
+		m, err := b.matrix(layout, view, i*rows, rows, own, group)
+		if errors.Is(err, quant.ErrCode) && group%ternary.GroupWidth == 0 && b.model.Config.Activations != Int8 {
+			// A code that stands for +2 is no trit, but this layout holds it.
+			m, err = b.matrix(ternary.G2, view, i*rows, rows, own, group)
 		}
-		if err := b.repack(m, view, i*rows); err != nil {
+		if err != nil {
 			return nil, err
 		}
 		list = append(list, m)
@@ -311,6 +310,18 @@ func (b *Binder) matrices(t *gguf.Tensor, spec TensorSpec) ([]*ternary.Matrix, e
 	return list, t.Release()
 }
 
+// matrix repacks rows of a view from first on.
+func (b *Binder) matrix(layout ternary.Layout, view *quant.TernaryView, first, rows int, scales []float32, group int) (*ternary.Matrix, error) {
+	m, err := ternary.New(layout, rows, view.Cols())
+	if err != nil {
+		return nil, err
+	}
+	if err := m.SetScales(slices.Clone(scales), group); err != nil {
+		return nil, err
+	}
+	return m, b.repack(m, view, first)
+}
+
 // tunedWeights is the size from which on it is worth measuring which kernel is
 // fastest; smaller matrices stay in the processor's cache.
 const tunedWeights = 1 << 20
@@ -318,11 +329,19 @@ const tunedWeights = 1 << 20
 // manyTokens stands for all batches that are more than one row.
 const manyTokens = 64
 
-// layout chooses the resident layout of a matrix.
-func (b *Binder) layout(rows, cols, group int) ternary.Layout {
-	switch {
-	case group != 0:
-		return ternary.T2 // the only layout with scales per group of columns
+// layout chooses the resident layout of a matrix with scales for each group columns,
+// or for whole rows if that is 0.
+func (b *Binder) layout(rows, cols, group int, typ gguf.Type, scales []float32) ternary.Layout {
+	wide := group%ternary.GroupWidth == 0 // the scales fit grouped layouts
+	switch a := b.model.Config.Activations; {
+	case a == Int8Groups && wide && typ == gguf.TypeQ1_0:
+		return ternary.G1
+	case a == Int8Groups && wide && ternary.FitsScales(ternary.G5, scales) && kernel.Decodes(ternary.G5):
+		return ternary.G5
+	case a == Int8Groups && wide, a == Float && wide && group != 0:
+		return ternary.G2
+	case group != 0 || a == Int8Groups:
+		return ternary.T2 // the only layout with scales of any other groups
 	case b.opts.Layout != nil:
 		return b.opts.Layout(rows, cols)
 	case rows*cols < tunedWeights:
@@ -333,7 +352,7 @@ func (b *Binder) layout(rows, cols, group int) ternary.Layout {
 
 // variant chooses the kernel for products of a matrix with a number of rows.
 func variant(m *ternary.Matrix, tokens int) kernel.Variant {
-	if m.Rows*m.Cols < tunedWeights {
+	if m.Rows*m.Cols < tunedWeights || kernel.TakesGroups(m) {
 		return kernel.Auto
 	}
 	return kernel.BestVariant(kernel.Shape{Rows: m.Rows, Cols: m.Cols, Tokens: tokens, GroupCols: m.GroupCols}, m.Layout)
@@ -353,16 +372,17 @@ func (b *Binder) outputScale(m *ternary.Matrix, name string) error {
 	if len(v) != 1 {
 		return fmt.Errorf("%s has %d elements, want 1", name, len(v))
 	}
-	for i := range m.Scales {
-		m.Scales[i] *= v[0]
-	}
-	return nil
+	return m.MultiplyScales(v[0])
 }
 
 // repack fills a matrix panel by panel on the team, with the rows of a view from
 // first on.
 func (b *Binder) repack(m *ternary.Matrix, view *quant.TernaryView, first int) error {
-	t := &repackTask{m: m, view: view, first: first}
+	codes := view.Codes
+	if m.Layout == ternary.G2 {
+		codes = view.AllCodes
+	}
+	t := &repackTask{m: m, codes: codes, first: first}
 	t.rows = make([][ternary.PanelRows][]byte, b.opts.Team.Size())
 	for w := range t.rows {
 		for r := range t.rows[w] {
@@ -378,7 +398,7 @@ func (b *Binder) repack(m *ternary.Matrix, view *quant.TernaryView, first int) e
 
 type repackTask struct {
 	m     *ternary.Matrix
-	view  *quant.TernaryView
+	codes func(dst []byte, row int) error
 	first int
 	rows  [][ternary.PanelRows][]byte // codes, per worker
 	err   atomic.Pointer[error]
@@ -388,7 +408,7 @@ func (t *repackTask) Do(worker, panel int) {
 	rows := &t.rows[worker]
 	n := min(ternary.PanelRows, t.m.Rows-panel*ternary.PanelRows)
 	for r := range n {
-		if err := t.view.Codes(rows[r], t.first+panel*ternary.PanelRows+r); err != nil {
+		if err := t.codes(rows[r], t.first+panel*ternary.PanelRows+r); err != nil {
 			t.err.CompareAndSwap(nil, &err)
 			return
 		}

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"trit/gguf"
+	"trit/internal/kernel"
 )
 
 // Errors that Load wraps with what was found and where.
@@ -57,33 +59,32 @@ func ParseHiddenAct(name string) (HiddenAct, error) {
 type Activations uint8
 
 // Int8 is what BitNet models are trained with: each token's input vector is
-// quantised to 8 bits with its own scale. Float leaves it as it is: TriLM-like
-// models are trained so, and it is how a graph is checked to float accuracy.
+// quantised to 8 bits with its own scale. Float leaves it as it is, which is how a
+// graph is checked to float accuracy. Int8Groups is for models whose weights alone
+// were made ternary: 8 bits with a scale for each 128 columns, which costs them
+// nearly nothing.
 const (
 	Int8 Activations = iota + 1
 	Float
+	Int8Groups
 )
 
-// String returns "int8" or "float".
+var activationsNames = [...]string{Int8: "int8", Float: "float", Int8Groups: "int8g128"}
+
+// String returns "int8", "float" or "int8g128".
 func (a Activations) String() string {
-	switch a {
-	case Int8:
-		return "int8"
-	case Float:
-		return "float"
+	if a > 0 && int(a) < len(activationsNames) {
+		return activationsNames[a]
 	}
 	return fmt.Sprintf("activations(%d)", uint8(a))
 }
 
-// ParseActivations reads "int8" or "float".
+// ParseActivations reads "int8", "float" or "int8g128".
 func ParseActivations(name string) (Activations, error) {
-	switch name {
-	case "int8":
-		return Int8, nil
-	case "float":
-		return Float, nil
+	if a := slices.Index(activationsNames[:], name); a > 0 {
+		return Activations(a), nil
 	}
-	return 0, fmt.Errorf("%w: activations %q, want int8 or float", ErrConfig, name)
+	return 0, fmt.Errorf("%w: activations %q, want int8, int8g128 or float", ErrConfig, name)
 }
 
 // RopeStyle says which elements of a head vector are rotated together.
@@ -124,6 +125,7 @@ type Config struct {
 	RopeBase  float64 // base of the rotation frequencies
 	RopeScale float64 // factor on all frequencies (1/rope.scaling.factor)
 	RopeStyle RopeStyle
+	Yarn      *kernel.Yarn // how the context is stretched; nil if it is not
 
 	NormEps   float32
 	AttnScale float32 // factor on attention scores, normally 1/√d
@@ -169,7 +171,7 @@ func ReadConfig(m *gguf.Metadata) (*Config, error) {
 	c.RopeBase = r.float("rope.freq_base", 10000)
 	c.NormEps = float32(r.float("attention.layer_norm_rms_epsilon", -1))
 	c.AttnScale = float32(r.float("attention.scale", 1/math.Sqrt(float64(c.HeadDim))))
-	c.RopeScale = r.ropeScale()
+	c.RopeScale, c.Yarn = r.ropeScaling(c.Context)
 	c.Vocab = r.vocab()
 	if r.err != nil {
 		return nil, r.err
@@ -271,26 +273,50 @@ func (r *keyReader) float(key string, def float64) float64 {
 	return float64(v)
 }
 
-// ropeScale returns the factor on the rotation frequencies.
-func (r *keyReader) ropeScale() float64 {
+// ropeScaling returns the factor on the rotation frequencies, or the parameters of
+// YaRN.
+func (r *keyReader) ropeScaling(context int) (float64, *kernel.Yarn) {
 	kind := r.text("linear", r.prefix+"rope.scaling.type")
 	factor := r.float("rope.scaling.factor", r.float("rope.scale_linear", 0))
 	switch kind {
 	case "none", "":
-		return 1
-	case "linear":
+		return 1, nil
+	case "linear", "yarn":
 	default:
-		r.fail("%srope.scaling.type is %q; want none or linear", r.prefix, kind)
-		return 1
+		r.fail("%srope.scaling.type is %q; want none, linear or yarn", r.prefix, kind)
+		return 1, nil
 	}
 	if factor == 0 {
-		return 1
+		if kind == "yarn" {
+			r.fail("%srope.scaling.type is yarn, but %srope.scaling.factor is missing", r.prefix, r.prefix)
+		}
+		return 1, nil
 	}
 	if !(factor > 0 && factor < 1e6) {
 		r.fail("%srope.scaling.factor is %v, want a positive number", r.prefix, factor)
-		return 1
+		return 1, nil
 	}
-	return 1 / factor
+	if kind == "linear" {
+		return 1 / factor, nil
+	}
+	return 1, &kernel.Yarn{
+		Factor:        factor,
+		Context:       float64(r.dim("rope.scaling.original_context_length", context)),
+		BetaFast:      r.positive("rope.scaling.yarn_beta_fast", 32),
+		BetaSlow:      r.positive("rope.scaling.yarn_beta_slow", 1),
+		Extrapolation: r.positive("rope.scaling.yarn_ext_factor", 1),
+		Attention:     r.positive("rope.scaling.attn_factor", 1) * r.positive("rope.scaling.yarn_attn_factor", 1),
+	}
+}
+
+// positive reads a number above 0.
+func (r *keyReader) positive(key string, def float64) float64 {
+	v := r.float(key, def)
+	if !(v > 0 && v < 1e6) {
+		r.fail("%s%s is %v, want a positive number", r.prefix, key, v)
+		return def
+	}
+	return v
 }
 
 // vocab returns the number of tokens, by key or by the tokenizer's list.

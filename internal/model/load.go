@@ -73,7 +73,31 @@ func configureFile(f *gguf.File, o LoadOptions) (*Arch, *Config, error) {
 		return nil, nil, err
 	}
 	c, err := Configure(arch, f.Metadata, o)
+	if err == nil && o.Activations == 0 && !has(f.Metadata, c.Architecture+".activations") {
+		c.Activations = trainedWith(f, arch, c)
+	}
 	return arch, c, err
+}
+
+// trainedWith returns what a file's models were trained to round the inputs of
+// projections to, as far as the types of its projections tell: I2_S is what BitNet
+// models are stored in, the types with a scale for each few columns are made from
+// models of which only the weights were trained to be ternary. Otherwise it is what
+// is usual in the family.
+func trainedWith(f *gguf.File, arch *Arch, c *Config) Activations {
+	table := arch.Table(c)
+	for _, t := range f.Tensors {
+		if spec, ok := table.Lookup(t.Name); !ok || spec.Role != RoleProjection {
+			continue
+		}
+		switch t.Type {
+		case gguf.TypeI2S:
+			return Int8
+		case gguf.TypeQ1_0, gguf.TypeQ2_0, gguf.TypeQ2_0G128, gguf.TypePQ2_0, gguf.TypePTQ1_0, gguf.TypeSTQ1_0:
+			return Int8Groups
+		}
+	}
+	return c.Activations
 }
 
 // Configure reads the complete configuration of a model of a family, with the
@@ -84,6 +108,9 @@ func Configure(arch *Arch, meta *gguf.Metadata, o LoadOptions) (*Config, error) 
 		return nil, err
 	}
 	c.Activations = Int8
+	if arch.WeightOnly {
+		c.Activations = Int8Groups
+	}
 	if key := c.Architecture + ".activations"; has(meta, key) {
 		s, err := meta.String(key)
 		if err == nil {

@@ -40,11 +40,13 @@ type Pass struct {
 	keep    []int // rows whose hidden state is wanted, ascending
 	kept    bool  // whether the buffers hold only those rows
 
-	invFreq  []float64 // [RopeDim/2]
-	cos, sin []float32 // [maxRows, RopeDim/2]
-	normed   []float32 // [maxRows, in] the input of a projection with a norm of its own
-	int8     *kernel.Int8
-	work     []*kernel.Workspace // one per worker
+	invFreq   []float64           // [RopeDim/2]
+	ropeScale float32             // on cos and sin
+	cos, sin  []float32           // [maxRows, RopeDim/2]
+	normed    []float32           // [maxRows, in] the input of a projection with a norm of its own
+	int8      *kernel.Int8        // rounded input of a projection, or
+	groups    *kernel.GroupedInt8 // with scales for groups of columns
+	work      []*kernel.Workspace // one per worker
 
 	project projectTask
 	byRow   rowTask
@@ -83,9 +85,18 @@ func NewPass(m *Model, o PassOptions) *Pass {
 		cos:       o.Memory.Float32s(o.MaxRows * c.RopeDim / 2),
 		sin:       o.Memory.Float32s(o.MaxRows * c.RopeDim / 2),
 		normed:    o.Memory.Float32s(o.MaxRows * normed),
-		int8:      kernel.NewInt8(o.MaxRows, widest),
+	}
+	switch c.Activations {
+	case Int8:
+		p.int8 = kernel.NewInt8(o.MaxRows, widest)
+	case Int8Groups:
+		p.groups = kernel.NewGroupedInt8(o.MaxRows, widest)
 	}
 	kernel.RopeInvFreq(p.invFreq, c.RopeDim, c.RopeBase, c.RopeScale, m.Graph.RopeFactors())
+	p.ropeScale = 1
+	if c.Yarn != nil {
+		p.ropeScale = kernel.YarnInvFreq(p.invFreq, c.RopeDim, c.RopeBase, *c.Yarn)
+	}
 	for range o.Team.Size() {
 		p.work = append(p.work, kernel.NewWorkspace())
 	}
@@ -104,14 +115,22 @@ func (p *Pass) Begin(tokens, positions []int32, keep []int, o Observer) {
 	p.begin(OpRopeTable)
 	half := p.cfg.RopeDim / 2
 	for i, pos := range positions {
-		kernel.RopeTable(p.cos[i*half:(i+1)*half], p.sin[i*half:(i+1)*half], int(pos), p.invFreq, 1)
+		kernel.RopeTable(p.cos[i*half:(i+1)*half], p.sin[i*half:(i+1)*half], int(pos), p.invFreq, p.ropeScale)
 	}
 	p.end()
 }
 
 // Int8Bytes returns the size of the buffer for rounded activations, which is not
 // of the pass's Memory.
-func (p *Pass) Int8Bytes() int64 { return int64(cap(p.int8.Q)) }
+func (p *Pass) Int8Bytes() int64 {
+	switch {
+	case p.int8 != nil:
+		return int64(cap(p.int8.Q))
+	case p.groups != nil:
+		return p.groups.Bytes()
+	}
+	return 0
+}
 
 // Kept reports whether the buffers hold only the wanted rows, because Narrow
 // has dropped the others.
@@ -169,7 +188,7 @@ type Projected struct {
 func (p *Pass) Project(in Buffer, outs ...Projected) {
 	for len(outs) > 0 && p.rows > 0 {
 		n := 1
-		for n < len(outs) && n < maxParts && outs[0].W.sharesInput(outs[n].W) {
+		for n < len(outs) && n < maxParts && p.shareInput(outs[0].W, outs[n].W) {
 			n++
 		}
 		p.projectAlike(in, outs[:n])
@@ -177,11 +196,11 @@ func (p *Pass) Project(in Buffer, outs ...Projected) {
 	}
 }
 
-// sharesInput reports whether two projections can be multiplied with the same
-// rounded input. The sums that belong to it follow the groups of columns that weights
-// have scales for, which may differ.
-func (w *Projection) sharesInput(v *Projection) bool {
-	return w.NormIn == nil && v.NormIn == nil && w.Matrix.GroupCols == v.Matrix.GroupCols
+// shareInput reports whether two projections can be multiplied with the same
+// rounded input. With one scale per row, the sums that belong to it follow the groups
+// of columns that weights have scales for, which may differ.
+func (p *Pass) shareInput(w, v *Projection) bool {
+	return w.NormIn == nil && v.NormIn == nil && (p.int8 == nil || w.Matrix.GroupCols == v.Matrix.GroupCols)
 }
 
 func (p *Pass) projectAlike(in Buffer, outs []Projected) {
@@ -191,10 +210,14 @@ func (p *Pass) projectAlike(in Buffer, outs []Projected) {
 		in = normed
 	}
 	t := &p.project
-	t.in, t.float, t.n = in, p.cfg.Activations == Float, 0
-	if !t.float {
+	t.in, t.n = in, 0
+	switch {
+	case p.int8 != nil:
 		p.int8.Reset(in.Width, outs[0].W.Matrix.GroupCols)
 		p.rowwise(rowOp{do: quantizeRow, stage: OpQuantize, src: in})
+	case p.groups != nil:
+		p.groups.Reset(in.Width)
+		p.rowwise(rowOp{do: quantizeGroupsRow, stage: OpQuantize, src: in})
 	}
 	p.flush()
 	p.beginProject(outs)
@@ -301,7 +324,6 @@ const maxParts = 4
 type projectTask struct {
 	p     *Pass
 	in    Buffer
-	float bool
 	n     int
 	parts [maxParts]projectPart
 }
@@ -323,10 +345,14 @@ func (t *projectTask) Do(worker, slice int) {
 	p, m := t.p, part.w.Matrix
 	from := (slice - part.first) * part.step
 	to := min(from+part.step, part.panels)
-	if t.float {
-		kernel.MatMulF32(part.out.Data, part.out.Width, m, t.in.Data, t.in.Width, p.rows, from, to, p.work[worker])
-	} else {
-		ws := p.work[worker]
+	ws := p.work[worker]
+	switch {
+	case p.groups != nil:
+		ws.Variant = p.variant
+		kernel.MatMulGrouped(part.out.Data, part.out.Width, m, p.groups, 0, p.rows, from, to, ws)
+	case p.int8 == nil:
+		kernel.MatMulF32(part.out.Data, part.out.Width, m, t.in.Data, t.in.Width, p.rows, from, to, ws)
+	default:
 		switch {
 		case p.variant != kernel.Auto:
 			ws.Variant = p.variant

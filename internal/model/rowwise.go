@@ -72,6 +72,10 @@ func (p *Pass) flush() {
 
 func quantizeRow(p *Pass, o *rowOp, row int) { kernel.QuantizeRow(p.int8, row, o.src.Row(row)) }
 
+func quantizeGroupsRow(p *Pass, o *rowOp, row int) {
+	kernel.QuantizeGroups(p.groups, row, o.src.Row(row))
+}
+
 func normRow(p *Pass, o *rowOp, row int) {
 	kernel.RMSNorm(o.dst.Row(row), o.src.Row(row), o.w, p.cfg.NormEps)
 }

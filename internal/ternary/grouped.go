@@ -185,6 +185,27 @@ func (m *Matrix) setRecordScales(scales []float32, groupCols int) error {
 	return nil
 }
 
+// MultiplyScales multiplies all scales by f. The error is ErrScales if the layout
+// cannot hold a product.
+func (m *Matrix) MultiplyScales(f float32) error {
+	if !m.Layout.Grouped() {
+		for i := range m.Scales {
+			m.Scales[i] *= f
+		}
+		return nil
+	}
+	for r := range m.Rows {
+		for g := range m.Groups() {
+			s := m.recordScale(r, g) * f
+			if !FitsScales(m.Layout, []float32{s}) {
+				return fmt.Errorf("%w: layout %v stores binary16, which does not hold %g", ErrScales, m.Layout, s)
+			}
+			m.setRecordScale(r, g, s)
+		}
+	}
+	return nil
+}
+
 // scaleLane returns the lane of the last block of the record with group g of row r.
 func (m *Matrix) scaleLane(r, g int) []byte {
 	size := m.Layout.UnitBytes()

@@ -15,8 +15,9 @@ import (
 // decoder: norms before both blocks, grouped-query attention, a gated feed-forward
 // network.
 type Family struct {
-	// Names and HFNames are those of model.Arch.
+	// Names, HFNames and WeightOnly are those of model.Arch.
 	Names, HFNames []string
+	WeightOnly     bool
 	// Configure completes the configuration: the rotation, the activation
 	// function, scales, and a refusal of what the graph cannot do.
 	Configure func(m *gguf.Metadata, c *model.Config) error
@@ -70,7 +71,7 @@ type Blocks interface {
 // Register adds a family of decoders to those of package model.
 func Register(f Family) {
 	model.Register(&model.Arch{
-		Names: f.Names, HFNames: f.HFNames, Configure: f.Configure, Tensors: f.tensors, Build: f.build,
+		Names: f.Names, HFNames: f.HFNames, WeightOnly: f.WeightOnly, Configure: f.Configure, Tensors: f.tensors, Build: f.build,
 	})
 }
 
