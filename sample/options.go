@@ -85,64 +85,28 @@ func Default() Options {
 // own distribution. Parameters without effect while their stage is off have
 // llama.cpp's defaults, except that DRY looks at the whole history.
 func Neutral() Options {
-	return Options{
-		Temperature:     1,
-		DynTempExponent: 1,
-		TopP:            1,
-		TypicalP:        1,
-		XTCThreshold:    0.1,
-		MinKeep:         1,
-		MirostatTau:     5,
-		MirostatEta:     0.1,
-		RepeatPenalty:   1,
-		PenaltyLastN:    64,
-		DRY:             DRYOptions{Base: 1.75, AllowedLength: 2, PenaltyLastN: -1},
+	var o Options
+	for i := range params {
+		params[i].put(&o, params[i].neutral)
 	}
+	return o
 }
+
+// maxTopLogProbs bounds TopLogProbs.
+const maxTopLogProbs = 1000
 
 // Validate returns an [OptionError] for the first option outside its range, or
 // an error that wraps [ErrOrder].
 func (o *Options) Validate() error {
-	type check struct {
-		name     string
-		value    float64
-		min, max float64
-		note     string
-	}
-	const huge = 1e6
-	for _, c := range []check{
-		{"temperature", o.Temperature, 0, 1000, " (0 is greedy)"},
-		{"dynatemp_range", o.DynTempRange, 0, 1000, " (0 turns it off)"},
-		{"dynatemp_exponent", o.DynTempExponent, 0, 1000, ""},
-		{"top_p", o.TopP, 0, 1, " (1 turns it off)"},
-		{"min_p", o.MinP, 0, 1, " (0 turns it off)"},
-		{"typical_p", o.TypicalP, 0, 1, " (1 turns it off)"},
-		{"top_n_sigma", o.TopNSigma, -huge, huge, " (0 turns it off)"},
-		{"xtc_threshold", o.XTCThreshold, 0, 1, " (above 0.5 turns it off)"},
-		{"xtc_probability", o.XTCProbability, 0, 1, " (0 turns it off)"},
-		{"min_keep", float64(o.MinKeep), 0, maxVocab, ""},
-		{"mirostat", float64(o.Mirostat), 0, 2, " (0 turns it off)"},
-		{"mirostat_tau", o.MirostatTau, 0, 100, " bits"},
-		{"mirostat_eta", o.MirostatEta, 0, 100, ""},
-		{"repeat_penalty", o.RepeatPenalty, 0.01, 100, " (1 turns it off)"},
-		{"frequency_penalty", o.FrequencyPenalty, -huge, huge, " (0 turns it off)"},
-		{"presence_penalty", o.PresencePenalty, -huge, huge, " (0 turns it off)"},
-		{"penalty_last_n", float64(o.PenaltyLastN), -1, math.MaxInt32, " (-1 is the whole history)"},
-		{"dry_multiplier", o.DRY.Multiplier, 0, huge, " (0 turns it off)"},
-		{"dry_penalty_last_n", float64(o.DRY.PenaltyLastN), -1, math.MaxInt32, " (-1 is the whole history)"},
-		{"top_logprobs", float64(o.TopLogProbs), 0, 1000, ""},
-	} {
-		if !(c.value >= c.min && c.value <= c.max) { // also NaN
-			return &OptionError{c.name, c.value, fmt.Sprintf("%g to %g%s", c.min, c.max, c.note)}
+	for i := range params {
+		if p := &params[i]; !p.dry || o.DRY.Multiplier > 0 {
+			if err := p.check(p.Get(o)); err != nil {
+				return err
+			}
 		}
 	}
-	if o.DRY.Multiplier > 0 {
-		if !(o.DRY.Base >= 1 && o.DRY.Base <= huge) {
-			return &OptionError{"dry_base", o.DRY.Base, "1 to 1e+06"}
-		}
-		if o.DRY.AllowedLength < 1 {
-			return &OptionError{"dry_allowed_length", o.DRY.AllowedLength, "1 or more"}
-		}
+	if o.TopLogProbs < 0 || o.TopLogProbs > maxTopLogProbs {
+		return &OptionError{"top_logprobs", o.TopLogProbs, fmt.Sprintf("0 to %d", maxTopLogProbs)}
 	}
 	for _, id := range slices.Sorted(maps.Keys(o.LogitBias)) {
 		if id < 0 {
@@ -188,8 +152,8 @@ func (o *Options) Validate() error {
 	return nil
 }
 
-// order returns the order in effect.
-func (o *Options) order() Order {
+// StageOrder returns the order of the stages in effect: Order, or what stands for nil.
+func (o *Options) StageOrder() Order {
 	switch {
 	case o.Order != nil:
 		return o.Order
@@ -216,7 +180,7 @@ func (o *Options) stages(seed uint64) []Stage {
 	}
 	greedy := o.Temperature == 0
 	keep := max(o.MinKeep, 1)
-	order := o.order()
+	order := o.StageOrder()
 	for _, s := range o.Stages {
 		if !slices.Contains(order, s.Name()) {
 			list = append(list, cloned(s))

@@ -403,7 +403,7 @@ func TestValidate(t *testing.T) {
 		{"repeat_penalty", func(o *Options) { o.RepeatPenalty = 0 }},
 		{"frequency_penalty", func(o *Options) { o.FrequencyPenalty = math.Inf(-1) }},
 		{"presence_penalty", func(o *Options) { o.PresencePenalty = nan }},
-		{"penalty_last_n", func(o *Options) { o.PenaltyLastN = -2 }},
+		{"repeat_last_n", func(o *Options) { o.PenaltyLastN = -2 }},
 		{"dry_multiplier", func(o *Options) { o.DRY.Multiplier = -1 }},
 		{"dry_base", func(o *Options) { o.DRY.Multiplier, o.DRY.Base = 1, 0.5 }},
 		{"dry_allowed_length", func(o *Options) { o.DRY.Multiplier, o.DRY.AllowedLength = 1, 0 }},

@@ -233,8 +233,8 @@ func TestDistributionProperties(t *testing.T) {
 		// Softmax does not change when all logits rise by a constant. (Quarters
 		// plus 16 and half-integer edits are exact, except under a temperature
 		// that precedes an edit.)
-		if i := slices.Index(o.order(), NameTemperature); i >= 0 {
-			for _, s := range o.order()[i:] {
+		if i := slices.Index(o.StageOrder(), NameTemperature); i >= 0 {
+			for _, s := range o.StageOrder()[i:] {
 				if s == NamePenalties || s == NameDRY {
 					return
 				}
@@ -247,7 +247,7 @@ func TestDistributionProperties(t *testing.T) {
 		if err := shifted.Distribution(&e, logits, ctx); err != nil {
 			t.Fatal(err)
 		}
-		if slices.Contains(o.order(), NameTopNSigma) && o.TopNSigma > 0 {
+		if slices.Contains(o.StageOrder(), NameTopNSigma) && o.TopNSigma > 0 {
 			return // the rounding of σ may decide
 		}
 		// min-p and Mirostat compare with a rounded threshold.

@@ -64,13 +64,12 @@ type setting struct {
 // chatSettingList lists the settings in the order in which they are shown.
 var chatSettingList = func() []setting {
 	var list []setting
-	for i := range samplingParams {
-		p := &samplingParams[i]
+	for _, p := range sample.Params() {
 		list = append(list, setting{
-			name: p.name,
-			help: p.help,
-			get:  func(s *chatSettings) string { return p.get(&s.sampling) },
-			set:  func(s *chatSettings, value string) error { return p.change(&s.sampling, value) },
+			name: p.Flag,
+			help: p.Help,
+			get:  func(s *chatSettings) string { return p.Format(&s.sampling) },
+			set:  func(s *chatSettings, value string) error { return change(&p, &s.sampling, value) },
 		})
 	}
 	return append(list,

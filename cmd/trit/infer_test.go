@@ -15,6 +15,7 @@ import (
 
 	"trit"
 	"trit/hub"
+	"trit/sample"
 )
 
 // inferDemo runs infer on the demo model with a standard input.
@@ -86,6 +87,7 @@ func TestInferSampling(t *testing.T) {
 	}
 	plain := text()
 	greedy := inferDemo(t, "", "--prompt", prompt, "--max-tokens", "30", "--greedy").out
+	tried := strings.Join(base, " ")
 	for _, test := range []struct {
 		args string
 		want string // same, other or greedy
@@ -94,6 +96,7 @@ func TestInferSampling(t *testing.T) {
 		{"--top-n-sigma 0", "same"},
 		{"--dynatemp-range 1.4 --dynatemp-exponent 2", "other"},
 		{"--top-k 1", "greedy"},
+		{"--top-k 1 --min-keep 2", "other"},
 		{"--top-p 0", "greedy"},
 		{"--min-p 1", "greedy"},
 		{"--typical 0.2", "other"},
@@ -116,6 +119,7 @@ func TestInferSampling(t *testing.T) {
 		{"--seed 12", "other"},
 	} {
 		got := text(strings.Fields(test.args)...)
+		tried += " " + test.args
 		switch test.want {
 		case "same":
 			if got != plain {
@@ -129,6 +133,11 @@ func TestInferSampling(t *testing.T) {
 			if got == plain {
 				t.Errorf("%s changes nothing", test.args)
 			}
+		}
+	}
+	for _, p := range sample.Params() {
+		if !strings.Contains(tried, "--"+p.Flag+" ") {
+			t.Errorf("--%s has not been tried", p.Flag)
 		}
 	}
 }

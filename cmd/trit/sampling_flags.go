@@ -16,119 +16,41 @@ import (
 	"trit/sample"
 )
 
-// samplingParam is a number among the sampling options. Each has a flag, and
-// the chat's /set changes it.
-type samplingParam struct {
-	name   string
-	option string // its name in a sample.OptionError
-	kind   string // what values are, for messages
-	help   string
-	get    func(*sample.Options) string
-	set    func(*sample.Options, string) error
-}
-
-// samplingParams lists them in the order in which they are shown.
-var samplingParams = []samplingParam{
-	floatParam("temperature", "temperature", "divide the logits; 0 is greedy", func(o *sample.Options) *float64 { return &o.Temperature }),
-	floatParam("dynatemp-range", "dynatemp_range", "let the temperature vary by this much with the entropy; 0 is off", func(o *sample.Options) *float64 { return &o.DynTempRange }),
-	floatParam("dynatemp-exponent", "dynatemp_exponent", "how the entropy becomes a temperature", func(o *sample.Options) *float64 { return &o.DynTempExponent }),
-	intParam("top-k", "top_k", "keep the k most likely tokens; 0 keeps all", func(o *sample.Options) *int { return &o.TopK }),
-	floatParam("top-p", "top_p", "keep the most likely tokens with this total probability; 1 keeps all", func(o *sample.Options) *float64 { return &o.TopP }),
-	floatParam("min-p", "min_p", "keep tokens at least this fraction as likely as the most likely; 0 keeps all", func(o *sample.Options) *float64 { return &o.MinP }),
-	floatParam("typical", "typical_p", "keep the tokens of typical surprise with this total probability; 1 keeps all", func(o *sample.Options) *float64 { return &o.TypicalP }),
-	floatParam("top-n-sigma", "top_n_sigma", "keep tokens within this many standard deviations of the largest logit; 0 keeps all", func(o *sample.Options) *float64 { return &o.TopNSigma }),
-	floatParam("xtc-probability", "xtc_probability", "chance to leave out the most likely tokens; 0 never does", func(o *sample.Options) *float64 { return &o.XTCProbability }),
-	floatParam("xtc-threshold", "xtc_threshold", "probability from which on XTC leaves tokens out", func(o *sample.Options) *float64 { return &o.XTCThreshold }),
-	intParam("mirostat", "mirostat", "hold the surprise constant by version 1 or 2; 0 is off", func(o *sample.Options) *int { return &o.Mirostat }),
-	floatParam("mirostat-ent", "mirostat_tau", "surprise that mirostat aims at, in bits", func(o *sample.Options) *float64 { return &o.MirostatTau }),
-	floatParam("mirostat-lr", "mirostat_eta", "how fast mirostat learns", func(o *sample.Options) *float64 { return &o.MirostatEta }),
-	floatParam("repetition-penalty", "repeat_penalty", "divide the logits of tokens that came up; 1 is off", func(o *sample.Options) *float64 { return &o.RepeatPenalty }),
-	floatParam("frequency-penalty", "frequency_penalty", "subtract this for each time a token came up; 0 is off", func(o *sample.Options) *float64 { return &o.FrequencyPenalty }),
-	floatParam("presence-penalty", "presence_penalty", "subtract this from tokens that came up; 0 is off", func(o *sample.Options) *float64 { return &o.PresencePenalty }),
-	intParam("repeat-last-n", "penalty_last_n", "these three penalties look at this many tokens; 0: none, -1: all", func(o *sample.Options) *int { return &o.PenaltyLastN }),
-	floatParam("dry-multiplier", "dry_multiplier", "strength of the penalty on repeated sequences; 0 is off", func(o *sample.Options) *float64 { return &o.DRY.Multiplier }),
-	floatParam("dry-base", "dry_base", "how this penalty grows with each repeated token", func(o *sample.Options) *float64 { return &o.DRY.Base }),
-	intParam("dry-allowed-length", "dry_allowed_length", "length from which on a repeated sequence is penalised", func(o *sample.Options) *int { return &o.DRY.AllowedLength }),
-	intParam("dry-penalty-last-n", "dry_penalty_last_n", "tokens that are searched for repetitions; 0: none, -1: all", func(o *sample.Options) *int { return &o.DRY.PenaltyLastN }),
-}
-
 // flagAliases are other names of flags: those of llama.cpp, and those of
 // package sample.
-var flagAliases = map[string]string{
-	"repeat-penalty": "repetition-penalty",
-	"penalty-last-n": "repeat-last-n",
-	"typical-p":      "typical",
-	"mirostat-tau":   "mirostat-ent",
-	"mirostat-eta":   "mirostat-lr",
-	"top-nsigma":     "top-n-sigma",
-	"temp":           "temperature",
-	"n-predict":      "max-tokens",
-	"system":         "system-prompt",
-	"dynatemp-exp":   "dynatemp-exponent",
-}
-
-// errValue reports a value that is not of its setting's kind.
-var errValue = errors.New("bad value")
-
-func floatParam(name, option, help string, field func(*sample.Options) *float64) samplingParam {
-	return samplingParam{
-		name: name, option: option, kind: "a number", help: help,
-		// Six digits, because recommendations are stored as float32.
-		get: func(o *sample.Options) string { return strconv.FormatFloat(*field(o), 'g', 6, 64) },
-		set: func(o *sample.Options, value string) error {
-			x, err := strconv.ParseFloat(value, 64)
-			if err != nil {
-				return errValue
+var flagAliases = func() map[string]string {
+	aliases := map[string]string{"n-predict": "max-tokens", "system": "system-prompt"}
+	for _, p := range sample.Params() {
+		for _, name := range append(p.Aliases, p.Name, p.Synonym) {
+			if name = strings.ReplaceAll(name, "_", "-"); name != "" && name != p.Flag {
+				aliases[name] = p.Flag
 			}
-			*field(o) = x
-			return nil
-		},
+		}
 	}
-}
+	return aliases
+}()
 
-func intParam(name, option, help string, field func(*sample.Options) *int) samplingParam {
-	return samplingParam{
-		name: name, option: option, kind: "a whole number", help: help,
-		get: func(o *sample.Options) string { return strconv.Itoa(*field(o)) },
-		set: func(o *sample.Options, value string) error {
-			n, err := strconv.Atoi(value)
-			if err != nil {
-				return errValue
-			}
-			*field(o) = n
-			return nil
-		},
+// change sets a parameter to the value in a text, or says what values are
+// possible. The other options need not go together with it.
+func change(p *sample.Param, o *sample.Options, text string) error {
+	value, err := p.Parse(text)
+	if err != nil {
+		return fmt.Errorf("%s %q: want %s", p.Flag, text, p.Kind())
 	}
-}
-
-// change sets the option to a value, or says what values are possible. The
-// other options need not go together with it.
-func (p *samplingParam) change(o *sample.Options, value string) error {
-	changed := *o
-	if p.set(&changed, value) != nil {
-		return fmt.Errorf("%s %q: want %s", p.name, value, p.kind)
+	if p.Set(o, value) != nil {
+		return fmt.Errorf("%s %s: want %s", p.Flag, text, p.Range())
 	}
-	probe := sample.Neutral()
-	probe.DRY.Multiplier = 1 // otherwise the rest of DRY is not looked at
-	if err := p.set(&probe, value); err != nil {
-		return err
-	}
-	var bad *sample.OptionError
-	if err := probe.Validate(); errors.As(err, &bad) && bad.Option == p.option {
-		return fmt.Errorf("%s %s: want %s", p.name, value, bad.Want)
-	}
-	*o = changed
 	return nil
 }
 
-// defaultNote says in a help text what holds without the flag.
-func (p *samplingParam) defaultNote() string {
-	switch p.name {
-	case "temperature", "top-k", "top-p", "min-p":
+// defaultNote says in a help text what holds without the flag: the neutral value,
+// unless models differ.
+func defaultNote(p *sample.Param) string {
+	usual, neutral := sample.Default(), sample.Neutral()
+	if p.Recommended || p.Get(&usual) != p.Get(&neutral) {
 		return " (default: what the model recommends)"
 	}
-	neutral := sample.Neutral()
-	return " (default: " + p.get(&neutral) + ")"
+	return " (default: " + p.Format(&neutral) + ")"
 }
 
 // samplingFlags are the flags that choose tokens. A flag that is not given
@@ -151,10 +73,9 @@ type samplingFlags struct {
 func (f *samplingFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SetNormalizeFunc(normalizeFlag)
-	for i := range samplingParams {
-		p := &samplingParams[i]
-		flags.Var(&samplingFlag{param: p, all: f}, p.name, p.help+p.defaultNote())
-		f.names = append(f.names, p.name)
+	for _, p := range sample.Params() {
+		flags.Var(&samplingFlag{param: p, all: f}, p.Flag, p.Help+defaultNote(&p))
+		f.names = append(f.names, p.Flag)
 	}
 	flags.StringArrayVar(&f.breakers, "dry-sequence-breaker", nil, "DRY does not look beyond this `text`, in which \\n is a line end (repeatable; 'none': no text; default: \\n : \" *)")
 	flags.StringVar(&f.samplers, "samplers", "", "the stages in their order, separated by ; (default: "+sample.DefaultOrder().String()+")")
@@ -227,7 +148,7 @@ func (f *samplingFlags) random() bool { return f.seedText == "random" || f.seedT
 // numbers applies the flags that are numbers.
 func (f *samplingFlags) numbers(o *sample.Options) error {
 	for _, flag := range f.given {
-		if err := flag.param.change(o, flag.value); err != nil {
+		if err := change(&flag.param, o, flag.value); err != nil {
 			return fmt.Errorf("--%w", err)
 		}
 	}
@@ -360,7 +281,7 @@ func unescape(s string) string {
 // samplingFlag implements pflag.Value. Values are looked at when all flags are
 // known.
 type samplingFlag struct {
-	param *samplingParam
+	param sample.Param
 	all   *samplingFlags
 	value string
 }
@@ -374,8 +295,8 @@ func (f *samplingFlag) Set(value string) error {
 }
 
 func (f *samplingFlag) Type() string {
-	if f.param.kind == "a number" {
-		return "float"
+	if f.param.Whole() {
+		return "int"
 	}
-	return "int"
+	return "float"
 }

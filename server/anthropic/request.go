@@ -121,7 +121,8 @@ func (b *contentBlock) refuse(place string) error {
 
 // options returns what the request says about sampling and limits.
 func (q *messagesRequest) options(m *trit.Model) ([]trit.GenerateOption, error) {
-	sampling := core.Sampling{Temperature: q.Temperature, TopP: q.TopP, TopK: q.TopK}
+	var sampling core.Sampling
+	sampling.Temperature, sampling.TopP, sampling.TopK = q.Temperature, q.TopP, q.TopK
 	o, err := sampling.Options(m)
 	if err != nil {
 		return nil, err

@@ -12,33 +12,12 @@ import (
 	"trit/tokenizer"
 )
 
-// Sampling are the sampling options by the names that llama.cpp's server
-// gives them; Ollama's are among these. What a request leaves out keeps the
+// Sampling are the sampling options of a request, by the names that llama.cpp's
+// server gives them; Ollama's are among these. What a request leaves out keeps the
 // model's own value.
 type Sampling struct {
-	Temperature      *float64 `json:"temperature"`
-	DynTempRange     *float64 `json:"dynatemp_range"`
-	DynTempExponent  *float64 `json:"dynatemp_exponent"`
-	TopK             *int     `json:"top_k"`
-	TopP             *float64 `json:"top_p"`
-	MinP             *float64 `json:"min_p"`
-	TypicalP         *float64 `json:"typical_p"`
-	TopNSigma        *float64 `json:"top_n_sigma"`
-	XTCProbability   *float64 `json:"xtc_probability"`
-	XTCThreshold     *float64 `json:"xtc_threshold"`
-	MinKeep          *int     `json:"min_keep"`
-	RepeatPenalty    *float64 `json:"repeat_penalty"`
-	RepeatLastN      *int     `json:"repeat_last_n"`
-	PresencePenalty  *float64 `json:"presence_penalty"`
-	FrequencyPenalty *float64 `json:"frequency_penalty"`
-	Mirostat         *int     `json:"mirostat"`
-	MirostatTau      *float64 `json:"mirostat_tau"`
-	MirostatEta      *float64 `json:"mirostat_eta"`
-	DRYMultiplier    *float64 `json:"dry_multiplier"`
-	DRYBase          *float64 `json:"dry_base"`
-	DRYAllowedLength *int     `json:"dry_allowed_length"`
-	DRYPenaltyLastN  *int     `json:"dry_penalty_last_n"`
-	DRYBreakers      []string `json:"dry_sequence_breakers"`
+	samplingFields
+	DRYBreakers []string `json:"dry_sequence_breakers"`
 	// Seed below zero means a new one for every request.
 	Seed *int64 `json:"seed"`
 }
@@ -46,28 +25,7 @@ type Sampling struct {
 // Options returns the model's sampling options with those of the request.
 func (s *Sampling) Options(m *trit.Model) (sample.Options, error) {
 	o := m.Sampling()
-	Set(&o.Temperature, s.Temperature)
-	Set(&o.DynTempRange, s.DynTempRange)
-	Set(&o.DynTempExponent, s.DynTempExponent)
-	Set(&o.TopK, s.TopK)
-	Set(&o.TopP, s.TopP)
-	Set(&o.MinP, s.MinP)
-	Set(&o.TypicalP, s.TypicalP)
-	Set(&o.TopNSigma, s.TopNSigma)
-	Set(&o.XTCProbability, s.XTCProbability)
-	Set(&o.XTCThreshold, s.XTCThreshold)
-	Set(&o.MinKeep, s.MinKeep)
-	Set(&o.RepeatPenalty, s.RepeatPenalty)
-	Set(&o.PenaltyLastN, s.RepeatLastN)
-	Set(&o.PresencePenalty, s.PresencePenalty)
-	Set(&o.FrequencyPenalty, s.FrequencyPenalty)
-	Set(&o.Mirostat, s.Mirostat)
-	Set(&o.MirostatTau, s.MirostatTau)
-	Set(&o.MirostatEta, s.MirostatEta)
-	Set(&o.DRY.Multiplier, s.DRYMultiplier)
-	Set(&o.DRY.Base, s.DRYBase)
-	Set(&o.DRY.AllowedLength, s.DRYAllowedLength)
-	Set(&o.DRY.PenaltyLastN, s.DRYPenaltyLastN)
+	s.set(&o)
 	if o.DRY.Multiplier > 0 {
 		texts := s.DRYBreakers
 		if texts == nil {

@@ -173,9 +173,12 @@ func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
 		return nil, err
 	}
 	c := &completionRun{request: q, settings: newGenerationSettings(&sampling)}
-	c.settings.Stop = append(c.settings.Stop, q.Stop...)
-	c.settings.MaxTokens, c.settings.NPredict = predict, predict
-	c.settings.IgnoreEOS, c.settings.Stream, c.settings.NProbs, c.settings.Grammar = q.IgnoreEOS, q.Stream, q.NProbs, q.Grammar
+	for name, value := range map[string]any{
+		"stop": append([]string{}, q.Stop...), "max_tokens": predict, "n_predict": predict,
+		"ignore_eos": q.IgnoreEOS, "stream": q.Stream, "n_probs": q.NProbs, "grammar": q.Grammar,
+	} {
+		c.settings[name] = value
+	}
 	c.Job = core.Job{Model: l, Choices: 1, Stats: new(trit.Stats), Options: []trit.GenerateOption{trit.Sampling(sampling), trit.Stop(q.Stop...)}}
 	if c.Prompt, err = q.Prompt.encode(t, "prompt", true, true); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	_ "trit/demo"
+	"trit/sample"
 	"trit/server/core"
 	"trit/server/internal/servertest"
 )
@@ -169,8 +170,14 @@ func TestProps(t *testing.T) {
 		EOS          string `json:"eos_token"`
 	}
 	w.Ask("GET", "/props", nil).Into(200, &got)
-	if got.TotalSlots != 3 || got.Alias != "demo" || got.Settings.Context == 0 || !strings.Contains(got.ChatTemplate, "messages") || got.BOS == "" || got.EOS == "" || got.Settings.Params.Temperature == 0 {
+	if got.TotalSlots != 3 || got.Alias != "demo" || got.Settings.Context == 0 || !strings.Contains(got.ChatTemplate, "messages") || got.BOS == "" || got.EOS == "" {
 		t.Errorf("%+v", got)
+	}
+	neutral := sample.Neutral() // the demo recommends all that is not
+	for _, p := range sample.Params() {
+		if v, ok := got.Settings.Params[p.Name].(float64); !ok || !p.Recommended && v != p.Get(&neutral) {
+			t.Errorf("%s is %v, want %v", p.Name, got.Settings.Params[p.Name], p.Get(&neutral))
+		}
 	}
 	var slots []slotReply
 	w.Ask("GET", "/slots?fail_on_no_slot=1", nil).Into(200, &slots)
@@ -257,4 +264,34 @@ func FuzzRequests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		servertest.Decode(t, body, new(completionRequest))
 	})
+}
+
+// TestParameters: every sampling parameter of a request reaches the generation, by
+// its name and by its synonym.
+func TestParameters(t *testing.T) {
+	w := servertest.NewWire(t, core.Options{}, Routes)
+	for _, synonyms := range []bool{false, true} {
+		request := map[string]any{"prompt": "Once", "n_predict": 1}
+		want := map[string]float64{}
+		for _, p := range sample.Params() {
+			v := max(p.Min, 0.5)
+			if p.Whole() {
+				v = min(p.Max, 3)
+			}
+			name := p.Name
+			if synonyms && p.Synonym != "" {
+				name = p.Synonym
+			}
+			request[name], want[p.Name] = v, v
+		}
+		var got struct {
+			Settings map[string]any `json:"generation_settings"`
+		}
+		w.Ask("POST", "/completion", request).Into(200, &got)
+		for name, v := range want {
+			if got.Settings[name] != v {
+				t.Errorf("%s is %v, want %v", name, got.Settings[name], v)
+			}
+		}
+	}
 }

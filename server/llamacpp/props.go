@@ -7,76 +7,35 @@ import (
 	"trit/server/core"
 )
 
-// generationSettings are the options of a generation as llama.cpp's server tells them.
-type generationSettings struct {
-	Seed             uint64   `json:"seed"`
-	Temperature      float64  `json:"temperature"`
-	DynTempRange     float64  `json:"dynatemp_range"`
-	DynTempExponent  float64  `json:"dynatemp_exponent"`
-	TopK             int      `json:"top_k"`
-	TopP             float64  `json:"top_p"`
-	MinP             float64  `json:"min_p"`
-	TopNSigma        float64  `json:"top_n_sigma"`
-	XTCProbability   float64  `json:"xtc_probability"`
-	XTCThreshold     float64  `json:"xtc_threshold"`
-	TypicalP         float64  `json:"typical_p"`
-	RepeatLastN      int      `json:"repeat_last_n"`
-	RepeatPenalty    float64  `json:"repeat_penalty"`
-	PresencePenalty  float64  `json:"presence_penalty"`
-	FrequencyPenalty float64  `json:"frequency_penalty"`
-	DRYMultiplier    float64  `json:"dry_multiplier"`
-	DRYBase          float64  `json:"dry_base"`
-	DRYAllowedLength int      `json:"dry_allowed_length"`
-	DRYPenaltyLastN  int      `json:"dry_penalty_last_n"`
-	Mirostat         int      `json:"mirostat"`
-	MirostatTau      float64  `json:"mirostat_tau"`
-	MirostatEta      float64  `json:"mirostat_eta"`
-	Stop             []string `json:"stop"`
-	MaxTokens        int      `json:"max_tokens"` // −1: to the end of the context
-	NPredict         int      `json:"n_predict"`
-	IgnoreEOS        bool     `json:"ignore_eos"`
-	Stream           bool     `json:"stream"`
-	NProbs           int      `json:"n_probs"`
-	MinKeep          int      `json:"min_keep"`
-	Grammar          string   `json:"grammar"`
-	Samplers         []string `json:"samplers"`
-}
+// generationSettings are the options of a generation as llama.cpp's server tells
+// them, by their names.
+type generationSettings map[string]any
 
 // unknownSeed stands for a seed that is chosen when the time comes.
 const unknownSeed = 1<<32 - 1
 
 func newGenerationSettings(o *sample.Options) generationSettings {
 	s := generationSettings{
-		Seed: unknownSeed, Temperature: core.FewDigits(o.Temperature), DynTempRange: o.DynTempRange, DynTempExponent: o.DynTempExponent,
-		TopK: o.TopK, TopP: core.FewDigits(o.TopP), MinP: o.MinP, TopNSigma: o.TopNSigma, XTCProbability: o.XTCProbability, XTCThreshold: o.XTCThreshold,
-		TypicalP: o.TypicalP, RepeatLastN: o.PenaltyLastN, RepeatPenalty: o.RepeatPenalty,
-		PresencePenalty: o.PresencePenalty, FrequencyPenalty: o.FrequencyPenalty,
-		DRYMultiplier: o.DRY.Multiplier, DRYBase: o.DRY.Base, DRYAllowedLength: o.DRY.AllowedLength, DRYPenaltyLastN: o.DRY.PenaltyLastN,
-		Mirostat: o.Mirostat, MirostatTau: o.MirostatTau, MirostatEta: o.MirostatEta,
-		Stop: []string{}, MaxTokens: -1, NPredict: -1, MinKeep: o.MinKeep, Samplers: o.Order,
+		"seed": core.ValueOr(o.Seed, unknownSeed), "samplers": o.StageOrder(), "grammar": "", "stop": []string{},
+		"max_tokens": -1, "n_predict": -1, // to the end of the context
+		"ignore_eos": false, "stream": false, "n_probs": 0,
 	}
-	if o.Seed != nil {
-		s.Seed = *o.Seed
-	}
-	if s.Samplers == nil {
-		s.Samplers = sample.DefaultOrder()
-		if o.Mirostat != 0 {
-			s.Samplers = sample.MirostatOrder()
-		}
+	for _, p := range sample.Params() {
+		s[p.Name] = core.FewDigits(p.Get(o))
 	}
 	return s
 }
 
 // slotReply is what is known about one of the places for generations.
 type slotReply struct {
-	ID           int                 `json:"id"`
-	Task         int                 `json:"id_task,omitempty"`
-	Context      int                 `json:"n_ctx"`
-	Speculative  bool                `json:"speculative"`
-	IsProcessing bool                `json:"is_processing"`
-	Params       *generationSettings `json:"params,omitempty"`
-	PromptTokens int                 `json:"n_prompt_tokens,omitempty"`
-	NextToken    *nextToken          `json:"next_token,omitempty"`
+	ID           int                `json:"id"`
+	Task         int                `json:"id_task,omitempty"`
+	Context      int                `json:"n_ctx"`
+	Speculative  bool               `json:"speculative"`
+	IsProcessing bool               `json:"is_processing"`
+	Params       generationSettings `json:"params,omitempty"`
+	PromptTokens int                `json:"n_prompt_tokens,omitempty"`
+	NextToken    *nextToken         `json:"next_token,omitempty"`
 }
 
 type nextToken struct {
@@ -106,7 +65,7 @@ func (s *api) props(w http.ResponseWriter, r *http.Request) error {
 	sampling := l.Model.Sampling()
 	settings := newGenerationSettings(&sampling)
 	return core.WriteJSON(w, http.StatusOK, map[string]any{
-		"default_generation_settings": slotReply{Context: l.Model.Context(), Params: &settings},
+		"default_generation_settings": slotReply{Context: l.Model.Context(), Params: settings},
 		"total_slots":                 len(l.Slots()),
 		"model_alias":                 l.Name,
 		"model_path":                  l.Name,

@@ -14,6 +14,7 @@ import (
 
 	"trit/gguf"
 	"trit/hub"
+	"trit/sample"
 	"trit/server/core"
 )
 
@@ -321,9 +322,9 @@ func recommended(m *hub.Model) (string, error) {
 	}
 	defer f.Close()
 	var b strings.Builder
-	for _, key := range []string{"temperature", "top_k", "top_p"} {
-		if v, ok := f.Metadata.Get("trit.sampling." + key); ok {
-			fmt.Fprintf(&b, "%s %v\n", key, v.Any())
+	for _, p := range sample.Params() {
+		if v, ok := f.Metadata.Get(p.Key()); ok && p.Recommended {
+			fmt.Fprintf(&b, "%s %v\n", p.Name, v.Any())
 		}
 	}
 	return b.String(), nil

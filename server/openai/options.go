@@ -16,11 +16,9 @@ import (
 // vLLM and llama.cpp's server add.
 type requestOptions struct {
 	core.Sampling
-	Stop      core.StopField `json:"stop"`
-	LogitBias core.LogitBias `json:"logit_bias"`
-
-	RepetitionPenalty *float64            `json:"repetition_penalty"` // vLLM's name of repeat_penalty
-	Samplers          *core.SamplersField `json:"samplers"`
+	Stop      core.StopField      `json:"stop"`
+	LogitBias core.LogitBias      `json:"logit_bias"`
+	Samplers  *core.SamplersField `json:"samplers"`
 
 	NPredict          *int     `json:"n_predict"` // llama.cpp's name of max_tokens; −1: no limit
 	IgnoreEOS         *bool    `json:"ignore_eos"`
@@ -155,11 +153,7 @@ func (f *requestOptions) sampling(m *trit.Model) (sample.Options, error) {
 	if err := core.ShortTexts("dry_sequence_breakers", f.DRYBreakers, core.MaxBreakers); err != nil {
 		return sample.Options{}, err
 	}
-	common := f.Sampling
-	if f.RepetitionPenalty != nil {
-		common.RepeatPenalty = f.RepetitionPenalty
-	}
-	o, err := common.Options(m)
+	o, err := f.Sampling.Options(m)
 	if err != nil {
 		return o, blameSampling(err)
 	}
@@ -191,9 +185,6 @@ func (f *requestOptions) sampling(m *trit.Model) (sample.Options, error) {
 // options.
 func blameSampling(err error) error {
 	if e, ok := errors.AsType[*sample.OptionError](err); ok {
-		if e.Option == "penalty_last_n" {
-			return core.Blame(err, "repeat_last_n")
-		}
 		return core.Blame(err, e.Option)
 	}
 	if errors.Is(err, sample.ErrOrder) {
