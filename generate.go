@@ -80,33 +80,33 @@ func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateO
 	}
 }
 
-// Keys of the sampling options that a model recommends, in its file.
-const (
-	keyTemperature = "trit.sampling.temperature"
-	keyTopP        = "trit.sampling.top_p"
-	keyTopK        = "trit.sampling.top_k"
-)
-
 // samplingDefaults returns the sampling options that a model's file
 // recommends, or those of package sample where it says nothing.
 func samplingDefaults(meta *gguf.Metadata) (sample.Options, error) {
-	o := sample.Default()
-	if !meta.Has(keyTemperature) && !meta.Has(keyTopP) && !meta.Has(keyTopK) {
-		return o, nil
+	o, found := sample.Neutral(), false // what the recommendation does not name is off, as where it comes from
+	for _, p := range sample.Params() {
+		if !p.Recommended || !meta.Has(p.Key()) {
+			continue
+		}
+		found = true
+		value, err := recommendation(meta, &p)
+		if err != nil {
+			return o, err
+		}
+		if err := p.Set(&o, value); err != nil {
+			return o, fmt.Errorf("the file's recommended sampling: %w", err)
+		}
 	}
-	// What the recommendation does not name is off, as where it comes from.
-	o.TopK, o.TopP, o.MinP, o.Temperature = 0, 1, 0, 1
-	var err1, err2, err3 error
-	var topK uint32
-	o.Temperature, err1 = meta.Float64Or(keyTemperature, o.Temperature)
-	o.TopP, err2 = meta.Float64Or(keyTopP, o.TopP)
-	topK, err3 = meta.Uint32Or(keyTopK, 0)
-	o.TopK = int(topK)
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return o, err
-	}
-	if err := o.Validate(); err != nil {
-		return o, fmt.Errorf("the file's recommended sampling: %w", err)
+	if !found {
+		return sample.Default(), nil
 	}
 	return o, nil
+}
+
+func recommendation(meta *gguf.Metadata, p *sample.Param) (float64, error) {
+	if p.Whole() {
+		n, err := meta.Uint32(p.Key())
+		return float64(n), err
+	}
+	return meta.Float64(p.Key())
 }

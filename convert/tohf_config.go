@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"trit/quant"
+	"trit/sample"
 	"trit/tokenizer"
 )
 
@@ -177,29 +178,32 @@ func (x *exporter) describeGeneration(tok *tokenizer.Tokenizer, eos any) error {
 		gen["eos_token_id"] = eos
 	}
 	m := x.o.Input.Metadata
-	if m.Has(keyTemperature) || m.Has(keyTopP) || m.Has(keyTopK) {
+	greedy := false
+	for _, p := range sample.Params() {
+		if !p.Recommended || !m.Has(p.Key()) {
+			continue
+		}
 		gen["do_sample"] = true
-	}
-	for key, name := range map[string]string{keyTemperature: "temperature", keyTopP: "top_p"} {
-		if !m.Has(key) {
+		if p.Whole() {
+			v, err := m.Uint32(p.Key())
+			if err != nil {
+				return fmt.Errorf("%w: %w", ErrConfig, err)
+			}
+			gen[p.Name] = v
 			continue
 		}
-		v, err := m.Float32(key)
+		v, err := m.Float32(p.Key())
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrConfig, err)
 		}
-		if key == keyTemperature && v == 0 {
-			gen["do_sample"] = false
+		if p.Name == "temperature" && v == 0 {
+			greedy = true
 			continue
 		}
-		gen[name] = decimal(v)
+		gen[p.Name] = decimal(v)
 	}
-	if m.Has(keyTopK) {
-		v, err := m.Uint32(keyTopK)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrConfig, err)
-		}
-		gen["top_k"] = v
+	if greedy {
+		gen["do_sample"] = false
 	}
 	return x.addJSON("generation_config.json", gen)
 }

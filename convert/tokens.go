@@ -11,20 +11,24 @@ import (
 	"slices"
 	"strings"
 
+	"trit/sample"
 	"trit/tokenizer"
 )
 
-// The private keys of a GGUF file, beside {architecture}.hidden_act and
-// {architecture}.activations. Other readers skip them.
-const (
-	// keyStopTokens lists all tokens that end generation by the checkpoint's
-	// configuration, as int32, the EOS token first. The standard keys have room
-	// for three.
-	keyStopTokens  = "tokenizer.ggml.eog_token_ids"
-	keyTemperature = "trit.sampling.temperature" // float32
-	keyTopP        = "trit.sampling.top_p"       // float32
-	keyTopK        = "trit.sampling.top_k"       // uint32
-)
+// keyStopTokens lists all tokens that end generation by the checkpoint's
+// configuration, as int32, the EOS token first: the standard keys have room for
+// three. It is private, as are {architecture}.hidden_act, {architecture}.activations
+// and the sampling parameters; other readers skip these.
+const keyStopTokens = "tokenizer.ggml.eog_token_ids"
+
+// samplingKey is the key of a sampling parameter that a model recommends.
+func samplingKey(name string) string {
+	p, ok := sample.LookupParam(name)
+	if !ok || !p.Recommended {
+		panic("convert: models do not recommend " + name)
+	}
+	return p.Key()
+}
 
 // hfGeneration is generation_config.json.
 type hfGeneration struct {
@@ -142,16 +146,16 @@ func (c *converter) writeSampling(gen *hfGeneration) error {
 	temperature := gen.Temperature
 	if gen.DoSample != nil && !*gen.DoSample {
 		temperature = new(float64)
-		c.report.decide(keyTemperature, "0", "do_sample is false in generation_config.json")
+		c.report.decide(samplingKey("temperature"), "0", "do_sample is false in generation_config.json")
 	}
 	if check("temperature", temperature, temperature != nil && *temperature >= 0 && *temperature <= 100) {
-		w.set(keyTemperature, float32(*temperature))
+		w.set(samplingKey("temperature"), float32(*temperature))
 	}
 	if check("top_p", gen.TopP, gen.TopP != nil && *gen.TopP > 0 && *gen.TopP <= 1) {
-		w.set(keyTopP, float32(*gen.TopP))
+		w.set(samplingKey("top_p"), float32(*gen.TopP))
 	}
 	if check("top_k", gen.TopK, gen.TopK != nil && *gen.TopK >= 0 && *gen.TopK <= maxSize && *gen.TopK == math.Trunc(*gen.TopK)) {
-		w.set(keyTopK, uint32(*gen.TopK))
+		w.set(samplingKey("top_k"), uint32(*gen.TopK))
 	}
 	return w.err
 }
