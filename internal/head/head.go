@@ -151,8 +151,9 @@ type Head struct {
 	resident int64
 	team     *parallel.Team
 	mem      arena.Arena
-	scratch  [][]float32 // per worker
-	coarse   *coarse     // nil unless the mode is Coarse
+	scratch  [][]float32  // per worker
+	coarse   *coarse      // nil unless the mode is Coarse
+	ternary  *ternaryHead // nil unless the weights are ternary, and used as they are
 	tracer   model.Tracer
 	read     int64 // bytes since TakeBytes
 
@@ -176,6 +177,13 @@ func New(m *model.Model, team *parallel.Team, mode Mode) (*Head, error) {
 		if err := h.requantize(m, typ); err != nil {
 			return nil, err
 		}
+	}
+	if m.Head != nil && h.table == t {
+		if err := checkTernary(mode, t); err != nil {
+			return nil, err
+		}
+		h.ternary, h.resident = newTernaryHead(m, team), m.Head.Bytes()
+		return h, nil
 	}
 	if !kernel.HeadSupports(h.table.Type) {
 		return nil, fmt.Errorf("%w: the output head is stored as %s, which cannot be multiplied; use mode q8, or convert the file with an F16 head",
@@ -225,7 +233,7 @@ func (h *Head) SelectFrom(s *Selector, logits []float32) {
 	s.fill(logits)
 	h.end()
 	h.complete.Add(1)
-	h.lastBytes.Store(int64(len(h.table.Data)))
+	h.lastBytes.Store(h.allBytes())
 	h.lastExact.Store(int64(h.table.Rows))
 	for i := range h.lastRefined {
 		h.lastRefined[i].Store(0)
@@ -244,6 +252,12 @@ func (h *Head) NotEnough(s *Selector) {
 // Logits computes all logits y [states, Rows] of the states x [states, Cols].
 func (h *Head) Logits(y, x []float32, states int) {
 	h.begin(OpLogits, states)
+	if h.ternary != nil {
+		h.read += h.resident
+		h.ternary.logits(h.team, y, x, states)
+		h.end()
+		return
+	}
 	h.y, h.x, h.states = y, x, states
 	h.read += int64(len(h.table.Data))
 	h.team.Run(h.logitTask, (h.table.Rows+logitRows-1)/logitRows)
@@ -263,11 +277,19 @@ func (h *Head) rows(y []float32, from, count int, x []float32, states, worker in
 	kernel.HeadRows(y, t.Rows, data, t.Type, count, t.Cols, x, t.Cols, states, h.scratch[worker])
 }
 
+// allBytes is what is read for all logits.
+func (h *Head) allBytes() int64 {
+	if h.ternary != nil {
+		return h.resident
+	}
+	return int64(len(h.table.Data))
+}
+
 // Info returns a description of the head. It may be called from any goroutine.
 func (h *Head) Info() Info {
 	info := Info{
 		Mode: h.mode, Type: h.table.Type, Rows: h.table.Rows, Cols: h.table.Cols,
-		Resident: h.resident, Bytes: int64(len(h.table.Data)),
+		Resident: h.resident, Bytes: h.allBytes(),
 		Selections: h.selections.Load(), Complete: h.complete.Load(),
 		LastBytes: h.lastBytes.Load(), LastExact: int(h.lastExact.Load()),
 	}

@@ -226,6 +226,25 @@ func (b *Binder) projections(t *gguf.Tensor, spec TensorSpec) ([]*Projection, er
 	return list, nil
 }
 
+// head repacks an output head that is ternary: multiplying with it is a product
+// like any other.
+func (b *Binder) head() error {
+	table := b.model.Graph.Head()
+	if !quant.IsTernary(table.Type) {
+		return nil
+	}
+	t, ok := b.file.Tensor(table.Name)
+	if !ok {
+		return fmt.Errorf("%w %s: it is missing from the file", ErrTensor, table.Name)
+	}
+	list, err := b.matrices(t, TensorSpec{Name: t.Name, Dims: []int64{int64(table.Cols), int64(table.Rows)}})
+	if err != nil {
+		return fmt.Errorf("%w %s: %w", ErrTensor, t.Name, err)
+	}
+	b.model.Head = list[0]
+	return nil
+}
+
 // companions loads what belongs to a projection beside its weights. Its bias need
 // not be in the family's table.
 func (b *Binder) companions(p *Projection, m *ternary.Matrix, base string) error {

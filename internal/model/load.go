@@ -58,6 +58,9 @@ func load(f *gguf.File, o LoadOptions) (*Model, error) {
 	if m.Graph, err = arch.Build(c, b); err != nil {
 		return nil, err
 	}
+	if err := b.head(); err != nil {
+		return nil, err
+	}
 	b.finish()
 	return m, nil
 }

@@ -93,6 +93,10 @@ type Model struct {
 	TernaryBytes   int64
 	TableBytes     int64
 
+	// Head is the output head as a ternary matrix, where the file stores it as one;
+	// nil if it does not. Graph.Head has the rows in any case.
+	Head *ternary.Matrix
+
 	projections []namedProjection
 }
 
