@@ -53,7 +53,7 @@ var extract = []string{"CreateChatCompletionResponse", "CreateChatCompletionStre
 
 const extractFile = "testdata/openai.schemas.json"
 
-var update = flag.Bool("update", false, "write "+extractFile+" anew")
+var update = flag.Bool("update-schemas", false, "write "+extractFile+" anew")
 
 // description is the published description, or its extract.
 var description = sync.OnceValues(func() (*openapi3.T, error) {
