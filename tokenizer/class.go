@@ -6,16 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// The Unicode properties the splitters ask for. A code point that is neither
-// letter, number nor space is "other".
+// The Unicode properties the splitters ask for.
 const (
 	isLetter uint8 = 1 << iota // \p{L}
 	isNumber                   // \p{N}
 	isSpace                    // White_Space
 	isPunct                    // \p{P}
+	isMark                     // \p{M}
 )
-
-const wordOrSpace = isLetter | isNumber | isSpace
 
 // classTable gives the properties of every code point: page[r>>8] selects a
 // row of 256. Most pages are equal to a page that exists already.
@@ -45,6 +43,7 @@ var charClasses = sync.OnceValue(func() *classTable {
 		{unicode.N, isNumber},
 		{unicode.White_Space, isSpace},
 		{unicode.P, isPunct},
+		{unicode.M, isMark},
 	} {
 		for _, r := range c.ranges.R16 {
 			mark(uint32(r.Lo), uint32(r.Hi), uint32(r.Stride), c.bit)

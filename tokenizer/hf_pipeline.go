@@ -197,8 +197,9 @@ const (
 )
 
 var splitRegexes = map[string]string{
-	regexContractions + `[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}` + regexTail: "llama-bpe",
-	regexContractions + `[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}` + regexTail:      "qwen2",
+	regexContractions + `[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}` + regexTail:                                               "llama-bpe",
+	regexContractions + `[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}` + regexTail:                                                    "qwen2",
+	regexContractions + `[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`: "qwen35",
 	regexGPT2:          "gpt-2",
 	regexGPT2 + `|\s+`: "gpt-2",
 }
@@ -215,6 +216,7 @@ func canonicalRegex(s string) string {
 		}
 	}
 	s = strings.ReplaceAll(s, `?+\p{L}`, `?\p{L}`)
+	s = strings.ReplaceAll(s, `?+[\p{L}`, `?[\p{L}`)
 	return strings.ReplaceAll(s, `++`, `+`)
 }
 

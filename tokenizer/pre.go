@@ -9,6 +9,7 @@ const (
 	splitDefault splitKind = iota
 	splitLlama3            // numbers in groups of up to three
 	splitQwen2             // the Llama 3 pattern with single numbers
+	splitQwen35            // the same with combining marks counted among the letters
 	splitGPT2
 	splitFalcon
 	splitDigitsGPT2 // single numbers, then GPT-2 within what is left
@@ -39,6 +40,7 @@ var preTokenizers = map[string]preTokenizer{
 	"qwen2":            {split: splitQwen2, keepSpaces: true},
 	"deepseek-r1-qwen": {split: splitQwen2, keepSpaces: true},
 	"megrez":           {split: splitQwen2},
+	"qwen35":           {split: splitQwen35, keepSpaces: true},
 
 	"gpt-2":        {split: splitGPT2},
 	"phi-2":        {split: splitGPT2},

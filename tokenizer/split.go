@@ -11,6 +11,7 @@ import "unicode/utf8"
 //	llama3   (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
 //	          ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 //	qwen2    the same with \p{N}
+//	qwen35   qwen2 with [\p{L}\p{M}]+ for \p{L}+ and [^\s\p{L}\p{M}\p{N}]+ for [^\s\p{L}\p{N}]+
 //	gpt2     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 //	default  [\p{P}$+<=>^~|]+   then gpt2   then \p{N}+   then [0-9][0-9][0-9]
 //	falcon   [\p{P}$+<=>^~|`]+  then gpt2   then [0-9][0-9][0-9]
@@ -22,13 +23,19 @@ func split(kind splitKind, text string, yield func(piece string)) {
 	switch kind {
 	case splitLlama3:
 		for p := 0; p < len(text); {
-			e := s.llama3(text, p, 3)
+			e := s.llama3(text, p, 3, isLetter)
 			yield(text[p:e])
 			p = e
 		}
 	case splitQwen2:
 		for p := 0; p < len(text); {
-			e := s.llama3(text, p, 1)
+			e := s.llama3(text, p, 1, isLetter)
+			yield(text[p:e])
+			p = e
+		}
+	case splitQwen35:
+		for p := 0; p < len(text); {
+			e := s.llama3(text, p, 1, isLetter|isMark)
 			yield(text[p:e])
 			p = e
 		}
@@ -97,12 +104,12 @@ func (s scanner) while(text string, p int, mask uint8) int {
 	return p
 }
 
-// others returns the end of the run from p of code points that are neither
-// letter, number nor space.
-func (s scanner) others(text string, p int) int {
+// others returns the end of the run from p of code points that have no property in
+// mask.
+func (s scanner) others(text string, p int, mask uint8) int {
 	for p < len(text) {
 		_, class, n := s.at(text, p)
-		if class&wordOrSpace != 0 {
+		if class&mask != 0 {
 			return p
 		}
 		p += n
@@ -131,16 +138,16 @@ func contraction(text string, p int, fold byte) int {
 }
 
 // llama3 returns the end of the piece at p. Numbers come in groups of at most
-// maxNumbers.
-func (s scanner) llama3(text string, p, maxNumbers int) int {
+// maxNumbers; words are made of what has a property in letters.
+func (s scanner) llama3(text string, p, maxNumbers int, letters uint8) int {
 	r, class, n := s.at(text, p)
 	if r == '\'' {
 		if k := contraction(text, p, 0x20); k > 0 {
 			return p + k
 		}
 	}
-	if class&isLetter != 0 {
-		return s.while(text, p+n, isLetter)
+	if class&letters != 0 {
+		return s.while(text, p+n, letters)
 	}
 	if class&isNumber != 0 {
 		for p += n; maxNumbers > 1; maxNumbers-- {
@@ -153,15 +160,15 @@ func (s scanner) llama3(text string, p, maxNumbers int) int {
 		return p
 	}
 	_, next, nn := s.at(text, p+n)
-	if next&isLetter != 0 && r != '\r' && r != '\n' {
-		return s.while(text, p+n+nn, isLetter)
+	if next&letters != 0 && r != '\r' && r != '\n' {
+		return s.while(text, p+n+nn, letters)
 	}
 	start := p
 	if r == ' ' && nn > 0 {
 		start, class = p+1, next
 	}
-	if class&wordOrSpace == 0 {
-		e := s.others(text, start)
+	if known := letters | isNumber | isSpace; class&known == 0 {
+		e := s.others(text, start, known)
 		for e < len(text) && (text[e] == '\r' || text[e] == '\n') {
 			e++
 		}
@@ -196,7 +203,7 @@ func (s scanner) gpt2(text string, p int) int {
 	case class&isNumber != 0:
 		return s.while(text, start+n, isNumber)
 	case class&isSpace == 0:
-		return s.others(text, start+n)
+		return s.others(text, start+n, isLetter|isNumber|isSpace)
 	}
 	return beforeLastSpace(text, p, s.while(text, p, isSpace))
 }

@@ -62,6 +62,8 @@ func TestSplit(t *testing.T) {
 		{"llama-bpe", "!\n\nx", "[!\n\n][x]"},
 		{"llama-bpe", "\nabc\u00a0d", "[\n][abc][\u00a0d]"},
 		{"llama-bpe", "", ""},
+		{"qwen2", "e\u0301te\u0301 \u0301x!\u0301", "[e][\u0301te][\u0301][ \u0301][x][!\u0301]"},
+		{"qwen35", "e\u0301te\u0301 \u0301x!\u0301", "[e\u0301te\u0301][ \u0301x][!\u0301]"},
 	} {
 		got := ""
 		for _, p := range pieces(preTokenizers[tc.pre].split, tc.text) {
@@ -79,6 +81,7 @@ const (
 	ws         = `\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}`
 	wsHead     = `^(?:(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^` + ws + `\p{L}\p{N}]+[\r\n]*|[` + ws + `]*[\r\n]+)`
 	wsHeadQwen = `^(?:(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^` + ws + `\p{L}\p{N}]+[\r\n]*|[` + ws + `]*[\r\n]+)`
+	wsHead35   = `^(?:(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^` + ws + `\p{L}\p{M}\p{N}]+[\r\n]*|[` + ws + `]*[\r\n]+)`
 	wsHeadGPT2 = `^(?:'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^` + ws + `\p{L}\p{N}]+)`
 )
 
@@ -86,6 +89,7 @@ var (
 	modelSpaces = regexp.MustCompile(`^[` + ws + `]+`)
 	modelLlama3 = lookAhead(wsHead)
 	modelQwen2  = lookAhead(wsHeadQwen)
+	modelQwen35 = lookAhead(wsHead35)
 	modelGPT2   = lookAhead(wsHeadGPT2)
 )
 
@@ -161,6 +165,7 @@ func TestSplitAgainstRegexp(t *testing.T) {
 	for name, model := range map[string]func(string) []string{
 		"llama-bpe": modelLlama3,
 		"qwen2":     modelQwen2,
+		"qwen35":    modelQwen35,
 		"gpt-2":     modelGPT2,
 		"default":   chain(each("[\\p{P}\\$\\+<=>\\^~\\|]+"), modelGPT2, each(`\p{N}+`), each(`[0-9][0-9][0-9]`)),
 		"falcon":    chain(each("[\\p{P}\\$\\+<=>\\^~\\|`]+"), modelGPT2, each(`[0-9][0-9][0-9]`)),
