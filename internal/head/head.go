@@ -104,7 +104,8 @@ func Estimate(m Mode, typ gguf.Type, rows, cols int) (resident, scratch int64) {
 	case Coarse:
 		resident = int64(rows) * int64(cols+32) // 8 bits per weight and some words per row
 	case Q8, Q6, Q4:
-		if size, err := storageTypes[m].Size([]int64{int64(cols), int64(rows)}); err == nil { // else New says why it cannot
+		// New says why a size is not possible.
+		if size, err := storageTypes[m].Size([]int64{int64(cols), int64(rows)}); err == nil {
 			resident = size
 		}
 	}
