@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"trit/chat"
-	"trit/tokenizer"
 )
 
 // ErrNoTemplate reports a conversation with a model whose chat template
@@ -20,7 +19,7 @@ type chatFormat struct {
 	once     sync.Once
 	template *chat.Template
 	why      string
-	stops    []string
+	stops    []string // that end an answer
 	err      error
 }
 
@@ -30,10 +29,6 @@ func (m *Model) ChatTemplate() (t *chat.Template, why string, err error) {
 	c := m.chatFormat()
 	return c.template, c.why, c.err
 }
-
-// ChatStops returns the strings that end an answer where the model's chat
-// format marks the end of a turn by text instead of an end token.
-func (m *Model) ChatStops() []string { return m.chatFormat().stops }
 
 func (m *Model) chatFormat() *chatFormat {
 	c := &m.format
@@ -83,37 +78,15 @@ func (m *Model) boundaries() (bos, eos string) {
 	return bos, eos
 }
 
-// RenderChat renders a conversation with the model's chat template and returns
-// the text. It fills in the special tokens of the input.
-func (m *Model) RenderChat(in chat.Input) (string, error) {
+// renderChat renders a conversation with the model's chat template. It fills in
+// the special tokens of the input.
+func (m *Model) renderChat(in chat.Input) (string, error) {
 	t, _, err := m.ChatTemplate()
 	if err != nil {
 		return "", err
 	}
 	in.BOS, in.EOS = m.boundaries()
 	return t.Render(in)
-}
-
-// ChatPrompt renders a conversation with the model's chat template and returns
-// its tokens.
-func (m *Model) ChatPrompt(in chat.Input) ([]int32, error) {
-	text, err := m.RenderChat(in)
-	if err != nil {
-		return nil, err
-	}
-	return m.EncodePrompt(text), nil
-}
-
-// EncodePrompt returns the tokens of a rendered conversation. The template has
-// written all special tokens itself, so they are recognised and none is added.
-func (m *Model) EncodePrompt(text string) []int32 {
-	return m.tokenizer.Encode(text, tokenizer.AddSpecial(false), tokenizer.ParseSpecial(true))
-}
-
-// Prompt renders a conversation with the model's chat template, up to where
-// the assistant's answer begins, and returns its tokens.
-func (m *Model) Prompt(messages []chat.Message) ([]int32, error) {
-	return m.ChatPrompt(chat.Input{Messages: messages, AddGenerationPrompt: true})
 }
 
 // Chat answers the last message of a conversation. It is [Model.Converse] for a

@@ -114,11 +114,14 @@ func (m *Model) Converse(ctx context.Context, c Conversation, opts ...GenerateOp
 
 // Prepared is a conversation that is ready to run.
 type Prepared struct {
-	// Prompt is the rendered conversation.
+	// Text is the rendered conversation, Prompt its tokens.
+	Text   string
 	Prompt []int32
-	// Options are those of the generation: the caller's, the stop strings of the
-	// template, and the constraint.
+	// Options are those of the generation: Stops, the caller's, and Constraint.
 	Options []GenerateOption
+	// Stops are the strings that end an answer, where the template marks the end
+	// of a turn by text and not by an end token.
+	Stops []string
 	// Constraint is what the answer is kept to, nil without one.
 	Constraint Constraint
 	// Messages are those that the prompt has, Dropped the number of those that
@@ -154,7 +157,8 @@ func (m *Model) Prepare(c Conversation, opts ...GenerateOption) (*Prepared, erro
 		return nil, o.err
 	}
 	p := &Prepared{model: m, trim: !c.Continue, Reasoning: t.ReasoningFormat(), Choices: max(o.Options.Answers, 1)}
-	p.Options = append([]GenerateOption{Stop(m.ChatStops()...)}, opts...)
+	p.Stops = slices.Clone(m.chatFormat().stops)
+	p.Options = append([]GenerateOption{Stop(p.Stops...)}, opts...)
 	if c.Choices > 0 {
 		p.Choices = c.Choices
 		p.Options = append(p.Options, Choices(c.Choices))
@@ -241,7 +245,6 @@ func (p *Prepared) render(c *Conversation, t *chat.Template) error {
 			in.Tools = c.Tools
 		}
 	}
-	var text string
 	render := func(messages []chat.Message) ([]int32, error) {
 		in := in
 		in.Messages = messages
@@ -252,11 +255,12 @@ func (p *Prepared) render(c *Conversation, t *chat.Template) error {
 			}
 		}
 		if c.Continue {
-			text, err = p.continued(in)
+			p.Text, err = p.continued(in)
 		} else {
-			text, err = p.model.RenderChat(in)
+			p.Text, err = p.model.renderChat(in)
 		}
-		return p.model.EncodePrompt(text), err
+		// The template has written all special tokens itself.
+		return p.model.tokenizer.Encode(p.Text, tokenizer.AddSpecial(false), tokenizer.ParseSpecial(true)), err
 	}
 	p.Messages = c.Messages
 	if c.Truncation.DropOldest {
@@ -268,7 +272,7 @@ func (p *Prepared) render(c *Conversation, t *chat.Template) error {
 	if p.Prompt, err = render(p.Messages); err != nil {
 		return err
 	}
-	p.Opened = p.Reasoning.Opened(text)
+	p.Opened = p.Reasoning.Opened(p.Text)
 	if last := c.Messages[len(c.Messages)-1]; c.Continue && p.Reasoning.Open != "" {
 		_, behind, begun := strings.Cut(last.Content, p.Reasoning.Open)
 		p.Opened = begun && !strings.Contains(behind, p.Reasoning.Close) ||
@@ -282,7 +286,7 @@ func (p *Prepared) render(c *Conversation, t *chat.Template) error {
 func (p *Prepared) continued(in chat.Input) (string, error) {
 	last := in.Messages[len(in.Messages)-1]
 	in.Messages, in.AddGenerationPrompt = in.Messages[:len(in.Messages)-1], true
-	text, err := p.model.RenderChat(in)
+	text, err := p.model.renderChat(in)
 	if err != nil {
 		return "", err
 	}
@@ -421,6 +425,3 @@ func (m *Model) isControl(text string) bool {
 	id, ok := m.tokenizer.ID(text)
 	return ok && m.tokenizer.Token(id).Type == tokenizer.Control
 }
-
-// Context returns the largest number of tokens of a text, prompt included.
-func (m *Model) Context() int { return m.scheduler.Engine().Context() }

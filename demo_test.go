@@ -14,6 +14,7 @@ import (
 	"trit"
 	"trit/internal/engine"
 	"trit/internal/fixtures"
+	"trit/internal/inside"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/validate"
@@ -42,7 +43,7 @@ func readJSON(t testing.TB, path string, v any) {
 // logitsOf runs tokens and returns the logits after each.
 func logitsOf(t testing.TB, m *trit.Model, tokens []int32) []float32 {
 	t.Helper()
-	s, err := m.Scheduler().NewSession()
+	s, err := inside.Of(m).Scheduler.NewSession()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,13 +11,44 @@ import (
 )
 
 // Embed returns the mean of the final hidden states of a text's tokens, scaled
-// to length 1: a vector of Config().Hidden elements.
+// to length 1: a vector of Info().Hidden elements. It tells texts apart by what
+// they are about, less sharply than a model that is trained for that. A text
+// that is empty is an error.
 func (m *Model) Embed(ctx context.Context, text string) ([]float32, error) {
-	vectors, err := m.EmbedTokens(ctx, m.Tokenize(text))
+	vectors, err := m.EmbedAll(ctx, text)
 	if err != nil {
 		return nil, err
 	}
 	return vectors[0], nil
+}
+
+// EmbedAll returns what Embed returns for each of the texts. They are computed
+// together.
+func (m *Model) EmbedAll(ctx context.Context, texts ...string) ([][]float32, error) {
+	tokens := make([][]int32, len(texts))
+	for i, text := range texts {
+		if text == "" {
+			return nil, fmt.Errorf("%w: text %d is empty", generate.ErrPrompt, i)
+		}
+		tokens[i] = m.Tokenize(text)
+	}
+	return m.EmbedTokens(ctx, tokens...)
+}
+
+// Cosine returns the cosine of the angle between two vectors, which says how
+// alike two embeddings are: from -1 to 1. It is NaN for vectors that have
+// different lengths or no direction.
+func Cosine(a, b []float32) float64 {
+	if len(a) != len(b) {
+		return math.NaN()
+	}
+	var ab, aa, bb float64
+	for i := range a {
+		ab += float64(a[i]) * float64(b[i])
+		aa += float64(a[i]) * float64(a[i])
+		bb += float64(b[i]) * float64(b[i])
+	}
+	return max(-1, min(1, ab/math.Sqrt(aa*bb)))
 }
 
 // EmbedTokens returns what Embed returns, for texts that are given as tokens.

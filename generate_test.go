@@ -17,6 +17,7 @@ import (
 	_ "trit/demo"
 	"trit/internal/engine"
 	"trit/internal/generate"
+	"trit/internal/inside"
 	"trit/sample"
 )
 
@@ -79,7 +80,7 @@ func TestSeed(t *testing.T) {
 
 // pagesInUse reads the page counter once all sessions are closed; closing is
 // asynchronous to nobody, so it is exact.
-func pagesInUse(m *trit.Model) int { return m.Scheduler().Engine().Cache().InUse() }
+func pagesInUse(m *trit.Model) int { return inside.Of(m).Scheduler.Engine().Cache().InUse() }
 
 func TestFinish(t *testing.T) {
 	m := openDemo(t)
@@ -97,8 +98,8 @@ func TestFinish(t *testing.T) {
 	// Up to the end of the context: 512 positions.
 	var stats trit.Stats
 	_, finish := text(t, m, "Once upon a time", trit.Greedy(), trit.IgnoreEnd(), trit.CollectStats(&stats))
-	if finish != trit.FinishLength || stats.PromptTokens+stats.GeneratedTokens != m.Config().Context {
-		t.Errorf("without a limit: finish %q after %d + %d tokens, want length at %d", finish, stats.PromptTokens, stats.GeneratedTokens, m.Config().Context)
+	if finish != trit.FinishLength || stats.PromptTokens+stats.GeneratedTokens != inside.Of(m).Weights.Config.Context {
+		t.Errorf("without a limit: finish %q after %d + %d tokens, want length at %d", finish, stats.PromptTokens, stats.GeneratedTokens, inside.Of(m).Weights.Config.Context)
 	}
 }
 
@@ -218,7 +219,7 @@ func TestEmbed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(v) != m.Config().Hidden || norm(v) < 0.999 || norm(v) > 1.001 {
+		if len(v) != inside.Of(m).Weights.Config.Hidden || norm(v) < 0.999 || norm(v) > 1.001 {
 			t.Fatalf("%q: %d elements of length %v", s, len(v), norm(v))
 		}
 		return v
@@ -243,10 +244,11 @@ func TestEmbed(t *testing.T) {
 // rendered or tokenized wrongly shows.
 func TestTemplateSpace(t *testing.T) {
 	m := openDemo(t)
-	prompt, err := m.Prompt([]chat.Message{{Role: "user", Content: "What is the capital of France?"}})
+	p, err := m.Prepare(trit.Conversation{Messages: []chat.Message{{Role: "user", Content: "What is the capital of France?"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	prompt := p.Prompt
 	var want map[string]struct {
 		Prompt []int32 `json:"prompt_ids"`
 	}

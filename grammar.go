@@ -31,13 +31,6 @@ func (m *Model) Constraint(g *grammar.Grammar) (generate.Constraint, error) {
 	return m.constraint(g, func() (*grammar.Grammar, error) { return g, nil })
 }
 
-// ConstraintFor is Constraint for a grammar that compile makes, which is only called
-// if no grammar is remembered by that key: for programs that are sent the same
-// schemas again and again. The key must tell all grammars apart.
-func (m *Model) ConstraintFor(key string, compile func() (*grammar.Grammar, error)) (generate.Constraint, error) {
-	return m.constraint(constraintKey{"", key}, compile)
-}
-
 // Grammar makes the text keep to a grammar. Only one option of this kind can be
 // given.
 func Grammar(g *grammar.Grammar) GenerateOption {

@@ -13,6 +13,7 @@ import (
 
 	"trit"
 	"trit/gguf"
+	"trit/internal/inside"
 )
 
 // TestOpenFrom opens the demo from everywhere that a file can come from.
@@ -106,7 +107,7 @@ func TestMaxMemory(t *testing.T) {
 		t.Fatalf("%+v, %v; without a limit %+v", small, err, plan)
 	}
 	m := openDemo(t, trit.MaxMemory(plan.Least()))
-	if got := m.Scheduler().Engine().Cache().Config().MaxPages * plan.PageTokens; got != small.KVTokens {
+	if got := inside.Of(m).Scheduler.Engine().Cache().Config().MaxPages * plan.PageTokens; got != small.KVTokens {
 		t.Errorf("the KV cache holds %d tokens, want %d", got, small.KVTokens)
 	}
 	var e *trit.MemoryError

@@ -232,6 +232,7 @@ type generateOptions struct {
 	arrived     time.Time
 	constraints []constraintRequest
 	stages      []sample.Stage
+	rounds      int   // of tool calls; 0: the default
 	err         error // what is wrong with the options
 }
 

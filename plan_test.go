@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"trit"
+	"trit/internal/inside"
 	"trit/internal/kernel"
 )
 
@@ -15,20 +16,20 @@ func TestPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := openDemo(t, trit.ContextSize(512), trit.KVType(kernel.KVF16))
-	if got, want := p.Weights, m.Weights().TernaryBytes; got < want*99/100 || got > want*14/10 {
+	if got, want := p.Weights, inside.Of(m).Weights.TernaryBytes; got < want*99/100 || got > want*14/10 {
 		t.Errorf("the weights take %d bytes, the plan says %d", want, got)
 	}
-	if got, want := p.KVPage, m.Scheduler().Engine().Cache().PageBytes(); got != want {
+	if got, want := p.KVPage, inside.Of(m).Scheduler.Engine().Cache().PageBytes(); got != want {
 		t.Errorf("a page takes %d bytes, the plan says %d", want, got)
 	}
-	if p.Context != 512 || p.KVTokens != m.Scheduler().Gauges().Pages*kernel.PageTokens {
+	if p.Context != 512 || p.KVTokens != inside.Of(m).Scheduler.Gauges().Pages*kernel.PageTokens {
 		t.Errorf("context %d, %d tokens", p.Context, p.KVTokens)
 	}
-	if p.Tables < int64(len(m.Weights().Graph.Head().Data)) || p.Scratch <= 0 || p.Least() > p.Total() {
+	if p.Tables < int64(len(inside.Of(m).Weights.Graph.Head().Data)) || p.Scratch <= 0 || p.Least() > p.Total() {
 		t.Errorf("%+v", p)
 	}
 
-	memory, err := m.Scheduler().Memory()
+	memory, err := inside.Of(m).Scheduler.Memory()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestPlan(t *testing.T) {
 
 func TestKVTokens(t *testing.T) {
 	m := openDemo(t, trit.KVTokens(1000))
-	if got := m.Scheduler().Gauges(); got.Pages != 32 || got.FreePages() != 32 {
+	if got := inside.Of(m).Scheduler.Gauges(); got.Pages != 32 || got.FreePages() != 32 {
 		t.Errorf("%+v", got)
 	}
 }

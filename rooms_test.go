@@ -38,6 +38,7 @@ var rooms = []string{
 	"internal/layers",
 	"internal/metrics",
 	"internal/validate",
+	"internal/inside",
 	".", // the library
 	"server/core",
 	"server/openai", // siblings: see strangers

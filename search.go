@@ -17,13 +17,7 @@ type (
 
 // Beams searches for the most likely continuations of a prompt, the best first.
 func (m *Model) Beams(ctx context.Context, prompt string, o BeamOptions) ([]Beam, error) {
-	return m.BeamsFrom(ctx, m.TokenizePrompt(prompt, o.Special), o)
-}
-
-// TokenizePrompt returns the tokens of a prompt as Generate sees it: special
-// says whether the texts of control tokens stand for those tokens.
-func (m *Model) TokenizePrompt(prompt string, special bool) []int32 {
-	return m.tokenizer.Encode(prompt, tokenizer.ParseSpecial(special))
+	return m.BeamsFrom(ctx, m.tokenizer.Encode(prompt, tokenizer.ParseSpecial(o.Special)), o)
 }
 
 // BeamsFrom is Beams for a prompt that is given as tokens.

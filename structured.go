@@ -18,7 +18,6 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 
 	"trit/chat"
-	"trit/internal/generate"
 )
 
 // ErrCut reports an answer that ended before it was complete, because it
@@ -119,7 +118,7 @@ func into[T any](opts []GenerateOption, run func([]GenerateOption) iter.Seq2[Tok
 			return none, err
 		}
 		if token.Index > 0 {
-			return none, fmt.Errorf("%w: several answers cannot be decoded into one value", generate.ErrOptions)
+			return none, errSeveral
 		}
 		text.WriteString(token.Text)
 		last = token

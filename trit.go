@@ -84,18 +84,8 @@ func (m *Model) Close() error {
 // Name returns the name that the model was opened by.
 func (m *Model) Name() string { return m.name }
 
-// Config returns the model's hyper-parameters. They must not be changed.
-func (m *Model) Config() *model.Config { return m.model.Config }
-
-// Weights returns the loaded model: file, metadata, weights.
-func (m *Model) Weights() *model.Model { return m.model }
-
 // Tokenizer returns the model's tokenizer.
 func (m *Model) Tokenizer() *tokenizer.Tokenizer { return m.tokenizer }
-
-// Scheduler returns the scheduler that runs the model, for programs that work
-// with sessions directly.
-func (m *Model) Scheduler() *engine.Scheduler { return m.scheduler }
 
 // Sampling returns the sampling options that generation starts from: those
 // that the model recommends, or the defaults of package sample.

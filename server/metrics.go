@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strconv"
 
+	"trit/internal/inside"
 	"trit/internal/kernel"
 	"trit/internal/metrics"
 	"trit/server/core"
@@ -53,7 +54,7 @@ type exposition struct{ metrics.Exposition }
 // model adds the metrics of a loaded model.
 func (e *exposition) model(l *core.Loaded) {
 	running, waiting := l.Counts()
-	g := l.Model.Scheduler().Gauges()
+	g := inside.Of(l.Model).Scheduler.Gauges()
 	labels := []string{"model", l.Name}
 	e.Gauge("trit_model_loaded", "1 if the model is loaded.", 1, labels...)
 	e.Gauge("trit_model_memory_bytes", "Memory that is set aside for the model.", float64(l.Charge), labels...)

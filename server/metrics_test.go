@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"trit/internal/inside"
 	"trit/internal/kernel"
 	"trit/internal/metrics"
 )
@@ -58,7 +59,7 @@ func TestMetrics(t *testing.T) {
 	}
 	s.do("POST", "/v1/completions", `{"model":"none","prompt":"x"}`).expect(t, 404)
 	f := s.scrape()
-	g := s.demo().Model.Scheduler().Gauges()
+	g := inside.Of(s.demo().Model).Scheduler.Gauges()
 	for name, want := range map[string]float64{
 		"vllm:num_requests_running": 0, "vllm:num_requests_waiting": 0, "vllm:kv_cache_usage_perc": 0,
 	} {

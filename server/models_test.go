@@ -11,6 +11,7 @@ import (
 
 	"trit"
 	"trit/hub"
+	"trit/internal/inside"
 	"trit/server/core"
 	"trit/server/internal/servertest"
 )
@@ -175,7 +176,7 @@ func TestMemoryPressure(t *testing.T) {
 	}
 	s := serve(t, Options{MemoryLimit: plan.Fixed() + plan.KV(plan.Context) + plan.KVPage, Parallel: 6})
 	l := s.demo()
-	if got := l.Model.Scheduler().Gauges().Pages * plan.PageTokens; got < plan.Context || got > plan.Context+plan.PageTokens {
+	if got := inside.Of(l.Model).Scheduler.Gauges().Pages * plan.PageTokens; got < plan.Context || got > plan.Context+plan.PageTokens {
 		t.Fatalf("the KV cache holds %d tokens", got)
 	}
 	var wg sync.WaitGroup
@@ -185,7 +186,7 @@ func TestMemoryPressure(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	g := l.Model.Scheduler().Gauges()
+	g := inside.Of(l.Model).Scheduler.Gauges()
 	if g.UsedPages != 0 || g.Sessions != 0 {
 		t.Errorf("%+v", g)
 	}

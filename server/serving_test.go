@@ -20,6 +20,7 @@ import (
 
 	"trit"
 	_ "trit/demo"
+	"trit/internal/inside"
 	"trit/server/core"
 )
 
@@ -263,7 +264,7 @@ func TestFaultsOfRequests(t *testing.T) {
 	}
 	// The server is as well as before.
 	s.do("POST", chat, `{"model":"demo","temperature":0,"messages":[{"role":"user","content":"What is the capital of France?"}]}`).expect(t, 200, "Paris")
-	if g := s.demo().Model.Scheduler().Gauges(); g.Sessions != 0 || g.UsedPages != 0 {
+	if g := inside.Of(s.demo().Model).Scheduler.Gauges(); g.Sessions != 0 || g.UsedPages != 0 {
 		t.Errorf("%+v", g)
 	}
 }
@@ -396,7 +397,10 @@ func TestRequestTimeout(t *testing.T) {
 	s := serve(t, Options{RequestTimeout: 300 * time.Millisecond, Open: wide()})
 	r := s.do("POST", "/v1/completions", `{"model":"demo","prompt":"Once","ignore_eos":true,"max_tokens":60000}`)
 	r.expect(t, 504, "timeout")
-	s.until("the memory is free", func() bool { g := s.demo().Model.Scheduler().Gauges(); return g.Sessions == 0 && g.UsedPages == 0 })
+	s.until("the memory is free", func() bool {
+		g := inside.Of(s.demo().Model).Scheduler.Gauges()
+		return g.Sessions == 0 && g.UsedPages == 0
+	})
 }
 
 // A client that goes away frees its pages within one step.
@@ -407,7 +411,7 @@ func TestCancellationFreesPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Release()
-	scheduler := l.Model.Scheduler()
+	scheduler := inside.Of(l.Model).Scheduler
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	job := &core.Job{Model: l, Prompt: l.Model.Tokenize("Once upon a time"), Choices: 3, Options: []trit.GenerateOption{trit.IgnoreEnd(), trit.MaxTokens(50000)}}
@@ -467,7 +471,10 @@ func TestSlowReader(t *testing.T) {
 		t.Errorf("five short requests took %s beside a slow reader", d)
 	}
 	// It is given up in the end.
-	s.until("the slow one is gone", func() bool { g := s.demo().Model.Scheduler().Gauges(); return g.Sessions == 0 && g.UsedPages == 0 })
+	s.until("the slow one is gone", func() bool {
+		g := inside.Of(s.demo().Model).Scheduler.Gauges()
+		return g.Sessions == 0 && g.UsedPages == 0
+	})
 }
 
 // The server answers while it is busy with a long prompt.
@@ -481,7 +488,7 @@ func TestHealthDuringLongPrompt(t *testing.T) {
 		_, err := s.try(ctx, "POST", "/v1/completions", fmt.Sprintf(`{"model":"demo","prompt":%q,"max_tokens":1}`, prompt))
 		done <- err
 	}()
-	s.until("the prompt runs", func() bool { return s.demo().Model.Scheduler().Gauges().UsedPages > 2 })
+	s.until("the prompt runs", func() bool { return inside.Of(s.demo().Model).Scheduler.Gauges().UsedPages > 2 })
 	const checks = 100
 	var slow int
 	var worst time.Duration
@@ -505,7 +512,7 @@ func TestHealthDuringLongPrompt(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	s.until("the pages are free", func() bool { return s.demo().Model.Scheduler().Gauges().UsedPages == 0 })
+	s.until("the pages are free", func() bool { return inside.Of(s.demo().Model).Scheduler.Gauges().UsedPages == 0 })
 }
 
 func TestDrain(t *testing.T) {

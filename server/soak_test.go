@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"trit/internal/inside"
 
 	"trit"
 )
@@ -32,7 +33,7 @@ func TestSoak(t *testing.T) {
 		duration = time.Second
 	}
 	s := serve(t, Options{Parallel: 24, Queue: clients})
-	scheduler := s.demo().Model.Scheduler()
+	scheduler := inside.Of(s.demo().Model).Scheduler
 	shared := strings.Repeat("Once upon a time there was a cat who had a red hat. ", 4)
 
 	var complete, left, tokens atomic.Int64

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"trit/internal/engine"
+	"trit/internal/inside"
 	"trit/internal/profile"
 	"trit/server/core"
 )
@@ -23,7 +24,7 @@ func (s *operations) trace(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer l.Release()
 	out := &traceWriter{w: w, control: http.NewResponseController(w), timeout: s.Options.WriteTimeout}
-	err = profile.Record(r.Context(), l.Model.Scheduler(), out, d)
+	err = profile.Record(r.Context(), inside.Of(l.Model).Scheduler, out, d)
 	switch {
 	case err == nil:
 		return nil

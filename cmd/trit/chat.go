@@ -104,9 +104,9 @@ func (a *app) chatScreen(ctx context.Context, c *conversation) error {
 
 // greeting is the first line of a conversation.
 func (c *conversation) greeting() string {
-	config := c.model.Config()
+	info := c.model.Info()
 	return fmt.Sprintf("%s (%s, %s weights), a context of %d tokens, loaded in %s. /help lists the commands.",
-		c.model.Name(), config.Architecture, countName(c.model.Weights().TernaryWeights), c.context(), c.model.LoadTime().Round(time.Millisecond))
+		c.model.Name(), info.Architecture, countName(info.TernaryWeights), c.context(), c.model.LoadTime().Round(time.Millisecond))
 }
 
 // countName writes a large number shortly.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"trit"
 
 	"trit/chat"
 	"trit/internal/textfile"
@@ -102,8 +103,11 @@ func (c *conversation) length(messages []chat.Message) (int, error) {
 	if len(messages) == 0 {
 		return 0, nil
 	}
-	tokens, err := c.model.Prompt(c.withSystem(messages))
-	return len(tokens), err
+	p, err := c.model.Prepare(trit.Conversation{Messages: c.withSystem(messages)})
+	if err != nil {
+		return 0, err
+	}
+	return len(p.Prompt), nil
 }
 
 // restart replaces the messages of the conversation, which are used tokens long.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -39,6 +38,7 @@ type conversation struct {
 // exchange is a question with its answer.
 type exchange struct {
 	question  string
+	reasoning string
 	text      string
 	finish    trit.Finish
 	stats     trit.Stats
@@ -107,17 +107,17 @@ func (c *conversation) ask(ctx context.Context, question chat.Message, emit func
 // to the conversation unless it is empty.
 func (c *conversation) answer(ctx context.Context, question string, emit func(tui.Event)) *exchange {
 	x := &exchange{question: question}
-	sent, err := c.fit(x)
+	p, err := c.prepare(x)
 	if err == nil {
 		if x.dropped > 0 {
 			emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The context of %d tokens is full: the oldest %d messages are left out from now on.", c.context(), x.dropped)})
 		}
 		c.begin(x)
-		err = c.generate(ctx, x, sent, emit)
+		err = c.generate(ctx, x, p, emit)
 		c.end(x)
 	}
 	if x.text != "" {
-		reply := chat.Message{Role: "assistant", Content: x.text}
+		reply := chat.Message{Role: "assistant", Content: x.text, Reasoning: x.reasoning}
 		c.messages, c.window = append(c.messages, reply), append(c.window, reply)
 	}
 	switch {
@@ -126,7 +126,7 @@ func (c *conversation) answer(ctx context.Context, question string, emit func(tu
 		emit(tui.Event{Kind: tui.Notice, Text: stoppedNote(x)})
 	case err != nil:
 		x.err = err
-		emit(tui.Event{Kind: tui.Problem, Text: err.Error()})
+		emit(tui.Event{Kind: tui.Problem, Text: inFlags(err).Error()})
 	case x.finish == trit.FinishLength && c.settings.maxTokens > 0 && x.generated >= c.settings.maxTokens:
 		emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The answer was cut after %d tokens; /set max-tokens changes that.", x.generated)})
 	case x.finish == trit.FinishLength:
@@ -144,55 +144,21 @@ func stoppedNote(x *exchange) string {
 	return "Stopped."
 }
 
-// fit brings the conversation to a length that leaves room for an answer, and
-// returns what is sent to the model.
-func (c *conversation) fit(x *exchange) ([]chat.Message, error) {
-	count := func(list []chat.Message) (int, error) {
-		tokens, err := c.model.Prompt(list)
-		return len(tokens), err
-	}
-	sent := c.withSystem(c.window)
-	n, err := count(sent)
-	if err != nil {
-		return nil, err
-	}
-	context := c.context()
+// conversation returns what the model sees of messages.
+func (c *conversation) conversation(messages []chat.Message) trit.Conversation {
+	context := c.model.Context()
 	reserve := max(context/4, 1)
 	if c.settings.maxTokens > 0 {
 		reserve = min(reserve, c.settings.maxTokens)
 	}
-	if limit := context - reserve; n > limit {
-		// More is dropped than necessary, so that the next turns begin alike and
-		// need not be computed anew. A long message may need the reserve too.
-		for _, l := range []int{limit - limit/4, limit, context - 1} {
-			kept, dropped, fitErr := chat.Fit(sent, count, l)
-			if err = fitErr; err == nil {
-				sent, x.dropped = kept, dropped
-				break
-			}
-			if !errors.Is(err, chat.ErrContext) {
-				break
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		if n, err = count(sent); err != nil {
-			return nil, err
-		}
-		if x.dropped > 0 {
-			c.window = slices.Clone(sent)
-			if c.system != "" {
-				c.window = c.window[1:]
-			}
-		}
-	}
-	x.prompt = n
-	return sent, nil
+	return trit.Conversation{Messages: c.withSystem(messages), Truncation: trit.Truncation{
+		DropOldest: true, Reserve: reserve, Slack: (context - reserve) / 4, YieldReserve: true,
+	}}
 }
 
-// generate runs the model and fills in the exchange.
-func (c *conversation) generate(ctx context.Context, x *exchange, sent []chat.Message, emit func(tui.Event)) error {
+// prepare makes the prompt for the answer to the last message. What does not fit
+// is left out from then on.
+func (c *conversation) prepare(x *exchange) (*trit.Prepared, error) {
 	opts, seed := c.settings.options(c.attempt)
 	x.seed = seed
 	if c.debug {
@@ -200,28 +166,42 @@ func (c *conversation) generate(ctx context.Context, x *exchange, sent []chat.Me
 		sampling.TopLogProbs = debugCandidates
 		sampling.Seed = &seed
 		opts = append(opts, trit.Sampling(sampling))
-		prompt, err := c.model.Prompt(sent)
-		if err != nil {
-			return err
-		}
-		emit(tui.Event{Kind: tui.Notice, Text: c.debugPrompt(prompt)})
 	}
-	opts = append(opts, trit.CollectStats(&x.stats))
-	var text strings.Builder
-	defer func() { x.text = text.String() }()
-	for token, err := range c.model.Chat(ctx, sent, opts...) {
+	p, err := c.model.Prepare(c.conversation(c.window), append(opts, trit.CollectStats(&x.stats))...)
+	if err != nil {
+		return nil, err
+	}
+	if x.prompt, x.dropped = len(p.Prompt), p.Dropped; x.dropped > 0 {
+		c.window = slices.Clone(p.Messages)
+		if c.system != "" {
+			c.window = c.window[1:]
+		}
+	}
+	return p, nil
+}
+
+// generate runs the model and fills in the exchange.
+func (c *conversation) generate(ctx context.Context, x *exchange, p *trit.Prepared, emit func(tui.Event)) error {
+	if c.debug {
+		emit(tui.Event{Kind: tui.Notice, Text: c.debugPrompt(p.Prompt)})
+	}
+	var text, reasoning strings.Builder
+	var speaker speaker
+	defer func() { x.text, x.reasoning = text.String(), reasoning.String() }()
+	for piece, err := range p.Run(ctx) {
 		if err != nil {
 			return err
 		}
 		if c.debug && x.generated == 0 {
-			emit(tui.Event{Kind: tui.Notice, Text: c.debugCandidates(token)})
+			emit(tui.Event{Kind: tui.Notice, Text: c.debugCandidates(piece.Token)})
 		}
 		c.count(x)
-		x.finish = token.Finish
-		if token.Text != "" {
-			text.WriteString(token.Text)
-			emit(tui.Event{Kind: tui.Answer, Text: token.Text})
+		x.finish = piece.Finish
+		if shown := speaker.say(&piece); shown != "" {
+			emit(tui.Event{Kind: tui.Answer, Text: shown})
 		}
+		reasoning.WriteString(piece.Reasoning)
+		text.WriteString(piece.Content)
 	}
 	return nil
 }
@@ -270,25 +250,25 @@ func (c *conversation) setSystem(text string) (remark string, err error) {
 		return "", nil
 	}
 	user := chat.Message{Role: "user", Content: "x"}
-	without, err := c.model.Prompt([]chat.Message{user})
+	without, err := c.model.Prepare(trit.Conversation{Messages: []chat.Message{user}})
 	if err != nil {
 		return "", err
 	}
-	with, err := c.model.Prompt([]chat.Message{{Role: "system", Content: text}, user})
+	with, err := c.model.Prepare(trit.Conversation{Messages: []chat.Message{{Role: "system", Content: text}, user}})
 	if err != nil {
 		return "", fmt.Errorf("this model's template takes no system prompt: %w", err)
 	}
-	if len(with) >= c.context() {
-		return "", fmt.Errorf("the system prompt has %d tokens, the context only %d", len(with)-len(without), c.context())
+	if len(with.Prompt) >= c.context() {
+		return "", fmt.Errorf("the system prompt has %d tokens, the context only %d", len(with.Prompt)-len(without.Prompt), c.context())
 	}
 	c.system = text
-	if slices.Equal(with, without) {
+	if with.Text == without.Text {
 		return "this model's chat template leaves the system prompt out", nil
 	}
 	return "", nil
 }
 
-func (c *conversation) context() int { return c.model.Scheduler().Engine().Context() }
+func (c *conversation) context() int { return c.model.Context() }
 
 // begin, count and end follow an answer for Status.
 func (c *conversation) begin(x *exchange) {

@@ -54,6 +54,7 @@ type chatResult struct {
 	Model           string      `json:"model"`
 	Message         string      `json:"message"`
 	Text            string      `json:"text"`
+	Reasoning       string      `json:"reasoning,omitempty"`
 	Finish          trit.Finish `json:"finish_reason,omitempty"`
 	Error           string      `json:"error,omitempty"`
 	Seed            uint64      `json:"seed"`
@@ -241,7 +242,7 @@ func (l *lineChat) keep(err error) {
 // printResult writes an answer as one line of JSON.
 func (l *lineChat) printResult(x *exchange) error {
 	r := chatResult{
-		Model: l.conversation.model.Name(), Message: x.question, Text: x.text, Finish: x.finish, Seed: x.seed,
+		Model: l.conversation.model.Name(), Message: x.question, Text: x.text, Reasoning: x.reasoning, Finish: x.finish, Seed: x.seed,
 		Stats: x.stats, PromptRate: x.stats.PromptRate(), GenerateRate: x.stats.GenerateRate(),
 		ContextUsed: x.prompt + x.generated, Context: l.conversation.context(), DroppedMessages: x.dropped,
 	}

@@ -16,6 +16,7 @@ import (
 
 	"trit"
 	"trit/grammar"
+	"trit/tokenizer"
 )
 
 // inferCommand continues texts. Its flags are checked in infer_flags.go, what
@@ -80,16 +81,16 @@ type inference struct {
 	prompt string
 	given  func(flag string) bool
 
-	tokens    []int32 // the prompt's
-	stops     []int32 // --stop-token
+	tokens    []int32        // the prompt's
+	prepared  *trit.Prepared // with --chat
+	stops     []int32        // --stop-token
 	maxTokens int
 	seed      uint64
 }
 
 func (r *inference) run(cmd *cobra.Command, constraint *grammar.Grammar) error {
 	f, ctx := r.flags, cmd.Context()
-	var err error
-	if r.tokens, err = r.encode(); err != nil {
+	if err := r.encode(); err != nil {
 		return err
 	}
 	for _, text := range f.stopTokens {
@@ -99,13 +100,11 @@ func (r *inference) run(cmd *cobra.Command, constraint *grammar.Grammar) error {
 		}
 		r.stops = append(r.stops, id)
 	}
-	r.maxTokens = f.maxTokens
-	if constraint != nil && !r.given("max-tokens") {
-		r.maxTokens = constrainedTokens
-	}
+	r.maxTokens = f.limit(r.given)
 	if err := r.loadCache(); err != nil {
 		return err
 	}
+	var err error
 	if f.beams > 0 {
 		err = r.beams(ctx, constraint)
 	} else {
@@ -121,12 +120,16 @@ func (r *inference) run(cmd *cobra.Command, constraint *grammar.Grammar) error {
 	return err
 }
 
-// encode returns the prompt's tokens.
-func (r *inference) encode() ([]int32, error) {
-	if r.flags.ask {
-		return r.model.Prompt(r.messages())
+// encode finds the prompt's tokens.
+func (r *inference) encode() (err error) {
+	if !r.flags.ask {
+		r.tokens = r.model.Tokenizer().Encode(r.prompt, tokenizer.ParseSpecial(r.flags.special))
+		return nil
 	}
-	return r.model.TokenizePrompt(r.prompt, r.flags.special), nil
+	if r.prepared, err = r.model.Prepare(trit.Conversation{Messages: r.messages()}); err == nil {
+		r.tokens = r.prepared.Prompt
+	}
+	return err
 }
 
 // loadCache reads the file with the prompts of earlier runs, if there is one.
@@ -215,11 +218,41 @@ func (r *inference) generate(cmd *cobra.Command, constraint *grammar.Grammar) er
 	}
 	var tokens iter.Seq2[trit.Token, error]
 	if f.ask {
-		tokens = r.model.Chat(ctx, r.messages(), opts...)
+		tokens = spoken(r.prepared.Run(ctx, opts...))
 	} else {
 		tokens = r.model.GenerateFrom(ctx, r.tokens, opts...)
 	}
 	return r.print(tokens, &stats, sampling.Temperature == 0 || f.contrastiveK > 0)
+}
+
+// spoken turns the pieces of answers into tokens, whose texts are what the model
+// thinks, an empty line, and the answer.
+func spoken(pieces iter.Seq2[trit.Piece, error]) iter.Seq2[trit.Token, error] {
+	return func(yield func(trit.Token, error) bool) {
+		var speakers []speaker // one for each choice
+		for piece, err := range pieces {
+			for len(speakers) <= piece.Index {
+				speakers = append(speakers, speaker{})
+			}
+			piece.Token.Text = speakers[piece.Index].say(&piece)
+			if !yield(piece.Token, err) {
+				return
+			}
+		}
+	}
+}
+
+// speaker puts an empty line between what a model thinks and its answer.
+type speaker struct{ thought, answered bool }
+
+func (s *speaker) say(p *trit.Piece) string {
+	text := p.Reasoning
+	if p.Content != "" && s.thought && !s.answered {
+		text += "\n\n"
+	}
+	s.thought = s.thought || p.Reasoning != ""
+	s.answered = s.answered || p.Content != ""
+	return text + p.Content
 }
 
 // answer is a text that has been streamed.

@@ -48,6 +48,22 @@ type inferFlags struct {
 // what is cut in the middle is of no use.
 const constrainedTokens = 512
 
+// plainTokens bounds a text that has no end of its own, unlike an answer.
+const plainTokens = 50
+
+// limit returns the largest number of tokens, 0 for as many as fit.
+func (f *inferFlags) limit(given func(flag string) bool) int {
+	switch {
+	case given("max-tokens"):
+		return f.maxTokens
+	case f.constraint.given():
+		return constrainedTokens
+	case f.ask:
+		return 0
+	}
+	return plainTokens
+}
+
 // maxPromptBytes bounds a prompt that is read from a file or a pipe.
 const maxPromptBytes = 64 << 20
 
@@ -63,7 +79,8 @@ func (f *inferFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.escape, "escape", false, `understand \n, \t, \\ and the like in --prompt, --stop, --choice and --must-contain`)
 	groupFlags(cmd, "Prompt", "prompt", "prompt-file", "raw", "chat", "system-prompt", "special", "escape")
 
-	flags.IntVarP(&f.maxTokens, "max-tokens", "n", 50, fmt.Sprintf("generate at most this many tokens (%d with a constraint); 0: up to the end of the context", constrainedTokens))
+	flags.IntVarP(&f.maxTokens, "max-tokens", "n", plainTokens, fmt.Sprintf("generate at most this many tokens; 0: up to the end of the context, "+
+		"as with --chat if it is not given (with a constraint: %d)", constrainedTokens))
 	flags.IntVar(&f.minTokens, "min-tokens", 0, "do not end before this many tokens")
 	flags.StringArrayVar(&f.stop, "stop", nil, "end at this `text`, which is left out (repeatable)")
 	flags.StringArrayVar(&f.stopTokens, "stop-token", nil, "end at this token, an `ID` or a text such as <|eot_id|> (repeatable)")
@@ -111,8 +128,8 @@ func (f *inferFlags) check(cmd *cobra.Command) error {
 		return fmt.Errorf("--max-tokens %d: want 0 or a positive number", f.maxTokens)
 	case f.minTokens < 0:
 		return fmt.Errorf("--min-tokens %d: want 0 or a positive number", f.minTokens)
-	case f.maxTokens > 0 && f.minTokens > f.maxTokens && (given("max-tokens") || !f.constraint.given()):
-		return fmt.Errorf("--min-tokens %d exceeds --max-tokens %d", f.minTokens, f.maxTokens)
+	case f.limit(given) > 0 && f.minTokens > f.limit(given):
+		return fmt.Errorf("--min-tokens %d exceeds --max-tokens %d", f.minTokens, f.limit(given))
 	case f.answers < 1 || f.answers > 1024:
 		return fmt.Errorf("--n %d: want 1 to 1024", f.answers)
 	case given("logprobs") && (f.logprobs < 0 || f.logprobs > 1000):

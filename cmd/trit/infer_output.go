@@ -294,7 +294,7 @@ func (r *inference) beams(ctx context.Context, constraint *grammar.Grammar) erro
 		MaxTokens: r.maxTokens, MinTokens: f.minTokens, Stop: f.stop, StopTokens: r.stops, IgnoreEnd: f.ignoreEOS, Special: f.special,
 	}
 	if f.ask {
-		o.Stop = append(o.Stop, r.model.ChatStops()...)
+		o.Stop = append(o.Stop, r.prepared.Stops...)
 	}
 	if constraint != nil {
 		var err error

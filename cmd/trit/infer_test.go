@@ -49,6 +49,26 @@ func write(t testing.TB, name, content string) string {
 	return path
 }
 
+// TestInferLimit: a text ends at a default length, an answer where the model ends
+// it, and a constraint gets more room.
+func TestInferLimit(t *testing.T) {
+	for _, test := range []struct {
+		args     []string
+		finish   trit.Finish
+		min, max int // tokens
+	}{
+		{nil, trit.FinishLength, plainTokens, plainTokens},
+		{[]string{"--chat", "-p", "Tell me a story about a fox."}, trit.FinishStop, plainTokens + 1, 400},
+		{[]string{"--chat", "-p", "Tell me a story about a fox.", "-n", "7"}, trit.FinishLength, 7, 7},
+		{[]string{"--regex", "( [a-z]+){60}"}, trit.FinishStop, 60, constrainedTokens},
+	} {
+		a := inferJSON(t, append(test.args, "--greedy")...).Answers[0]
+		if n := len(a.Tokens); a.Finish != test.finish || n < test.min || n > test.max {
+			t.Errorf("%v: %d tokens, %s; want %s after %d to %d", test.args, n, a.Finish, test.finish, test.min, test.max)
+		}
+	}
+}
+
 // TestInferPrompt: the prompt's sources.
 func TestInferPrompt(t *testing.T) {
 	want := inferDemo(t, "", "--prompt", "Once upon a time", "--greedy", "-n", "8").out

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit"
+	"trit/internal/inside"
 	"trit/internal/profile"
 )
 
@@ -36,7 +37,7 @@ func withTrace(cmd *cobra.Command, m *trit.Model, run func() error) (err error) 
 			err = errors.Join(err, fmt.Errorf("--trace: %w", closeErr))
 		}
 	}()
-	recording, err := profile.StartRecording(m.Scheduler(), file, profile.RecordOptions{Name: m.Name()})
+	recording, err := profile.StartRecording(inside.Of(m).Scheduler, file, profile.RecordOptions{Name: m.Name()})
 	if err != nil {
 		return fmt.Errorf("--trace: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit"
+	"trit/internal/inside"
 	"trit/internal/kernel"
 	"trit/internal/model"
 )
@@ -35,12 +36,12 @@ func (a *app) infoCommand() *cobra.Command {
 				return err
 			}
 			limit, source := trit.MemoryLimit()
-			c, t, e := m.Config(), m.Tokenizer(), m.Scheduler().Engine()
-			memory, err := m.Scheduler().Memory()
+			c, t, e := inside.Of(m).Weights.Config, m.Tokenizer(), inside.Of(m).Scheduler.Engine()
+			memory, err := inside.Of(m).Scheduler.Memory()
 			if err != nil {
 				return err
 			}
-			head := m.Weights().Graph.Head()
+			head := inside.Of(m).Weights.Graph.Head()
 			info := modelInfo{
 				Name: c.Name, Architecture: c.Architecture,
 				Layers: c.Layers, Hidden: c.Hidden, FFN: c.FFN, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
@@ -48,14 +49,14 @@ func (a *app) infoCommand() *cobra.Command {
 				HiddenAct: c.HiddenAct.String(), Activations: c.Activations.String(),
 				RopeStyle: c.RopeStyle.String(), RopeBase: c.RopeBase,
 				Tokenizer: t.Model(), PreTokenizer: t.Pre(), EndTokens: t.EOG(),
-				TernaryWeights: m.Weights().TernaryWeights, TernaryBytes: m.Weights().TernaryBytes,
+				TernaryWeights: inside.Of(m).Weights.TernaryWeights, TernaryBytes: inside.Of(m).Weights.TernaryBytes,
 				HeadType: head.Type.String(), HeadBytes: int64(len(head.Data)),
 				ContextUsed: e.Context(), KVType: e.Cache().Config().Type.String(),
 				KVBytesPerToken: e.Cache().PageBytes() / kernel.PageTokens, KVMaxBytes: memory.KVMax,
 				HeadMode: e.HeadInfo().Mode.String(), HeadCopyBytes: memory.Head,
 				ScratchBytes: memory.Scratch, ScratchPeakBytes: memory.ScratchPeak,
 				Threads: e.Threads(), CPU: kernel.Active().String(),
-				Kernels: kernelChoices(m.Weights()),
+				Kernels: kernelChoices(inside.Of(m).Weights),
 				Memory:  plan, MemoryLimit: limit, MemorySource: source,
 				LoadSeconds: m.LoadTime().Seconds(), Notes: append(c.Notes, t.Warnings()...),
 			}

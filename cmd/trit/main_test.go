@@ -15,6 +15,7 @@ import (
 	"trit"
 	"trit/hub"
 	"trit/internal/engine"
+	"trit/internal/inside"
 )
 
 // result is what a command line did.
@@ -143,7 +144,7 @@ func TestValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	s, err := m.Scheduler().NewSession()
+	s, err := inside.Of(m).Scheduler.NewSession()
 	if err != nil {
 		t.Fatal(err)
 	}

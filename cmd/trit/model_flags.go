@@ -128,7 +128,7 @@ func (f *modelFlags) open(a *app, cmd *cobra.Command) (*trit.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, note := range m.Config().Notes {
+	for _, note := range m.Info().Notes {
 		a.log.Warn(note)
 	}
 	for _, warning := range m.Tokenizer().Warnings() {

@@ -234,7 +234,7 @@ func parseTokenLists(m *trit.Model, lists []string) ([]int32, error) {
 
 // parseToken reads the id of a token, or the text of one such as <|eot_id|>.
 func parseToken(m *trit.Model, text string) (int32, error) {
-	vocab := m.Config().Vocab
+	vocab := m.Info().Vocabulary
 	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 32)
 	if err != nil {
 		if id, ok := m.Tokenizer().ID(text); ok {

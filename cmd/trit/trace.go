@@ -13,6 +13,7 @@ import (
 
 	"trit"
 	"trit/chat"
+	"trit/internal/inside"
 	"trit/internal/layers"
 )
 
@@ -224,7 +225,11 @@ func (a *app) traceTokens(cmd *cobra.Command, m *trit.Model, t *traceFlags, o *l
 	}
 	o.Prompt = text
 	if t.chat {
-		return m.Prompt([]chat.Message{{Role: "user", Content: text}})
+		p, err := m.Prepare(trit.Conversation{Messages: []chat.Message{{Role: "user", Content: text}}})
+		if err != nil {
+			return nil, err
+		}
+		return p.Prompt, nil
 	}
 	tokens := m.Tokenize(text)
 	if len(tokens) == 0 {
@@ -235,7 +240,7 @@ func (a *app) traceTokens(cmd *cobra.Command, m *trit.Model, t *traceFlags, o *l
 
 // recordTrace runs the tokens on a session of their own.
 func recordTrace(ctx context.Context, m *trit.Model, tokens []int32, o layers.TraceOptions, sink layers.Sink) error {
-	s, err := m.Scheduler().NewSession()
+	s, err := inside.Of(m).Scheduler.NewSession()
 	if err != nil {
 		return err
 	}
@@ -246,7 +251,7 @@ func recordTrace(ctx context.Context, m *trit.Model, tokens []int32, o layers.Tr
 // writeTrace gives record a writer to a file, which is removed if that fails.
 func writeTrace(path string, m *trit.Model, record func(*layers.Writer) error) error {
 	if there, err := os.Stat(path); err == nil {
-		if in, err := os.Stat(m.Weights().File.Path); err == nil && os.SameFile(there, in) {
+		if in, err := os.Stat(inside.Of(m).Weights.File.Path); err == nil && os.SameFile(there, in) {
 			return fmt.Errorf("the output %s is the model", path)
 		}
 	}

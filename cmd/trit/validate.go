@@ -15,6 +15,7 @@ import (
 	"trit/hub"
 	"trit/internal/engine"
 	"trit/internal/head"
+	"trit/internal/inside"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/textfile"
@@ -294,12 +295,12 @@ func (a *app) validateLogits(cmd *cobra.Command, flags *modelFlags, path string,
 		return err
 	}
 	defer m.Close()
-	vocabulary := m.Config().Vocab
+	vocabulary := inside.Of(m).Weights.Config.Vocab
 	want, err := validate.ReadLogits(path, len(tokens), vocabulary)
 	if err != nil {
 		return err
 	}
-	s, err := m.Scheduler().NewSession()
+	s, err := inside.Of(m).Scheduler.NewSession()
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ type Prepared struct {
 	conversation *trit.Prepared
 }
 
+// Text is the rendered conversation.
+func (p *Prepared) Text() string { return p.conversation.Text }
+
 // Prepare turns a conversation into a prompt, a constraint and the options of a
 // generation.
 func (l *Lease) Prepare(c *Conversation) (*Prepared, error) {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"trit"
-	"trit/internal/generate"
 	"trit/tokenizer"
 )
 
@@ -76,19 +75,14 @@ func (l *Lease) Embed(ctx context.Context, texts ...[]int32) ([][]float32, error
 
 // Score returns how likely the model finds the tokens of a prompt, from the
 // second one on, each with the top most likely ones in its place.
-func (l *Lease) Score(ctx context.Context, prompt []int32, top int) ([]generate.Scored, error) {
+func (l *Lease) Score(ctx context.Context, prompt []int32, top int) ([]trit.Scored, error) {
 	leave, err := l.Enter(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	session, err := l.Model.Scheduler().NewSession()
-	if err != nil {
-		return nil, err
-	}
-	defer session.Close()
-	out := make([]generate.Scored, 0, len(prompt))
-	for t, err := range generate.Score(ctx, session, prompt, top) {
+	out := make([]trit.Scored, 0, len(prompt))
+	for t, err := range l.Model.Score(ctx, prompt, top) {
 		if err != nil {
 			return nil, err
 		}

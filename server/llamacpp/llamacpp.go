@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"trit"
 	"unicode/utf8"
 
 	"trit/chat"
@@ -168,23 +169,12 @@ func (s *api) applyTemplate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	t, _, err := l.Model.ChatTemplate()
+	p, err := l.Prepare(&core.Conversation{Conversation: trit.Conversation{Messages: messages, Tools: q.Tools,
+		Variables: q.TemplateArguments, Bare: q.AddGenerationPrompt != nil && !*q.AddGenerationPrompt}})
 	if err != nil {
 		return err
 	}
-	in := chat.Input{Messages: messages, Tools: q.Tools, Extra: q.TemplateArguments,
-		AddGenerationPrompt: q.AddGenerationPrompt == nil || *q.AddGenerationPrompt}
-	if t.ToolFormat() == chat.ToolsNone {
-		in.Tools = nil
-		if in.Messages, err = chat.ExplainTools(messages, q.Tools); err != nil {
-			return err
-		}
-	}
-	text, err := l.Model.RenderChat(in)
-	if err != nil {
-		return err
-	}
-	return core.WriteJSON(w, http.StatusOK, map[string]string{"prompt": text})
+	return core.WriteJSON(w, http.StatusOK, map[string]string{"prompt": p.Text()})
 }
 
 // embedding answers with the embedding of a text or of several.

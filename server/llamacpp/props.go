@@ -69,7 +69,7 @@ func (s *api) props(w http.ResponseWriter, r *http.Request) error {
 		"total_slots":                 len(l.Slots()),
 		"model_alias":                 l.Name,
 		"model_path":                  l.Name,
-		"model_architecture":          l.Model.Config().Architecture,
+		"model_architecture":          l.Model.Info().Architecture,
 		"modalities":                  map[string]bool{"vision": false, "audio": false},
 		"chat_template":               template,
 		"bos_token":                   bos,

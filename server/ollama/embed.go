@@ -108,7 +108,7 @@ func (a *api) embedOne(w http.ResponseWriter, r *http.Request) error {
 	defer l.Release()
 	vector := []float32{}
 	if tokens := l.Model.Tokenize(q.Prompt); q.Prompt != "" && len(tokens) > 0 {
-		vectors, err := l.Embed(r.Context(), tokens[:min(len(tokens), l.Model.Scheduler().Engine().Context())])
+		vectors, err := l.Embed(r.Context(), tokens[:min(len(tokens), l.Model.Context())])
 		if err != nil {
 			return err
 		}

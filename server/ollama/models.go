@@ -94,7 +94,7 @@ func (a *api) running(w http.ResponseWriter, r *http.Request) error {
 	models := []runningModel{}
 	now := time.Now()
 	a.Models.Each(func(l *core.Loaded) {
-		m := runningModel{Name: l.Name, Size: l.Charge, ContextLength: l.Model.Scheduler().Engine().Context()}
+		m := runningModel{Name: l.Name, Size: l.Charge, ContextLength: l.Model.Context()}
 		switch {
 		case l.Keep < 0:
 			m.ExpiresAt = now.Add(math.MaxInt64).UTC() // as Ollama says "for ever"

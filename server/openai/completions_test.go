@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"trit/internal/inside"
 	"trit/server/core"
 	"trit/server/internal/servertest"
 	"trit/tokenizer"
@@ -73,7 +74,7 @@ func TestEmbeddings(t *testing.T) {
 	if jsonNumber(t, out, "usage", "prompt_tokens") != float64(tokens) || jsonNumber(t, out, "usage", "total_tokens") != float64(tokens) {
 		t.Errorf("usage is %v, want %d", out["usage"], tokens)
 	}
-	one := s.post("/v1/embeddings", object{"input": texts[0], "dimensions": model.Model.Config().Hidden})
+	one := s.post("/v1/embeddings", object{"input": texts[0], "dimensions": inside.Of(model.Model).Weights.Config.Hidden})
 	if !reflect.DeepEqual(jsonAt(t, one, "data", 0, "embedding"), jsonAt(t, out, "data", 0, "embedding")) {
 		t.Error("a text alone has another vector")
 	}

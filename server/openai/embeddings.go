@@ -40,7 +40,7 @@ func (s *api) embeddings(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer model.Release()
-	if size := model.Model.Config().Hidden; req.Dimensions != nil && *req.Dimensions != size {
+	if size := model.Model.Info().Hidden; req.Dimensions != nil && *req.Dimensions != size {
 		return core.Unsupported("dimensions", "dimensions is %d; the vectors of %s have %d elements and were not trained to be cut", *req.Dimensions, model.Name, size)
 	}
 	if err := req.Input.encode(model.Model, "input"); err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"trit/internal/inside"
 	"trit/server/core"
 )
 
@@ -190,7 +191,7 @@ func TestStreamError(t *testing.T) {
 		if _, err := io.ReadFull(res.Body, first); err != nil {
 			t.Fatal(err)
 		}
-		if err := model.Model.Scheduler().Close(); err != nil {
+		if err := inside.Of(model.Model).Scheduler.Close(); err != nil {
 			t.Fatal(err)
 		}
 		rest, err := io.ReadAll(res.Body)

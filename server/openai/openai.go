@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"trit/internal/engine"
+	"trit/internal/inside"
 	"trit/server/core"
 )
 
@@ -78,8 +79,9 @@ func newErrorReply(e *core.Error) errorReply {
 // fingerprint identifies what an answer depends on beside the request: the
 // model, how it was opened, and the version of the arithmetic.
 func fingerprint(l *core.Lease) string {
-	e := l.Model.Scheduler().Engine()
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %+v %d %v", engine.Numerics, l.Name, *l.Model.Config(), e.Context(), e.HeadInfo().Mode))
+	m := inside.Of(l.Model)
+	e := m.Scheduler.Engine()
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %+v %d %v", engine.Numerics, l.Name, *m.Weights.Config, e.Context(), e.HeadInfo().Mode))
 	return "fp_" + hex.EncodeToString(sum[:6])
 }
 

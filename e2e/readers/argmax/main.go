@@ -22,6 +22,7 @@ import (
 
 	"trit"
 	"trit/internal/engine"
+	"trit/internal/inside"
 	"trit/internal/model"
 )
 
@@ -71,7 +72,7 @@ func run(path, list, rounding, out, text string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s, err := m.Scheduler().NewSession()
+	s, err := inside.Of(m).Scheduler.NewSession()
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func run(path, list, rounding, out, text string) (err error) {
 		return err
 	}
 
-	c := m.Config()
+	c := inside.Of(m).Weights.Config
 	r := result{Architecture: c.Architecture, Vocabulary: c.Vocab, Activations: a.String()}
 	if text != "" {
 		r.Text = m.Tokenize(text)

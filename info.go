@@ -1,0 +1,60 @@
+package trit
+
+import (
+	"slices"
+
+	"trit/internal/inside"
+	"trit/internal/kernel"
+)
+
+// Info says what a model is and how it runs here.
+type Info struct {
+	Name         string // the model's own, of its file
+	Architecture string
+	Layers       int
+	Hidden       int // elements of a token's state, and of an embedding
+	FeedForward  int // elements within the feed-forward network
+	Heads        int // of the attention
+	KVHeads      int // of its keys and values
+	HeadDim      int // elements of a head
+	Vocabulary   int // tokens
+	// TrainedContext is the longest text that the model was trained for, in
+	// tokens, Context the longest that it may have here.
+	TrainedContext int
+	Context        int
+	TernaryWeights int64
+	TernaryBytes   int64
+
+	Activations ActivationFormat
+	HiddenAct   ActivationFunction
+	KVType      KVFormat
+	Head        HeadMode
+	Threads     int
+	CPU         string // the instructions in use, such as "avx2"
+	// Notes are remarks about the file, such as what it leaves open and was
+	// guessed.
+	Notes []string
+}
+
+// Info returns what the model is and how it runs here.
+func (m *Model) Info() Info {
+	c, e := m.model.Config, m.scheduler.Engine()
+	return Info{
+		Name: c.Name, Architecture: c.Architecture, Layers: c.Layers, Hidden: c.Hidden, FeedForward: c.FFN,
+		Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Vocabulary: c.Vocab,
+		TrainedContext: c.Context, Context: e.Context(),
+		TernaryWeights: m.model.TernaryWeights, TernaryBytes: m.model.TernaryBytes,
+		Activations: c.Activations, HiddenAct: c.HiddenAct, KVType: e.Cache().Config().Type, Head: e.HeadInfo().Mode,
+		Threads: e.Threads(), CPU: kernel.Active().String(), Notes: slices.Clone(c.Notes),
+	}
+}
+
+// Context returns the largest number of tokens of a text, prompt included.
+func (m *Model) Context() int { return m.scheduler.Engine().Context() }
+
+func init() {
+	inside.Of = func(m any) inside.Model {
+		own := m.(*Model)
+		return inside.Model{Scheduler: own.scheduler, Weights: own.model}
+	}
+}
