@@ -11,7 +11,6 @@ import (
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/sysmem"
-	"trit/internal/ternary"
 )
 
 // MemoryPlan says how much memory a model takes, before it is loaded. Sizes
@@ -157,59 +156,13 @@ func Plan(name string, opts ...Option) (*MemoryPlan, error) {
 }
 
 func planFile(f *gguf.File, o openOptions) (*MemoryPlan, error) {
-	architecture, err := f.Metadata.String("general.architecture")
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", model.ErrArchitecture, err)
-	}
-	arch, err := model.LookupArch(architecture)
+	m, err := model.OutlineFile(f, o.load)
 	if err != nil {
 		return nil, err
 	}
-	c, err := model.Configure(arch, f.Metadata, o.load)
-	if err != nil {
-		return nil, err
-	}
-	p := &MemoryPlan{PageTokens: kernel.PageTokens}
-	var head gguf.Type
-	for _, s := range arch.Tensors(c) {
-		tensors := 1
-		if s.PerLayer() {
-			tensors = c.Layers
-		}
-		if s.Role == model.RoleProjection {
-			p.Weights += int64(tensors) * packedBytes(s.Dims)
-			continue
-		}
-		name := s.Name
-		if s.PerLayer() {
-			name = fmt.Sprintf(name, 0)
-		}
-		t, ok := f.Tensor(name)
-		if !ok {
-			continue // optional, or Open says that it is missing
-		}
-		size, err := t.Type.Size(t.Dims)
-		if err != nil {
-			return nil, fmt.Errorf("%w %s: %w", model.ErrTensor, t.Name, err)
-		}
-		p.Tables += int64(tensors) * size
-		if name == "output.weight" || name == "token_embd.weight" && head == 0 {
-			head = t.Type
-		}
-	}
-	e := engine.EstimateMemory(c, head, o.engine)
-	p.Head, p.Scratch, p.KVPage = e.Head, e.Scratch, e.PageBytes
-	p.Context, p.KVTokens = e.Context, e.Pages*kernel.PageTokens
-	return p, nil
-}
-
-// packedBytes returns the memory of a ternary matrix, contiguous dimension
-// first, in the layout of 2 bits per weight.
-func packedBytes(dims []int64) int64 {
-	if len(dims) < 2 {
-		return 0
-	}
-	panels := (dims[1] + ternary.PanelRows - 1) / ternary.PanelRows
-	block := int64(ternary.T2.UnitCols())
-	return panels * ((dims[0] + block - 1) / block) * ternary.BlockBytes
+	e := engine.EstimateMemory(m, o.engine)
+	return &MemoryPlan{
+		Weights: m.TernaryBytes, Tables: m.TableBytes, Head: e.Head, Scratch: e.Scratch,
+		KVPage: e.PageBytes, PageTokens: kernel.PageTokens, Context: e.Context, KVTokens: e.Pages * kernel.PageTokens,
+	}, nil
 }

@@ -99,7 +99,7 @@ model, and the same seed gives the same bytes on every machine.`,
 			}
 			var weights int64
 			for _, p := range shape.Projections() {
-				weights += int64(shape.Layers) * int64(p.Rows) * int64(p.Cols)
+				weights += int64(p.Count) * int64(p.Rows) * int64(p.Cols)
 			}
 			result := synthResult{
 				Output: args[0], Shape: shape.Name, Model: shape.Model, Type: strings.ToLower(flags.kind), Head: strings.ToLower(flags.head),

@@ -20,8 +20,9 @@ const maxQueries = 32
 // the chunks are then joined in order. Both ways give the same bits.
 type attention struct {
 	e        *Engine
-	group    int // query heads per KV head
-	rowBlock int // rows per block
+	group    int   // query heads per KV head
+	planes   []int // by layer: its place among the layers of the KV cache
+	rowBlock int   // rows per block
 
 	batch  *Batch
 	blocks []block
@@ -62,7 +63,10 @@ type attendScratch struct {
 func newAttention(e *Engine) *attention {
 	c := e.config
 	group := c.Heads / c.KVHeads
-	a := &attention{e: e, group: group, rowBlock: max(1, maxQueries/group)}
+	a := &attention{e: e, group: group, rowBlock: max(1, maxQueries/group), planes: make([]int, c.Layers)}
+	for i, layer := range e.model.Tally(e.pool.Config().Type).KVLayers() {
+		a.planes[layer] = i
+	}
 	a.store.a, a.whole.a, a.split.a, a.merge.a = a, a, a, a
 	queries := a.rowBlock * group
 	chunks := chunksFor(e.context)
@@ -143,7 +147,7 @@ func (a *attention) Attend(layer int, out, q, k, v model.Buffer, rows int) {
 
 // view returns the part of a sequence's page that belongs to the layer.
 func (a *attention) view(pages []cache.Page, page, head int) kernel.KVPage {
-	return a.e.pool.View(pages[page], a.layer, head)
+	return a.e.pool.View(pages[page], a.planes[a.layer], head)
 }
 
 // storeTask writes the keys and values of one row.

@@ -71,13 +71,19 @@ type Options struct {
 // defaultPages returns the pages of four sequences of the whole context. What is not
 // used costs no memory, but it does take addresses: where these have 32 bits, only
 // one sequence may go beyond 256 MB.
-func defaultPages(c *model.Config, t kernel.KVType, context int) int {
+func defaultPages(kv cache.Config, context int) int {
 	pages := 4 * pagesFor(context)
 	if bits.UintSize == 32 {
-		size := cache.Config{Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: t}.PageBytes()
-		pages = max(pagesFor(context), min(pages, int((256<<20)/size)))
+		pages = max(pagesFor(context), min(pages, int((256<<20)/kv.PageBytes())))
 	}
 	return pages
+}
+
+// kvConfig returns the shape of a KV cache for the layers of a model that attend,
+// without its budget.
+func kvConfig(m *model.Model, t kernel.KVType) cache.Config {
+	layers := len(m.Tally(t).KVLayers())
+	return cache.Config{Layers: layers, KVHeads: m.Config.KVHeads, HeadDim: m.Config.HeadDim, Type: t}
 }
 
 const (
@@ -123,8 +129,9 @@ func New(m *model.Model, o Options) (*Engine, error) {
 	if o.Context < 1 || o.Context > maxContext {
 		return nil, fault.Option("context_size", "%d tokens; want 1 to %d", o.Context, maxContext)
 	}
+	kv := kvConfig(m, o.KVType)
 	if o.CachePages == 0 {
-		o.CachePages = defaultPages(c, o.KVType, o.Context)
+		o.CachePages = defaultPages(kv, o.Context)
 	}
 	switch {
 	case o.PrefixPages == 0:
@@ -134,9 +141,8 @@ func New(m *model.Model, o Options) (*Engine, error) {
 	case o.PrefixPages < 0:
 		return nil, fault.Option("prefix_cache", "%d pages", o.PrefixPages)
 	}
-	pool, err := cache.NewPool(cache.Config{
-		Layers: c.Layers, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KVType, MaxPages: o.CachePages, PrefixPages: o.PrefixPages,
-	})
+	kv.MaxPages, kv.PrefixPages = o.CachePages, o.PrefixPages
+	pool, err := cache.NewPool(kv)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"trit/internal/head"
 	"trit/internal/model"
 	"trit/internal/parallel"
 )
@@ -31,6 +32,17 @@ const (
 	OpMerge     = "attn_merge" // joining the chunks' results
 	OpResults   = "results"    // copying hidden states out
 )
+
+// opGroups are the names that people know the operations of an engine by.
+var opGroups = map[string]string{
+	model.OpRopeTable: "rope", model.OpNarrow: "batch", OpBatch: "batch", OpResults: "batch",
+	OpStore: "KV store", OpAttention: "attention", OpMerge: "attention",
+	head.OpLogits: "head", head.OpScan: "head", head.OpCandidates: "head", head.OpRefine: "head", head.OpSelect: "head",
+}
+
+// OpGroup returns the name that people know an operation by that is not one of the
+// model's graph; "" if it is, or unknown.
+func OpGroup(op string) string { return opGroups[op] }
 
 // StepInfo describes a step that begins.
 type StepInfo struct {

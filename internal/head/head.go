@@ -136,7 +136,7 @@ type Info struct {
 // The operations of a head, for a tracer. OpLogits multiplies the whole head; the
 // others are the steps of a selection, with OpCandidates for the floor.
 const (
-	OpLogits     = "head"
+	OpLogits     = model.OpHead
 	OpScan       = "head_scan"
 	OpCandidates = "head_candidates"
 	OpRefine     = "head_refine"

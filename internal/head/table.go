@@ -39,12 +39,8 @@ func storedTensor(m *model.Model, t *model.Table) *gguf.Tensor {
 	if m.File == nil {
 		return nil
 	}
-	for _, name := range []string{"output.weight", "token_embd.weight"} {
-		if tensor, ok := m.File.Tensor(name); ok && tensor.Type == t.Type && tensor.Size == int64(len(t.Data)) {
-			return tensor
-		}
-	}
-	return nil
+	tensor, _ := m.File.Tensor(t.Name)
+	return tensor
 }
 
 // requantize replaces the head by one of another type in memory.

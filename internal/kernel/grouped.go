@@ -48,6 +48,11 @@ func NewGroupedInt8(maxRows, maxCols int) *GroupedInt8 {
 // groupedStride returns the bytes of a row: layout G1 reads groups in pairs.
 func groupedStride(cols int) int { return (groupCount(cols, 2*ternary.GroupWidth)) * 2 * recordBytes }
 
+// GroupedInt8Bytes returns the memory that NewGroupedInt8 takes.
+func GroupedInt8Bytes(maxRows, maxCols int) int64 {
+	return int64(maxRows) * int64(groupedStride(maxCols))
+}
+
 // MaxRows returns how many rows fit.
 func (x *GroupedInt8) MaxRows() int { return x.rows }
 

@@ -47,6 +47,9 @@ func NewInt8(maxRows, maxCols int) *Int8 {
 	return x
 }
 
+// Int8Bytes returns the memory that the values of NewInt8 take.
+func Int8Bytes(maxRows, maxCols int) int64 { return int64(maxRows) * int64(int8Stride(maxCols)) }
+
 // MaxRows returns how many rows fit.
 func (x *Int8) MaxRows() int { return len(x.Scale) }
 

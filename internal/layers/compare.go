@@ -269,7 +269,7 @@ func (c *comparer) compare(a, b *Record) {
 		c.index[a.Stage] = i
 		c.noise = append(c.noise, 0)
 		c.result.Stages = append(c.result.Stages, StagesApart{Stage: a.Stage, Token: a.Token})
-		if _, name := splitStage(a.Stage); name == "attention" {
+		if _, name := splitStage(a.Stage); name == model.StageAttention {
 			c.attended = true
 		}
 	}
@@ -324,7 +324,7 @@ func (c *comparer) tolerance(r *Record) float64 {
 	}
 	layer, name := splitStage(r.Stage)
 	switch {
-	case c.mixed && layer != layerName(model.LayerIn) && !(c.eps == 0 && name == "attn_norm"):
+	case c.mixed && layer != layerName(model.LayerIn) && !(c.eps == 0 && c.origin(name).Kind == model.OpKindNorm):
 		return int8Cap
 	case c.eps == 0:
 		return floor

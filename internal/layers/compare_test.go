@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"trit/internal/model"
 )
 
 // record makes a record of the given values.
@@ -61,6 +63,7 @@ func TestDistance(t *testing.T) {
 // TestTolerance: the rule of Compare.
 func TestTolerance(t *testing.T) {
 	r := record("1.gate", 0, make([]float32, 256)...)
+	norms := &Source{reader: &Reader{header: &Header{Origins: map[string]Origin{"gate": {Kind: model.OpKindNorm}}}}}
 	at := func(c comparer) float64 { c.narrowest = 128; return c.tolerance(r) }
 	for _, test := range []struct {
 		name string
@@ -78,6 +81,8 @@ func TestTolerance(t *testing.T) {
 		{"other KV cache, before attention", comparer{kvFloor: 0.002}, 1e-5},
 		{"other KV cache", comparer{kvFloor: 0.002, attended: true}, 0.002},
 		{"int8 and float", comparer{mixed: true}, 0.25},
+		{"int8 and float, a norm of the same input", comparer{mixed: true, driver: norms}, 1e-5},
+		{"int8 and float, a norm", comparer{mixed: true, driver: norms, eps: 1e-9}, 0.25},
 	} {
 		if got := at(test.c); math.Abs(got-test.want) > 1e-12 {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)

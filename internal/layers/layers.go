@@ -88,8 +88,19 @@ type Header struct {
 	Layers    []string `json:"layers"`       // recorded: "in", "0", …, "out"
 	Stages    []string `json:"stages"`       // recorded, in the order they are computed
 	Known     []string `json:"model_stages"` // all that the model has
-	Samples   int      `json:"samples"`
-	BatchRows int      `json:"batch_rows"` // tokens of one pass, at most
+	// Origins say what computes a stage, and Ends which stages are the result of a
+	// layer. Traces of other programs need not have them.
+	Origins   map[string]Origin `json:"origins,omitempty"`
+	Ends      []string          `json:"layer_ends,omitempty"`
+	Samples   int               `json:"samples"`
+	BatchRows int               `json:"batch_rows"` // tokens of one pass, at most
+}
+
+// Origin says what computes a stage, as model.StageOp does.
+type Origin struct {
+	Kind   model.OpKind `json:"kind"`
+	Tensor string       `json:"tensor,omitempty"` // its name within the layer
+	From   string       `json:"from,omitempty"`   // a stage
 }
 
 // Config are the hyper-parameters in effect.
@@ -192,14 +203,7 @@ func Trace(ctx context.Context, s *engine.Session, tokens []int32, o TraceOption
 	if o.Samples < 1 || o.Samples > maxLayerSamples {
 		return fmt.Errorf("%w: %d samples, want 1 to %d", ErrOptions, o.Samples, maxLayerSamples)
 	}
-	probe := &stageProbe{}
-	if err := s.Observe(ctx, tokens[:1], engine.Hidden, 0, probe); err != nil {
-		return err
-	}
-	if err := s.Truncate(0); err != nil {
-		return err
-	}
-	t, err := newLayerTracer(s.Scheduler().Engine(), tokens, o, sink, probe.stages)
+	t, err := newLayerTracer(s.Scheduler().Engine(), tokens, o, sink)
 	if err != nil {
 		return err
 	}

@@ -241,6 +241,45 @@ func TestTraceSelections(t *testing.T) {
 	}
 }
 
+// TestOrigins: a trace says what computes each stage, and a comparison what to check
+// there.
+func TestOrigins(t *testing.T) {
+	s := layerSession(t, hub.Demo, model.LoadOptions{}, engine.Options{})
+	h := trace(t, s, layerTokens[:1], TraceOptions{}).header
+	if want := []string{"embedding", "ffn_residual", "output_norm"}; !slices.Equal(h.Ends, want) {
+		t.Errorf("layers end with %v, want %v", h.Ends, want)
+	}
+	for name, want := range map[string]struct {
+		origin Origin
+		check  string
+	}{
+		"embedding":     {Origin{model.OpKindEmbed, "token_embd.weight", ""}, "token_embd.weight: values"},
+		"attn_norm":     {Origin{model.OpKindNorm, "attn_norm.weight", "ffn_residual"}, "blk.3.attn_norm.weight and"},
+		"k_rope":        {Origin{model.OpKindRope, "attn_k.weight", ""}, "blk.3.attn_k.weight: values, type, --i2s-layout, scale; the rotation"},
+		"v":             {Origin{model.OpKindProject, "attn_v.weight", ""}, "blk.3.attn_v.weight: values"},
+		"attention":     {Origin{model.OpKindAttend, "", ""}, "head_count_kv"},
+		"gate":          {Origin{model.OpKindProject, "ffn_gate.weight", ""}, "blk.3.ffn_gate.weight: values"},
+		"gated":         {Origin{model.OpKindAct, "ffn_gate.weight", ""}, "hidden_act"},
+		"attn_residual": {Origin{model.OpKindAdd, "token_embd.weight", "attn_output"}, "what is added"},
+		"ffn_residual":  {Origin{model.OpKindAdd, "token_embd.weight", "down"}, "what is added"},
+		LogitsStage:     {Origin{model.OpKindHead, "token_embd.weight", ""}, "token_embd.weight: values"},
+	} {
+		got := h.Origins[name]
+		if name == "attn_norm" {
+			got.From = "ffn_residual" // or of the first layer the embedding
+		}
+		if got != want.origin {
+			t.Errorf("%s: %+v, want %+v", name, got, want.origin)
+		}
+		if check := got.check("3", name); !strings.Contains(check, want.check) {
+			t.Errorf("%s: %q, want %q", name, check, want.check)
+		}
+	}
+	if len(h.Origins) != len(h.Known) {
+		t.Errorf("%d stages have an origin, of %d", len(h.Origins), len(h.Known))
+	}
+}
+
 // TestLens: the lens on the last layer and the logits stage are what the engine
 // itself computes.
 func TestLens(t *testing.T) {

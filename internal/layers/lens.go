@@ -35,7 +35,7 @@ func newLensHead(m *model.Model, threads int) (*lensHead, error) {
 	if !kernel.HeadSupports(h.table.Type) {
 		return nil, fmt.Errorf("%w: the output head is stored as %s, which cannot be multiplied; choose stages without %s and no lens", ErrOptions, h.table.Type, LogitsStage)
 	}
-	const name = "output_norm.weight"
+	name := outputNorm(m)
 	tensor, ok := m.File.Tensor(name)
 	if !ok || tensor.Elements() != int64(m.Config.Hidden) {
 		return nil, fmt.Errorf("%w: the model has no tensor %s of %d elements, which logits need; choose stages without %s and no lens", ErrOptions, name, m.Config.Hidden, LogitsStage)
@@ -56,6 +56,17 @@ func newLensHead(m *model.Model, threads int) (*lensHead, error) {
 	h.x = make([]float32, lensRows*h.table.Cols)
 	h.y = make([]float32, lensRows*h.table.Rows)
 	return h, nil
+}
+
+// outputNorm returns the name of the weights of the norm before the head.
+func outputNorm(m *model.Model) string {
+	name := ""
+	for _, op := range m.Tally(kernel.KVF32).Ops {
+		if op.Layer == model.LayerOut && op.Kind == model.OpKindNorm {
+			name = op.Tensors[0]
+		}
+	}
+	return name
 }
 
 func (h *lensHead) close() { h.team.Close() }

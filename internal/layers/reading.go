@@ -3,7 +3,9 @@ package layers
 import (
 	"fmt"
 	"math"
-	"strings"
+	"strconv"
+
+	"trit/internal/model"
 )
 
 // interpret says in words what the parting looks like and what to check.
@@ -13,7 +15,7 @@ func (c *comparer) interpret() {
 		return
 	}
 	layer, name := splitStage(p.Stage)
-	p.Check = stageChecks(layer, name)
+	p.Check = c.checks(layer, name)
 	switch {
 	case p.Structure != "":
 		p.Reading = "the graphs are different: " + p.Structure
@@ -23,12 +25,12 @@ func (c *comparer) interpret() {
 		return
 	}
 	p.Reading = readDifference(p.A, p.B)
-	if name != "q_rope" && name != "k_rope" {
+	if name != model.StageQ && name != model.StageK {
 		return
 	}
 	// v comes from the same input but is not rotated, and position 0 is
 	// rotated by an angle of zero.
-	v, ok := c.index[layer+".v"]
+	v, ok := c.index[layer+"."+model.StageV]
 	if !ok {
 		return
 	}
@@ -44,7 +46,7 @@ func (c *comparer) interpret() {
 		p.Check = "the rotation: rope.freq_base, rope.scaling, rope.dimension_count, rope_freqs, and which elements are paired"
 	} else if s.Tokens == s.Parted && c.first() == 0 {
 		p.Reading += fmt.Sprintf(", but token 0 of %s, which is rotated by nothing, does not: the weights differ, or their order", p.Stage)
-		p.Check = fmt.Sprintf("blk.%s.attn_%s.weight: values, scale, and the order of its rows (interleaved or half-split rotation)", layer, name[:1])
+		p.Check = fmt.Sprintf("blk.%s.%s: values, scale, and the order of its rows (interleaved or half-split rotation)", layer, c.origin(name).Tensor)
 	}
 }
 
@@ -99,33 +101,60 @@ func proportional(a, b *Record) (k float64, ok bool) {
 	return k, rest < 1e-5 && math.Abs(k-1) > 0.01
 }
 
-// stageChecks says what a stage is computed by.
-func stageChecks(layer, name string) string {
-	tensor := func(t string) string { return "blk." + layer + "." + t + ".weight" }
-	projection := func(t string) string { return tensor(t) + ": values, type, --i2s-layout, scale" }
-	switch name {
-	case "embedding":
-		return "token_embd.weight: values, type, order of the rows"
-	case "attn_norm", "ffn_norm", "attn_sub_norm", "ffn_sub_norm":
-		return tensor(name) + " and attention.layer_norm_rms_epsilon"
-	case "q_rope", "k_rope":
-		return projection("attn_"+name[:1]) + "; the rotation: rope.freq_base, rope.scaling, rope.dimension_count, and which elements are paired"
-	case "v":
-		return projection("attn_v")
-	case "attention":
-		return "head_count_kv, attention.scale, --kv-type; and q, k and v of earlier tokens if they were not recorded (--tokens all)"
-	case "attn_output":
-		return projection("attn_output")
-	case "gate", "up", "down":
-		return projection("ffn_" + name)
-	case "gated":
-		return "the activation function: hidden_act, --hidden-act"
-	case "output_norm":
-		return "output_norm.weight and attention.layer_norm_rms_epsilon"
-	case LogitsStage:
-		return "output.weight, or token_embd.weight where the head is tied: values, type, order of the rows"
+// origin returns what computes a stage, as the side with a trace knows it that was
+// given first.
+func (c *comparer) origin(name string) Origin {
+	o, ok := c.driver.origin(name)
+	if !ok {
+		o, _ = c.other.origin(name)
 	}
-	if strings.HasSuffix(name, "_residual") {
+	return o
+}
+
+// origin returns what computes a stage, if the source is a trace that tells.
+func (s *Source) origin(name string) (o Origin, ok bool) {
+	if s != nil && s.reader != nil {
+		o, ok = s.reader.header.Origins[name]
+	}
+	return o, ok
+}
+
+// checks says what could make a stage come out wrong, on both sides if it differs.
+func (c *comparer) checks(layer, name string) string {
+	first := c.origin(name).check(layer, name)
+	if o, ok := c.other.origin(name); ok {
+		if second := o.check(layer, name); second != first {
+			if c.swapped {
+				first, second = second, first
+			}
+			return first + " (A); " + second + " (B)"
+		}
+	}
+	return first
+}
+
+// check says what could make a stage come out wrong.
+func (o Origin) check(layer, name string) string {
+	tensor := o.Tensor
+	if _, err := strconv.Atoi(layer); err == nil {
+		tensor = "blk." + layer + "." + tensor
+	}
+	switch o.Kind {
+	case model.OpKindEmbed, model.OpKindHead:
+		return o.Tensor + ": values, type, order of the rows"
+	case model.OpKindNorm:
+		return tensor + " and attention.layer_norm_rms_epsilon"
+	case model.OpKindProject:
+		return tensor + ": values, type, --i2s-layout, scale"
+	case model.OpKindRope:
+		return tensor + ": values, type, --i2s-layout, scale; the rotation: rope.freq_base, rope.scaling, rope.dimension_count, and which elements are paired"
+	case model.OpKindAttend:
+		return "head_count_kv, attention.scale, --kv-type; and q, k and v of earlier tokens if they were not recorded (--tokens all)"
+	case model.OpKindAct:
+		return "the activation function: hidden_act, --hidden-act"
+	case model.OpKindScale:
+		return "the factor of the stage " + name
+	case model.OpKindAdd:
 		return "what is added to the residual stream, and a scale of it"
 	}
 	return "what computes the stage " + name

@@ -3,7 +3,10 @@ package layers
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
+
+	"trit/internal/model"
 )
 
 // predictionsShown is the number of tokens after which the model's predictions are
@@ -95,6 +98,7 @@ type Health struct {
 	Detail bool
 
 	header *Header
+	added  [2]string // the stages that attention and feed-forward network end with
 	layers []*layerSum
 	lines  strings.Builder
 	lens   []LensRecord
@@ -131,6 +135,13 @@ func (m *meanSquare) rms() float64 { return math.Sqrt(m.sum / float64(m.n)) }
 // Header implements Sink.
 func (s *Health) Header(h *Header) error {
 	s.header = h
+	sums := 0
+	for _, name := range h.Known {
+		if o := h.Origins[name]; o.Kind == model.OpKindAdd && sums < len(s.added) {
+			s.added[sums] = o.From
+			sums++
+		}
+	}
 	return nil
 }
 
@@ -142,14 +153,17 @@ func (s *Health) Stage(r *Record) error {
 	}
 	layer, name := splitStage(r.Stage)
 	l := s.layer(layer)
-	switch name {
-	case "embedding", "ffn_residual", "output_norm":
+	if slices.Contains(s.header.Ends, name) {
 		l.residual.add(r)
-	case "attn_output":
+	}
+	// A layer adds twice to the residual stream.
+	switch name {
+	case s.added[0]:
 		l.attn.add(r)
-	case "down":
+	case s.added[1]:
 		l.ffn.add(r)
-	case "gated":
+	}
+	if s.header.Origins[name].Kind == model.OpKindAct {
 		l.zeros += r.Zeros
 		l.gated += r.Shape[0]
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,27 +13,13 @@ import (
 	"trit/internal/model"
 )
 
-// stageProbe lists the stages of a pass.
-type stageProbe struct{ stages []probedStage }
-
-type probedStage struct {
-	layer int
-	name  string
-	width int
-}
-
-// Stage implements model.Observer.
-func (p *stageProbe) Stage(layer int, name string, _, width int, _ []float32) {
-	p.stages = append(p.stages, probedStage{layer, name, width})
-}
-
 // layerTracer implements model.Observer.
 type layerTracer struct {
 	header *Header
 	sink   Sink
 	layers map[int]bool
 	stages map[string]bool
-	first  probedStage    // of a pass
+	first  model.StageOp  // of a pass
 	output map[int]string // the stage that ends a layer
 	text   func(int32) string
 	head   *lensHead // nil if nothing needs logits
@@ -45,10 +32,11 @@ type layerTracer struct {
 	cancel      context.CancelFunc
 }
 
-func newLayerTracer(e *engine.Engine, tokens []int32, o TraceOptions, sink Sink, probed []probedStage) (*layerTracer, error) {
+func newLayerTracer(e *engine.Engine, tokens []int32, o TraceOptions, sink Sink) (*layerTracer, error) {
 	m := e.Model()
 	c := m.Config
-	t := &layerTracer{sink: sink, layers: map[int]bool{}, stages: map[string]bool{}, output: map[int]string{}, lens: o.Lens, text: o.Text, first: probed[0]}
+	graph := m.Tally(e.Cache().Config().Type)
+	t := &layerTracer{sink: sink, layers: map[int]bool{}, stages: map[string]bool{}, output: map[int]string{}, lens: o.Lens, text: o.Text, first: graph.Stages[0]}
 	h := &Header{
 		Format: layerFormat, Version: layerVersion, Model: o.Model, Name: c.Name, Architecture: c.Architecture,
 		Numerics: engine.Numerics, Config: layerConfig(c), KVType: e.Cache().Config().Type.String(), CPU: kernel.Active().String(),
@@ -65,7 +53,7 @@ func newLayerTracer(e *engine.Engine, tokens []int32, o TraceOptions, sink Sink,
 	if err := t.pickLayers(o.Layers, c.Layers); err != nil {
 		return nil, err
 	}
-	if err := t.pickStages(o.Stages, probed, c.Hidden); err != nil {
+	if err := t.pickStages(o.Stages, graph, c.Hidden); err != nil {
 		return nil, err
 	}
 	if err := t.pickTokens(o.Tokens, len(tokens)); err != nil {
@@ -112,17 +100,26 @@ func (t *layerTracer) pickLayers(layers []int, n int) error {
 
 // pickStages fills in which stages are recorded, and where layers end: with
 // their last stage that is as wide as the residual stream.
-func (t *layerTracer) pickStages(stages []string, probed []probedStage, hidden int) error {
+func (t *layerTracer) pickStages(stages []string, graph *model.Tally, hidden int) error {
 	var known []string
-	for _, p := range probed {
-		if !slices.Contains(known, p.name) {
-			known = append(known, p.name)
+	t.header.Origins = map[string]Origin{}
+	for _, s := range graph.Stages {
+		if !slices.Contains(known, s.Name) {
+			known = append(known, s.Name)
+			t.header.Origins[s.Name] = Origin{Kind: s.Kind, Tensor: s.Tensor, From: s.From}
 		}
-		if p.width == hidden {
-			t.output[p.layer] = p.name
+		if s.Width == hidden {
+			t.output[s.Layer] = s.Name
+		}
+	}
+	for _, name := range known {
+		if slices.Contains(slices.Collect(maps.Values(t.output)), name) {
+			t.header.Ends = append(t.header.Ends, name)
 		}
 	}
 	known = append(known, LogitsStage)
+	head := graph.Ops[len(graph.Ops)-1]
+	t.header.Origins[LogitsStage] = Origin{Kind: head.Kind, Tensor: head.Tensors[0]}
 	t.header.Known = known
 	for _, name := range stages {
 		if !slices.Contains(known, name) {
@@ -170,7 +167,7 @@ func (t *layerTracer) close() {
 
 // Stage implements model.Observer.
 func (t *layerTracer) Stage(layer int, name string, rows, width int, data []float32) {
-	if layer == t.first.layer && name == t.first.name {
+	if layer == t.first.Layer && name == t.first.Name {
 		t.start += t.rows
 		t.rows = rows
 	}

@@ -68,12 +68,18 @@ type TensorSpec struct {
 // PerLayer reports whether the tensor exists once per layer.
 func (s TensorSpec) PerLayer() bool { return strings.Contains(s.Name, "%d") }
 
-// experts returns how many matrices the tensor holds.
-func (s TensorSpec) experts() int64 {
+// Matrices returns how many matrices the tensor holds: as many as there are experts.
+func (s TensorSpec) Matrices() int {
 	if len(s.Dims) < 3 {
 		return 1
 	}
-	return s.Dims[2]
+	return int(s.Dims[2])
+}
+
+// Kind returns what the tensor is called within its layer: "attn_q".
+func (s TensorSpec) Kind() string {
+	name := strings.TrimSuffix(s.Name, ".weight")
+	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
 // at returns the tensor of a layer.

@@ -200,10 +200,9 @@ func (b *Binder) projections(t *gguf.Tensor, spec TensorSpec) ([]*Projection, er
 	if err != nil {
 		return nil, err
 	}
-	base := strings.TrimSuffix(t.Name, ".weight")
-	first := Projection{Name: base[strings.LastIndexByte(base, '.')+1:]}
+	first := Projection{Name: spec.Kind()}
 	if len(matrices) == 1 {
-		if err := b.companions(&first, matrices[0], base); err != nil {
+		if err := b.companions(&first, matrices[0], strings.TrimSuffix(t.Name, ".weight")); err != nil {
 			return nil, err
 		}
 	}
@@ -281,9 +280,9 @@ func (b *Binder) companion(spec TensorSpec) ([]float32, error) {
 // matrices repacks a ternary tensor, whatever its storage type, into the
 // resident layout.
 func (b *Binder) matrices(t *gguf.Tensor, spec TensorSpec) ([]*ternary.Matrix, error) {
-	cols, rows, n := int(spec.Dims[0]), int(spec.Dims[1]), int(spec.experts())
+	cols, rows, n := int(spec.Dims[0]), int(spec.Dims[1]), spec.Matrices()
 	if b.outline != nil {
-		return slices.Repeat([]*ternary.Matrix{b.outline.matrix(rows, cols)}, n), nil
+		return slices.Repeat([]*ternary.Matrix{b.outline.matrix(b.model.Config, t.Type, rows, cols)}, n), nil
 	}
 	data, err := t.Data()
 	if err != nil {

@@ -8,10 +8,19 @@ type Observer interface {
 	// Stage is called after the named stage of a layer (or LayerIn, LayerOut)
 	// has been computed, with its result: rows × width values, row by row. The
 	// observer may overwrite them; the pass goes on with what it finds.
-	// Stages named q_rope, k_rope and v are observed before k and v are
-	// rounded into the KV cache.
+	// StageQ, StageK and StageV are observed before k and v are rounded into
+	// the KV cache.
 	Stage(layer int, name string, rows, width int, data []float32)
 }
+
+// The names of the stages around attention, which all graphs have in common. All
+// others are a graph's own: see [Model.Tally].
+const (
+	StageQ         = "q_rope"    // the rotated queries
+	StageK         = "k_rope"    // the rotated keys
+	StageV         = "v"         // the values
+	StageAttention = "attention" // the weighted sums of values, heads concatenated
+)
 
 // The layers of stages outside the layers: the embedding before the first and
 // the output norm after the last.

@@ -6,9 +6,10 @@ import (
 )
 
 // OutlineOptions say how the numbers of a model are kept of which there is only an
-// outline. The zero value has layout T2 everywhere and tables of F32.
+// outline. The zero value has tables of F32.
 type OutlineOptions struct {
-	// Layout is the layout of a projection of the given shape; nil means T2.
+	// Layout is the layout of a projection of the given shape; nil means the largest
+	// that the loader may choose: T2, or with scales for groups of columns G1 or G2.
 	Layout func(rows, cols int) ternary.Layout
 	// Embedding and Head are the types of the tables where no file tells. A
 	// model that is Tied has no head of its own.
@@ -29,12 +30,12 @@ func Outline(c *Config, o OutlineOptions) (*Model, error) {
 
 // OutlineFile returns the outline of the model in a file, of which it reads the
 // header only. The model does not own the file.
-func OutlineFile(f *gguf.File, lo LoadOptions, o OutlineOptions) (*Model, error) {
-	arch, c, err := configureFile(f, lo)
+func OutlineFile(f *gguf.File, o LoadOptions) (*Model, error) {
+	arch, c, err := configureFile(f, o)
 	if err != nil {
 		return nil, err
 	}
-	return outline(arch, &Model{Config: c, File: f}, lo, o)
+	return outline(arch, &Model{Config: c, File: f}, o, OutlineOptions{})
 }
 
 func outline(arch *Arch, m *Model, lo LoadOptions, o OutlineOptions) (*Model, error) {
@@ -62,11 +63,20 @@ func (o *OutlineOptions) tensor(s TensorSpec) *gguf.Tensor {
 	return t
 }
 
-// matrix returns a matrix without data.
-func (o *OutlineOptions) matrix(rows, cols int) *ternary.Matrix {
+// matrix returns a matrix without data, in the largest of the layouts that the
+// loader may choose for it.
+func (o *OutlineOptions) matrix(c *Config, typ gguf.Type, rows, cols int) *ternary.Matrix {
 	m := &ternary.Matrix{Rows: rows, Cols: cols, Scales: []float32{1}}
-	if o.Layout != nil {
+	switch {
+	case o.Layout != nil:
 		m.Layout = o.Layout(rows, cols)
+	case c.Activations == Int8Groups && typ == gguf.TypeQ1_0:
+		m.Layout = ternary.G1
+	case c.Activations == Int8Groups:
+		m.Layout = ternary.G2
+	}
+	if m.Layout.Grouped() {
+		m.Scales, m.GroupCols = nil, ternary.GroupWidth
 	}
 	return m
 }

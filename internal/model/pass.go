@@ -30,6 +30,7 @@ type Pass struct {
 	attention Attention
 	observer  Observer
 	tracer    Tracer
+	tally     *Tally                // not nil: operations are listed, not done
 	names     map[projectKey]string // of projections, for the tracer
 	variant   kernel.Variant
 
@@ -68,13 +69,7 @@ type PassOptions struct {
 // NewPass allocates a pass for a model.
 func NewPass(m *Model, o PassOptions) *Pass {
 	c := m.Config
-	widest, normed := 0, 0 // inputs of projections, and of those with a norm
-	m.Projections(func(_ string, w *Projection) {
-		widest = max(widest, w.Matrix.Cols)
-		if w.NormIn != nil {
-			normed = max(normed, w.Matrix.Cols)
-		}
-	})
+	widest, normed := m.inputs()
 	p := &Pass{
 		cfg:       c,
 		team:      o.Team,
@@ -103,6 +98,18 @@ func NewPass(m *Model, o PassOptions) *Pass {
 	p.project.p, p.byRow.p = p, p
 	p.byRow.ops = make([]rowOp, 0, maxRowOps)
 	return p
+}
+
+// inputs returns the width of the widest input of a projection, and of one that has
+// a norm of its own.
+func (m *Model) inputs() (widest, normed int) {
+	m.Projections(func(_ string, w *Projection) {
+		widest = max(widest, w.Matrix.Cols)
+		if w.NormIn != nil {
+			normed = max(normed, w.Matrix.Cols)
+		}
+	})
+	return widest, normed
 }
 
 // Begin prepares the pass for a batch: token ids and positions of its rows,
@@ -148,6 +155,10 @@ func (p *Pass) Layer(i int) { p.layer = i }
 
 // Embed looks up the rows' tokens: dst [rows, D].
 func (p *Pass) Embed(stage string, dst Buffer, table *Table) {
+	if p.tally != nil {
+		p.tally.embed(stage, dst, table)
+		return
+	}
 	p.begin(stage)
 	for i, id := range p.tokens {
 		if err := table.Row(int(id), dst.Row(i)); err != nil && p.err == nil {
@@ -160,19 +171,19 @@ func (p *Pass) Embed(stage string, dst Buffer, table *Table) {
 
 // Norm computes dst = RMSNorm(src)·w for each row. dst may be src.
 func (p *Pass) Norm(stage string, dst, src Buffer, w []float32) {
-	p.rowwise(rowOp{do: normRow, stage: stage, dst: dst, src: src, w: w})
+	p.rowwise(rowOp{do: normRow, kind: OpKindNorm, stage: stage, dst: dst, src: src, w: w})
 }
 
 // NormHeads computes b = RMSNorm(b)·w for every head of every row; a head is as
 // wide as w.
 func (p *Pass) NormHeads(stage string, b Buffer, w []float32) {
-	p.rowwise(rowOp{do: normHeadsRow, stage: stage, dst: b, w: w})
+	p.rowwise(rowOp{do: normHeadsRow, kind: OpKindNorm, stage: stage, dst: b, w: w})
 }
 
 // Scale multiplies every row with a factor; 0 means that there is none.
 func (p *Pass) Scale(stage string, b Buffer, factor float32) {
 	if factor != 0 {
-		p.rowwise(rowOp{do: scaleRow, stage: stage, dst: b, factor: factor})
+		p.rowwise(rowOp{do: scaleRow, kind: OpKindScale, stage: stage, dst: b, factor: factor})
 	}
 }
 
@@ -200,24 +211,31 @@ func (p *Pass) Project(in Buffer, outs ...Projected) {
 // rounded input. With one scale per row, the sums that belong to it follow the groups
 // of columns that weights have scales for, which may differ.
 func (p *Pass) shareInput(w, v *Projection) bool {
-	return w.NormIn == nil && v.NormIn == nil && (p.int8 == nil || w.Matrix.GroupCols == v.Matrix.GroupCols)
+	return w.NormIn == nil && v.NormIn == nil && (p.cfg.Activations != Int8 || w.Matrix.GroupCols == v.Matrix.GroupCols)
 }
 
 func (p *Pass) projectAlike(in Buffer, outs []Projected) {
 	if w := outs[0].W; w.NormIn != nil {
 		normed := Buffer{Width: in.Width, Data: p.normed}
-		p.rowwise(rowOp{do: normRow, stage: w.normStage, dst: normed, src: in, w: w.NormIn})
+		p.rowwise(rowOp{do: normRow, kind: OpKindNorm, stage: w.normStage, dst: normed, src: in, w: w.NormIn})
 		in = normed
+	}
+	if p.tally != nil {
+		if p.cfg.Activations != Float {
+			p.rowwise(rowOp{kind: OpKindQuantize, stage: OpQuantize, src: in})
+		}
+		p.tally.project(outs)
+		return
 	}
 	t := &p.project
 	t.in, t.n = in, 0
 	switch {
 	case p.int8 != nil:
 		p.int8.Reset(in.Width, outs[0].W.Matrix.GroupCols)
-		p.rowwise(rowOp{do: quantizeRow, stage: OpQuantize, src: in})
+		p.rowwise(rowOp{do: quantizeRow, kind: OpKindQuantize, stage: OpQuantize, src: in})
 	case p.groups != nil:
 		p.groups.Reset(in.Width)
-		p.rowwise(rowOp{do: quantizeGroupsRow, stage: OpQuantize, src: in})
+		p.rowwise(rowOp{do: quantizeGroupsRow, kind: OpKindQuantize, stage: OpQuantize, src: in})
 	}
 	p.flush()
 	p.beginProject(outs)
@@ -239,16 +257,26 @@ func (p *Pass) projectAlike(in Buffer, outs []Projected) {
 
 // Stage reports a result of other operations than those on single rows to the
 // observer under the given name.
-func (p *Pass) Stage(stage string, b Buffer) { p.observe(stage, b) }
+func (p *Pass) Stage(stage string, b Buffer) {
+	if p.tally != nil {
+		p.tally.stage(stage, b, Buffer{})
+		return
+	}
+	p.observe(stage, b)
+}
 
 // Rope rotates every head of every row by the row's position.
 func (p *Pass) Rope(stage string, b Buffer) {
-	p.rowwise(rowOp{do: ropeRow, stage: stage, dst: b})
+	p.rowwise(rowOp{do: ropeRow, kind: OpKindRope, stage: stage, dst: b})
 }
 
 // Attend stores k and v in the cache and computes the attention of q:
 // out [rows, H·d].
 func (p *Pass) Attend(stage string, out, q, k, v Buffer) {
+	if p.tally != nil {
+		p.tally.attend(stage, out)
+		return
+	}
 	p.flush()
 	p.attention.Attend(p.layer, out, q, k, v, p.rows)
 	p.observe(stage, out)
@@ -275,18 +303,18 @@ func (p *Pass) Narrow(buffers ...Buffer) {
 
 // Add computes dst += src for each row.
 func (p *Pass) Add(stage string, dst, src Buffer) {
-	p.rowwise(rowOp{do: addRow, stage: stage, dst: dst, src: src})
+	p.rowwise(rowOp{do: addRow, kind: OpKindAdd, stage: stage, dst: dst, src: src})
 }
 
 // Gate computes dst = act(gate)·up for each row with the model's activation
 // function. dst may be gate.
 func (p *Pass) Gate(stage string, dst, gate, up Buffer) {
-	p.rowwise(rowOp{do: gateRow, stage: stage, dst: dst, src: gate, up: up})
+	p.rowwise(rowOp{do: gateRow, kind: OpKindAct, stage: stage, dst: dst, src: gate, up: up})
 }
 
 // Act computes b = act(b) for each row, for networks without a gate.
 func (p *Pass) Act(stage string, b Buffer) {
-	p.rowwise(rowOp{do: actRow, stage: stage, dst: b})
+	p.rowwise(rowOp{do: actRow, kind: OpKindAct, stage: stage, dst: b})
 }
 
 func (p *Pass) observe(stage string, b Buffer) {

@@ -6,6 +6,7 @@ import "trit/internal/kernel"
 // operands: norms, rounding, rotation, activation functions and sums.
 type rowOp struct {
 	do       func(p *Pass, o *rowOp, row int)
+	kind     OpKind
 	stage    string
 	dst, src Buffer
 	up       Buffer    // gateRow
@@ -34,6 +35,10 @@ func (t *rowTask) Do(_, row int) {
 // rowwise adds an operation to the pending ones. With an observer or a tracer each
 // of them runs at once.
 func (p *Pass) rowwise(o rowOp) {
+	if p.tally != nil {
+		p.tally.rowwise(&o)
+		return
+	}
 	if p.observer == nil && p.tracer == nil {
 		if len(p.byRow.ops) == maxRowOps {
 			p.flush()

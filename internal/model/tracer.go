@@ -20,6 +20,7 @@ const (
 	OpRopeTable = "rope_table" // the angles of the rows' positions
 	OpQuantize  = "quantize"   // rounding the input of projections to int8
 	OpNarrow    = "narrow"     // dropping rows that nobody asked for
+	OpHead      = "head"       // multiplying with the whole output head
 )
 
 // SetTracer has t told of all operations from now on; nil ends that.

@@ -3,6 +3,7 @@ package profile
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 
 	"trit/gguf"
@@ -176,10 +177,7 @@ func TestCountAgainstLoops(t *testing.T) {
 			for _, depth := range []int{0, 1, 37, 300} {
 				var want tally
 				want.forward(m.Config, depth)
-				counts, err := Count(m.Config, StorageOf(m, kernel.KVF16), depth)
-				if err != nil {
-					t.Fatal(err)
-				}
+				counts := Count(m, kernel.KVF16, depth)
 				if got := counts.Total(); got.MACs != want.macs || got.FLOPs != want.flops {
 					t.Errorf("%s, %v, depth %d: %d MACs and %d FLOPs, want %d and %d", shape, act, depth, got.MACs, got.FLOPs, want.macs, want.flops)
 				}
@@ -202,10 +200,7 @@ func TestCountBytes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				counts, err := Count(m.Config, StorageOf(m, kv), depth)
-				if err != nil {
-					t.Fatal(err)
-				}
+				counts := Count(m, kv, depth)
 				var projections, vectors, head, embedding int64
 				for _, s := range counts.Stages {
 					n := int64(s.Times) * s.WeightBytes
@@ -273,14 +268,13 @@ func TestCountOfKnownModels(t *testing.T) {
 		{ternary.T5, gguf.TypeF16, 1074, 1078}, // 417 + 657
 		{ternary.T2, gguf.TypeQ6_K, 790, 794},  // 521 + 269
 	} {
-		c, err := Count(g.Config(), Storage{
-			Layout:    func(int, int) ternary.Layout { return test.layout },
-			Embedding: test.head, Head: test.head, KV: kernel.KVF16,
-		}, 0)
+		m, err := model.Outline(g.Config(), model.OutlineOptions{
+			Layout: func(int, int) ternary.Layout { return test.layout }, Embedding: test.head, Tied: true,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		total := c.Total()
+		total := Count(m, kernel.KVF16, 0).Total()
 		if mb := float64(total.WeightBytes) / 1e6; mb < test.low || mb > test.high {
 			t.Errorf("%v, %v: %.1f MB per token, want %.0f to %.0f", test.layout, test.head, mb, test.low, test.high)
 		}
@@ -290,12 +284,29 @@ func TestCountOfKnownModels(t *testing.T) {
 	}
 }
 
-func TestCountErrors(t *testing.T) {
-	if _, err := Count(&model.Config{Architecture: "none"}, Storage{}, 0); !errors.Is(err, model.ErrArchitecture) {
+// TestOutline: the counts of an outline are those of the model.
+func TestOutline(t *testing.T) {
+	for _, shape := range []string{"tiny", "tiny-llama"} {
+		m := tinyModel(t, shape, synth.Options{Head: gguf.TypeQ8_0}, model.LoadOptions{})
+		embedding := m.Graph.Embedding()
+		o, err := model.Outline(m.Config, model.OutlineOptions{
+			Embedding: embedding.Type, Head: m.Graph.Head().Type, Tied: m.Graph.Head() == embedding,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := Count(o, kernel.KVF16, 40), Count(m, kernel.KVF16, 40); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: the outline gives %+v, the model %+v", shape, got, want)
+		}
+	}
+}
+
+func TestOutlineErrors(t *testing.T) {
+	if _, err := model.Outline(&model.Config{Architecture: "none"}, model.OutlineOptions{}); !errors.Is(err, model.ErrArchitecture) {
 		t.Errorf("unknown architecture: %v", err)
 	}
 	m := tinyModel(t, "tiny", synth.Options{}, model.LoadOptions{})
-	if _, err := Count(m.Config, Storage{Head: gguf.Type(9999)}, 0); err == nil {
-		t.Error("an unknown head type is accepted")
+	if _, err := model.Outline(m.Config, model.OutlineOptions{Head: gguf.Type(9999)}); !errors.Is(err, model.ErrTensor) {
+		t.Errorf("an unknown head type: %v", err)
 	}
 }

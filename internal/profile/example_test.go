@@ -51,11 +51,11 @@ func ExampleCount() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	counts, err := profile.Count(g.Config(), profile.Storage{Embedding: gguf.TypeF16, Head: gguf.TypeF16, KV: kernel.KVF16}, 2048)
+	m, err := model.Outline(g.Config(), model.OutlineOptions{Embedding: gguf.TypeF16, Tied: true})
 	if err != nil {
 		log.Fatal(err)
 	}
-	total := counts.Total()
+	total := profile.Count(m, kernel.KVF16, 2048).Total()
 	fmt.Printf("%.3f G multiply-accumulates, %.0f MB of weights, %.0f MB of the KV cache\n",
 		float64(total.MACs)/1e9, float64(total.WeightBytes)/1e6, float64(total.CacheRead)/1e6)
 	// Output: 2.084 G multiply-accumulates, 1179 MB of weights, 157 MB of the KV cache

@@ -169,9 +169,7 @@ const maxIterations = 100_000
 
 // run takes all measurements.
 func (p *profiler) run() (err error) {
-	if p.work, err = newWorkTable(p.model.Config, StorageOf(p.model, p.engine.Cache().Config().Type)); err != nil {
-		return err
-	}
+	p.work = newWorkTable(p.model, p.engine.Cache().Config().Type)
 	p.bench.Progress("measuring the machine", 0, 0)
 	p.probe = newLimitProbe(p.team, p.options.LimitBytes, p.bench.LimitTime)
 	p.batch = p.engine.NewBatch()

@@ -73,15 +73,18 @@ func (p *profiler) finish() error {
 	r.Int8MACs, r.Int8MACsRange = p.peaks.Median(), p.peaks.Range()
 	r.ProfilingCost, r.ProfilingCostRange = p.cost.Median(), p.cost.quartiles()
 	r.Notes = b.Notes
+	if len(p.work.unknown) > 0 {
+		r.Notes = append(r.Notes, "the work of these operations is not known and not counted: "+strings.Join(p.work.unknown, ", "))
+	}
 
 	memory := p.engine.Memory()
 	process, err := anonymousMemory()
 	if err != nil {
 		return fmt.Errorf("profile: reading the process's memory: %w", err)
 	}
-	tables := int64(len(p.model.Graph.Head().Data))
+	tables := p.model.Graph.Head().Bytes()
 	if e := p.model.Graph.Embedding(); e != p.model.Graph.Head() {
-		tables += int64(len(e.Data))
+		tables += e.Bytes()
 	}
 	r.Memory = MemoryReport{
 		Weights: p.model.TernaryBytes, Tables: tables, HeadCopy: memory.Head,

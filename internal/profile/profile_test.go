@@ -56,10 +56,7 @@ func TestProfile(t *testing.T) {
 	for i := range r.Phases {
 		checkPhase(t, &r.Phases[i])
 	}
-	counts, err := Count(tinyModel(t, "tiny", synth.Options{}, model.LoadOptions{}).Config, Storage{Embedding: gguf.TypeF16, Head: gguf.TypeF16, KV: kernel.KVF16}, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	counts := Count(tinyModel(t, "tiny", synth.Options{}, model.LoadOptions{}), kernel.KVF16, 0)
 	if want := counts.Total().MACs; decode.WorkPerStep.MACs != want {
 		t.Errorf("%d multiply-accumulates per generated token, want %d", decode.WorkPerStep.MACs, want)
 	}

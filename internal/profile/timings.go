@@ -4,54 +4,12 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strings"
 
-	"trit/internal/engine"
 	"trit/internal/head"
-	"trit/internal/model"
 )
 
 // opSample is the operation of choosing a token, which belongs to no engine.
 const opSample = "sample"
-
-// groupOf returns the name that people know an operation by; several operations
-// may have one.
-func groupOf(op string) string {
-	first, _, _ := strings.Cut(op, "+")
-	switch first {
-	case model.OpQuantize:
-		return "quantize"
-	case "attn_q", "attn_k", "attn_v":
-		return "q, k, v"
-	case "attn_output":
-		return "o"
-	case "ffn_gate", "ffn_up":
-		return "gate, up"
-	case "ffn_down":
-		return "down"
-	case "gated":
-		return "activation"
-	case "q_rope", "k_rope", model.OpRopeTable:
-		return "rope"
-	case engine.OpStore:
-		return "KV store"
-	case engine.OpAttention, engine.OpMerge:
-		return "attention"
-	case head.OpLogits, head.OpScan, head.OpCandidates, head.OpRefine, head.OpSelect:
-		return "head"
-	case engine.OpBatch, engine.OpResults, model.OpNarrow:
-		return "batch"
-	case opSample:
-		return "sampling"
-	}
-	switch {
-	case strings.HasSuffix(first, "_norm"):
-		return "norms"
-	case strings.HasSuffix(first, "_residual"):
-		return "residual"
-	}
-	return first
-}
 
 // timings adds up the frames of a phase.
 type timings struct {
@@ -121,13 +79,13 @@ func (t *timings) add(f *frame) {
 		op := &f.ops[i]
 		d := op.end - op.begin
 		left -= d
-		work := t.work.of(f, i)
+		work, name := t.work.of(f, i)
 		var waited int64
 		for s := op.from; s < op.to; s++ {
 			waited += t.section(f, s)
 			inSections += f.sections[s].end - f.sections[s].begin
 		}
-		group := get(t.groups, groupOf(op.name), n)
+		group := get(t.groups, name, n)
 		if !slices.Contains(group.names, op.name) {
 			group.names = append(group.names, op.name)
 		}

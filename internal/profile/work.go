@@ -1,10 +1,10 @@
 package profile
 
 import (
-	"strings"
+	"slices"
 
 	"trit/internal/engine"
-	"trit/internal/head"
+	"trit/internal/kernel"
 	"trit/internal/model"
 )
 
@@ -21,108 +21,77 @@ func (w *Work) add(o Work) {
 	w.Bytes += o.Bytes
 }
 
-// workTable knows the work of every operation of an engine. It takes the formulas
-// of Count apart: what each row has to do, what is read once for all rows, and
-// what each position that a row attends to adds. The rows of a sequence read its
-// keys and values once, as far as caches allow; more bytes than that are not
-// counted.
+// workTable knows the work of every operation of an engine, by the tally of its
+// model. The rows of a sequence read its keys and values once, as far as caches
+// allow; more bytes than that are not counted.
 type workTable struct {
-	layers map[string]opWork // of one layer, or outside the layers
-	// quantize is the work for the input of a multiplication, which the
+	ops map[layerOp]opWork
+	// quantize is the rounding of the input of a multiplication, which the
 	// operation after it tells.
-	quantize map[string]opWork
+	quantize map[layerOp]opWork
+	// unknown are operations that neither the tally nor the engine knows. Their
+	// work is not counted.
+	unknown []string
 }
 
-// opWork is the work of one occurrence of an operation.
+// opWork is the work of an operation, and the name that people know it by.
 type opWork struct {
-	row      Work // for each row
-	once     Work // for all rows together
-	position Work // for each position: operations per row, bytes per sequence
+	model.Cost
+	group string
 }
 
-// times returns the work for so many rows. Together they attend to so many
-// positions, of which length have to be read.
-func (o opWork) times(rows int, positions, length int64) Work {
-	n := int64(rows)
-	return Work{
-		MACs:  n*o.row.MACs + o.once.MACs,
-		FLOPs: n*o.row.FLOPs + o.once.FLOPs + positions*o.position.FLOPs,
-		Bytes: n*o.row.Bytes + o.once.Bytes + length*o.position.Bytes,
-	}
-}
-
-func newWorkTable(c *model.Config, s Storage) (*workTable, error) {
-	// The work at one position, and what another adds.
-	near, err := Count(c, s, 0)
-	if err != nil {
-		return nil, err
-	}
-	far, err := Count(c, s, 1)
-	if err != nil {
-		return nil, err
-	}
-	t := &workTable{layers: map[string]opWork{}, quantize: map[string]opWork{}}
-	residuals := []string{"attn_residual", "ffn_residual"}
-	var pending *opWork
-	for i, stage := range near.Stages {
-		o := opWork{
-			row:  Work{MACs: stage.MACs, FLOPs: stage.FLOPs},
-			once: Work{Bytes: stage.WeightBytes},
-		}
-		name := stage.Name
-		switch name {
-		case "quantize":
-			pending = &o
+func newWorkTable(m *model.Model, kv kernel.KVType) *workTable {
+	t := &workTable{ops: map[layerOp]opWork{}, quantize: map[layerOp]opWork{}}
+	ops := m.Tally(kv).Ops
+	for i, op := range ops {
+		at, w := layerOp{op.Layer, op.Name}, opWork{op.Cost, op.Group()}
+		switch op.Kind {
+		case model.OpKindQuantize:
+			t.quantize[layerOp{op.Layer, ops[i+1].Name}] = w
 			continue
-		case "rope":
-			all := int64(c.Heads + c.KVHeads)
-			q, k := o, o
-			q.row.FLOPs, k.row.FLOPs = stage.FLOPs/all*int64(c.Heads), stage.FLOPs/all*int64(c.KVHeads)
-			t.layers["q_rope"], t.layers["k_rope"] = q, k
-			continue
-		case "attention":
-			more := far.Stages[i]
-			o.position = Work{FLOPs: more.FLOPs - stage.FLOPs, Bytes: more.CacheRead - stage.CacheRead}
-			o.row.FLOPs -= o.position.FLOPs
-			t.layers[engine.OpStore] = opWork{row: Work{Bytes: stage.CacheWrite}}
-			name = engine.OpAttention
-		case "residual":
-			name, residuals = residuals[0], residuals[1:]
-		case "embedding":
-			o.row.Bytes, o.once.Bytes = o.once.Bytes, 0
-		case "head":
+		case model.OpKindAttend:
+			// The engine attends in two steps.
+			t.ops[layerOp{op.Layer, engine.OpStore}] = opWork{model.Cost{StoreBytes: w.StoreBytes}, engine.OpGroup(engine.OpStore)}
+			w.StoreBytes = 0
+			at.op = engine.OpAttention
+		case model.OpKindHead:
 			// Bytes are counted by the engine, which may settle tokens with
 			// less than their rows.
-			o.once.Bytes = 0
-			name = head.OpLogits
+			w.WeightBytes = 0
 		}
-		if pending != nil {
-			t.quantize[name], pending = *pending, nil
-		}
-		t.layers[name] = o
+		t.ops[at] = w
 	}
-	return t, nil
+	return t
 }
 
-// of returns the work of an operation of a frame.
-func (t *workTable) of(f *frame, i int) Work {
+// of returns the work of an operation of a frame, and the name that people know it
+// by.
+func (t *workTable) of(f *frame, i int) (Work, string) {
 	op := &f.ops[i]
-	if op.name == model.OpQuantize {
-		if i+1 == len(f.ops) {
-			return Work{}
-		}
-		first, _, _ := strings.Cut(f.ops[i+1].name, "+")
-		return t.quantize[first].times(op.rows, 0, 0)
+	at, table := layerOp{op.layer, op.name}, t.ops
+	if op.name == model.OpQuantize && i+1 < len(f.ops) {
+		at, table = layerOp{op.layer, f.ops[i+1].name}, t.quantize
 	}
-	var sum Work
-	for rest := op.name; rest != ""; {
-		var name string
-		name, rest, _ = strings.Cut(rest, "+")
-		o, ok := t.layers[name]
-		if !ok {
-			continue
+	w, ok := table[at]
+	if !ok {
+		group := engine.OpGroup(op.name)
+		switch {
+		case op.name == opSample:
+			group = "sampling"
+		case group == "":
+			group = op.name
+			if !slices.Contains(t.unknown, op.name) {
+				t.unknown = append(t.unknown, op.name)
+			}
 		}
-		sum.add(o.times(op.rows, f.info.Positions, f.info.Context))
+		return Work{}, group
 	}
-	return sum
+	// Together the rows attend to so many positions, of which those of the last
+	// row of each sequence have to be read.
+	n := int64(op.rows)
+	return Work{
+		MACs:  n * w.MACs,
+		FLOPs: n*w.FLOPs + f.info.Positions*w.PositionFLOPs,
+		Bytes: n*(w.RowBytes+w.StoreBytes) + w.WeightBytes + f.info.Context*w.PositionBytes,
+	}, w.group
 }

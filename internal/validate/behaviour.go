@@ -100,14 +100,14 @@ type attentionObserver struct {
 func (o *attentionObserver) Stage(layer int, name string, rows, width int, data []float32) {
 	d := o.config.HeadDim
 	switch name {
-	case "v":
+	case model.StageV:
 		clear(data)
 		for r := range rows {
 			for h := range o.config.KVHeads {
 				data[r*width+h*d+r] = 1
 			}
 		}
-	case "attention":
+	case model.StageAttention:
 		bits := 0.0
 		for r := range rows {
 			for h := range o.config.Heads {

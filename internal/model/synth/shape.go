@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"trit/internal/model"
 	"trit/tokenizer"
 )
 
@@ -109,13 +110,38 @@ func LookupShape(name string) (Shape, error) {
 type Projection struct {
 	Name       string // as in tensor names: "ffn_down"
 	Rows, Cols int    // outputs, inputs
+	Count      int    // how many the model has: one per layer, or per layer and expert
 }
 
-// Projections lists the ternary matrices of one layer.
+// Projections lists the ternary matrices of a model of that shape, as the tensor table
+// of its architecture has them. There are none of an unknown architecture.
 func (s Shape) Projections() []Projection {
-	q, kv := s.Heads*s.HeadDim, s.KVHeads*s.HeadDim
-	return []Projection{
-		{"attn_q", q, s.Hidden}, {"attn_k", kv, s.Hidden}, {"attn_v", kv, s.Hidden}, {"attn_output", s.Hidden, q},
-		{"ffn_gate", s.FFN, s.Hidden}, {"ffn_up", s.FFN, s.Hidden}, {"ffn_down", s.Hidden, s.FFN},
+	arch, err := model.LookupArch(s.Architecture)
+	if err != nil {
+		return nil
+	}
+	var list []Projection
+	index := map[string]int{}
+	for spec := range arch.Table(s.config()).Rows() {
+		if spec.Role != model.RoleProjection {
+			continue
+		}
+		name := spec.Kind()
+		i, ok := index[name]
+		if !ok {
+			i = len(list)
+			index[name] = i
+			list = append(list, Projection{Name: name, Rows: int(spec.Dims[1]), Cols: int(spec.Dims[0])})
+		}
+		list[i].Count += spec.Matrices()
+	}
+	return list
+}
+
+// config returns the sizes of the shape, all that a tensor table asks for.
+func (s Shape) config() *model.Config {
+	return &model.Config{
+		Architecture: s.Architecture, Vocab: s.Vocab, Context: s.Context, Hidden: s.Hidden, Layers: s.Layers, FFN: s.FFN,
+		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, RopeDim: s.HeadDim, RopeBase: s.RopeBase, NormEps: s.NormEps,
 	}
 }

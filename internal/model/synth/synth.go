@@ -66,6 +66,14 @@ type tensor struct {
 	size int64
 }
 
+func (t *tensor) elements() int64 {
+	n := int64(1)
+	for _, d := range t.dims {
+		n *= d
+	}
+	return n
+}
+
 // New prepares a model of the given shape. It fails with ErrType or ErrShape when
 // the types are unknown or cannot hold rows of the shape's widths.
 func New(s Shape, o Options) (*Generator, error) {
@@ -231,10 +239,10 @@ func (g *Generator) specs(ctx context.Context) []gguf.TensorSpec {
 	specs := make([]gguf.TensorSpec, len(g.tensors))
 	for i, t := range g.tensors {
 		specs[i] = gguf.TensorSpec{Name: t.name, Dims: t.dims, Type: t.typ, Write: func(w io.Writer) error {
-			if t.role == model.RoleVector {
+			if t.role == model.RoleVector || t.role == model.RoleDense {
 				return g.writeVector(w, t)
 			}
-			key := poolKey{t.role == model.RoleProjection, t.typ, t.dims[0], t.dims[1] * t.dims[0] % 32}
+			key := poolKey{t.role == model.RoleProjection, t.typ, t.dims[0], t.elements() % 32}
 			if pools[key] == nil {
 				p, err := g.newPool(t, key)
 				if err != nil {
@@ -258,7 +266,7 @@ type poolKey struct {
 }
 
 func (g *Generator) newPool(t tensor, key poolKey) (*pool, error) {
-	n := t.dims[0] * t.dims[1]
+	n := t.elements()
 	rng := rand.NewPCG(g.opts.Seed, uint64(key.cols)<<32|uint64(key.typ))
 	if key.ternary {
 		return ternaryPool(t.typ, float32(math.Sqrt(1.5/float64(key.cols))), n, rng)
@@ -273,11 +281,11 @@ func (g *Generator) random(t tensor, part int64) *rand.PCG {
 	return rand.NewPCG(g.opts.Seed^h.Sum64(), uint64(part))
 }
 
-// writeVector writes the weights of a norm.
+// writeVector writes the weights of a norm, or others that are not ternary.
 func (g *Generator) writeVector(w io.Writer, t tensor) error {
 	rng := g.random(t, 0)
 	data := make([]byte, 0, t.size)
-	for range t.dims[0] {
+	for range t.elements() {
 		x := 0.75 + float32(below(rng.Uint64(), 1024))/2048
 		data = appendFloat(data, x)
 	}

@@ -72,7 +72,7 @@ func TestEveryType(t *testing.T) {
 					}
 					var weights int64
 					for _, p := range s.Projections() {
-						weights += int64(p.Rows) * int64(p.Cols) * int64(s.Layers)
+						weights += int64(p.Rows) * int64(p.Cols) * int64(p.Count)
 					}
 					if m.TernaryWeights != weights {
 						t.Errorf("%d ternary weights, want %d", m.TernaryWeights, weights)
@@ -200,7 +200,7 @@ func TestShapes(t *testing.T) {
 		}
 		var n float64
 		for _, p := range s.Projections() {
-			n += float64(s.Layers) * float64(p.Rows) * float64(p.Cols)
+			n += float64(p.Count) * float64(p.Rows) * float64(p.Cols)
 		}
 		if math.Abs(n/1e9-want[s.Name]) > 0.001 {
 			t.Errorf("%s has %.3f G ternary weights, want %.3f", s.Name, n/1e9, want[s.Name])

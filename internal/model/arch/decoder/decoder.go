@@ -81,13 +81,13 @@ func (r *Run) attention(p *model.Pass, l *Layer, layer int) {
 	if r.HeadNorms == BeforeRope {
 		r.normHeads(p, l)
 	}
-	p.Rope("q_rope", r.Q)
-	p.Rope("k_rope", r.K)
+	p.Rope(model.StageQ, r.Q)
+	p.Rope(model.StageK, r.K)
 	if r.HeadNorms == AfterRope {
 		r.normHeads(p, l)
 	}
-	p.Stage("v", r.V)
-	p.Attend("attention", r.O, r.Q, r.K, r.V)
+	p.Stage(model.StageV, r.V)
+	p.Attend(model.StageAttention, r.O, r.Q, r.K, r.V)
 	if layer == len(r.Layers)-1 {
 		p.Narrow(r.X, r.O)
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"trit/gguf"
+	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/model/arch/decoder"
 	"trit/internal/model/synth"
@@ -78,7 +80,7 @@ func init() {
 }
 
 // open makes a model of a test family; its heads are wider than their share.
-func open(t *testing.T, name string) *model.Model {
+func open(t *testing.T, name string, a model.Activations) *model.Model {
 	t.Helper()
 	g, err := synth.New(synth.Shape{
 		Name: name, Architecture: "test-" + name, Layers: 2, Hidden: 96, FFN: 80, Heads: 4, KVHeads: 2, HeadDim: 48, Vocab: 512, Context: 64,
@@ -95,7 +97,7 @@ func open(t *testing.T, name string) *model.Model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := model.Load(f, model.LoadOptions{Activations: model.Float})
+	m, err := model.Load(f, model.LoadOptions{Activations: a})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +139,7 @@ func (a oneSequence) Attend(_ int, out, q, k, v model.Buffer, rows int) {
 }
 
 // forward runs tokens through the graph and returns the hidden states.
-func forward(t *testing.T, m *model.Model, tokens []int32) [][]float64 {
+func forward(t *testing.T, m *model.Model, tokens []int32, w *watcher) [][]float64 {
 	t.Helper()
 	team, err := parallel.NewTeam(2)
 	if err != nil {
@@ -151,7 +153,12 @@ func forward(t *testing.T, m *model.Model, tokens []int32) [][]float64 {
 	for i := range n {
 		positions[i], keep[i] = int32(i), i
 	}
-	p.Begin(tokens, positions, keep, nil)
+	if w == nil {
+		p.Begin(tokens, positions, keep, nil)
+	} else {
+		p.SetTracer(w)
+		p.Begin(tokens, positions, keep, w)
+	}
 	h := run.Forward(p)
 	if err := p.End(); err != nil {
 		t.Fatal(err)
@@ -378,8 +385,8 @@ var tokens = []int32{1, 17, 300, 45, 45, 9, 222, 511, 3, 120}
 func TestParts(t *testing.T) {
 	for name, p := range families {
 		t.Run(name, func(t *testing.T) {
-			m := open(t, name)
-			got := forward(t, m, tokens)
+			m := open(t, name, model.Float)
+			got := forward(t, m, tokens, nil)
 			want := (&reference{t, m, p}).run(tokens)
 			if d := distance(got, want); !(d < 1e-5) {
 				t.Errorf("the distance from the formulas is %.3g", d)
@@ -390,6 +397,54 @@ func TestParts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// watcher lists what a pass does.
+type watcher struct {
+	stages, ops []string
+}
+
+func (w *watcher) Stage(layer int, name string, _, width int, _ []float32) {
+	w.stages = append(w.stages, fmt.Sprint(model.StageName(layer, name), " ", width))
+}
+
+func (w *watcher) Begin(layer int, op string, _ int) {
+	if op != model.OpRopeTable {
+		w.ops = append(w.ops, model.StageName(layer, op))
+	}
+}
+
+func (w *watcher) End() {}
+
+// TestTally: what a tally lists is what a pass does, operation by operation and stage
+// by stage, and an outline has the same.
+func TestTally(t *testing.T) {
+	for name := range families {
+		for _, activations := range []model.Activations{model.Int8, model.Float, model.Int8Groups} {
+			m := open(t, name, activations)
+			w := &watcher{}
+			forward(t, m, tokens[:1], w)
+			tally := m.Tally(kernel.KVF16)
+			var stages, ops []string
+			for _, s := range tally.Stages {
+				stages = append(stages, fmt.Sprint(model.StageName(s.Layer, s.Name), " ", s.Width))
+			}
+			for _, op := range tally.Ops {
+				if op.Kind != model.OpKindAttend && op.Kind != model.OpKindHead { // which are the engine's
+					ops = append(ops, model.StageName(op.Layer, op.Name))
+				}
+			}
+			if !slices.Equal(stages, w.stages) {
+				t.Errorf("%s: the tally has the stages\n%v, a pass has\n%v", name, stages, w.stages)
+			}
+			if !slices.Equal(ops, w.ops) {
+				t.Errorf("%s: the tally has the operations\n%v, a pass has\n%v", name, ops, w.ops)
+			}
+			if layers := tally.KVLayers(); !slices.Equal(layers, []int{0, 1}) {
+				t.Errorf("%s: the layers %v attend", name, layers)
+			}
+		}
 	}
 }
 

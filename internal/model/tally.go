@@ -1,0 +1,302 @@
+package model
+
+import (
+	"slices"
+	"strings"
+	"unsafe"
+
+	"trit/internal/kernel"
+	"trit/internal/ternary"
+)
+
+// OpKind says what an operation computes.
+type OpKind string
+
+// The kinds of operations.
+const (
+	OpKindEmbed    OpKind = "embed"    // looks a token's vector up
+	OpKindNorm     OpKind = "norm"     // RMS norm of a row, or of every head of it
+	OpKindScale    OpKind = "scale"    // multiplies a row with a factor
+	OpKindQuantize OpKind = "quantize" // rounds the input of projections to int8
+	OpKindProject  OpKind = "project"  // multiplies with ternary matrices
+	OpKindRope     OpKind = "rope"     // rotates heads by the position
+	OpKindAttend   OpKind = "attend"   // stores keys and values, and attends
+	OpKindAct      OpKind = "act"      // activation function, with or without a gate
+	OpKindAdd      OpKind = "add"      // adds to the residual stream
+	OpKindHead     OpKind = "head"     // multiplies with the output head
+)
+
+// Op is an operation of a pass, with what it has to do.
+type Op struct {
+	Layer int // or LayerIn, LayerOut
+	// Name is what a Tracer is told: the name of the stage, or of the tensors
+	// that are multiplied.
+	Name string
+	Kind OpKind
+	// Tensors are the names of the weights, without the layer: "attn_norm.weight".
+	Tensors []string
+	Cost    Cost
+}
+
+// Cost is the work of one occurrence of an operation. Multiply, add, compare, round,
+// exp, square root and divide count as one float operation each. With N outputs, K
+// inputs, n values and the names of Config:
+//
+//	project     N·K MACs, 2·N FLOPs (descaling; with scales for groups of columns
+//	            for each group), N more for a bias; with float activations
+//	            2·N·K + N FLOPs instead
+//	quantize    4·K FLOPs (abs, max, multiply, round) and 1 for each scale
+//	norm        4·n + 4 FLOPs, for each head if there is one for each
+//	scale       n FLOPs
+//	rope        3·r FLOPs for each head, r of d elements rotated
+//	attend      H·d FLOPs, and (4·d + 5)·H for each position
+//	            2·G·d elements written, and as many read for each position
+//	            (and a scale per vector if the type has them)
+//	act         5·n (SiLU) or 3·n (ReLU²) FLOPs, the product with a gate among them
+//	add         n FLOPs
+//	head        2·V·D FLOPs
+type Cost struct {
+	// MACs are multiply-accumulates of ternary weights with int8 activations of
+	// each row, FLOPs float operations of each row.
+	MACs, FLOPs int64
+	// WeightBytes are read once for all rows, RowBytes once for each (of an
+	// embedding).
+	WeightBytes, RowBytes int64
+	// PositionFLOPs are done for each position that a row attends to.
+	// PositionBytes of it are read from the KV cache, once for all rows of a
+	// sequence, and StoreBytes of each row written there.
+	PositionFLOPs, PositionBytes, StoreBytes int64
+}
+
+// StageOp is a stage that an observer sees, with what computes it.
+type StageOp struct {
+	Layer int
+	Name  string
+	Width int
+	Kind  OpKind
+	// Tensor is the name of the weights that the operation or, if it has none,
+	// the one before it on the same values multiplies with; "" for none.
+	Tensor string
+	// From is the stage of an operand in another buffer: what a sum adds, what a
+	// norm reads. It is "" if there is none.
+	From string
+}
+
+// Tally is the description of a graph: what a pass does, in its order.
+type Tally struct {
+	Ops    []Op
+	Stages []StageOp
+
+	pass *Pass
+	kv   kernel.KVType
+	last map[*float32]written // what is in a buffer
+}
+
+// written is what an operation has left in a buffer.
+type written struct {
+	kind   OpKind
+	tensor string
+	stage  string
+}
+
+// Tally runs the model's graph without data and lists what it does, and after it the
+// product with the whole output head. The weights' data is not read, so that an
+// [Outline] will do. kv is the element type of the KV cache.
+func (m *Model) Tally(kv kernel.KVType) *Tally {
+	t := &Tally{kv: kv, last: map[*float32]written{}}
+	t.pass = &Pass{cfg: m.Config, tally: t, rows: 1, keep: []int{0}, layer: LayerIn, normed: noMemory{}.Float32s(1)}
+	m.Graph.NewRun(noMemory{}, 1).Forward(t.pass)
+	t.pass.layer = LayerOut
+	head := m.Graph.Head()
+	t.add(OpHead, OpKindHead, Cost{FLOPs: 2 * int64(head.Rows) * int64(head.Cols), WeightBytes: head.Bytes()}, head.Name)
+	return t
+}
+
+// noMemory gives every buffer a place of its own, and nothing to write to.
+type noMemory struct{}
+
+// Float32s implements Memory.
+func (noMemory) Float32s(int) []float32 { return make([]float32, 1) }
+
+// add enters an operation.
+func (t *Tally) add(name string, kind OpKind, c Cost, tensors ...string) {
+	t.Ops = append(t.Ops, Op{Layer: t.pass.layer, Name: name, Kind: kind, Cost: c, Tensors: tensors})
+}
+
+// result enters what an operation leaves in a buffer.
+func (t *Tally) result(b Buffer, w written) { t.last[unsafe.SliceData(b.Data)] = w }
+
+// stage enters a result that observers see. from is an operand beside the values that
+// were in the buffer before.
+func (t *Tally) stage(name string, b, from Buffer) {
+	w := t.last[unsafe.SliceData(b.Data)]
+	t.Stages = append(t.Stages, StageOp{
+		Layer: t.pass.layer, Name: name, Width: b.Width, Kind: w.kind, Tensor: w.tensor, From: t.last[unsafe.SliceData(from.Data)].stage,
+	})
+	w.stage = name
+	t.result(b, w)
+}
+
+// embed enters the look-up of a token.
+func (t *Tally) embed(stage string, dst Buffer, table *Table) {
+	t.add(stage, OpKindEmbed, Cost{RowBytes: table.Bytes() / int64(table.Rows)}, table.Name)
+	t.result(dst, written{kind: OpKindEmbed, tensor: table.Name})
+	t.stage(stage, dst, Buffer{})
+}
+
+// rowwise enters an operation on single rows.
+func (t *Tally) rowwise(o *rowOp) {
+	n, w := int64(o.dst.Width), int64(len(o.w))
+	var c Cost
+	var tensors []string
+	after := written{kind: o.kind, tensor: t.last[unsafe.SliceData(o.dst.Data)].tensor}
+	switch o.kind {
+	case OpKindNorm:
+		c = Cost{FLOPs: n / w * (4*w + 4), WeightBytes: 4 * w}
+		after.tensor = o.stage + ".weight"
+		tensors = []string{after.tensor}
+	case OpKindScale, OpKindAdd:
+		c.FLOPs = n
+	case OpKindQuantize:
+		c.FLOPs = 4*int64(o.src.Width) + t.groups(int64(o.src.Width))
+	case OpKindRope:
+		c.FLOPs = 3 * int64(t.pass.cfg.RopeDim) * (n / int64(t.pass.cfg.HeadDim))
+	case OpKindAct:
+		c.FLOPs = n * t.pass.cfg.HiddenAct.flops()
+	}
+	t.add(o.stage, o.kind, c, tensors...)
+	if o.dst.Data != nil {
+		t.result(o.dst, after)
+		t.stage(o.stage, o.dst, o.src)
+	}
+}
+
+// project enters the multiplication of an input with several matrices.
+func (t *Tally) project(outs []Projected) {
+	var c Cost
+	var tensors []string
+	for _, o := range outs {
+		m := o.W.Matrix
+		rows, cols := int64(m.Rows), int64(m.Cols)
+		c.WeightBytes += m.Bytes() + 4*int64(len(o.W.Bias))
+		groups := int64(m.Groups())
+		switch t.pass.cfg.Activations {
+		case Float:
+			c.FLOPs += 2*rows*cols + rows*groups
+		case Int8Groups:
+			groups = t.groups(cols)
+			fallthrough
+		default:
+			c.MACs += rows * cols
+			c.FLOPs += 2 * rows * groups
+		}
+		c.FLOPs += int64(len(o.W.Bias))
+		tensors = append(tensors, o.W.Name+".weight")
+		t.result(o.Out, written{kind: OpKindProject, tensor: o.W.Name + ".weight"})
+	}
+	t.add(t.pass.projectName(outs), OpKindProject, c, tensors...)
+}
+
+// groups returns the scales of so many rounded values.
+func (t *Tally) groups(n int64) int64 {
+	if t.pass.cfg.Activations == Int8Groups {
+		return (n + ternary.GroupWidth - 1) / ternary.GroupWidth
+	}
+	return 1
+}
+
+// attend enters attention.
+func (t *Tally) attend(stage string, out Buffer) {
+	heads, d := int64(t.pass.cfg.Heads), int64(t.pass.cfg.HeadDim)
+	vector := d * int64(t.kv.ElemBytes()) // bytes of one key or value
+	if t.kv.Scaled() {
+		vector += 4
+	}
+	both := 2 * int64(t.pass.cfg.KVHeads) * vector
+	t.add(stage, OpKindAttend, Cost{
+		FLOPs: heads * d, PositionFLOPs: (4*d + 5) * heads, PositionBytes: both, StoreBytes: both,
+	})
+	t.result(out, written{kind: OpKindAttend})
+	t.stage(stage, out, Buffer{})
+}
+
+// flops returns the operations for one element, the product with a gate among them.
+func (a HiddenAct) flops() int64 {
+	if a == ReLU2 {
+		return 3 // compare, square, times up
+	}
+	return 5 // negate, exp, add, divide, times up
+}
+
+// KVLayers returns the layers that attend, and so need room in the KV cache.
+func (t *Tally) KVLayers() []int {
+	var layers []int
+	for _, op := range t.Ops {
+		if op.Kind == OpKindAttend && !slices.Contains(layers, op.Layer) {
+			layers = append(layers, op.Layer)
+		}
+	}
+	return layers
+}
+
+// Group returns the name that people know an operation by; several operations may
+// have one.
+func (o *Op) Group() string {
+	switch o.Kind {
+	case OpKindEmbed:
+		return "embedding"
+	case OpKindNorm:
+		return "norms"
+	case OpKindScale:
+		return "scales"
+	case OpKindQuantize:
+		return "quantize"
+	case OpKindRope:
+		return "rope"
+	case OpKindAttend:
+		return "attention"
+	case OpKindAct:
+		return "activation"
+	case OpKindAdd:
+		return "residual"
+	case OpKindHead:
+		return "head"
+	}
+	// The matrices: "q, k, v", "o", "gate, up", "down".
+	var names []string
+	for _, tensor := range o.Tensors {
+		name := strings.TrimSuffix(tensor, ".weight")
+		if _, rest, ok := strings.Cut(name, "_"); ok {
+			name = rest
+		}
+		if name == "output" {
+			name = "o"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Scratch returns the memory that passes of up to maxRows rows compute in, in bytes.
+func (m *Model) Scratch(maxRows int) int64 {
+	var mem memoryCount
+	m.Graph.NewRun(&mem, maxRows)
+	widest, normed := m.inputs()
+	mem.Float32s(maxRows * (m.Config.RopeDim + normed)) // as NewPass
+	switch m.Config.Activations {
+	case Int8:
+		return int64(mem) + kernel.Int8Bytes(maxRows, widest)
+	case Int8Groups:
+		return int64(mem) + kernel.GroupedInt8Bytes(maxRows, widest)
+	}
+	return int64(mem)
+}
+
+// memoryCount counts bytes instead of giving memory.
+type memoryCount int64
+
+// Float32s implements Memory.
+func (c *memoryCount) Float32s(n int) []float32 {
+	*c += 4 * memoryCount(n)
+	return nil
+}
