@@ -19,6 +19,8 @@ type floatKernels struct {
 
 	ropeNeox func(x0, x1, cos, sin []float32)
 	ropeNorm func(x, cos, sin []float32)
+
+	hadamard func(x []float32, block int)
 }
 
 var genericFloat = floatKernels{
@@ -36,6 +38,7 @@ var genericFloat = floatKernels{
 	geluTanhMul: geluTanhMulGeneric,
 	ropeNeox:    ropeNeoxGeneric,
 	ropeNorm:    ropeNormGeneric,
+	hadamard:    hadamardGeneric,
 }
 
 // Dot returns the dot product of a and b, which must have the same length, in

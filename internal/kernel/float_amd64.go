@@ -17,6 +17,7 @@ var avx2Float = floatKernels{
 	geluTanhMul: geluTanhMulAVX2,
 	ropeNeox:    ropeNeoxAVX2,
 	ropeNorm:    ropeNormWithAVX2,
+	hadamard:    hadamardOf(hadamardAVX2),
 }
 
 var avx512Float = floatKernels{
@@ -34,6 +35,18 @@ var avx512Float = floatKernels{
 	geluTanhMul: geluTanhMulAVX512,
 	ropeNeox:    ropeNeoxAVX512,
 	ropeNorm:    ropeNormWithAVX2,
+	hadamard:    hadamardOf(hadamardAVX512),
+}
+
+// hadamardOf serves hadamard with a kernel for blocks of at least 16 elements.
+func hadamardOf(wide func(x []float32, block int)) func(x []float32, block int) {
+	return func(x []float32, block int) {
+		if block < 16 {
+			hadamardGeneric(x, block)
+			return
+		}
+		wide(x, block)
+	}
 }
 
 // ropeNormWithAVX2 runs whole vectors of four pairs in assembly.

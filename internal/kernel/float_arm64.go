@@ -25,6 +25,7 @@ var neonFloat = floatKernels{
 	geluTanhMul: binaryOf(geluTanhMulNEON, geluTanhMulGeneric),
 	ropeNeox:    ropeNeoxWithNEON,
 	ropeNorm:    ropeNormGeneric,
+	hadamard:    hadamardGeneric,
 }
 
 //go:noescape

@@ -20,8 +20,9 @@ func main() {
 		"exp":       expKernels,
 		"attention": attentionKernels,
 		"head":      headKernels,
+		"hadamard":  hadamardKernels,
 	}
-	part := flag.String("part", "", "the group of kernels to generate: vector, exp, attention or head")
+	part := flag.String("part", "", "the group of kernels to generate: vector, exp, attention, head or hadamard")
 	flag.Parse()
 	generate, ok := parts[*part]
 	if !ok {
