@@ -126,7 +126,7 @@ func open(ctx context.Context, start time.Time, name string, f *gguf.File, close
 
 // load reads the parts of a model.
 func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
-	if v, ok, err := kernel.OverrideFromEnv(); err != nil {
+	if v, ok, err := kernel.VariantFromEnv(); err != nil {
 		return err
 	} else if ok && o.engine.Variant == kernel.Auto {
 		o.engine.Variant = v

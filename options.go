@@ -10,6 +10,7 @@ import (
 	"trit/internal/generate"
 	"trit/internal/head"
 	"trit/internal/kernel"
+	"trit/internal/kernel/autotune"
 	"trit/internal/model"
 	"trit/quant"
 	"trit/sample"
@@ -145,6 +146,15 @@ const (
 // Kernel sets the implementation of the ternary products.
 func Kernel(v KernelVariant) Option {
 	return func(o *openOptions) { o.engine.Variant = known(o, "kernel", v, kernel.ParseVariant) }
+}
+
+// TuningFile names a file that keeps what is measured to choose the fastest kernels
+// and layouts, so that it is measured once per machine and not by every Open; "" keeps
+// it in memory, for the models that are opened with the same option. A file that cannot
+// be used is reported to warn, which may be nil, and left alone.
+func TuningFile(path string, warn func(error)) Option {
+	tuner := autotune.New(path, warn)
+	return func(o *openOptions) { o.load.Tuner = tuner }
 }
 
 // HeadMode is a way to compute the logits.

@@ -13,6 +13,7 @@ import (
 	"trit/internal/engine"
 	"trit/internal/head"
 	"trit/internal/kernel"
+	"trit/internal/kernel/autotune"
 	"trit/internal/model"
 	"trit/internal/ternary"
 )
@@ -66,6 +67,7 @@ func (f *measuredFlags) options(a *app, cmd *cobra.Command, o *engine.Options, l
 	if o.Head, err = head.ParseMode(f.headMode); err != nil {
 		return usage(cmd, fmt.Errorf("--head: %w", err))
 	}
+	load.Tuner = autotune.New(a.tuningFile, a.warn)
 	if load.Layout, err = parseLayout(f.layout); err != nil {
 		return usage(cmd, fmt.Errorf("--layout: %w", err))
 	}
@@ -123,12 +125,10 @@ func (f *measuredFlags) draw(write func(io.Writer) error) error {
 	return nil
 }
 
-// parseLayout reads the choice of a layout.
+// parseLayout reads the choice of a layout; that of "auto" is left to the loader.
 func parseLayout(name string) (func(rows, cols int) ternary.Layout, error) {
 	if strings.EqualFold(name, "auto") {
-		return func(rows, cols int) ternary.Layout {
-			return kernel.Best(kernel.Shape{Rows: rows, Cols: cols, Tokens: 1}).Layout
-		}, nil
+		return nil, nil
 	}
 	layout, err := ternary.ParseLayout(name)
 	if err != nil {

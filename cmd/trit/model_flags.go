@@ -66,7 +66,7 @@ func (f *modelFlags) options(a *app, cmd *cobra.Command) ([]trit.Option, error) 
 	}
 	opts := []trit.Option{
 		trit.Threads(a.threads), trit.ContextSize(f.context), trit.KVType(kv),
-		trit.PreTokenizer(f.pre), trit.TokenizerPath(f.tokenizer),
+		trit.PreTokenizer(f.pre), trit.TokenizerPath(f.tokenizer), trit.TuningFile(a.tuningFile, a.warn),
 	}
 	if f.head != "" {
 		v, err := head.ParseMode(f.head)

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/term"
 
 	"trit/hub"
-	"trit/internal/kernel"
 	"trit/internal/textfile"
 )
 
@@ -31,7 +30,11 @@ type app struct {
 	json     bool
 	logLevel string
 	log      *slog.Logger
+
+	tuningFile string // keeps what was measured to choose kernels
 }
+
+func (a *app) warn(err error) { a.log.Warn(err.Error()) }
 
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -100,7 +103,7 @@ func (a *app) setUp(cmd *cobra.Command) error {
 		return usage(cmd, fmt.Errorf("--threads %d: want 0 or a positive number", a.threads))
 	}
 	if home, err := hub.Home(); err == nil { // without one, measurements are made anew each time
-		kernel.SetCacheFile(filepath.Join(home, "kernels.json"), func(err error) { a.log.Warn(err.Error()) })
+		a.tuningFile = filepath.Join(home, "kernels.json")
 	}
 	return nil
 }

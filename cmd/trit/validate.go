@@ -17,6 +17,7 @@ import (
 	"trit/internal/head"
 	"trit/internal/inside"
 	"trit/internal/kernel"
+	"trit/internal/kernel/autotune"
 	"trit/internal/model"
 	"trit/internal/textfile"
 	"trit/internal/validate"
@@ -235,6 +236,7 @@ func (f *modelFlags) direct(a *app, cmd *cobra.Command) (*directOptions, error) 
 		return nil, err // from here on everything parses
 	}
 	d := &directOptions{flags: f, engine: engine.Options{Threads: a.threads, Context: f.context}}
+	d.load.Tuner = autotune.New(a.tuningFile, a.warn)
 	var errs [6]error
 	d.engine.KVType, errs[0] = kernel.ParseKVType(f.kvType)
 	if f.head != "" {

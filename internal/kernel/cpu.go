@@ -32,10 +32,6 @@ func (l Level) String() string {
 	return fmt.Sprintf("level(%d)", uint8(l))
 }
 
-// CPUEnv names the environment variable that limits the instruction sets in
-// use, so that one machine can run and test every path.
-const CPUEnv = "TRIT_CPU"
-
 // ErrCPU reports a TRIT_CPU value that this machine cannot honour.
 var ErrCPU = errors.New("kernel: unusable " + CPUEnv)
 

@@ -1,7 +1,5 @@
 package kernel
 
-import "os"
-
 // kernels are the inner loops of one level, by family. Levels share the families
 // in which they do not differ. The functions that the package exports check their
 // operands and call these.
@@ -29,7 +27,7 @@ var generic = kernels{
 }
 
 // level is the level in use, levelErr why it is not the one that TRIT_CPU names.
-var level, levelErr = chooseLevel(os.Getenv(CPUEnv), supported())
+var level, levelErr = chooseLevel(levelFromEnv(), supported())
 
 // active is the table in use. Only tests change it.
 var active = kernelsOf(level)

@@ -36,16 +36,3 @@ func ExampleMatMulI8() {
 	fmt.Println(y)
 	// Output: [69 62 -60]
 }
-
-// Choose how to store and multiply the weights of a model's largest matrix.
-func ExampleBest() {
-	choice := kernel.Best(kernel.Shape{Rows: 6912, Cols: 2560, Tokens: 1})
-	ws := kernel.NewWorkspace()
-	ws.Variant = choice.Variant
-	w, err := ternary.New(choice.Layout, 6912, 2560)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(w.Rows, w.Cols)
-	// Output: 6912 2560
-}

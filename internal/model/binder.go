@@ -11,6 +11,7 @@ import (
 
 	"trit/gguf"
 	"trit/internal/kernel"
+	"trit/internal/kernel/autotune"
 	"trit/internal/ternary"
 	"trit/quant"
 )
@@ -31,6 +32,9 @@ type Binder struct {
 
 // newBinder returns a binder for a model of a family.
 func newBinder(arch *Arch, m *Model, o LoadOptions) *Binder {
+	if o.Tuner == nil {
+		o.Tuner = autotune.New("", nil)
+	}
 	return &Binder{opts: o, file: m.File, model: m, tensors: arch.Table(m.Config), bound: map[string]bool{}}
 }
 
@@ -211,7 +215,7 @@ func (b *Binder) projections(t *gguf.Tensor, spec TensorSpec) ([]*Projection, er
 		p := first
 		p.Matrix = m
 		if b.outline == nil {
-			p.Vec, p.Mat = variant(m, 1), variant(m, manyTokens)
+			p.Vec, p.Mat = b.variant(m, 1), b.variant(m, manyTokens)
 		}
 		name := t.Name
 		if len(matrices) > 1 {
@@ -365,15 +369,15 @@ func (b *Binder) layout(rows, cols, group int, typ gguf.Type, scales []float32) 
 	case rows*cols < tunedWeights:
 		return ternary.T2
 	}
-	return kernel.Best(kernel.Shape{Rows: rows, Cols: cols, Tokens: 1}).Layout
+	return b.opts.Tuner.Best(autotune.Shape{Rows: rows, Cols: cols, Tokens: 1}).Layout
 }
 
 // variant chooses the kernel for products of a matrix with a number of rows.
-func variant(m *ternary.Matrix, tokens int) kernel.Variant {
+func (b *Binder) variant(m *ternary.Matrix, tokens int) kernel.Variant {
 	if m.Rows*m.Cols < tunedWeights || kernel.TakesGroups(m) {
 		return kernel.Auto
 	}
-	return kernel.BestVariant(kernel.Shape{Rows: m.Rows, Cols: m.Cols, Tokens: tokens, GroupCols: m.GroupCols}, m.Layout)
+	return b.opts.Tuner.BestVariant(autotune.Shape{Rows: m.Rows, Cols: m.Cols, Tokens: tokens, GroupCols: m.GroupCols}, m.Layout)
 }
 
 // outputScale multiplies the scales of a matrix by the tensor of that name,

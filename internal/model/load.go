@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"trit/gguf"
+	"trit/internal/kernel/autotune"
 	"trit/internal/parallel"
 	"trit/internal/ternary"
 	"trit/quant"
@@ -20,8 +21,10 @@ type LoadOptions struct {
 	// I2SLayout is the packing of I2_S tensors, which files do not record.
 	I2SLayout quant.I2SLayout
 	// Layout chooses the resident layout of a projection of the given shape;
-	// nil means the one that kernel.Best finds fastest for generating.
+	// nil means the one that Tuner finds fastest for generating.
 	Layout func(rows, cols int) ternary.Layout
+	// Tuner chooses layouts and kernels; nil means one that measures anew.
+	Tuner *autotune.Tuner
 	// Team repacks the weights; nil means one worker.
 	Team *parallel.Team
 	// Progress, if not nil, is called with the weights repacked so far and in

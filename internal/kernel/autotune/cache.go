@@ -1,4 +1,4 @@
-package kernel
+package autotune
 
 import (
 	"encoding/json"
@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"trit/internal/kernel"
 	"trit/internal/ternary"
 )
 
@@ -48,32 +49,30 @@ type cacheProduct struct {
 
 // machineKey names all that measurements depend on.
 func machineKey() string {
-	return fmt.Sprintf("%s, %v, %d threads, kernels v%d", CPUModel(), Active(), runtime.GOMAXPROCS(0), kernelVersion)
+	return fmt.Sprintf("%s, %v, %d threads, kernels v%d", kernel.CPUModel(), kernel.Active(), runtime.GOMAXPROCS(0), kernelVersion)
 }
 
-func (t *tuner) setCacheFile(path string, warn func(error)) {
-	if warn == nil {
-		warn = func(error) {}
-	}
-	t.path, t.warn, t.blocked = path, warn, false
-	t.times, t.read = nil, 0
-	if path == "" {
+// load reads the file, once.
+func (t *Tuner) load() {
+	if t.loaded {
 		return
 	}
-	file, err := readCache(path)
+	t.loaded, t.times = true, map[timeKey]float64{}
+	if t.path == "" {
+		return
+	}
+	file, err := readCache(t.path)
 	if err != nil {
-		t.blocked = true
 		t.warn(err)
 		return
 	}
 	machine := file.Machines[machineKey()]
 	times, err := machine.times()
 	if err != nil {
-		t.blocked = true
-		t.warn(fmt.Errorf("%w: %s: %w (delete the file to measure again)", ErrCache, path, err))
+		t.warn(fmt.Errorf("%w: %s: %w (delete the file to measure again)", ErrCache, t.path, err))
 		return
 	}
-	t.times, t.read = times, machine.ReadBytesPerSecond
+	t.keep, t.times, t.read = true, times, machine.ReadBytesPerSecond
 }
 
 // readCache returns the file's contents, empty when it does not exist yet.
@@ -126,7 +125,7 @@ func (m cacheMachine) times() (map[timeKey]float64, error) {
 		if err != nil {
 			return nil, fmt.Errorf("product %d: %w", i, err)
 		}
-		variant, err := ParseVariant(p.Variant)
+		variant, err := kernel.ParseVariant(p.Variant)
 		if err != nil {
 			return nil, fmt.Errorf("product %d: %w", i, err)
 		}
@@ -140,8 +139,8 @@ func (m cacheMachine) times() (map[timeKey]float64, error) {
 
 // save merges the measurements into the file, which other processes may have
 // written meanwhile, and replaces it in one step.
-func (t *tuner) save() {
-	if t.path == "" || t.blocked {
+func (t *Tuner) save() {
+	if !t.keep {
 		return
 	}
 	if err := t.write(); err != nil {
@@ -149,7 +148,7 @@ func (t *tuner) save() {
 	}
 }
 
-func (t *tuner) write() error {
+func (t *Tuner) write() error {
 	file, err := readCache(t.path)
 	if err != nil {
 		return err

@@ -1,14 +1,15 @@
-package kernel
+// Package autotune chooses, by measuring, the fastest kernel and layout for each shape
+// of ternary product on a machine. All choices give the same bits.
+package autotune
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
+	"trit/internal/hugemem"
+	"trit/internal/kernel"
 	"trit/internal/ternary"
 )
 
@@ -22,49 +23,34 @@ type Shape struct {
 // Choice is how to compute a product: the layout that its weights should have,
 // and the variant for Workspace.Variant.
 type Choice struct {
-	Variant Variant
+	Variant kernel.Variant
 	Layout  ternary.Layout
 }
 
-// The environment variables that OverrideFromEnv reads. The second is the one of
-// BitNet-Oxidized.
-const (
-	KernelEnv       = "TRIT_KERNEL"
-	KernelEnvBitNet = "BITNET_KERNEL_OVERRIDE"
-)
+// A Tuner chooses between kernels by the time that they take on this machine, and
+// remembers what it has measured. It may be used by several goroutines.
+type Tuner struct {
+	path string
+	warn func(error)
 
-// OverrideFromEnv returns the variant that TRIT_KERNEL or, when that is unset,
-// BITNET_KERNEL_OVERRIDE names, and whether either is set. The error is
-// ErrVariant with the variable's name.
-func OverrideFromEnv() (Variant, bool, error) {
-	for _, name := range []string{KernelEnv, KernelEnvBitNet} {
-		value := os.Getenv(name)
-		if value == "" {
-			continue
-		}
-		v, err := ParseVariant(value)
-		if err != nil {
-			return Auto, false, fmt.Errorf("environment variable %s: %w", name, err)
-		}
-		return v, true, nil
+	mu     sync.Mutex
+	loaded bool                // the file has been read, if there is one
+	keep   bool                // the file is ours to write
+	times  map[timeKey]float64 // measured arithmetic, seconds per call
+	read   float64             // bytes/s that one of all busy workers reads; 0: not measured
+
+	measure   func(s Shape, layout ternary.Layout, v kernel.Variant) time.Duration
+	bandwidth func() float64
+}
+
+// New returns a tuner that keeps its measurements in a file, or, where path is "", in
+// memory only. A file that cannot be used is reported to warn as an ErrCache and left
+// alone; so is a failure to write. warn may be nil.
+func New(path string, warn func(error)) *Tuner {
+	if warn == nil {
+		warn = func(error) {}
 	}
-	return Auto, false, nil
-}
-
-// Override makes Best and BestVariant answer with v; Auto lets them measure again.
-func Override(v Variant) {
-	tuned.Lock()
-	defer tuned.Unlock()
-	tuned.override = v
-}
-
-// SetCacheFile names the file that measurements are kept in from now on, and
-// reads it; "" keeps them in memory only. A file that cannot be used is reported
-// to warn as an ErrCache and left alone; so is a failure to write. warn may be nil.
-func SetCacheFile(path string, warn func(error)) {
-	tuned.Lock()
-	defer tuned.Unlock()
-	tuned.setCacheFile(path, warn)
+	return &Tuner{path: path, warn: warn, measure: measureProduct, bandwidth: measureBandwidth}
 }
 
 // Best returns the fastest way to compute products of a shape on this machine.
@@ -72,38 +58,11 @@ func SetCacheFile(path string, warn func(error)) {
 // takes a few milliseconds; the answer is remembered. Weights are kept in one
 // layout only: choose it with the Tokens that matter most (1, for generating)
 // and ask BestVariant for the rest.
-func Best(s Shape) Choice {
-	tuned.Lock()
-	defer tuned.Unlock()
-	return tuned.best(s, ternary.Layouts())
-}
+func (t *Tuner) Best(s Shape) Choice { return t.best(s, ternary.Layouts()) }
 
 // BestVariant is Best for weights that have a layout already.
-func BestVariant(s Shape, layout ternary.Layout) Variant {
-	tuned.Lock()
-	defer tuned.Unlock()
-	return tuned.best(s, []ternary.Layout{layout}).Variant
-}
-
-// tuned is the process's tuner.
-var tuned = struct {
-	sync.Mutex
-	tuner
-}{tuner: tuner{measure: measureProduct, bandwidth: measureBandwidth}}
-
-// A tuner chooses between candidates by time. Its methods are not safe for
-// concurrent use.
-type tuner struct {
-	override Variant
-	path     string
-	warn     func(error)
-	blocked  bool // the cache file is not ours to write
-
-	times map[timeKey]float64 // measured arithmetic, seconds per call
-	read  float64             // bytes/s that one of all busy workers reads; 0: not measured
-
-	measure   func(s Shape, layout ternary.Layout, v Variant) time.Duration
-	bandwidth func() float64
+func (t *Tuner) BestVariant(s Shape, layout ternary.Layout) kernel.Variant {
+	return t.best(s, []ternary.Layout{layout}).Variant
 }
 
 // timeKey identifies a measurement: shapes that differ only within a class of
@@ -111,7 +70,7 @@ type tuner struct {
 type timeKey struct {
 	cols, tokens, groupCols int
 	layout                  ternary.Layout
-	variant                 Variant
+	variant                 kernel.Variant
 }
 
 // tokenClass returns the token count that stands for n in measurements.
@@ -124,17 +83,17 @@ func tokenClass(n int) int {
 	return 32
 }
 
-func (t *tuner) best(s Shape, layouts []ternary.Layout) Choice {
-	variants := Variants()
-	if t.override != Auto {
-		variants = []Variant{t.override}
-	}
+func (t *Tuner) best(s Shape, layouts []ternary.Layout) Choice {
+	variants := kernel.Variants()
 	if s.GroupCols != 0 {
 		layouts = []ternary.Layout{ternary.T2}
 	}
 	if s.Cols < 1 || len(variants)*len(layouts) == 1 {
 		return Choice{variants[len(variants)-1], layouts[0]}
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.load()
 	var best Choice
 	fastest, changed := -1.0, false
 	for _, layout := range layouts {
@@ -156,15 +115,12 @@ func (t *tuner) best(s Shape, layouts []ternary.Layout) Choice {
 
 // time returns the seconds per panel of a candidate, the larger of the time for its
 // arithmetic and the time for reading its weights from memory.
-func (t *tuner) time(s Shape, layout ternary.Layout, v Variant) (seconds float64, fresh bool) {
+func (t *Tuner) time(s Shape, layout ternary.Layout, v kernel.Variant) (seconds float64, fresh bool) {
 	key := timeKey{s.Cols, tokenClass(s.Tokens), s.GroupCols, layout, v}
 	seconds, ok := t.times[key]
 	if !ok {
 		measured := Shape{ternary.PanelRows, key.cols, key.tokens, key.groupCols}
 		seconds, fresh = t.measure(measured, layout, v).Seconds(), true
-		if t.times == nil {
-			t.times = map[timeKey]float64{}
-		}
 		t.times[key] = seconds
 	}
 	if t.read == 0 {
@@ -175,7 +131,7 @@ func (t *tuner) time(s Shape, layout ternary.Layout, v Variant) (seconds float64
 }
 
 // measureProduct returns the time of one panel's product, from data in the cache.
-func measureProduct(s Shape, layout ternary.Layout, v Variant) time.Duration {
+func measureProduct(s Shape, layout ternary.Layout, v kernel.Variant) time.Duration {
 	// As many panels as a worker gets at a time, within reason.
 	panels := max(1, 32/s.Tokens)
 	w, err := ternary.New(layout, panels*ternary.PanelRows, s.Cols)
@@ -205,24 +161,24 @@ func measureProduct(s Shape, layout ternary.Layout, v Variant) time.Duration {
 		w.GroupCols = s.GroupCols
 		w.Scales = make([]float32, w.Rows*w.Groups())
 	}
-	x := NewInt8(s.Tokens, s.Cols)
+	x := kernel.NewInt8(s.Tokens, s.Cols)
 	x.Reset(s.Cols, s.GroupCols)
 	a := make([]float32, s.Cols)
 	for i := range a {
 		a[i] = float32(int32(next())) / (1 << 31)
 	}
 	for t := range s.Tokens {
-		QuantizeRow(x, t, a)
+		kernel.QuantizeRow(x, t, a)
 	}
 	y := make([]float32, s.Tokens*w.Rows)
-	ws := NewWorkspace()
+	ws := kernel.NewWorkspace()
 	ws.Variant = v
 
 	const budget = 300 * time.Microsecond
 	best, spent := time.Duration(0), time.Duration(0)
 	for runs := 0; runs < 3 || spent < budget; runs++ {
 		start := time.Now()
-		MatMulI8(y, w.Rows, w, x, 0, s.Tokens, 0, panels, ws)
+		kernel.MatMulI8(y, w.Rows, w, x, 0, s.Tokens, 0, panels, ws)
 		d := time.Since(start)
 		if spent += d; runs == 0 || d < best {
 			best = d
@@ -239,8 +195,7 @@ func measureProduct(s Shape, layout ternary.Layout, v Variant) time.Duration {
 func measureBandwidth() float64 {
 	workers := runtime.GOMAXPROCS(0)
 	part := min(max(64<<20/workers, 16<<20), 256<<20/workers)
-	buf := alignedInt8(part * workers)
-	bytes := int8Bytes(buf)
+	bytes := hugemem.Bytes(part * workers)
 	pass := func(f func(part []byte)) time.Duration {
 		start := time.Now()
 		var wg sync.WaitGroup
@@ -256,50 +211,12 @@ func measureBandwidth() float64 {
 			part[i] = 1
 		}
 	})
-	best := pass(func(part []byte) { StreamRead(part) })
+	best := pass(func(part []byte) { kernel.StreamRead(part) })
 	for range 2 {
-		best = min(best, pass(func(part []byte) { StreamRead(part) }))
+		best = min(best, pass(func(part []byte) { kernel.StreamRead(part) }))
 	}
 	return float64(part) / max(best, 1).Seconds()
 }
 
-// CPUModel returns the processor's name for people, such as "AMD EPYC 9354", or the
-// architecture where the system does not tell.
-func CPUModel() string {
-	if s := strings.Join(strings.Fields(cpuBrand()), " "); s != "" {
-		return s
-	}
-	if s := cpuInfoModel("/proc/cpuinfo"); s != "" {
-		return s
-	}
-	return runtime.GOARCH
-}
-
-// cpuInfoModel reads the model from Linux's description of the CPUs: by name or, on
-// ARM, by the numbers of its maker and part.
-func cpuInfoModel(path string) string {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "" // no such file outside Linux
-	}
-	var implementer, part string
-	for line := range strings.Lines(string(data)) {
-		key, value, _ := strings.Cut(line, ":")
-		value = strings.TrimSpace(value)
-		switch strings.TrimSpace(key) {
-		case "model name":
-			return value
-		case "CPU implementer":
-			implementer = value
-		case "CPU part":
-			part = value
-		}
-	}
-	if implementer != "" && part != "" {
-		return "arm " + implementer + ":" + part
-	}
-	return ""
-}
-
 // ErrCache reports a file of measurements that cannot be read or written.
-var ErrCache = errors.New("kernel: unusable autotune cache")
+var ErrCache = errors.New("autotune: unusable file of measurements")
