@@ -38,6 +38,20 @@ func openSource(path, dir string, t team) (*source, error) {
 	return &source{checkpoint: checkpoint, files: map[string]*os.File{}, team: t}, nil
 }
 
+// checkOutput refuses to write over the checkpoint.
+func (s *source) checkOutput(output string) error {
+	out, err := os.Stat(output)
+	if err != nil {
+		return nil // it is not there, or writing will tell
+	}
+	for _, path := range s.checkpoint.Files() {
+		if in, err := os.Stat(path); err == nil && os.SameFile(in, out) {
+			return fmt.Errorf("%w: the output %s is a file of the checkpoint", ErrOptions, output)
+		}
+	}
+	return nil
+}
+
 func (s *source) close() error {
 	errs := []error{s.checkpoint.Close()}
 	for _, f := range s.files {
@@ -153,3 +167,40 @@ func isFloat(d safetensors.DType) bool {
 }
 
 func finite(x float32) bool { return x-x == 0 }
+
+// codes unpacks the rows from index first on that fill dst.
+func (s *source) codes(dst []byte, t *safetensors.Tensor, first, rows, cols int64) error {
+	f, raw, err := s.open(t, len(dst))
+	if err != nil {
+		return err
+	}
+	return s.team.split(len(dst), int(cols), func(_, lo, hi int) error {
+		return unpackPlanes(f, t, dst[lo:hi], raw[lo:hi], first+int64(lo)/cols, rows, cols)
+	})
+}
+
+// unpackPlanes is codes for a part of the rows; raw is memory of the size of dst.
+func unpackPlanes(f *os.File, t *safetensors.Tensor, dst, raw []byte, first, rows, cols int64) error {
+	quarter := rows / 4
+	for row := first; len(dst) > 0; {
+		plane, r := row/quarter, row%quarter
+		n := min(int64(len(dst))/cols, quarter-r)
+		packed := raw[:n*cols]
+		if err := readAt(f, t, packed, r*cols); err != nil {
+			return err
+		}
+		shift, invalid := uint(2*plane), byte(0)
+		for i, b := range packed {
+			code := b >> shift & 3
+			invalid |= code & (code >> 1)
+			dst[i] = code
+		}
+		if invalid != 0 {
+			i := int64(slices.Index(dst[:len(packed)], 3))
+			return fmt.Errorf("%w: %s: row %d, column %d has code 3, want 0, 1 or 2", ErrTensor, t.Name, row+i/cols, i%cols)
+		}
+		dst = dst[len(packed):]
+		row += n
+	}
+	return nil
+}

@@ -272,3 +272,35 @@ func (c *hfConfig) declaredTernary(family *model.Arch) string {
 	}
 	return ""
 }
+
+// folderName names a model after its folder.
+func folderName(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("convert: %w", err)
+	}
+	return filepath.Base(abs), nil
+}
+
+// readLicense returns the licence in the front matter of the checkpoint's
+// README.md, or "".
+func readLicense(dir string) (string, error) {
+	text, err := optionalFile(dir, "README.md")
+	if err != nil || text == nil {
+		return "", err
+	}
+	lines := strings.Split(string(text), "\n")
+	if strings.TrimSpace(lines[0]) != "---" {
+		return "", nil
+	}
+	for _, line := range lines[1:] {
+		line = strings.TrimRight(line, "\r")
+		if strings.TrimSpace(line) == "---" {
+			break
+		}
+		if value, ok := strings.CutPrefix(line, "license:"); ok {
+			return strings.Trim(strings.TrimSpace(value), `"'`), nil
+		}
+	}
+	return "", nil
+}

@@ -3,9 +3,7 @@ package convert
 import (
 	"fmt"
 	"math"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"trit/gguf"
 	"trit/internal/kernel"
@@ -24,42 +22,27 @@ func (w *metaWriter) set(key string, value any) {
 	}
 }
 
-// writeModelKeys sets the keys that describe the model and lets the loader's own
-// code read them back: what it refuses must not be written.
-func (c *converter) writeModelKeys() error {
-	cfg, rep := c.hf, c.report
-	family, class, err := cfg.family()
-	if err != nil {
-		return err
-	}
-	c.family = family
-	rep.Class = class
-	act := c.hiddenAct()
+// model sets the keys that describe the model and lets the loader's own code read
+// them back: what it refuses must not be written.
+func (p *hfPlan) model(name, license string) error {
+	cfg, rep := p.hf, p.report
+	act := p.hiddenAct()
 	if _, err := model.ParseHiddenAct(act); err != nil {
 		return fmt.Errorf("%w: hidden_act in config.json: %w", ErrConfig, err)
 	}
-	arch := c.architecture(act)
+	arch := p.architecture(act)
 	rep.Architecture, rep.HiddenAct = arch, act
-	rep.Type, rep.Embedding = c.opts.Type.String(), c.opts.Embedding.String()
-	rep.Name = c.opts.Name
-	if rep.Name == "" {
-		if rep.Name, err = folderName(c.dir); err != nil {
-			return err
-		}
-	}
+	rep.Type, rep.Embedding = p.o.Type.String(), p.o.Embedding.String()
+	rep.Name = name
 
-	w := metaWriter{meta: c.meta}
+	w := metaWriter{meta: p.meta}
 	w.set("general.architecture", arch)
 	w.set("general.type", "model")
 	w.set("general.name", rep.Name)
-	license, err := c.license()
-	if err != nil {
-		return err
-	}
 	if license != "" {
 		w.set("general.license", license)
 	}
-	fileType, _ := c.opts.Type.FileType() // check accepts only types that have one
+	fileType, _ := p.o.Type.FileType() // check accepts only types that have one
 	w.set("general.file_type", fileType)
 	w.set("general.quantization_version", uint32(2))
 
@@ -69,60 +52,51 @@ func (c *converter) writeModelKeys() error {
 		kvHeads = *cfg.KVHeads
 	}
 	size("vocab_size", *cfg.Vocab)
-	size("context_length", c.context())
+	size("context_length", p.context())
 	size("embedding_length", *cfg.HiddenSize)
 	size("block_count", *cfg.Layers)
 	size("feed_forward_length", *cfg.Intermediate)
 	size("attention.head_count", *cfg.Heads)
 	size("attention.head_count_kv", kvHeads)
-	headDim, err := c.headDim(size)
+	headDim, err := p.headDim(size)
 	if err != nil {
 		return err
 	}
 	w.set(arch+".attention.layer_norm_rms_epsilon", float32(*cfg.NormEps))
 	size("rope.dimension_count", headDim)
-	base := c.ropeBase()
+	base := p.ropeBase()
 	w.set(arch+".rope.freq_base", float32(base))
-	if err := c.writeRopeScaling(&w, arch, headDim, base); err != nil {
+	if err := p.ropeScaling(&w, arch, headDim, base); err != nil {
 		return err
 	}
 	w.set(arch+".hidden_act", act)
 	if w.err != nil {
 		return w.err
 	}
-	c.config, err = model.Configure(family, c.meta, model.LoadOptions{})
+	p.config, err = model.Configure(p.family, p.meta, model.LoadOptions{})
 	if err != nil {
 		return fmt.Errorf("%w: config.json: %w", ErrConfig, err)
 	}
-	for _, note := range c.config.Notes {
+	for _, note := range p.config.Notes {
 		rep.decide("configuration", "as noted", "%s", note)
 	}
 	return nil
 }
 
-// folderName names a model after its folder.
-func folderName(dir string) (string, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("convert: %w", err)
-	}
-	return filepath.Base(abs), nil
-}
-
 // hiddenAct returns the activation function as config.json has it, or the
 // default of the model class.
-func (c *converter) hiddenAct() string {
-	if c.hf.HiddenAct != nil {
-		if act, err := model.ParseHiddenAct(*c.hf.HiddenAct); err == nil {
+func (p *hfPlan) hiddenAct() string {
+	if p.hf.HiddenAct != nil {
+		if act, err := model.ParseHiddenAct(*p.hf.HiddenAct); err == nil {
 			return act.String()
 		}
-		return *c.hf.HiddenAct
+		return *p.hf.HiddenAct
 	}
 	act := "silu"
-	if c.report.Class == microsoftClass {
+	if p.report.Class == microsoftClass {
 		act = "relu2"
 	}
-	c.report.decide("hidden_act", act, "config.json has none; it is the default of %s", c.report.Class)
+	p.report.decide("hidden_act", act, "config.json has none; it is the default of %s", p.report.Class)
 	return act
 }
 
@@ -133,42 +107,42 @@ const microsoftClass = "BitNetForCausalLM"
 // architecture returns general.architecture. Among the names of the BitNet family
 // the activation function decides, because that is what readers without the
 // hidden_act key take from it.
-func (c *converter) architecture(act string) string {
-	if !slices.Contains(c.family.Names, "bitnet-b1.58") {
-		return c.family.Names[0]
+func (p *hfPlan) architecture(act string) string {
+	if !slices.Contains(p.family.Names, "bitnet-b1.58") {
+		return p.family.Names[0]
 	}
 	arch := "bitnet"
 	if act == model.ReLU2.String() {
 		arch = "bitnet-b1.58"
 	}
-	c.report.decide("architecture", arch, "class %s with hidden_act %s", c.report.Class, act)
+	p.report.decide("architecture", arch, "class %s with hidden_act %s", p.report.Class, act)
 	return arch
 }
 
 // context returns the number of positions. Up to the width of a sliding window
 // every position sees all others, so that the models here, which have no such
 // window, are exact.
-func (c *converter) context() int64 {
-	context, window := *c.hf.Context, c.hf.SlidingWindow
-	if window == nil || *window < 1 || *window >= context || c.hf.UseSliding != nil && !*c.hf.UseSliding {
+func (p *hfPlan) context() int64 {
+	context, window := *p.hf.Context, p.hf.SlidingWindow
+	if window == nil || *window < 1 || *window >= context || p.hf.UseSliding != nil && !*p.hf.UseSliding {
 		return context
 	}
-	c.report.decide("context_length", fmt.Sprint(*window),
+	p.report.decide("context_length", fmt.Sprint(*window),
 		"config.json says %d, with a sliding window of %d positions, beyond which results would differ", context, *window)
 	return *window
 }
 
 // headDim returns the width of a head and sets its keys where it is not what
 // readers assume.
-func (c *converter) headDim(size func(string, int64)) (int64, error) {
-	hidden, heads := *c.hf.HiddenSize, *c.hf.Heads
-	if c.hf.HeadDim == nil {
+func (p *hfPlan) headDim(size func(string, int64)) (int64, error) {
+	hidden, heads := *p.hf.HiddenSize, *p.hf.Heads
+	if p.hf.HeadDim == nil {
 		if hidden%heads != 0 {
 			return 0, fmt.Errorf("%w: in config.json hidden_size %d is not a multiple of num_attention_heads %d, and there is no head_dim", ErrConfig, hidden, heads)
 		}
 		return hidden / heads, nil
 	}
-	d := *c.hf.HeadDim
+	d := *p.hf.HeadDim
 	if d*heads != hidden {
 		size("attention.key_length", d)
 		size("attention.value_length", d)
@@ -177,25 +151,25 @@ func (c *converter) headDim(size func(string, int64)) (int64, error) {
 }
 
 // ropeBase returns the base of the rotation frequencies.
-func (c *converter) ropeBase() float64 {
+func (p *hfPlan) ropeBase() float64 {
 	switch {
-	case c.hf.RopeTheta != nil:
-		return *c.hf.RopeTheta
-	case c.hf.rope().Theta != nil:
-		return *c.hf.rope().Theta
+	case p.hf.RopeTheta != nil:
+		return *p.hf.RopeTheta
+	case p.hf.rope().Theta != nil:
+		return *p.hf.rope().Theta
 	}
 	base := 10000.0
-	if c.report.Class == microsoftClass {
+	if p.report.Class == microsoftClass {
 		base = 500000
 	}
-	c.report.decide("rope.freq_base", fmt.Sprint(base), "config.json has no rope_theta; it is the default of %s", c.report.Class)
+	p.report.decide("rope.freq_base", fmt.Sprint(base), "config.json has no rope_theta; it is the default of %s", p.report.Class)
 	return base
 }
 
-// writeRopeScaling sets the keys of linear scaling, or computes the frequency
+// ropeScaling sets the keys of linear scaling, or computes the frequency
 // factors of Llama 3's.
-func (c *converter) writeRopeScaling(w *metaWriter, arch string, headDim int64, base float64) error {
-	r := c.hf.rope()
+func (p *hfPlan) ropeScaling(w *metaWriter, arch string, headDim int64, base float64) error {
+	r := p.hf.rope()
 	switch kind := r.kind(); kind {
 	case "default", "none":
 		return nil
@@ -211,8 +185,8 @@ func (c *converter) writeRopeScaling(w *metaWriter, arch string, headDim int64, 
 		if err != nil {
 			return err
 		}
-		c.ropeFactors = factors
-		c.report.decide("rope_freqs.weight", fmt.Sprintf("%d factors", len(factors)), "rope_scaling of type llama3")
+		p.ropeFactors = factors
+		p.report.decide("rope_freqs.weight", fmt.Sprintf("%d factors", len(factors)), "rope_scaling of type llama3")
 		return nil
 	default:
 		return fmt.Errorf("%w: rope_scaling has type %q in config.json, want default, linear or llama3", ErrUnsupported, kind)
@@ -261,30 +235,4 @@ func llama3Factors(r *hfRope, base float64, headDim int64) ([]float32, error) {
 		}
 	}
 	return out, nil
-}
-
-// license returns general.license: by option, or from the front matter of the
-// checkpoint's README.md.
-func (c *converter) license() (string, error) {
-	if c.opts.License != "" {
-		return c.opts.License, nil
-	}
-	text, err := optionalFile(c.dir, "README.md")
-	if err != nil || text == nil {
-		return "", err
-	}
-	lines := strings.Split(string(text), "\n")
-	if strings.TrimSpace(lines[0]) != "---" {
-		return "", nil
-	}
-	for _, line := range lines[1:] {
-		line = strings.TrimRight(line, "\r")
-		if strings.TrimSpace(line) == "---" {
-			break
-		}
-		if value, ok := strings.CutPrefix(line, "license:"); ok {
-			return strings.Trim(strings.TrimSpace(value), `"'`), nil
-		}
-	}
-	return "", nil
 }

@@ -2,7 +2,6 @@ package convert
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -96,7 +95,7 @@ func Quantize(ctx context.Context, o QuantizeOptions) (*Report, error) {
 	return quantize(ctx, o, gguf.WriteFile)
 }
 
-func quantize(ctx context.Context, o QuantizeOptions, writeFile func(string, *gguf.Metadata, []gguf.TensorSpec) error) (*Report, error) {
+func quantize(ctx context.Context, o QuantizeOptions, write writeFunc) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -107,30 +106,21 @@ func quantize(ctx context.Context, o QuantizeOptions, writeFile func(string, *gg
 	if err != nil {
 		return nil, err
 	}
-	q := &quantizer{o: o, converter: &converter{
-		ctx: ctx, writeFile: writeFile, method: o.Method, team: t,
-		opts:   Options{Output: o.Output, Force: o.Force, Progress: o.Progress},
-		report: &Report{Input: o.Input.Path, Output: o.Output},
-	}}
-	if err := q.configure(); err != nil {
+	defer t.close()
+	p, err := planQuantize(o)
+	if err != nil {
 		return nil, err
 	}
-	if err := q.plan(); err != nil {
+	w := newWriter(ctx, &p.plan, t, nil, o.Progress)
+	forms, err := w.firstForms()
+	if err != nil {
 		return nil, err
 	}
-	if err := q.preview(); err != nil {
+	p.weights(forms)
+	if err := w.writeFile(write); err != nil {
 		return nil, err
 	}
-	if err := q.settleMetadata(); err != nil {
-		return nil, err
-	}
-	q.done.TotalTensors, q.done.TotalBytes = len(q.jobs), q.total
-	if err := writeFile(o.Output, q.meta, q.specs()); err != nil {
-		return nil, fmt.Errorf("convert: %w", err)
-	}
-	q.done.Tensors, q.done.Tensor = len(q.jobs), ""
-	q.finish()
-	return q.report, nil
+	return p.report, nil
 }
 
 func (o *QuantizeOptions) check() error {
@@ -171,26 +161,37 @@ func checkNotInput(f *gguf.File, output string) error {
 	return nil
 }
 
-// quantizer is a converter whose source is a GGUF file.
-type quantizer struct {
-	*converter
+// quantizePlan makes the plan for other types of a GGUF file's tensors, by the
+// file's header alone.
+type quantizePlan struct {
+	plan
 	o QuantizeOptions
 }
 
-// configure reads the configuration with the loader's own code.
-func (q *quantizer) configure() error {
-	var err error
-	if q.family, q.config, err = configOf(q.o.Input); err != nil {
-		return err
+// planQuantize plans a quantization.
+func planQuantize(o QuantizeOptions) (*quantizePlan, error) {
+	family, config, err := configOf(o.Input)
+	if err != nil {
+		return nil, err
 	}
-	c, r := q.config, q.report
-	r.Architecture, r.Name = c.Architecture, c.Name
-	r.HiddenAct, r.Activations = c.HiddenAct.String(), c.Activations.String()
-	if slices.Contains(q.family.Names, "bitnet") {
-		q.declared = "its architecture is BitNet"
+	p := &quantizePlan{o: o, plan: plan{
+		output: o.Output, meta: o.Input.Metadata.Clone(),
+		rules: rules{
+			method: o.Method, force: o.Force,
+			undeclared: fmt.Sprintf("architecture %s does not say that the model is ternary", config.Architecture),
+		},
+		report: &Report{
+			Input: o.Input.Path, Output: o.Output, Architecture: config.Architecture, Name: config.Name,
+			HiddenAct: config.HiddenAct.String(), Activations: config.Activations.String(),
+		},
+	}}
+	if slices.Contains(family.Names, "bitnet") {
+		p.rules.declared = "its architecture is BitNet"
 	}
-	q.undeclared = fmt.Sprintf("architecture %s does not say that the model is ternary", c.Architecture)
-	return nil
+	if err := p.tensors(family.Table(config)); err != nil {
+		return nil, err
+	}
+	return p, p.metadata()
 }
 
 // configOf returns the family and the configuration of the model in a file.
@@ -210,21 +211,20 @@ func configOf(f *gguf.File) (*model.Arch, *model.Config, error) {
 	return family, config, nil
 }
 
-// plan makes a job of each tensor.
-func (q *quantizer) plan() error {
-	table := q.family.Table(q.config)
-	for _, t := range q.o.Input.Tensors {
+// tensors plans each tensor.
+func (p *quantizePlan) tensors(table *model.TensorTable) error {
+	for _, t := range p.o.Input.Tensors {
 		spec, _ := table.Lookup(t.Name)
-		j := &job{name: t.Name, dims: t.Dims, typ: t.Type, role: spec.Role, tensor: t, layout: q.o.I2SLayout, how: copied}
+		j := &job{name: t.Name, dims: t.Dims, typ: t.Type, role: spec.Role, tensor: t, layout: p.o.I2SLayout, how: copied}
 		switch j.role {
 		case model.RoleProjection:
-			if err := q.projection(j); err != nil {
+			if err := p.projection(j); err != nil {
 				return err
 			}
 		case model.RoleEmbedding:
-			q.table(j, q.o.Embedding)
+			p.table(j, p.o.Embedding)
 		case model.RoleHead:
-			q.table(j, q.o.Head)
+			p.table(j, p.o.Head)
 		}
 		if j.how != copied {
 			if _, err := quant.RowBytes(t.Type, 0); err != nil {
@@ -234,9 +234,7 @@ func (q *quantizer) plan() error {
 				return err
 			}
 		}
-		j.report = &Tensor{Name: j.name, Dims: j.dims, Type: j.typ.String(), Source: t.Name, SourceType: t.Type.String()}
-		q.jobs = append(q.jobs, j)
-		q.total += j.sourceBytes()
+		p.add(j)
 	}
 	return nil
 }
@@ -246,20 +244,20 @@ func isTernaryType(t gguf.Type) bool {
 }
 
 // projection decides what happens to ternary weights, or what should be some.
-func (q *quantizer) projection(j *job) error {
+func (p *quantizePlan) projection(j *job) error {
 	t := j.tensor
 	if len(t.Dims) < 2 {
 		return fmt.Errorf("%w: %s has dimensions %v, want two, or three of experts", ErrTensor, t.Name, t.Dims)
 	}
-	if q.o.Type != nil {
-		j.typ = *q.o.Type
+	if p.o.Type != nil {
+		j.typ = *p.o.Type
 	}
 	switch {
 	case isTernaryType(t.Type):
 		if j.typ != t.Type || t.Type == gguf.TypeI2S && j.layout != quant.LayoutA {
 			j.how = converted
 		}
-	case isTernaryType(j.typ) || q.o.Method != MethodAuto:
+	case isTernaryType(j.typ) || p.o.Method != MethodAuto:
 		j.how = converted
 	case j.typ != t.Type:
 		j.how = recoded
@@ -268,70 +266,52 @@ func (q *quantizer) projection(j *job) error {
 }
 
 // table decides what happens to an embedding or a head.
-func (q *quantizer) table(j *job, t *gguf.Type) {
+func (p *quantizePlan) table(j *job, t *gguf.Type) {
 	if t != nil && *t != j.typ {
 		j.typ, j.how = *t, recoded
 	}
 }
 
-// preview analyses the float projections of the first layer, so that a model that
-// must not be rounded is refused before anything is written.
-func (q *quantizer) preview() error {
-	master, ternary, kept := false, false, false
-	for _, j := range q.jobs {
-		if j.role != model.RoleProjection {
-			continue
-		}
-		kept = kept || j.how == recoded
-		if j.how != converted || isTernaryType(j.tensor.Type) || !strings.HasPrefix(j.name, "blk.0.") {
-			continue
-		}
-		a, err := q.analyse(j)
-		if err != nil {
-			return err
-		}
-		master = master || a.form == FormMaster
-		ternary = ternary || a.form == FormTernary
-	}
-	switch {
-	case master && q.method == AbsMax:
-		q.report.decide("weights", "rounded by absmax", "chosen by the caller")
+// weights says what becomes of the weights, by the forms that the float projections
+// of the first layer have.
+func (p *quantizePlan) weights(forms map[Form]bool) {
+	kept := slices.ContainsFunc(p.jobs, func(j *job) bool { return j.role == model.RoleProjection && j.how == recoded })
+	switch master := forms[FormMaster]; {
+	case master && p.rules.method == AbsMax:
+		p.report.decide("weights", "rounded by absmax", "chosen by the caller")
 	case master:
-		q.report.decide("weights", "rounded by absmean", "real-valued weights, and BitNet b1.58 models are trained with it")
-	case ternary:
-		q.report.decide("weights", "taken as they are", "the floats are ternary already")
+		p.report.decide("weights", "rounded by absmean", "real-valued weights, and BitNet b1.58 models are trained with it")
+	case forms[FormTernary]:
+		p.report.decide("weights", "taken as they are", "the floats are ternary already")
 	}
 	if kept {
-		q.report.decide("weights", "kept as floats", "the type asked for holds floats; a method would round them to trits")
+		p.report.decide("weights", "kept as floats", "the type asked for holds floats; a method would round them to trits")
 	}
-	if master && q.declared == "" {
-		q.report.warn("the model was not trained ternary and is rounded by force: expect nonsense")
+	if forms[FormMaster] && p.rules.declared == "" {
+		p.report.warn("the model was not trained ternary and is rounded by force: expect nonsense")
 	}
-	return nil
 }
 
 // quantizationVersion is what llama.cpp calls the current layout of its blocks.
 const quantizationVersion = 2
 
-// settleMetadata copies the metadata and sets what the new types make untrue.
-func (q *quantizer) settleMetadata() error {
-	f := q.o.Input
-	q.meta = f.Metadata.Clone()
-	w := metaWriter{meta: q.meta}
-	cleanMetadata(f, &w)
-	if q.o.Type != nil {
-		fileType, _ := q.o.Type.FileType() // check accepts only types that have one
+// metadata sets what the new types make untrue.
+func (p *quantizePlan) metadata() error {
+	w := metaWriter{meta: p.meta}
+	cleanMetadata(p.o.Input, &w)
+	if p.o.Type != nil {
+		fileType, _ := p.o.Type.FileType() // check accepts only types that have one
 		w.set("general.file_type", fileType)
 	}
-	if !q.meta.Has("general.quantization_version") {
+	if !p.meta.Has("general.quantization_version") {
 		w.set("general.quantization_version", uint32(quantizationVersion))
 	}
-	for _, j := range q.jobs {
+	for _, j := range p.jobs {
 		switch j.role {
 		case model.RoleProjection:
-			q.report.Type = j.typ.String()
+			p.report.Type = j.typ.String()
 		case model.RoleEmbedding:
-			q.report.Embedding = j.typ.String()
+			p.report.Embedding = j.typ.String()
 		}
 	}
 	return w.err
@@ -355,15 +335,4 @@ func cleanMetadata(f *gguf.File, w *metaWriter) {
 			w.meta.Delete(key)
 		}
 	}
-}
-
-// readError tells a broken source from broken contents.
-func readError(t *gguf.Tensor, err error) error {
-	if errors.Is(err, quant.ErrCode) {
-		return fmt.Errorf("%w: %s: %w; another layout of I2_S tensors may be the right one", ErrTensor, t.Name, err)
-	}
-	if errors.Is(err, quant.ErrType) {
-		return fmt.Errorf("%w: %s: %w", ErrType, t.Name, err)
-	}
-	return fmt.Errorf("%w: %s: %w", ErrTensor, t.Name, err)
 }

@@ -125,6 +125,55 @@ func masterFile(t testing.TB, w *weights, f *gguf.File, typ gguf.Type) *gguf.Fil
 	})
 }
 
+// TestQuantizePlan: what becomes of each tensor follows from the file's header and the
+// options.
+func TestQuantizePlan(t *testing.T) {
+	_, ternary := convertTo(t, bf16Master.make(newWeights(t, smallShape, true)).write(t), Options{Type: gguf.TypeI2S, Embedding: gguf.TypeF16})
+	floats := masterFile(t, newWeights(t, smallShape, true), ternary, gguf.TypeF32)
+	as := func(typ gguf.Type) *gguf.Type { return &typ }
+	const embedding, head, up, norm = "token_embd.weight", "output.weight", "blk.1.ffn_up.weight", "output_norm.weight"
+	type fate struct {
+		how treatment
+		typ gguf.Type
+	}
+	for _, test := range []struct {
+		name string
+		o    QuantizeOptions
+		want map[string]fate
+	}{
+		{"another ternary type", QuantizeOptions{Input: ternary, Type: as(gguf.TypeTQ2_0)},
+			map[string]fate{embedding: {copied, gguf.TypeF16}, head: {copied, gguf.TypeF16}, up: {converted, gguf.TypeTQ2_0}, norm: {copied, gguf.TypeF32}}},
+		{"the same type", QuantizeOptions{Input: ternary, Type: as(gguf.TypeI2S), Head: as(gguf.TypeQ8_0)},
+			map[string]fate{embedding: {copied, gguf.TypeF16}, head: {recoded, gguf.TypeQ8_0}, up: {copied, gguf.TypeI2S}}},
+		{"another layout", QuantizeOptions{Input: ternary, I2SLayout: quant.LayoutB, Embedding: as(gguf.TypeQ8_0)},
+			map[string]fate{embedding: {recoded, gguf.TypeQ8_0}, head: {copied, gguf.TypeF16}, up: {converted, gguf.TypeI2S}}},
+		{"floats from trits", QuantizeOptions{Input: ternary, Type: as(gguf.TypeF32)}, map[string]fate{up: {converted, gguf.TypeF32}}},
+		{"trits from floats", QuantizeOptions{Input: floats, Type: as(gguf.TypeI2S)}, map[string]fate{up: {converted, gguf.TypeI2S}}},
+		{"floats stay floats", QuantizeOptions{Input: floats, Type: as(gguf.TypeBF16)}, map[string]fate{up: {recoded, gguf.TypeBF16}}},
+		{"unless a method is chosen", QuantizeOptions{Input: floats, Type: as(gguf.TypeBF16), Method: AbsMax}, map[string]fate{up: {converted, gguf.TypeBF16}}},
+	} {
+		p, err := planQuantize(test.o)
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		if len(p.jobs) != len(test.o.Input.Tensors) {
+			t.Errorf("%s: %d tensors of %d", test.name, len(p.jobs), len(test.o.Input.Tensors))
+		}
+		for _, j := range p.jobs {
+			if want, ok := test.want[j.name]; ok && (fate{j.how, j.typ}) != want {
+				t.Errorf("%s: %s becomes %v, want %v", test.name, j.name, fate{j.how, j.typ}, want)
+			}
+		}
+		if test.o.Type != nil {
+			want, _ := test.o.Type.FileType()
+			if got, err := p.meta.Uint32("general.file_type"); err != nil || got != want {
+				t.Errorf("%s: file type %d (%v), want %d", test.name, got, err, want)
+			}
+		}
+	}
+}
+
 func TestQuantizeMaster(t *testing.T) {
 	w := newWeights(t, smallShape, false)
 	_, converted := convertTo(t, bf16Master.make(w).write(t), Options{Type: gguf.TypeI2S, Embedding: gguf.TypeF16})

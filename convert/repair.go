@@ -3,7 +3,6 @@ package convert
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -60,21 +59,34 @@ func Repair(ctx context.Context, o RepairOptions) (*RepairReport, error) {
 	return repair(ctx, o, gguf.WriteFile)
 }
 
-func repair(ctx context.Context, o RepairOptions, writeFile func(string, *gguf.Metadata, []gguf.TensorSpec) error) (*RepairReport, error) {
+func repair(ctx context.Context, o RepairOptions, write writeFunc) (*RepairReport, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("convert: stopped: %w", err)
 	}
+	p, r, err := planRepair(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := newWriter(ctx, p, team{}, nil, o.Progress).writeFile(write); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// planRepair plans a repair, by the file's header alone. All but what the writer does
+// is in the report already.
+func planRepair(o RepairOptions) (*plan, *RepairReport, error) {
 	f := o.Input
+	p := &plan{output: o.Output, meta: f.Metadata.Clone(), report: &Report{}}
 	r := &RepairReport{Input: f.Path, Output: o.Output, Repaired: []Finding{}, Remaining: []Finding{}, Keys: []string{}}
-	c := &converter{ctx: ctx, opts: Options{Progress: o.Progress}, report: &Report{}, meta: f.Metadata.Clone()}
-	w := metaWriter{meta: c.meta}
+	w := metaWriter{meta: p.meta}
 	cleanMetadata(f, &w)
 	chosen, err := o.chosen(f)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, x := range append(diagnose(f), chosen...) {
 		settled := slices.ContainsFunc(chosen, func(y fix) bool { return y.Code == x.Code })
@@ -88,19 +100,10 @@ func repair(ctx context.Context, o RepairOptions, writeFile func(string, *gguf.M
 		}
 	}
 	if w.err != nil {
-		return nil, w.err
+		return nil, nil, w.err
 	}
-	if err := c.planRepair(f, o.I2SLayout); err != nil {
-		return nil, err
-	}
-	c.done.TotalTensors, c.done.TotalBytes = len(c.jobs), c.total
-	if err := writeFile(o.Output, c.meta, c.specs()); err != nil {
-		return nil, fmt.Errorf("convert: %w", err)
-	}
-	c.done.Tensors, c.done.Tensor = len(c.jobs), ""
-	c.finish()
-	r.Keys = append(r.Keys, changedKeys(f.Metadata, c.meta)...)
-	return r, nil
+	r.Keys = append(r.Keys, changedKeys(f.Metadata, p.meta)...)
+	return p, r, p.repairTensors(f, o.I2SLayout)
 }
 
 func (o *RepairOptions) check() error {
@@ -168,73 +171,18 @@ func (o *RepairOptions) chosen(f *gguf.File) ([]fix, error) {
 	return fixes, nil
 }
 
-// planRepair makes a job of each tensor. Only I2_S tensors change, and they only
-// their layout.
-func (c *converter) planRepair(f *gguf.File, layout quant.I2SLayout) error {
+// repairTensors plans each tensor. Only I2_S tensors change, and they only their
+// layout.
+func (p *plan) repairTensors(f *gguf.File, layout quant.I2SLayout) error {
 	for _, t := range f.Tensors {
-		j := &job{name: t.Name, dims: t.Dims, typ: t.Type, tensor: t, layout: layout, how: copied, report: &Tensor{Name: t.Name}}
+		j := &job{name: t.Name, dims: t.Dims, typ: t.Type, tensor: t, layout: layout, how: copied}
 		if t.Type == gguf.TypeI2S && layout != quant.LayoutA {
 			j.how = repacked
 			if n := wholeRows(t, layout) * t.Cols(); n > maxPiece || layout == quant.LayoutC && t.Rows()%4 != 0 {
 				return fmt.Errorf("%w: %s with dimensions %v cannot be in layout %v", ErrType, t.Name, t.Dims, layout)
 			}
 		}
-		c.jobs = append(c.jobs, j)
-		c.total += j.sourceBytes()
-	}
-	return nil
-}
-
-// repack writes an I2_S tensor in layout A with the scale it has.
-func (c *converter) repack(w io.Writer, j *job) error {
-	r, err := c.newTensorReader(j.tensor, j.layout)
-	if err != nil {
-		return err
-	}
-	defer func() { c.raw = r.raw }()
-	cols, rows := j.cols(), j.rows()
-	whole := wholeRows(j.tensor, j.layout)
-	step := (max(1, pieceElems/cols) + whole - 1) / whole * whole
-	for first := int64(0); first < rows; first += step {
-		n := int(min(step, rows-first) * cols)
-		c.codes = slices.Grow(c.codes[:0], n)[:n]
-		if err := r.codes(c.codes); err != nil {
-			return readError(j.tensor, fmt.Errorf("rows from %d: %w", first, err))
-		}
-		c.out = slices.Grow(c.out[:0], n/4+i2sTail)[:n/4+i2sTail]
-		if err := quant.EncodeCodes(gguf.TypeI2S, c.out, c.codes, 0); err != nil {
-			return fmt.Errorf("convert: %s: %w", j.name, err)
-		}
-		if _, err := w.Write(c.out[:n/4]); err != nil {
-			return err
-		}
-		if err := c.progress(int64(n / 4)); err != nil {
-			return err
-		}
-	}
-	if _, err := w.Write(r.tail[:]); err != nil {
-		return err
-	}
-	if err := j.tensor.Release(); err != nil {
-		return fmt.Errorf("convert: %w", err)
-	}
-	return c.progress(i2sTail)
-}
-
-// codes unpacks the next rows of an I2_S tensor, as many as fill dst.
-func (r *tensorReader) codes(dst []byte) error {
-	b, rows, cols, err := r.i2s(len(dst))
-	if err != nil {
-		return err
-	}
-	view, err := quant.NewTernary(gguf.TypeI2S, r.layout, b, rows, cols)
-	if err != nil {
-		return err
-	}
-	for row := range rows {
-		if err := view.Codes(dst[row*cols:(row+1)*cols], row); err != nil {
-			return err
-		}
+		p.add(j)
 	}
 	return nil
 }

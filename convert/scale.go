@@ -9,47 +9,39 @@ import (
 	"trit/internal/model"
 )
 
-// settleScales decides what weight_scale means, for checkpoints that have it.
-func (c *converter) settleScales() error {
-	packed := slices.ContainsFunc(c.jobs, func(j *job) bool { return j.scale != nil })
+// scales decides what weight_scale means, for checkpoints that have it.
+func (p *hfPlan) scales() error {
+	packed := slices.ContainsFunc(p.jobs, func(j *job) bool { return j.scale != nil })
 	if !packed {
-		if c.opts.ScaleConvention != ScaleAuto {
-			c.report.warn("the scale convention %v has no effect: the checkpoint has no packed weights", c.opts.ScaleConvention)
+		if p.o.ScaleConvention != ScaleAuto {
+			p.report.warn("the scale convention %v has no effect: the checkpoint has no packed weights", p.o.ScaleConvention)
 		}
 		return nil
 	}
 	class := ""
-	if c.hf.Quantization != nil {
-		class = c.hf.Quantization.LinearClass
+	if p.hf.Quantization != nil {
+		class = p.hf.Quantization.LinearClass
 	}
 	var reason string
 	switch {
-	case c.opts.ScaleConvention != ScaleAuto:
-		c.convention = c.opts.ScaleConvention
+	case p.o.ScaleConvention != ScaleAuto:
+		p.rules.convention = p.o.ScaleConvention
 		reason = "chosen by the caller"
 	case class == "autobitlinear":
-		c.convention = ScaleMultiplier
+		p.rules.convention = ScaleMultiplier
 		reason = "quantization_config.linear_class is \"autobitlinear\""
 	case class == "bitlinear":
-		c.convention = ScaleDivisor
+		p.rules.convention = ScaleDivisor
 		reason = "quantization_config.linear_class is \"bitlinear\""
 	case class == "":
-		c.convention = ScaleDivisor
+		p.rules.convention = ScaleDivisor
 		reason = "config.json has no quantization_config.linear_class, which means \"bitlinear\""
 	default:
 		return fmt.Errorf("%w: quantization_config.linear_class is %q in config.json, want bitlinear (divisor) or autobitlinear (multiplier); option ScaleConvention (--scale-convention) says which one it is like", ErrUnsupported, class)
 	}
-	c.report.ScaleConvention = c.convention.String()
-	c.report.decide("weight_scale", c.convention.String(), "%s", reason)
-	return c.checkScales()
-}
-
-// multiplier returns what the trits of a packed tensor are multiplied with.
-func (c *converter) multiplier(weightScale float32) float32 {
-	if c.convention == ScaleDivisor {
-		return 1 / weightScale
-	}
-	return weightScale
+	p.report.ScaleConvention = p.rules.convention.String()
+	p.report.decide("weight_scale", p.rules.convention.String(), "%s", reason)
+	return nil
 }
 
 // normBefore names the norm whose output a projection reads.
@@ -67,21 +59,24 @@ var normBefore = []struct{ projection, norm string }{
 // a verdict.
 const plausible = 4
 
-// checkScales compares the convention with the norms; see [ScaleCheck].
-func (c *converter) checkScales() error {
+// checkScales compares the convention of a plan with the norms; see [ScaleCheck].
+func (s *source) checkScales(p *plan) error {
+	if p.report.ScaleConvention == "" {
+		return nil // there are none
+	}
 	norms := map[string]float64{}
-	for _, j := range c.jobs {
+	for _, j := range p.jobs {
 		if j.role != model.RoleVector || j.source == nil || !strings.Contains(j.name, "_norm.") {
 			continue
 		}
-		v, err := c.in.vector(j.source)
+		v, err := s.vector(j.source)
 		if err != nil {
 			return err
 		}
 		norms[j.name] = rms(v)
 	}
 	var used, other []float64
-	for _, j := range c.jobs {
+	for _, j := range p.jobs {
 		if j.scale == nil {
 			continue
 		}
@@ -94,14 +89,14 @@ func (c *converter) checkScales() error {
 		if norm == 0 {
 			continue
 		}
-		stored, err := c.in.scale(j.scale)
+		stored, err := s.scale(j.scale)
 		if err != nil {
 			return err
 		}
-		s := float64(c.multiplier(stored))
+		scale := float64(p.rules.multiplier(stored))
 		rest := norm * math.Sqrt(2.0/3.0*float64(j.cols()))
-		used = append(used, s*rest)
-		other = append(other, rest/s)
+		used = append(used, scale*rest)
+		other = append(other, rest/scale)
 	}
 	if len(used) == 0 {
 		return nil
@@ -113,10 +108,10 @@ func (c *converter) checkScales() error {
 		check.Verdict = "agrees"
 	case here-there > math.Log(plausible):
 		check.Verdict = "contradicts"
-		c.report.warn("taking weight_scale as a %v gives projections a typical gain of %.3g, the other way %.3g: if the model talks nonsense, choose the other scale convention",
-			c.convention, check.Gain, check.OtherGain)
+		p.report.warn("taking weight_scale as a %v gives projections a typical gain of %.3g, the other way %.3g: if the model talks nonsense, choose the other scale convention",
+			p.rules.convention, check.Gain, check.OtherGain)
 	}
-	c.report.ScaleCheck = check
+	p.report.ScaleCheck = check
 	return nil
 }
 

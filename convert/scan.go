@@ -114,59 +114,66 @@ func groupMagnitude(values []float32) (magnitude uint32, bad int) {
 	return magnitude, -1
 }
 
+// analyst looks at the float weights of projections before they become trits.
+type analyst struct {
+	rows    *rowSource
+	rounder *rounder
+	rules   *rules
+}
+
 // analyse makes the first pass over a projection of floats.
-func (c *converter) analyse(j *job) (*analysis, error) {
+func (a *analyst) analyse(j *job) (*analysis, error) {
 	if j.analysis != nil {
 		return j.analysis, nil
 	}
 	scan := newTernaryScan(j.cols(), 0)
 	var mean quant.AbsMeanStats
 	largest := float32(0)
-	err := c.eachRows(j, func(first int64, rows []float32) error {
+	err := a.rows.each(j, func(first int64, rows []float32) error {
 		var group sync.WaitGroup
 		group.Go(func() { mean.Add(rows) }) // in one order, beside the rest
-		if c.method == AbsMax {
+		if a.rules.method == AbsMax {
 			group.Go(func() {
 				for _, x := range rows {
 					largest = max(largest, x, -x)
 				}
 			})
 		}
-		err := c.scanRows(scan, first, rows)
+		err := a.scanRows(scan, first, rows)
 		group.Wait()
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	a := &analysis{form: FormTernary, scales: len(scan.scales), blocks: !scan.mixed}
+	found := &analysis{form: FormTernary, scales: len(scan.scales), blocks: !scan.mixed}
 	if scan.violation != "" {
-		a = &analysis{form: FormMaster, scales: 1, blocks: true, violation: scan.violation}
-		if a.scale, err = mean.Scale(); err != nil {
+		found = &analysis{form: FormMaster, scales: 1, blocks: true, violation: scan.violation}
+		if found.scale, err = mean.Scale(); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrTensor, j.from(), err)
 		}
-		if c.method == AbsMax {
-			a.scale = largest
+		if a.rules.method == AbsMax {
+			found.scale = largest
 		}
 	}
-	if a.form == FormTernary {
-		a.scale = math.Float32frombits(scan.largest)
+	if found.form == FormTernary {
+		found.scale = math.Float32frombits(scan.largest)
 	}
-	if err := c.judge(j, a); err != nil {
+	if err := a.judge(j, found); err != nil {
 		return nil, err
 	}
-	j.analysis = a
-	return a, nil
+	j.analysis = found
+	return found, nil
 }
 
 // scanRows adds whole rows to a scan, unless it has found what it looks for.
-func (c *converter) scanRows(scan *ternaryScan, first int64, rows []float32) error {
+func (a *analyst) scanRows(scan *ternaryScan, first int64, rows []float32) error {
 	if scan.violation != "" {
 		return nil
 	}
 	cols := int(scan.cols)
 	scans := make([]*ternaryScan, parts(len(rows), cols))
-	err := c.team.split(len(rows), cols, func(part, lo, hi int) error {
+	err := a.rows.team.split(len(rows), cols, func(part, lo, hi int) error {
 		scans[part] = newTernaryScan(scan.cols, first+int64(lo/cols))
 		scans[part].add(rows[lo:hi])
 		return nil
@@ -179,23 +186,23 @@ func (c *converter) scanRows(scan *ternaryScan, first int64, rows []float32) err
 
 // judge refuses weights that were not trained ternary, and scales that the
 // target type cannot hold.
-func (c *converter) judge(j *job, a *analysis) error {
-	if a.form == FormMaster && c.declared == "" && !c.opts.Force {
-		cosine, err := c.cosine(j, a.scale)
+func (a *analyst) judge(j *job, found *analysis) error {
+	if found.form == FormMaster && a.rules.declared == "" && !a.rules.force {
+		cosine, err := a.cosine(j, found.scale)
 		if err != nil {
 			return err
 		}
 		return fmt.Errorf("%w: %s, and the weights are not ternary either: %s: %s (the cosine with the nearest ternary matrix is %.3f); rounding an ordinary model to three values destroys it; option Force (--force) does so nevertheless",
-			ErrNotTernary, c.undeclared, j.from(), a.violation, cosine)
+			ErrNotTernary, a.rules.undeclared, j.from(), found.violation, cosine)
 	}
-	if !holds(j.typ, a) {
-		detail := fmt.Sprintf("%d different scales", a.scales)
-		if !a.blocks {
+	if !holds(j.typ, found) {
+		detail := fmt.Sprintf("%d different scales", found.scales)
+		if !found.blocks {
 			detail += fmt.Sprintf(", several of them within %d columns", blockCols)
 		}
 		var others []string
 		for _, t := range Types() {
-			if fits(t, j.dims) && holds(t, a) {
+			if fits(t, j.dims) && holds(t, found) {
 				others = append(others, t.String())
 			}
 		}
@@ -216,10 +223,10 @@ func holds(t gguf.Type, a *analysis) bool {
 }
 
 // cosine compares master weights with their ternary form.
-func (c *converter) cosine(j *job, scale float32) (float64, error) {
+func (a *analyst) cosine(j *job, scale float32) (float64, error) {
 	var f quant.Fidelity
-	err := c.eachRows(j, func(_ int64, rows []float32) error {
-		return c.ternarize(rows, nil, scale, scale, &f)
+	err := a.rows.each(j, func(_ int64, rows []float32) error {
+		return a.rounder.ternarize(rows, nil, scale, scale, &f)
 	})
 	return f.Cosine(), err
 }

@@ -11,14 +11,37 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"trit/gguf"
+	"trit/internal/parallel"
 )
+
+// teams returns teams of the given sizes, and one that nobody made.
+func teams(t *testing.T, sizes ...int) []team {
+	t.Helper()
+	list := []team{{}}
+	for _, n := range sizes {
+		made, err := newTeam(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(made.close)
+		list = append(list, made)
+	}
+	return list
+}
+
+func (t team) size() int {
+	if t.workers == nil {
+		return 1
+	}
+	return t.workers.Size()
+}
 
 // TestSplit checks that every element is in exactly one part, that parts do not
 // depend on the number of goroutines, and which error wins.
 func TestSplit(t *testing.T) {
 	for _, n := range []int{0, 1, partElems - 1, partElems, partElems + 1, 5*partElems + 3} {
 		for _, unit := range []int{1, 3, 256, partElems - 1, partElems + 1, 3 * partElems} {
-			for _, size := range []team{0, 1, 2, 7} {
+			for _, size := range teams(t, 1, 2, 7) {
 				seen := make([]atomic.Int32, n)
 				var calls atomic.Int32
 				err := size.split(n, unit, func(part, lo, hi int) error {
@@ -36,13 +59,13 @@ func TestSplit(t *testing.T) {
 				}
 				for i := range seen {
 					if c := seen[i].Load(); c != 1 {
-						t.Fatalf("n %d, unit %d, %d goroutines: element %d was taken %d times", n, unit, size, i, c)
+						t.Fatalf("n %d, unit %d, %d goroutines: element %d was taken %d times", n, unit, size.size(), i, c)
 					}
 				}
 			}
 		}
 	}
-	for _, size := range []team{1, 4} {
+	for _, size := range teams(t, 1, 4) {
 		err := size.split(9*partElems, 1, func(part, _, _ int) error {
 			if part >= 2 {
 				return fmt.Errorf("part %d", part)
@@ -50,10 +73,10 @@ func TestSplit(t *testing.T) {
 			return nil
 		})
 		if err == nil || err.Error() != "part 2" {
-			t.Errorf("%d goroutines: %v, want the error of part 2", size, err)
+			t.Errorf("%d goroutines: %v, want the error of part 2", size.size(), err)
 		}
 	}
-	for _, threads := range []int{-1, maxThreads + 1} {
+	for _, threads := range []int{-1, parallel.MaxThreads + 1} {
 		if _, err := newTeam(threads); !errors.Is(err, ErrOptions) {
 			t.Errorf("%d threads: %v", threads, err)
 		}

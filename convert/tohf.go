@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"trit/gguf"
@@ -66,11 +67,11 @@ func ToHF(ctx context.Context, o ToHFOptions) (*Report, error) {
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
-	x := &exporter{o: o, files: map[string][]byte{}, converter: &converter{
-		ctx: ctx, opts: Options{Progress: o.Progress},
-		report: &Report{Input: o.Input.Path, Output: o.Output},
+	x := &exporter{o: o, files: map[string][]byte{}, plan: plan{
+		output: o.Output, report: &Report{Input: o.Input.Path, Output: o.Output},
 	}}
-	if err := x.plan(); err != nil {
+	x.writer = newWriter(ctx, &x.plan, team{}, nil, o.Progress)
+	if err := x.configure(); err != nil {
 		return nil, err
 	}
 	if err := x.describe(); err != nil {
@@ -81,8 +82,11 @@ func ToHF(ctx context.Context, o ToHFOptions) (*Report, error) {
 
 // exporter holds the state of one export.
 type exporter struct {
-	*converter
+	plan
+	writer  *writer
 	o       ToHFOptions
+	family  *model.Arch
+	config  *model.Config
 	floats  bool // ternary weights are written as floats
 	divisor bool
 	bias    map[string]bool // groups of projections that have one: attention, mlp
@@ -90,8 +94,8 @@ type exporter struct {
 	files   map[string][]byte // the others, by name
 }
 
-// plan lists the tensors of the checkpoint.
-func (x *exporter) plan() error {
+// configure lists the tensors of the checkpoint.
+func (x *exporter) configure() error {
 	var err error
 	if x.family, x.config, err = configOf(x.o.Input); err != nil {
 		return err
@@ -103,11 +107,11 @@ func (x *exporter) plan() error {
 	x.divisor = x.o.ScaleConvention == ScaleDivisor || x.o.ScaleConvention == ScaleAuto && !x.isBitNet()
 	x.bias = map[string]bool{}
 	if !x.floats {
-		x.convention = ScaleMultiplier
+		x.rules.convention = ScaleMultiplier
 		if x.divisor {
-			x.convention = ScaleDivisor
+			x.rules.convention = ScaleDivisor
 		}
-		r.ScaleConvention = x.convention.String()
+		r.ScaleConvention = x.rules.convention.String()
 	}
 	table := x.family.Table(c)
 	for _, t := range x.o.Input.Tensors {
@@ -153,7 +157,7 @@ func (x *exporter) add(t *gguf.Tensor, table *model.TensorTable) error {
 	if len(spec.HF) == 0 {
 		return fmt.Errorf("%w: %s has no name in checkpoints of architecture %s", ErrTensor, t.Name, x.config.Architecture)
 	}
-	if got, want := trimDims(t.Dims), trimDims(spec.Dims); !equalDims(got, want) {
+	if got, want := trimDims(t.Dims), trimDims(spec.Dims); !slices.Equal(got, want) {
 		return fmt.Errorf("%w: %s has dimensions %v, the configuration asks for %v", ErrTensor, t.Name, t.Dims, spec.Dims)
 	}
 	switch {
@@ -177,11 +181,9 @@ func (x *exporter) job(t *gguf.Tensor, name string, d safetensors.DType, shape [
 	j := &job{name: t.Name, dims: t.Dims, typ: t.Type, tensor: t, layout: x.o.I2SLayout}
 	j.report = &Tensor{Name: name, Dims: t.Dims, Type: string(d), Source: t.Name, SourceType: t.Type.String()}
 	x.jobs = append(x.jobs, j)
-	x.total += j.sourceBytes()
 	i := len(x.jobs) - 1
 	x.tensors = append(x.tensors, safetensors.TensorSpec{Name: name, DType: d, Shape: shape, Write: func(w io.Writer) error {
-		x.done.Tensors, x.done.Tensor = i, t.Name
-		if err := x.progress(0); err != nil {
+		if err := x.writer.meter.begin(i, t.Name); err != nil {
 			return err
 		}
 		return write(w, j)
@@ -202,7 +204,7 @@ func (x *exporter) addTable(t *gguf.Tensor, spec model.TensorSpec) error {
 	if d == safetensors.F32 && t.Type != gguf.TypeF32 {
 		x.report.decide(t.Name, "F32", "no smaller type holds all values of %v", t.Type)
 	}
-	j := x.job(t, hfName(spec), d, t.Shape(), func(w io.Writer, j *job) error { return x.writeValues(w, j) })
+	j := x.job(t, hfName(spec), d, t.Shape(), func(w io.Writer, j *job) error { return x.writer.writeValues(w, j, nil) })
 	j.typ, j.role = typ, spec.Role
 	if spec.Role == model.RoleProjection {
 		if _, ok := x.o.Input.Tensor(strings.TrimSuffix(t.Name, "weight") + "scale"); ok {
@@ -259,7 +261,7 @@ func (x *exporter) addVector(t *gguf.Tensor, table *model.TensorTable) error {
 	d, encoded := shortest(v)
 	x.job(t, name, d, []int64{n}, func(w io.Writer, j *job) error {
 		_, err := w.Write(encoded)
-		return errors.Join(err, x.progress(j.sourceBytes()))
+		return errors.Join(err, x.writer.meter.add(j.sourceBytes()))
 	})
 	return nil
 }
@@ -401,7 +403,7 @@ func (x *exporter) writeCodes(w io.Writer, j *job, headRows int) error {
 			return err
 		}
 		if r%64 == 63 {
-			if err := x.progress(0); err != nil {
+			if err := x.writer.meter.add(0); err != nil {
 				return err
 			}
 		}
@@ -410,7 +412,7 @@ func (x *exporter) writeCodes(w io.Writer, j *job, headRows int) error {
 	if err := t.Release(); err != nil {
 		return fmt.Errorf("convert: %w", err)
 	}
-	return x.progress(j.sourceBytes())
+	return x.writer.meter.add(j.sourceBytes())
 }
 
 // stored returns where a row of a checkpoint is in a file whose heads are in the
@@ -433,7 +435,7 @@ func separate[T float32 | byte](dst, src []T, headRows, cols int) {
 
 // write makes the folder: complete in another place first, then by its name.
 func (x *exporter) write() (err error) {
-	x.done.TotalTensors, x.done.TotalBytes = len(x.jobs), x.total
+	x.writer.start()
 	parent := filepath.Dir(filepath.Clean(x.o.Output))
 	temporary, err := os.MkdirTemp(parent, "."+filepath.Base(x.o.Output)+".*.tmp")
 	if err != nil {
@@ -461,10 +463,7 @@ func (x *exporter) write() (err error) {
 	if err := os.Rename(temporary, x.o.Output); err != nil {
 		return fmt.Errorf("convert: %w", err)
 	}
-	x.done.Tensors, x.done.Tensor = len(x.jobs), ""
-	if x.o.Progress != nil {
-		x.o.Progress(x.done)
-	}
+	x.writer.meter.end()
 	x.report.Tensors = x.report.Tensors[:0]
 	for _, j := range x.jobs {
 		x.report.Tensors = append(x.report.Tensors, *j.report)
@@ -483,18 +482,6 @@ func (x *exporter) addJSON(name string, v any) error {
 	}
 	x.files[name] = append(text, '\n')
 	return nil
-}
-
-func equalDims(a, b []int64) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // trimDims drops trailing dimensions of 1, which writers may leave out.

@@ -116,7 +116,7 @@ func (x *exporter) configJSON() (map[string]any, error) {
 		config["quantization_config"] = map[string]any{
 			"quant_method": "bitnet", "linear_class": class, "quantization_mode": "offline", "modules_to_not_convert": nil,
 		}
-		r.decide("weight_scale", x.convention.String(), "linear_class is %q, as config.json says", class)
+		r.decide("weight_scale", x.rules.convention.String(), "linear_class is %q, as config.json says", class)
 	} else {
 		r.decide("weights", "written as floats", "the model's activations are not rounded, which packed weights imply")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -39,54 +40,93 @@ type hfGeneration struct {
 	TopK        *float64 `json:"top_k"`
 }
 
-// writeTokenizer sets the keys of the tokenizer, the chat templates and the
-// defaults for generation.
-func (c *converter) writeTokenizer() error {
-	var opts []tokenizer.Option
-	if c.opts.Pre != "" {
-		opts = append(opts, tokenizer.WithPre(c.opts.Pre))
-		c.report.decide("tokenizer.ggml.pre", c.opts.Pre, "chosen by the caller")
-	}
-	tok, err := tokenizer.FromHF(c.dir, opts...)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: %s has neither tokenizer.json nor tokenizer.model; download the checkpoint's tokenizer files too: %w", ErrTokenizer, c.dir, err)
-	case errors.Is(err, tokenizer.ErrPre):
-		return fmt.Errorf("%w: %s: %w (option Pre, --pre, chooses it)", ErrTokenizer, c.dir, err)
-	case err != nil:
-		return fmt.Errorf("%w: %s: %w", ErrTokenizer, c.dir, err)
-	}
-	for _, text := range tok.Warnings() {
-		c.report.warn("tokenizer: %s", text)
-	}
-	if tok.Model() == tokenizer.ModelBPE && c.opts.Pre == "" {
-		c.report.decide("tokenizer.ggml.pre", tok.Pre(), "recognised in tokenizer.json")
-	}
-	vocab := int(*c.hf.Vocab)
-	if err := tok.AppendMetadata(c.meta, vocab); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrTokenizer, c.dir, err)
-	}
-	if n := vocab - tok.Len(); n > 0 {
-		c.report.decide("tokenizer.ggml.tokens", fmt.Sprintf("%d unused tokens added", n),
-			"vocab_size is %d, the tokenizer has %d tokens", vocab, tok.Len())
-	}
-	if err := c.writeTemplates(); err != nil {
-		return err
-	}
-	var gen hfGeneration
-	if _, err := readJSON(c.dir, "generation_config.json", &gen); err != nil {
-		return err
-	}
-	if err := c.writeStopTokens(tok, gen.EOS); err != nil {
-		return err
-	}
-	return c.writeSampling(&gen)
+// tokenFiles are what a checkpoint says about texts: its tokenizer, chat templates and
+// what it recommends for generation.
+type tokenFiles struct {
+	dir        string // for messages
+	tokenizer  *tokenizer.Tokenizer
+	templates  map[string]string // of tokenizer_config.json, by name
+	template   *string           // of chat_template.jinja, if there is one
+	generation hfGeneration
 }
 
-// writeStopTokens sets the tokens that end generation. EOS is the tokenizer's own
+// readTokens reads the files about texts; pre, if not empty, is the pre-tokenizer.
+func readTokens(dir, pre string) (*tokenFiles, error) {
+	var opts []tokenizer.Option
+	if pre != "" {
+		opts = append(opts, tokenizer.WithPre(pre))
+	}
+	f := &tokenFiles{dir: dir}
+	var err error
+	f.tokenizer, err = tokenizer.FromHF(dir, opts...)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: %s has neither tokenizer.json nor tokenizer.model; download the checkpoint's tokenizer files too: %w", ErrTokenizer, dir, err)
+	case errors.Is(err, tokenizer.ErrPre):
+		return nil, fmt.Errorf("%w: %s: %w (option Pre, --pre, chooses it)", ErrTokenizer, dir, err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %s: %w", ErrTokenizer, dir, err)
+	}
+	if f.templates, f.template, err = readTemplates(dir); err != nil {
+		return nil, err
+	}
+	_, err = readJSON(dir, "generation_config.json", &f.generation)
+	return f, err
+}
+
+// readTemplates reads the named chat templates of tokenizer_config.json, and
+// chat_template.jinja.
+func readTemplates(dir string) (named map[string]string, text *string, err error) {
+	var config struct {
+		Template json.RawMessage `json:"chat_template"`
+	}
+	if _, err := readJSON(dir, "tokenizer_config.json", &config); err != nil {
+		return nil, nil, err
+	}
+	if named, err = parseTemplates(config.Template); err != nil {
+		return nil, nil, fmt.Errorf("%w: %s: %w", ErrConfig, filepath.Join(dir, "tokenizer_config.json"), err)
+	}
+	data, err := optionalFile(dir, "chat_template.jinja")
+	if err != nil || data == nil {
+		return named, nil, err
+	}
+	return named, new(string(data)), nil
+}
+
+// texts sets the keys of the tokenizer, the chat templates and the defaults for
+// generation.
+func (p *hfPlan) texts(f *tokenFiles) error {
+	tok := f.tokenizer
+	if p.o.Pre != "" {
+		p.report.decide("tokenizer.ggml.pre", p.o.Pre, "chosen by the caller")
+	}
+	for _, text := range tok.Warnings() {
+		p.report.warn("tokenizer: %s", text)
+	}
+	if tok.Model() == tokenizer.ModelBPE && p.o.Pre == "" {
+		p.report.decide("tokenizer.ggml.pre", tok.Pre(), "recognised in tokenizer.json")
+	}
+	vocab := int(*p.hf.Vocab)
+	if err := tok.AppendMetadata(p.meta, vocab); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrTokenizer, f.dir, err)
+	}
+	if n := vocab - tok.Len(); n > 0 {
+		p.report.decide("tokenizer.ggml.tokens", fmt.Sprintf("%d unused tokens added", n),
+			"vocab_size is %d, the tokenizer has %d tokens", vocab, tok.Len())
+	}
+	if err := p.templates(f); err != nil {
+		return err
+	}
+	if err := p.stopTokens(tok, f.generation.EOS); err != nil {
+		return err
+	}
+	return p.sampling(&f.generation)
+}
+
+// stopTokens sets the tokens that end generation. EOS is the tokenizer's own
 // choice (tokenizer_config.json, else the first in config.json); of the others
 // the first that differs becomes EOT if the tokenizer knows none by its text.
-func (c *converter) writeStopTokens(tok *tokenizer.Tokenizer, generation hfIDs) error {
+func (p *hfPlan) stopTokens(tok *tokenizer.Tokenizer, generation hfIDs) error {
 	var ids []int32
 	add := func(id int32) {
 		if !slices.Contains(ids, id) {
@@ -100,20 +140,20 @@ func (c *converter) writeStopTokens(tok *tokenizer.Tokenizer, generation hfIDs) 
 	for _, list := range []struct {
 		file string
 		ids  hfIDs
-	}{{"config.json", c.hf.EOS}, {"generation_config.json", generation}} {
+	}{{"config.json", p.hf.EOS}, {"generation_config.json", generation}} {
 		for _, id := range list.ids {
-			if id < 0 || id >= *c.hf.Vocab {
-				c.report.warn("%s: eos_token_id %d is outside the vocabulary of %d: ignored", list.file, id, *c.hf.Vocab)
+			if id < 0 || id >= *p.hf.Vocab {
+				p.report.warn("%s: eos_token_id %d is outside the vocabulary of %d: ignored", list.file, id, *p.hf.Vocab)
 				continue
 			}
 			add(int32(id))
 		}
 	}
 	if len(ids) == 0 {
-		c.report.warn("no end token is known: generation stops at its length limit only")
+		p.report.warn("no end token is known: generation stops at its length limit only")
 		return nil
 	}
-	w := metaWriter{meta: c.meta}
+	w := metaWriter{meta: p.meta}
 	if !known {
 		w.set(tokenizer.RoleEOS.Key(), uint32(ids[0]))
 	}
@@ -126,27 +166,27 @@ func (c *converter) writeStopTokens(tok *tokenizer.Tokenizer, generation hfIDs) 
 		for i, id := range ids {
 			names[i] = fmt.Sprintf("%d %q", id, tok.Token(id).Text)
 		}
-		c.report.decide("stop tokens", strings.Join(names, ", "), "eos_token_id in the configuration files lists several; the first is EOS")
+		p.report.decide("stop tokens", strings.Join(names, ", "), "eos_token_id in the configuration files lists several; the first is EOS")
 	}
 	return w.err
 }
 
-// writeSampling sets the sampling defaults of generation_config.json.
-func (c *converter) writeSampling(gen *hfGeneration) error {
-	w := metaWriter{meta: c.meta}
+// sampling sets the sampling defaults of generation_config.json.
+func (p *hfPlan) sampling(gen *hfGeneration) error {
+	w := metaWriter{meta: p.meta}
 	check := func(name string, v *float64, ok bool) bool {
 		if v == nil {
 			return false
 		}
 		if !ok {
-			c.report.warn("generation_config.json: %s %v makes no sense: ignored", name, *v)
+			p.report.warn("generation_config.json: %s %v makes no sense: ignored", name, *v)
 		}
 		return ok
 	}
 	temperature := gen.Temperature
 	if gen.DoSample != nil && !*gen.DoSample {
 		temperature = new(float64)
-		c.report.decide(samplingKey("temperature"), "0", "do_sample is false in generation_config.json")
+		p.report.decide(samplingKey("temperature"), "0", "do_sample is false in generation_config.json")
 	}
 	if check("temperature", temperature, temperature != nil && *temperature >= 0 && *temperature <= 100) {
 		w.set(samplingKey("temperature"), float32(*temperature))
@@ -160,44 +200,28 @@ func (c *converter) writeSampling(gen *hfGeneration) error {
 	return w.err
 }
 
-// writeTemplates sets the chat templates: chat_template.jinja, which wins over
+// templates sets the chat templates: chat_template.jinja, which wins over
 // tokenizer_config.json in Hugging Face's library too, and the named ones.
-func (c *converter) writeTemplates() error {
-	var config struct {
-		Template json.RawMessage `json:"chat_template"`
-	}
-	if _, err := readJSON(c.dir, "tokenizer_config.json", &config); err != nil {
-		return err
-	}
-	templates, err := parseTemplates(config.Template)
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrConfig, filepath.Join(c.dir, "tokenizer_config.json"), err)
-	}
-	text, err := optionalFile(c.dir, "chat_template.jinja")
-	if err != nil {
-		return err
-	}
-	if text != nil {
-		if _, ok := templates["default"]; ok {
-			c.report.decide("tokenizer.chat_template", "chat_template.jinja", "tokenizer_config.json has one too")
+func (p *hfPlan) templates(f *tokenFiles) error {
+	text, found := f.templates["default"]
+	if f.template != nil {
+		if found {
+			p.report.decide("tokenizer.chat_template", "chat_template.jinja", "tokenizer_config.json has one too")
 		}
-		templates["default"] = string(text)
+		text, found = *f.template, true
 	}
-	w := metaWriter{meta: c.meta}
-	var names []string
-	for name := range templates {
-		if name != "default" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	if text, ok := templates["default"]; ok {
+	w := metaWriter{meta: p.meta}
+	if found {
 		w.set("tokenizer.chat_template", text)
 	} else {
-		c.report.decide("tokenizer.chat_template", "none", "the checkpoint has no default chat template")
+		p.report.decide("tokenizer.chat_template", "none", "the checkpoint has no default chat template")
 	}
-	for _, name := range names {
-		w.set("tokenizer.chat_template."+name, templates[name])
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(f.templates)) {
+		if name != "default" {
+			names = append(names, name)
+			w.set("tokenizer.chat_template."+name, f.templates[name])
+		}
 	}
 	if len(names) > 0 {
 		w.set("tokenizer.chat_templates", names)

@@ -1,24 +1,78 @@
 package convert
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 
 	"trit/gguf"
 	"trit/quant"
 )
 
-// treatment says how the tensor of a GGUF file is written to another.
-type treatment uint8
+// pieceElems is how many elements are converted at a time, give or take a row.
+const pieceElems = 1 << 20
 
-const (
-	converted treatment = iota // projections: as trits, rounded where need be
-	recoded                    // the values in another type
-	copied                     // byte by byte
-	repacked                   // I2_S codes from another layout
-)
+// rowSource reads the values of tensors by runs of whole rows. Its buffers serve one
+// tensor after the other.
+type rowSource struct {
+	ctx        context.Context
+	team       team
+	checkpoint *source // of tensors that are not those of a GGUF file
+
+	floats, reordered []float32
+	raw               []byte
+}
+
+// each reads a float tensor and calls use with runs of whole rows, in the
+// order of the output; first is the index of the first one. The slice is valid
+// during the call.
+func (s *rowSource) each(j *job, use func(first int64, rows []float32) error) error {
+	if j.tensor != nil {
+		return s.eachOfTensor(j, use)
+	}
+	cols := j.cols()
+	rows, step := j.rows(), j.step()
+	if j.headRows > 0 && len(j.dims) == 1 { // a bias: its elements are what is reordered
+		cols, rows, step = 1, cols, cols
+	}
+	for first := int64(0); first < rows; first += step {
+		if err := s.ctx.Err(); err != nil {
+			return fmt.Errorf("convert: stopped: %w", err)
+		}
+		n := min(step, rows-first)
+		s.floats = slices.Grow(s.floats[:0], int(n*cols))[:n*cols]
+		if err := s.checkpoint.floats(s.floats, j.source, first*cols); err != nil {
+			return err
+		}
+		piece := s.floats
+		if j.headRows > 0 {
+			s.reordered = slices.Grow(s.reordered[:0], len(piece))[:len(piece)]
+			interleave(s.reordered, piece, j.headRows, int(cols))
+			piece = s.reordered
+		}
+		if err := use(first, piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// interleave reorders the rows of each head from the half-split rotation of
+// Hugging Face, which turns rows i and i+d/2 together, to the interleaved one of
+// the llama architecture, rows 2i and 2i+1. src and dst hold whole heads of
+// headRows rows.
+func interleave[T float32 | byte](dst, src []T, headRows, cols int) {
+	size := headRows * cols
+	for len(src) >= size {
+		for i := range headRows {
+			from := i/2 + i%2*(headRows/2)
+			copy(dst[i*cols:(i+1)*cols], src[from*cols:(from+1)*cols])
+		}
+		dst, src = dst[size:], src[size:]
+	}
+}
 
 // keepMapped bounds the bytes of a mapped file that stay in memory behind a
 // reader: the system counts them as ours.
@@ -35,10 +89,10 @@ type tensorReader struct {
 	team   team
 }
 
-// newTensorReader opens a tensor. An I2_S tensor ends in its scale, which is fetched
-// first.
-func (c *converter) newTensorReader(t *gguf.Tensor, layout quant.I2SLayout) (*tensorReader, error) {
-	r := &tensorReader{t: t, layout: layout, r: t.Reader(), raw: c.raw, team: c.team}
+// open opens a tensor of a GGUF file. An I2_S tensor ends in its scale, which is
+// fetched first.
+func (s *rowSource) open(t *gguf.Tensor, layout quant.I2SLayout) (*tensorReader, error) {
+	r := &tensorReader{t: t, layout: layout, r: t.Reader(), raw: s.raw, team: s.team}
 	if t.Type != gguf.TypeI2S {
 		return r, nil
 	}
@@ -132,14 +186,14 @@ func wholeRows(t *gguf.Tensor, layout quant.I2SLayout) int64 {
 	return n
 }
 
-// eachTensorRows is eachRows for the tensors of a GGUF file. Heads are brought
+// eachOfTensor is each for the tensors of a GGUF file. Heads are brought
 // from the interleaved order into that of checkpoints.
-func (c *converter) eachTensorRows(j *job, use func(first int64, rows []float32) error) error {
-	r, err := c.newTensorReader(j.tensor, j.layout)
+func (s *rowSource) eachOfTensor(j *job, use func(first int64, rows []float32) error) error {
+	r, err := s.open(j.tensor, j.layout)
 	if err != nil {
 		return err
 	}
-	defer func() { c.raw = r.raw }()
+	defer func() { s.raw = r.raw }()
 	cols, rows := j.cols(), j.rows()
 	whole := wholeRows(j.tensor, j.layout)
 	if whole > maxPiece/cols {
@@ -152,19 +206,19 @@ func (c *converter) eachTensorRows(j *job, use func(first int64, rows []float32)
 	}
 	step := (max(1, pieceElems/cols) + whole - 1) / whole * whole
 	for first := int64(0); first < rows; first += step {
-		if err := c.ctx.Err(); err != nil {
+		if err := s.ctx.Err(); err != nil {
 			return fmt.Errorf("convert: stopped: %w", err)
 		}
 		n := min(step, rows-first)
-		c.floats = slices.Grow(c.floats[:0], int(n*cols))[:n*cols]
-		if err := r.floats(c.floats); err != nil {
+		s.floats = slices.Grow(s.floats[:0], int(n*cols))[:n*cols]
+		if err := r.floats(s.floats); err != nil {
 			return readError(j.tensor, fmt.Errorf("rows from %d: %w", first, err))
 		}
-		piece := c.floats
+		piece := s.floats
 		if j.headRows > 0 {
-			c.reordered = slices.Grow(c.reordered[:0], len(piece))[:len(piece)]
-			separate(c.reordered, piece, j.headRows, int(cols))
-			piece = c.reordered
+			s.reordered = slices.Grow(s.reordered[:0], len(piece))[:len(piece)]
+			separate(s.reordered, piece, j.headRows, int(cols))
+			piece = s.reordered
 		}
 		if err := use(first, piece); err != nil {
 			return err
@@ -176,89 +230,31 @@ func (c *converter) eachTensorRows(j *job, use func(first int64, rows []float32)
 	return nil
 }
 
-// writeTensor writes a tensor of a GGUF file and measures what that loses.
-func (c *converter) writeTensor(w io.Writer, j *job) error {
-	switch j.how {
-	case copied:
-		return c.copyTensor(w, j)
-	case repacked:
-		return c.repack(w, j)
+// codes unpacks the next rows of an I2_S tensor, as many as fill dst.
+func (r *tensorReader) codes(dst []byte) error {
+	b, rows, cols, err := r.i2s(len(dst))
+	if err != nil {
+		return err
 	}
-	c.loss = &loss{}
-	defer func() { c.loss = nil }()
-	var err error
-	if j.how == converted {
-		err = c.writeFloats(w, j)
-	} else {
-		err = c.writeValues(w, j)
+	view, err := quant.NewTernary(gguf.TypeI2S, r.layout, b, rows, cols)
+	if err != nil {
+		return err
 	}
-	if l := c.loss; err == nil && l.count > 0 {
-		j.report.RMSE, j.report.Cosine = l.rmse(), l.cosine()
-	}
-	return err
-}
-
-// copyTensor writes a tensor's own bytes.
-func (c *converter) copyTensor(w io.Writer, j *job) error {
-	r := &tensorReader{t: j.tensor, r: j.tensor.Reader(), raw: c.raw}
-	defer func() { c.raw = r.raw }()
-	for left := j.tensor.Size; left > 0; {
-		n := min(left, 1<<20)
-		b, err := r.bytes(n)
-		if err != nil {
+	for row := range rows {
+		if err := view.Codes(dst[row*cols:(row+1)*cols], row); err != nil {
 			return err
 		}
-		if _, err := w.Write(b); err != nil {
-			return err
-		}
-		left -= n
-		if err := c.progress(n); err != nil {
-			return err
-		}
-	}
-	if err := j.tensor.Release(); err != nil {
-		return fmt.Errorf("convert: %w", err)
 	}
 	return nil
 }
 
-// loss measures how far the values of a tensor are from what was written.
-type loss struct {
-	squared, dot, from, to float64
-	count                  int64
-}
-
-// add compares values with what their encoded form decodes to.
-func (l *loss) add(values, back []float32) {
-	var part loss // local sums stay in registers
-	for i, y := range back {
-		x, y := float64(values[i]), float64(y)
-		d := x - y
-		part.squared += float64(d * d)
-		part.dot += float64(x * y)
-		part.from += float64(x * x)
-		part.to += float64(y * y)
+// readError tells a broken source from broken contents.
+func readError(t *gguf.Tensor, err error) error {
+	if errors.Is(err, quant.ErrCode) {
+		return fmt.Errorf("%w: %s: %w; another layout of I2_S tensors may be the right one", ErrTensor, t.Name, err)
 	}
-	part.count = int64(len(values))
-	l.merge(&part)
-}
-
-func (l *loss) merge(o *loss) {
-	l.squared += o.squared
-	l.dot += o.dot
-	l.from += o.from
-	l.to += o.to
-	l.count += o.count
-}
-
-func (l *loss) rmse() float64 { return math.Sqrt(l.squared / float64(l.count)) }
-
-func (l *loss) cosine() float64 {
-	if l.from == 0 || l.to == 0 {
-		if l.from == l.to {
-			return 1
-		}
-		return 0
+	if errors.Is(err, quant.ErrType) {
+		return fmt.Errorf("%w: %s: %w", ErrType, t.Name, err)
 	}
-	return l.dot / (math.Sqrt(l.from) * math.Sqrt(l.to))
+	return fmt.Errorf("%w: %s: %w", ErrTensor, t.Name, err)
 }
