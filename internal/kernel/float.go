@@ -20,7 +20,8 @@ type floatKernels struct {
 	ropeNeox func(x0, x1, cos, sin []float32)
 	ropeNorm func(x, cos, sin []float32)
 
-	hadamard func(x []float32, block int)
+	hadamard  func(x []float32, block int)
+	deltaStep func(o, state, q, k, v []float32, decay, beta float32)
 }
 
 var genericFloat = floatKernels{
@@ -39,6 +40,7 @@ var genericFloat = floatKernels{
 	ropeNeox:    ropeNeoxGeneric,
 	ropeNorm:    ropeNormGeneric,
 	hadamard:    hadamardGeneric,
+	deltaStep:   deltaStepGeneric,
 }
 
 // Dot returns the dot product of a and b, which must have the same length, in

@@ -18,6 +18,7 @@ var avx2Float = floatKernels{
 	ropeNeox:    ropeNeoxAVX2,
 	ropeNorm:    ropeNormWithAVX2,
 	hadamard:    hadamardOf(hadamardAVX2),
+	deltaStep:   deltaStepAVX2,
 }
 
 var avx512Float = floatKernels{
@@ -36,6 +37,7 @@ var avx512Float = floatKernels{
 	ropeNeox:    ropeNeoxAVX512,
 	ropeNorm:    ropeNormWithAVX2,
 	hadamard:    hadamardOf(hadamardAVX512),
+	deltaStep:   deltaStepAVX512,
 }
 
 // hadamardOf serves hadamard with a kernel for blocks of at least 16 elements.

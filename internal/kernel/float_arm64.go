@@ -26,6 +26,7 @@ var neonFloat = floatKernels{
 	ropeNeox:    ropeNeoxWithNEON,
 	ropeNorm:    ropeNormGeneric,
 	hadamard:    hadamardGeneric,
+	deltaStep:   deltaStepGeneric,
 }
 
 //go:noescape

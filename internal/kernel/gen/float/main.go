@@ -21,8 +21,9 @@ func main() {
 		"attention": attentionKernels,
 		"head":      headKernels,
 		"hadamard":  hadamardKernels,
+		"delta":     deltaKernels,
 	}
-	part := flag.String("part", "", "the group of kernels to generate: vector, exp, attention, head or hadamard")
+	part := flag.String("part", "", "the group of kernels to generate: vector, exp, attention, head, hadamard or delta")
 	flag.Parse()
 	generate, ok := parts[*part]
 	if !ok {
