@@ -56,8 +56,8 @@ func TestKeys(t *testing.T) {
 func TestAllowances(t *testing.T) {
 	t.Setenv("TRIT_HOME", t.TempDir())
 	s := serve(t, Options{})
-	s.do("DELETE", "/api/delete", `{"model":"x"}`).expect(t, 403, "--allow-delete")
-	s.do("POST", "/api/pull", `{"model":"x"}`).expect(t, 403, "--allow-pull")
+	s.do("DELETE", "/api/delete", `{"model":"x"}`).expect(t, 403, "allow_delete")
+	s.do("POST", "/api/pull", `{"model":"x"}`).expect(t, 403, "allow_pull")
 	s = serve(t, Options{AllowDelete: true})
 	s.do("DELETE", "/api/delete", `{"model":"x"}`).expect(t, 404)
 	s.do("POST", "/api/pull", `{"model":"x"}`).expect(t, 403)
@@ -79,7 +79,7 @@ func TestHostsAndOrigins(t *testing.T) {
 	post := func(headers ...string) reply { return s.do("POST", "/v1/completions", body, headers...) }
 	post("Origin", s.url).expect(t, 200)
 	post("Sec-Fetch-Site", "same-origin").expect(t, 200)
-	post("Origin", "https://evil.example").expect(t, 403, "--cors-origin https://evil.example")
+	post("Origin", "https://evil.example").expect(t, 403, "cors_origins https://evil.example")
 	post("Origin", "null").expect(t, 403)
 	post("Sec-Fetch-Site", "cross-site").expect(t, 403)
 	r := post("Origin", "https://good.example", "Sec-Fetch-Site", "cross-site")

@@ -145,7 +145,7 @@ func TestMemoryTooSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := core.Classify(err)
-	for _, want := range []string{"demo needs", "there is 1 MB", "KV cache", "--memory-limit"} {
+	for _, want := range []string{"demo needs", "there is 1 MB", "KV cache", "memory_limit"} {
 		if !strings.Contains(e.Message, want) {
 			t.Errorf("%q is not in %q", want, e.Message)
 		}

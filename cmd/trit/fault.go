@@ -11,14 +11,17 @@ import (
 // optionFlags are the flags of options whose names differ; the others are the
 // option's name with hyphens.
 var optionFlags = map[string]string{
-	"batch_rows":   "--batch-size",
-	"choices":      "--n",
-	"context_size": "--ctx-size",
-	"contrastive":  "--contrastive-k",
-	"format":       "the constraint",
-	"grammar":      "--grammar",
-	"max_guesses":  "--draft-max",
-	"stop_tokens":  "--stop-token",
+	"admin_keys":    "--admin-key",
+	"allowed_hosts": "--allowed-host",
+	"batch_rows":    "--batch-size",
+	"choices":       "--n",
+	"context_size":  "--ctx-size",
+	"contrastive":   "--contrastive-k",
+	"cors_origins":  "--cors-origin",
+	"format":        "the constraint",
+	"grammar":       "--grammar",
+	"max_guesses":   "--draft-max",
+	"stop_tokens":   "--stop-token",
 }
 
 // flagOf returns the flag that sets an option of the library.

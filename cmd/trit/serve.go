@@ -282,6 +282,7 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 		}
 		o.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
+	o.OptionName = flagOf
 	o.Log, err = f.logger(a, cmd)
 	return o, err
 }

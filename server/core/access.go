@@ -80,7 +80,7 @@ func newGuards(o *Options) (*guards, error) {
 func (g *guards) origins(w http.ResponseWriter, r *http.Request) (done bool, err error) {
 	if !g.hostAllowed(r.Host) {
 		return false, &Error{Status: http.StatusForbidden, Code: "host_not_allowed",
-			Message: fmt.Sprintf("this server does not go by the name %q; if it should, start it with --allowed-host %s", r.Host, hostOnly(r.Host))}
+			Message: fmt.Sprintf("this server does not go by the name %q; if it should, start it with %s %s", r.Host, g.options.OptionName("allowed_hosts"), hostOnly(r.Host))}
 	}
 	origin := r.Header.Get("Origin")
 	trusted := origin != "" && g.trusts(origin)
@@ -105,7 +105,7 @@ func (g *guards) origins(w http.ResponseWriter, r *http.Request) (done bool, err
 			origin = "ORIGIN"
 		}
 		return false, &Error{Status: http.StatusForbidden, Code: "origin_not_allowed",
-			Message: "a web page of another site may not use this server; if it should, start it with --cors-origin " + origin}
+			Message: "a web page of another site may not use this server; if it should, start it with " + g.options.OptionName("cors_origins") + " " + origin}
 	}
 	return false, nil
 }
@@ -180,7 +180,8 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 			return &Error{Status: http.StatusForbidden, Code: "admin_key_required", Message: "this needs one of the server's admin keys"}
 		}
 		return &Error{Status: http.StatusForbidden, Code: "not_allowed",
-			Message: "this server does not allow that; its operator can with --admin-key, or for downloading and deleting models with --allow-pull and --allow-delete"}
+			Message: fmt.Sprintf("this server does not allow that; its operator can with %s, or for downloading and deleting models with %s and %s",
+				g.options.OptionName("admin_keys"), g.options.OptionName("allow_pull"), g.options.OptionName("allow_delete"))}
 	}
 	return g.slowDown(client)
 }

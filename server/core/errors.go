@@ -59,7 +59,7 @@ func Classify(err error) *Error {
 	}
 	switch {
 	case is(context.DeadlineExceeded):
-		return &Error{Status: http.StatusGatewayTimeout, Code: "timeout", Message: "the request took longer than this server allows; ask for fewer tokens or raise --request-timeout"}
+		return &Error{Status: http.StatusGatewayTimeout, Code: "timeout", Message: "the request took longer than this server allows; ask for fewer tokens"}
 	case is(context.Canceled):
 		return errClientGone
 	case is(hub.ErrNotFound, hub.ErrName):

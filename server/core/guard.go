@@ -44,6 +44,8 @@ func (s *Server) Handler(routes []Route, unknown func(path string) *Family) http
 // guard is what a request passes before its route: keys, limits, deadlines.
 func (s *Server) guard(rt *Route) http.Handler {
 	next := rt.handler()
+	timeout := &Error{Status: http.StatusGatewayTimeout, Code: "timeout", Message: fmt.Sprintf("the request took longer than %s, which is the %s of this server; "+
+		"ask for fewer tokens", s.Options.RequestTimeout, s.Options.OptionName("request_timeout"))}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recordIn(r.Context()).family = rt.Family
 		if err := s.guards.admit(rt, r); err != nil {
@@ -56,7 +58,7 @@ func (s *Server) guard(rt *Route) http.Handler {
 		}
 		if rt.Access == accessKey {
 			// What an admin asks for, such as a download, may take hours.
-			ctx, cancel := context.WithTimeout(r.Context(), s.Options.RequestTimeout)
+			ctx, cancel := context.WithTimeoutCause(r.Context(), s.Options.RequestTimeout, timeout)
 			defer cancel()
 			r = r.WithContext(ctx)
 		}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,9 +51,9 @@ type Loaded struct {
 	// guarded by models.mu
 	plan      *trit.MemoryPlan
 	Charge    int64 // of the memory
-	Leases    int
-	LastUsed  time.Time
-	Keep      time.Duration // how long to keep it without use; negative: for ever
+	leases    int
+	lastUsed  time.Time
+	keep      time.Duration // how long to keep it without use; negative: for ever
 	expiry    *time.Timer
 	unloading bool
 }
@@ -94,7 +93,7 @@ type ServedModel struct {
 }
 
 func newModels(o *Options) (*Models, error) {
-	ms := &Models{options: o, log: o.Log, own: map[string]string{}, aliases: map[string]string{}, loaded: map[string]*Loaded{}, limit: o.MemoryLimit, source: "--memory-limit"}
+	ms := &Models{options: o, log: o.Log, own: map[string]string{}, aliases: map[string]string{}, loaded: map[string]*Loaded{}, limit: o.MemoryLimit, source: o.OptionName("memory_limit")}
 	if ms.limit == 0 {
 		ms.limit, ms.source = trit.MemoryLimit()
 	}
@@ -128,71 +127,6 @@ func newModels(o *Options) (*Models, error) {
 	return ms, nil
 }
 
-// checkAliases warns of aliases of models that are not here. They may still be
-// pulled.
-func (ms *Models) checkAliases() {
-	for _, alias := range slices.Sorted(maps.Keys(ms.aliases)) {
-		if _, err := ms.Resolve(alias); err != nil {
-			ms.log.Warn("an alias stands for a model that is not here", "alias", alias, "model", ms.aliases[alias])
-		}
-	}
-}
-
-// servedName returns what clients call a model: of a file its name without the
-// folder and the suffix.
-func servedName(path string) string {
-	if !strings.ContainsAny(path, `/\`) && !strings.HasSuffix(strings.ToLower(path), ".gguf") {
-		return path
-	}
-	name := filepath.Base(filepath.FromSlash(path))
-	if strings.HasSuffix(strings.ToLower(name), ".gguf") {
-		name = name[:len(name)-len(".gguf")]
-	}
-	return name
-}
-
-// canonical returns the name under which a model is known, of what a request may
-// call it: an alias, or a name with Ollama's tag for the default.
-func (ms *Models) canonical(name string) string {
-	if name == "" {
-		return ms.options.Models[0]
-	}
-	for _, n := range []string{name, strings.TrimSuffix(name, ":latest")} {
-		if real, ok := ms.aliases[n]; ok {
-			return real
-		}
-		if _, ok := ms.own[n]; ok {
-			return n
-		}
-	}
-	return strings.TrimSuffix(name, ":latest")
-}
-
-// Resolve finds the model that a request may ask for by name. Paths are only
-// for the models that the operator names.
-func (ms *Models) Resolve(name string) (*hub.Model, error) {
-	real := ms.canonical(name)
-	if path, ok := ms.own[real]; ok {
-		m, err := hub.Resolve(path)
-		if err != nil {
-			return nil, err
-		}
-		found := *m
-		found.Name = real
-		return &found, nil
-	}
-	known, err := hub.List()
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range known {
-		if strings.EqualFold(m.Name, real) {
-			return &m, nil
-		}
-	}
-	return nil, fmt.Errorf("%w: %q is not a model of this server; GET /v1/models lists them", hub.ErrNotFound, name)
-}
-
 // Acquire returns the model of that name; "" is the first of the server's own
 // models. It is loaded if need be.
 func (ms *Models) Acquire(ctx context.Context, name string) (*Lease, error) {
@@ -220,11 +154,11 @@ func (ms *Models) Acquire(ctx context.Context, name string) (*Lease, error) {
 			l = ms.begin(found.Name)
 		}
 		// Those who wait for a model to be loaded wait for its answers too.
-		if !l.isReady() && l.Leases >= l.gate.places+l.gate.queue {
+		if !l.isReady() && l.leases >= l.gate.places+l.gate.queue {
 			ms.mu.Unlock()
 			return nil, errBusy(l.gate.queue)
 		}
-		l.Leases++
+		l.leases++
 		if l.expiry != nil {
 			l.expiry.Stop()
 		}
@@ -251,9 +185,9 @@ func (ms *Models) begin(name string) *Loaded {
 		path = name
 	}
 	l := &Loaded{Name: name, own: own, ready: make(chan struct{}), gone: make(chan struct{}),
-		gate: newGate(ms.options.Parallel, max(ms.options.Queue, 0)), Keep: ms.options.KeepAlive}
+		gate: newGate(ms.options.Parallel, max(ms.options.Queue, 0)), keep: ms.options.KeepAlive}
 	if own {
-		l.Keep = -1
+		l.keep = -1
 	}
 	ms.loaded[name] = l
 	go ms.load(l, path)
@@ -298,92 +232,6 @@ func (ms *Models) open(l *Loaded, path string) (*trit.Model, error) {
 	return trit.Open(path, options...)
 }
 
-// reserve sets memory aside for a model, as much as lets all answers have whole
-// contexts, but not more than leaves some for others. Idle models are unloaded
-// if it would not fit otherwise.
-func (ms *Models) reserve(l *Loaded, plan *trit.MemoryPlan) error {
-	for {
-		ms.mu.Lock()
-		if ms.closed {
-			ms.mu.Unlock()
-			return ErrShuttingDown
-		}
-		if ms.limit == 0 {
-			l.plan, l.Charge = plan, plan.Total()
-			ms.used += l.Charge
-			ms.mu.Unlock()
-			return nil
-		}
-		free := ms.limit - ms.used
-		if plan.Least() <= free {
-			kv := max(plan.KV(plan.Context), (free-plan.Fixed())/ms.sharers(l))
-			err := plan.Fit(plan.Fixed() + kv)
-			l.plan, l.Charge = plan, plan.Total()
-			ms.used += l.Charge
-			ms.mu.Unlock()
-			return err
-		}
-		victim, busy, stays := ms.candidate(l)
-		if victim == nil {
-			limit := ms.limit
-			ms.mu.Unlock()
-			if len(busy) > 0 && plan.Least() <= limit-stays {
-				return &Error{Status: http.StatusServiceUnavailable, Code: "out_of_memory", Retry: 5 * time.Second,
-					Message: fmt.Sprintf("the model %s needs %s and there is %s of %s (%s) while others are in use (%s); try again later",
-						plan.Model, trit.Bytes(plan.Least()), trit.Bytes(free), trit.Bytes(limit), ms.source, strings.Join(busy, ", "))}
-			}
-			err := plan.Fit(limit - stays)
-			if err == nil { // what stays could only just have changed
-				err = fmt.Errorf("%w: %s", trit.ErrMemory, plan.Model)
-			}
-			return fmt.Errorf("%w (the limit is %s, from %s; the server's own models keep %s of it)", err, trit.Bytes(limit), ms.source, trit.Bytes(stays))
-		}
-		ms.mu.Unlock()
-		ms.log.Info("unloading a model to make room", "model", victim.Name, "for", l.Name)
-		<-victim.gone
-	}
-}
-
-// sharers returns among how many the memory that is left is to be shared. The
-// server's own models leave their share to those of them that are still to come,
-// the others always to one more.
-func (ms *Models) sharers(l *Loaded) int64 {
-	if !l.own {
-		return 2
-	}
-	var n int64
-	for name := range ms.own {
-		if other := ms.loaded[name]; other == nil || other.Charge == 0 {
-			n++
-		}
-	}
-	return max(n, 1)
-}
-
-// candidate begins to unload the least recently used of the idle models, or
-// finds one that is being unloaded already. If there is none it returns those
-// that are in use and how much memory will not become free.
-func (ms *Models) candidate(l *Loaded) (victim *Loaded, busy []string, stays int64) {
-	for _, other := range ms.loaded {
-		switch {
-		case other == l:
-		case other.unloading:
-			return other, nil, 0
-		case other.own:
-			stays += other.Charge
-		case other.Leases > 0 || !other.isReady():
-			busy = append(busy, other.Name)
-		case victim == nil || other.LastUsed.Before(victim.LastUsed):
-			victim = other
-		}
-	}
-	if victim != nil {
-		ms.unload(victim)
-	}
-	slices.Sort(busy)
-	return victim, busy, stays
-}
-
 func (l *Loaded) isReady() bool {
 	select {
 	case <-l.ready:
@@ -426,26 +274,26 @@ func (l *Lease) KeepAlive(d time.Duration) {
 	}
 	l.models.mu.Lock()
 	defer l.models.mu.Unlock()
-	l.Keep = d
+	l.keep = d
 }
 
 func (ms *Models) release(l *Loaded) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	l.Leases--
-	l.LastUsed = time.Now()
-	if l.Leases > 0 || l.Keep < 0 || l.unloading || ms.closed || !l.isReady() || l.err != nil {
+	l.leases--
+	l.lastUsed = time.Now()
+	if l.leases > 0 || l.keep < 0 || l.unloading || ms.closed || !l.isReady() || l.err != nil {
 		return
 	}
-	if l.Keep == 0 {
+	if l.keep == 0 {
 		ms.unload(l)
 		return
 	}
 	if l.expiry != nil {
-		l.expiry.Reset(l.Keep)
+		l.expiry.Reset(l.keep)
 		return
 	}
-	l.expiry = time.AfterFunc(l.Keep, func() { ms.expire(l) })
+	l.expiry = time.AfterFunc(l.keep, func() { ms.expire(l) })
 }
 
 // expire unloads a model that nobody has used for its time. Somebody may have
@@ -453,7 +301,7 @@ func (ms *Models) release(l *Loaded) {
 func (ms *Models) expire(l *Loaded) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	if l.Leases == 0 && !l.unloading && !ms.closed && l.Keep >= 0 && time.Since(l.LastUsed) >= l.Keep {
+	if l.leases == 0 && !l.unloading && !ms.closed && l.keep >= 0 && time.Since(l.lastUsed) >= l.keep {
 		ms.unload(l)
 	}
 }
@@ -470,7 +318,7 @@ func (ms *Models) Drop(ctx context.Context, name string) error {
 	case l.own:
 		ms.mu.Unlock()
 		return &Error{Status: http.StatusConflict, Code: "model_in_use", Message: fmt.Sprintf("%s is one of the models that this server was started with", l.Name)}
-	case !l.unloading && (l.Leases > 0 || !l.isReady()):
+	case !l.unloading && (l.leases > 0 || !l.isReady()):
 		ms.mu.Unlock()
 		return &Error{Status: http.StatusConflict, Code: "model_in_use", Retry: 5 * time.Second, Message: fmt.Sprintf("%s is in use; try again later", l.Name)}
 	case !l.unloading:
@@ -527,7 +375,7 @@ func (ms *Models) Describe(m *ServedModel) {
 	if l == nil {
 		return
 	}
-	m.Memory, m.LastUsed, m.Leases = l.Charge, l.LastUsed, l.Leases
+	m.Memory, m.LastUsed, m.Leases = l.Charge, l.lastUsed, l.leases
 	m.Running, m.Waiting = l.gate.counts()
 	switch {
 	case l.unloading:
@@ -537,8 +385,8 @@ func (ms *Models) Describe(m *ServedModel) {
 		m.Progress = float64(l.done.Load()) / float64(max(l.total.Load(), 1))
 	default:
 		m.State, m.Progress = StateLoaded, 1
-		if l.Leases == 0 && l.Keep > 0 {
-			m.Expires = l.LastUsed.Add(l.Keep)
+		if l.leases == 0 && l.keep > 0 {
+			m.Expires = l.lastUsed.Add(l.keep)
 		}
 	}
 }
@@ -554,13 +402,6 @@ func (ms *Models) Each(f func(l *Loaded)) {
 			f(l)
 		}
 	}
-}
-
-// Memory returns how much of the limit is used; the limit is 0 if unknown.
-func (ms *Models) Memory() (used, limit int64) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	return ms.used, ms.limit
 }
 
 // close closes all models. Running answers end with an error.
@@ -608,4 +449,16 @@ func (ms *Models) Full(name string) bool {
 	l := ms.loaded[name]
 	ms.mu.Unlock()
 	return l != nil && l.gate.full()
+}
+
+// Expires returns when a loaded model is unloaded unless somebody uses it, or
+// that it stays for ever. It is for functions that Each calls.
+func (l *Loaded) Expires() (at time.Time, forever bool) {
+	switch {
+	case l.keep < 0:
+		return time.Time{}, true
+	case l.leases > 0:
+		return time.Now().Add(l.keep), false
+	}
+	return l.lastUsed.Add(l.keep), false
 }

@@ -15,7 +15,7 @@ func TestWaitingForAModelIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	loading := &Loaded{Name: "demo", own: true, ready: make(chan struct{}), gone: make(chan struct{}), gate: newGate(1, 1), Keep: -1}
+	loading := &Loaded{Name: "demo", own: true, ready: make(chan struct{}), gone: make(chan struct{}), gate: newGate(1, 1), keep: -1}
 	s.Models.loaded["demo"] = loading
 	results := make(chan error, 3)
 	for range 3 {

@@ -85,6 +85,9 @@ type Options struct {
 
 	// Log receives what the operator wants to know; nil means nothing.
 	Log *slog.Logger
+	// OptionName says what messages call an option such as "allowed_hosts"; nil
+	// means by that name. A program whose users set flags names those.
+	OptionName func(option string) string
 	// OnRequest, if not nil, is called at the end of every request, with its
 	// context, on the request's goroutine.
 	OnRequest func(ctx context.Context, r RequestInfo)
@@ -105,6 +108,9 @@ func (o *Options) complete() error {
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
 	o.MaxBody = cmp.Or(o.MaxBody, 32<<20)
 	o.MaxHeader = cmp.Or(o.MaxHeader, 64<<10)
+	if o.OptionName == nil {
+		o.OptionName = func(option string) string { return option }
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

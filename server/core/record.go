@@ -69,11 +69,13 @@ func noteFailure(r *http.Request, e *Error) { recordIn(r.Context()).failure = e 
 // isTimeout reports whether a request has run out of time.
 func isTimeout(ctx context.Context) bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }
 
-// stopped returns ErrShuttingDown if that is what ended a request's context,
-// and err otherwise.
+// stopped returns why the server has ended a request's context, if it has, and
+// err otherwise.
 func stopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrShuttingDown) {
-		return ErrShuttingDown
+	if ctx.Err() != nil {
+		if e, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
+			return e
+		}
 	}
 	return err
 }

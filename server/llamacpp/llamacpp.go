@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"trit"
 	"unicode/utf8"
 
+	"trit"
 	"trit/chat"
 	"trit/server/core"
 	"trit/tokenizer"

@@ -284,5 +284,5 @@ func (b *answerBuilder) Fail(e *core.Error) error { return b.out.Piece("", error
 
 // errPromptTooLong is what clients read about prompts that leave no room.
 func errPromptTooLong(prompt, context int) string {
-	return fmt.Sprintf("the prompt has %d tokens, which leaves no room for an answer in a context of %d; shorten it, or start the server with a larger --ctx-size", prompt, context)
+	return fmt.Sprintf("the prompt has %d tokens, which leaves no room for an answer in a context of %d; shorten it, or start the server with a larger context", prompt, context)
 }

@@ -95,14 +95,11 @@ func (a *api) running(w http.ResponseWriter, r *http.Request) error {
 	now := time.Now()
 	a.Models.Each(func(l *core.Loaded) {
 		m := runningModel{Name: l.Name, Size: l.Charge, ContextLength: l.Model.Context()}
-		switch {
-		case l.Keep < 0:
-			m.ExpiresAt = now.Add(math.MaxInt64).UTC() // as Ollama says "for ever"
-		case l.Leases > 0:
-			m.ExpiresAt = now.Add(l.Keep).UTC()
-		default:
-			m.ExpiresAt = l.LastUsed.Add(l.Keep).UTC()
+		at, forever := l.Expires()
+		if forever {
+			at = now.Add(math.MaxInt64) // as Ollama says it
 		}
+		m.ExpiresAt = at.UTC()
 		models = append(models, m)
 	})
 	for i := range models {

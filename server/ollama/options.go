@@ -33,7 +33,7 @@ func (o *optionFields) generation(l *core.Lease, logProbs bool, top int) (*gener
 	g := &generation{context: l.Model.Context(), stops: o.Stop}
 	if o.NumCtx != nil && *o.NumCtx > 0 {
 		if *o.NumCtx > g.context {
-			return nil, core.BadRequest("options.num_ctx", "num_ctx is %d, and this server runs the model with a context of %d tokens; leave num_ctx out, or start the server with a larger --ctx-size", *o.NumCtx, g.context)
+			return nil, core.BadRequest("options.num_ctx", "num_ctx is %d, and this server runs the model with a context of %d tokens; leave num_ctx out, or start the server with a larger context", *o.NumCtx, g.context)
 		}
 		g.context = *o.NumCtx
 	}

@@ -51,7 +51,7 @@ func (f *refusedFields) check() error {
 	}
 	switch {
 	case core.IsTrue(f.UseBeamSearch):
-		return no("use_beam_search", "leave it out, or use trit infer --beams")
+		return no("use_beam_search", "leave it out")
 	case f.LengthPenalty != nil && *f.LengthPenalty != 1:
 		return no("length_penalty", "it belongs to beam search")
 	case core.IsTrue(f.IncludeStop):
