@@ -27,7 +27,7 @@ func (m *Model) GenerateFrom(ctx context.Context, prompt []int32, opts ...Genera
 }
 
 func (m *Model) generateOptions(opts []GenerateOption) *generateOptions {
-	o := &generateOptions{}
+	o := &generateOptions{tokenizer: m.tokenizer}
 	o.Sampling = m.sampling
 	for _, opt := range opts {
 		if opt == nil {

@@ -14,6 +14,7 @@ import (
 	"trit/internal/model"
 	"trit/quant"
 	"trit/sample"
+	"trit/tokenizer"
 )
 
 // Option changes how a model is opened. One that cannot be used is an
@@ -242,8 +243,9 @@ type generateOptions struct {
 	arrived     time.Time
 	constraints []constraintRequest
 	stages      []sample.Stage
-	rounds      int   // of tool calls; 0: the default
-	err         error // what is wrong with the options
+	rounds      int                  // of tool calls; 0: the default
+	tokenizer   *tokenizer.Tokenizer // the model's
+	err         error                // what is wrong with the options
 }
 
 // fail notes what is wrong with an option.
@@ -303,6 +305,30 @@ func MinP(p float64) GenerateOption { return func(o *generateOptions) { o.Sampli
 
 // Seed makes the choice of tokens repeatable: same seed, same text.
 func Seed(seed uint64) GenerateOption { return func(o *generateOptions) { o.Sampling.Seed = &seed } }
+
+// BadWords keeps words from coming up, spelled as the model's tokenizer does at the
+// beginning of a text, behind a space, and behind something else. A model that spells
+// a word in other pieces is not kept from it.
+func BadWords(words ...string) GenerateOption {
+	return func(o *generateOptions) {
+		var err error
+		if o.Sampling.BadWords, err = generate.BadWords(o.tokenizer, words); err != nil {
+			o.fail("bad_words", err)
+		}
+	}
+}
+
+// Breakers are the texts at which DRY, which [sample.Options].DRY switches on, takes a
+// repetition to end. Without it the command line's and llama.cpp's are a line end, a
+// colon, a quote and an asterisk; the library's are none.
+func Breakers(texts ...string) GenerateOption {
+	return func(o *generateOptions) {
+		var err error
+		if o.Sampling.DRY.Breakers, err = generate.Breakers(o.tokenizer, texts); err != nil {
+			o.fail("dry_sequence_breakers", err)
+		}
+	}
+}
 
 // Stages adds samplers of one's own. They come before those of the sampling
 // options, or where [sample.Options].Order names them; see [sample.Options].Stages.

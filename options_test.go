@@ -81,6 +81,8 @@ func TestGenerateOptions(t *testing.T) {
 		{"contrastive", trit.Contrastive(-1, 0.5)},
 		{"contrastive", trit.Contrastive(4, 2)},
 		{"collect_stats", trit.CollectStats(nil)},
+		{"bad_words", trit.BadWords("fox", "")},
+		{"dry_sequence_breakers", trit.Breakers("")},
 		{"option", nil},
 	}
 	for _, test := range tests {
@@ -146,5 +148,43 @@ func TestOwnSampling(t *testing.T) {
 		if seen != 3 {
 			t.Errorf("the stage saw %d candidates, want 3", seen)
 		}
+	}
+}
+
+// TestWords keeps words from coming up, and ends repetitions at texts.
+func TestWords(t *testing.T) {
+	m := openDemo(t)
+	text := func(opts ...trit.GenerateOption) string {
+		t.Helper()
+		out, err := m.Text(context.Background(), "Once upon a time", append(opts, trit.MaxTokens(12))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if got := text(trit.Greedy()); !strings.Contains(got, " brave girl") {
+		t.Fatalf("%q is not what the rest of the test is about", got)
+	}
+	if got := text(trit.Greedy(), trit.BadWords("brave", "girl")); strings.Contains(got, "brave") || strings.Contains(got, "girl") {
+		t.Errorf("bad words in %q", got)
+	}
+	// DRY punishes a repetition of what the breakers do not end.
+	o := m.Sampling()
+	o.Temperature, o.DRY = 0, sample.DRYOptions{Multiplier: 50, Base: 1.75, AllowedLength: 1, PenaltyLastN: -1}
+	prompt := "The capital of France is Paris. The capital of France is"
+	next := func(opts ...trit.GenerateOption) string {
+		t.Helper()
+		out, err := m.Text(context.Background(), prompt, append(opts, trit.MaxTokens(1))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	plain := next(trit.Greedy())
+	if got := next(trit.Sampling(o)); got == plain {
+		t.Errorf("DRY lets %q repeat", prompt+got)
+	}
+	if got := next(trit.Sampling(o), trit.Breakers(" is", " of")); got != plain {
+		t.Errorf("with breakers %q follows, want %q", got, plain)
 	}
 }
