@@ -68,9 +68,8 @@ func Start(ctx context.Context, o Options) (*Tracing, error) {
 	if o.Service == "" {
 		o.Service = "trit"
 	}
-	version, _ := server.Version()
 	about, err := resource.New(ctx, resource.WithFromEnv(), resource.WithTelemetrySDK(), resource.WithHost(),
-		resource.WithAttributes(semconv.ServiceName(o.Service), semconv.ServiceVersion(version)))
+		resource.WithAttributes(semconv.ServiceName(o.Service), semconv.ServiceVersion(server.Version())))
 	if err != nil {
 		return nil, err
 	}

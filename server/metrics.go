@@ -2,12 +2,12 @@ package server
 
 import (
 	"net/http"
-	"runtime"
 	"strconv"
 
 	"trit/internal/inside"
 	"trit/internal/kernel"
 	"trit/internal/metrics"
+	"trit/internal/version"
 	"trit/server/core"
 )
 
@@ -25,8 +25,8 @@ func (s *operations) metrics(w http.ResponseWriter, _ *http.Request) error {
 
 // expose collects all metrics.
 func (s *operations) expose(e *exposition) {
-	version, revision := core.Version()
-	e.Gauge("trit_build_info", "The program; the value is 1.", 1, "version", version, "revision", revision, "goversion", runtime.Version())
+	v := version.Get()
+	e.Gauge("trit_build_info", "The program; the value is 1.", 1, "version", v.Version, "revision", v.Revision, "goversion", v.Go)
 	ms := s.Models
 	used, limit := ms.Memory()
 	e.Gauge("trit_memory_reserved_bytes", "Memory that is set aside for models.", float64(used))

@@ -3,11 +3,11 @@ package server
 import (
 	"fmt"
 	"net/http"
-	"runtime"
 	"slices"
 	"strconv"
 	"time"
 
+	"trit/internal/version"
 	"trit/server/core"
 )
 
@@ -77,19 +77,15 @@ func (s *operations) ready(w http.ResponseWriter, r *http.Request) error {
 
 // versionInfo is the answer of /version.
 type versionInfo struct {
-	Name     string   `json:"name"`
-	Version  string   `json:"version"`
-	Revision string   `json:"revision,omitempty"`
-	Go       string   `json:"go"`
-	System   string   `json:"system"`
-	Uptime   float64  `json:"uptime_seconds"`
-	Models   []string `json:"models"`
+	Name string `json:"name"`
+	version.Info
+	Uptime float64  `json:"uptime_seconds"`
+	Models []string `json:"models"`
 }
 
 func (s *operations) version(w http.ResponseWriter, r *http.Request) error {
-	version, revision := core.Version()
 	return core.WriteJSON(w, http.StatusOK, versionInfo{
-		Name: "trit", Version: version, Revision: revision, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
+		Name: "trit", Info: version.Get(),
 		Uptime: time.Since(s.Started).Seconds(), Models: slices.Clone(s.Options.Models),
 	})
 }

@@ -30,6 +30,7 @@ import (
 	"net/http"
 	"slices"
 
+	"trit/internal/version"
 	"trit/server/anthropic"
 	"trit/server/core"
 	"trit/server/llamacpp"
@@ -47,9 +48,8 @@ type RequestInfo = core.RequestInfo
 // ErrOptions reports options that make no sense.
 var ErrOptions = core.ErrOptions
 
-// Version returns the version of the program and the revision it was built from,
-// as far as the build recorded them.
-func Version() (version, revision string) { return core.Version() }
+// Version returns the version of Trit, as /version says it.
+func Version() string { return version.Get().Version }
 
 // Server is the HTTP server of some models.
 type Server struct {

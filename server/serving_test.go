@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -375,7 +376,7 @@ func TestReadyAndVersion(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.body), &ready); err != nil || len(ready.Models) != 1 || ready.Models[0].State != core.StateLoaded {
 		t.Errorf("%v: %s", err, r.body)
 	}
-	s.do("GET", "/version", "").expect(t, 200, `"name":"trit"`, "demo")
+	s.do("GET", "/version", "").expect(t, 200, `"name":"trit"`, `"version":"`+Version()+`"`, runtime.Version(), "demo")
 	s.do("GET", "/", "").expect(t, 200, "<html")
 	for _, name := range []string{"gpt-4", "demo:latest", "gpt-4:latest", ""} {
 		s.do("POST", "/v1/completions", fmt.Sprintf(`{"model":%q,"prompt":"Once","max_tokens":2}`, name)).expect(t, 200)

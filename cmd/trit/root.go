@@ -17,6 +17,7 @@ import (
 
 	"trit/hub"
 	"trit/internal/textfile"
+	"trit/internal/version"
 )
 
 // app holds what all commands share: the streams and the global flags.
@@ -45,6 +46,7 @@ func (a *app) rootCommand() *cobra.Command {
 A model is named by the path of a GGUF file or by a name that 'trit models'
 lists. The model "demo" is part of the program.`,
 		Example:       "  trit demo\n  trit infer --model demo --prompt \"Once upon a time\"",
+		Version:       version.Get().String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -85,6 +87,7 @@ lists. The model "demo" is part of the program.`,
 		a.benchCommand(),
 		a.profileCommand(),
 		a.synthCommand(),
+		a.versionCommand(),
 	)
 	return root
 }

@@ -18,6 +18,7 @@ var exceptions = []exception{
 	{".*", `trit pull hf:\S+/(\S+)`, "downloads", "trit cp --force demo/demo.gguf $1"},
 	{".*", `trit pull (\S+).*`, "downloads", "trit cp --force demo/demo.gguf $1"},
 	{".*", `go test \./\.\.\.`, ".ci/run has a step with this command", ""},
+	{"README.md", `go (mod (init|edit|tidy).*|run \.)`, "makes a module of its own; .ci/install does it", ""},
 	{"CONTRIBUTING.md", `go generate .*`, ".ci/run has a step with this command", ""},
 	{"CONTRIBUTING.md", `GOARCH=arm64 .*qemu.*`, ".ci/run has a step with this command", ""},
 	{"CONTRIBUTING.md", `\.ci/(run|long)`, "runs this test", ""},

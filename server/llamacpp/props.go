@@ -3,6 +3,7 @@ package llamacpp
 import (
 	"net/http"
 
+	"trit/internal/version"
 	"trit/sample"
 	"trit/server/core"
 )
@@ -74,7 +75,7 @@ func (s *api) props(w http.ResponseWriter, r *http.Request) error {
 		"chat_template":               template,
 		"bos_token":                   bos,
 		"eos_token":                   eos,
-		"build_info":                  core.BuildInfo(),
+		"build_info":                  "trit " + version.Get().Version,
 		"is_sleeping":                 false,
 	})
 }
