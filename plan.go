@@ -32,8 +32,10 @@ type MemoryPlan struct {
 	// texts together.
 	KVPage     int64 `json:"kv_page"`
 	PageTokens int   `json:"page_tokens"`
-	Context    int   `json:"context"`
-	KVTokens   int   `json:"kv_tokens"`
+	// State is what a text keeps beside keys and values, in models that do.
+	State    int64 `json:"state,omitempty"`
+	Context  int   `json:"context"`
+	KVTokens int   `json:"kv_tokens"`
 }
 
 // Fixed returns what the model takes without any text.
@@ -45,15 +47,25 @@ func (p *MemoryPlan) KV(tokens int) int64 {
 }
 
 // Least returns what the model takes to continue one text of the whole context.
-func (p *MemoryPlan) Least() int64 { return p.Fixed() + p.KV(p.Context) }
+func (p *MemoryPlan) Least() int64 { return p.Fixed() + p.KV(p.Context) + p.State }
 
-// Total returns what the model takes when its KV cache is full.
-func (p *MemoryPlan) Total() int64 { return p.Fixed() + p.KV(p.KVTokens) }
+// Total returns what the model takes when its KV cache is full, of texts of the whole
+// context.
+func (p *MemoryPlan) Total() int64 {
+	return p.Fixed() + p.KV(p.KVTokens) + int64(p.texts())*p.State
+}
+
+// texts returns how many texts of the whole context the KV cache is for.
+func (p *MemoryPlan) texts() int { return max(1, (p.KVTokens+p.Context-1)/max(1, p.Context)) }
 
 // String lists the parts.
 func (p *MemoryPlan) String() string {
-	return fmt.Sprintf("%s (weights %s, tables %s, head %s, scratch %s, KV cache %s for %d tokens)", Bytes(p.Total()),
-		Bytes(p.Weights), Bytes(p.Tables), Bytes(p.Head), Bytes(p.Scratch), Bytes(p.KV(p.KVTokens)), p.KVTokens)
+	state := ""
+	if p.State > 0 {
+		state = fmt.Sprintf(", state %s for each text", Bytes(p.State))
+	}
+	return fmt.Sprintf("%s (weights %s, tables %s, head %s, scratch %s, KV cache %s for %d tokens%s)", Bytes(p.Total()),
+		Bytes(p.Weights), Bytes(p.Tables), Bytes(p.Head), Bytes(p.Scratch), Bytes(p.KV(p.KVTokens)), p.KVTokens, state)
 }
 
 // ErrMemory reports a model that does not fit into memory; see [MemoryError].
@@ -95,12 +107,21 @@ func (p *MemoryPlan) Fit(bytes int64) error {
 	if p.Least() > bytes {
 		e := &MemoryError{Needs: *p, Available: bytes}
 		e.Needs.KVTokens = p.Context
-		if room := bytes - p.Fixed(); room >= p.KVPage {
+		if room := bytes - p.Fixed() - p.State; room >= p.KVPage {
 			e.Context = int(room/p.KVPage) * p.PageTokens
 		}
 		return e
 	}
-	p.KVTokens = int((bytes - p.Fixed()) / p.KVPage * int64(p.PageTokens))
+	// The more texts, the less room their states leave for keys and values.
+	most, texts := int64(0), int64(p.texts())
+	for n := int64(1); n <= texts; n++ {
+		room := (bytes - p.Fixed() - n*p.State) / p.KVPage * int64(p.PageTokens)
+		if n < texts {
+			room = min(room, n*int64(p.Context))
+		}
+		most = max(most, room)
+	}
+	p.KVTokens = int(most)
 	return nil
 }
 
@@ -163,6 +184,6 @@ func planFile(f *gguf.File, o openOptions) (*MemoryPlan, error) {
 	e := engine.EstimateMemory(m, o.engine)
 	return &MemoryPlan{
 		Weights: m.TernaryBytes, Tables: m.TableBytes, Head: e.Head, Scratch: e.Scratch,
-		KVPage: e.PageBytes, PageTokens: kernel.PageTokens, Context: e.Context, KVTokens: e.Pages * kernel.PageTokens,
+		KVPage: e.PageBytes, State: e.StateBytes, PageTokens: kernel.PageTokens, Context: e.Context, KVTokens: e.Pages * kernel.PageTokens,
 	}, nil
 }

@@ -77,3 +77,21 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestPlanOfState: texts of some models keep state, which leaves less room for keys and
+// values.
+func TestPlanOfState(t *testing.T) {
+	p := trit.MemoryPlan{Weights: 1000, KVPage: 10, PageTokens: 32, State: 100, Context: 320, KVTokens: 4 * 320}
+	if p.Least() != 1000+100+100 || p.Total() != 1000+4*100+4*100 {
+		t.Errorf("at least %d bytes, in all %d", p.Least(), p.Total())
+	}
+	if err := p.Fit(p.Total() - 1); err != nil || p.KVTokens != 39*32 || p.Total() != 1790 {
+		t.Errorf("%d tokens in %d bytes, %v", p.KVTokens, p.Total(), err)
+	}
+	if err := p.Fit(1475); err != nil || p.KVTokens != 2*320 || p.Total() != 1400 { // a third state leaves room for 17 pages
+		t.Errorf("%d tokens in %d bytes, %v", p.KVTokens, p.Total(), err)
+	}
+	if err := p.Fit(1199); !errors.Is(err, trit.ErrMemory) {
+		t.Errorf("error: %v", err)
+	}
+}

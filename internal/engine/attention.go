@@ -31,6 +31,7 @@ type attention struct {
 	layer        int
 	out, q, k, v model.Buffer
 
+	recur recurrences
 	store storeTask
 	whole wholeTask
 	split splitTask
@@ -98,6 +99,9 @@ func (a *attention) splitBelow() int { return 4 * a.e.team.Size() }
 // begin cuts the rows of a batch into blocks.
 func (a *attention) begin(b *Batch) {
 	a.batch, a.blocks = b, a.blocks[:0]
+	if a.e.stateSize > 0 {
+		a.recur.begin(b)
+	}
 	for i := range b.rows {
 		s, pos := b.rows[i].seq, int(b.positions[i])
 		if n := len(a.blocks); n > 0 {

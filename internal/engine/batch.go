@@ -82,6 +82,8 @@ func (b *Batch) Add(s *Sequence, token int32, want Want, sel *head.Selector) (in
 		return 0, fmt.Errorf("%w: the sequence belongs to another engine", ErrBatch)
 	case s.table == nil:
 		return 0, fmt.Errorf("%w: the sequence is closed", ErrBatch)
+	case s.lost() > 0:
+		return 0, fmt.Errorf("%w: the sequence has lost %d tokens, which must be run again first", ErrBatch, s.lost())
 	case token < 0 || int(token) >= e.config.Vocab:
 		return 0, fmt.Errorf("%w: token %d, the vocabulary has %d", ErrToken, token, e.config.Vocab)
 	case (want == Select) != (sel != nil):

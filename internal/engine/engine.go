@@ -105,8 +105,11 @@ type Engine struct {
 	head    *head.Head
 	context int
 	maxRows int
-	mem     arena.Arena // all scratch memory but the head's
-	tracer  Tracer
+	// stateSize is the number of float32s that a sequence keeps beside keys and
+	// values, and states how many sequences do.
+	stateSize, states int
+	mem               arena.Arena // all scratch memory but the head's
+	tracer            Tracer
 
 	identity identity
 }
@@ -141,12 +144,15 @@ func New(m *model.Model, o Options) (*Engine, error) {
 	case o.PrefixPages < 0:
 		return nil, fault.Option("prefix_cache", "%d pages", o.PrefixPages)
 	}
+	if m.Graph.StateSize() > 0 {
+		o.PrefixPages = 0
+	}
 	kv.MaxPages, kv.PrefixPages = o.CachePages, o.PrefixPages
 	pool, err := cache.NewPool(kv)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{model: m, config: c, team: o.Team, pool: pool, context: o.Context, maxRows: o.MaxRows}
+	e := &Engine{model: m, config: c, team: o.Team, pool: pool, context: o.Context, maxRows: o.MaxRows, stateSize: m.Graph.StateSize()}
 	if e.team == nil {
 		if o.Threads == 0 {
 			o.Threads = parallel.DefaultThreads()
@@ -199,7 +205,7 @@ func (e *Engine) Cache() *cache.Pool { return e.pool }
 
 // Step runs the batch: every row's token is appended to its sequence and the
 // rows' results become available. The observer may be nil. On an error no
-// sequence has changed.
+// sequence has changed, but those that keep state may have lost it.
 //
 // The error is cache.ErrFull when the KV cache has no room.
 func (e *Engine) Step(b *Batch, o model.Observer) error {
@@ -227,6 +233,7 @@ func (e *Engine) step(b *Batch, o model.Observer) error {
 	hidden := e.run.Forward(e.pass)
 	if err := e.pass.End(); err != nil {
 		b.unreserve()
+		b.forgetStates()
 		return err
 	}
 	e.begin(model.LayerOut, OpResults, len(b.keep))
@@ -258,9 +265,19 @@ func (b *Batch) reserve() error {
 			b.unreserve()
 			return err
 		}
+		s.needState()
 		s.reserved = true
 	}
 	return nil
+}
+
+// forgetStates has sequences whose state has gone on in a failed step start again.
+func (b *Batch) forgetStates() {
+	for i := range b.rows {
+		if s := b.rows[i].seq; s.state != nil {
+			s.forget()
+		}
+	}
 }
 
 // unreserve undoes reservations after an error.

@@ -19,7 +19,9 @@ type Estimate struct {
 	// PageBytes is the memory of a KV page of kernel.PageTokens positions.
 	// Context is the largest number of positions of a sequence, which are
 	// ContextPages, and Pages the budget.
-	PageBytes           int64
+	PageBytes int64
+	// StateBytes is what a sequence keeps beside keys and values, in models that do.
+	StateBytes          int64
 	Context             int
 	ContextPages, Pages int
 }
@@ -38,7 +40,7 @@ func EstimateMemory(m *model.Model, o Options) Estimate {
 	c := m.Config
 	rows := cmp.Or(o.MaxRows, defaultMaxRows)
 	kv := kvConfig(m, o.KVType)
-	e := Estimate{Context: cmp.Or(o.Context, c.Context), PageBytes: kv.PageBytes()}
+	e := Estimate{Context: cmp.Or(o.Context, c.Context), PageBytes: kv.PageBytes(), StateBytes: 4 * int64(m.Graph.StateSize())}
 	e.ContextPages = pagesFor(e.Context)
 	e.Pages = cmp.Or(o.CachePages, defaultPages(kv, e.Context))
 

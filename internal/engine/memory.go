@@ -14,6 +14,8 @@ type MemoryInfo struct {
 	// of those that are in use, and KVMax what it may become. It grows page by
 	// page, and pages are used again, but not given back before Close.
 	KV, KVInUse, KVMax int64
+	// State is what sequences keep beside keys and values, in models that do.
+	State int64
 }
 
 // Memory returns how much memory the engine takes. It belongs to the goroutine
@@ -27,6 +29,7 @@ func (e *Engine) Memory() MemoryInfo {
 		Head: e.head.Info().Resident,
 		KV:   int64(e.pool.Allocated()) * page, KVInUse: int64(e.pool.InUse()) * page,
 		KVMax: int64(e.pool.Config().MaxPages) * page,
+		State: int64(e.states) * 4 * int64(e.stateSize),
 	}
 }
 

@@ -23,7 +23,7 @@ func (c *Session) drop() {
 	}
 	c.index()
 	c.indexed = 0
-	c.seq.table.Release()
+	c.seq.forget()
 }
 
 // makeRoom takes pages away from one session, or keeps one request out of the

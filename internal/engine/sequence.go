@@ -12,7 +12,9 @@ type Sequence struct {
 	engine   *Engine
 	table    *cache.Table // nil once closed
 	tokens   []int32
-	pending  int // rows in a batch that has not run
+	state    []float32 // beside keys and values; nil if there is none yet
+	span     int       // of the running batch
+	pending  int       // rows in a batch that has not run
 	reserved bool
 }
 
@@ -39,9 +41,14 @@ func (s *Sequence) Fork() *Sequence {
 func (s *Sequence) assign(from *Sequence) {
 	s.table.Assign(from.table)
 	s.tokens = append(s.tokens[:0], from.tokens...)
+	if from.state != nil {
+		s.needState()
+		copy(s.state, from.state)
+	}
 }
 
-// Truncate forgets all tokens from index n on.
+// Truncate forgets all tokens from index n on. Of a model that keeps state beside keys
+// and values, those before it are lost too, and have to be run again.
 func (s *Sequence) Truncate(n int) error {
 	if n < 0 || n > len(s.tokens) {
 		return fmt.Errorf("%w: truncating a sequence of %d tokens to %d", ErrBatch, len(s.tokens), n)
@@ -49,7 +56,11 @@ func (s *Sequence) Truncate(n int) error {
 	if s.pending > 0 {
 		return fmt.Errorf("%w: truncating a sequence that is part of a batch", ErrBatch)
 	}
-	s.table.Truncate(n)
+	if s.state != nil && n < len(s.tokens) {
+		s.forget() // all: a state does not go back
+	} else {
+		s.table.Truncate(n)
+	}
 	s.tokens = s.tokens[:n]
 	return nil
 }
@@ -73,7 +84,7 @@ func (s *Sequence) adopt(tokens []int32, limit int) int {
 // Close gives the sequence's memory back. Closing twice is harmless.
 func (s *Sequence) Close() {
 	if s.table != nil {
-		s.table.Release()
+		s.forget()
 		s.table, s.tokens = nil, nil
 	}
 }

@@ -105,6 +105,9 @@ type Graph interface {
 	Head() *Table
 	// RopeFactors divide the rotation frequencies; nil means no correction.
 	RopeFactors() []float32
+	// StateSize is how many numbers a sequence keeps beside its keys and values:
+	// what the recurrences of Pass.Recur carry from row to row. It is 0 for most.
+	StateSize() int
 }
 
 // Run is a graph together with the buffers of a pass.

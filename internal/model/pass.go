@@ -16,6 +16,23 @@ type Attention interface {
 	// (same shape) and everything stored for each row's sequence up to its
 	// own position.
 	Attend(layer int, out, q, k, v Buffer, rows int)
+	// Recur takes every sequence of the pass through a recurrence: its rows in their
+	// order, different sequences side by side.
+	Recur(r Recurrence)
+}
+
+// Recurrence is an operation that goes from row to row of a sequence.
+type Recurrence interface {
+	// Step computes a row. state is what the rows of the sequence before it have
+	// left, zeros at the beginning: all of its Graph.StateSize numbers, of which
+	// each recurrence of a graph has a part of its own.
+	Step(state []float32, row int)
+}
+
+// RowFunc is an operation on single rows that only one family has.
+type RowFunc interface {
+	// Row computes a row. It may be called by any worker.
+	Row(row int)
 }
 
 // Pass runs a graph over a batch of rows. It owns the scratch memory of the
@@ -280,6 +297,30 @@ func (p *Pass) Attend(stage string, out, q, k, v Buffer) {
 	p.flush()
 	p.attention.Attend(p.layer, out, q, k, v, p.rows)
 	p.observe(stage, out)
+}
+
+// Recur runs a recurrence over the rows of each sequence, whose result is in dst. c is
+// its work for a row. All rows must still be there: see Narrow.
+func (p *Pass) Recur(stage string, dst Buffer, c Cost, r Recurrence) {
+	if p.tally != nil {
+		p.tally.own(stage, OpKindRecur, dst, c)
+		return
+	}
+	p.flush()
+	p.begin(stage)
+	p.attention.Recur(r)
+	p.end()
+	p.observe(stage, dst)
+}
+
+// Each runs an operation of the family's own on every row, whose result is in dst. c is
+// its work for a row.
+func (p *Pass) Each(stage string, dst Buffer, c Cost, f RowFunc) {
+	if p.tally != nil {
+		p.tally.own(stage, OpKindEach, dst, c)
+		return
+	}
+	p.rowwise(rowOp{do: eachRow, kind: OpKindEach, stage: stage, dst: dst, f: f})
 }
 
 // Narrow drops the rows that nobody wants anything of from the given buffers

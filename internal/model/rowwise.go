@@ -12,6 +12,7 @@ type rowOp struct {
 	up       Buffer    // gateRow
 	w        []float32 // normRow, normHeadsRow
 	factor   float32   // scaleRow
+	f        RowFunc   // eachRow
 }
 
 // rowTask runs pending operations, all of them on one row after the other. A row
@@ -95,6 +96,8 @@ func normHeadsRow(p *Pass, o *rowOp, row int) {
 func scaleRow(_ *Pass, o *rowOp, row int) {
 	kernel.Scale(o.dst.Row(row), o.dst.Row(row), o.factor)
 }
+
+func eachRow(_ *Pass, o *rowOp, row int) { o.f.Row(row) }
 
 func addRow(_ *Pass, o *rowOp, row int) { kernel.Add(o.dst.Row(row), o.dst.Row(row), o.src.Row(row)) }
 

@@ -23,6 +23,8 @@ const (
 	OpKindAttend   OpKind = "attend"   // stores keys and values, and attends
 	OpKindAct      OpKind = "act"      // activation function, with or without a gate
 	OpKindAdd      OpKind = "add"      // adds to the residual stream
+	OpKindRecur    OpKind = "recur"    // goes from row to row with a sequence's state
+	OpKindEach     OpKind = "each"     // an operation on rows that only one family has
 	OpKindHead     OpKind = "head"     // multiplies with the output head
 )
 
@@ -55,6 +57,7 @@ type Op struct {
 //	act         5·n (SiLU) or 3·n (ReLU²) FLOPs, the product with a gate among them
 //	add         n FLOPs
 //	head        2·V·D FLOPs
+//	recur, each as the family says
 type Cost struct {
 	// MACs are multiply-accumulates of ternary weights with int8 activations of
 	// each row, FLOPs float operations of each row.
@@ -197,6 +200,13 @@ func (t *Tally) project(outs []Projected) {
 	t.add(t.pass.projectName(outs), OpKindProject, c, tensors...)
 }
 
+// own enters an operation that only one family has.
+func (t *Tally) own(stage string, kind OpKind, dst Buffer, c Cost) {
+	t.add(stage, kind, c)
+	t.result(dst, written{kind: kind})
+	t.stage(stage, dst, Buffer{})
+}
+
 // groups returns the scales of so many rounded values.
 func (t *Tally) groups(n int64) int64 {
 	if t.pass.cfg.Activations == Int8Groups {
@@ -261,6 +271,10 @@ func (o *Op) Group() string {
 		return "residual"
 	case OpKindHead:
 		return "head"
+	case OpKindRecur:
+		return "recurrence"
+	case OpKindEach:
+		return o.Name
 	}
 	// The matrices: "q, k, v", "o", "gate, up", "down".
 	var names []string

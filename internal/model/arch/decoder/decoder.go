@@ -53,6 +53,9 @@ func (r *Run) Forward(p *model.Pass) model.Buffer {
 		if r.blocks == nil || !r.blocks.Attention(p, r, i) {
 			r.attention(p, l, i)
 		}
+		if i == len(r.Layers)-1 {
+			p.Narrow(r.X, r.H) // if attention has not yet
+		}
 		if l.PostAttnNorm != nil {
 			p.Norm("post_attention_norm", r.H, r.H, l.PostAttnNorm)
 		}

@@ -3,14 +3,17 @@ package decoder_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"trit/gguf"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/model/arch/decoder"
+	"trit/internal/model/arch/decoder/decodertest"
 	"trit/internal/model/synth"
 	"trit/internal/parallel"
 	"trit/quant"
@@ -21,6 +24,7 @@ import (
 // them.
 type parts struct {
 	subNorms, headNorms, afterRope, inputNorms, postNorms, ungated, biases, factors, partial, scales bool
+	hybrid                                                                                           bool // that of decodertest
 }
 
 // families are decoders for tests: the plain one, one for each part, and two with all.
@@ -35,8 +39,8 @@ var families = map[string]parts{
 	"biases":     {biases: true},
 	"rotation":   {factors: true, partial: true},
 	"scales":     {scales: true},
-	"all":        {true, true, false, true, true, false, true, true, true, true},
-	"all-after":  {true, true, true, true, true, true, true, true, true, true},
+	"all":        {true, true, false, true, true, false, true, true, true, true, false},
+	"all-after":  {true, true, true, true, true, true, true, true, true, true, false},
 }
 
 // The scales of families that have them.
@@ -111,7 +115,10 @@ type heap struct{}
 func (heap) Float32s(n int) []float32 { return make([]float32, n) }
 
 // oneSequence attends to the rows of a batch that is one sequence from its start.
-type oneSequence struct{ c *model.Config }
+type oneSequence struct {
+	c               *model.Config
+	rows, stateSize int
+}
 
 func (a oneSequence) Attend(_ int, out, q, k, v model.Buffer, rows int) {
 	d, group := a.c.HeadDim, a.c.Heads/a.c.KVHeads
@@ -138,6 +145,14 @@ func (a oneSequence) Attend(_ int, out, q, k, v model.Buffer, rows int) {
 	}
 }
 
+// Recur implements model.Attention.
+func (a oneSequence) Recur(r model.Recurrence) {
+	state := make([]float32, a.stateSize)
+	for row := range a.rows {
+		r.Step(state, row)
+	}
+}
+
 // forward runs tokens through the graph and returns the hidden states.
 func forward(t *testing.T, m *model.Model, tokens []int32, w *watcher) [][]float64 {
 	t.Helper()
@@ -148,7 +163,7 @@ func forward(t *testing.T, m *model.Model, tokens []int32, w *watcher) [][]float
 	defer team.Close()
 	n := len(tokens)
 	run := m.Graph.NewRun(heap{}, n)
-	p := model.NewPass(m, model.PassOptions{MaxRows: n, Team: team, Attention: oneSequence{m.Config}, Memory: heap{}})
+	p := model.NewPass(m, model.PassOptions{MaxRows: n, Team: team, Attention: oneSequence{m.Config, n, m.Graph.StateSize()}, Memory: heap{}})
 	positions, keep := make([]int32, n), make([]int, n)
 	for i := range n {
 		positions[i], keep[i] = int32(i), i
@@ -294,6 +309,7 @@ func (r *reference) run(tokens []int32) [][]float64 {
 		return add(x, y)
 	}
 	keys, values := make([][][]float64, c.Layers), make([][][]float64, c.Layers)
+	states := make([][]float64, c.Layers)
 	var out [][]float64
 	for pos, token := range tokens {
 		x := embedding[int(token)*D : (int(token)+1)*D]
@@ -302,6 +318,27 @@ func (r *reference) run(tokens []int32) [][]float64 {
 		}
 		for l := range c.Layers {
 			a := r.norm(x, r.tensor("blk.%d.attn_norm.weight", l))
+			if r.p.hybrid && decodertest.Recurrent(l) {
+				if states[l] == nil {
+					states[l] = make([]float64, D)
+				}
+				decay, gain := r.tensor("blk.%d.mix_decay", l), r.tensor("blk.%d.mix_gain.weight", l)
+				y := make([]float64, D)
+				for i := range y {
+					states[l][i] = decay[i]*states[l][i]/2 + a[i]
+					y[i] = gain[i] * states[l][i]
+				}
+				x = add(x, y)
+				f, experts := r.norm(x, r.tensor("blk.%d.ffn_norm.weight", l)), r.tensor("blk.%d.mix_exps.weight", l)
+				for at := 0; at < len(experts); at += D * D {
+					for i := range D {
+						for k := range D {
+							x[i] += experts[at+i*D+k] * f[k]
+						}
+					}
+				}
+				continue
+			}
 			var qNorm, kNorm []float64
 			if r.p.headNorms {
 				qNorm, kNorm = r.tensor("blk.%d.attn_q_norm.weight", l), r.tensor("blk.%d.attn_k_norm.weight", l)
@@ -400,6 +437,53 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// TestHybrid: layers of another kind, with state, weights that are not ternary and a
+// stack of matrices, compute what their formulas say.
+func TestHybrid(t *testing.T) {
+	m := decodertest.Open(t, model.LoadOptions{Activations: model.Float})
+	want := (&reference{t, m, parts{hybrid: true}}).run(tokens)
+	if d := distance(forward(t, m, tokens, nil), want); !(d < 1e-5) {
+		t.Errorf("the distance from the formulas is %.3g", d)
+	}
+	if layers := m.Tally(kernel.KVF16).KVLayers(); !slices.Equal(layers, []int{0, 2}) {
+		t.Errorf("the layers %v attend", layers)
+	}
+	var names []string
+	var weights int64
+	m.Projections(func(name string, p *model.Projection) {
+		weights += int64(p.Matrix.Rows) * int64(p.Matrix.Cols)
+		if strings.HasPrefix(name, "blk.1.") {
+			names = append(names, name)
+		}
+	})
+	if want := []string{"blk.1.mix_exps.weight[0]", "blk.1.mix_exps.weight[1]", "blk.1.mix_exps.weight[2]"}; !slices.Equal(names, want) {
+		t.Errorf("the matrices of layer 1 are %v, want %v", names, want)
+	}
+	if want := int64(2*(96*(192+96+96)+192*96+3*96*80) + 2*3*96*96); weights != want || m.TernaryWeights != want {
+		t.Errorf("%d ternary weights, counted %d, want %d", m.TernaryWeights, weights, want)
+	}
+	o, err := model.OutlineFile(m.File, model.LoadOptions{Activations: model.Float})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.TernaryBytes != m.TernaryBytes || o.TableBytes != m.TableBytes || o.Graph.StateSize() != m.Graph.StateSize() || m.Graph.StateSize() != 4*96 {
+		t.Errorf("the outline has %d, %d and %d, the model %d, %d and %d", o.TernaryBytes, o.TableBytes, o.Graph.StateSize(), m.TernaryBytes, m.TableBytes, m.Graph.StateSize())
+	}
+	arch, err := model.LookupArch("test-hybrid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := arch.Table(m.Config)
+	for name, want := range map[string]bool{
+		"blk.0.attn_q.weight": true, "blk.1.attn_q.weight": false, "blk.2.mix_decay": false, "blk.3.mix_decay": true, "blk.5.mix_decay": false,
+		"blk.1.attn_norm.weight": true, "blk.01.attn_norm.weight": false, "output_norm.weight": true,
+	} {
+		if _, ok := table.Lookup(name); ok != want {
+			t.Errorf("%s is in the table: %v", name, ok)
+		}
+	}
+}
+
 // watcher lists what a pass does.
 type watcher struct {
 	stages, ops []string
@@ -420,9 +504,15 @@ func (w *watcher) End() {}
 // TestTally: what a tally lists is what a pass does, operation by operation and stage
 // by stage, and an outline has the same.
 func TestTally(t *testing.T) {
-	for name := range families {
+	for _, name := range append(slices.Collect(maps.Keys(families)), "hybrid") {
 		for _, activations := range []model.Activations{model.Int8, model.Float, model.Int8Groups} {
-			m := open(t, name, activations)
+			attending := []int{0, 1}
+			var m *model.Model
+			if name == "hybrid" {
+				m, attending = decodertest.Open(t, model.LoadOptions{Activations: activations}), []int{0, 2}
+			} else {
+				m = open(t, name, activations)
+			}
 			w := &watcher{}
 			forward(t, m, tokens[:1], w)
 			tally := m.Tally(kernel.KVF16)
@@ -441,7 +531,7 @@ func TestTally(t *testing.T) {
 			if !slices.Equal(ops, w.ops) {
 				t.Errorf("%s: the tally has the operations\n%v, a pass has\n%v", name, ops, w.ops)
 			}
-			if layers := tally.KVLayers(); !slices.Equal(layers, []int{0, 1}) {
+			if layers := tally.KVLayers(); !slices.Equal(layers, attending) {
 				t.Errorf("%s: the layers %v attend", name, layers)
 			}
 		}

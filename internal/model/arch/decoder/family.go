@@ -58,6 +58,8 @@ const (
 type Extension interface {
 	// NewRun allocates the buffers of the extension's blocks, beside those of r.
 	NewRun(r *Run, mem model.Memory, maxRows int) Blocks
+	// StateSize is what model.Graph asks for.
+	StateSize() int
 }
 
 // Blocks are the blocks of an extension with their buffers. Both methods take the
@@ -208,6 +210,14 @@ func (g *Graph) Head() *model.Table {
 		return g.Output
 	}
 	return g.TokenEmbd
+}
+
+// StateSize implements model.Graph.
+func (g *Graph) StateSize() int {
+	if g.extension == nil {
+		return 0
+	}
+	return g.extension.StateSize()
 }
 
 // RopeFactors implements model.Graph.
