@@ -20,8 +20,8 @@ type Info struct {
 	// Version is the release, such as v1.2.3; between releases what Go makes of the commit, such as
 	// v0.0.0-20261128101112-0123456789ab; "devel" if the build knows nothing.
 	Version string `json:"version"`
-	// Revision is the commit, Time its date in the form of RFC 3339. Modified is set if files differed from it. They are
-	// known only of programs that were built in a checkout.
+	// Revision is the commit, Time its date in the form of RFC 3339. Modified is set if files differed from it. They
+	// are known only of programs that were built in a checkout.
 	Revision string `json:"revision,omitempty"`
 	Time     string `json:"time,omitempty"`
 	Modified bool   `json:"modified,omitempty"`
