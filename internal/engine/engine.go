@@ -53,7 +53,7 @@ type Options struct {
 	// positions; 0 means enough for four sequences of the whole context, or for
 	// what 256 MB hold but at least one where addresses have 32 bits.
 	CachePages int
-	// PrefixPages is how many of these pages may keep beginnings of texts that
+	// PrefixPages is how many of these pages may keep beginnings of sequences that
 	// nobody uses at the moment; 0 means half of them, -1 none, which turns the
 	// sharing of prompts off.
 	PrefixPages int

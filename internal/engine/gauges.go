@@ -6,7 +6,7 @@ type Gauges struct {
 	// Parked have lost their pages and wait until there is room.
 	Sessions, Queued, Parked int
 	// Pages is the budget of the KV cache in pages of kernel.PageTokens
-	// positions. UsedPages belong to texts that are open. Beside them the prefix
+	// positions. UsedPages belong to sequences that are open. Beside them the prefix
 	// cache keeps PrefixPages, which give way when pages are needed.
 	Pages, UsedPages, PrefixPages int
 	// PageBytes is the memory of a page; AllocatedPages have memory.

@@ -6,8 +6,8 @@ import (
 	"trit/internal/kernel"
 )
 
-// When the KV cache is full, the scheduler takes pages away from texts that can
-// wait: first from sessions that nobody is running, the one that has been idle
+// When the KV cache is full, the scheduler takes pages away from sequences that
+// can wait: first from sessions that nobody is running, the one that has been idle
 // longest first, then from the youngest of those that want to run. Their tokens
 // are kept, and before such a session goes on they are run again, as far as the
 // prefix cache has not kept the pages. So a request fails for want of memory

@@ -23,7 +23,7 @@ var ErrClosed = errors.New("engine: closed")
 // every step the scheduler batches what the clients have asked for: first the
 // tokens of running generations, then as much of the waiting prompts, in the
 // order they came, as fits. Prompts share what they have in common, and when the
-// KV cache is full some texts have to wait and are run again later.
+// KV cache is full some sequences have to wait and are run again later.
 type Scheduler struct {
 	engine *Engine
 	inbox  chan any // *request, the first of its group, or call
@@ -178,8 +178,8 @@ func (s *Scheduler) gather(timer *time.Timer, lastStep time.Duration) bool {
 		}
 		if len(s.queue) > 0 {
 			if s.engaged == 0 {
-				// A long prompt goes on without anyone being answered. Who has
-				// come meanwhile must not wait for its end.
+				// A long prompt goes on without any request being completed.
+				// Requests that came in the meantime must not wait for its end.
 				select {
 				case m := <-s.inbox:
 					s.receive(m)

@@ -28,7 +28,7 @@ type Session struct {
 	logits []float32
 }
 
-// Job is a wish to run tokens on a session, for [Scheduler.Run].
+// Job asks to run tokens on a session; see [Scheduler.Run].
 type Job struct {
 	Session *Session
 	// Tokens are appended to the session's.
@@ -45,7 +45,7 @@ type Job struct {
 	Tentative bool
 }
 
-// request is a client's wish to run tokens.
+// request is a client's job on its way through the scheduler.
 type request struct {
 	Job
 	observer model.Observer

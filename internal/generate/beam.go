@@ -15,7 +15,7 @@ import (
 
 // BeamOptions say how to search for likely texts.
 type BeamOptions struct {
-	// Beams is the number of unfinished texts that are followed at a time.
+	// Beams is the number of unfinished sequences that are followed at a time.
 	Beams int
 	// Groups divides the beams; 0 means 1. The groups choose one after the
 	// other in each step, and in a later group a token has Diversity taken off
