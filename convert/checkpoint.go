@@ -1,16 +1,13 @@
 package convert
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
 
-	"trit/internal/half"
 	"trit/internal/safetensors"
 )
 
@@ -89,7 +86,7 @@ func readAt(f *os.File, t *safetensors.Tensor, dst []byte, offset int64) error {
 // floats reads elements of a float tensor from index first on. F64 is rounded to
 // the nearest float32, the others are exact.
 func (s *source) floats(dst []float32, t *safetensors.Tensor, first int64) error {
-	if !isFloat(t.DType) {
+	if !t.DType.IsFloat() {
 		return fmt.Errorf("%w: %s has element type %s, want floats", ErrTensor, t.Name, t.DType)
 	}
 	size := int(t.DType.Size())
@@ -101,27 +98,8 @@ func (s *source) floats(dst []float32, t *safetensors.Tensor, first int64) error
 		if err := readAt(f, t, raw[lo*size:hi*size], (first+int64(lo))*int64(size)); err != nil {
 			return err
 		}
-		decodeFloats(dst[lo:hi], raw[lo*size:hi*size], t.DType)
-		return nil
+		return t.DType.Floats(dst[lo:hi], raw[lo*size:hi*size])
 	})
-}
-
-// decodeFloats decodes the bytes of one of the types that isFloat accepts.
-func decodeFloats(dst []float32, raw []byte, d safetensors.DType) {
-	switch d {
-	case safetensors.F32:
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
-		}
-	case safetensors.F16:
-		half.DecodeF16(dst, raw)
-	case safetensors.BF16:
-		half.DecodeBF16(dst, raw)
-	case safetensors.F64:
-		for i := range dst {
-			dst[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:])))
-		}
-	}
 }
 
 // finiteFloats is floats for tensors in which every number counts.
@@ -156,14 +134,6 @@ func (s *source) scale(t *safetensors.Tensor) (float32, error) {
 		return 0, fmt.Errorf("%w: %s is %v, want a positive number", ErrTensor, t.Name, v[0])
 	}
 	return v[0], nil
-}
-
-func isFloat(d safetensors.DType) bool {
-	switch d {
-	case safetensors.F64, safetensors.F32, safetensors.F16, safetensors.BF16:
-		return true
-	}
-	return false
 }
 
 func finite(x float32) bool { return x-x == 0 }

@@ -158,7 +158,7 @@ func (f *finder) ownHead(t *safetensors.Tensor, name string) (bool, error) {
 // checkFloat verifies element type and shape (slowest dimension first).
 func checkFloat(j *job, shape []int64) error {
 	t := j.source
-	if !isFloat(t.DType) {
+	if !t.DType.IsFloat() {
 		return fmt.Errorf("%w: %s has element type %s, want floats", ErrTensor, t.Name, t.DType)
 	}
 	if !slices.Equal(t.Shape, shape) {
@@ -189,7 +189,7 @@ func (f *finder) projection(j *job, spec model.TensorSpec) error {
 	if scale == nil {
 		return fmt.Errorf("%w: %s is missing from the checkpoint; packed weights mean nothing without it", ErrTensor, scaleName)
 	}
-	if !isFloat(scale.DType) {
+	if !scale.DType.IsFloat() {
 		return fmt.Errorf("%w: %s has element type %s, want floats", ErrTensor, scaleName, scale.DType)
 	}
 	if want := []int64{j.rows() / 4, j.cols()}; j.rows()%4 != 0 || !slices.Equal(t.Shape, want) {

@@ -165,9 +165,6 @@ func IsTernary(t gguf.Type) bool {
 	return t == gguf.TypeI2S || c != nil && c.trits != nil
 }
 
-// Readable reports whether this package decodes tensors of type t.
-func Readable(t gguf.Type) bool { return t == gguf.TypeI2S || codecs[t] != nil }
-
 // codecOf returns the codec of t. I2_S has none: its tensors are packed as a
 // whole.
 func codecOf(t gguf.Type) (*codec, error) {

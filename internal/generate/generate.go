@@ -203,10 +203,6 @@ func (g *Generation) Finish() Finish { return g.finish }
 // Stats returns counts and times so far, of all answers together.
 func (g *Generation) Stats() Stats { return g.stats }
 
-// Seed returns the seed that the tokens are chosen with, for repeating the
-// generation.
-func (g *Generation) Seed() uint64 { return g.pipeline.Seed() }
-
 // Tokens runs the prompt and yields the continuation. An error ends the
 // iteration; a cancelled context ends it with the context's error and Finish
 // cancelled. It can be used once.

@@ -154,8 +154,3 @@ func alignedInt8(n int) []int8 {
 	buf := hugemem.Bytes(n)
 	return unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(buf))), n)
 }
-
-// int8Bytes returns the memory of v as bytes.
-func int8Bytes(v []int8) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v))
-}

@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"context"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -11,24 +10,14 @@ import (
 	"trit/internal/parallel"
 )
 
-// Limits are what a machine can do at best.
+// Limits are what a machine can do at best, measured by streaming reads of a large
+// array that the workers share and by int8 instructions of all workers at once.
 type Limits struct {
 	// ReadBandwidth is the speed of streaming reads from memory, in bytes/s.
 	ReadBandwidth float64
 	// Int8MACs is the rate of the int8 multiply-accumulate instructions that
 	// the kernels use, on registers only, per second.
 	Int8MACs float64
-}
-
-// MeasureLimits measures the limits of a machine with a worker team: streaming
-// reads of a large array that the workers share, and int8 instructions of all
-// workers at once. It takes about twice the given time and 256 MB or more of
-// memory.
-func MeasureLimits(ctx context.Context, team *parallel.Team, d time.Duration) (Limits, error) {
-	if err := ctx.Err(); err != nil {
-		return Limits{}, err
-	}
-	return newLimitProbe(team, 0, d).measure(), nil
 }
 
 // Sizes of the array that is streamed through: far larger than the caches, or

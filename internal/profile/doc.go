@@ -1,6 +1,6 @@
 // Package profile says where the time of a model goes: how many operations a
 // token takes and how many bytes it reads ([Count]), how fast the machine could
-// do that ([MeasureLimits]), how fast it is done ([Bench], [BenchKernels]), and
+// do that ([Limits]), how fast it is done ([Bench], [BenchKernels]), and
 // which operation, layer and worker takes how long ([Profile], [Record]).
 //
 //	report, err := profile.Bench(ctx, profile.BenchOptions{

@@ -1,5 +1,13 @@
 package safetensors
 
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"trit/internal/half"
+)
+
 // DType is the type of a tensor's elements, by its name in the header.
 type DType string
 
@@ -31,4 +39,35 @@ func (d DType) Size() int64 {
 		return 1
 	}
 	return 0
+}
+
+// IsFloat reports whether Floats decodes the type.
+func (d DType) IsFloat() bool {
+	switch d {
+	case F64, F32, F16, BF16:
+		return true
+	}
+	return false
+}
+
+// Floats converts stored elements to float32: F32, F16 and BF16 exactly, F64 to the
+// nearest. src holds as many elements as dst. Other types are ErrDType.
+func (d DType) Floats(dst []float32, src []byte) error {
+	switch d {
+	case F32:
+		for i := range dst {
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+		}
+	case F16:
+		half.DecodeF16(dst, src)
+	case BF16:
+		half.DecodeBF16(dst, src)
+	case F64:
+		for i := range dst {
+			dst[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(src[8*i:])))
+		}
+	default:
+		return fmt.Errorf("%w: %s, which are not floats", ErrDType, d)
+	}
+	return nil
 }

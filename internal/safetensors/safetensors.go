@@ -26,7 +26,6 @@
 package safetensors
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -35,7 +34,6 @@ import (
 	"sort"
 	"strings"
 
-	"trit/internal/half"
 	"trit/internal/mmap"
 )
 
@@ -200,21 +198,8 @@ func (t *Tensor) ReadRows(dst []float32, row0, nrows int64) error {
 		return fmt.Errorf("%w: the checkpoint of tensor %q is closed", ErrRange, t.Name)
 	}
 	src := t.data[row0*cols*size : (row0+nrows)*cols*size]
-	switch t.DType {
-	case F32:
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
-		}
-	case F16:
-		half.DecodeF16(dst, src)
-	case BF16:
-		half.DecodeBF16(dst, src)
-	case F64:
-		for i := range dst {
-			dst[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(src[8*i:])))
-		}
-	default:
-		return fmt.Errorf("%w: tensor %q holds %s, which are not floats; read its Bytes", ErrDType, t.Name, t.DType)
+	if err := t.DType.Floats(dst, src); err != nil {
+		return fmt.Errorf("tensor %q: %w; read its Bytes", t.Name, err)
 	}
 	return nil
 }
