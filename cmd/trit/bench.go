@@ -63,26 +63,14 @@ func (a *app) benchModel(cmd *cobra.Command, f *benchFlags) error {
 	if err != nil {
 		return err
 	}
-	var done func()
-	if o.Name, o.Open, done, err = f.source(a, cmd); err != nil {
-		return err
-	}
-	defer done()
-	status := a.statusLine()
-	o.Progress = status.show
-	report, err := profile.Bench(cmd.Context(), o)
-	status.clear()
+	report, err := measure(a, cmd, &f.measuredFlags, func(s measuredModel) (*profile.BenchReport, error) {
+		o.Name, o.Open, o.Progress = s.name, s.open, s.progress
+		return profile.Bench(cmd.Context(), o)
+	})
 	if err != nil {
 		return err
 	}
-	if err := f.draw(report.WriteSVG); err != nil {
-		return err
-	}
-	if a.json {
-		return a.printJSON(report)
-	}
-	_, err = fmt.Fprint(a.out, report)
-	return err
+	return a.printText(report)
 }
 
 // options checks and translates the flags.
@@ -111,7 +99,8 @@ func (f *benchFlags) options(a *app, cmd *cobra.Command) (profile.BenchOptions, 
 	if err != nil {
 		return o, err
 	}
-	return o, f.measuredFlags.options(a, cmd, &o.Engine, &o.Load)
+	o.Engine, o.Load = f.measuredFlags.options(a)
+	return o, nil
 }
 
 // benchKernels compares the kernels.
@@ -136,11 +125,7 @@ func (a *app) benchKernels(cmd *cobra.Command, f *benchFlags) error {
 	if err != nil {
 		return err
 	}
-	if a.json {
-		return a.printJSON(report)
-	}
-	_, err = fmt.Fprint(a.out, report)
-	return err
+	return a.printText(report)
 }
 
 // statusLine shows on a terminal, in one line, what is being done.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,11 +31,7 @@ share their bytes on disk where the file system allows it.`,
 			if err != nil {
 				return err
 			}
-			if a.json {
-				return a.printJSON(m)
-			}
-			_, err = fmt.Fprintf(a.out, "%s: %s\n", m.Name, m.Path)
-			return err
+			return a.print(m, func(b *strings.Builder) { fmt.Fprintf(b, "%s: %s\n", m.Name, m.Path) })
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "replace a model of the new name")

@@ -9,6 +9,8 @@ import (
 	"trit/chat"
 	_ "trit/demo" // the model of that name
 	"trit/hub"
+	"trit/internal/engine"
+	"trit/internal/kernel"
 )
 
 func (a *app) demoCommand() *cobra.Command {
@@ -28,7 +30,7 @@ sums, and needs no download. The same seed tells the same story.`,
 				return usage(cmd, err)
 			}
 			if a.validate {
-				if err := a.validateFirst(cmd, &modelFlags{model: hub.Demo, kvType: "f16"}); err != nil {
+				if err := a.validateFirst(cmd, &modelFlags{model: hub.Demo, engine: engine.Options{KVType: kernel.KVF16}}); err != nil {
 					return err
 				}
 			}

@@ -1,21 +1,21 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"trit/convert"
+	"trit/gguf"
 	"trit/hub"
 	"trit/quant"
 )
 
 func (a *app) exportCommand() *cobra.Command {
 	var (
-		o                   convert.ToHFOptions
-		name, scale, layout string
+		o    convert.ToHFOptions
+		name string
 	)
 	cmd := &cobra.Command{
 		Use:     "export",
@@ -29,51 +29,32 @@ files if they can be reconstructed; the report says whether they could. Converti
 the folder with 'trit convert' gives the same trits again.`,
 		Example: "  trit export --model demo --output demo-hf\n  trit export --model model.gguf --output checkpoint",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			switch {
-			case name == "":
-				return usage(cmd, fmt.Errorf("--model is missing"))
-			case o.Output == "":
-				return usage(cmd, fmt.Errorf("--output is missing"))
-			}
-			if o.ScaleConvention, err = convert.ParseScaleConvention(scale); err != nil {
-				return usage(cmd, fmt.Errorf("--scale-convention: %w", err))
-			}
-			if o.I2SLayout, err = quant.ParseI2SLayout(layout); err != nil {
-				return usage(cmd, fmt.Errorf("--i2s-layout: %w", err))
-			}
-			found, err := hub.Resolve(name)
-			if err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := required(cmd, "model", "output"); err != nil {
 				return err
 			}
-			if o.Input, err = found.Open(); err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, o.Input.Close()) }()
-			o.Progress = a.fileProgress("exporting")
-			r, err := convert.ToHF(cmd.Context(), o)
-			if err != nil {
-				return err
-			}
-			r.Input = found.Name
-			if a.json {
-				return a.printJSON(r)
-			}
-			var b strings.Builder
-			fmt.Fprintf(&b, "%s -> %s (%s): %d tensors, %.1f MB\n", r.Input, r.Output, r.Class, len(r.Tensors), float64(r.TensorBytes)/1e6)
-			for _, d := range r.Decisions {
-				fmt.Fprintf(&b, "- %s\n", d)
-			}
-			for _, w := range r.Warnings {
-				fmt.Fprintf(&b, "warning: %s\n", w)
-			}
-			_, err = fmt.Fprint(a.out, b.String())
-			return err
+			return withFile(name, func(found *hub.Model, f *gguf.File) error {
+				o.Input = f
+				var done func()
+				o.Progress, done = a.fileProgress("exporting")
+				defer done()
+				r, err := convert.ToHF(cmd.Context(), o)
+				if err != nil {
+					return err
+				}
+				r.Input = found.Name
+				return a.print(r, func(b *strings.Builder) {
+					fmt.Fprintf(b, "%s -> %s (%s): %d tensors, %.1f MB\n",
+						r.Input, r.Output, r.Class, len(r.Tensors), float64(r.TensorBytes)/1e6)
+					writeNotes(b, r.Decisions, r.Warnings)
+				})
+			})
 		},
 	}
 	cmd.Flags().StringVarP(&name, "model", "m", "", "path of a GGUF file or name of a model (required)")
 	cmd.Flags().StringVarP(&o.Output, "output", "o", "", "folder to make (required)")
-	cmd.Flags().StringVar(&scale, "scale-convention", "auto", "what weight_scale is to mean: auto (as transformers expects), multiplier, divisor")
-	cmd.Flags().StringVar(&layout, "i2s-layout", "a", "packing of the input's I2_S tensors: a, b, c")
+	parsedFlag(cmd, &o.ScaleConvention, "scale-convention", "auto",
+		"what weight_scale is to mean: auto (as transformers expects), multiplier, divisor", convert.ParseScaleConvention)
+	parsedFlag(cmd, &o.I2SLayout, "i2s-layout", "a", "packing of the input's I2_S tensors: a, b, c", quant.ParseI2SLayout)
 	return cmd
 }

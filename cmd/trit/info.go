@@ -60,11 +60,7 @@ func (a *app) infoCommand() *cobra.Command {
 				Memory:  plan, MemoryLimit: limit, MemorySource: source,
 				LoadSeconds: m.LoadTime().Seconds(), Notes: append(c.Notes, t.Warnings()...),
 			}
-			if a.json {
-				return a.printJSON(info)
-			}
-			_, err = fmt.Fprint(a.out, info.String())
-			return err
+			return a.printText(&info)
 		},
 	}
 	flags.add(cmd)

@@ -31,24 +31,12 @@ what needs a decision, is listed at the end.`,
 		Example: "  trit inspect --model demo\n  trit inspect --model model.gguf --verbose",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if name == "" {
-				return usage(cmd, fmt.Errorf("--model is missing; try --model demo"))
-			}
-			m, err := hub.Resolve(name)
-			if err != nil {
+			if err := required(cmd, "model"); err != nil {
 				return err
 			}
-			f, err := m.Open()
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			info := inspectFile(m.Name, f, verbose)
-			if a.json {
-				return a.printJSON(info)
-			}
-			_, err = fmt.Fprint(a.out, info.String())
-			return err
+			return withFile(name, func(m *hub.Model, f *gguf.File) error {
+				return a.printText(inspectFile(m.Name, f, verbose))
+			})
 		},
 	}
 	cmd.Flags().StringVarP(&name, "model", "m", "", "path of a GGUF file or name of a model (required)")

@@ -123,6 +123,47 @@ func TestMistakes(t *testing.T) {
 	runTrit(t, "serve", "--grace", "x").expect(t, exitUsage, `--grace "x": want a time such as 30s`, "Run 'trit serve --help'")
 }
 
+// TestJSONFlag: a command without results refuses --json instead of ignoring it.
+func TestJSONFlag(t *testing.T) {
+	for _, cmd := range (&app{}).rootCommand().Commands() {
+		name := cmd.Name()
+		switch refuses := name == "demo" || name == "serve"; {
+		case refuses:
+			runTrit(t, name, "--json").expect(t, exitUsage, "--json: this command has no results", "Run 'trit "+name+" --help'")
+		case cmd.Annotations[jsonNote] == "":
+			t.Errorf("%s does not say that it heeds --json", name)
+		}
+	}
+}
+
+// TestParsedFlags: what is wrong with a flag's value is said with its name, and an
+// empty value is the default.
+func TestParsedFlags(t *testing.T) {
+	for _, test := range []struct{ args, mentions string }{
+		{"infer -m demo -p x --kv-type f64", `--kv-type: kernel: unknown element type "f64"`},
+		{"infer -m demo -p x --kernel fast", "--kernel: "},
+		{"infer -m demo -p x --head big", "--head: "},
+		{"infer -m demo -p x --i2s-layout d", "--i2s-layout: "},
+		{"info -m demo --activations int3", "--activations: "},
+		{"repair --hidden-act gelu", "--hidden-act: "},
+		{"quantize --type q9", "--type: "},
+		{"quantize --method guess", "--method: "},
+		{"convert --scale-convention times", "--scale-convention: "},
+		{"pull x --embedding q9", "--embedding: "},
+		{"synth --shape tiny --type f32 x", `--type: "f32": want one of i2_s`},
+		{"synth --shape tiny --head i2_s x", `--head: "i2_s": want one of f16`},
+		{"bench --model demo --layout t9", "--layout: "},
+	} {
+		args := strings.Fields(test.args)
+		runTrit(t, args...).expect(t, exitUsage, test.mentions, "Run 'trit "+args[0]+" --help'")
+	}
+	want := runTrit(t, "infer", "-m", "demo", "-p", "Once", "--greedy", "-n", "3")
+	got := runTrit(t, "infer", "-m", "demo", "-p", "Once", "--greedy", "-n", "3", "--kv-type", "", "--kernel", "", "--head", "", "--i2s-layout", "")
+	if got.code != exitOK || got.out != want.out {
+		t.Errorf("empty values: %+v, want %+v", got, want)
+	}
+}
+
 func TestModels(t *testing.T) {
 	t.Setenv("BITNET_MODEL_MY_MODEL", "some.gguf")
 	runTrit(t, "models").expect(t, exitOK, "demo", "my-model", "some.gguf")

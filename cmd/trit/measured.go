@@ -11,8 +11,6 @@ import (
 	"trit/gguf"
 	"trit/hub"
 	"trit/internal/engine"
-	"trit/internal/head"
-	"trit/internal/kernel"
 	"trit/internal/kernel/autotune"
 	"trit/internal/model"
 	"trit/internal/ternary"
@@ -22,9 +20,10 @@ import (
 // weights, and how it runs.
 type measuredFlags struct {
 	synthFlags
-	model                            string
-	kvType, kernel, layout, headMode string
-	svg                              string
+	model  string
+	engine engine.Options
+	load   model.LoadOptions
+	svg    string
 }
 
 // add defines the flags on a command; drawn is what --svg draws.
@@ -32,10 +31,9 @@ func (f *measuredFlags) add(cmd *cobra.Command, drawn string) {
 	checksModel(cmd)
 	cmd.Flags().StringVarP(&f.model, "model", "m", "", "path of a GGUF file or name of a model ('demo' is built in)")
 	f.synthFlags.add(cmd, "head-type")
-	cmd.Flags().StringVar(&f.kvType, "kv-type", "f16", "element type of the KV cache: f32, f16, int8")
-	cmd.Flags().StringVar(&f.kernel, "kernel", "", "kernel for ternary weights: "+strings.Join(kernelNames(), ", "))
-	cmd.Flags().StringVar(&f.layout, "layout", "auto", "layout of ternary weights in memory: t2, t5, or auto for the faster on this machine")
-	cmd.Flags().StringVar(&f.headMode, "head", "auto", "how logits are computed: auto, plain, coarse (exact, reads less), q8, q6, q4 (requantised)")
+	engineFlags(cmd, &f.engine, "how logits are computed: auto, plain, coarse (exact, reads less), q8, q6, q4 (requantised)")
+	parsedFlag(cmd, &f.load.Layout, "layout", "auto",
+		"layout of ternary weights in memory: t2, t5, or auto for the faster on this machine", parseLayout)
 	cmd.Flags().StringVar(&f.svg, "svg", "", "also draw "+drawn+" into this SVG file")
 }
 
@@ -53,25 +51,11 @@ func (f *measuredFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-// options translates how the model runs.
-func (f *measuredFlags) options(a *app, cmd *cobra.Command, o *engine.Options, load *model.LoadOptions) (err error) {
-	o.Threads = a.threads
-	if o.KVType, err = kernel.ParseKVType(f.kvType); err != nil {
-		return usage(cmd, fmt.Errorf("--kv-type: %w", err))
-	}
-	if f.kernel != "" {
-		if o.Variant, err = kernel.ParseVariant(f.kernel); err != nil {
-			return usage(cmd, fmt.Errorf("--kernel: %w", err))
-		}
-	}
-	if o.Head, err = head.ParseMode(f.headMode); err != nil {
-		return usage(cmd, fmt.Errorf("--head: %w", err))
-	}
-	load.Tuner = autotune.New(a.tuningFile, a.warn)
-	if load.Layout, err = parseLayout(f.layout); err != nil {
-		return usage(cmd, fmt.Errorf("--layout: %w", err))
-	}
-	return nil
+// options says how the model runs.
+func (f *measuredFlags) options(a *app) (engine.Options, model.LoadOptions) {
+	f.engine.Threads = a.threads
+	f.load.Tuner = autotune.New(a.tuningFile, a.warn)
+	return f.engine, f.load
 }
 
 // source returns the name of the model and how to open it. done removes what was
@@ -79,7 +63,7 @@ func (f *measuredFlags) options(a *app, cmd *cobra.Command, o *engine.Options, l
 func (f *measuredFlags) source(a *app, cmd *cobra.Command) (name string, open func() (*gguf.File, error), done func(), err error) {
 	if f.shape == "" {
 		if a.validate {
-			if err := a.validateFirst(cmd, &modelFlags{model: f.model, kvType: f.kvType, kernel: f.kernel}); err != nil {
+			if err := a.validateFirst(cmd, &modelFlags{model: f.model, engine: f.engine}); err != nil {
 				return "", nil, nil, err
 			}
 		}
@@ -89,7 +73,7 @@ func (f *measuredFlags) source(a *app, cmd *cobra.Command) (name string, open fu
 		}
 		return found.Name, found.Open, func() {}, nil
 	}
-	g, shape, err := f.generator(a, cmd, "head-type")
+	g, shape, err := f.generator(a, cmd)
 	if err != nil {
 		return "", nil, nil, err
 	}
@@ -103,7 +87,34 @@ func (f *measuredFlags) source(a *app, cmd *cobra.Command) (name string, open fu
 		return file, err
 	}
 	done = func() { os.Remove(path) } // where an open file cannot be removed
-	return fmt.Sprintf("%s, random weights, %s", shape.Name, strings.ToLower(f.kind)), open, done, nil
+	return fmt.Sprintf("%s, random weights, %s", shape.Name, strings.ToLower(f.weights.String())), open, done, nil
+}
+
+// measuredModel is what is measured, and who is told how far that is.
+type measuredModel struct {
+	name     string
+	open     func() (*gguf.File, error)
+	progress func(what string, done, total int)
+}
+
+// drawn is a report that can be drawn.
+type drawn interface{ WriteSVG(io.Writer) error }
+
+// measure runs a measurement of the model that the flags name, and draws its report
+// if --svg asks for that.
+func measure[R drawn](a *app, cmd *cobra.Command, f *measuredFlags, run func(measuredModel) (R, error)) (report R, err error) {
+	name, open, done, err := f.source(a, cmd)
+	if err != nil {
+		return report, err
+	}
+	defer done()
+	status := a.statusLine()
+	report, err = run(measuredModel{name, open, status.show})
+	status.clear()
+	if err == nil {
+		err = f.draw(report.WriteSVG)
+	}
+	return report, err
 }
 
 // draw writes the SVG file, if there is to be one.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit"
+	"trit/internal/engine"
 	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
@@ -16,16 +17,12 @@ import (
 
 // modelFlags are the flags of all commands that run a model.
 type modelFlags struct {
-	model       string
-	tokenizer   string
-	pre         string
-	context     int
-	kvType      string
-	kernel      string
-	head        string
-	activations string
-	hiddenAct   string
-	i2sLayout   string
+	model     string
+	tokenizer string
+	pre       string
+	context   int
+	load      model.LoadOptions
+	engine    engine.Options // but for threads and context
 }
 
 // add defines the flags on a command.
@@ -35,13 +32,20 @@ func (f *modelFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.tokenizer, "tokenizer", "", "take the tokenizer from this tokenizer.json, tokenizer.model or folder")
 	cmd.Flags().StringVar(&f.pre, "pre", "", "pre-tokenizer instead of the file's (for example llama-bpe, default)")
 	cmd.Flags().IntVarP(&f.context, "ctx-size", "c", 0, "context size in tokens (0: what the model was trained for)")
-	cmd.Flags().StringVar(&f.kvType, "kv-type", "f16", "element type of the KV cache: f32, f16, int8")
-	cmd.Flags().StringVar(&f.kernel, "kernel", "", "kernel for ternary weights: "+strings.Join(kernelNames(), ", "))
-	cmd.Flags().StringVar(&f.head, "head", "auto", "output head: auto, plain, coarse (all exact), or requantised in memory: q8, q6, q4")
-	cmd.Flags().StringVar(&f.activations, "activations", "", "what projections round their input to: int8, float (default: as the model was trained)")
-	cmd.Flags().StringVar(&f.hiddenAct, "hidden-act", "", "activation function instead of the file's: silu, relu2")
-	cmd.Flags().StringVar(&f.i2sLayout, "i2s-layout", "", "packing of I2_S tensors: a (all official files), b (ARM builds since November 2025), c")
+	engineFlags(cmd, &f.engine, "output head: auto, plain, coarse (all exact), or requantised in memory: q8, q6, q4")
+	parsedFlag(cmd, &f.load.Activations, "activations", "",
+		"what projections round their input to: int8, float (default: as the model was trained)", model.ParseActivations)
+	parsedFlag(cmd, &f.load.HiddenAct, "hidden-act", "", "activation function instead of the file's: silu, relu2", model.ParseHiddenAct)
+	parsedFlag(cmd, &f.load.I2SLayout, "i2s-layout", "",
+		"packing of I2_S tensors: a (all official files), b (ARM builds since November 2025), c", quant.ParseI2SLayout)
 	groupFlags(cmd, "Model", "model", "tokenizer", "pre", "ctx-size", "kv-type", "kernel", "head", "activations", "hidden-act", "i2s-layout")
+}
+
+// engineFlags are the flags of all commands with an engine.
+func engineFlags(cmd *cobra.Command, o *engine.Options, headHelp string) {
+	parsedFlag(cmd, &o.KVType, "kv-type", kernel.KVF16.String(), "element type of the KV cache: f32, f16, int8", kernel.ParseKVType)
+	parsedFlag(cmd, &o.Variant, "kernel", "", "kernel for ternary weights: "+strings.Join(kernelNames(), ", "), kernel.ParseVariant)
+	parsedFlag(cmd, &o.Head, "head", "auto", headHelp, head.ParseMode)
 }
 
 func kernelNames() []string {
@@ -60,48 +64,16 @@ func (f *modelFlags) options(a *app, cmd *cobra.Command) ([]trit.Option, error) 
 	if f.context < 0 {
 		return nil, usage(cmd, fmt.Errorf("--ctx-size %d: want a number of tokens, or 0 for what the model was trained for", f.context))
 	}
-	kv, err := kernel.ParseKVType(f.kvType)
-	if err != nil {
-		return nil, usage(cmd, fmt.Errorf("--kv-type: %w", err))
-	}
 	opts := []trit.Option{
-		trit.Threads(a.threads), trit.ContextSize(f.context), trit.KVType(kv),
+		trit.Threads(a.threads), trit.ContextSize(f.context), trit.KVType(f.engine.KVType),
+		trit.Head(f.engine.Head), trit.Kernel(f.engine.Variant), trit.I2SLayout(f.load.I2SLayout),
 		trit.PreTokenizer(f.pre), trit.TokenizerPath(f.tokenizer), trit.TuningFile(a.tuningFile, a.warn),
 	}
-	if f.head != "" {
-		v, err := head.ParseMode(f.head)
-		if err != nil {
-			return nil, usage(cmd, fmt.Errorf("--head: %w", err))
-		}
-		opts = append(opts, trit.Head(v))
+	if f.load.Activations != 0 {
+		opts = append(opts, trit.Activations(f.load.Activations))
 	}
-	if f.kernel != "" {
-		v, err := kernel.ParseVariant(f.kernel)
-		if err != nil {
-			return nil, usage(cmd, fmt.Errorf("--kernel: %w", err))
-		}
-		opts = append(opts, trit.Kernel(v))
-	}
-	if f.activations != "" {
-		v, err := model.ParseActivations(f.activations)
-		if err != nil {
-			return nil, usage(cmd, fmt.Errorf("--activations: %w", err))
-		}
-		opts = append(opts, trit.Activations(v))
-	}
-	if f.hiddenAct != "" {
-		v, err := model.ParseHiddenAct(f.hiddenAct)
-		if err != nil {
-			return nil, usage(cmd, fmt.Errorf("--hidden-act: %w", err))
-		}
-		opts = append(opts, trit.HiddenAct(v))
-	}
-	if f.i2sLayout != "" {
-		v, err := quant.ParseI2SLayout(f.i2sLayout)
-		if err != nil {
-			return nil, usage(cmd, fmt.Errorf("--i2s-layout: %w", err))
-		}
-		opts = append(opts, trit.I2SLayout(v))
+	if f.load.HiddenAct != 0 {
+		opts = append(opts, trit.HiddenAct(f.load.HiddenAct))
 	}
 	return opts, nil
 }

@@ -59,25 +59,21 @@ func (a *app) listModels() error {
 		}
 		lines = append(lines, line)
 	}
-	if a.json {
-		return a.printJSON(lines)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-28s %-9s %10s %-6s %-13s %7s  %s\n", "NAME", "SOURCE", "SIZE", "TYPE", "ARCHITECTURE", "PARAMS", "FILE")
-	for _, l := range lines {
-		what := l.Path
-		if l.Description != "" {
-			what = strings.TrimSpace(l.Path + "  # " + l.Description)
+	return a.print(lines, func(b *strings.Builder) {
+		fmt.Fprintf(b, "%-28s %-9s %10s %-6s %-13s %7s  %s\n", "NAME", "SOURCE", "SIZE", "TYPE", "ARCHITECTURE", "PARAMS", "FILE")
+		for _, l := range lines {
+			what := l.Path
+			if l.Description != "" {
+				what = strings.TrimSpace(l.Path + "  # " + l.Description)
+			}
+			if l.Error != "" {
+				fmt.Fprintf(b, "%-28s %-9s cannot be read: %s\n", l.Name, l.Source, inLine(l.Error))
+				continue
+			}
+			fmt.Fprintf(b, "%-28s %-9s %10s %-6s %-13s %7s  %s\n", l.Name, l.Source, byteSize(l.Size), l.Type, inLine(l.Architecture), paramCount(l.Parameters), inLine(what))
 		}
-		if l.Error != "" {
-			fmt.Fprintf(&b, "%-28s %-9s cannot be read: %s\n", l.Name, l.Source, inLine(l.Error))
-			continue
-		}
-		fmt.Fprintf(&b, "%-28s %-9s %10s %-6s %-13s %7s  %s\n", l.Name, l.Source, byteSize(l.Size), l.Type, inLine(l.Architecture), paramCount(l.Parameters), inLine(what))
-	}
-	b.WriteString("\nto download more: trit models --catalogue\n")
-	_, err = fmt.Fprint(a.out, b.String())
-	return err
+		b.WriteString("\nto download more: trit models --catalogue\n")
+	})
 }
 
 // entryLine is an element of what models --catalogue prints.
@@ -99,22 +95,18 @@ func (a *app) listCatalogue() error {
 	for _, e := range hub.Catalogue() {
 		lines = append(lines, entryLine{e, installed[e.Name]})
 	}
-	if a.json {
-		return a.printJSON(lines)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "  %-23s %7s %8s %-9s %-19s %s\n", "NAME", "PARAMS", "CONTEXT", "FORM", "LICENCE", "DESCRIPTION")
-	for _, l := range lines {
-		mark, context := " ", ""
-		if l.Installed {
-			mark = "*"
+	return a.print(lines, func(b *strings.Builder) {
+		fmt.Fprintf(b, "  %-23s %7s %8s %-9s %-19s %s\n", "NAME", "PARAMS", "CONTEXT", "FORM", "LICENCE", "DESCRIPTION")
+		for _, l := range lines {
+			mark, context := " ", ""
+			if l.Installed {
+				mark = "*"
+			}
+			if l.Context > 0 {
+				context = fmt.Sprint(l.Context)
+			}
+			fmt.Fprintf(b, "%s %-23s %7s %8s %-9s %-19s %s\n", mark, l.Name, paramCount(l.Parameters), context, l.Form, l.License, l.Description)
 		}
-		if l.Context > 0 {
-			context = fmt.Sprint(l.Context)
-		}
-		fmt.Fprintf(&b, "%s %-23s %7s %8s %-9s %-19s %s\n", mark, l.Name, paramCount(l.Parameters), context, l.Form, l.License, l.Description)
-	}
-	b.WriteString("\n* installed; to download: trit pull NAME. Forms other than gguf are converted after the download.\n")
-	_, err = fmt.Fprint(a.out, b.String())
-	return err
+		b.WriteString("\n* installed; to download: trit pull NAME. Forms other than gguf are converted after the download.\n")
+	})
 }

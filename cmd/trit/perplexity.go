@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -72,7 +74,7 @@ type perplexityResult struct {
 	Seconds float64 `json:"seconds"`
 }
 
-func (a *app) perplexity(cmd *cobra.Command, flags *modelFlags, file string, o validate.PerplexityOptions) (err error) {
+func (a *app) perplexity(cmd *cobra.Command, flags *modelFlags, file string, o validate.PerplexityOptions) error {
 	flags.context = o.Context
 	d, err := flags.direct(a, cmd)
 	if err != nil {
@@ -80,21 +82,27 @@ func (a *app) perplexity(cmd *cobra.Command, flags *modelFlags, file string, o v
 	}
 	text, err := readTextFile(file)
 	if err != nil {
-		return err
+		return fmt.Errorf("--file: %w", err)
 	}
-	found, err := hub.Resolve(flags.model)
-	if err != nil {
-		return err
-	}
-	f, err := found.Open()
-	if err != nil {
-		return err
-	}
+	return withFile(flags.model, func(found *hub.Model, f *gguf.File) error {
+		report, seconds, err := a.score(cmd.Context(), d, f, text, o)
+		if err != nil {
+			return err
+		}
+		return a.print(perplexityResult{found.Name, file, report, seconds}, func(b *strings.Builder) {
+			fmt.Fprintf(b, "%v\n%d tokens in %.1f s, stride %d\n", report, report.Tokens, seconds, report.Stride)
+		})
+	})
+}
+
+// score computes the perplexity of a text, and how long that took.
+func (a *app) score(ctx context.Context, d *directOptions, f *gguf.File, text string, o validate.PerplexityOptions) (
+	report *validate.PerplexityReport, seconds float64, err error) {
 	e, tok, err := d.start(f)
 	if err != nil {
-		return errors.Join(err, f.Close())
+		return nil, 0, err
 	}
-	defer func() { err = errors.Join(err, e.Close(), f.Close()) }()
+	defer func() { err = errors.Join(err, e.Close()) }()
 	if bar := a.progress("scoring"); bar != nil {
 		defer bar.Clear()
 		o.Progress = func(done, total int, r *validate.PerplexityReport) {
@@ -104,16 +112,8 @@ func (a *app) perplexity(cmd *cobra.Command, flags *modelFlags, file string, o v
 		}
 	}
 	start := time.Now()
-	report, err := validate.Perplexity(cmd.Context(), e, tok, text, o)
-	if err != nil {
-		return err
-	}
-	seconds := time.Since(start).Seconds()
-	if a.json {
-		return a.printJSON(perplexityResult{found.Name, file, report, seconds})
-	}
-	_, err = fmt.Fprintf(a.out, "%v\n%d tokens in %.1f s, stride %d\n", report, report.Tokens, seconds, report.Stride)
-	return err
+	report, err = validate.Perplexity(ctx, e, tok, text, o)
+	return report, time.Since(start).Seconds(), err
 }
 
 // start loads the model of a file into an engine.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -67,52 +68,38 @@ the shape of a known model.`,
 }
 
 // profile runs the command.
-func (a *app) profile(cmd *cobra.Command, f *profileFlags) (err error) {
+func (a *app) profile(cmd *cobra.Command, f *profileFlags) error {
 	o, err := f.options(a, cmd)
 	if err != nil {
 		return err
 	}
-	var done func()
-	if o.Name, o.Open, done, err = f.source(a, cmd); err != nil {
-		return err
-	}
-	defer done()
-	if f.trace != "" {
-		file, err := os.Create(f.trace)
-		if err != nil {
-			return fmt.Errorf("--trace: %w", err)
-		}
-		o.Trace = file
-		defer func() {
-			if closeErr := file.Close(); closeErr != nil {
-				err = errors.Join(err, fmt.Errorf("--trace: %w", closeErr))
+	report, err := measure(a, cmd, &f.measuredFlags, func(s measuredModel) (_ *profile.ProfileReport, err error) {
+		o.Name, o.Open, o.Progress = s.name, s.open, s.progress
+		if f.trace != "" {
+			file, createErr := os.Create(f.trace)
+			if createErr != nil {
+				return nil, fmt.Errorf("--trace: %w", createErr)
 			}
-		}()
-	}
-	status := a.statusLine()
-	o.Progress = status.show
-	report, err := profile.Profile(cmd.Context(), o)
-	status.clear()
+			o.Trace = file
+			defer func() {
+				if closeErr := file.Close(); closeErr != nil {
+					err = errors.Join(err, fmt.Errorf("--trace: %w", closeErr))
+				}
+			}()
+		}
+		return profile.Profile(cmd.Context(), o)
+	})
 	if err != nil {
 		return err
 	}
-	if err := f.draw(report.WriteSVG); err != nil {
-		return err
-	}
-	if a.json {
-		return a.printJSON(report)
-	}
-	if _, err := fmt.Fprint(a.out, report); err != nil {
-		return err
-	}
-	if f.layers {
-		for i := range report.Phases {
-			if _, err := fmt.Fprintf(a.out, "\n%s", report.Phases[i].LayersString()); err != nil {
-				return err
+	return a.print(report, func(b *strings.Builder) {
+		b.WriteString(report.String())
+		if f.layers {
+			for i := range report.Phases {
+				fmt.Fprintf(b, "\n%s", report.Phases[i].LayersString())
 			}
 		}
-	}
-	return nil
+	})
 }
 
 // options checks and translates the flags.
@@ -130,9 +117,7 @@ func (f *profileFlags) options(a *app, cmd *cobra.Command) (profile.ProfileOptio
 			return o, usage(cmd, fmt.Errorf("%s %d: want a positive number", n.flag, n.value))
 		}
 	}
-	if err := f.measuredFlags.options(a, cmd, &o.Engine, &o.Load); err != nil {
-		return o, err
-	}
+	o.Engine, o.Load = f.measuredFlags.options(a)
 	sampling := sample.Neutral()
 	sampling.Temperature, sampling.TopK, sampling.TopP = f.temperature, f.topK, f.topP
 	sampling.Seed = new(uint64(1))

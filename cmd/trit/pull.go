@@ -9,14 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit/convert"
-	"trit/gguf"
 	"trit/hub"
 )
 
 func (a *app) pullCommand() *cobra.Command {
 	var (
-		o               hub.PullOptions
-		kind, embedding string
+		o     hub.PullOptions
+		types storageFlags
 	)
 	cmd := &cobra.Command{
 		Use:     "pull NAME|hf:OWNER/REPO[@REVISION][:FILE-OR-TYPE]|URL",
@@ -37,10 +36,8 @@ when the same command is given again.`,
 			return oneArg(cmd, args, "the model to pull; 'trit models --catalogue' lists some")
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			convertOptions, err := pullConversion(kind, embedding)
-			if err != nil {
-				return usage(cmd, err)
-			}
+			var convertOptions convert.Options
+			convertOptions.Type, convertOptions.Embedding = types.chosen()
 			if o.Connections < 1 || o.Connections > 64 {
 				return usage(cmd, fmt.Errorf("--connections %d: want 1 to 64", o.Connections))
 			}
@@ -66,10 +63,7 @@ when the same command is given again.`,
 				}
 				return err
 			}
-			if a.json {
-				return a.printJSON(pulled)
-			}
-			return a.printPulled(pulled)
+			return a.print(pulled, func(b *strings.Builder) { writePulled(b, pulled) })
 		},
 	}
 	cmd.Flags().StringVar(&o.Name, "name", "", "name in the store (default: made from the address)")
@@ -77,39 +71,18 @@ when the same command is given again.`,
 	cmd.Flags().StringVar(&o.SHA256, "sha256", "", "checksum that the file must have, for URLs")
 	cmd.Flags().IntVar(&o.Connections, "connections", 4, "parallel connections")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "replace a model of the same name, and fetch what is there already")
-	cmd.Flags().StringVar(&kind, "type", "i2_s", "when converting: storage type of the ternary weights: "+typeNames(convert.Types()))
-	cmd.Flags().StringVar(&embedding, "embedding", "", "when converting: storage type of embedding and head: "+typeNames(convert.EmbeddingTypes())+" (default: f16, or as --type for f32 and bf16)")
+	types.add(cmd, "when converting: ")
 	cmd.Flags().BoolVar(&o.KeepCheckpoint, "keep-checkpoint", false, "when converting: keep the downloaded checkpoint")
 	return cmd
-}
-
-// pullConversion translates the flags about conversions.
-func pullConversion(kind, embedding string) (convert.Options, error) {
-	var o convert.Options
-	var err error
-	if o.Type, err = gguf.ParseType(kind); err != nil {
-		return o, fmt.Errorf("--type: %w", err)
-	}
-	o.Embedding = convert.DefaultEmbedding(o.Type)
-	if embedding != "" {
-		if o.Embedding, err = gguf.ParseType(embedding); err != nil {
-			return o, fmt.Errorf("--embedding: %w", err)
-		}
-	}
-	return o, nil
 }
 
 // pullConverter returns what converts a downloaded checkpoint.
 func (a *app) pullConverter(o convert.Options) func(ctx context.Context, dir, out string) error {
 	return func(ctx context.Context, dir, out string) error {
 		o.Input, o.Output, o.Threads = dir, out, a.threads
-		if bar := a.progress("converting"); bar != nil {
-			defer bar.Clear()
-			o.Progress = func(p convert.Progress) {
-				bar.ChangeMax64(max(p.TotalBytes, 1))
-				bar.Set64(p.Bytes)
-			}
-		}
+		var done func()
+		o.Progress, done = a.fileProgress("converting")
+		defer done()
 		report, err := convert.FromHF(ctx, o)
 		if err != nil {
 			return err
@@ -121,15 +94,15 @@ func (a *app) pullConverter(o convert.Options) func(ctx context.Context, dir, ou
 	}
 }
 
-func (a *app) printPulled(p *hub.Pulled) error {
+func writePulled(b *strings.Builder, p *hub.Pulled) {
 	verified := map[string]string{
 		hub.VerifiedChecksum: "checksum verified",
 		hub.VerifiedSize:     "size verified; nobody tells the checksum",
 		hub.VerifiedFormat:   "neither size nor checksum are known",
 	}[p.Manifest.Verified]
 	if p.UpToDate {
-		_, err := fmt.Fprintf(a.out, "%s is up to date: %s\n", p.Name, p.Path)
-		return err
+		fmt.Fprintf(b, "%s is up to date: %s\n", p.Name, p.Path)
+		return
 	}
 	made := ""
 	if p.Manifest.Converted {
@@ -139,9 +112,8 @@ func (a *app) printPulled(p *hub.Pulled) error {
 	if p.Manifest.License != "" {
 		license = ", licence " + p.Manifest.License
 	}
-	_, err := fmt.Fprintf(a.out, "%s: %s, %s%s%s\n%s\nNext: trit show %s\n      trit infer --model %s --prompt \"…\"\n",
+	fmt.Fprintf(b, "%s: %s, %s%s%s\n%s\nNext: trit show %s\n      trit infer --model %s --prompt \"…\"\n",
 		p.Name, byteSize(p.Manifest.Size), verified, made, license, p.Path, p.Name, p.Name)
-	return err
 }
 
 // oneArg wants exactly one positional argument.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -9,6 +8,7 @@ import (
 
 	"trit/chat"
 	"trit/convert"
+	"trit/gguf"
 	"trit/hub"
 	"trit/internal/model"
 	"trit/quant"
@@ -16,9 +16,8 @@ import (
 
 func (a *app) repairCommand() *cobra.Command {
 	var (
-		o                              convert.RepairOptions
-		name                           string
-		layout, hiddenAct, activations string
+		o    convert.RepairOptions
+		name string
 	)
 	cmd := &cobra.Command{
 		Use:     "repair",
@@ -37,71 +36,46 @@ All other keys and tensors are kept, known or not. The input is never changed.`,
 		Example: "  trit repair --model old.gguf --output new.gguf\n  trit repair --model arm.gguf --output new.gguf --i2s-layout b",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case name == "":
-				return usage(cmd, fmt.Errorf("--model is missing"))
-			case o.Output == "":
-				return usage(cmd, fmt.Errorf("--output is missing"))
+			if err := required(cmd, "model", "output"); err != nil {
+				return err
 			}
-			var err error
-			if o.I2SLayout, err = quant.ParseI2SLayout(layout); err != nil {
-				return usage(cmd, fmt.Errorf("--i2s-layout: %w", err))
-			}
-			if hiddenAct != "" {
-				if o.HiddenAct, err = model.ParseHiddenAct(hiddenAct); err != nil {
-					return usage(cmd, fmt.Errorf("--hidden-act: %w", err))
+			return withFile(name, func(found *hub.Model, f *gguf.File) error {
+				o.Input = f
+				var done func()
+				o.Progress, done = a.fileProgress("repairing")
+				defer done()
+				r, err := convert.Repair(cmd.Context(), o)
+				if err != nil {
+					return err
 				}
-			}
-			if activations != "" {
-				if o.Activations, err = model.ParseActivations(activations); err != nil {
-					return usage(cmd, fmt.Errorf("--activations: %w", err))
-				}
-			}
-			return a.repair(cmd, name, o)
+				r.Input = found.Name
+				return a.print(r, func(b *strings.Builder) { writeRepaired(b, r) })
+			})
 		},
 	}
 	cmd.Flags().StringVarP(&name, "model", "m", "", "path of a GGUF file or name of a model (required)")
 	cmd.Flags().StringVarP(&o.Output, "output", "o", "", "file to write (required)")
-	cmd.Flags().StringVar(&layout, "i2s-layout", "a", "packing of the input's I2_S tensors: a, b, c")
+	parsedFlag(cmd, &o.I2SLayout, "i2s-layout", "a", "packing of the input's I2_S tensors: a, b, c", quant.ParseI2SLayout)
 	cmd.Flags().StringVar(&o.Pre, "pre", "", "write this tokenizer.ggml.pre (default: derived if it is missing)")
 	cmd.Flags().StringVar(&o.Template, "chat-template", "", "write this built-in chat template: "+strings.Join(chat.BuiltinNames(), ", "))
-	cmd.Flags().StringVar(&hiddenAct, "hidden-act", "", "write down this activation function: silu, relu2")
-	cmd.Flags().StringVar(&activations, "activations", "", "write down what projections round their input to: int8, float")
+	parsedFlag(cmd, &o.HiddenAct, "hidden-act", "", "write down this activation function: silu, relu2", model.ParseHiddenAct)
+	parsedFlag(cmd, &o.Activations, "activations", "",
+		"write down what projections round their input to: int8, float", model.ParseActivations)
 	return cmd
 }
 
-func (a *app) repair(cmd *cobra.Command, name string, o convert.RepairOptions) (err error) {
-	found, err := hub.Resolve(name)
-	if err != nil {
-		return err
-	}
-	if o.Input, err = found.Open(); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, o.Input.Close()) }()
-	o.Progress = a.fileProgress("repairing")
-	r, err := convert.Repair(cmd.Context(), o)
-	if err != nil {
-		return err
-	}
-	r.Input = found.Name
-	if a.json {
-		return a.printJSON(r)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s -> %s\n", r.Input, r.Output)
+func writeRepaired(b *strings.Builder, r *convert.RepairReport) {
+	fmt.Fprintf(b, "%s -> %s\n", r.Input, r.Output)
 	if len(r.Repaired) == 0 {
 		b.WriteString("nothing was wrong: the content is the same\n")
 	}
 	for _, f := range r.Repaired {
-		fmt.Fprintf(&b, "repaired %s\n", f)
+		fmt.Fprintf(b, "repaired %s\n", f)
 	}
 	for _, f := range r.Remaining {
-		fmt.Fprintf(&b, "remains %s\n", f)
+		fmt.Fprintf(b, "remains %s\n", f)
 	}
 	if len(r.Keys) > 0 {
-		fmt.Fprintf(&b, "metadata changed: %s\n", strings.Join(r.Keys, ", "))
+		fmt.Fprintf(b, "metadata changed: %s\n", strings.Join(r.Keys, ", "))
 	}
-	_, err = fmt.Fprint(a.out, b.String())
-	return err
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,18 +37,12 @@ environment registers, and files outside the store are refused.`,
 				all = append(all, removed)
 			}
 			// What has been removed is said even if a later name is refused.
-			if a.json {
-				if err := a.printJSON(all); err != nil {
-					return err
+			err := a.print(all, func(b *strings.Builder) {
+				for _, r := range all {
+					fmt.Fprintf(b, "removed %s (%s)\n", r.Name, byteSize(r.Bytes))
 				}
-				return failed
-			}
-			for _, r := range all {
-				if _, err := fmt.Fprintf(a.out, "removed %s (%s)\n", r.Name, byteSize(r.Bytes)); err != nil {
-					return err
-				}
-			}
-			return failed
+			})
+			return cmp.Or(failed, err)
 		},
 	}
 }

@@ -63,11 +63,10 @@ lists. The model "demo" is part of the program.`,
 		&cobra.Group{ID: "files", Title: "Look at and make files:"},
 		&cobra.Group{ID: "check", Title: "Check and measure:"},
 	)
-	root.AddCommand(
-		a.demoCommand(),
+	root.AddCommand(a.demoCommand(), a.serveCommand()) // they print no results
+	for _, cmd := range []*cobra.Command{
 		a.inferCommand(),
 		a.chatCommand(),
-		a.serveCommand(),
 		a.healthCommand(),
 		a.modelsCommand(),
 		a.pullCommand(),
@@ -88,7 +87,10 @@ lists. The model "demo" is part of the program.`,
 		a.profileCommand(),
 		a.synthCommand(),
 		a.versionCommand(),
-	)
+	} {
+		annotate(cmd, jsonNote)
+		root.AddCommand(cmd)
+	}
 	return root
 }
 
@@ -102,6 +104,9 @@ func (a *app) setUp(cmd *cobra.Command) error {
 	if a.validate && cmd.Annotations[validateNote] == "" {
 		return usage(cmd, fmt.Errorf("--validate: this command runs no model that could be checked before; 'trit validate' checks one"))
 	}
+	if a.json && cmd.Annotations[jsonNote] == "" {
+		return usage(cmd, fmt.Errorf("--json: this command has no results that could be printed as JSON"))
+	}
 	if a.threads < 0 {
 		return usage(cmd, fmt.Errorf("--threads %d: want 0 or a positive number", a.threads))
 	}
@@ -111,13 +116,22 @@ func (a *app) setUp(cmd *cobra.Command) error {
 	return nil
 }
 
-// validateNote is the annotation of commands that heed --validate.
-const validateNote = "validate"
+// Annotations of commands that heed a global flag; the others refuse it.
+const (
+	validateNote = "validate"
+	jsonNote     = "json"
+)
+
+// annotate marks a command as one that heeds a global flag.
+func annotate(cmd *cobra.Command, note string) {
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[note] = "yes"
+}
 
 // checksModel marks a command as one that heeds --validate.
-func checksModel(cmd *cobra.Command) {
-	cmd.Annotations = map[string]string{validateNote: "yes"}
-}
+func checksModel(cmd *cobra.Command) { annotate(cmd, validateNote) }
 
 // usage marks an error as a mistake in the command line of cmd.
 func usage(cmd *cobra.Command, err error) error {
@@ -129,6 +143,9 @@ func flagError(err error) error {
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if !ok {
 		return err
+	}
+	if _, ok := invalid.GetFlag().Value.(interface{ explains() }); ok {
+		return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, errors.Unwrap(invalid))
 	}
 	want := ""
 	switch flag := invalid.GetFlag(); flag.Value.Type() {

@@ -40,16 +40,11 @@ installed, what the catalogue knows is shown.`,
 			switch {
 			case template && d.ChatTemplate == "":
 				return fmt.Errorf("the model %s has no chat template", m.Name)
-			case a.json && template:
-				return a.printJSON(map[string]string{"chat_template": d.ChatTemplate})
-			case a.json:
-				return a.printJSON(d)
 			case template:
-				_, err = fmt.Fprintln(a.out, d.ChatTemplate)
-				return err
+				result := map[string]string{"chat_template": d.ChatTemplate}
+				return a.print(result, func(b *strings.Builder) { b.WriteString(d.ChatTemplate + "\n") })
 			}
-			_, err = fmt.Fprint(a.out, showDetails(d))
-			return err
+			return a.print(d, func(b *strings.Builder) { b.WriteString(showDetails(d)) })
 		},
 	}
 	cmd.Flags().BoolVar(&template, "template", false, "print the chat template and nothing else")
@@ -103,12 +98,6 @@ func showDetails(d *hub.Details) string {
 
 // showEntry prints what the catalogue knows about a model that is not installed.
 func (a *app) showEntry(e *hub.Entry) error {
-	if a.json {
-		return a.printJSON(struct {
-			*hub.Entry
-			Installed bool `json:"installed"`
-		}{e, false})
-	}
 	var t table
 	t.row("name", e.Name)
 	t.row("description", e.Description)
@@ -124,6 +113,11 @@ func (a *app) showEntry(e *hub.Entry) error {
 	t.row("license", e.License)
 	t.row("from", "hf:"+e.Repository)
 	t.row("sha256", e.SHA256)
-	_, err := fmt.Fprintf(a.out, "%s\nnot installed; to download it: trit pull %s\n", t.b.String(), e.Name)
-	return err
+	result := struct {
+		*hub.Entry
+		Installed bool `json:"installed"`
+	}{e, false}
+	return a.print(result, func(b *strings.Builder) {
+		fmt.Fprintf(b, "%s\nnot installed; to download it: trit pull %s\n", t.b.String(), e.Name)
+	})
 }

@@ -14,33 +14,27 @@ import (
 
 // synthFlags choose a synthetic model.
 type synthFlags struct {
-	shape string
-	kind  string
-	head  string
-	seed  uint64
+	shape   string
+	weights gguf.Type
+	head    gguf.Type
+	seed    uint64
 }
 
 // add defines the flags; headFlag is the name of the one for the head's type.
 func (f *synthFlags) add(cmd *cobra.Command, headFlag string) {
 	cmd.Flags().StringVar(&f.shape, "shape", "", "shape of a known model: "+strings.Join(synth.ShapeNames(), ", "))
-	cmd.Flags().StringVar(&f.kind, "type", "i2_s", "storage type of the ternary weights: "+typeNames(synth.Types()))
-	cmd.Flags().StringVar(&f.head, headFlag, "f16", "storage type of the output head: "+typeNames(synth.HeadTypes()))
+	parsedFlag(cmd, &f.weights, "type", "i2_s", "storage type of the ternary weights: "+typeNames(synth.Types()), oneOf(synth.Types()))
+	parsedFlag(cmd, &f.head, headFlag, "f16", "storage type of the output head: "+typeNames(synth.HeadTypes()), oneOf(synth.HeadTypes()))
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the weights; the same seed gives the same file")
 }
 
 // generator makes the generator that the flags name.
-func (f *synthFlags) generator(a *app, cmd *cobra.Command, headFlag string) (*synth.Generator, synth.Shape, error) {
+func (f *synthFlags) generator(a *app, cmd *cobra.Command) (*synth.Generator, synth.Shape, error) {
 	shape, err := synth.LookupShape(f.shape)
 	if err != nil {
 		return nil, shape, usage(cmd, fmt.Errorf("--shape: %w", err))
 	}
-	o := synth.Options{Seed: f.seed, Workers: a.threads}
-	if o.Type, err = parseTypeOf(f.kind, synth.Types()); err != nil {
-		return nil, shape, usage(cmd, fmt.Errorf("--type %q: %w", f.kind, err))
-	}
-	if o.Head, err = parseTypeOf(f.head, synth.HeadTypes()); err != nil {
-		return nil, shape, usage(cmd, fmt.Errorf("--%s %q: %w", headFlag, f.head, err))
-	}
+	o := synth.Options{Type: f.weights, Head: f.head, Seed: f.seed, Workers: a.threads}
 	if bar := a.progress("generating"); bar != nil {
 		o.Progress = func(done, total int64) {
 			bar.ChangeMax64(total)
@@ -57,13 +51,15 @@ func (f *synthFlags) generator(a *app, cmd *cobra.Command, headFlag string) (*sy
 	return g, shape, nil
 }
 
-// parseTypeOf reads the name of one of the given types.
-func parseTypeOf(name string, types []gguf.Type) (gguf.Type, error) {
-	t, err := gguf.ParseType(name)
-	if err != nil || !slices.Contains(types, t) {
-		return 0, fmt.Errorf("want one of %s", typeNames(types))
+// oneOf returns a function that reads the name of one of the given types.
+func oneOf(types []gguf.Type) func(string) (gguf.Type, error) {
+	return func(name string) (gguf.Type, error) {
+		t, err := gguf.ParseType(name)
+		if err != nil || !slices.Contains(types, t) {
+			return 0, fmt.Errorf("%q: want one of %s", name, typeNames(types))
+		}
+		return t, nil
 	}
-	return t, nil
 }
 
 func (a *app) synthCommand() *cobra.Command {
@@ -89,7 +85,7 @@ model, and the same seed gives the same bytes on every machine.`,
 			if flags.shape == "" {
 				return usage(cmd, fmt.Errorf("--shape is missing; try --shape tiny"))
 			}
-			g, shape, err := flags.generator(a, cmd, "head")
+			g, shape, err := flags.generator(a, cmd)
 			if err != nil {
 				return err
 			}
@@ -102,15 +98,13 @@ model, and the same seed gives the same bytes on every machine.`,
 				weights += int64(p.Count) * int64(p.Rows) * int64(p.Cols)
 			}
 			result := synthResult{
-				Output: args[0], Shape: shape.Name, Model: shape.Model, Type: strings.ToLower(flags.kind), Head: strings.ToLower(flags.head),
+				Output: args[0], Shape: shape.Name, Model: shape.Model, Type: strings.ToLower(flags.weights.String()), Head: strings.ToLower(flags.head.String()),
 				Seed: flags.seed, TernaryWeights: weights, TensorBytes: g.TensorBytes(), Seconds: time.Since(start).Seconds(),
 			}
-			if a.json {
-				return a.printJSON(result)
-			}
-			_, err = fmt.Fprintf(a.out, "%s: random weights in the shape of %s: %.1f M ternary, %.1f MB, in %.1f s\n",
-				result.Output, result.Model, float64(result.TernaryWeights)/1e6, float64(result.TensorBytes)/1e6, result.Seconds)
-			return err
+			return a.print(result, func(b *strings.Builder) {
+				fmt.Fprintf(b, "%s: random weights in the shape of %s: %.1f M ternary, %.1f MB, in %.1f s\n",
+					result.Output, result.Model, float64(result.TernaryWeights)/1e6, float64(result.TensorBytes)/1e6, result.Seconds)
+			})
 		},
 	}
 	flags.add(cmd, "head")

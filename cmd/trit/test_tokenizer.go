@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"trit/gguf"
 	"trit/hub"
 	"trit/tokenizer"
 )
@@ -41,15 +42,7 @@ decoding the tokens does not give the text back.`,
 				return err
 			}
 			report := tokenizeReport(t, text, special)
-			if a.json {
-				err = a.printJSON(report)
-			} else {
-				_, err = fmt.Fprint(a.out, report.String())
-			}
-			if err == nil && !report.RoundTrip {
-				err = errCheckFailed
-			}
-			return err
+			return verdict(report.RoundTrip, a.printText(report))
 		},
 	}
 	cmd.Flags().StringVarP(&name, "model", "m", "", "path of a GGUF file or name of a model")
@@ -69,20 +62,13 @@ func openTokenizer(model, path, pre string) (*tokenizer.Tokenizer, error) {
 	if path != "" {
 		return tokenizer.Open(path, opts...)
 	}
-	m, err := hub.Resolve(model)
-	if err != nil {
-		return nil, err
-	}
-	f, err := m.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	t, err := tokenizer.FromGGUF(f.Metadata, opts...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", m.Name, err)
-	}
-	return t, nil
+	var t *tokenizer.Tokenizer
+	return t, withFile(model, func(m *hub.Model, f *gguf.File) (err error) {
+		if t, err = tokenizer.FromGGUF(f.Metadata, opts...); err != nil {
+			return fmt.Errorf("%s: %w", m.Name, err)
+		}
+		return nil
+	})
 }
 
 // tokenReport is what test-tokenizer prints.

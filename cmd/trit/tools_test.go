@@ -13,6 +13,9 @@ import (
 
 	"trit/gguf"
 	"trit/hub"
+	"trit/internal/engine"
+	"trit/internal/kernel"
+	"trit/internal/model"
 	"trit/internal/validate"
 )
 
@@ -187,11 +190,11 @@ func TestValidateFirst(t *testing.T) {
 	if err := a.setUp(cmd); err != nil {
 		t.Fatal(err)
 	}
-	flags := &modelFlags{model: "demo", kvType: "f16"}
+	flags := &modelFlags{model: "demo", engine: engine.Options{KVType: kernel.KVF16}}
 	if err := a.validateFirst(cmd, flags); err != nil || out.Len()+errOut.Len() > 0 {
 		t.Errorf("%v, %q, %q", err, out.String(), errOut.String())
 	}
-	flags.hiddenAct = "silu"
+	flags.load.HiddenAct = model.SiLU
 	if err := a.validateFirst(cmd, flags); err != errCheckFailed || out.Len() > 0 || !strings.Contains(errOut.String(), "FAILED") {
 		t.Errorf("%v, %q, %q", err, out.String(), errOut.String())
 	}

@@ -165,9 +165,9 @@ func (a *app) trace(cmd *cobra.Command, flags *modelFlags, t *traceFlags) (err e
 	o.Model = m.Name()
 	o.Text = func(id int32) string { return m.Tokenizer().Piece(id, true) }
 	o.Settings = map[string]string{}
-	for name, value := range map[string]string{"--i2s-layout": flags.i2sLayout, "--pre": flags.pre, "--tokenizer": flags.tokenizer} {
-		if value != "" {
-			o.Settings[name] = value
+	for _, name := range []string{"i2s-layout", "pre", "tokenizer"} {
+		if value := cmd.Flags().Lookup(name).Value.String(); value != "" {
+			o.Settings["--"+name] = value
 		}
 	}
 	health := &layers.Health{Detail: len(t.stages) > 0}
@@ -287,15 +287,7 @@ func (a *app) compareTraces(cmd *cobra.Command, pathA, pathB string, tolerance f
 	if err != nil {
 		return comparisonError(cmd, err)
 	}
-	if a.json {
-		err = a.printJSON(result)
-	} else {
-		_, err = io.WriteString(a.out, result.String())
-	}
-	if err == nil && !result.Agree {
-		err = errCheckFailed
-	}
-	return err
+	return verdict(result.Agree, a.printText(result))
 }
 
 // comparisonError makes what keeps two traces from being compared a mistake in

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -14,14 +13,12 @@ import (
 	"trit/gguf"
 	"trit/hub"
 	"trit/internal/engine"
-	"trit/internal/head"
 	"trit/internal/inside"
 	"trit/internal/kernel"
 	"trit/internal/kernel/autotune"
 	"trit/internal/model"
 	"trit/internal/textfile"
 	"trit/internal/validate"
-	"trit/quant"
 	"trit/tokenizer"
 )
 
@@ -79,7 +76,7 @@ exactly, compare with a reference whose activations were not rounded, with
 			if err != nil {
 				return usage(cmd, err)
 			}
-			if !cmd.Flags().Changed("tolerance") && flags.activations == "float" && flags.kvType == "f32" {
+			if !cmd.Flags().Changed("tolerance") && flags.load.Activations == model.Float && flags.engine.KVType == kernel.KVF32 {
 				tolerance = exactTolerance
 			}
 			if !(tolerance > 0) {
@@ -113,18 +110,10 @@ func (a *app) validateModel(cmd *cobra.Command, flags *modelFlags, suite *suiteF
 	if err != nil {
 		return err
 	}
-	if a.json {
-		err = a.printJSON(report)
-	} else {
-		_, err = fmt.Fprint(a.out, report.String())
-	}
-	if err == nil {
+	if err = a.printText(report); err == nil {
 		err = writeReport(output, report)
 	}
-	if err == nil && !report.Passed {
-		err = errCheckFailed
-	}
-	return err
+	return verdict(report.Passed, err)
 }
 
 // validateFirst runs the suite before another command uses the model. Nothing is
@@ -233,28 +222,12 @@ type directOptions struct {
 // direct translates the flags. Their errors are those of options.
 func (f *modelFlags) direct(a *app, cmd *cobra.Command) (*directOptions, error) {
 	if _, err := f.options(a, cmd); err != nil {
-		return nil, err // from here on everything parses
+		return nil, err
 	}
-	d := &directOptions{flags: f, engine: engine.Options{Threads: a.threads, Context: f.context}}
+	d := &directOptions{flags: f, load: f.load, engine: f.engine}
 	d.load.Tuner = autotune.New(a.tuningFile, a.warn)
-	var errs [6]error
-	d.engine.KVType, errs[0] = kernel.ParseKVType(f.kvType)
-	if f.head != "" {
-		d.engine.Head, errs[1] = head.ParseMode(f.head)
-	}
-	if f.kernel != "" {
-		d.engine.Variant, errs[2] = kernel.ParseVariant(f.kernel)
-	}
-	if f.activations != "" {
-		d.load.Activations, errs[3] = model.ParseActivations(f.activations)
-	}
-	if f.hiddenAct != "" {
-		d.load.HiddenAct, errs[4] = model.ParseHiddenAct(f.hiddenAct)
-	}
-	if f.i2sLayout != "" {
-		d.load.I2SLayout, errs[5] = quant.ParseI2SLayout(f.i2sLayout)
-	}
-	return d, errors.Join(errs[:]...)
+	d.engine.Threads, d.engine.Context = a.threads, f.context
+	return d, nil
 }
 
 // openTokenizer reads the tokenizer that the flags name, or that of a file.
@@ -324,32 +297,22 @@ func (a *app) validateLogits(cmd *cobra.Command, flags *modelFlags, path string,
 		Tolerance float64 `json:"tolerance"`
 		Passed    bool    `json:"passed"`
 	}{report, tolerance, passed}
-	if a.json {
-		err = a.printJSON(full)
-	} else {
-		err = a.printLogitReport(report, tolerance, passed)
-	}
+	err = a.print(full, func(b *strings.Builder) { writeLogitReport(b, report, tolerance, passed) })
 	if err == nil {
 		err = writeReport(output, full)
 	}
-	if err == nil && !passed {
-		err = errCheckFailed
-	}
-	return err
+	return verdict(passed, err)
 }
 
-func (a *app) printLogitReport(r *validate.LogitReport, tolerance float64, passed bool) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%8s %8s  %-12s %s\n", "position", "token", "distance", "arg-max (reference)")
+func writeLogitReport(b *strings.Builder, r *validate.LogitReport, tolerance float64, passed bool) {
+	fmt.Fprintf(b, "%8s %8s  %-12s %s\n", "position", "token", "distance", "arg-max (reference)")
 	for i, t := range r.Tokens {
-		fmt.Fprintf(&b, "%8d %8d  %-12.4g %d (%d)\n", i, t.Token, t.Distance, t.Got, t.Want)
+		fmt.Fprintf(b, "%8d %8d  %-12.4g %d (%d)\n", i, t.Token, t.Distance, t.Got, t.Want)
 	}
-	verdict := "passed"
+	outcome := "passed"
 	if !passed {
-		verdict = "FAILED"
+		outcome = "FAILED"
 	}
-	fmt.Fprintf(&b, "median %.4g, maximum %.4g, arg-max agreement %.1f %%\n%s: the tolerance is %g\n",
-		r.Median, r.Max, 100*r.ArgMaxAgreement, verdict, tolerance)
-	_, err := fmt.Fprint(a.out, b.String())
-	return err
+	fmt.Fprintf(b, "median %.4g, maximum %.4g, arg-max agreement %.1f %%\n%s: the tolerance is %g\n",
+		r.Median, r.Max, 100*r.ArgMaxAgreement, outcome, tolerance)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,11 +22,7 @@ the commit, if the program was built in a checkout.`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := version.Get()
-			if a.json {
-				return a.printJSON(v)
-			}
-			_, err := fmt.Fprintf(a.out, "trit version %s\n", v)
-			return err
+			return a.print(v, func(b *strings.Builder) { fmt.Fprintf(b, "trit version %s\n", v) })
 		},
 	}
 }

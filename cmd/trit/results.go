@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"trit/convert"
+	"trit/gguf"
+	"trit/hub"
+)
+
+// print prints the result of a command: as JSON with --json, and otherwise as the
+// text that write makes of it.
+func (a *app) print(result any, write func(*strings.Builder)) error {
+	if a.json {
+		return a.printJSON(result)
+	}
+	var b strings.Builder
+	write(&b)
+	_, err := io.WriteString(a.out, b.String())
+	return err
+}
+
+// printText is print for results that know their own text.
+func (a *app) printText(result fmt.Stringer) error {
+	return a.print(result, func(b *strings.Builder) { b.WriteString(result.String()) })
+}
+
+// verdict is the error of a command that has printed what a check found.
+func verdict(passed bool, err error) error {
+	if err == nil && !passed {
+		return errCheckFailed
+	}
+	return err
+}
+
+// writeNotes lists the decisions and warnings of a report.
+func writeNotes(b *strings.Builder, decisions []convert.Decision, warnings []string) {
+	for _, d := range decisions {
+		fmt.Fprintf(b, "- %s\n", d)
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(b, "warning: %s\n", w)
+	}
+}
+
+// withFile opens the file of a model for the time that use takes.
+func withFile(name string, use func(found *hub.Model, f *gguf.File) error) error {
+	found, err := hub.Resolve(name)
+	if err != nil {
+		return err
+	}
+	f, err := found.Open()
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(found, f), f.Close())
+}
+
+// required reports the first of the flags that is empty.
+func required(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		switch f := cmd.Flags().Lookup(name); {
+		case f.Value.String() != "":
+		case name == "model":
+			return usage(cmd, errors.New("--model is missing; try --model demo"))
+		default:
+			return usage(cmd, fmt.Errorf("--%s is missing", name))
+		}
+	}
+	return nil
+}
+
+// fileProgress returns a function that shows how far a file is, nil where nobody
+// would see it, and one that clears it away.
+func (a *app) fileProgress(what string) (show func(convert.Progress), done func()) {
+	bar := a.progress(what)
+	if bar == nil {
+		return nil, func() {}
+	}
+	show = func(p convert.Progress) {
+		bar.ChangeMax64(max(p.TotalBytes, 1))
+		bar.Set64(p.Bytes)
+	}
+	return show, func() { bar.Clear() }
+}
