@@ -3,6 +3,7 @@ package trit
 import (
 	"slices"
 
+	"trit/internal/generate"
 	"trit/internal/inside"
 	"trit/internal/kernel"
 )
@@ -56,5 +57,16 @@ func init() {
 	inside.Of = func(m any) inside.Model {
 		own := m.(*Model)
 		return inside.Model{Scheduler: own.scheduler, Weights: own.model}
+	}
+	inside.Options = func(m, options any) (generate.Options, error) {
+		own := m.(*Model)
+		o := own.generateOptions(options.([]GenerateOption))
+		if o.err != nil {
+			return generate.Options{}, o.err
+		}
+		if err := own.applyConstraint(o); err != nil {
+			return generate.Options{}, err
+		}
+		return o.Options, nil
 	}
 }

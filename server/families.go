@@ -34,7 +34,8 @@ func pageRoutes() []core.Route {
 	}
 	var routes []core.Route
 	for _, pattern := range []string{"GET /{$}", "GET /ui", "GET /ui/"} {
-		routes = append(routes, core.Route{Pattern: pattern, Family: core.PlainFamily, Access: core.AccessOpen, Handle: handle})
+		routes = append(routes, core.Route{Pattern: pattern, Family: core.PlainFamily, Access: core.AccessOpen,
+			Handle: handle})
 	}
 	return routes
 }

@@ -26,13 +26,15 @@ func (s *operations) metrics(w http.ResponseWriter, _ *http.Request) error {
 // expose collects all metrics.
 func (s *operations) expose(e *exposition) {
 	v := version.Get()
-	e.Gauge("trit_build_info", "The program; the value is 1.", 1, "version", v.Version, "revision", v.Revision, "goversion", v.Go)
+	e.Gauge("trit_build_info", "The program; the value is 1.", 1, "version", v.Version, "revision", v.Revision,
+		"goversion", v.Go)
 	ms := s.Models
 	used, limit := ms.Memory()
 	e.Gauge("trit_memory_reserved_bytes", "Memory that is set aside for models.", float64(used))
 	e.Gauge("trit_memory_limit_bytes", "Memory that all models together may have; 0 if unknown.", float64(limit))
 	s.EachRequest(func(pattern string, status int, n int64) {
-		e.Counter("trit_http_requests_total", "Requests by route and status.", float64(n), "route", pattern, "status", strconv.Itoa(status))
+		e.Counter("trit_http_requests_total", "Requests by route and status.", float64(n), "route", pattern, "status",
+			strconv.Itoa(status))
 	})
 	seen := map[string]bool{}
 	ms.Each(func(l *core.Loaded) {
@@ -63,15 +65,23 @@ func (e *exposition) model(l *core.Loaded) {
 	e.Gauge("trit_sessions_parked", "Texts that wait for memory.", float64(g.Parked), labels...)
 	e.Gauge("trit_kv_cache_pages", "Pages of the KV cache.", float64(g.Pages), labels...)
 	e.Gauge("trit_kv_cache_pages_used", "Pages that running texts hold.", float64(g.UsedPages), labels...)
-	e.Gauge("trit_kv_cache_pages_prefix", "Pages that are kept for prompts to come and give way when others need them.", float64(g.PrefixPages), labels...)
-	e.Gauge("trit_kv_cache_usage_ratio", "Fraction of the KV cache that running texts hold.", usage(g.UsedPages, g.Pages), labels...)
-	e.Gauge("trit_kv_cache_allocated_bytes", "Memory of the pages that have been used so far.", float64(g.AllocatedPages)*float64(g.PageBytes), labels...)
+	e.Gauge("trit_kv_cache_pages_prefix",
+		"Pages that are kept for prompts to come and give way when others need them.", float64(g.PrefixPages),
+		labels...)
+	e.Gauge("trit_kv_cache_usage_ratio", "Fraction of the KV cache that running texts hold.",
+		usage(g.UsedPages, g.Pages), labels...)
+	e.Gauge("trit_kv_cache_allocated_bytes", "Memory of the pages that have been used so far.",
+		float64(g.AllocatedPages)*float64(g.PageBytes), labels...)
 	e.Counter("trit_engine_steps_total", "Forward passes.", float64(g.Steps), labels...)
 	e.Counter("trit_engine_rows_total", "Tokens that went through forward passes.", float64(g.Rows), labels...)
-	e.Counter("trit_preemptions_total", "How often a text had to give its memory to others.", float64(g.Preemptions), labels...)
-	e.Counter("trit_prefix_cache_queries_total", "Tokens of prompts that were looked up in the prefix cache.", float64(g.Prefix.PromptTokens), labels...)
-	e.Counter("trit_prefix_cache_hits_total", "Tokens of prompts that the prefix cache had.", float64(g.Prefix.ReusedTokens), labels...)
-	e.Counter("trit_prefix_cache_evictions_total", "Pages of the prefix cache that had to give way.", float64(g.Prefix.Evicted), labels...)
+	e.Counter("trit_preemptions_total", "How often a text had to give its memory to others.", float64(g.Preemptions),
+		labels...)
+	e.Counter("trit_prefix_cache_queries_total", "Tokens of prompts that were looked up in the prefix cache.",
+		float64(g.Prefix.PromptTokens), labels...)
+	e.Counter("trit_prefix_cache_hits_total", "Tokens of prompts that the prefix cache had.",
+		float64(g.Prefix.ReusedTokens), labels...)
+	e.Counter("trit_prefix_cache_evictions_total", "Pages of the prefix cache that had to give way.",
+		float64(g.Prefix.Evicted), labels...)
 	l.Model.Metrics().Each(func(m metrics.Metric) { e.Metric("trit_", m, labels...) })
 
 	e.load(l.Name, running, waiting, usage(g.UsedPages, g.Pages))
@@ -82,8 +92,10 @@ func (e *exposition) model(l *core.Loaded) {
 // load adds the gauges by which the Gateway API Inference Extension, llm-d and
 // other routers for vLLM choose a server, under their names there.
 func (e *exposition) load(model string, running, waiting int, usage float64) {
-	e.Gauge("vllm:num_requests_running", "Number of requests in model execution batches.", float64(running), "model_name", model)
-	e.Gauge("vllm:num_requests_waiting", "Number of requests waiting to be processed.", float64(waiting), "model_name", model)
+	e.Gauge("vllm:num_requests_running", "Number of requests in model execution batches.", float64(running),
+		"model_name", model)
+	e.Gauge("vllm:num_requests_waiting", "Number of requests waiting to be processed.", float64(waiting), "model_name",
+		model)
 	e.Gauge("vllm:kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.", usage, "model_name", model)
 }
 

@@ -104,7 +104,8 @@ func traceDuration(r *http.Request) (time.Duration, error) {
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(seconds > 0 && seconds <= maxTrace.Seconds()) {
-		return 0, core.BadRequest("seconds", "seconds is %q; want a number above 0 and up to %g", text, maxTrace.Seconds())
+		return 0, core.BadRequest("seconds", "seconds is %q; want a number above 0 and up to %g", text,
+			maxTrace.Seconds())
 	}
 	return time.Duration(seconds * float64(time.Second)), nil
 }

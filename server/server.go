@@ -64,7 +64,8 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	routes := slices.Concat(openai.Routes(c), ollama.Routes(c), anthropic.Routes(c), llamacpp.Routes(c), operationRoutes(c), pageRoutes())
+	routes := slices.Concat(openai.Routes(c), ollama.Routes(c), anthropic.Routes(c), llamacpp.Routes(c),
+		operationRoutes(c), pageRoutes())
 	return &Server{core: c, handler: c.Handler(routes, pathFamily)}, nil
 }
 

@@ -32,7 +32,8 @@ func (s *operations) trace(w http.ResponseWriter, r *http.Request) error {
 		s.Log.Warn("a trace was not complete", "id", core.RequestID(r), "error", err)
 		return core.ErrAnswered
 	case errors.Is(err, engine.ErrTraced):
-		return &core.Error{Status: http.StatusConflict, Code: "already_tracing", Retry: d, Message: "the model is being traced already; try again later"}
+		return &core.Error{Status: http.StatusConflict, Code: "already_tracing", Retry: d,
+			Message: "the model is being traced already; try again later"}
 	}
 	return err
 }
@@ -51,7 +52,8 @@ func (t *traceWriter) Write(p []byte) (int, error) {
 		t.w.Header().Set("Content-Type", "application/json")
 		t.w.Header().Set("Content-Disposition", `attachment; filename="trit-trace.json"`)
 	}
-	if err := t.control.SetWriteDeadline(time.Now().Add(t.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := t.control.SetWriteDeadline(time.Now().Add(t.timeout)); err != nil &&
+		!errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	return t.w.Write(p)

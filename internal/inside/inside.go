@@ -5,6 +5,7 @@ package inside
 
 import (
 	"trit/internal/engine"
+	"trit/internal/generate"
 	"trit/internal/model"
 )
 
@@ -17,3 +18,9 @@ type Model struct {
 // Of returns the inside of a *trit.Model. Package trit sets it: a package that
 // is imported here cannot be the one that imports this.
 var Of func(m any) Model
+
+// Options returns what options of a generation, a []trit.GenerateOption, come to
+// with a *trit.Model: its own recommendations where they say nothing, and the
+// constraint that they ask for, compiled. Errors are those that a generation
+// would begin with.
+var Options func(m, options any) (generate.Options, error)

@@ -107,7 +107,8 @@ type messageBuilder struct {
 
 func newMessageBuilder(q *messagesRequest, p *core.Prepared, out *core.Reply, requestID string) *messageBuilder {
 	return &messageBuilder{request: q, out: out, requestID: requestID, reply: messageReply{
-		ID: core.NewID("msg_"), Type: "message", Role: "assistant", Model: q.Model, Content: []contentPart{}, Usage: usage{InputTokens: len(p.Prompt)}}}
+		ID: core.NewID("msg_"), Type: "message", Role: "assistant", Model: q.Model, Content: []contentPart{},
+		Usage: usage{InputTokens: len(p.Prompt)}}}
 }
 
 // Add takes the next piece of the answer.
@@ -161,7 +162,8 @@ func (b *messageBuilder) grow(kind, s string) error {
 		s, b.pending, b.kind = b.pending, "", kind
 		part := contentPart{Type: kind}
 		part.set("")
-		if err := b.out.Piece("content_block_start", blockStart{"content_block_start", len(b.reply.Content), part}); err != nil {
+		begun := blockStart{"content_block_start", len(b.reply.Content), part}
+		if err := b.out.Piece(begun.Type, begun); err != nil {
 			return err
 		}
 	}
@@ -207,7 +209,8 @@ func (b *messageBuilder) call(c chat.ToolCall) error {
 	if err := b.out.Piece("content_block_start", blockStart{"content_block_start", index, begun}); err != nil {
 		return err
 	}
-	if err := b.out.Piece("content_block_delta", blockDelta{"content_block_delta", index, partDelta{Type: "input_json_delta", PartialJSON: &arguments}}); err != nil {
+	if err := b.out.Piece("content_block_delta", blockDelta{"content_block_delta", index,
+		partDelta{Type: "input_json_delta", PartialJSON: &arguments}}); err != nil {
 		return err
 	}
 	return b.stop(whole)
@@ -239,7 +242,8 @@ func (b *messageBuilder) End() (any, error) {
 	if err := b.close(); err != nil {
 		return nil, err
 	}
-	if err := b.out.Piece("message_delta", messageDelta{Type: "message_delta", Delta: b.end, Usage: b.reply.Usage}); err != nil {
+	if err := b.out.Piece("message_delta", messageDelta{Type: "message_delta", Delta: b.end,
+		Usage: b.reply.Usage}); err != nil {
 		return nil, err
 	}
 	b.reply.StopReason, b.reply.StopSequence = b.end.StopReason, b.end.StopSequence

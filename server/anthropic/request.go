@@ -191,7 +191,9 @@ func (q *messagesRequest) toolsOf(c *core.Conversation) error {
 		place := fmt.Sprintf("tools.%d", i)
 		switch {
 		case t.Type != "" && t.Type != "custom":
-			return core.Unsupported(place+".type", "this server has no tools of its own, such as %q; it serves tools with a name and an input_schema", t.Type)
+			return core.Unsupported(place+".type",
+				"this server has no tools of its own, such as %q; it serves tools with a name and an input_schema",
+				t.Type)
 		case t.Name == "":
 			return core.BadRequest(place+".name", "Field required")
 		case len(t.InputSchema) == 0:
@@ -213,11 +215,13 @@ func (q *messagesRequest) toolsOf(c *core.Conversation) error {
 	case "any":
 	case "tool":
 		if !slices.ContainsFunc(q.Tools, func(t toolField) bool { return t.Name == q.ToolChoice.Name }) {
-			return core.BadRequest("tool_choice.name", "tool_choice names the tool %q, which is not among the tools", q.ToolChoice.Name)
+			return core.BadRequest("tool_choice.name", "tool_choice names the tool %q, which is not among the tools",
+				q.ToolChoice.Name)
 		}
 		c.ToolChoice.Names = []string{q.ToolChoice.Name}
 	default:
-		return core.BadRequest("tool_choice.type", "the type is %q; want \"auto\", \"any\", \"tool\" or \"none\"", q.ToolChoice.Type)
+		return core.BadRequest("tool_choice.type", "the type is %q; want \"auto\", \"any\", \"tool\" or \"none\"",
+			q.ToolChoice.Type)
 	}
 	if len(q.Tools) == 0 {
 		return core.BadRequest("tool_choice", "tool_choice wants a call, and there are no tools")
@@ -261,10 +265,12 @@ func (q *messagesRequest) messagesOf(c *core.Conversation) error {
 	}
 	for i, m := range q.Messages {
 		if m.Role != "user" && m.Role != "assistant" {
-			return core.BadRequest(fmt.Sprintf("messages.%d.role", i), "the role is %q; want \"user\" or \"assistant\" (the system prompt is the field system)", m.Role)
+			return core.BadRequest(fmt.Sprintf("messages.%d.role", i),
+				"the role is %q; want \"user\" or \"assistant\" (the system prompt is the field system)", m.Role)
 		}
 		if len(m.Content) == 0 && (m.Role == "user" || i < len(q.Messages)-1) {
-			return core.BadRequest(fmt.Sprintf("messages.%d", i), "all messages must have non-empty content, except for the last one of the assistant")
+			return core.BadRequest(fmt.Sprintf("messages.%d", i),
+				"all messages must have non-empty content, except for the last one of the assistant")
 		}
 		if len(m.Content) == 0 {
 			continue // it begins the answer with nothing
@@ -280,11 +286,13 @@ func (q *messagesRequest) messagesOf(c *core.Conversation) error {
 				}
 				called[b.ID] = b.Name
 				add(chat.Message{Role: m.Role, ToolCalls: []chat.ToolCall{{ID: b.ID, Type: "function",
-					Function: chat.FunctionCall{Name: b.Name, Arguments: string(core.ArgumentsObject(string(b.Input)))}}}})
+					Function: chat.FunctionCall{Name: b.Name,
+						Arguments: string(core.ArgumentsObject(string(b.Input)))}}}})
 			case b.Type == "tool_result" && m.Role == "user":
 				name, ok := called[b.ToolUseID]
 				if !ok {
-					return core.BadRequest(place+".tool_use_id", "there is no tool_use block with the id %q before this result", b.ToolUseID)
+					return core.BadRequest(place+".tool_use_id",
+						"there is no tool_use block with the id %q before this result", b.ToolUseID)
 				}
 				result, err := b.Content.text(place + ".content")
 				if err != nil {

@@ -80,7 +80,8 @@ func newGuards(o *Options) (*guards, error) {
 func (g *guards) origins(w http.ResponseWriter, r *http.Request) (done bool, err error) {
 	if !g.hostAllowed(r.Host) {
 		return false, &Error{Status: http.StatusForbidden, Code: "host_not_allowed",
-			Message: fmt.Sprintf("this server does not go by the name %q; if it should, start it with %s %s", r.Host, g.options.OptionName("allowed_hosts"), hostOnly(r.Host))}
+			Message: fmt.Sprintf("this server does not go by the name %q; if it should, start it with %s %s", r.Host,
+				g.options.OptionName("allowed_hosts"), hostOnly(r.Host))}
 	}
 	origin := r.Header.Get("Origin")
 	trusted := origin != "" && g.trusts(origin)
@@ -105,7 +106,8 @@ func (g *guards) origins(w http.ResponseWriter, r *http.Request) (done bool, err
 			origin = "ORIGIN"
 		}
 		return false, &Error{Status: http.StatusForbidden, Code: "origin_not_allowed",
-			Message: "a web page of another site may not use this server; if it should, start it with " + g.options.OptionName("cors_origins") + " " + origin}
+			Message: "a web page of another site may not use this server; if it should, start it with " +
+				g.options.OptionName("cors_origins") + " " + origin}
 	}
 	return false, nil
 }
@@ -119,7 +121,8 @@ func (g *guards) trusts(origin string) bool {
 // as there are no cookies to protect, unless they are no header names.
 func allowedHeaders(asked string) string {
 	for _, c := range []byte(asked) {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_, ", c) >= 0) {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+			strings.IndexByte("-_, ", c) >= 0) {
 			return "Authorization, Content-Type"
 		}
 	}
@@ -177,11 +180,14 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 	}
 	if rt.Access == AccessAdmin && !(known != nil && known.admin) && !g.permitted(rt.Pattern) {
 		if len(g.options.AdminKeys) > 0 {
-			return &Error{Status: http.StatusForbidden, Code: "admin_key_required", Message: "this needs one of the server's admin keys"}
+			return &Error{Status: http.StatusForbidden, Code: "admin_key_required",
+				Message: "this needs one of the server's admin keys"}
 		}
 		return &Error{Status: http.StatusForbidden, Code: "not_allowed",
-			Message: fmt.Sprintf("this server does not allow that; its operator can with %s, or for downloading and deleting models with %s and %s",
-				g.options.OptionName("admin_keys"), g.options.OptionName("allow_pull"), g.options.OptionName("allow_delete"))}
+			Message: fmt.Sprintf("this server does not allow that; its operator can with %s, or for downloading and "+
+				"deleting models with %s and %s",
+				g.options.OptionName("admin_keys"), g.options.OptionName("allow_pull"),
+				g.options.OptionName("allow_delete"))}
 	}
 	return g.slowDown(client)
 }
@@ -244,8 +250,10 @@ func (g *guards) slowDown(client string) error {
 		return nil
 	}
 	reservation.CancelAt(now)
-	return &Error{Status: http.StatusTooManyRequests, Code: "rate_limit_exceeded", Retry: wait.Round(time.Second) + time.Second,
-		Message: fmt.Sprintf("more than %d requests in a minute; try again in %s", perMinute, wait.Round(time.Second)+time.Second)}
+	return &Error{Status: http.StatusTooManyRequests, Code: "rate_limit_exceeded",
+		Retry: wait.Round(time.Second) + time.Second,
+		Message: fmt.Sprintf("more than %d requests in a minute; try again in %s", perMinute,
+			wait.Round(time.Second)+time.Second)}
 }
 
 // forget drops the clients that could begin anew anyway; if these are none, all:

@@ -50,7 +50,8 @@ func (l *Lease) Prepare(c *Conversation) (*Prepared, error) {
 		}
 		return nil, blameOption(err, field)
 	}
-	return &Prepared{Job: Job{Model: l, Prompt: p.Prompt, Choices: p.Choices, Options: p.Options, Stats: new(trit.Stats)}, conversation: p}, nil
+	return &Prepared{Job: Job{Model: l, Prompt: p.Prompt, Choices: p.Choices, Options: p.Options,
+		Stats: new(trit.Stats)}, conversation: p}, nil
 }
 
 // Converse runs a prepared conversation. Its errors are for Classify.

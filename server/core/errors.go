@@ -33,12 +33,14 @@ func (e *Error) Error() string { return e.Message }
 
 // BadRequest reports a field of the request that cannot be used.
 func BadRequest(param, format string, args ...any) *Error {
-	return &Error{Status: http.StatusBadRequest, Code: "invalid_value", Param: param, Message: fmt.Sprintf(format, args...)}
+	return &Error{Status: http.StatusBadRequest, Code: "invalid_value", Param: param,
+		Message: fmt.Sprintf(format, args...)}
 }
 
 // Unsupported reports a field that this server knows and does not serve.
 func Unsupported(param, format string, args ...any) *Error {
-	return &Error{Status: http.StatusBadRequest, Code: "unsupported_parameter", Param: param, Message: fmt.Sprintf(format, args...)}
+	return &Error{Status: http.StatusBadRequest, Code: "unsupported_parameter", Param: param,
+		Message: fmt.Sprintf(format, args...)}
 }
 
 // Classify turns any error into the answer to give.
@@ -59,7 +61,8 @@ func Classify(err error) *Error {
 	}
 	switch {
 	case is(context.DeadlineExceeded):
-		return &Error{Status: http.StatusGatewayTimeout, Code: "timeout", Message: "the request took longer than this server allows; ask for fewer tokens"}
+		return &Error{Status: http.StatusGatewayTimeout, Code: "timeout",
+			Message: "the request took longer than this server allows; ask for fewer tokens"}
 	case is(context.Canceled):
 		return errClientGone
 	case is(hub.ErrNotFound, hub.ErrName):

@@ -93,7 +93,8 @@ func (f *ToolChoiceField) UnmarshalJSON(data []byte) error {
 			n.Name = n.Function.Name
 		}
 		if n.Type != "function" {
-			return Unsupported("tool_choice", "tool_choice names a tool of type %.40q; this server has functions only", n.Type)
+			return Unsupported("tool_choice", "tool_choice names a tool of type %.40q; this server has functions only",
+				n.Type)
 		}
 		if n.Name == "" {
 			return BadRequest("tool_choice", "tool_choice names no function")
@@ -253,7 +254,8 @@ func (l *StringList) UnmarshalJSON(data []byte) error {
 			return err
 		}
 	} else if err := json.Unmarshal(data, &list); err != nil {
-		return &Error{Status: 400, Code: "invalid_type", Message: "want a string or an array of strings, not " + ShortJSON(data)}
+		return &Error{Status: 400, Code: "invalid_type",
+			Message: "want a string or an array of strings, not " + ShortJSON(data)}
 	}
 	*l = list
 	return nil
@@ -263,7 +265,8 @@ func (l *StringList) UnmarshalJSON(data []byte) error {
 func CheckTokens(param string, ids []int32, t *tokenizer.Tokenizer) error {
 	for i, id := range ids {
 		if id < 0 || int(id) >= t.Len() {
-			return BadRequest(param, "%s: element %d is the token %d; this model's are 0 to %d", param, i, id, t.Len()-1)
+			return BadRequest(param, "%s: element %d is the token %d; this model's are 0 to %d", param, i, id,
+				t.Len()-1)
 		}
 	}
 	return nil

@@ -1,6 +1,9 @@
 package core
 
-import "trit"
+import (
+	"trit"
+	"trit/internal/inside"
+)
 
 // Format is what an answer must look like, and the field of the request that says
 // so, for errors.
@@ -20,7 +23,7 @@ func (l *Lease) Formatted(f Format) ([]trit.GenerateOption, error) {
 	if f.Empty() {
 		return nil, nil
 	}
-	o, err := l.Model.Resolve(trit.Formatted(f.Format))
+	o, err := inside.Options(l.Model, []trit.GenerateOption{trit.Formatted(f.Format)})
 	if err != nil {
 		return nil, blameOption(err, f.Field)
 	}

@@ -92,7 +92,8 @@ func (g *gate) enter(ctx context.Context, client string, n int) (leave func(), e
 func (g *gate) admit() {
 	for len(g.waiting) > 0 && g.free > 0 {
 		if g.next == nil {
-			g.next = slices.MinFunc(g.waiting, func(a, b *waiter) int { return g.running[a.client] - g.running[b.client] })
+			g.next = slices.MinFunc(g.waiting,
+				func(a, b *waiter) int { return g.running[a.client] - g.running[b.client] })
 		}
 		w := g.next
 		if w.places > g.free {

@@ -44,8 +44,9 @@ func (s *Server) Handler(routes []Route, unknown func(path string) *Family) http
 // guard is what a request passes before its route: keys, limits, deadlines.
 func (s *Server) guard(rt *Route) http.Handler {
 	next := rt.handler()
-	timeout := &Error{Status: http.StatusGatewayTimeout, Code: "timeout", Message: fmt.Sprintf("the request took longer than %s, which is the %s of this server; "+
-		"ask for fewer tokens", s.Options.RequestTimeout, s.Options.OptionName("request_timeout"))}
+	timeout := &Error{Status: http.StatusGatewayTimeout, Code: "timeout",
+		Message: fmt.Sprintf("the request took longer than %s, which is the %s of this server; "+
+			"ask for fewer tokens", s.Options.RequestTimeout, s.Options.OptionName("request_timeout"))}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recordIn(r.Context()).family = rt.Family
 		if err := s.guards.admit(rt, r); err != nil {
@@ -128,7 +129,8 @@ func noRoute(handler http.Handler, w http.ResponseWriter, r *http.Request) *Erro
 			Message: fmt.Sprintf("%s does not take %s; it takes %s", r.URL.Path, r.Method, probe.Header().Get("Allow"))}
 	}
 	return &Error{Status: http.StatusNotFound, Code: "not_found",
-		Message: fmt.Sprintf("there is nothing at %s; GET /version lists what this server is, and docs/api.md all endpoints", r.URL.Path)}
+		Message: fmt.Sprintf("there is nothing at %s; GET /version lists what this server is, and docs/api.md all "+
+			"endpoints", r.URL.Path)}
 }
 
 // probe is a response that only keeps the status.

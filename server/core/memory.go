@@ -41,14 +41,17 @@ func (ms *Models) reserve(l *Loaded, plan *trit.MemoryPlan) error {
 			ms.mu.Unlock()
 			if len(busy) > 0 && plan.Least() <= limit-stays {
 				return &Error{Status: http.StatusServiceUnavailable, Code: "out_of_memory", Retry: 5 * time.Second,
-					Message: fmt.Sprintf("the model %s needs %s and there is %s of %s (%s) while others are in use (%s); try again later",
-						plan.Model, trit.Bytes(plan.Least()), trit.Bytes(free), trit.Bytes(limit), ms.source, strings.Join(busy, ", "))}
+					Message: fmt.Sprintf("the model %s needs %s and there is %s of %s (%s) while others are in use "+
+						"(%s); try again later",
+						plan.Model, trit.Bytes(plan.Least()), trit.Bytes(free), trit.Bytes(limit), ms.source,
+						strings.Join(busy, ", "))}
 			}
 			err := plan.Fit(limit - stays)
 			if err == nil { // what stays could only just have changed
 				err = fmt.Errorf("%w: %s", trit.ErrMemory, plan.Model)
 			}
-			return fmt.Errorf("%w (the limit is %s, from %s; the server's own models keep %s of it)", err, trit.Bytes(limit), ms.source, trit.Bytes(stays))
+			return fmt.Errorf("%w (the limit is %s, from %s; the server's own models keep %s of it)", err,
+				trit.Bytes(limit), ms.source, trit.Bytes(stays))
 		}
 		ms.mu.Unlock()
 		ms.log.Info("unloading a model to make room", "model", victim.Name, "for", l.Name)

@@ -93,7 +93,8 @@ type ServedModel struct {
 }
 
 func newModels(o *Options) (*Models, error) {
-	ms := &Models{options: o, log: o.Log, own: map[string]string{}, aliases: map[string]string{}, loaded: map[string]*Loaded{}, limit: o.MemoryLimit, source: o.OptionName("memory_limit")}
+	ms := &Models{options: o, log: o.Log, own: map[string]string{}, aliases: map[string]string{},
+		loaded: map[string]*Loaded{}, limit: o.MemoryLimit, source: o.OptionName("memory_limit")}
 	if ms.limit == 0 {
 		ms.limit, ms.source = trit.MemoryLimit()
 	}
@@ -101,7 +102,8 @@ func newModels(o *Options) (*Models, error) {
 	for _, path := range o.Models {
 		name := servedName(path)
 		if _, taken := ms.own[name]; taken {
-			return nil, fmt.Errorf("%w: two models would be named %q; leave one out of them and give it a name of its own, the alias NAME=%s", ErrOptions, name, path)
+			return nil, fmt.Errorf("%w: two models would be named %q; leave one out of them and give it a name "+
+				"of its own, the alias NAME=%s", ErrOptions, name, path)
 		}
 		ms.own[name] = path
 		names = append(names, name)
@@ -317,10 +319,12 @@ func (ms *Models) Drop(ctx context.Context, name string) error {
 		return nil
 	case l.own:
 		ms.mu.Unlock()
-		return &Error{Status: http.StatusConflict, Code: "model_in_use", Message: fmt.Sprintf("%s is one of the models that this server was started with", l.Name)}
+		return &Error{Status: http.StatusConflict, Code: "model_in_use",
+			Message: fmt.Sprintf("%s is one of the models that this server was started with", l.Name)}
 	case !l.unloading && (l.leases > 0 || !l.isReady()):
 		ms.mu.Unlock()
-		return &Error{Status: http.StatusConflict, Code: "model_in_use", Retry: 5 * time.Second, Message: fmt.Sprintf("%s is in use; try again later", l.Name)}
+		return &Error{Status: http.StatusConflict, Code: "model_in_use", Retry: 5 * time.Second,
+			Message: fmt.Sprintf("%s is in use; try again later", l.Name)}
 	case !l.unloading:
 		ms.unload(l)
 	}

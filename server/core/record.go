@@ -55,7 +55,8 @@ func RequestID(r *http.Request) string { return recordIn(r.Context()).id }
 func requestID(given string) string {
 	valid := given != "" && len(given) <= 128
 	for _, c := range []byte(given) {
-		valid = valid && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_.:/+=", c) >= 0)
+		valid = valid && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+			strings.IndexByte("-_.:/+=", c) >= 0)
 	}
 	if valid {
 		return given
@@ -88,7 +89,8 @@ func (s *Server) finish(w *response, r *http.Request, rec *record) {
 		e := &Error{Status: http.StatusInternalServerError, Code: "internal_error",
 			Message: "something went wrong in the server; its log has the details under the request's id " + rec.id}
 		rec.failure = e
-		s.Log.Error("panic", "id", rec.id, "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		s.Log.Error("panic", "id", rec.id, "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(cause), "stack",
+			string(debug.Stack()))
 		if w.status == 0 {
 			rec.family.WriteError(w, e)
 			cut = false
@@ -134,8 +136,9 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 	s.requests.add(requestKind{rec.pattern, status})
 	if s.Options.OnRequest != nil {
 		info := RequestInfo{
-			ID: rec.id, Method: r.Method, Path: r.URL.Path, Route: rec.pattern, Status: status, Start: rec.start, Duration: time.Since(rec.start),
-			Model: rec.model, PromptTokens: rec.prompt.Load(), GeneratedTokens: rec.generated.Load(),
+			ID: rec.id, Method: r.Method, Path: r.URL.Path, Route: rec.pattern, Status: status, Start: rec.start,
+			Duration: time.Since(rec.start),
+			Model:    rec.model, PromptTokens: rec.prompt.Load(), GeneratedTokens: rec.generated.Load(),
 		}
 		if rec.failure != nil {
 			info.Error = rec.failure.Message
@@ -153,14 +156,17 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("id", rec.id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", status),
-		slog.Duration("duration", time.Since(rec.start).Round(time.Microsecond)), slog.Int64("bytes", w.bytes), slog.String("client", r.RemoteAddr),
+		slog.String("id", rec.id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", status),
+		slog.Duration("duration", time.Since(rec.start).Round(time.Microsecond)), slog.Int64("bytes", w.bytes),
+		slog.String("client", r.RemoteAddr),
 	}
 	if rec.key != "" {
 		attrs = append(attrs, slog.String("key", rec.key))
 	}
 	if rec.model != "" {
-		attrs = append(attrs, slog.String("model", rec.model), slog.Int64("prompt_tokens", rec.prompt.Load()), slog.Int64("tokens", rec.generated.Load()))
+		attrs = append(attrs, slog.String("model", rec.model), slog.Int64("prompt_tokens", rec.prompt.Load()),
+			slog.Int64("tokens", rec.generated.Load()))
 	}
 	if rec.failure != nil {
 		attrs = append(attrs, slog.String("error", rec.failure.Message))

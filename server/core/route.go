@@ -15,7 +15,8 @@ import (
 // PlainFamily reports errors of endpoints that belong to no API.
 var PlainFamily = &Family{Name: "plain", WriteError: func(w http.ResponseWriter, e *Error) {
 	// An error in writing means that the client has gone.
-	_ = WriteJSON(w, e.Status, map[string]any{"error": map[string]any{"message": e.Message, "type": "error", "code": e.Code}})
+	_ = WriteJSON(w, e.Status, map[string]any{"error": map[string]any{"message": e.Message, "type": "error",
+		"code": e.Code}})
 }}
 
 // Route is one endpoint.
@@ -83,7 +84,8 @@ func ReadJSON(r *http.Request, v any) error {
 		media, _, err := mime.ParseMediaType(t)
 		// curl -d says that everything is a form unless told otherwise. Forms of
 		// other sites' pages do not come this far.
-		if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") && media != "application/x-www-form-urlencoded" {
+		if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") &&
+			media != "application/x-www-form-urlencoded" {
 			return &Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type",
 				Message: fmt.Sprintf("Content-Type is %q; send application/json", t)}
 		}
@@ -105,26 +107,31 @@ func ReadJSON(r *http.Request, v any) error {
 func bodyError(err error) error {
 	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &Error{Status: http.StatusRequestEntityTooLarge, Code: "request_too_large",
-			Message: fmt.Sprintf("the request's body is longer than %d bytes, which this server allows at most", e.Limit)}
+			Message: fmt.Sprintf("the request's body is longer than %d bytes, which this server allows at most",
+				e.Limit)}
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		field, want := jsonPath(e.Field), typeName(e.Type.String())
-		if number, ok := strings.CutPrefix(e.Value, "number "); ok && (want == "a number" || want == "a whole number" && !strings.ContainsAny(number, ".eE")) {
+		if number, ok := strings.CutPrefix(e.Value, "number "); ok &&
+			(want == "a number" || want == "a whole number" && !strings.ContainsAny(number, ".eE")) {
 			want += " of a size that can be computed with"
 		}
 		return &Error{Status: http.StatusBadRequest, Code: "invalid_type", Param: field,
 			Message: fmt.Sprintf("%s is a JSON %s, which does not fit; want %s", fieldName(field), e.Value, want)}
 	}
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return &Error{Status: http.StatusBadRequest, Code: "invalid_json", Message: fmt.Sprintf("the request's body is not valid JSON: %v at byte %d", e, e.Offset)}
+		return &Error{Status: http.StatusBadRequest, Code: "invalid_json",
+			Message: fmt.Sprintf("the request's body is not valid JSON: %v at byte %d", e, e.Offset)}
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return &Error{Status: http.StatusBadRequest, Code: "invalid_json", Message: "the request's body is empty or ends too early; send a JSON object"}
+		return &Error{Status: http.StatusBadRequest, Code: "invalid_json",
+			Message: "the request's body is empty or ends too early; send a JSON object"}
 	}
-	return &Error{Status: http.StatusBadRequest, Code: "invalid_json", Message: "the request's body cannot be read: " + err.Error()}
+	return &Error{Status: http.StatusBadRequest, Code: "invalid_json",
+		Message: "the request's body cannot be read: " + err.Error()}
 }
 
 // jsonPath leaves the names of embedded structs out of a path to a field. These

@@ -45,7 +45,8 @@ func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 		defer slot.close()
 		rec := recordIn(ctx)
 		rec.prompt.Add(int64(len(j.Prompt)))
-		options := append(j.Options[:len(j.Options):len(j.Options)], trit.Choices(j.Choices), trit.CollectStats(stats), trit.Arrived(came))
+		options := append(j.Options[:len(j.Options):len(j.Options)], trit.Choices(j.Choices), trit.CollectStats(stats),
+			trit.Arrived(came))
 		for token, err := range s.Generate(ctx, j, options) {
 			if err != nil {
 				yield(token, stopped(ctx, err))

@@ -126,15 +126,19 @@ func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
 		return nil, core.BadRequest("prompt", "prompt is required: a string, or an array of strings and token ids")
 	}
 	if len(q.Prompt) > 1 && !slices.ContainsFunc(q.Prompt, func(p promptPart) bool { return !p.isText }) {
-		return nil, core.Unsupported("prompt", "prompt has %d texts without a token id, which are %[1]d prompts; send them one by one, or to /v1/completions", len(q.Prompt))
+		return nil, core.Unsupported("prompt",
+			"prompt has %d texts without a token id, which are %[1]d prompts; send them one by one, "+
+				"or to /v1/completions", len(q.Prompt))
 	}
 	switch {
 	case q.MaxTime > 0:
-		return nil, core.Unsupported("t_max_predict_ms", "t_max_predict_ms is not supported; bound the answer with n_predict")
+		return nil, core.Unsupported("t_max_predict_ms",
+			"t_max_predict_ms is not supported; bound the answer with n_predict")
 	case q.Indent > 0:
 		return nil, core.Unsupported("n_indent", "n_indent is not supported; a grammar can ask for indented lines")
 	case q.PostSamplingProbs:
-		return nil, core.Unsupported("post_sampling_probs", "post_sampling_probs is not supported; n_probs gives probabilities of the model's own distribution")
+		return nil, core.Unsupported("post_sampling_probs",
+			"post_sampling_probs is not supported; n_probs gives probabilities of the model's own distribution")
 	case len(q.LoRA) > 0:
 		return nil, core.Unsupported("lora", "LoRA adapters are not supported")
 	}
@@ -159,7 +163,8 @@ func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
 	core.Set(&predict, q.MaxTokens)
 	core.Set(&predict, q.NPredict)
 	if predict == 0 {
-		return nil, core.BadRequest("n_predict", "n_predict is 0; want the number of tokens to generate, or -1 for as many as fit")
+		return nil, core.BadRequest("n_predict",
+			"n_predict is 0; want the number of tokens to generate, or -1 for as many as fit")
 	}
 	f := core.Format{Format: trit.Format{GBNF: q.Grammar}, Field: "grammar"}
 	if !core.IsNull(q.JSONSchema) {
@@ -179,7 +184,8 @@ func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
 	} {
 		c.settings[name] = value
 	}
-	c.Job = core.Job{Model: l, Choices: 1, Stats: new(trit.Stats), Options: []trit.GenerateOption{trit.Sampling(sampling), trit.Stop(q.Stop...)}}
+	c.Job = core.Job{Model: l, Choices: 1, Stats: new(trit.Stats),
+		Options: []trit.GenerateOption{trit.Sampling(sampling), trit.Stop(q.Stop...)}}
 	if c.Prompt, err = q.Prompt.encode(t, "prompt", true, true); err != nil {
 		return nil, err
 	}
@@ -199,7 +205,8 @@ func (c *completionRun) Add(t trit.Token) error {
 	c.text.WriteString(t.Text)
 	c.tokens = append(c.tokens, t.ID)
 	c.end = t
-	part := completionReply{Content: t.Text, Tokens: []int32{t.ID}, TokensPredicted: len(c.tokens), TokensEvaluated: len(c.Prompt)}
+	part := completionReply{Content: t.Text, Tokens: []int32{t.ID}, TokensPredicted: len(c.tokens),
+		TokensEvaluated: len(c.Prompt)}
 	if c.request.NProbs > 0 {
 		one := newTokenProbs(c.Model.Model.Tokenizer(), t)
 		c.probs = append(c.probs, one)
@@ -221,7 +228,8 @@ func (c *completionRun) End() (any, error) {
 	case trit.FinishStopString:
 		e.StopType, e.StoppingWord = "word", c.end.StopString
 	}
-	answer := completionReply{Tokens: []int32{}, Stop: true, TokensPredicted: len(c.tokens), TokensEvaluated: len(c.Prompt), replyEnd: e}
+	answer := completionReply{Tokens: []int32{}, Stop: true, TokensPredicted: len(c.tokens),
+		TokensEvaluated: len(c.Prompt), replyEnd: e}
 	if c.out.Streams() {
 		return nil, c.out.Piece("", answer)
 	}
@@ -238,7 +246,8 @@ func (c *completionRun) Fail(e *core.Error) error { return c.out.Piece("", newEr
 func newTimings(s *trit.Stats) timings {
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	t := timings{PromptN: s.PromptTokens - s.CachedTokens, PromptMS: ms(s.PromptTime), PromptPerSecond: s.PromptRate(),
-		PredictedN: s.GeneratedTokens, PredictedMS: ms(s.GenerateTime), PredictedPerSecond: s.GenerateRate(), CacheN: s.CachedTokens}
+		PredictedN: s.GeneratedTokens, PredictedMS: ms(s.GenerateTime), PredictedPerSecond: s.GenerateRate(),
+		CacheN: s.CachedTokens}
 	t.PromptPerTokenMS = t.PromptMS / float64(max(t.PromptN, 1))
 	t.PredictedPerToken = t.PredictedMS / float64(max(t.PredictedN, 1))
 	return t

@@ -139,7 +139,8 @@ func (s *api) detokenize(w http.ResponseWriter, r *http.Request) error {
 	if err := core.CheckTokens("tokens", q.Tokens, t); err != nil {
 		return err
 	}
-	text := t.Decode(q.Tokens, tokenizer.RenderSpecial(true), tokenizer.Continuation(true), tokenizer.CleanSpaces(false))
+	text := t.Decode(q.Tokens, tokenizer.RenderSpecial(true), tokenizer.Continuation(true),
+		tokenizer.CleanSpaces(false))
 	return core.WriteJSON(w, http.StatusOK, map[string]string{"content": text})
 }
 
@@ -268,7 +269,8 @@ func (p promptField) encode(t *tokenizer.Tokenizer, field string, addSpecial, pa
 	tokens := []int32{}
 	for i, part := range p {
 		if part.wrong != "" {
-			return nil, core.BadRequest(field, "%s is %s; want a string, or an array of strings and token ids", field, part.wrong)
+			return nil, core.BadRequest(field, "%s is %s; want a string, or an array of strings and token ids", field,
+				part.wrong)
 		}
 		if !part.isText {
 			if err := core.CheckTokens(field, []int32{part.token}, t); err != nil {
@@ -278,7 +280,8 @@ func (p promptField) encode(t *tokenizer.Tokenizer, field string, addSpecial, pa
 			continue
 		}
 		// Special tokens belong to the ends of the whole.
-		tokens = t.AppendEncode(tokens, part.text, tokenizer.AddSpecial(addSpecial && i == 0), tokenizer.ParseSpecial(parseSpecial))
+		tokens = t.AppendEncode(tokens, part.text, tokenizer.AddSpecial(addSpecial && i == 0),
+			tokenizer.ParseSpecial(parseSpecial))
 	}
 	return tokens, nil
 }

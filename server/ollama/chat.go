@@ -96,7 +96,8 @@ func (a *api) chat(w http.ResponseWriter, r *http.Request) error {
 	p.Options = append(p.Options, limit)
 	b := &answerBuilder{common: &q.commonFields, job: &p.Job, start: start, load: load}
 	b.line = func(line answerLine, content, thinking string, calls []toolCall) any {
-		return chatLine{answerLine: line, Message: chatReply{Role: "assistant", Content: content, Thinking: thinking, ToolCalls: calls}}
+		return chatLine{answerLine: line, Message: chatReply{Role: "assistant", Content: content, Thinking: thinking,
+			ToolCalls: calls}}
 	}
 	return a.answer(w, r, b, func(ctx context.Context) iter.Seq2[trit.Piece, error] { return a.Converse(ctx, p) })
 }
@@ -109,7 +110,8 @@ func (q *chatRequest) messages() ([]chat.Message, error) {
 		case len(m.Images) > 0:
 			return nil, core.Unsupported("messages", "messages[%d].images: %q does not support images", i, q.Model)
 		case m.Role != "system" && m.Role != "user" && m.Role != "assistant" && m.Role != "tool":
-			return nil, core.BadRequest("messages", "messages[%d].role is %q; want \"system\", \"user\", \"assistant\" or \"tool\"", i, m.Role)
+			return nil, core.BadRequest("messages",
+				"messages[%d].role is %q; want \"system\", \"user\", \"assistant\" or \"tool\"", i, m.Role)
 		}
 		for j := range m.ToolCalls {
 			m.ToolCalls[j].Type = "function"

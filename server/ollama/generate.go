@@ -56,7 +56,9 @@ func (q *generateRequest) check() error {
 	case q.Raw && (q.Template != "" || q.System != "" || len(q.Context) > 0):
 		return core.BadRequest("raw", "raw mode does not support template, system, or context")
 	case q.Template != "":
-		return core.Unsupported("template", "the template of a request is not supported; leave it out to use the model's own, or send a finished prompt with raw")
+		return core.Unsupported("template",
+			"the template of a request is not supported; leave it out to use the model's own, "+
+				"or send a finished prompt with raw")
 	}
 	return nil
 }
@@ -267,11 +269,12 @@ func (b *answerBuilder) Add(p trit.Piece) error {
 // End sends the last line of a stream, which has the counts and times.
 func (b *answerBuilder) End() (any, error) {
 	stats := b.job.Stats
-	last := answerLine{Model: b.common.Model, Done: true, DoneReason: cmp.Or(b.reason, "stop"), CreatedAt: time.Now().UTC(), lineMetrics: &lineMetrics{
-		TotalDuration: time.Since(b.start), LoadDuration: b.load,
-		PromptEvalCount: stats.PromptTokens, PromptEvalDuration: stats.PromptTime,
-		EvalCount: stats.GeneratedTokens, EvalDuration: stats.GenerateTime,
-	}}
+	last := answerLine{Model: b.common.Model, Done: true, DoneReason: cmp.Or(b.reason, "stop"),
+		CreatedAt: time.Now().UTC(), lineMetrics: &lineMetrics{
+			TotalDuration: time.Since(b.start), LoadDuration: b.load,
+			PromptEvalCount: stats.PromptTokens, PromptEvalDuration: stats.PromptTime,
+			EvalCount: stats.GeneratedTokens, EvalDuration: stats.GenerateTime,
+		}}
 	if b.out.Streams() {
 		return nil, b.out.Piece("", b.line(last, "", "", nil))
 	}
@@ -284,5 +287,6 @@ func (b *answerBuilder) Fail(e *core.Error) error { return b.out.Piece("", error
 
 // errPromptTooLong is what clients read about prompts that leave no room.
 func errPromptTooLong(prompt, context int) string {
-	return fmt.Sprintf("the prompt has %d tokens, which leaves no room for an answer in a context of %d; shorten it, or start the server with a larger context", prompt, context)
+	return fmt.Sprintf("the prompt has %d tokens, which leaves no room for an answer in a context of %d; shorten "+
+		"it, or start the server with a larger context", prompt, context)
 }

@@ -74,7 +74,8 @@ func (a *api) version(w http.ResponseWriter, r *http.Request) error {
 
 func refuse(w http.ResponseWriter, r *http.Request) error {
 	return &core.Error{Status: http.StatusNotImplemented, Code: "unsupported_endpoint",
-		Message: fmt.Sprintf("%s is not served: models are made by trit convert and trit quantize, and fetched by POST /api/pull", r.URL.Path)}
+		Message: fmt.Sprintf("%s is not served: models are made by trit convert and trit quantize, and fetched by "+
+			"POST /api/pull", r.URL.Path)}
 }
 
 // acquire returns the model of that name, which may have the tag that
@@ -106,7 +107,8 @@ func (a *api) find(name string) (*hub.Model, error) {
 	m, err := a.Models.Resolve(name)
 	if errors.Is(err, hub.ErrNotFound) {
 		return nil, &core.Error{Status: http.StatusNotFound, Code: "model_not_found", Param: "model",
-			Message: fmt.Sprintf("model '%s' not found; GET /api/tags lists the models of this server, and POST /api/pull fetches others", name)}
+			Message: fmt.Sprintf("model '%s' not found; GET /api/tags lists the models of this server, and POST "+
+				"/api/pull fetches others", name)}
 	}
 	return m, err
 }
@@ -125,7 +127,9 @@ type durationField struct{ time.Duration }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (d *durationField) UnmarshalJSON(data []byte) error {
-	wrong := core.BadRequest("keep_alive", "keep_alive is %s; want a duration such as \"5m\", or a number of seconds; below zero means for ever", core.ShortJSON(data))
+	wrong := core.BadRequest("keep_alive",
+		"keep_alive is %s; want a duration such as \"5m\", or a number of seconds; below zero means for ever",
+		core.ShortJSON(data))
 	if bytes.Equal(data, []byte("null")) {
 		return nil
 	}
@@ -187,7 +191,8 @@ func (t *thinkField) UnmarshalJSON(data []byte) error {
 	case "true", `"low"`, `"medium"`, `"high"`, `"max"`:
 		t.set, t.on = true, true
 	default:
-		return core.BadRequest("think", "think is %s; want true, false, \"low\", \"medium\", \"high\" or \"max\"", core.ShortJSON(data))
+		return core.BadRequest("think", "think is %s; want true, false, \"low\", \"medium\", \"high\" or \"max\"",
+			core.ShortJSON(data))
 	}
 	return nil
 }
@@ -225,12 +230,14 @@ func newToolCalls(calls []chat.ToolCall, first int) []toolCall {
 	var out []toolCall
 	for i, c := range calls {
 		out = append(out, toolCall{ID: "call_" + strings.TrimPrefix(c.ID, "call_"),
-			Function: callFunction{Index: first + i, Name: c.Function.Name, Arguments: core.ArgumentsObject(c.Function.Arguments)}})
+			Function: callFunction{Index: first + i, Name: c.Function.Name,
+				Arguments: core.ArgumentsObject(c.Function.Arguments)}})
 	}
 	return out
 }
 
 // errTextTooLong is what clients read about texts that cannot be embedded.
 func errTextTooLong(i, tokens, context int) string {
-	return fmt.Sprintf("input[%d] has %d tokens, more than the context of %d; shorten it, or leave truncate out", i, tokens, context)
+	return fmt.Sprintf("input[%d] has %d tokens, more than the context of %d; shorten it, or leave truncate out", i,
+		tokens, context)
 }

@@ -22,7 +22,6 @@ type optionFields struct {
 // generation is what options mean for one model.
 type generation struct {
 	options []trit.GenerateOption
-	stops   []string
 	context int // tokens of prompt and answer together
 	predict int // tokens of the answer; 0: as many as fit
 }
@@ -30,10 +29,12 @@ type generation struct {
 // generation checks the options and translates them. logProbs asks for the
 // probabilities of the tokens, and of the top most likely ones.
 func (o *optionFields) generation(l *core.Lease, logProbs bool, top int) (*generation, error) {
-	g := &generation{context: l.Model.Context(), stops: o.Stop}
+	g := &generation{context: l.Model.Context()}
 	if o.NumCtx != nil && *o.NumCtx > 0 {
 		if *o.NumCtx > g.context {
-			return nil, core.BadRequest("options.num_ctx", "num_ctx is %d, and this server runs the model with a context of %d tokens; leave num_ctx out, or start the server with a larger context", *o.NumCtx, g.context)
+			return nil, core.BadRequest("options.num_ctx",
+				"num_ctx is %d, and this server runs the model with a context of %d tokens; "+
+					"leave num_ctx out, or start the server with a larger context", *o.NumCtx, g.context)
 		}
 		g.context = *o.NumCtx
 	}
@@ -41,7 +42,8 @@ func (o *optionFields) generation(l *core.Lease, logProbs bool, top int) (*gener
 		g.predict = max(*o.NumPredict, 0)
 	}
 	if o.TFSZ != nil && *o.TFSZ != 1 {
-		return nil, core.Unsupported("options.tfs_z", "tail-free sampling is not supported; leave tfs_z out, and use min_p or typical_p")
+		return nil, core.Unsupported("options.tfs_z",
+			"tail-free sampling is not supported; leave tfs_z out, and use min_p or typical_p")
 	}
 	if top < 0 || top > 20 {
 		return nil, core.BadRequest("top_logprobs", "top_logprobs must be between 0 and 20")

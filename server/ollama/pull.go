@@ -60,7 +60,8 @@ func (a *api) pull(w http.ResponseWriter, r *http.Request) error {
 	digest := pullDigest(name, address)
 	say(pullLine{Status: "pulling manifest"})
 	o := hub.PullOptions{Log: a.Log, Progress: func(p hub.Progress) {
-		line := pullLine{Status: "pulling " + digest[:12], Digest: "sha256:" + digest, Total: p.Total, Completed: p.Done}
+		line := pullLine{Status: "pulling " + digest[:12], Digest: "sha256:" + digest, Total: p.Total,
+			Completed: p.Done}
 		if p.Stage == hub.Verifying {
 			line.Status = "verifying sha256 digest"
 		}
@@ -76,7 +77,8 @@ func (a *api) pull(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !pulled.UpToDate {
 		if err := a.Models.Drop(ctx, pulled.Name); err != nil {
-			a.Log.Info("a model was replaced while it is in use; the new one is loaded when the old one is unloaded", "model", pulled.Name, "reason", err)
+			a.Log.Info("a model was replaced while it is in use; the new one is loaded when the old one is unloaded",
+				"model", pulled.Name, "reason", err)
 		}
 	}
 	say(pullLine{Status: "writing manifest"})
@@ -97,7 +99,8 @@ func pullAddress(name string) (string, hub.Ref, error) {
 	}
 	ref, err := hub.ParseRef(address)
 	if err != nil {
-		return "", ref, &core.Error{Status: http.StatusBadRequest, Code: "invalid_value", Param: "model", Message: err.Error()}
+		return "", ref, &core.Error{Status: http.StatusBadRequest, Code: "invalid_value", Param: "model",
+			Message: err.Error()}
 	}
 	return address, ref, nil
 }

@@ -103,7 +103,8 @@ func (s *api) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer model.Release()
-	if c.Options, err = req.apply(model.Model, limit, core.IsTrue(req.LogProbs), core.ValueOr(req.TopLogProbs, 0)); err != nil {
+	if c.Options, err = req.apply(model.Model, limit, core.IsTrue(req.LogProbs),
+		core.ValueOr(req.TopLogProbs, 0)); err != nil {
 		return err
 	}
 	p, err := model.Prepare(c)
@@ -149,7 +150,8 @@ func (req *chatRequest) conversation() (*core.Conversation, error) {
 	c.Continue = core.IsTrue(req.ContinueFinalMessage)
 	c.Bare = !core.ValueOr(req.AddGenerationPrompt, true)
 	if c.Continue && core.IsTrue(req.AddGenerationPrompt) {
-		return nil, core.BadRequest("continue_final_message", "continue_final_message and add_generation_prompt exclude each other")
+		return nil, core.BadRequest("continue_final_message",
+			"continue_final_message and add_generation_prompt exclude each other")
 	}
 	c.Variables = req.TemplateKwargs
 	if len(req.Documents) > 0 {
@@ -200,7 +202,8 @@ func (req *chatRequest) check() error {
 	case core.HasElements(req.Audio):
 		return core.Unsupported("audio", "audio is not supported; this server's models write text only")
 	case !core.IsNull(req.WebSearchOptions):
-		return core.Unsupported("web_search_options", "web_search_options is not supported; this server does not search the web")
+		return core.Unsupported("web_search_options",
+			"web_search_options is not supported; this server does not search the web")
 	case req.ChatTemplate != nil:
 		return core.Unsupported("chat_template", "a template in a request is not supported; the model's own is used")
 	case core.IsTrue(req.Echo):
@@ -210,7 +213,8 @@ func (req *chatRequest) check() error {
 	}
 	for _, m := range req.Modalities {
 		if m != "text" {
-			return core.Unsupported("modalities", "the modality %.40q is not supported; this server's models write text only", m)
+			return core.Unsupported("modalities",
+				"the modality %.40q is not supported; this server's models write text only", m)
 		}
 	}
 	return nil

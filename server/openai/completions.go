@@ -66,14 +66,16 @@ func (s *api) completions(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer model.Release()
-	if err := req.Prompt.encode(model.Model, "prompt", tokenizer.AddSpecial(core.ValueOr(req.AddSpecialTokens, true))); err != nil {
+	if err := req.Prompt.encode(model.Model, "prompt", tokenizer.AddSpecial(core.ValueOr(req.AddSpecialTokens,
+		true))); err != nil {
 		return err
 	}
 	choices := core.ValueOr(req.N, 1)
 	if req.BestOf != nil {
 		choices = *req.BestOf
 	}
-	options, err := req.apply(model.Model, limit, req.LogProbs != nil || choices > core.ValueOr(req.N, 1), core.ValueOr(req.LogProbs, 0))
+	options, err := req.apply(model.Model, limit, req.LogProbs != nil ||
+		choices > core.ValueOr(req.N, 1), core.ValueOr(req.LogProbs, 0))
 	if err != nil {
 		return err
 	}
@@ -120,7 +122,8 @@ func (req *completionRequest) check() error {
 	}
 	switch {
 	case req.Suffix != nil && *req.Suffix != "":
-		return core.Unsupported("suffix", "suffix is not supported: this server's models write what follows a text, not what is missing in it")
+		return core.Unsupported("suffix",
+			"suffix is not supported: this server's models write what follows a text, not what is missing in it")
 	case req.Stream && core.ValueOr(req.BestOf, 1) > core.ValueOr(req.N, 1):
 		return core.BadRequest("best_of", "best_of cannot be streamed: the best answer is known at the end only")
 	case req.PromptLogProbs != nil && req.Stream:
@@ -196,7 +199,8 @@ func (j *completionJob) echo(ctx context.Context) (*textEcho, error) {
 	t := j.Model.Model.Tokenizer()
 	if j.prompt.ids {
 		e.text = t.Decode(j.Job.Prompt, tokenizer.CleanSpaces(false))
-	} else if bos, ok := t.BOS(); ok && t.AddBOS() && len(e.tokens) > 1 && e.tokens[0] == bos && core.ValueOr(req.AddSpecialTokens, true) {
+	} else if bos, ok := t.BOS(); ok && t.AddBOS() && len(e.tokens) > 1 && e.tokens[0] == bos &&
+		core.ValueOr(req.AddSpecialTokens, true) {
 		e.tokens = e.tokens[1:]
 	}
 	top := -1

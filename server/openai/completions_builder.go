@@ -162,7 +162,8 @@ func (b *textBuilder) End() (any, error) {
 			c := &choices[k]
 			c.take()
 			whole.Choices = append(whole.Choices, textChoice{
-				Index: len(whole.Choices), Text: c.text.String(), FinishReason: &c.finish, LogProbs: c.logProbs, PromptLogProbs: c.prompt})
+				Index: len(whole.Choices), Text: c.text.String(), FinishReason: &c.finish, LogProbs: c.logProbs,
+				PromptLogProbs: c.prompt})
 		}
 	}
 	whole.Usage, whole.Timings = newUsage(stats), newTimings(stats)

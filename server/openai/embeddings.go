@@ -41,7 +41,9 @@ func (s *api) embeddings(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer model.Release()
 	if size := model.Model.Info().Hidden; req.Dimensions != nil && *req.Dimensions != size {
-		return core.Unsupported("dimensions", "dimensions is %d; the vectors of %s have %d elements and were not trained to be cut", *req.Dimensions, model.Name, size)
+		return core.Unsupported("dimensions",
+			"dimensions is %d; the vectors of %s have %d elements and were not trained to be cut", *req.Dimensions,
+			model.Name, size)
 	}
 	if err := req.Input.encode(model.Model, "input"); err != nil {
 		return err

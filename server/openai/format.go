@@ -57,7 +57,8 @@ func (g *guideFields) format(rf *responseFormat, param string) (core.Format, err
 		}
 	}
 	if core.IsTrue(g.GrammarLazy) {
-		return core.Format{}, core.Unsupported("grammar_lazy", "grammar_lazy is not supported by this server; a grammar holds from the first token on")
+		return core.Format{}, core.Unsupported("grammar_lazy",
+			"grammar_lazy is not supported by this server; a grammar holds from the first token on")
 	}
 	if g.Grammar != "" {
 		add(trit.Format{GBNF: g.Grammar}, "grammar")
@@ -113,7 +114,9 @@ func (g *guideFields) format(rf *responseFormat, param string) (core.Format, err
 		}
 		return all[0], nil
 	}
-	return core.Format{}, core.BadRequest(all[1].Field, "%s and %s both say what the answer looks like; send one of them", all[0].Field, all[1].Field)
+	return core.Format{},
+		core.BadRequest(all[1].Field, "%s and %s both say what the answer looks like; send one of them", all[0].Field,
+			all[1].Field)
 }
 
 func (rf *responseFormat) format(param string) (core.Format, error) {
@@ -133,7 +136,8 @@ func (rf *responseFormat) format(param string) (core.Format, error) {
 			return core.Format{}, core.BadRequest(param, "%s has no schema", param)
 		}
 	default:
-		return core.Format{}, core.BadRequest(param+".type", "%s.type is %.40q; want text, json_object or json_schema", param, rf.Type)
+		return core.Format{}, core.BadRequest(param+".type", "%s.type is %.40q; want text, json_object or json_schema",
+			param, rf.Type)
 	}
 	schema, err := schemaOf(schema, at)
 	return core.Format{Format: trit.Format{Schema: schema, IgnoreUnknown: !core.IsTrue(strict)}, Field: at}, err
@@ -172,7 +176,8 @@ func checkTool(f *chat.Function, param string) error {
 	}
 	for _, c := range []byte(f.Name) {
 		if c != '_' && c != '-' && c != '.' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
-			return core.BadRequest(param+".name", "the tool is called %q; a name has letters, digits, _, - and . only", f.Name)
+			return core.BadRequest(param+".name", "the tool is called %q; a name has letters, digits, _, - and . only",
+				f.Name)
 		}
 	}
 	if core.IsNull(f.Parameters) {

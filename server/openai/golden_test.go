@@ -67,6 +67,6 @@ func TestGolden(t *testing.T) {
 			Says: []string{"I look. ", `<tool_call>{"name": "get_time", "arguments": {}}`, "</tool_call>\n", `<tool_call>{"name": "get_weather", "arguments": {"city": "Rome"}}</tool_call>`}},
 		{Name: "completed text", Path: text, In: marks, Says: []string{"It", " is"}, Body: o{"prompt": "x", "echo": true, "max_tokens": 5}},
 		{Name: "response", Path: responses, In: marks, Body: o{"input": "Hello!", "tools": []o{{"type": "function", "name": "get_time"}}},
-			Says: []string{"I look. ", `<tool_call>{"name": "get_time", "arguments": {}}</tool_call>`}},
+			Says: []string{"<think>Hm.", "</think>\n\n", "I look. ", `<tool_call>{"name": "get_time", "arguments": {}}</tool_call>`}},
 	})
 }

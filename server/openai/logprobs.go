@@ -44,7 +44,8 @@ func newTokenLogProb(t *tokenizer.Tokenizer, id int32, logProb float64) tokenLog
 }
 
 func newAnswerLogProb(t *tokenizer.Tokenizer, token *trit.Token) answerLogProb {
-	out := answerLogProb{tokenLogProb: newTokenLogProb(t, token.ID, token.LogProb), Top: make([]tokenLogProb, len(token.Top))}
+	out := answerLogProb{tokenLogProb: newTokenLogProb(t, token.ID, token.LogProb),
+		Top: make([]tokenLogProb, len(token.Top))}
 	for i, top := range token.Top {
 		out.Top[i] = newTokenLogProb(t, top.ID, top.LogProb)
 	}
@@ -101,7 +102,8 @@ type textLogProbsWriter struct {
 // newTextLogProbsWriter returns a writer for a text; special says whether
 // control tokens are part of it, continues whether it continues another one.
 func newTextLogProbsWriter(t *tokenizer.Tokenizer, special, continues bool) *textLogProbsWriter {
-	return &textLogProbsWriter{tokenizer: t, stream: t.NewStream(tokenizer.RenderSpecial(special), tokenizer.Continuation(continues)), lists: newTextLogProbs()}
+	return &textLogProbsWriter{tokenizer: t, stream: t.NewStream(tokenizer.RenderSpecial(special),
+		tokenizer.Continuation(continues)), lists: newTextLogProbs()}
 }
 
 // add appends a token. first says that nothing is known about it.

@@ -52,14 +52,17 @@ func readMessage(m *chat.Message, data json.RawMessage, param string) error {
 	case "developer": // templates know it by its older name
 		in.Role = "system"
 	case "function":
-		return core.Unsupported(param+".role", "%s has the role function, which is deprecated; use tools and the role tool", param)
+		return core.Unsupported(param+".role",
+			"%s has the role function, which is deprecated; use tools and the role tool", param)
 	case "":
 		return core.BadRequest(param+".role", "%s has no role", param)
 	default:
-		return core.BadRequest(param+".role", "%s has the role %.40q; want system, developer, user, assistant or tool", param, in.Role)
+		return core.BadRequest(param+".role", "%s has the role %.40q; want system, developer, user, assistant or tool",
+			param, in.Role)
 	}
 	if !core.IsNull(in.FunctionCall) {
-		return core.Unsupported(param+".function_call", "%s has a function_call, which is deprecated; use tool_calls", param)
+		return core.Unsupported(param+".function_call", "%s has a function_call, which is deprecated; use tool_calls",
+			param)
 	}
 	if !core.IsNull(in.Audio) {
 		return core.Unsupported(param+".audio", "%s refers to audio, which this server does not keep", param)
@@ -110,7 +113,8 @@ func toolCall(id, name string, arguments json.RawMessage, param string) (chat.To
 		text = "{}"
 	}
 	if trimmed := strings.TrimSpace(text); !json.Valid([]byte(trimmed)) || trimmed[0] != '{' {
-		return chat.ToolCall{}, core.BadRequest(param+".arguments", "%s.arguments is not the text of a JSON object", param)
+		return chat.ToolCall{}, core.BadRequest(param+".arguments", "%s.arguments is not the text of a JSON object",
+			param)
 	}
 	return chat.ToolCall{ID: id, Type: "function", Function: chat.FunctionCall{Name: name, Arguments: text}}, nil
 }
@@ -174,7 +178,8 @@ func chatTools(in []chatTool) ([]chat.Tool, error) {
 	for i, t := range in {
 		param := fmt.Sprintf("tools[%d]", i)
 		if t.Type != "function" {
-			return nil, core.Unsupported(param+".type", "%s has the type %.40q; this server has functions only", param, t.Type)
+			return nil, core.Unsupported(param+".type", "%s has the type %.40q; this server has functions only", param,
+				t.Type)
 		}
 		if t.Function == nil {
 			return nil, core.BadRequest(param+".function", "%s has no function", param)

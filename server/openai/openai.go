@@ -81,7 +81,8 @@ func newErrorReply(e *core.Error) errorReply {
 func fingerprint(l *core.Lease) string {
 	m := inside.Of(l.Model)
 	e := m.Scheduler.Engine()
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %+v %d %v", engine.Numerics, l.Name, *m.Weights.Config, e.Context(), e.HeadInfo().Mode))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %+v %d %v", engine.Numerics, l.Name, *m.Weights.Config, e.Context(),
+		e.HeadInfo().Mode))
 	return "fp_" + hex.EncodeToString(sum[:6])
 }
 
@@ -105,7 +106,8 @@ func (s *api) newModelReply(name string, m *core.ServedModel) modelReply {
 	if info, err := os.Stat(m.Hub.Path); m.Hub.Path != "" && err == nil {
 		created = info.ModTime()
 	}
-	return modelReply{ID: name, Object: "model", Created: created.Unix(), OwnedBy: "trit", Root: m.Name, Status: modelStatus{m.State}}
+	return modelReply{ID: name, Object: "model", Created: created.Unix(), OwnedBy: "trit", Root: m.Name,
+		Status: modelStatus{m.State}}
 }
 
 // listModels answers with the models that a request may name, and their aliases.

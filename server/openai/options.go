@@ -93,7 +93,8 @@ func (f *requestOptions) apply(m *trit.Model, maxTokens int, logProbs bool, top 
 	}
 	if f.MinTokens != nil {
 		if *f.MinTokens < 0 || maxTokens > 0 && *f.MinTokens > maxTokens {
-			return nil, core.BadRequest("min_tokens", "min_tokens is %d; want 0 up to the largest number of tokens", *f.MinTokens)
+			return nil, core.BadRequest("min_tokens", "min_tokens is %d; want 0 up to the largest number of tokens",
+				*f.MinTokens)
 		}
 		options = append(options, trit.MinTokens(*f.MinTokens))
 	}
@@ -142,7 +143,8 @@ func (f *requestOptions) sampling(m *trit.Model) (sample.Options, error) {
 		{"presence_penalty", f.PresencePenalty, -2, 2},
 	} {
 		if v := field.value; v != nil && !(*v >= field.low && *v <= field.high) {
-			return sample.Options{}, core.BadRequest(field.name, "%s is %v; want %v to %v", field.name, *v, field.low, field.high)
+			return sample.Options{}, core.BadRequest(field.name, "%s is %v; want %v to %v", field.name, *v, field.low,
+				field.high)
 		}
 	}
 	for _, e := range f.LogitBias {

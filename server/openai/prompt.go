@@ -62,7 +62,8 @@ func (f promptField) encode(m *trit.Model, param string, options ...tokenizer.En
 	for i := range f {
 		p := &f[i]
 		if p.wrong {
-			return core.BadType(param, "a string, an array of strings, an array of tokens, or an array of arrays of tokens")
+			return core.BadType(param,
+				"a string, an array of strings, an array of tokens, or an array of arrays of tokens")
 		}
 		if p.ids {
 			if err := core.CheckTokens(param, p.tokens, t); err != nil {
@@ -72,7 +73,8 @@ func (f promptField) encode(m *trit.Model, param string, options ...tokenizer.En
 			p.tokens = t.Encode(p.text, options...)
 		}
 		if len(p.tokens) == 0 {
-			return core.BadRequest(param, "element %d of %s has no tokens; this model needs something to begin with", i, param)
+			return core.BadRequest(param, "element %d of %s has no tokens; this model needs something to begin with",
+				i, param)
 		}
 	}
 	return nil

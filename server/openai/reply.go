@@ -23,7 +23,8 @@ type textReply[Choice any] struct {
 }
 
 func newReply[Choice any](l *core.Lease, id, object string) textReply[Choice] {
-	return textReply[Choice]{ID: id, Object: object, Created: time.Now().Unix(), Model: l.Name, SystemFingerprint: fingerprint(l), Choices: []Choice{}}
+	return textReply[Choice]{ID: id, Object: object, Created: time.Now().Unix(), Model: l.Name,
+		SystemFingerprint: fingerprint(l), Choices: []Choice{}}
 }
 
 // tokenUsage counts tokens.
@@ -40,7 +41,8 @@ type tokenUsage struct {
 }
 
 func newUsage(s *trit.Stats) *tokenUsage {
-	u := &tokenUsage{PromptTokens: s.PromptTokens, CompletionTokens: s.GeneratedTokens, TotalTokens: s.PromptTokens + s.GeneratedTokens}
+	u := &tokenUsage{PromptTokens: s.PromptTokens, CompletionTokens: s.GeneratedTokens,
+		TotalTokens: s.PromptTokens + s.GeneratedTokens}
 	u.PromptDetails.CachedTokens = s.CachedTokens
 	return u
 }
@@ -59,8 +61,9 @@ type timings struct {
 func newTimings(s *trit.Stats) *timings {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	return &timings{
-		CacheN: s.CachedTokens, PromptN: s.PromptTokens - s.CachedTokens, PromptMS: ms(s.PromptTime), PromptPerSecond: s.PromptRate(),
-		PredictedN: s.GeneratedTokens, PredictedMS: ms(s.GenerateTime), PredictedPerSecond: s.GenerateRate(),
+		CacheN: s.CachedTokens, PromptN: s.PromptTokens - s.CachedTokens, PromptMS: ms(s.PromptTime),
+		PromptPerSecond: s.PromptRate(),
+		PredictedN:      s.GeneratedTokens, PredictedMS: ms(s.GenerateTime), PredictedPerSecond: s.GenerateRate(),
 	}
 }
 

@@ -105,7 +105,8 @@ func (req *responseRequest) conversation() (*core.Conversation, error) {
 	}
 	c := new(core.Conversation)
 	c.SingleCall, c.Variables = !core.ValueOr(req.ParallelToolCalls, true), req.TemplateKwargs
-	c.Truncation.DropOldest, c.Truncation.Reserve = core.ValueOr(req.Truncation, "disabled") == "auto", core.ValueOr(req.MaxOutputTokens, 0)
+	c.Truncation.DropOldest, c.Truncation.Reserve = core.ValueOr(req.Truncation, "disabled") == "auto",
+		core.ValueOr(req.MaxOutputTokens, 0)
 	var err error
 	if c.Messages, err = responseInput(req.Input); err != nil {
 		return nil, err
@@ -131,9 +132,11 @@ func (req *responseRequest) conversation() (*core.Conversation, error) {
 	for i, t := range req.Tools {
 		param := fmt.Sprintf("tools[%d]", i)
 		if t.Type != "function" {
-			return nil, core.Unsupported(param+".type", "%s has the type %.40q; this server has functions only", param, t.Type)
+			return nil, core.Unsupported(param+".type", "%s has the type %.40q; this server has functions only", param,
+				t.Type)
 		}
-		f := chat.Function{Name: t.Name, Description: core.ValueOr(t.Description, ""), Parameters: t.Parameters, Strict: t.Strict}
+		f := chat.Function{Name: t.Name, Description: core.ValueOr(t.Description, ""), Parameters: t.Parameters,
+			Strict: t.Strict}
 		if err := checkTool(&f, param); err != nil {
 			return nil, err
 		}
@@ -158,17 +161,22 @@ func (req *responseRequest) check() error {
 	const stateless = "this server keeps nothing between requests"
 	switch {
 	case req.PreviousResponseID != nil:
-		return core.Unsupported("previous_response_id", "previous_response_id is not supported: %s; send the whole conversation as input", stateless)
+		return core.Unsupported("previous_response_id",
+			"previous_response_id is not supported: %s; send the whole conversation as input", stateless)
 	case !core.IsNull(req.Conversation):
-		return core.Unsupported("conversation", "conversation is not supported: %s; send the whole conversation as input", stateless)
+		return core.Unsupported("conversation",
+			"conversation is not supported: %s; send the whole conversation as input", stateless)
 	case !core.IsNull(req.Prompt):
-		return core.Unsupported("prompt", "prompt is not supported: this server has no stored prompts; use instructions and input")
+		return core.Unsupported("prompt",
+			"prompt is not supported: this server has no stored prompts; use instructions and input")
 	case core.IsTrue(req.Background):
 		return core.Unsupported("background", "background is not supported: %s; use stream", stateless)
 	case core.HasElements(req.ContextManagement):
-		return core.Unsupported("context_management", "context_management is not supported; truncation auto drops the oldest turns")
+		return core.Unsupported("context_management",
+			"context_management is not supported; truncation auto drops the oldest turns")
 	case req.PromptLogProbs != nil:
-		return core.Unsupported("prompt_logprobs", "prompt_logprobs is not supported here; use POST /v1/chat/completions")
+		return core.Unsupported("prompt_logprobs",
+			"prompt_logprobs is not supported here; use POST /v1/chat/completions")
 	}
 	return nil
 }
@@ -224,7 +232,9 @@ func responseItem(messages []chat.Message, data json.RawMessage, param string) (
 		case "developer":
 			item.Role = "system"
 		default:
-			return nil, core.BadRequest(param+".role", "%s has the role %.40q; want user, assistant, system or developer", param, item.Role)
+			return nil, core.BadRequest(param+".role",
+				"%s has the role %.40q; want user, assistant, system or developer",
+				param, item.Role)
 		}
 		if core.IsNull(item.Content) {
 			return nil, core.BadRequest(param+".content", "%s has no content", param)
@@ -244,13 +254,17 @@ func responseItem(messages []chat.Message, data json.RawMessage, param string) (
 		return append(messages, chat.Message{Role: "assistant", ToolCalls: []chat.ToolCall{call}}), nil
 	case "function_call_output":
 		text, err := contentParts(item.Output, param+".output")
-		return append(messages, chat.Message{Role: "tool", Content: text, ToolCallID: item.CallID, Name: item.Name}), err
+		return append(messages, chat.Message{Role: "tool", Content: text, ToolCallID: item.CallID, Name: item.Name}),
+			err
 	case "reasoning":
-		return messages, nil // of another server; the models here do not think aloud
+		return messages, nil // what was thought earlier is not shown to the model again
 	case "item_reference":
-		return nil, core.Unsupported(param, "%s refers to an item of the past, and this server keeps none; send the item itself", param)
+		return nil, core.Unsupported(param,
+			"%s refers to an item of the past, and this server keeps none; send the item itself", param)
 	case "":
 		return nil, core.BadRequest(param+".type", "%s has no type", param)
 	}
-	return nil, core.Unsupported(param+".type", "%s is of type %.40q, which is not supported; this server knows message, function_call, function_call_output and reasoning", param, item.Type)
+	return nil, core.Unsupported(param+".type",
+		"%s is of type %.40q, which is not supported; this server knows message, "+
+			"function_call, function_call_output and reasoning", param, item.Type)
 }

@@ -23,7 +23,7 @@ type responseObject struct {
 	Instructions       *string             `json:"instructions"`
 	MaxOutputTokens    *int                `json:"max_output_tokens"`
 	Model              string              `json:"model"`
-	Output             []any               `json:"output"` // *outputMessage and *outputCall
+	Output             []any               `json:"output"` // *outputReasoning, *outputMessage and *outputCall
 	ParallelToolCalls  bool                `json:"parallel_tool_calls"`
 	PreviousResponseID *string             `json:"previous_response_id"` // always null
 	Reasoning          responseReasoning   `json:"reasoning"`
@@ -84,7 +84,22 @@ type outputText struct {
 }
 
 func newOutputText(text string, logProbs []answerLogProb) outputText {
-	return outputText{Type: "output_text", Text: text, Annotations: []string{}, LogProbs: append([]answerLogProb{}, logProbs...)}
+	return outputText{Type: "output_text", Text: text, Annotations: []string{},
+		LogProbs: append([]answerLogProb{}, logProbs...)}
+}
+
+// outputReasoning is what the model thought before the answer.
+type outputReasoning struct {
+	ID      string          `json:"id"`
+	Type    string          `json:"type"`
+	Status  string          `json:"status"`
+	Summary []string        `json:"summary"` // always empty
+	Content []reasoningText `json:"content"`
+}
+
+type reasoningText struct {
+	Type string `json:"type"`
+	Text string `json:"text"`
 }
 
 // outputCall is a call of a function.
@@ -135,8 +150,9 @@ type responseBuilder struct {
 	sequence int
 
 	begun    bool
-	message  *outputMessage // while its text grows
-	text     strings.Builder
+	thought  *outputReasoning // while its text grows
+	message  *outputMessage   // the same
+	text     strings.Builder  // of either
 	logProbs []answerLogProb
 	fresh    []answerLogProb // of tokens whose text is still to come
 	finish   trit.Finish
@@ -148,7 +164,8 @@ func newResponseBuilder(req *responseRequest, p *core.Prepared, tools []chat.Too
 		Instructions: req.Instructions, MaxOutputTokens: req.MaxOutputTokens, Model: p.Model.Name, Output: []any{},
 		ParallelToolCalls: core.ValueOr(req.ParallelToolCalls, true), ServiceTier: "default",
 		Text: responseText{Format: json.RawMessage(`{"type":"text"}`)}, ToolChoice: json.RawMessage(`"auto"`),
-		Tools: []responseTool{}, TopLogProbs: core.ValueOr(req.TopLogProbs, 0), Truncation: core.ValueOr(req.Truncation, "disabled"), Metadata: req.Metadata,
+		Tools: []responseTool{}, TopLogProbs: core.ValueOr(req.TopLogProbs, 0),
+		Truncation: core.ValueOr(req.Truncation, "disabled"), Metadata: req.Metadata,
 	}
 	if r.Metadata == nil {
 		r.Metadata = map[string]string{}
@@ -161,7 +178,8 @@ func newResponseBuilder(req *responseRequest, p *core.Prepared, tools []chat.Too
 	}
 	for i, t := range tools {
 		// Calls always fit the parameters, so all functions are strict.
-		echo := responseTool{Type: "function", Name: t.Function.Name, Description: req.Tools[i].Description, Parameters: t.Function.Parameters, Strict: new(true)}
+		echo := responseTool{Type: "function", Name: t.Function.Name, Description: req.Tools[i].Description,
+			Parameters: t.Function.Parameters, Strict: new(true)}
 		if echo.Parameters == nil {
 			echo.Parameters = json.RawMessage("null")
 		}
@@ -180,7 +198,8 @@ func (b *responseBuilder) send(e *responseEvent) error {
 // Fail ends the stream with an error.
 func (b *responseBuilder) Fail(e *core.Error) error {
 	body := newErrorReply(e).Error
-	return b.out.Piece("error", &responseFailure{Type: "error", SequenceNumber: b.sequence, Code: body.Code, Message: body.Message, Param: body.Param})
+	return b.out.Piece("error", &responseFailure{Type: "error", SequenceNumber: b.sequence, Code: body.Code,
+		Message: body.Message, Param: body.Param})
 }
 
 // begin tells that there is a response.
@@ -204,6 +223,11 @@ func (b *responseBuilder) Add(t trit.Piece) error {
 		b.fresh = append(b.fresh, newAnswerLogProb(b.model.Model.Tokenizer(), &t.Token))
 	}
 	b.finish = t.Finish
+	if t.Reasoning != "" {
+		if err := b.addReasoning(t.Reasoning); err != nil {
+			return err
+		}
+	}
 	if t.Content != "" {
 		if err := b.addText(t.Content); err != nil {
 			return err
@@ -217,25 +241,70 @@ func (b *responseBuilder) Add(t trit.Piece) error {
 	return nil
 }
 
+// addReasoning appends to what is thought, which it begins if need be.
+func (b *responseBuilder) addReasoning(text string) error {
+	if err := b.endText("completed"); err != nil {
+		return err
+	}
+	b.fresh = nil // thoughts have no probabilities in this API
+	index := len(b.response.Output)
+	if b.thought == nil {
+		b.thought = &outputReasoning{ID: core.NewID("rs_"), Type: "reasoning", Status: "in_progress",
+			Summary: []string{}, Content: []reasoningText{}}
+		b.text.Reset()
+		if err := b.send(&responseEvent{Type: "response.output_item.added", OutputIndex: &index,
+			Item: b.thought}); err != nil {
+			return err
+		}
+	}
+	b.text.WriteString(text)
+	return b.send(&responseEvent{Type: "response.reasoning_text.delta", OutputIndex: &index, ItemID: b.thought.ID,
+		ContentIndex: new(0), Delta: &text})
+}
+
+// endReasoning completes what is thought, if there is anything.
+func (b *responseBuilder) endReasoning() error {
+	r := b.thought
+	if r == nil {
+		return nil
+	}
+	index, text := len(b.response.Output), b.text.String()
+	b.thought = nil
+	if err := b.send(&responseEvent{Type: "response.reasoning_text.done", OutputIndex: &index, ItemID: r.ID,
+		ContentIndex: new(0), Text: &text}); err != nil {
+		return err
+	}
+	r.Content, r.Status = []reasoningText{{Type: "reasoning_text", Text: text}}, "completed"
+	b.response.Output = append(b.response.Output, r)
+	return b.send(&responseEvent{Type: "response.output_item.done", OutputIndex: &index, Item: r})
+}
+
 // addText appends to the message, which it begins if need be.
 func (b *responseBuilder) addText(text string) error {
+	if err := b.endReasoning(); err != nil {
+		return err
+	}
 	index := len(b.response.Output)
 	if b.message == nil {
-		b.message = &outputMessage{ID: core.NewID("msg_"), Type: "message", Status: "in_progress", Role: "assistant", Content: []outputText{}}
+		b.message = &outputMessage{ID: core.NewID("msg_"), Type: "message", Status: "in_progress", Role: "assistant",
+			Content: []outputText{}}
 		b.text.Reset()
 		b.logProbs = nil
-		if err := b.send(&responseEvent{Type: "response.output_item.added", OutputIndex: &index, Item: b.message}); err != nil {
+		if err := b.send(&responseEvent{Type: "response.output_item.added", OutputIndex: &index,
+			Item: b.message}); err != nil {
 			return err
 		}
 		part := newOutputText("", nil)
-		if err := b.send(&responseEvent{Type: "response.content_part.added", OutputIndex: &index, ItemID: b.message.ID, ContentIndex: new(0), Part: &part}); err != nil {
+		if err := b.send(&responseEvent{Type: "response.content_part.added", OutputIndex: &index, ItemID: b.message.ID,
+			ContentIndex: new(0), Part: &part}); err != nil {
 			return err
 		}
 	}
 	b.text.WriteString(text)
 	fresh := append([]answerLogProb{}, b.fresh...)
 	b.logProbs, b.fresh = append(b.logProbs, fresh...), nil
-	return b.send(&responseEvent{Type: "response.output_text.delta", OutputIndex: &index, ItemID: b.message.ID, ContentIndex: new(0), Delta: &text, LogProbs: &fresh})
+	return b.send(&responseEvent{Type: "response.output_text.delta", OutputIndex: &index, ItemID: b.message.ID,
+		ContentIndex: new(0), Delta: &text, LogProbs: &fresh})
 }
 
 // endText completes the message, if there is one.
@@ -247,10 +316,12 @@ func (b *responseBuilder) endText(status string) error {
 	index, text := len(b.response.Output), b.text.String()
 	part := newOutputText(text, append(b.logProbs, b.fresh...))
 	b.fresh, b.message = nil, nil
-	if err := b.send(&responseEvent{Type: "response.output_text.done", OutputIndex: &index, ItemID: m.ID, ContentIndex: new(0), Text: &text, LogProbs: &part.LogProbs}); err != nil {
+	if err := b.send(&responseEvent{Type: "response.output_text.done", OutputIndex: &index, ItemID: m.ID,
+		ContentIndex: new(0), Text: &text, LogProbs: &part.LogProbs}); err != nil {
 		return err
 	}
-	if err := b.send(&responseEvent{Type: "response.content_part.done", OutputIndex: &index, ItemID: m.ID, ContentIndex: new(0), Part: &part}); err != nil {
+	if err := b.send(&responseEvent{Type: "response.content_part.done", OutputIndex: &index, ItemID: m.ID,
+		ContentIndex: new(0), Part: &part}); err != nil {
 		return err
 	}
 	m.Content, m.Status = []outputText{part}, status
@@ -260,20 +331,26 @@ func (b *responseBuilder) endText(status string) error {
 
 // addCall adds a call, after completing the text before it.
 func (b *responseBuilder) addCall(call *chat.ToolCall) error {
+	if err := b.endReasoning(); err != nil {
+		return err
+	}
 	if err := b.endText("completed"); err != nil {
 		return err
 	}
 	b.fresh = nil // calls have no probabilities in this API
 	index := len(b.response.Output)
-	item := &outputCall{ID: core.NewID("fc_"), Type: "function_call", Status: "in_progress", CallID: call.ID, Name: call.Function.Name}
+	item := &outputCall{ID: core.NewID("fc_"), Type: "function_call", Status: "in_progress", CallID: call.ID,
+		Name: call.Function.Name}
 	if err := b.send(&responseEvent{Type: "response.output_item.added", OutputIndex: &index, Item: item}); err != nil {
 		return err
 	}
 	arguments := call.Function.Arguments
-	if err := b.send(&responseEvent{Type: "response.function_call_arguments.delta", OutputIndex: &index, ItemID: item.ID, Delta: &arguments}); err != nil {
+	if err := b.send(&responseEvent{Type: "response.function_call_arguments.delta", OutputIndex: &index,
+		ItemID: item.ID, Delta: &arguments}); err != nil {
 		return err
 	}
-	if err := b.send(&responseEvent{Type: "response.function_call_arguments.done", OutputIndex: &index, ItemID: item.ID, Name: item.Name, Arguments: &arguments}); err != nil {
+	if err := b.send(&responseEvent{Type: "response.function_call_arguments.done", OutputIndex: &index,
+		ItemID: item.ID, Name: item.Name, Arguments: &arguments}); err != nil {
 		return err
 	}
 	item.Arguments, item.Status = arguments, "completed"
@@ -291,6 +368,9 @@ func (b *responseBuilder) End() (any, error) {
 		status, done = "incomplete", "response.incomplete"
 		b.response.IncompleteDetails = &responseIncomplete{Reason: "max_output_tokens"}
 	}
+	if err := b.endReasoning(); err != nil {
+		return nil, err
+	}
 	if b.message == nil && len(b.response.Output) == 0 { // an answer without a word is an empty one
 		if err := b.addText(""); err != nil {
 			return nil, err
@@ -301,7 +381,8 @@ func (b *responseBuilder) End() (any, error) {
 	}
 	b.response.Status = status
 	b.response.CompletedAt = new(time.Now().Unix())
-	u := &responseUsage{InputTokens: b.stats.PromptTokens, OutputTokens: b.stats.GeneratedTokens, TotalTokens: b.stats.PromptTokens + b.stats.GeneratedTokens}
+	u := &responseUsage{InputTokens: b.stats.PromptTokens, OutputTokens: b.stats.GeneratedTokens,
+		TotalTokens: b.stats.PromptTokens + b.stats.GeneratedTokens}
 	u.InputDetails.CachedTokens = b.stats.CachedTokens
 	b.response.Usage, b.response.Timings = u, newTimings(b.stats)
 	return b.response, b.send(&responseEvent{Type: done, Response: b.response})

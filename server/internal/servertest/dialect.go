@@ -48,8 +48,9 @@ var llama3 = []string{"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}
 
 // tiny is the geometry of the models, whose weights nobody asks for.
 var tiny = synth.Shape{
-	Name: "tiny", Model: "nothing", Architecture: "bitnet-b1.58", Layers: 1, Hidden: 256, FFN: 256, Heads: 4, KVHeads: 2, HeadDim: 64,
-	Vocab: 512, Context: 4096, RopeBase: 10000, NormEps: 1e-5, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "llama-bpe",
+	Name: "tiny", Model: "nothing", Architecture: "bitnet-b1.58", Layers: 1, Hidden: 256, FFN: 256, Heads: 4,
+	KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 4096, RopeBase: 10000, NormEps: 1e-5, Tied: true,
+	Tokenizer: tokenizer.ModelBPE, Pre: "llama-bpe",
 }
 
 var tinyFile = sync.OnceValues(func() ([]byte, error) {
@@ -90,7 +91,8 @@ func (d *Dialect) Write(t testing.TB) string {
 		tokens[unused+i], types[unused+i] = mark, int32(tokenizer.Control)
 	}
 	for key, value := range map[string]any{
-		"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": types, "tokenizer.chat_template": string(template),
+		"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": types,
+		"tokenizer.chat_template": string(template),
 	} {
 		if err := meta.Set(key, value); err != nil {
 			t.Fatal(err)

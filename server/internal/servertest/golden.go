@@ -22,6 +22,7 @@ import (
 
 	"trit"
 	"trit/internal/generate"
+	"trit/internal/inside"
 	"trit/sample"
 	"trit/server/core"
 	"trit/tokenizer"
@@ -143,7 +144,7 @@ func lines(text string) string {
 // describe writes down what reaches the model.
 func describe(t *testing.T, out *bytes.Buffer, j *core.Job, options []trit.GenerateOption) {
 	m := j.Model.Model
-	o, err := m.Resolve(options...)
+	o, err := inside.Options(m, options)
 	if err != nil {
 		t.Error(err)
 		return
@@ -214,15 +215,18 @@ var probes = []struct{ name, text string }{
 	{"other hermes call", `<tool_call>{"name": "get_time", "arguments": {}}</tool_call>`},
 	{"two hermes calls", "<tool_call>{\"name\": \"get_time\", \"arguments\": {}}</tool_call>\n" +
 		`<tool_call>{"name": "get_weather", "arguments": {"city": "Rome"}}</tool_call>`},
-	{"one hermes call twice", "<tool_call>{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\"}}</tool_call>\n" +
-		`<tool_call>{"name": "get_weather", "arguments": {"city": "Rome"}}</tool_call>`},
+	{"one hermes call twice",
+		"<tool_call>{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\"}}</tool_call>\n" +
+			`<tool_call>{"name": "get_weather", "arguments": {"city": "Rome"}}</tool_call>`},
 	{"text and hermes call", `I look. <tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>`},
 	{"llama call", `{"name": "get_weather", "parameters": {"city": "Paris"}}`},
 	{"other llama call", `{"name": "get_time", "parameters": {}}`},
-	{"two llama calls", `{"name": "get_time", "parameters": {}}; {"name": "get_weather", "parameters": {"city": "Rome"}}`},
+	{"two llama calls",
+		`{"name": "get_time", "parameters": {}}; {"name": "get_weather", "parameters": {"city": "Rome"}}`},
 	{"mistral call", `[TOOL_CALLS] [{"name": "get_weather", "arguments": {"city": "Paris"}}]`},
 	{"other mistral call", `[TOOL_CALLS] [{"name": "get_time", "arguments": {}}]`},
-	{"two mistral calls", `[TOOL_CALLS] [{"name": "get_time", "arguments": {}}, {"name": "get_weather", "arguments": {"city": "Rome"}}]`},
+	{"two mistral calls",
+		`[TOOL_CALLS] [{"name": "get_time", "arguments": {}}, {"name": "get_weather", "arguments": {"city": "Rome"}}]`},
 	{"thought and text", "<think>\nHm.\n</think>\n\nIt is sunny."},
 	{"end of thought and report", "Hm.\n</think>\n\n" + `{"city":"Paris","degrees":20}`},
 }
@@ -240,7 +244,8 @@ func accepted(t *testing.T, tok *tokenizer.Tokenizer, constraint generate.Constr
 			}
 			allowed := mask[id/64]&(1<<(id%64)) != 0
 			if err := c.Accept(id); (err == nil) != allowed {
-				t.Errorf("%s: the mask says %v of the token %q, and Accept: %v", p.name, allowed, tok.Piece(id, true), err)
+				t.Errorf("%s: the mask says %v of the token %q, and Accept: %v", p.name, allowed, tok.Piece(id, true),
+					err)
 			}
 			if ok = allowed; !ok {
 				break

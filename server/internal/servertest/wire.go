@@ -166,7 +166,8 @@ func Greedy(n int) Object { return Object{"temperature": 0, "num_predict": n} }
 
 var Weather = Object{"type": "function", "function": Object{
 	"name": "get_weather", "description": "the weather of a city",
-	"parameters": Object{"type": "object", "properties": Object{"city": Object{"type": "string", "enum": []string{"Paris", "Rome"}}}, "required": []string{"city"}},
+	"parameters": Object{"type": "object", "properties": Object{"city": Object{"type": "string",
+		"enum": []string{"Paris", "Rome"}}}, "required": []string{"city"}},
 }}
 
 // Tokens makes a generation of texts; the last one ends it.
