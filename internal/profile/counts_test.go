@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 
 	"trit/gguf"
@@ -120,7 +121,7 @@ func (t *tally) forward(c *model.Config, depth int) {
 			t.quantize(n)
 		}
 	}
-	sub := c.Architecture != "llama"
+	sub := strings.HasPrefix(c.Architecture, "bitnet")
 	q, kv := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
 	for range c.Layers {
 		t.norm(c.Hidden)
@@ -129,6 +130,9 @@ func (t *tally) forward(c *model.Config, depth int) {
 		t.projection(kv, c.Hidden, int8)
 		t.projection(kv, c.Hidden, int8)
 		for range c.Heads + c.KVHeads {
+			if c.Architecture == "qwen3" {
+				t.norm(c.HeadDim)
+			}
 			for range c.RopeDim / 2 {
 				t.op(6) // a rotation: four products, two sums
 			}
@@ -171,7 +175,7 @@ func (t *tally) forward(c *model.Config, depth int) {
 }
 
 func TestCountAgainstLoops(t *testing.T) {
-	for _, shape := range []string{"tiny", "tiny-llama"} {
+	for _, shape := range []string{"tiny", "tiny-llama", "tiny-qwen3"} {
 		for _, act := range []model.Activations{model.Int8, model.Float} {
 			m := tinyModel(t, shape, synth.Options{}, model.LoadOptions{Activations: act})
 			for _, depth := range []int{0, 1, 37, 300} {
@@ -192,7 +196,7 @@ func TestCountAgainstLoops(t *testing.T) {
 // TestCountBytes compares the formulas for bytes with what is there.
 func TestCountBytes(t *testing.T) {
 	const depth = 40
-	for _, shape := range []string{"tiny", "tiny-llama"} {
+	for _, shape := range []string{"tiny", "tiny-llama", "tiny-qwen3"} {
 		for _, layout := range ternary.Layouts() {
 			for _, kv := range []kernel.KVType{kernel.KVF32, kernel.KVF16, kernel.KVI8} {
 				m := tinyModel(t, shape, synth.Options{Head: gguf.TypeQ8_0}, model.LoadOptions{Layout: func(int, int) ternary.Layout { return layout }})
@@ -286,7 +290,7 @@ func TestCountOfKnownModels(t *testing.T) {
 
 // TestOutline: the counts of an outline are those of the model.
 func TestOutline(t *testing.T) {
-	for _, shape := range []string{"tiny", "tiny-llama"} {
+	for _, shape := range []string{"tiny", "tiny-llama", "tiny-qwen3"} {
 		m := tinyModel(t, shape, synth.Options{Head: gguf.TypeQ8_0}, model.LoadOptions{})
 		embedding := m.Graph.Embedding()
 		o, err := model.Outline(m.Config, model.OutlineOptions{

@@ -14,7 +14,7 @@ import (
 // TestWork adds up the work of all operations of recorded steps and compares it
 // with plain loops (FLOPs, MACs) and with Count (bytes).
 func TestWork(t *testing.T) {
-	for _, shape := range []string{"tiny", "tiny-llama"} {
+	for _, shape := range []string{"tiny", "tiny-llama", "tiny-qwen3"} {
 		for _, act := range []model.Activations{model.Int8, model.Float} {
 			m := tinyModel(t, shape, synth.Options{}, model.LoadOptions{Activations: act})
 			e, err := engine.New(m, engine.Options{Threads: 2, KVType: kernel.KVI8, Head: head.Plain})

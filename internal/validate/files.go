@@ -58,32 +58,29 @@ func (s *suite) checkTensors(c *Check) error {
 	}
 	d := &TensorDetail{Architecture: s.config.Architecture, Layers: s.config.Layers}
 	c.Detail = d
-	known := map[string]bool{}
-	for _, spec := range s.arch.Tensors(s.config) {
-		n := 1
-		if spec.PerLayer() { // no more than the file can hold, and one that is missing
-			n = min(s.config.Layers, len(s.file.Tensors)+1)
+	table := s.arch.Table(s.config)
+	for spec := range table.All() {
+		if _, ok := s.file.Tensor(spec.Name); ok || spec.Optional {
+			continue
 		}
-		for layer := range n {
-			name := strings.Replace(spec.Name, "%d", fmt.Sprint(layer), 1)
-			t, ok := s.file.Tensor(name)
-			if !ok {
-				if !spec.Optional {
-					c.fail("%s is missing", name)
-					d.Missing = append(d.Missing, name)
-					if len(d.Missing) > maxMessages {
-						break // a wrong number of layers, most likely
-					}
-				}
-				continue
-			}
-			known[name] = true
-			if got, want := trimmed(t.Dims), trimmed(spec.Dims); !slices.Equal(got, want) {
-				c.fail("%s has dimensions %v, the configuration asks for %v", name, t.Dims, spec.Dims)
-			}
-			if _, err := quant.RowBytes(t.Type, 0); err != nil {
-				c.fail("%s is stored as %v, which cannot be computed with", name, t.Type)
-			}
+		c.fail("%s is missing", spec.Name)
+		d.Missing = append(d.Missing, spec.Name)
+		if len(d.Missing) > maxMessages {
+			break // a wrong number of layers, most likely
+		}
+	}
+	known := map[string]bool{}
+	for _, t := range s.file.Tensors {
+		spec, ok := table.Lookup(t.Name)
+		if !ok {
+			continue
+		}
+		known[t.Name] = true
+		if got, want := trimmed(t.Dims), trimmed(spec.Dims); !slices.Equal(got, want) {
+			c.fail("%s has dimensions %v, the configuration asks for %v", t.Name, t.Dims, spec.Dims)
+		}
+		if _, err := quant.RowBytes(t.Type, 0); err != nil {
+			c.fail("%s is stored as %v, which cannot be computed with", t.Name, t.Type)
 		}
 	}
 	for _, t := range s.file.Tensors {

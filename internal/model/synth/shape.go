@@ -82,6 +82,9 @@ var shapes = []Shape{
 	{Name: "tiny-llama", Model: "a small llama with a head of its own, for tests", Architecture: "llama",
 		Layers: 2, Hidden: 256, FFN: 512, Heads: 4, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
 		RopeBase: 10000, NormEps: 1e-5, Tokenizer: tokenizer.ModelSPM},
+	{Name: "tiny-qwen3", Model: "a small qwen3 with heads wider than their share, for tests", Architecture: "qwen3",
+		Layers: 2, Hidden: 256, FFN: 512, Heads: 8, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
+		RopeBase: 1000000, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "qwen2"},
 }
 
 // Shapes lists the known shapes.

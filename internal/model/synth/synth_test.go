@@ -46,7 +46,7 @@ func shape(t testing.TB, name string) synth.Shape {
 // TestEveryType makes the tiny models in all combinations of types and checks
 // that each is a clean file with a loadable model of that shape in it.
 func TestEveryType(t *testing.T) {
-	for _, name := range []string{"tiny", "tiny-llama"} {
+	for _, name := range []string{"tiny", "tiny-llama", "tiny-qwen3"} {
 		s := shape(t, name)
 		for _, typ := range synth.Types() {
 			for _, head := range synth.HeadTypes() {
@@ -234,7 +234,7 @@ func TestPublishedSize(t *testing.T) {
 }
 
 func TestTokenizers(t *testing.T) {
-	for _, name := range []string{"tiny", "tiny-llama", "bitnet-large", "falcon3-1b", "falcon-e-3b"} {
+	for _, name := range []string{"tiny", "tiny-llama", "tiny-qwen3", "bitnet-large", "falcon3-1b", "falcon-e-3b"} {
 		g, err := synth.New(shape(t, name), synth.Options{})
 		if err != nil {
 			t.Fatal(err)
