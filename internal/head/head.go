@@ -23,6 +23,7 @@ package head
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -156,7 +157,11 @@ type Head struct {
 	coarse   *coarse      // nil unless the mode is Coarse
 	ternary  *ternaryHead // nil unless the weights are ternary, and used as they are
 	tracer   model.Tracer
-	read     int64 // bytes since TakeBytes
+	// What states go through before they are multiplied, nil for nothing, and where
+	// they are then.
+	transform *model.Transform
+	turned    []float32
+	read      int64 // bytes since TakeBytes
 
 	selections, complete, lastBytes, lastExact atomic.Int64
 	lastRefined                                [kernel.CoarsePlanes - 1]atomic.Int64
@@ -173,7 +178,11 @@ func New(m *model.Model, team *parallel.Team, mode Mode) (*Head, error) {
 		return nil, fmt.Errorf("%w: %v", ErrMode, mode)
 	}
 	t := m.Graph.Head()
-	h := &Head{table: t, mode: mode.resolve(t.Type, t.Rows, t.Cols), team: team}
+	if t.Rotated != nil && mode != Auto && mode != Plain {
+		// What is read from the table would not be what is stored.
+		return nil, fmt.Errorf("%w: %s: the output head is rotated; use mode plain", ErrMode, mode)
+	}
+	h := &Head{table: t, transform: m.HeadTransform, mode: mode.resolve(t.Type, t.Rows, t.Cols), team: team}
 	if typ, ok := storageTypes[mode]; ok {
 		if err := h.requantize(m, typ); err != nil {
 			return nil, err
@@ -220,6 +229,9 @@ func (h *Head) Select(rows []Row, rest []int) []int {
 		}
 	}
 	if h.coarse != nil {
+		if h.transform != nil {
+			h.turnRows(rows)
+		}
 		return h.coarse.answer(rows, rest)
 	}
 	for i := range rows {
@@ -253,6 +265,9 @@ func (h *Head) NotEnough(s *Selector) {
 // Logits computes all logits y [states, Rows] of the states x [states, Cols].
 func (h *Head) Logits(y, x []float32, states int) {
 	h.begin(OpLogits, states)
+	if h.transform != nil {
+		x = h.turn(x, states)
+	}
 	if h.ternary != nil {
 		h.read += h.resident
 		h.ternary.logits(h.team, y, x, states)
@@ -276,6 +291,27 @@ func (h *Head) rows(y []float32, from, count int, x []float32, states, worker in
 	t := h.table
 	data := t.Data[from*h.rowBytes : (from+count)*h.rowBytes]
 	kernel.HeadRows(y, t.Rows, data, t.Type, count, t.Cols, x, t.Cols, states, h.scratch[worker])
+}
+
+// turn returns the transformed states.
+func (h *Head) turn(x []float32, states int) []float32 {
+	d := h.table.Cols
+	h.turned = slices.Grow(h.turned[:0], states*d)[:states*d]
+	for i := range states {
+		h.transform.Apply(h.turned[i*d:(i+1)*d], x[i*d:(i+1)*d])
+	}
+	return h.turned
+}
+
+// turnRows has rows refer to transformed states.
+func (h *Head) turnRows(rows []Row) {
+	d := h.table.Cols
+	h.turned = slices.Grow(h.turned[:0], len(rows)*d)[:len(rows)*d]
+	for i := range rows {
+		turned := h.turned[i*d : (i+1)*d]
+		h.transform.Apply(turned, rows[i].X)
+		rows[i].X = turned
+	}
 }
 
 // allBytes is what is read for all logits.

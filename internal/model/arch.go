@@ -19,6 +19,9 @@ type Arch struct {
 	HFNames []string
 	// WeightOnly: usual models of the family were trained with full activations.
 	WeightOnly bool
+	// ValueOrder, if not nil, is the order into which a rotated ssm_out wants its
+	// input brought; see Transform.
+	ValueOrder func(c *Config) []int32
 	// Configure completes the configuration from the family's own keys.
 	Configure func(m *gguf.Metadata, c *Config) error
 	// Tensors lists the tensors of a model with that configuration.

@@ -22,9 +22,11 @@ type Binder struct {
 	outline *OutlineOptions // not nil: weights have shapes, but no data
 	zeros   []float32       // what they have instead
 	file    *gguf.File      // nil: an outline without a file
-	model   *Model
-	tensors *TensorTable
-	bound   map[string]bool // generic names that a field asked for
+	// transforms are those of the file, nil if there are none.
+	transforms *transforms
+	model      *Model
+	tensors    *TensorTable
+	bound      map[string]bool // generic names that a field asked for
 
 	total int64
 	done  atomic.Int64
@@ -181,6 +183,9 @@ func (b *Binder) table(t *gguf.Tensor) (*Table, error) {
 	if table.Data, err = t.Data(); err != nil {
 		return nil, err
 	}
+	if b.transforms != nil && b.transforms.embedding && t.Name == "token_embd.weight" {
+		table.Rotated = b.transforms.of(table.Cols)
+	}
 	// One decoded row proves that the type is known before anything runs.
 	if err := table.Row(0, make([]float32, table.Cols)); err != nil {
 		return nil, err
@@ -204,7 +209,7 @@ func (b *Binder) projections(t *gguf.Tensor, spec TensorSpec) ([]*Projection, er
 	if err != nil {
 		return nil, err
 	}
-	first := Projection{Name: spec.Kind()}
+	first := Projection{Name: spec.Kind(), turnStage: spec.Kind() + "_hadamard"}
 	if len(matrices) == 1 {
 		if err := b.companions(&first, matrices[0], strings.TrimSuffix(t.Name, ".weight")); err != nil {
 			return nil, err
@@ -213,7 +218,7 @@ func (b *Binder) projections(t *gguf.Tensor, spec TensorSpec) ([]*Projection, er
 	var list []*Projection
 	for i, m := range matrices {
 		p := first
-		p.Matrix = m
+		p.Matrix, p.Transform = m, b.transforms.input(t.Name, m.Cols)
 		if b.outline == nil {
 			p.Vec, p.Mat = b.variant(m, 1), b.variant(m, manyTokens)
 		}
@@ -233,6 +238,11 @@ func (b *Binder) projections(t *gguf.Tensor, spec TensorSpec) ([]*Projection, er
 // like any other.
 func (b *Binder) head() error {
 	table := b.model.Graph.Head()
+	if b.transforms != nil && b.transforms.tied {
+		b.model.HeadTransform = b.transforms.of(table.Cols)
+	} else {
+		b.model.HeadTransform = b.transforms.input(table.Name, table.Cols)
+	}
 	if !quant.IsTernary(table.Type) {
 		return nil
 	}

@@ -51,6 +51,9 @@ func load(f *gguf.File, o LoadOptions) (*Model, error) {
 	}
 	m := &Model{Config: c, File: f}
 	b := newBinder(arch, m, o)
+	if b.transforms, err = readTransforms(f, arch, c); err != nil {
+		return nil, err
+	}
 	if b.opts.Team == nil {
 		if b.opts.Team, err = parallel.NewTeam(1); err != nil {
 			return nil, err

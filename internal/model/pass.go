@@ -62,6 +62,7 @@ type Pass struct {
 	ropeScale float32             // on cos and sin
 	cos, sin  []float32           // [maxRows, RopeDim/2]
 	normed    []float32           // [maxRows, in] the input of a projection with a norm of its own
+	turned    []float32           // [maxRows, in] the transformed input of a projection
 	int8      *kernel.Int8        // rounded input of a projection, or
 	groups    *kernel.GroupedInt8 // with scales for groups of columns
 	work      []*kernel.Workspace // one per worker
@@ -86,7 +87,7 @@ type PassOptions struct {
 // NewPass allocates a pass for a model.
 func NewPass(m *Model, o PassOptions) *Pass {
 	c := m.Config
-	widest, normed := m.inputs()
+	widest, normed, turned := m.inputs()
 	p := &Pass{
 		cfg:       c,
 		team:      o.Team,
@@ -97,6 +98,7 @@ func NewPass(m *Model, o PassOptions) *Pass {
 		cos:       o.Memory.Float32s(o.MaxRows * c.RopeDim / 2),
 		sin:       o.Memory.Float32s(o.MaxRows * c.RopeDim / 2),
 		normed:    o.Memory.Float32s(o.MaxRows * normed),
+		turned:    o.Memory.Float32s(o.MaxRows * turned),
 	}
 	switch c.Activations {
 	case Int8:
@@ -117,16 +119,19 @@ func NewPass(m *Model, o PassOptions) *Pass {
 	return p
 }
 
-// inputs returns the width of the widest input of a projection, and of one that has
-// a norm of its own.
-func (m *Model) inputs() (widest, normed int) {
+// inputs returns the width of the widest input of a projection, of one that has a norm
+// of its own, and of one that is transformed.
+func (m *Model) inputs() (widest, normed, turned int) {
 	m.Projections(func(_ string, w *Projection) {
 		widest = max(widest, w.Matrix.Cols)
 		if w.NormIn != nil {
 			normed = max(normed, w.Matrix.Cols)
 		}
+		if w.Transform != nil {
+			turned = max(turned, w.Matrix.Cols)
+		}
 	})
-	return widest, normed
+	return widest, normed, turned
 }
 
 // Begin prepares the pass for a batch: token ids and positions of its rows,
@@ -228,7 +233,7 @@ func (p *Pass) Project(in Buffer, outs ...Projected) {
 // rounded input. With one scale per row, the sums that belong to it follow the groups
 // of columns that weights have scales for, which may differ.
 func (p *Pass) shareInput(w, v *Projection) bool {
-	return w.NormIn == nil && v.NormIn == nil && (p.cfg.Activations != Int8 || w.Matrix.GroupCols == v.Matrix.GroupCols)
+	return w.NormIn == nil && v.NormIn == nil && w.Transform == v.Transform && (p.cfg.Activations != Int8 || w.Matrix.GroupCols == v.Matrix.GroupCols)
 }
 
 func (p *Pass) projectAlike(in Buffer, outs []Projected) {
@@ -236,6 +241,14 @@ func (p *Pass) projectAlike(in Buffer, outs []Projected) {
 		normed := Buffer{Width: in.Width, Data: p.normed}
 		p.rowwise(rowOp{do: normRow, kind: OpKindNorm, stage: w.normStage, dst: normed, src: in, w: w.NormIn})
 		in = normed
+	}
+	if w := outs[0].W; w.Transform != nil {
+		turned := Buffer{Width: in.Width, Data: p.turned}
+		p.rowwise(rowOp{do: turnRow, kind: OpKindTransform, stage: w.turnStage, dst: turned, src: in, transform: w.Transform})
+		for _, o := range outs[1:] {
+			p.Stage(o.W.turnStage, turned)
+		}
+		in = turned
 	}
 	if p.tally != nil {
 		if p.cfg.Activations != Float {

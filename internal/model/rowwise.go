@@ -5,14 +5,15 @@ import "trit/internal/kernel"
 // A rowOp is an operation that makes a row of its result from the same row of its
 // operands: norms, rounding, rotation, activation functions and sums.
 type rowOp struct {
-	do       func(p *Pass, o *rowOp, row int)
-	kind     OpKind
-	stage    string
-	dst, src Buffer
-	up       Buffer    // gateRow
-	w        []float32 // normRow, normHeadsRow
-	factor   float32   // scaleRow
-	f        RowFunc   // eachRow
+	do        func(p *Pass, o *rowOp, row int)
+	kind      OpKind
+	stage     string
+	dst, src  Buffer
+	up        Buffer     // gateRow
+	w         []float32  // normRow, normHeadsRow
+	factor    float32    // scaleRow
+	f         RowFunc    // eachRow
+	transform *Transform // turnRow
 }
 
 // rowTask runs pending operations, all of them on one row after the other. A row
@@ -77,6 +78,8 @@ func (p *Pass) flush() {
 }
 
 func quantizeRow(p *Pass, o *rowOp, row int) { kernel.QuantizeRow(p.int8, row, o.src.Row(row)) }
+
+func turnRow(_ *Pass, o *rowOp, row int) { o.transform.Apply(o.dst.Row(row), o.src.Row(row)) }
 
 func quantizeGroupsRow(p *Pass, o *rowOp, row int) {
 	kernel.QuantizeGroups(p.groups, row, o.src.Row(row))

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 	"unsafe"
@@ -14,18 +15,19 @@ type OpKind string
 
 // The kinds of operations.
 const (
-	OpKindEmbed    OpKind = "embed"    // looks a token's vector up
-	OpKindNorm     OpKind = "norm"     // RMS norm of a row, or of every head of it
-	OpKindScale    OpKind = "scale"    // multiplies a row with a factor
-	OpKindQuantize OpKind = "quantize" // rounds the input of projections to int8
-	OpKindProject  OpKind = "project"  // multiplies with ternary matrices
-	OpKindRope     OpKind = "rope"     // rotates heads by the position
-	OpKindAttend   OpKind = "attend"   // stores keys and values, and attends
-	OpKindAct      OpKind = "act"      // activation function, with or without a gate
-	OpKindAdd      OpKind = "add"      // adds to the residual stream
-	OpKindRecur    OpKind = "recur"    // goes from row to row with a sequence's state
-	OpKindEach     OpKind = "each"     // an operation on rows that only one family has
-	OpKindHead     OpKind = "head"     // multiplies with the output head
+	OpKindEmbed     OpKind = "embed"     // looks a token's vector up
+	OpKindNorm      OpKind = "norm"      // RMS norm of a row, or of every head of it
+	OpKindScale     OpKind = "scale"     // multiplies a row with a factor
+	OpKindQuantize  OpKind = "quantize"  // rounds the input of projections to int8
+	OpKindProject   OpKind = "project"   // multiplies with ternary matrices
+	OpKindRope      OpKind = "rope"      // rotates heads by the position
+	OpKindAttend    OpKind = "attend"    // stores keys and values, and attends
+	OpKindAct       OpKind = "act"       // activation function, with or without a gate
+	OpKindTransform OpKind = "transform" // rotates the input of projections
+	OpKindAdd       OpKind = "add"       // adds to the residual stream
+	OpKindRecur     OpKind = "recur"     // goes from row to row with a sequence's state
+	OpKindEach      OpKind = "each"      // an operation on rows that only one family has
+	OpKindHead      OpKind = "head"      // multiplies with the output head
 )
 
 // Op is an operation of a pass, with what it has to do.
@@ -55,6 +57,7 @@ type Op struct {
 //	            2·G·d elements written, and as many read for each position
 //	            (and a scale per vector if the type has them)
 //	act         5·n (SiLU) or 3·n (ReLU²) FLOPs, the product with a gate among them
+//	transform   n·log2(block) + n FLOPs, and n for signs
 //	add         n FLOPs
 //	head        2·V·D FLOPs
 //	recur, each as the family says
@@ -107,7 +110,7 @@ type written struct {
 // [Outline] will do. kv is the element type of the KV cache.
 func (m *Model) Tally(kv kernel.KVType) *Tally {
 	t := &Tally{kv: kv, last: map[*float32]written{}}
-	t.pass = &Pass{cfg: m.Config, tally: t, rows: 1, keep: []int{0}, layer: LayerIn, normed: noMemory{}.Float32s(1)}
+	t.pass = &Pass{cfg: m.Config, tally: t, rows: 1, keep: []int{0}, layer: LayerIn, normed: noMemory{}.Float32s(1), turned: noMemory{}.Float32s(1)}
 	m.Graph.NewRun(noMemory{}, 1).Forward(t.pass)
 	t.pass.layer = LayerOut
 	head := m.Graph.Head()
@@ -162,6 +165,11 @@ func (t *Tally) rowwise(o *rowOp) {
 		c.FLOPs = n
 	case OpKindQuantize:
 		c.FLOPs = 4*int64(o.src.Width) + t.groups(int64(o.src.Width))
+	case OpKindTransform:
+		c.FLOPs = n * int64(bits.Len(uint(o.transform.Block)))
+		if o.transform.Signs != nil {
+			c.FLOPs += n
+		}
 	case OpKindRope:
 		c.FLOPs = 3 * int64(t.pass.cfg.RopeDim) * (n / int64(t.pass.cfg.HeadDim))
 	case OpKindAct:
@@ -295,8 +303,8 @@ func (o *Op) Group() string {
 func (m *Model) Scratch(maxRows int) int64 {
 	var mem memoryCount
 	m.Graph.NewRun(&mem, maxRows)
-	widest, normed := m.inputs()
-	mem.Float32s(maxRows * (m.Config.RopeDim + normed)) // as NewPass
+	widest, normed, turned := m.inputs()
+	mem.Float32s(maxRows * (m.Config.RopeDim + normed + turned)) // as NewPass
 	switch m.Config.Activations {
 	case Int8:
 		return int64(mem) + kernel.Int8Bytes(maxRows, widest)

@@ -16,12 +16,15 @@ type Projection struct {
 	Name   string
 	Matrix *ternary.Matrix // [out, in]
 	NormIn []float32       // [in], nil if there is none
-	Bias   []float32       // [out], nil if there is none
+	// Transform is what the input goes through, after NormIn; nil for nothing.
+	Transform *Transform
+	Bias      []float32 // [out], nil if there is none
 	// Vec and Mat are the fastest kernels for this shape on this machine, for
 	// one row and for many.
 	Vec, Mat kernel.Variant
 
 	normStage string // the name of the norm's stage: "attn_q_norm_in"
+	turnStage string // the name of the transform's: "attn_q_hadamard"
 }
 
 // Table is a matrix of rows in one of the storage types, used as embedding
@@ -33,6 +36,8 @@ type Table struct {
 	Rows int
 	Cols int
 	Data []byte // Rows × row bytes, possibly unaligned and read-only
+	// Rotated, if not nil, is the transform that rows are taken back through.
+	Rotated *Transform
 }
 
 // RowBytes returns the number of bytes of one row.
@@ -53,7 +58,13 @@ func (t *Table) Row(i int, dst []float32) error {
 		return fmt.Errorf("%w: row %d of a table with %d rows", ErrTensor, i, t.Rows)
 	}
 	n := t.RowBytes()
-	return quant.Decode(t.Type, dst, t.Data[i*n:(i+1)*n])
+	if err := quant.Decode(t.Type, dst, t.Data[i*n:(i+1)*n]); err != nil {
+		return err
+	}
+	if t.Rotated != nil {
+		t.Rotated.Invert(dst)
+	}
+	return nil
 }
 
 // Buffer holds the values of one stage for all rows of a pass.
@@ -96,6 +107,9 @@ type Model struct {
 	// Head is the output head as a ternary matrix, where the file stores it as one;
 	// nil if it does not. Graph.Head has the rows in any case.
 	Head *ternary.Matrix
+	// HeadTransform is what hidden states go through before they are multiplied with
+	// the head as it is stored; nil for nothing.
+	HeadTransform *Transform
 
 	projections []namedProjection
 }
