@@ -156,7 +156,7 @@ func (m *Model) Prepare(c Conversation, opts ...GenerateOption) (*Prepared, erro
 	if o.err != nil {
 		return nil, o.err
 	}
-	p := &Prepared{model: m, trim: !c.Continue, Reasoning: t.ReasoningFormat(), Choices: max(o.Options.Answers, 1)}
+	p := &Prepared{model: m, trim: !c.Continue, Reasoning: t.ReasoningFormat(), Choices: max(o.Options.Choices, 1)}
 	p.Stops = slices.Clone(m.chatFormat().stops)
 	p.Options = append([]GenerateOption{Stop(p.Stops...)}, opts...)
 	if c.Choices > 0 {
@@ -219,8 +219,8 @@ func (c *Conversation) validate(t *chat.Template) error {
 		return fault.Option("truncation", "a reserve of %d and a slack of %d tokens; want 0 or more",
 			c.Truncation.Reserve, c.Truncation.Slack)
 	}
-	if c.Choices < 0 || c.Choices > generate.MaxAnswers {
-		return fault.Option("choices", "there are %d; want 1 to %d", c.Choices, generate.MaxAnswers)
+	if c.Choices < 0 || c.Choices > generate.MaxChoices {
+		return fault.Option("choices", "there are %d; want 1 to %d", c.Choices, generate.MaxChoices)
 	}
 	return nil
 }

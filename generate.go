@@ -74,7 +74,7 @@ func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateO
 		if o.stats != nil {
 			defer func() { *o.stats = g.Stats() }()
 		}
-		meter := m.measure(o.arrived, o.Options.Answers, g.Stats)
+		meter := m.measure(o.arrived, o.Options.Choices, g.Stats)
 		defer func() { meter.close(g.Finish()) }()
 		g.Tokens(ctx, prompt)(meter.yield(yield))
 	}

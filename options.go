@@ -264,7 +264,7 @@ func MinTokens(n int) GenerateOption { return func(o *generateOptions) { o.Optio
 
 // Choices generates n continuations of one prompt, decoded together. Token.Index
 // tells them apart.
-func Choices(n int) GenerateOption { return func(o *generateOptions) { o.Options.Answers = n } }
+func Choices(n int) GenerateOption { return func(o *generateOptions) { o.Options.Choices = n } }
 
 // Stop adds strings that end the text. They are not part of it.
 func Stop(stops ...string) GenerateOption {

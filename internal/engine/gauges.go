@@ -18,7 +18,7 @@ type Gauges struct {
 	Prefix PrefixStats
 }
 
-// FreePages returns the number of pages that a new text can have.
+// FreePages returns the number of pages that a new sequence can have.
 func (g Gauges) FreePages() int { return g.Pages - g.UsedPages }
 
 // Gauges returns the state after the last step. Other than PrefixStats it does

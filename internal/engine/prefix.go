@@ -24,7 +24,7 @@ type PrefixStats struct {
 	PromptTokens int64 `json:"prompt_tokens"`
 	ReusedTokens int64 `json:"reused_tokens"`
 	// Pages of kernel.PageTokens tokens are in the cache now; Unreferenced of
-	// them belong to no running text. Evicted had to give way so far.
+	// them belong to no running sequence. Evicted had to give way so far.
 	Pages        int   `json:"pages"`
 	Unreferenced int   `json:"unreferenced_pages"`
 	Evicted      int64 `json:"evicted_pages"`
@@ -112,7 +112,7 @@ func (c *Session) index() {
 	}
 }
 
-// pageHash is what the hash of a text is computed from at the end of a page.
+// pageHash is what the hash of a sequence is computed from at the end of a page.
 type pageHash struct {
 	before uint64
 	tokens [kernel.PageTokens]int32
@@ -133,16 +133,16 @@ func (s *Scheduler) look(r *request) {
 	}
 }
 
-// hash gives each page of a request's text a hash.
+// hash gives each page of a request's sequence a hash.
 func (s *Scheduler) hash(r *request) {
 	r.chain = r.chain[:0]
 	if s.engine.pool.Config().PrefixPages == 0 || r.Session.private.Load() {
 		return
 	}
-	text := r.Session.seq.with(r.Tokens)
+	tokens := r.Session.seq.with(r.Tokens)
 	h := pageHash{}
-	for i := 0; i+kernel.PageTokens <= len(text); i += kernel.PageTokens {
-		h.tokens = [kernel.PageTokens]int32(text[i:])
+	for i := 0; i+kernel.PageTokens <= len(tokens); i += kernel.PageTokens {
+		h.tokens = [kernel.PageTokens]int32(tokens[i:])
 		h.before = maphash.Comparable(s.seed, h)
 		r.chain = append(r.chain, h.before)
 	}

@@ -6,8 +6,8 @@ import (
 	"trit/internal/cache"
 )
 
-// Sequence is a text in the KV cache: the tokens that have been run and their
-// keys and values.
+// Sequence is what the KV cache holds for one client: the tokens that have been run,
+// and their keys and values.
 type Sequence struct {
 	engine   *Engine
 	table    *cache.Table // nil once closed
@@ -73,11 +73,11 @@ func (s *Sequence) with(tokens []int32) []int32 { return append(s.tokens, tokens
 // as the sequence does not get longer than limit, and returns how many tokens
 // the sequence has grown by.
 func (s *Sequence) adopt(tokens []int32, limit int) int {
-	text := s.with(tokens)
-	s.table.Adopt(text)
+	all := s.with(tokens)
+	s.table.Adopt(all)
 	s.table.Truncate(limit)
 	n := s.table.Len() - len(s.tokens)
-	s.tokens = text[:s.table.Len()]
+	s.tokens = all[:s.table.Len()]
 	return n
 }
 

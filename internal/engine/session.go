@@ -52,7 +52,7 @@ type request struct {
 	group    []*request // this and other requests that were made with it
 
 	start     int      // the session's length before the request
-	chain     []uint64 // of a prompt: a hash of the text up to the end of each page
+	chain     []uint64 // of a prompt: a hash of the sequence up to the end of each page
 	next      int      // tokens that have been run
 	reused    int      // those of them that came from the prefix cache
 	inBatch   int      // tokens that are in the current batch

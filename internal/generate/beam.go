@@ -13,7 +13,7 @@ import (
 	"trit/tokenizer"
 )
 
-// BeamOptions say how to search for likely texts.
+// BeamOptions say how to search for likely sequences.
 type BeamOptions struct {
 	// Beams is the number of unfinished sequences that are followed at a time.
 	Beams int
@@ -28,9 +28,9 @@ type BeamOptions struct {
 	// LengthPenalty is the α of the score ln P(Y) / ((5+|Y|)/6)^α, where |Y|
 	// counts the generated tokens, an end token among them: equation 14 of Wu
 	// et al., 2016, arXiv:1609.08144. 0 compares the probabilities; more favours
-	// longer texts.
+	// longer sequences.
 	LengthPenalty float64
-	// Results is the number of texts to return at most; 0 means Beams.
+	// Results is the number of sequences to return at most; 0 means Beams.
 	Results int
 
 	// MaxTokens, MinTokens, Stop, StopTokens, IgnoreEnd, Special and Constraint
@@ -79,7 +79,7 @@ func (o *BeamOptions) validate() error {
 	return validateStops(o.Stop)
 }
 
-// Beams continues a prompt by beam search and returns the texts found, the best
+// Beams continues a prompt by beam search and returns the sequences found, the best
 // first; the order does not depend on chance. The session may already hold the
 // beginning of the text; afterwards it holds that and the prompt.
 //
@@ -98,7 +98,7 @@ func Beams(ctx context.Context, s *engine.Session, t *tokenizer.Tokenizer, promp
 	o.Groups = max(o.Groups, 1)
 	b := &beamSearch{
 		options: &o, tokenizer: t, limit: limit, session: s,
-		ends: answer{options: &Options{StopTokens: o.StopTokens, IgnoreEnd: o.IgnoreEnd, MinTokens: o.MinTokens}, tokenizer: t,
+		ends: choice{options: &Options{StopTokens: o.StopTokens, IgnoreEnd: o.IgnoreEnd, MinTokens: o.MinTokens}, tokenizer: t,
 			vocab: s.Scheduler().Engine().Model().Config.Vocab, limit: limit},
 	}
 	defer b.close()
@@ -121,7 +121,7 @@ type beamSearch struct {
 	options   *BeamOptions
 	tokenizer *tokenizer.Tokenizer
 	session   *engine.Session // the caller's
-	ends      answer          // knows what ends a text
+	ends      choice          // knows what ends a text
 	limit     int
 	length    int // tokens generated so far, the same for all live beams
 
@@ -161,7 +161,7 @@ type extension struct {
 }
 
 // begin runs the prompt. Each group starts with one hypothesis, as copies of it
-// would only find the same texts.
+// would only find the same sequences.
 func (b *beamSearch) begin(ctx context.Context, prompt []int32) error {
 	if err := b.session.Run(ctx, prompt, engine.All, len(prompt)-1); err != nil {
 		return err
@@ -426,7 +426,7 @@ func (b *beamSearch) run(ctx context.Context) error {
 	return b.session.Scheduler().Run(ctx, b.jobs)
 }
 
-// results returns the best texts of all groups, without repetitions.
+// results returns the best sequences of all groups, without repetitions.
 func (b *beamSearch) results() []Beam {
 	var all []Beam
 	for _, g := range b.groups {

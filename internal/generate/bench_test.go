@@ -8,7 +8,7 @@ import (
 )
 
 // BenchmarkGenerate measures a token of a sampled text that can hardly be
-// guessed, of a repetitive one, and of four answers together.
+// guessed, of a repetitive one, and of four choices together.
 func BenchmarkGenerate(b *testing.B) {
 	d := openDemo(b)
 	flat := seeded(400, 4)
@@ -20,7 +20,7 @@ func BenchmarkGenerate(b *testing.B) {
 		same.Sampling.Forced = append(same.Sampling.Forced, int32(100+i%9))
 	}
 	four := flat
-	four.Answers = 4
+	four.Choices = 4
 	for _, test := range []struct {
 		name string
 		o    generate.Options

@@ -39,7 +39,7 @@ func (c grammarConstraint) Clone() Constraint { return grammarConstraint{c.State
 
 // mask fills in which tokens row r, behind i guesses, may choose. c is the
 // constraint at that place.
-func (a *answer) mask(r *row, c Constraint, i int) error {
+func (a *choice) mask(r *row, c Constraint, i int) error {
 	early := a.generated+i < a.options.MinTokens
 	if c == nil && !early {
 		return nil

@@ -77,21 +77,21 @@ func TestConstraint(t *testing.T) {
 	}
 }
 
-// TestConstraintAnswers: several answers each keep to the grammar.
-func TestConstraintAnswers(t *testing.T) {
+// TestConstraintChoices: several choices each keep to the grammar.
+func TestConstraintChoices(t *testing.T) {
 	d := openDemo(t)
 	o := seeded(60, 3)
-	o.Answers = 4
+	o.Choices = 4
 	o.Constraint = d.constraint(`\[[0-9]{1,5}(,[0-9]{1,5}){2,8}\]`)
-	answers, _ := d.generate(story, o)
-	for i, a := range answers {
+	choices, _ := d.generate(story, o)
+	for i, a := range choices {
 		var list []json.Number
 		if err := json.Unmarshal([]byte(a.text), &list); err != nil && !strings.Contains(err.Error(), "number") {
-			t.Errorf("answer %d: %q: %v", i, a.text, err)
+			t.Errorf("choice %d: %q: %v", i, a.text, err)
 		}
 	}
-	if answers[0].text == answers[1].text {
-		t.Errorf("two answers are %q", answers[0].text)
+	if choices[0].text == choices[1].text {
+		t.Errorf("two choices are %q", choices[0].text)
 	}
 }
 

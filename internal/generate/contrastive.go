@@ -39,8 +39,8 @@ func (c *Contrastive) validate(o *Options) error {
 		return fault.Option("contrastive", "%d candidates; want 1 to %d", c.K, maxContrastive)
 	case !(c.Alpha >= 0 && c.Alpha <= 1):
 		return fault.Option("contrastive", "alpha is %v; want 0 to 1", c.Alpha)
-	case o.Answers > 1:
-		return fault.Option("contrastive", "contrastive search gives one answer, not %d", o.Answers)
+	case o.Choices > 1:
+		return fault.Option("contrastive", "contrastive search gives one choice, not %d", o.Choices)
 	case o.Speculation.Lookup || o.Speculation.Draft != nil:
 		return fault.Option("contrastive", "contrastive search and speculation exclude each other")
 	}
@@ -54,7 +54,7 @@ const maxContrastive = 256
 // caller's, the others are forks of it.
 type contrast struct {
 	options  Contrastive
-	answer   *answer
+	choice   *choice
 	sessions []*engine.Session
 	jobs     []engine.Job
 	ids      []int32 // of the candidates
@@ -68,12 +68,12 @@ type contrast struct {
 
 // contrastive is the loop of contrastive search.
 func (g *Generation) contrastive(ctx context.Context, prompt []int32, limit int, yield func(Token) bool) error {
-	a := g.answers[0]
+	a := g.choices[0]
 	if a.session.Len() > 0 {
 		return fmt.Errorf("%w: contrastive search needs the hidden states of the whole text, so the session must be empty", ErrOptions)
 	}
 	a.begin(nil, prompt, limit)
-	c := &contrast{options: g.options.Contrastive, answer: a, sessions: []*engine.Session{a.session}}
+	c := &contrast{options: g.options.Contrastive, choice: a, sessions: []*engine.Session{a.session}}
 	defer c.close()
 	if err := c.prompt(ctx, prompt); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (g *Generation) contrastive(ctx context.Context, prompt []int32, limit int,
 
 // prompt runs the prompt and keeps its hidden states.
 func (c *contrast) prompt(ctx context.Context, prompt []int32) error {
-	s := c.answer.session
+	s := c.choice.session
 	n := len(prompt) - 1
 	if err := s.Run(ctx, prompt[:n], engine.Hidden, 0); err != nil {
 		return err
@@ -154,7 +154,7 @@ func (c *contrast) prompt(ctx context.Context, prompt []int32) error {
 
 // propose finds the most likely tokens that may come next.
 func (c *contrast) propose(logits []float32) error {
-	a, r := c.answer, c.answer.row(0)
+	a, r := c.choice, c.choice.row(0)
 	r.context = sample.Context{History: a.history, Generated: a.generated}
 	if err := a.mask(r, a.constraint, 0); err != nil {
 		return err
@@ -235,7 +235,7 @@ func unit(v []float32) []float32 {
 // settle makes all sessions go on from the chosen candidate.
 func (c *contrast) settle(chosen int) error {
 	s := c.sessions[chosen]
-	if s.Len() < len(c.answer.history) {
+	if s.Len() < len(c.choice.history) {
 		return nil // nothing was run, at the end
 	}
 	c.states = append(c.states, unit(s.Hidden(0))...)
@@ -250,8 +250,8 @@ func (c *contrast) settle(chosen int) error {
 // rewind leaves the caller's session without the last token, as other
 // generations do.
 func (c *contrast) rewind() error {
-	n := len(c.answer.history)
-	if !c.answer.ended {
+	n := len(c.choice.history)
+	if !c.choice.ended {
 		n--
 	}
 	return c.sessions[0].Truncate(min(c.sessions[0].Len(), n))

@@ -9,7 +9,7 @@ import (
 	"trit/sample"
 )
 
-// draft guesses with a smaller model. Its session follows the answer's text.
+// draft guesses with a smaller model. Its session follows the choice's text.
 type draft struct {
 	session *engine.Session
 	ratio   float64 // of the bytes that the two models read for a token
@@ -17,12 +17,12 @@ type draft struct {
 	chooser *sample.Pipeline // of this round
 }
 
-// draftSeeds keeps the draft's random numbers apart from those of the answers,
-// whose seeds derive from the same one: see Options.Answers.
+// draftSeeds keeps the draft's random numbers apart from those of the choices,
+// whose seeds derive from the same one: see Options.Choices.
 const draftSeeds = 1 << 32
 
 // newDraft runs the prompt.
-func newDraft(ctx context.Context, s *engine.Scheduler, a *answer) (*draft, error) {
+func newDraft(ctx context.Context, s *engine.Scheduler, a *choice) (*draft, error) {
 	session, err := s.NewSession()
 	if err != nil {
 		return nil, err
@@ -44,14 +44,14 @@ func modelBytes(m *model.Model) float64 {
 
 // look takes wrong guesses back. What the draft model has run beyond the
 // history agrees with it up to the first wrong guess.
-func (d *draft) look(a *answer) (n, class int) {
+func (d *draft) look(a *choice) (n, class int) {
 	d.round++
 	return min(maxGuesses, d.session.Scheduler().Engine().Context()-len(a.history)+1), 0
 }
 
-// next runs what the draft model has not seen and chooses as the answer would,
+// next runs what the draft model has not seen and chooses as the choice would,
 // with random numbers of its own.
-func (d *draft) next(ctx context.Context, a *answer, i int) (int32, error) {
+func (d *draft) next(ctx context.Context, a *choice, i int) (int32, error) {
 	text := a.history[:len(a.history)+i]
 	if i == 0 {
 		d.chooser = a.pipeline.Fork(draftSeeds + d.round)
@@ -84,7 +84,7 @@ func (d *draft) next(ctx context.Context, a *answer, i int) (int32, error) {
 	return id, nil
 }
 
-// agreeing returns how many tokens two texts have in common at the beginning.
+// agreeing returns how many tokens two sequences have in common at the beginning.
 func agreeing(a, b []int32) int {
 	n := 0
 	for n < min(len(a), len(b)) && a[n] == b[n] {

@@ -1,14 +1,14 @@
 // Package generate is the loop above a sequence: it runs the prompt, chooses
 // token after token, turns them into text, and knows when to stop.
 //
-// A [Generation] is consumed as an iterator. It gives one answer or several,
-// which are decoded together ([Options].Answers); it may guess ahead to save
-// forward passes without changing the text ([Options].Speculation), keep to a
+// A [Generation] is consumed as an iterator. It continues the prompt in one way or
+// in several, the choices ([Options].Choices), which are decoded together; it may
+// guess ahead to save forward passes without changing the text ([Options].Speculation), keep to a
 // formal language ([Options].Constraint), and choose by contrastive search
 // ([Options].Contrastive). Leaving the loop early is fine: the session is then
 // where the last token left it.
 //
-// [Beams] looks for the most likely texts instead, by beam search.
+// [Beams] looks for the most likely sequences instead, by beam search.
 package generate
 
 import (
@@ -70,10 +70,10 @@ type Options struct {
 	// sample.Default().
 	Sampling sample.Options
 
-	// Answers is the number of answers to the prompt, 0 meaning 1. They are
+	// Choices is the number of continuations of the prompt, 0 meaning 1. They are
 	// decoded together; Token.Index tells them apart. The first is the one that
 	// would come alone, the others have seeds derived from the first one's.
-	Answers int
+	Choices int
 	// Constraint, if not nil, is what the text must keep to. It is at the
 	// beginning of the generated text, and is not changed.
 	Constraint Constraint
@@ -87,7 +87,7 @@ type Options struct {
 // Token is one generated token.
 type Token struct {
 	ID int32
-	// Index is the number of the answer, from 0.
+	// Index is the number of the choice, from 0.
 	Index int
 	// Text is what the token adds to the text. It is empty while a character
 	// is incomplete or while the text could still become a stop string; the
@@ -99,7 +99,7 @@ type Token struct {
 	Prob    float64
 	LogProb float64
 	Top     []sample.TokenLogProb
-	// Finish is set on the last token of an answer only.
+	// Finish is set on the last token of a choice only.
 	Finish Finish
 	// StopString is the stop string that ended the text, with FinishStopString.
 	StopString string
@@ -144,7 +144,7 @@ type Generation struct {
 	session  *engine.Session
 	options  Options
 	pipeline *sample.Pipeline
-	answers  []*answer
+	choices  []*choice
 	jobs     []engine.Job
 
 	finish Finish
@@ -164,12 +164,12 @@ func New(s *engine.Session, t *tokenizer.Tokenizer, o Options) (*Generation, err
 		return nil, err
 	}
 	g := &Generation{session: s, options: o, pipeline: p}
-	for i := range max(o.Answers, 1) {
+	for i := range max(o.Choices, 1) {
 		own := p
 		if i > 0 {
 			own = p.Fork(uint64(i))
 		}
-		g.answers = append(g.answers, newAnswer(&g.options, i, s, t, own))
+		g.choices = append(g.choices, newChoice(&g.options, i, s, t, own))
 	}
 	return g, nil
 }
@@ -181,8 +181,8 @@ func (o *Options) validate(e *engine.Engine) error {
 	if o.MinTokens < 0 {
 		return fault.Option("min_tokens", "%d; want 0 or more", o.MinTokens)
 	}
-	if o.Answers < 0 || o.Answers > MaxAnswers {
-		return fault.Option("choices", "%d; want 1 to %d", o.Answers, MaxAnswers)
+	if o.Choices < 0 || o.Choices > MaxChoices {
+		return fault.Option("choices", "%d; want 1 to %d", o.Choices, MaxChoices)
 	}
 	if err := validateStops(o.Stop); err != nil {
 		return err
@@ -193,14 +193,14 @@ func (o *Options) validate(e *engine.Engine) error {
 	return o.Contrastive.validate(o)
 }
 
-// MaxAnswers bounds the answers to one prompt.
-const MaxAnswers = 1024
+// MaxChoices bounds the continuations of one prompt.
+const MaxChoices = 1024
 
 // Finish tells why the generation ended; it is empty before that. Of several
-// answers it is the reason of the one that ended last.
+// choices it is the reason of the one that ended last.
 func (g *Generation) Finish() Finish { return g.finish }
 
-// Stats returns counts and times so far, of all answers together.
+// Stats returns counts and times so far, of all choices together.
 func (g *Generation) Stats() Stats { return g.stats }
 
 // Tokens runs the prompt and yields the continuation. An error ends the
@@ -214,7 +214,7 @@ func (g *Generation) Tokens(ctx context.Context, prompt []int32) iter.Seq2[Token
 		}
 		g.used = true
 		err := g.run(ctx, prompt, func(t Token) bool { return yield(t, nil) })
-		for _, a := range g.answers {
+		for _, a := range g.choices {
 			a.close()
 		}
 		if err == nil || err == errLeft {
@@ -230,7 +230,7 @@ func (g *Generation) Tokens(ctx context.Context, prompt []int32) iter.Seq2[Token
 // errLeft reports that the consumer has left the loop.
 var errLeft = errors.New("generate: the consumer has left")
 
-// run is the loop: in each step all answers that the KV cache has room for run what
+// run is the loop: in each step all choices that the KV cache has room for run what
 // they need in one batch, and then choose their tokens.
 func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) bool) error {
 	limit, err := room(g.session, prompt, g.options.MaxTokens)
@@ -241,17 +241,17 @@ func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) 
 	if g.options.Contrastive.K > 0 {
 		return g.contrastive(ctx, prompt, limit, yield)
 	}
-	first := g.answers[0]
-	for _, a := range g.answers {
+	first := g.choices[0]
+	for _, a := range g.choices {
 		a.begin(g.session.Tokens(), prompt, limit)
 	}
 	if err := first.warmUp(ctx); err != nil {
 		return err
 	}
-	if err := g.step(ctx, g.answers[:1]); err != nil {
+	if err := g.step(ctx, g.choices[:1]); err != nil {
 		return err
 	}
-	for _, a := range g.answers[1:] {
+	for _, a := range g.choices[1:] {
 		if err := a.branch(first); err != nil {
 			return err
 		}
@@ -261,9 +261,9 @@ func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) 
 	g.start = time.Now()
 	g.stats.Steps, first.step = 0, stepFacts{}
 
-	from := func(*answer) *answer { return first }
+	from := func(*choice) *choice { return first }
 	shared := len(first.history) / kernel.PageTokens
-	for live, ran := append([]*answer(nil), g.answers...), len(g.answers); ; {
+	for live, ran := append([]*choice(nil), g.choices...), len(g.choices); ; {
 		kept := live[:0]
 		for _, a := range live[:ran] {
 			if err := g.harvest(a, from(a), yield); err != nil {
@@ -281,15 +281,15 @@ func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) 
 		if err := g.step(ctx, live[:ran]); err != nil {
 			return err
 		}
-		from = func(a *answer) *answer { return a }
+		from = func(a *choice) *choice { return a }
 	}
 }
 
-// fitting returns how many of the answers, from the first on, the KV cache can hold
+// fitting returns how many of the choices, from the first on, the KV cache can hold
 // with the tokens of another step. All of them share the pages of the prompt. If
 // those that do not fit went on too, each would in every step take the memory of
 // another, whose text had to be run again.
-func (g *Generation) fitting(live []*answer, shared int) int {
+func (g *Generation) fitting(live []*choice, shared int) int {
 	left := g.session.Scheduler().Engine().Cache().Config().MaxPages - shared
 	for i, a := range live {
 		if left -= (len(a.history)+maxGuesses)/kernel.PageTokens + 1 - shared; left < 0 {
@@ -316,8 +316,8 @@ func room(s *engine.Session, prompt []int32, maxTokens int) (int, error) {
 	return limit, nil
 }
 
-// step runs what some answers need.
-func (g *Generation) step(ctx context.Context, live []*answer) error {
+// step runs what some choices need.
+func (g *Generation) step(ctx context.Context, live []*choice) error {
 	start := time.Now()
 	guessed := 0
 	g.jobs = g.jobs[:0]
@@ -339,9 +339,9 @@ func (g *Generation) step(ctx context.Context, live []*answer) error {
 	return err
 }
 
-// harvest chooses the tokens of one answer from the results of a step and
+// harvest chooses the tokens of one choice from the results of a step and
 // yields them.
-func (g *Generation) harvest(a, from *answer, yield func(Token) bool) error {
+func (g *Generation) harvest(a, from *choice, yield func(Token) bool) error {
 	accepted := 0
 	for i := 0; ; i++ {
 		token, err := a.choose(from, i)
@@ -357,7 +357,7 @@ func (g *Generation) harvest(a, from *answer, yield func(Token) bool) error {
 			return errors.Join(err, a.settle(accepted))
 		}
 		g.stats.GeneratedTokens++
-		if g.stats.GeneratedTokens > len(g.answers) {
+		if g.stats.GeneratedTokens > len(g.choices) {
 			g.stats.GenerateTime = time.Since(g.start)
 		}
 		last := a.finish != "" || !right
@@ -370,7 +370,7 @@ func (g *Generation) harvest(a, from *answer, yield func(Token) bool) error {
 			g.finish = a.finish
 		}
 		if !yield(token) {
-			if a.finish == "" || len(g.answers) > 1 {
+			if a.finish == "" || len(g.choices) > 1 {
 				g.finish = FinishCancelled
 			}
 			if err := a.settle(accepted); err != nil {

@@ -34,7 +34,7 @@ func TestSelect(t *testing.T) {
 	penalties.Sampling.LogitBias = map[int32]float32{5: 2, 9: float32(math.Inf(-1))}
 	tests = append(tests, penalties)
 	early := topK
-	early.MinTokens, early.Answers = 50, 3
+	early.MinTokens, early.Choices = 50, 3
 	tests = append(tests, early)
 	guessing := topK
 	guessing.Speculation = generate.Speculation{Lookup: true, Cost: 0.1}
@@ -49,7 +49,7 @@ func TestSelect(t *testing.T) {
 			got, _ := coarse.generate(prompt, o)
 			for k := range want {
 				if got[k].text != want[k].text || !slices.Equal(got[k].ids, want[k].ids) {
-					t.Errorf("options %d, %q: answer %d is\n%q, want\n%q", i, prompt, k, got[k].text, want[k].text)
+					t.Errorf("options %d, %q: choice %d is\n%q, want\n%q", i, prompt, k, got[k].text, want[k].text)
 				}
 			}
 		}
@@ -60,30 +60,30 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-// TestAnswers: several answers come out of one prompt and one batch each step;
+// TestChoices: several choices come out of one prompt and one batch each step;
 // the first is the one that comes alone, and each is what its seed gives.
-func TestAnswers(t *testing.T) {
+func TestChoices(t *testing.T) {
 	d := openDemo(t)
 	o := seeded(40, 11)
 	alone, _ := d.one(story, o)
-	o.Answers = 5
+	o.Choices = 5
 	before, rows := d.scheduler.Steps(), d.scheduler.Rows()
-	answers, stats := d.generate(story, o)
+	choices, stats := d.generate(story, o)
 	steps := d.scheduler.Steps() - before
-	if answers[0].text != alone.text {
-		t.Errorf("the first of 5 answers is %q, alone %q", answers[0].text, alone.text)
+	if choices[0].text != alone.text {
+		t.Errorf("the first of 5 choices is %q, alone %q", choices[0].text, alone.text)
 	}
 	longest, total := 0, 0
-	for i, a := range answers {
+	for i, a := range choices {
 		longest, total = max(longest, len(a.ids)), total+len(a.ids)
 		for k := range i {
-			if answers[k].text == a.text {
-				t.Errorf("answers %d and %d are the same", k, i)
+			if choices[k].text == a.text {
+				t.Errorf("choices %d and %d are the same", k, i)
 			}
 		}
 	}
 	if steps != int64(longest) {
-		t.Errorf("%d answers of up to %d tokens take %d steps", len(answers), longest, steps)
+		t.Errorf("%d choices of up to %d tokens take %d steps", len(choices), longest, steps)
 	}
 	if stats.GeneratedTokens != total || stats.Steps != longest-1 {
 		t.Errorf("%+v, want %d tokens", stats, total)
@@ -93,27 +93,27 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("%d rows for %d tokens", got, total)
 	}
 	again, _ := d.generate(story, o)
-	for i := range answers {
-		if again[i].text != answers[i].text {
-			t.Errorf("answer %d is another one the second time", i)
+	for i := range choices {
+		if again[i].text != choices[i].text {
+			t.Errorf("choice %d is another one the second time", i)
 		}
 	}
-	// With several answers, guessing changes nothing either.
+	// With several choices, guessing changes nothing either.
 	o.Speculation.Lookup = true
 	guessed, _ := d.generate(story, o)
-	for i := range answers {
-		if guessed[i].text != answers[i].text {
-			t.Errorf("answer %d with guessing is\n%q, want\n%q", i, guessed[i].text, answers[i].text)
+	for i := range choices {
+		if guessed[i].text != choices[i].text {
+			t.Errorf("choice %d with guessing is\n%q, want\n%q", i, guessed[i].text, choices[i].text)
 		}
 	}
 }
 
-// TestAnswersFullCache: answers that do not fit into the KV cache together are made
+// TestChoicesFullCache: choices that do not fit into the KV cache together are made
 // one after the other as it fills, not by taking memory from each other in every
 // step.
-func TestAnswersFullCache(t *testing.T) {
+func TestChoicesFullCache(t *testing.T) {
 	o := seeded(120, 11)
-	o.Answers = 6
+	o.Choices = 6
 	// Texts may end earlier, but not before they fill the cache.
 	o.MinTokens = 100
 	want, _ := openDemo(t).generate(story, o)
@@ -123,7 +123,7 @@ func TestAnswersFullCache(t *testing.T) {
 	for i := range want {
 		total += len(want[i].ids)
 		if got[i].text != want[i].text {
-			t.Errorf("answer %d is\n%q, want\n%q", i, got[i].text, want[i].text)
+			t.Errorf("choice %d is\n%q, want\n%q", i, got[i].text, want[i].text)
 		}
 	}
 	if d.scheduler.Preemptions() == 0 {
@@ -235,8 +235,8 @@ func TestLeave(t *testing.T) {
 func TestBadOptions(t *testing.T) {
 	d := openDemo(t)
 	for name, edit := range map[string]func(o *generate.Options){
-		"answers":       func(o *generate.Options) { o.Answers = -1 },
-		"many answers":  func(o *generate.Options) { o.Answers = 1 << 20 },
+		"choices":       func(o *generate.Options) { o.Choices = -1 },
+		"many choices":  func(o *generate.Options) { o.Choices = 1 << 20 },
 		"min tokens":    func(o *generate.Options) { o.MinTokens = -1 },
 		"guesses":       func(o *generate.Options) { o.Speculation.MaxGuesses = 1000 },
 		"match":         func(o *generate.Options) { o.Speculation.MinMatch = -1 },
@@ -244,7 +244,7 @@ func TestBadOptions(t *testing.T) {
 		"two guessers":  func(o *generate.Options) { o.Speculation = generate.Speculation{Lookup: true, Draft: d.scheduler} },
 		"candidates":    func(o *generate.Options) { o.Contrastive.K = -1 },
 		"alpha":         func(o *generate.Options) { o.Contrastive = generate.Contrastive{K: 4, Alpha: 2} },
-		"contrastive n": func(o *generate.Options) { o.Contrastive.K = 4; o.Answers = 2 },
+		"contrastive n": func(o *generate.Options) { o.Contrastive.K = 4; o.Choices = 2 },
 		"contrastive":   func(o *generate.Options) { o.Contrastive.K = 4; o.Speculation.Lookup = true },
 	} {
 		o := greedy(5)

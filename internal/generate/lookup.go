@@ -22,7 +22,7 @@ func newLookup(match int) *lookup {
 }
 
 // look adds what is new of the history to the index and looks for its end.
-func (l *lookup) look(a *answer) (n, class int) {
+func (l *lookup) look(a *choice) (n, class int) {
 	text := a.history
 	// The end itself is not something earlier.
 	for p := len(l.prev); p < len(text); p++ {
@@ -76,7 +76,7 @@ func agreement(text []int32, p int) int {
 
 // next returns the token that followed. Behind the end of the text the guesses
 // themselves follow, so a loop goes on.
-func (l *lookup) next(_ context.Context, a *answer, i int) (int32, error) {
+func (l *lookup) next(_ context.Context, a *choice, i int) (int32, error) {
 	return a.history[:cap(a.history)][l.found+i], nil
 }
 

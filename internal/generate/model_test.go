@@ -97,7 +97,7 @@ type text struct {
 	last   generate.Token
 }
 
-// generate collects all answers to a prompt.
+// generate collects all choices of a prompt.
 func (d *demo) generate(prompt string, o generate.Options) ([]text, generate.Stats) {
 	d.t.Helper()
 	s := d.session()
@@ -106,39 +106,39 @@ func (d *demo) generate(prompt string, o generate.Options) ([]text, generate.Sta
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	answers := make([]text, max(o.Answers, 1))
+	choices := make([]text, max(o.Choices, 1))
 	ids := d.encode(prompt)
 	for t, err := range g.Tokens(context.Background(), ids) {
 		if err != nil {
 			d.t.Fatal(err)
 		}
-		a := &answers[t.Index]
+		a := &choices[t.Index]
 		if a.finish != "" {
-			d.t.Errorf("answer %d goes on after its last token", t.Index)
+			d.t.Errorf("choice %d goes on after its last token", t.Index)
 		}
 		a.ids = append(a.ids, t.ID)
 		a.text += t.Text
 		a.finish, a.cut, a.last = t.Finish, t.Cut, t
 	}
-	for i, a := range answers {
+	for i, a := range choices {
 		if a.finish == "" {
-			d.t.Errorf("answer %d has no end", i)
+			d.t.Errorf("choice %d has no end", i)
 		}
 	}
-	// The first answer's session holds the text but for its last token.
-	first := answers[0]
+	// The first choice's session holds the text but for its last token.
+	first := choices[0]
 	want := slices.Concat(ids, first.ids[:len(first.ids)-1])
 	if !slices.Equal(s.Tokens(), want) {
 		d.t.Errorf("the session holds %d tokens, want the prompt's %d and all of %d but one", s.Len(), len(ids), len(first.ids))
 	}
-	return answers, g.Stats()
+	return choices, g.Stats()
 }
 
-// one is generate for one answer.
+// one is generate for one choice.
 func (d *demo) one(prompt string, o generate.Options) (text, generate.Stats) {
 	d.t.Helper()
-	answers, stats := d.generate(prompt, o)
-	return answers[0], stats
+	choices, stats := d.generate(prompt, o)
+	return choices[0], stats
 }
 
 func greedy(tokens int) generate.Options {

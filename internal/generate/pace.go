@@ -7,7 +7,7 @@ import (
 
 // pacer decides how many tokens to guess. It counts in steps that guess
 // nothing: each accepted guess saves one, and each guess costs a part of one. Of
-// answers that are decoded together each counts its share of a step as one.
+// choices that are decoded together each counts its share of a step as one.
 //
 // Guesses are worth while as long as the probability that all up to this one
 // are right exceeds the cost. Those that are not, for want of experience, are
@@ -18,7 +18,7 @@ type pacer struct {
 	measured bool
 	credit   float64 // what guesses may lose
 	plain    float64 // nanoseconds of a step without guesses, 0 if unknown
-	answers  int     // that ran in it
+	choices  int     // that ran in it
 	rates    [guessClasses]guessRate
 }
 
@@ -61,10 +61,10 @@ func (p *pacer) length(class int) int {
 	return min(max(n, 1), max(int(p.credit/p.cost), 0), p.max)
 }
 
-// stepFacts describe a step that may have run several answers.
+// stepFacts describe a step that may have run several choices.
 type stepFacts struct {
 	took    time.Duration
-	answers int
+	choices int
 	guessed int // by all of them
 }
 
@@ -74,8 +74,8 @@ func (p *pacer) record(class, guessed, accepted int, step stepFacts) {
 	const smooth = 0.2
 	t := float64(step.took)
 	spent := float64(guessed) * p.cost
-	if p.answers != step.answers {
-		p.plain, p.answers = 0, step.answers
+	if p.choices != step.choices {
+		p.plain, p.choices = 0, step.choices
 	}
 	if p.measured {
 		switch {
@@ -85,7 +85,7 @@ func (p *pacer) record(class, guessed, accepted int, step stepFacts) {
 			// A step that was held up by something else says nothing.
 			p.plain += float64(smooth * (min(t, 2*p.plain) - p.plain))
 		case p.plain > 0:
-			each := (t/p.plain - 1) * float64(step.answers) / float64(step.guessed)
+			each := (t/p.plain - 1) * float64(step.choices) / float64(step.guessed)
 			each = min(max(each, 0.01), 1.5)
 			spent = each * float64(guessed)
 			p.cost += float64(smooth * (each - p.cost))

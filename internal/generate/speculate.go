@@ -72,22 +72,22 @@ func (o *Speculation) validate(e *engine.Engine) error {
 // maxGuesses bounds the tokens guessed at once.
 const maxGuesses = 64
 
-// guesser proposes tokens for one answer.
+// guesser proposes tokens for one choice.
 type guesser interface {
 	// look examines the history and says how many tokens can be guessed and,
 	// for the pacer, how good a guess it is.
-	look(a *answer) (n, class int)
+	look(a *choice) (n, class int)
 	// next returns guess i. The earlier ones are in the history's memory,
 	// behind the history.
-	next(ctx context.Context, a *answer, i int) (int32, error)
-	// branch returns a guesser for another answer with the same history.
+	next(ctx context.Context, a *choice, i int) (int32, error)
+	// branch returns a guesser for another choice with the same history.
 	branch() (guesser, error)
 	close()
 }
 
-// start makes the guesser of an answer whose prompt is about to run, and what
+// start makes the guesser of a choice whose prompt is about to run, and what
 // says how many tokens it guesses.
-func (o *Speculation) start(ctx context.Context, a *answer) (guesser, pacer, error) {
+func (o *Speculation) start(ctx context.Context, a *choice) (guesser, pacer, error) {
 	limit := min(maxGuesses, a.session.Scheduler().Engine().MaxRows()-1)
 	switch {
 	case o.Lookup:
@@ -113,8 +113,8 @@ func orDefault(n, otherwise int) int {
 	return n
 }
 
-// branchGuesser returns a guesser for an answer that branches off from this one.
-func (a *answer) branchGuesser() (guesser, pacer, error) {
+// branchGuesser returns a guesser for a choice that branches off from this one.
+func (a *choice) branchGuesser() (guesser, pacer, error) {
 	if a.guesser == nil {
 		return nil, pacer{}, nil
 	}
@@ -124,7 +124,7 @@ func (a *answer) branchGuesser() (guesser, pacer, error) {
 
 // guess prepares the rows of the next step: the one that follows the history,
 // and one behind each token that is guessed.
-func (a *answer) guess(ctx context.Context) error {
+func (a *choice) guess(ctx context.Context) error {
 	base, n := len(a.history), 0
 	a.guesses, a.count = a.guesses[:0], 0
 	if a.guesser != nil && a.generated > 0 {
@@ -177,7 +177,7 @@ func keepGuess(u, p, q float64) bool { return float64(u*q) < p }
 
 // verify decides about a guess that was drawn from a distribution, and chooses
 // another token if it is rejected.
-func (a *answer) verify(r *row, logits []float32, guess int32) (Token, error) {
+func (a *choice) verify(r *row, logits []float32, guess int32) (Token, error) {
 	if err := a.pipeline.Distribution(&r.p, logits, &r.context); err != nil {
 		return Token{}, a.explain(err)
 	}
@@ -200,7 +200,7 @@ func (a *answer) verify(r *row, logits []float32, guess int32) (Token, error) {
 }
 
 // addLogProb fills in the log-probabilities that the sampling options ask for.
-func (a *answer) addLogProb(t *Token, logits []float32) error {
+func (a *choice) addLogProb(t *Token, logits []float32) error {
 	o := &a.options.Sampling
 	t.LogProb = math.NaN()
 	if !o.LogProb && o.TopLogProbs == 0 {

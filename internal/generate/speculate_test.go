@@ -125,7 +125,7 @@ func TestDraftRepeatable(t *testing.T) {
 	d := openDemo(t)
 	good, _ := openDrafts(t)
 	o := seeded(80, 9)
-	o.Answers = 2
+	o.Choices = 2
 	o.Speculation.Draft = good.scheduler
 	want, _ := d.generate(story, o)
 	got, stats := d.generate(story, o)
@@ -146,12 +146,12 @@ func TestDraftDistribution(t *testing.T) {
 	d, bad := open(t, pages, model.LoadOptions{}), open(t, pages, model.LoadOptions{HiddenAct: model.SiLU})
 	prompt := "Once upon a time there was a little fox. The fox saw a"
 	first := d.encode(" big")[0]
-	const answers, rounds = 250, 3
+	const choices, rounds = 250, 3
 	run := func(rounds int, rule func(u, p, q float64) bool) (statistic, limit float64, accepted int) {
 		var drawn [][2]int32
 		for round := range rounds {
 			o := seeded(3, uint64(round))
-			o.Answers, o.IgnoreEnd = answers, true
+			o.Choices, o.IgnoreEnd = choices, true
 			o.Sampling.Forced = []int32{first}
 			// A flat distribution gives a bad model a chance.
 			o.Sampling.Temperature = 1.5
@@ -167,11 +167,11 @@ func TestDraftDistribution(t *testing.T) {
 		return statistic, limit, accepted
 	}
 	statistic, limit, accepted := run(rounds, generate.KeepGuess)
-	t.Logf("chi-square %.1f, limit %.1f, %d guesses accepted of up to %d", statistic, limit, accepted, 2*answers*rounds)
+	t.Logf("chi-square %.1f, limit %.1f, %d guesses accepted of up to %d", statistic, limit, accepted, 2*choices*rounds)
 	if statistic > limit {
 		t.Errorf("the distribution is off: chi-square %.1f, limit %.1f", statistic, limit)
 	}
-	if accepted < 100 || accepted > answers*rounds {
+	if accepted < 100 || accepted > choices*rounds {
 		t.Errorf("%d guesses were accepted: the rule is hardly tried", accepted)
 	}
 	statistic, limit, _ = run(1, func(u, p, q float64) bool { return true })

@@ -77,7 +77,7 @@ func (s *stopper) flush() string {
 }
 
 // isEnd reports whether a token ends the text.
-func (a *answer) isEnd(id int32) bool {
+func (a *choice) isEnd(id int32) bool {
 	for _, stop := range a.options.StopTokens {
 		if id == stop {
 			return true
@@ -87,7 +87,7 @@ func (a *answer) isEnd(id int32) bool {
 }
 
 // forbidEnd takes the end tokens out of a mask, unless nothing else is in it.
-func (a *answer) forbidEnd(mask []uint64) {
+func (a *choice) forbidEnd(mask []uint64) {
 	saved := mask
 	forbid := func(id int32) {
 		if id >= 0 && int(id)/64 < len(mask) {

@@ -24,7 +24,7 @@ func TestVerify(t *testing.T) {
 			t.Fatal(err)
 		}
 		guesses := pipeline.Fork(draftSeeds)
-		a := &answer{options: &o, pipeline: pipeline, vocab: len(p)}
+		a := &choice{options: &o, pipeline: pipeline, vocab: len(p)}
 		var r row
 		counts := make([]int, len(p))
 		for range draws {
@@ -120,18 +120,18 @@ func TestPacer(t *testing.T) {
 
 // TestPacerMeasures: the cost follows the times of the steps.
 func TestPacerMeasures(t *testing.T) {
-	for _, answers := range []int{1, 4} {
+	for _, choices := range []int{1, 4} {
 		p := newPacer(16, 0, 0.25)
-		plain := time.Duration(1000 * answers)
+		plain := time.Duration(1000 * choices)
 		for range 10 {
-			p.record(0, 0, 0, stepFacts{plain, answers, 0})
+			p.record(0, 0, 0, stepFacts{plain, choices, 0})
 		}
 		for _, cost := range []float64{0.6, 0.1} {
 			for range 40 {
-				p.record(0, 4, 4, stepFacts{plain + time.Duration(12*1000*cost), answers, 12})
+				p.record(0, 4, 4, stepFacts{plain + time.Duration(12*1000*cost), choices, 12})
 			}
 			if math.Abs(p.cost-cost) > 0.02 {
-				t.Errorf("%d answers: the cost of a guess is %.3f of a step, want %v", answers, p.cost, cost)
+				t.Errorf("%d choices: the cost of a guess is %.3f of a step, want %v", choices, p.cost, cost)
 			}
 		}
 	}

@@ -12,9 +12,9 @@ import (
 	"trit/tokenizer"
 )
 
-// answer is one text in the making. Its session holds all of history but the
+// choice is one continuation of the prompt in the making. Its session holds all of history but the
 // last token, which is run with the next step.
-type answer struct {
+type choice struct {
 	options    *Options
 	index      int
 	session    *engine.Session
@@ -59,9 +59,9 @@ type row struct {
 	guess, p, rest sample.Distribution
 }
 
-func newAnswer(o *Options, index int, s *engine.Session, t *tokenizer.Tokenizer, p *sample.Pipeline) *answer {
+func newChoice(o *Options, index int, s *engine.Session, t *tokenizer.Tokenizer, p *sample.Pipeline) *choice {
 	e := s.Scheduler().Engine()
-	a := &answer{
+	a := &choice{
 		options: o, index: index, session: s, tokenizer: t, pipeline: p,
 		vocab: e.Model().Config.Vocab, partial: e.HeadInfo().Mode == head.Coarse,
 		stop: newStopper(o.Stop), stream: t.NewStream(tokenizer.RenderSpecial(o.Special)),
@@ -74,7 +74,7 @@ func newAnswer(o *Options, index int, s *engine.Session, t *tokenizer.Tokenizer,
 
 // begin notes the prompt, behind what the session already holds, and how many
 // tokens may be generated.
-func (a *answer) begin(held, prompt []int32, limit int) {
+func (a *choice) begin(held, prompt []int32, limit int) {
 	n := len(held) + len(prompt)
 	a.history = make([]int32, 0, n+limit)
 	a.history = append(append(a.history, held...), prompt...)
@@ -82,14 +82,14 @@ func (a *answer) begin(held, prompt []int32, limit int) {
 }
 
 // warmUp prepares guessing.
-func (a *answer) warmUp(ctx context.Context) error {
+func (a *choice) warmUp(ctx context.Context) error {
 	var err error
 	a.guesser, a.pace, err = a.options.Speculation.start(ctx, a)
 	return err
 }
 
-// branch makes the answer go on from where another one is, after the prompt.
-func (a *answer) branch(from *answer) error {
+// branch makes the choice go on from where another one is, after the prompt.
+func (a *choice) branch(from *choice) error {
 	var err error
 	if a.session, err = from.session.Fork(); err != nil {
 		return err
@@ -101,9 +101,9 @@ func (a *answer) branch(from *answer) error {
 	return nil
 }
 
-// close gives back what the answer owns. The first one's session is the
+// close gives back what the choice owns. The first one's session is the
 // caller's.
-func (a *answer) close() {
+func (a *choice) close() {
 	if a.guesser != nil {
 		a.guesser.close()
 	}
@@ -112,7 +112,7 @@ func (a *answer) close() {
 	}
 }
 
-func (a *answer) row(i int) *row {
+func (a *choice) row(i int) *row {
 	for len(a.rows) <= i {
 		a.rows = append(a.rows, &row{})
 	}
@@ -120,7 +120,7 @@ func (a *answer) row(i int) *row {
 }
 
 // plan guesses tokens and returns what is to be run.
-func (a *answer) plan(ctx context.Context) (engine.Job, error) {
+func (a *choice) plan(ctx context.Context) (engine.Job, error) {
 	a.settled = false
 	if err := a.guess(ctx); err != nil {
 		return engine.Job{}, err
@@ -167,8 +167,8 @@ func (r *row) ask(p *sample.Pipeline, vocab int) bool {
 }
 
 // choose chooses the token of row i from the results of a step, which another
-// answer may have run.
-func (a *answer) choose(from *answer, i int) (Token, error) {
+// choice may have run.
+func (a *choice) choose(from *choice, i int) (Token, error) {
 	r, theirs := a.row(i), from.row(i)
 	if r.drawn && i < len(a.guesses) {
 		return a.verify(r, from.session.Logits(i), a.guesses[i])
@@ -197,7 +197,7 @@ func (a *answer) choose(from *answer, i int) (Token, error) {
 }
 
 // explain adds to an error that no token is left who may be to blame.
-func (a *answer) explain(err error) error {
+func (a *choice) explain(err error) error {
 	if a.constraint != nil && errors.Is(err, sample.ErrNoCandidate) {
 		return fmt.Errorf("after %d tokens the constraint and the sampling options together allow none: %w", a.generated, err)
 	}
@@ -205,7 +205,7 @@ func (a *answer) explain(err error) error {
 }
 
 // accept appends a token to the text and fills in what it adds.
-func (a *answer) accept(t *Token) error {
+func (a *choice) accept(t *Token) error {
 	a.pipeline.Accept(t.ID)
 	a.generated++
 	t.Index = a.index
@@ -236,7 +236,7 @@ func (a *answer) accept(t *Token) error {
 }
 
 // end makes a token the last one.
-func (a *answer) end(t *Token, reason Finish) {
+func (a *choice) end(t *Token, reason Finish) {
 	a.finish = reason
 	t.Finish = reason
 	t.Text += a.stop.push(a.stream.Flush()) + a.stop.flush()
@@ -245,18 +245,18 @@ func (a *answer) end(t *Token, reason Finish) {
 
 // incomplete reports whether the text, stop string included, does not satisfy
 // its constraint as it is.
-func (a *answer) incomplete() bool {
+func (a *choice) incomplete() bool {
 	return a.constraint != nil && !a.constraint.Done() && !a.constraint.CanEnd()
 }
 
 // settle takes the guesses that were not accepted out of the session, so that it
 // holds all of the history but the last token, and judges the guessing.
-func (a *answer) settle(accepted int) error {
+func (a *choice) settle(accepted int) error {
 	if a.settled {
 		return nil
 	}
 	a.settled = true
-	if a.step.answers > 0 {
+	if a.step.choices > 0 {
 		a.pace.record(a.class, len(a.guesses), accepted, a.step)
 	}
 	n := len(a.history)
