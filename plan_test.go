@@ -88,7 +88,8 @@ func TestPlanOfState(t *testing.T) {
 	if err := p.Fit(p.Total() - 1); err != nil || p.KVTokens != 39*32 || p.Total() != 1790 {
 		t.Errorf("%d tokens in %d bytes, %v", p.KVTokens, p.Total(), err)
 	}
-	if err := p.Fit(1475); err != nil || p.KVTokens != 2*320 || p.Total() != 1400 { // a third state leaves room for 17 pages
+	// A third state leaves room for 17 pages.
+	if err := p.Fit(1475); err != nil || p.KVTokens != 2*320 || p.Total() != 1400 {
 		t.Errorf("%d tokens in %d bytes, %v", p.KVTokens, p.Total(), err)
 	}
 	if err := p.Fit(1199); !errors.Is(err, trit.ErrMemory) {

@@ -24,7 +24,7 @@ import (
 // them.
 type parts struct {
 	subNorms, headNorms, afterRope, inputNorms, postNorms, ungated, biases, factors, partial, scales bool
-	hybrid                                                                                           bool // that of decodertest
+	hybrid                                                                                           bool
 }
 
 // families are decoders for tests: the plain one, one for each part, and two with all.
