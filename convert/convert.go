@@ -30,8 +30,8 @@ func fromHF(ctx context.Context, o Options, write writeFunc) (report *Report, er
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("convert: stopped: %w", err)
+	if err := stopped(ctx); err != nil {
+		return nil, err
 	}
 	t, err := newTeam(o.Threads)
 	if err != nil {

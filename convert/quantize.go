@@ -99,8 +99,8 @@ func quantize(ctx context.Context, o QuantizeOptions, write writeFunc) (*Report,
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("convert: stopped: %w", err)
+	if err := stopped(ctx); err != nil {
+		return nil, err
 	}
 	t, err := newTeam(o.Threads)
 	if err != nil {

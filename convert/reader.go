@@ -38,8 +38,8 @@ func (s *rowSource) each(j *job, use func(first int64, rows []float32) error) er
 		cols, rows, step = 1, cols, cols
 	}
 	for first := int64(0); first < rows; first += step {
-		if err := s.ctx.Err(); err != nil {
-			return fmt.Errorf("convert: stopped: %w", err)
+		if err := stopped(s.ctx); err != nil {
+			return err
 		}
 		n := min(step, rows-first)
 		s.floats = slices.Grow(s.floats[:0], int(n*cols))[:n*cols]
@@ -206,8 +206,8 @@ func (s *rowSource) eachOfTensor(j *job, use func(first int64, rows []float32) e
 	}
 	step := (max(1, pieceElems/cols) + whole - 1) / whole * whole
 	for first := int64(0); first < rows; first += step {
-		if err := s.ctx.Err(); err != nil {
-			return fmt.Errorf("convert: stopped: %w", err)
+		if err := stopped(s.ctx); err != nil {
+			return err
 		}
 		n := min(step, rows-first)
 		s.floats = slices.Grow(s.floats[:0], int(n*cols))[:n*cols]

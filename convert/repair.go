@@ -63,8 +63,8 @@ func repair(ctx context.Context, o RepairOptions, write writeFunc) (*RepairRepor
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("convert: stopped: %w", err)
+	if err := stopped(ctx); err != nil {
+		return nil, err
 	}
 	p, r, err := planRepair(o)
 	if err != nil {

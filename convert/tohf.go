@@ -59,8 +59,8 @@ func ToHF(ctx context.Context, o ToHFOptions) (*Report, error) {
 	case o.I2SLayout > quant.LayoutC:
 		return nil, fmt.Errorf("%w: %v", ErrOptions, o.I2SLayout)
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("convert: stopped: %w", err)
+	if err := stopped(ctx); err != nil {
+		return nil, err
 	}
 	if entries, err := os.ReadDir(o.Output); err == nil && len(entries) > 0 {
 		return nil, fmt.Errorf("%w: the folder %s is not empty", ErrOptions, o.Output)

@@ -36,7 +36,12 @@ func (m *meter) add(n int64) error {
 	if m.tell != nil {
 		m.tell(m.done)
 	}
-	if err := m.ctx.Err(); err != nil {
+	return stopped(m.ctx)
+}
+
+// stopped returns an error when the caller wants no more.
+func stopped(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("convert: stopped: %w", err)
 	}
 	return nil
@@ -361,8 +366,8 @@ func (w *writer) writePacked(out io.Writer, j *job) error {
 	rows, cols, step := j.rows(), j.cols(), j.step()
 	read := int64(0) // packed bytes that progress counts: a quarter of the codes
 	for first := int64(0); first < rows; first += step {
-		if err := w.meter.ctx.Err(); err != nil {
-			return fmt.Errorf("convert: stopped: %w", err)
+		if err := stopped(w.meter.ctx); err != nil {
+			return err
 		}
 		n := min(step, rows-first)
 		codes := enc.room(int(n * cols))

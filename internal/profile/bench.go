@@ -136,7 +136,7 @@ func Bench(ctx context.Context, o BenchOptions) (report *BenchReport, err error)
 		return nil, err
 	}
 	defer b.team.Close()
-	b.report = &BenchReport{Threads: threads}
+	b.report = &BenchReport{Setup: Setup{Threads: threads}}
 	if err := b.load(); err != nil {
 		return nil, err
 	}

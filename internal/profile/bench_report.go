@@ -5,13 +5,11 @@ import (
 	"strings"
 )
 
-// BenchReport is the result of a benchmark. Speeds and fractions are medians of
-// the repetitions; the ranges are their least and largest.
-type BenchReport struct {
+// Setup says what was measured, how it ran, and what the machine is able to.
+type Setup struct {
 	Model        string `json:"model"`
 	ModelName    string `json:"model_name,omitempty"` // general.name
 	Architecture string `json:"architecture"`
-	FileBytes    int64  `json:"file_bytes"`
 
 	Threads     int    `json:"threads"`
 	CPU         string `json:"cpu_level"`
@@ -22,9 +20,23 @@ type BenchReport struct {
 	HeadType    string `json:"head_type"` // in the file
 	HeadMode    string `json:"head_mode"` // how the engine computes logits
 
-	TernaryWeights     int64 `json:"ternary_weights"` // and int8 multiply-accumulates per token
-	TernaryBytes       int64 `json:"ternary_bytes"`   // with their scales
-	HeadBytes          int64 `json:"head_bytes"`      // read per generated token, on average
+	TernaryWeights int64 `json:"ternary_weights"` // and int8 multiply-accumulates per token
+
+	// The limits of the machine are medians.
+	ReadBandwidth      float64    `json:"read_bandwidth_bytes_per_second"`
+	ReadBandwidthRange [2]float64 `json:"read_bandwidth_bytes_per_second_range"`
+	Int8MACs           float64    `json:"int8_macs_per_second"`
+	Int8MACsRange      [2]float64 `json:"int8_macs_per_second_range"`
+}
+
+// BenchReport is the result of a benchmark. Speeds and fractions are medians of
+// the repetitions; the ranges are their least and largest.
+type BenchReport struct {
+	Setup
+
+	FileBytes          int64 `json:"file_bytes"`
+	TernaryBytes       int64 `json:"ternary_bytes"` // with their scales
+	HeadBytes          int64 `json:"head_bytes"`    // read per generated token, on average
 	HeadResident       int64 `json:"head_resident_bytes"`
 	KVBytesPerPosition int64 `json:"kv_bytes_per_position"`
 
@@ -37,11 +49,6 @@ type BenchReport struct {
 	// DecodeSpeed is the speed of generation right after the prompt.
 	DecodeSpeed float64    `json:"decode_tokens_per_second"`
 	DecodeRange [2]float64 `json:"decode_tokens_per_second_range"`
-
-	ReadBandwidth      float64    `json:"read_bandwidth_bytes_per_second"`
-	ReadBandwidthRange [2]float64 `json:"read_bandwidth_bytes_per_second_range"`
-	Int8MACs           float64    `json:"int8_macs_per_second"`
-	Int8MACsRange      [2]float64 `json:"int8_macs_per_second_range"`
 
 	// BytesPerToken is ternary weights + scales + output head + the keys and
 	// values of the mean number of positions.

@@ -252,8 +252,10 @@ func cloneFloats(x []float32) []float32 { return append([]float32(nil), x...) }
 
 func TestSVG(t *testing.T) {
 	r := &BenchReport{
-		Model: `a <"model"> & more`, Threads: 2, CPU: "avx2", TernaryWeights: 2e9, TernaryBytes: 5e8, HeadBytes: 6e8, HeadType: "F16",
-		Prompt: 256, Generate: 32, PrefillSpeed: 150, DecodeSpeed: 25, ReadBandwidth: 3e10, Int8MACs: 4.6e11, BytesPerToken: 11e8,
+		Setup: Setup{
+			Model: `a <"model"> & more`, Threads: 2, CPU: "avx2", TernaryWeights: 2e9, HeadType: "F16", ReadBandwidth: 3e10, Int8MACs: 4.6e11,
+		},
+		TernaryBytes: 5e8, HeadBytes: 6e8, Prompt: 256, Generate: 32, PrefillSpeed: 150, DecodeSpeed: 25, BytesPerToken: 11e8,
 		Batch: []BenchRun{{N: 1, DecodeSpeed: 25, BytesPerToken: 11e8}, {N: 8, DecodeSpeed: 90, BytesPerToken: 2e8}, {N: 16, DecodeSpeed: 91, BytesPerToken: 2e8}},
 		Depth: []BenchRun{{N: 0, DecodeSpeed: 25, BytesPerToken: 11e8}, {N: 2048, DecodeSpeed: 20, BytesPerToken: 12e8}},
 	}

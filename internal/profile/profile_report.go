@@ -10,26 +10,7 @@ import (
 
 // ProfileReport is the result of Profile.
 type ProfileReport struct {
-	Model        string `json:"model"`
-	ModelName    string `json:"model_name,omitempty"` // general.name
-	Architecture string `json:"architecture"`
-	Threads      int    `json:"threads"`
-	CPU          string `json:"cpu_level"`
-	Kernel       string `json:"kernel"`
-	Layout       string `json:"layout"` // of ternary weights in memory
-	KVType       string `json:"kv_type"`
-	Activations  string `json:"activations"`
-	HeadType     string `json:"head_type"`
-	HeadMode     string `json:"head_mode"`
-
-	TernaryWeights int64 `json:"ternary_weights"`
-
-	// The limits of the machine are medians; operations are compared with the
-	// largest that was measured in their phase.
-	ReadBandwidth      float64    `json:"read_bandwidth_bytes_per_second"`
-	ReadBandwidthRange [2]float64 `json:"read_bandwidth_bytes_per_second_range"`
-	Int8MACs           float64    `json:"int8_macs_per_second"`
-	Int8MACsRange      [2]float64 `json:"int8_macs_per_second_range"`
+	Setup // operations are compared with the largest limits that were measured in their phase
 
 	Phases []PhaseReport `json:"phases"`
 
@@ -66,9 +47,7 @@ type MemoryReport struct {
 // finish fills in the report.
 func (p *profiler) finish() error {
 	r, b := p.report, p.bench.report
-	r.Model, r.ModelName, r.Architecture, r.Threads = b.Model, b.ModelName, b.Architecture, b.Threads
-	r.CPU, r.Kernel, r.Layout, r.KVType, r.Activations = b.CPU, b.Kernel, b.Layout, b.KVType, b.Activations
-	r.HeadType, r.HeadMode, r.TernaryWeights = b.HeadType, b.HeadMode, b.TernaryWeights
+	r.Setup = b.Setup
 	r.ReadBandwidth, r.ReadBandwidthRange = p.reads.Median(), p.reads.Range()
 	r.Int8MACs, r.Int8MACsRange = p.peaks.Median(), p.peaks.Range()
 	r.ProfilingCost, r.ProfilingCostRange = p.cost.Median(), p.cost.quartiles()
