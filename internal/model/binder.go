@@ -85,8 +85,11 @@ func (b *Binder) value(field any, t *gguf.Tensor, spec TensorSpec) (any, error) 
 	switch field.(type) {
 	case *Projection:
 		list, err := b.projections(t, spec)
-		if err != nil || len(list) != 1 {
-			return nil, cmpError(err, fmt.Errorf("its shape is %v, want a single matrix", t.Dims))
+		if err == nil && len(list) != 1 {
+			err = fmt.Errorf("its shape is %v, want a single matrix", t.Dims)
+		}
+		if err != nil {
+			return nil, err
 		}
 		return list[0], nil
 	case []*Projection:
@@ -97,14 +100,6 @@ func (b *Binder) value(field any, t *gguf.Tensor, spec TensorSpec) (any, error) 
 		return b.vector(t)
 	}
 	panic(fmt.Sprintf("model: the field for %s has a type that Bind does not know", t.Name))
-}
-
-// cmpError returns the first of two errors that there is.
-func cmpError(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // finish checks that the graph has taken all tensors of its family's table: one
