@@ -112,7 +112,7 @@ func TestMaxMemory(t *testing.T) {
 	}
 	var e *trit.MemoryError
 	if _, err := trit.Open("demo", trit.MaxMemory(plan.Least()-1)); !errors.As(err, &e) || e.Context < 64 || e.Context >= plan.Context ||
-		strings.Contains(err.Error(), "--") || !strings.Contains(err.Error(), "ContextSize") {
+		strings.Contains(err.Error(), "--") || !strings.Contains(err.Error(), "option context_size") {
 		t.Errorf("%v", err)
 	}
 	openDemo(t, trit.MaxMemory(plan.Least()-1), trit.ContextSize(e.Context))

@@ -87,7 +87,7 @@ func TestOpenErrors(t *testing.T) {
 		{"unknown name", "no-such-model", hub.ErrNotFound, []string{"no-such-model", "demo"}},
 		{"wrong path", filepath.Join("no", "such.gguf"), hub.ErrNotFound, []string{"such.gguf"}},
 		{"folder", t.TempDir(), hub.ErrNotFound, []string{"folder"}},
-		{"checkpoint folder", checkpoint, hub.ErrNotFound, []string{"trit convert --input"}},
+		{"checkpoint folder", checkpoint, hub.ErrNotFound, []string{"convert.FromHF("}},
 		{"empty file", write(t, "empty.gguf", nil), gguf.ErrTruncated, []string{"empty.gguf"}},
 		{"text file", write(t, "text.gguf", []byte("hello, world, this is no model")), gguf.ErrMagic, []string{"text.gguf"}},
 		{"truncated data", write(t, "short.gguf", demo[:len(demo)-5000]), gguf.ErrTruncated, []string{"short.gguf"}},

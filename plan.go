@@ -82,16 +82,11 @@ type MemoryError struct {
 
 // Error says what is needed and what would fit.
 func (e *MemoryError) Error() string {
-	return e.Text(fmt.Sprintf("a context of %d tokens would fit (ContextSize), and a KVType of fewer bits makes room for more", e.Context))
-}
-
-// Text is Error with another remedy for the case that a smaller context would
-// fit.
-func (e *MemoryError) Text(smaller string) string {
-	if e.Context == 0 {
-		smaller = "use a machine or a container with more memory"
+	remedy := "use a machine or a container with more memory"
+	if e.Context > 0 {
+		remedy = fmt.Sprintf("option context_size %d would fit, and option kv_type with fewer bits makes room for more", e.Context)
 	}
-	return fmt.Sprintf("%v: %s needs %s and there is %s; %s", ErrMemory, e.Needs.Model, e.Needs.String(), Bytes(e.Available), smaller)
+	return fmt.Sprintf("%v: %s needs %s and there is %s; %s", ErrMemory, e.Needs.Model, e.Needs.String(), Bytes(e.Available), remedy)
 }
 
 // Unwrap returns ErrMemory.

@@ -49,7 +49,7 @@ func TestPlan(t *testing.T) {
 		t.Errorf("%d tokens of KV cache, %v", tight.KVTokens, err)
 	}
 	err = p.Fit(p.Least() - 1)
-	if !errors.Is(err, trit.ErrMemory) || !strings.Contains(err.Error(), "a context of 480 tokens would fit") {
+	if !errors.Is(err, trit.ErrMemory) || !strings.Contains(err.Error(), "option context_size 480 would fit") {
 		t.Errorf("error: %v", err)
 	}
 	if err = p.Fit(1000); !errors.Is(err, trit.ErrMemory) || !strings.Contains(err.Error(), "demo needs") || !strings.Contains(err.Error(), "there is 1 kB") {

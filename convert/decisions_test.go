@@ -254,7 +254,7 @@ func TestForce(t *testing.T) {
 	dir := f.make(newWeights(t, smallShape, true)).write(t)
 	out := filepath.Join(t.TempDir(), "x.gguf")
 	_, err := FromHF(context.Background(), Options{Input: dir, Output: out, Type: gguf.TypeI2S, Embedding: gguf.TypeF16})
-	wantError(t, err, ErrNotTernary, "quantization_config", "LlamaForCausalLM", "cosine", "0.8", "Force")
+	wantError(t, err, ErrNotTernary, "quantization_config", "LlamaForCausalLM", "cosine", "0.8", "option force")
 	report, _ := convertTo(t, dir, Options{Type: gguf.TypeI2S, Embedding: gguf.TypeF16, Force: true})
 	if len(report.Warnings) == 0 || report.Activations != "float" {
 		t.Errorf("warnings %q, activations %s", report.Warnings, report.Activations)

@@ -87,7 +87,7 @@ func TestRefused(t *testing.T) {
 		{"method", bf16Master, quantize("quant_method", "gptq"), ErrUnsupported, []string{"gptq", "unquantised"}},
 		{"inner norm", bf16Master, quantize("use_rms_norm", true), ErrUnsupported, []string{"use_rms_norm"}},
 		{"not converted", bf16Master, quantize("modules_to_not_convert", []string{"lm_head", "model.layers.0.mlp.up_proj"}), ErrUnsupported, []string{"up_proj"}},
-		{"linear class", packedMultiplier, quantize("linear_class", "quadratic"), ErrUnsupported, []string{"quadratic", "ScaleConvention"}},
+		{"linear class", packedMultiplier, quantize("linear_class", "quadratic"), ErrUnsupported, []string{"quadratic", "option scale_convention"}},
 		{"missing norm", bf16Master, drop("layers.1.input_layernorm"), ErrTensor, []string{"layers.1.input_layernorm.weight", "blk.1.attn_norm.weight", "missing"}},
 		{"missing projection", bf16Master, drop("layers.0.mlp.up_proj"), ErrTensor, []string{"up_proj", "missing"}},
 		{"missing scale", packedMultiplier, drop("layers.0.mlp.up_proj.weight_scale"), ErrTensor, []string{"up_proj.weight_scale", "missing"}},
@@ -136,7 +136,7 @@ func TestRefused(t *testing.T) {
 		{"tokenizer", bf16Master, func(c *checkpoint) { c.files["tokenizer.json"] = "{}" }, ErrTokenizer, []string{"tokenizer.json"}},
 		{"splitter", bf16Master, func(c *checkpoint) {
 			c.files["tokenizer.json"] = strings.Replace(c.files["tokenizer.json"], `{1,3}`, `{1,5}`, 1)
-		}, ErrTokenizer, []string{"Pre"}},
+		}, ErrTokenizer, []string{"option pre"}},
 		{"small vocabulary", bf16Master, func(c *checkpoint) {
 			c.config["vocab_size"] = 100
 			c.drop("embed_tokens")

@@ -225,7 +225,7 @@ func TestQuantizeRefused(t *testing.T) {
 	f := masterFile(t, w, llama, gguf.TypeF16)
 	out := filepath.Join(t.TempDir(), "out.gguf")
 	_, err := Quantize(context.Background(), QuantizeOptions{Input: f, Output: out, Type: ptr(gguf.TypeI2S)})
-	wantError(t, err, ErrNotTernary, "blk.0.attn_q.weight", "Force", "llama")
+	wantError(t, err, ErrNotTernary, "blk.0.attn_q.weight", "option force", "llama")
 	wantNothing(t, out)
 	report, g := quantizeTo(t, f, QuantizeOptions{Type: ptr(gguf.TypeI2S), Force: true})
 	if len(report.Warnings) == 0 {

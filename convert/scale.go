@@ -37,7 +37,7 @@ func (p *hfPlan) scales() error {
 		p.rules.convention = ScaleDivisor
 		reason = "config.json has no quantization_config.linear_class, which means \"bitlinear\""
 	default:
-		return fmt.Errorf("%w: quantization_config.linear_class is %q in config.json, want bitlinear (divisor) or autobitlinear (multiplier); option ScaleConvention (--scale-convention) says which one it is like", ErrUnsupported, class)
+		return fmt.Errorf("%w: quantization_config.linear_class is %q in config.json, want bitlinear (divisor) or autobitlinear (multiplier); option scale_convention says which one it is like", ErrUnsupported, class)
 	}
 	p.report.ScaleConvention = p.rules.convention.String()
 	p.report.decide("weight_scale", p.rules.convention.String(), "%s", reason)

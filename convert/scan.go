@@ -192,7 +192,7 @@ func (a *analyst) judge(j *job, found *analysis) error {
 		if err != nil {
 			return err
 		}
-		return fmt.Errorf("%w: %s, and the weights are not ternary either: %s: %s (the cosine with the nearest ternary matrix is %.3f); rounding an ordinary model to three values destroys it; option Force (--force) does so nevertheless",
+		return fmt.Errorf("%w: %s, and the weights are not ternary either: %s: %s (the cosine with the nearest ternary matrix is %.3f); rounding an ordinary model to three values destroys it; option force does so nevertheless",
 			ErrNotTernary, a.rules.undeclared, j.from(), found.violation, cosine)
 	}
 	if !holds(j.typ, found) {

@@ -63,7 +63,7 @@ func readTokens(dir, pre string) (*tokenFiles, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%w: %s has neither tokenizer.json nor tokenizer.model; download the checkpoint's tokenizer files too: %w", ErrTokenizer, dir, err)
 	case errors.Is(err, tokenizer.ErrPre):
-		return nil, fmt.Errorf("%w: %s: %w (option Pre, --pre, chooses it)", ErrTokenizer, dir, err)
+		return nil, fmt.Errorf("%w: %s: %w (option pre chooses it)", ErrTokenizer, dir, err)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s: %w", ErrTokenizer, dir, err)
 	}

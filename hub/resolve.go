@@ -75,7 +75,7 @@ func Resolve(name string) (*Model, error) {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
 	if strings.HasPrefix(name, hubPrefix) || strings.Contains(name, "://") {
-		return nil, fmt.Errorf("%w: %s is an address, not a file here; download it first: trit pull %s", ErrNotFound, name, name)
+		return nil, fmt.Errorf("%w: %s is an address, not a file here; download it first with hub.Pull(%q)", ErrNotFound, name, name)
 	}
 	known, err := List()
 	if err != nil {
@@ -98,7 +98,7 @@ func Resolve(name string) (*Model, error) {
 		return nil, fmt.Errorf("%w: the download of %q is not complete; pull it again to go on where it stopped", ErrNotFound, name)
 	}
 	if e, ok := Lookup(name); ok {
-		return nil, fmt.Errorf("%w: %q is not installed; download it first: trit pull %s", ErrNotFound, name, e.Name)
+		return nil, fmt.Errorf("%w: %q is not installed; download it first with hub.Pull(%q)", ErrNotFound, name, e.Name)
 	}
 	return nil, fmt.Errorf("%w: %q is neither a file nor one of the known models (%s)", ErrNotFound, name, strings.Join(names, ", "))
 }
@@ -249,7 +249,7 @@ func looksLikePath(name string) bool {
 // directoryError explains what to do with a folder.
 func directoryError(name string) error {
 	if _, err := os.Stat(filepath.Join(name, "config.json")); err == nil {
-		return fmt.Errorf("%w: %s is a folder with a Hugging Face checkpoint; convert it first: trit convert --input %s --output model.gguf", ErrNotFound, name, name)
+		return fmt.Errorf("%w: %s is a folder with a Hugging Face checkpoint; convert it first with convert.FromHF(%q)", ErrNotFound, name, name)
 	}
 	return fmt.Errorf("%w: %s is a folder; name a GGUF file in it", ErrNotFound, name)
 }

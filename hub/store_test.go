@@ -197,8 +197,8 @@ func TestResolve(t *testing.T) {
 		}
 	}
 	for name, mentions := range map[string]string{
-		"": "empty", "nobody": "known models", "x.gguf": "no file", "gone": "nowhere.gguf", "bitnet-2b-4t": "trit pull bitnet-2b-4t",
-		"hf:org/repo": "trit pull hf:org/repo", "https://x/y.gguf": "trit pull", home: "folder",
+		"": "empty", "nobody": "known models", "x.gguf": "no file", "gone": "nowhere.gguf", "bitnet-2b-4t": `hub.Pull("bitnet-2b-4t")`,
+		"hf:org/repo": `hub.Pull("hf:org/repo")`, "https://x/y.gguf": "hub.Pull", home: "folder",
 	} {
 		if _, err := Resolve(name); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), mentions) {
 			t.Errorf("%q: %v, want a mention of %q", name, err, mentions)

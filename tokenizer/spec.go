@@ -157,7 +157,7 @@ func NewSpec(model, pre string) (Spec, error) {
 		}
 		p, ok := preTokenizers[pre]
 		if !ok {
-			return Spec{}, fmt.Errorf("tokenizer: %w: tokenizer.ggml.pre = %q (known: %s); if one of them splits in the same way, choose it explicitly (WithPre, --pre)",
+			return Spec{}, fmt.Errorf("tokenizer: %w: tokenizer.ggml.pre = %q (known: %s); if one of them splits in the same way, choose it with option pre (WithPre)",
 				ErrPre, pre, joinNames(PreTokenizers()))
 		}
 		s := Spec{

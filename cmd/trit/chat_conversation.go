@@ -126,7 +126,7 @@ func (c *conversation) answer(ctx context.Context, question string, emit func(tu
 		emit(tui.Event{Kind: tui.Notice, Text: stoppedNote(x)})
 	case err != nil:
 		x.err = err
-		emit(tui.Event{Kind: tui.Problem, Text: inFlags(err).Error()})
+		emit(tui.Event{Kind: tui.Problem, Text: inFlags(err.Error())})
 	case x.finish == trit.FinishLength && c.settings.maxTokens > 0 && x.generated >= c.settings.maxTokens:
 		emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The answer was cut after %d tokens; /set max-tokens changes that.", x.generated)})
 	case x.finish == trit.FinishLength:

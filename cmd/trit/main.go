@@ -43,7 +43,6 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err != nil && cmd == root && !errors.As(err, new(*usageError)) { // there is no such command
 		err = usage(root, errors.New(strings.TrimSpace(err.Error())))
 	}
-	err = inFlags(err)
 	var usage *usageError
 	switch {
 	case err == nil:
@@ -54,10 +53,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stderr, "trit: interrupted")
 		return exitInterrupted
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "trit: %v\nRun '%s --help' for the flags and an example.\n", err, usage.command)
+		fmt.Fprintf(stderr, "trit: %s\nRun '%s --help' for the flags and an example.\n", inFlags(err.Error()), usage.command)
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "trit: %v\n", err)
+	fmt.Fprintf(stderr, "trit: %s\n", inFlags(err.Error()))
 	return exitFailed
 }
 

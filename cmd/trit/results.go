@@ -25,9 +25,10 @@ func (a *app) print(result any, write func(*strings.Builder)) error {
 	return err
 }
 
-// printText is print for results that know their own text.
+// printText is print for results of packages, which speak of options and not of
+// flags.
 func (a *app) printText(result fmt.Stringer) error {
-	return a.print(result, func(b *strings.Builder) { b.WriteString(result.String()) })
+	return a.print(result, func(b *strings.Builder) { b.WriteString(inFlags(result.String())) })
 }
 
 // verdict is the error of a command that has printed what a check found.

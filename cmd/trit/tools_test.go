@@ -152,7 +152,7 @@ func TestValidateSuite(t *testing.T) {
 	if err := json.Unmarshal(data, &parsed); err != nil || !parsed.Passed || len(parsed.Checks) != len(validate.CheckNames()) {
 		t.Errorf("%v in %s", err, data)
 	}
-	runTrit(t, "validate", "--model", "demo", "--hidden-act", "silu", "--json").expect(t, exitFailed, `"passed": false`, "--hidden-act relu2")
+	runTrit(t, "validate", "--model", "demo", "--hidden-act", "silu", "--json").expect(t, exitFailed, `"passed": false`, "option hidden_act relu2")
 	bad := filepath.Join(dir, "bad.gguf")
 	if err := os.WriteFile(bad, []byte("GGUF\x03\x00\x00\x00"), 0o600); err != nil {
 		t.Fatal(err)

@@ -132,7 +132,7 @@ func (a *app) validateFirst(cmd *cobra.Command, flags *modelFlags) error {
 	if report.Passed {
 		return nil
 	}
-	if _, err := fmt.Fprint(a.err, report.String()); err != nil {
+	if _, err := fmt.Fprint(a.err, inFlags(report.String())); err != nil {
 		return err
 	}
 	return errCheckFailed

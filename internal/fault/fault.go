@@ -1,5 +1,8 @@
 // Package fault holds the errors that several packages report in one form: an
 // option that cannot be used, a text that does not fit.
+//
+// Where a message of any package names an option, be it at fault or a remedy, it
+// writes "option kv_type": programs can put their own name for it in its place.
 package fault
 
 import (
@@ -20,7 +23,7 @@ type OptionError struct {
 }
 
 // Error says which option is at fault and why.
-func (e *OptionError) Error() string { return fmt.Sprintf("%s: %v", e.Option, e.Err) }
+func (e *OptionError) Error() string { return fmt.Sprintf("option %s: %v", e.Option, e.Err) }
 
 // Unwrap returns ErrOption and what is wrong.
 func (e *OptionError) Unwrap() []error { return []error{ErrOption, e.Err} }
@@ -44,16 +47,12 @@ type ContextError struct {
 
 // Error says how long the text is and may be.
 func (e *ContextError) Error() string {
-	return e.Text("open the model with a larger context")
-}
-
-// Text is Error with another remedy beside a shorter text.
-func (e *ContextError) Text(remedy string) string {
 	where := ""
 	if e.Context > 0 {
 		where = fmt.Sprintf(" in the context of %d", e.Context)
 	}
-	return fmt.Sprintf("%s has %d tokens, and there is room for %d%s; shorten it, or %s", e.What, e.Tokens, e.Room, where, remedy)
+	return fmt.Sprintf("%s has %d tokens, and there is room for %d%s; shorten it, or raise option context_size",
+		e.What, e.Tokens, e.Room, where)
 }
 
 // Unwrap returns ErrContext.

@@ -31,9 +31,9 @@ func (c *comparer) comparable() error {
 	}
 	switch {
 	case !slices.Equal(h.Positions, g.Positions):
-		return incomparable("A has the tokens %s, B has %s; record both with the same --tokens", brief(h.Positions), brief(g.Positions))
+		return incomparable("A has the tokens %s, B has %s; record both with the same option tokens", brief(h.Positions), brief(g.Positions))
 	case h.Samples != g.Samples:
-		return incomparable("A has %d samples of each tensor, B has %d; record both with the same --samples", h.Samples, g.Samples)
+		return incomparable("A has %d samples of each tensor, B has %d; record both with the same option samples", h.Samples, g.Samples)
 	case h.BatchRows != g.BatchRows && len(h.Tokens) > min(h.BatchRows, g.BatchRows):
 		return incomparable("A was recorded in passes of %d tokens, B of %d", h.BatchRows, g.BatchRows)
 	}
@@ -45,13 +45,13 @@ func (c *comparer) comparable() error {
 		for _, name := range side.mine {
 			// What the other model does not have is a finding, not an obstacle.
 			if !slices.Contains(side.theirs, name) && slices.Contains(side.lack.Known, name) {
-				return incomparable("of %s only the first has recorded the stage %s; record both with the same --stages", side.names, name)
+				return incomparable("of %s only the first has recorded the stage %s; record both with the same option stages", side.names, name)
 			}
 		}
 		for _, layer := range side.have.Layers {
 			n, err := strconv.Atoi(layer)
 			if !slices.Contains(side.lack.Layers, layer) && (err != nil || n < side.lack.Config.Layers) {
-				return incomparable("of %s only the first has recorded the layer %s; record both with the same --layers", side.names, layer)
+				return incomparable("of %s only the first has recorded the layer %s; record both with the same option layers", side.names, layer)
 			}
 		}
 	}
@@ -72,7 +72,7 @@ func (c *comparer) sameTokens(h, g *Header) error {
 	if h.Prompt == g.Prompt && h.Prompt != "" {
 		why = "the prompts are the same, so the tokenizer, its pre-tokenizer, the BOS token or the chat template differ"
 	}
-	return incomparable("A has %d tokens, B has %d, and they differ from token %d on: A has %s, B has %s; %s. To compare the passes, record both with the same --ids",
+	return incomparable("A has %d tokens, B has %d, and they differ from token %d on: A has %s, B has %s; %s. To compare the passes, record both with the same option ids",
 		len(h.Tokens), len(g.Tokens), i, h.tokenAt(i), g.tokenAt(i), why)
 }
 
@@ -97,7 +97,7 @@ func (c *comparer) comparableDump(h *Header, d *stageDump) error {
 	}
 	for i, id := range h.Tokens[:min(len(h.Tokens), d.rows)] {
 		if d.tokens[i] != id {
-			return incomparable("the dump is of other tokens: token %d is %d there and %s in the trace; record the trace with --ids %s", i, d.tokens[i], h.tokenAt(i), commaList(d.tokens))
+			return incomparable("the dump is of other tokens: token %d is %d there and %s in the trace; record the trace with option ids %s", i, d.tokens[i], h.tokenAt(i), commaList(d.tokens))
 		}
 	}
 	return nil

@@ -272,7 +272,7 @@ func (s *Source) open() error {
 		s.reader, err = NewReader(r)
 		return err
 	}
-	return fmt.Errorf("%w: it is not JSON; make one with 'trit trace --out FILE'", ErrFile)
+	return fmt.Errorf("%w: it is not JSON, as a trace that was recorded is", ErrFile)
 }
 
 // Close closes the file.

@@ -255,7 +255,7 @@ func TestOrigins(t *testing.T) {
 	}{
 		"embedding":     {Origin{model.OpKindEmbed, "token_embd.weight", ""}, "token_embd.weight: values"},
 		"attn_norm":     {Origin{model.OpKindNorm, "attn_norm.weight", "ffn_residual"}, "blk.3.attn_norm.weight and"},
-		"k_rope":        {Origin{model.OpKindRope, "attn_k.weight", ""}, "blk.3.attn_k.weight: values, type, --i2s-layout, scale; the rotation"},
+		"k_rope":        {Origin{model.OpKindRope, "attn_k.weight", ""}, "blk.3.attn_k.weight: values, type, option i2s_layout, scale; the rotation"},
 		"v":             {Origin{model.OpKindProject, "attn_v.weight", ""}, "blk.3.attn_v.weight: values"},
 		"attention":     {Origin{model.OpKindAttend, "", ""}, "head_count_kv"},
 		"gate":          {Origin{model.OpKindProject, "ffn_gate.weight", ""}, "blk.3.ffn_gate.weight: values"},

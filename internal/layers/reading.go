@@ -36,7 +36,7 @@ func (c *comparer) interpret() {
 	}
 	if c.result.Stages[v].Parted > 0 {
 		p.Reading += fmt.Sprintf("; %s.v, which is not rotated, parts too: the weights are read differently", layer)
-		p.Check = "how ternary weights are read: the type, --i2s-layout, the scales"
+		p.Check = "how ternary weights are read: the type, option i2s_layout, the scales"
 		return
 	}
 	p.Reading += fmt.Sprintf("; %s.v, which is not rotated, agrees", layer)
@@ -145,13 +145,13 @@ func (o Origin) check(layer, name string) string {
 	case model.OpKindNorm:
 		return tensor + " and attention.layer_norm_rms_epsilon"
 	case model.OpKindProject:
-		return tensor + ": values, type, --i2s-layout, scale"
+		return tensor + ": values, type, option i2s_layout, scale"
 	case model.OpKindRope:
-		return tensor + ": values, type, --i2s-layout, scale; the rotation: rope.freq_base, rope.scaling, rope.dimension_count, and which elements are paired"
+		return tensor + ": values, type, option i2s_layout, scale; the rotation: rope.freq_base, rope.scaling, rope.dimension_count, and which elements are paired"
 	case model.OpKindAttend:
-		return "head_count_kv, attention.scale, --kv-type; and q, k and v of earlier tokens if they were not recorded (--tokens all)"
+		return "head_count_kv, attention.scale, option kv_type; and q, k and v of earlier tokens if they were not recorded (option tokens all)"
 	case model.OpKindAct:
-		return "the activation function: hidden_act, --hidden-act"
+		return "the activation function: hidden_act, option hidden_act"
 	case model.OpKindScale:
 		return "the factor of the stage " + name
 	case model.OpKindAdd:

@@ -303,7 +303,7 @@ func (b *Binder) matrices(t *gguf.Tensor, spec TensorSpec) ([]*ternary.Matrix, e
 	} else {
 		view, err = quant.NewTernaryFloat(t.Type, data, n*rows, cols)
 		if errors.Is(err, quant.ErrNotTernary) {
-			err = fmt.Errorf("%w; ternarise the checkpoint first: trit convert --input DIR --output FILE", err)
+			err = fmt.Errorf("%w; ternarise the checkpoint first with convert.FromHF", err)
 		}
 	}
 	if err != nil {

@@ -332,7 +332,7 @@ func (s *suite) checkPerplexity(c *Check) error {
 	if bad {
 		c.fail("the perplexity of a simple text is %.4g, more than %.4g", base.Perplexity, d.Limit)
 	}
-	try := func(flag string, m *model.Model) error {
+	try := func(option string, m *model.Model) error {
 		e, err := s.newEngine(m)
 		if err != nil {
 			return err
@@ -345,9 +345,9 @@ func (s *suite) checkPerplexity(c *Check) error {
 		if err != nil {
 			return err
 		}
-		d.Alternatives[flag] = r.Perplexity
+		d.Alternatives[option] = r.Perplexity
 		if r.Perplexity < betterBy*base.Perplexity && r.Perplexity <= d.Limit {
-			c.fail("with %s the perplexity is %.4g instead of %.4g: the file is read wrongly without", flag, r.Perplexity, base.Perplexity)
+			c.fail("with option %s the perplexity is %.4g instead of %.4g: the file is read wrongly without", option, r.Perplexity, base.Perplexity)
 		}
 		return nil
 	}
@@ -359,7 +359,7 @@ func (s *suite) checkPerplexity(c *Check) error {
 			continue
 		}
 		config.HiddenAct = act
-		if err := try("--hidden-act "+act.String(), &other); err != nil {
+		if err := try("hidden_act "+act.String(), &other); err != nil {
 			return err
 		}
 	}
@@ -378,7 +378,7 @@ func (s *suite) checkPerplexity(c *Check) error {
 			c.warn("layout %v cannot be tried: %v", layout, err)
 			continue
 		}
-		if err := try("--i2s-layout "+string("abc"[i]), m); err != nil {
+		if err := try("i2s_layout "+string("abc"[i]), m); err != nil {
 			return err
 		}
 	}

@@ -80,7 +80,7 @@ func TestRunDemo(t *testing.T) {
 			t.Errorf("%d stages", len(forward.Stages))
 		}
 		p := r.Check(CheckPerplexity).Detail.(*PerplexityDetail)
-		if p.Perplexity > 3 || p.Alternatives["--hidden-act silu"] < 1.25*p.Perplexity {
+		if p.Perplexity > 3 || p.Alternatives["hidden_act silu"] < 1.25*p.Perplexity {
 			t.Errorf("perplexity %v, alternatives %v", p.Perplexity, p.Alternatives)
 		}
 	}
@@ -197,10 +197,10 @@ func TestRunBroken(t *testing.T) {
 		check    string
 		mentions string
 	}{
-		{"activation", f, Options{Load: model.LoadOptions{HiddenAct: model.SiLU}}, CheckPerplexity, "--hidden-act relu2"},
-		{"activation in the file", rewrite(t, f, set("bitnet-b1.58.hidden_act", "silu"), nil), Options{}, CheckPerplexity, "--hidden-act relu2"},
-		{"layout B", relaid(t, f, quant.LayoutB), Options{}, CheckPerplexity, "--i2s-layout b"},
-		{"layout C", relaid(t, f, quant.LayoutC), Options{}, CheckPerplexity, "--i2s-layout c"},
+		{"activation", f, Options{Load: model.LoadOptions{HiddenAct: model.SiLU}}, CheckPerplexity, "option hidden_act relu2"},
+		{"activation in the file", rewrite(t, f, set("bitnet-b1.58.hidden_act", "silu"), nil), Options{}, CheckPerplexity, "option hidden_act relu2"},
+		{"layout B", relaid(t, f, quant.LayoutB), Options{}, CheckPerplexity, "option i2s_layout b"},
+		{"layout C", relaid(t, f, quant.LayoutC), Options{}, CheckPerplexity, "option i2s_layout c"},
 		{"codes", rewrite(t, f, nil, replace(up, codes)), Options{}, CheckWeights, "code 3"},
 		{"zeros", rewrite(t, f, nil, replace(up, zero)), Options{}, CheckWeights, "all weights are zero"},
 		{"scale", rewrite(t, f, nil, replace(up, scale)), Options{}, CheckWeights, up},

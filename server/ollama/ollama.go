@@ -74,8 +74,7 @@ func (a *api) version(w http.ResponseWriter, r *http.Request) error {
 
 func refuse(w http.ResponseWriter, r *http.Request) error {
 	return &core.Error{Status: http.StatusNotImplemented, Code: "unsupported_endpoint",
-		Message: fmt.Sprintf("%s is not served: models are made by trit convert and trit quantize, and fetched by "+
-			"POST /api/pull", r.URL.Path)}
+		Message: fmt.Sprintf("%s is not served: models are made where the server runs, and fetched by POST /api/pull", r.URL.Path)}
 }
 
 // acquire returns the model of that name, which may have the tag that

@@ -55,7 +55,7 @@ func (a *api) pull(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if ref.Repository == "" {
-		return core.BadRequest("model", "%q is a URL, which this server does not fetch; use trit pull", name)
+		return core.BadRequest("model", "%q is a URL, which this server does not fetch; its operator can", name)
 	}
 	digest := pullDigest(name, address)
 	say(pullLine{Status: "pulling manifest"})
