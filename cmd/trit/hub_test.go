@@ -3,22 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha1"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"trit/hub"
+	"trit/internal/fakehub"
 	"trit/internal/fixtures"
 )
 
@@ -33,44 +27,7 @@ func runStore(t testing.TB, args ...string) result {
 // newStore makes an empty store, and keeps commands from the network.
 func newStore(t testing.TB) {
 	t.Helper()
-	t.Setenv(hub.HomeEnv, t.TempDir())
-	t.Setenv(hub.RegistryEnv, "")
-	t.Setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-	t.Setenv("HF_HOME", t.TempDir())
-	for _, key := range []string{"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"} {
-		t.Setenv(key, "")
-	}
-}
-
-// serveRepository is a hub with the repository org/repo.
-func serveRepository(t testing.TB, files map[string][]byte) {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path, ok := strings.CutPrefix(r.URL.Path, "/org/repo/resolve/")
-		switch {
-		case strings.HasPrefix(r.URL.Path, "/api/models/org/repo/revision/"):
-			json.NewEncoder(w).Encode(map[string]any{"sha": strings.Repeat("0", 40), "cardData": map[string]any{"license": "mit"}})
-		case strings.HasPrefix(r.URL.Path, "/api/models/org/repo/tree/"):
-			var entries []map[string]any
-			for name, data := range files {
-				sum, blob := sha256.Sum256(data), sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", len(data)), data...))
-				e := map[string]any{"type": "file", "path": name, "size": len(data), "oid": hex.EncodeToString(blob[:])}
-				if strings.HasSuffix(name, ".safetensors") || strings.HasSuffix(name, ".gguf") {
-					e["lfs"] = map[string]any{"oid": hex.EncodeToString(sum[:]), "size": len(data)}
-				}
-				entries = append(entries, e)
-			}
-			json.NewEncoder(w).Encode(entries)
-		case ok:
-			_, name, _ := strings.Cut(path, "/")
-			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(files[name]))
-		default:
-			w.Header().Set("X-Error-Code", "RepoNotFound")
-			w.WriteHeader(http.StatusNotFound)
-		}
-	}))
-	t.Cleanup(server.Close)
-	t.Setenv("HF_ENDPOINT", server.URL)
+	fakehub.Isolate(t, hub.HomeEnv, hub.RegistryEnv)
 }
 
 func demoFile(t testing.TB) []byte {
@@ -85,7 +42,7 @@ func demoFile(t testing.TB) []byte {
 // TestPullShowCopyRemove leads a model through its life in the store.
 func TestPullShowCopyRemove(t *testing.T) {
 	newStore(t)
-	serveRepository(t, map[string][]byte{"small-i2_s.gguf": demoFile(t)})
+	fakehub.Serve(t, map[string][]byte{"small-i2_s.gguf": demoFile(t)})
 	runStore(t, "pull", "hf:org/repo").expect(t, exitOK, "repo: 2.3 MB", "checksum verified", "licence mit", "trit infer --model repo")
 	runStore(t, "pull", "hf:org/repo").expect(t, exitOK, "up to date")
 	runStore(t, "infer", "--model", "repo", "--prompt", "Once upon a time", "--greedy", "-n", "5").expect(t, exitOK, "there was")
@@ -142,7 +99,7 @@ func TestPullConverts(t *testing.T) {
 		files[name] = data
 	}
 	newStore(t)
-	serveRepository(t, files)
+	fakehub.Serve(t, files)
 	runStore(t, "pull", "hf:org/repo", "--name", "story").expect(t, exitOK, "converted", "checksum verified")
 	runStore(t, "infer", "--model", "story", "--prompt", "Once upon a time", "--greedy", "-n", "7").expect(t, exitOK, "there was")
 	runStore(t, "show", "story").expect(t, exitOK, "i2_s/f16", "story")
@@ -172,7 +129,7 @@ func TestHubUsageErrors(t *testing.T) {
 	runStore(t, "pull", "no/such").expect(t, exitFailed, "hf:no/such")
 	runStore(t, "pull", "nobody").expect(t, exitFailed, "--catalogue")
 	runStore(t, "pull", "hf:org/repo").expect(t, exitFailed, "online")
-	serveRepository(t, nil)
+	fakehub.Serve(t, nil)
 	runStore(t, "pull", "hf:org/other").expect(t, exitFailed, "spelling")
 	runStore(t, "show", "demo", "extra").expect(t, exitUsage, "extra")
 }
@@ -180,7 +137,7 @@ func TestHubUsageErrors(t *testing.T) {
 // TestPullInterrupted says how to go on.
 func TestPullInterrupted(t *testing.T) {
 	newStore(t)
-	serveRepository(t, map[string][]byte{"model.gguf": demoFile(t)})
+	fakehub.Serve(t, map[string][]byte{"model.gguf": demoFile(t)})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var errOut bytes.Buffer

@@ -1,14 +1,6 @@
 package ollama
 
 import (
-	"bytes"
-	"crypto/sha1"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +9,7 @@ import (
 	"time"
 
 	"trit/hub"
+	"trit/internal/fakehub"
 	"trit/internal/fixtures"
 	"trit/server/core"
 	"trit/server/internal/servertest"
@@ -71,7 +64,7 @@ func TestOllamaStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serveRepository(t, map[string][]byte{"small-i2_s.gguf": demo})
+	fakehub.Serve(t, map[string][]byte{"small-i2_s.gguf": demo})
 
 	said := servertest.Lines[pullLine](w.Ask("POST", "/api/pull", servertest.Object{"model": "hf.co/org/repo:latest"}))
 	var statuses []string
@@ -191,43 +184,12 @@ func TestOllamaPullConverts(t *testing.T) {
 		files[name] = data
 	}
 	w := servertest.NewWire(t, core.Options{AllowPull: true}, Routes)
-	serveRepository(t, files)
+	fakehub.Serve(t, files)
 	said := servertest.Lines[pullLine](w.Ask("POST", "/api/pull", servertest.Object{"model": "hf:org/repo"}))
 	if last := said[len(said)-1]; last.Status != "success" || !slices.ContainsFunc(said, func(l pullLine) bool { return l.Status == "converting" }) {
 		t.Fatalf("%+v", said)
 	}
 	w.Ask("POST", "/api/generate", servertest.Object{"model": "repo", "prompt": "Hi", "stream": false, "options": servertest.Greedy(1)}).Into(200, nil)
-}
-
-// serveRepository is a hub with the repository org/repo.
-func serveRepository(t testing.TB, files map[string][]byte) {
-	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path, ok := strings.CutPrefix(r.URL.Path, "/org/repo/resolve/")
-		switch {
-		case strings.HasPrefix(r.URL.Path, "/api/models/org/repo/revision/"):
-			json.NewEncoder(w).Encode(servertest.Object{"sha": strings.Repeat("0", 40), "cardData": servertest.Object{"license": "mit"}})
-		case strings.HasPrefix(r.URL.Path, "/api/models/org/repo/tree/"):
-			var entries []servertest.Object
-			for name, data := range files {
-				sum, blob := sha256.Sum256(data), sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", len(data)), data...))
-				e := servertest.Object{"type": "file", "path": name, "size": len(data), "oid": hex.EncodeToString(blob[:])}
-				if strings.HasSuffix(name, ".safetensors") || strings.HasSuffix(name, ".gguf") {
-					e["lfs"] = servertest.Object{"oid": hex.EncodeToString(sum[:]), "size": len(data)}
-				}
-				entries = append(entries, e)
-			}
-			json.NewEncoder(w).Encode(entries)
-		case ok:
-			_, name, _ := strings.Cut(path, "/")
-			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(files[name]))
-		default:
-			w.Header().Set("X-Error-Code", "RepoNotFound")
-			w.WriteHeader(http.StatusNotFound)
-		}
-	}))
-	t.Cleanup(server.Close)
-	t.Setenv("HF_ENDPOINT", server.URL)
 }
 
 // TestPullAddress checks what names of models to download stand for.

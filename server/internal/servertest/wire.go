@@ -16,6 +16,7 @@ import (
 
 	"trit"
 	"trit/hub"
+	"trit/internal/fakehub"
 	"trit/server/core"
 )
 
@@ -30,13 +31,7 @@ type Wire struct {
 // network.
 func NewWire(t testing.TB, o core.Options, routes func(*core.Server) []core.Route) *Wire {
 	t.Helper()
-	t.Setenv(hub.HomeEnv, t.TempDir())
-	t.Setenv(hub.RegistryEnv, "")
-	t.Setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-	t.Setenv("HF_HOME", t.TempDir())
-	for _, key := range []string{"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"} {
-		t.Setenv(key, "")
-	}
+	fakehub.Isolate(t, hub.HomeEnv, hub.RegistryEnv)
 	s, err := core.New(o)
 	if err != nil {
 		t.Fatal(err)
