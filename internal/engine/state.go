@@ -14,6 +14,7 @@ type recurrences struct {
 	spans []span
 	next  []int // by row: the next row of its sequence, −1 for none
 	run   model.Recurrence
+	parts int
 }
 
 // span is the rows of one sequence.
@@ -39,18 +40,18 @@ func (r *recurrences) begin(b *Batch) {
 	}
 }
 
-// Do implements parallel.Task for a sequence.
+// Do implements parallel.Task for a part of a sequence.
 func (r *recurrences) Do(_, slice int) {
-	s := &r.spans[slice]
+	s, part := &r.spans[slice/r.parts], slice%r.parts
 	for row := s.first; row >= 0; row = r.next[row] {
-		r.run.Step(s.seq.state, row)
+		r.run.Step(s.seq.state, row, part)
 	}
 }
 
 // Recur implements model.Attention.
 func (a *attention) Recur(run model.Recurrence) {
-	a.recur.run = run
-	a.e.team.Run(&a.recur, len(a.recur.spans))
+	a.recur.run, a.recur.parts = run, run.Parts()
+	a.e.team.Run(&a.recur, len(a.recur.spans)*a.recur.parts)
 }
 
 // needState gives a sequence zeros to start from, if the model keeps state.

@@ -59,16 +59,29 @@ func deltaStepGeneric(o, state, q, k, v []float32, decay, beta float32) {
 // Sigmoid returns 1/(1+e^−x), rounded once from float64.
 func Sigmoid(x float32) float32 { return float32(1 / (1 + exp64(-float64(x)))) }
 
-// Decay returns e^(a·softplus(x)), rounded once from float64, with softplus(x) =
-// ln(1+e^x): how much of its state a gated delta network keeps.
-func Decay(a, x float32) float32 {
-	softplus := float64(x)
-	if y := exp64(softplus); x < -12 {
-		softplus = y - float64(y*y)/2 // 1+y would lose digits of y
-	} else if x < 30 { // beyond that 1 makes no difference
-		softplus = log64(1 + y)
+// Softplus returns ln(1+e^x), rounded once from float64.
+func Softplus(x float32) float32 {
+	switch y := exp64(float64(x)); {
+	case x < -12:
+		return float32(y - float64(y*y)/2) // 1+y would lose digits of y
+	case x < 30:
+		return float32(log64(1 + y))
 	}
-	return float32(exp64(float64(float64(a) * softplus)))
+	return x // the 1 makes no difference
+}
+
+// Exp1 returns e^x, rounded once from float64.
+func Exp1(x float32) float32 { return float32(exp64(float64(x))) }
+
+// SigmoidMul sets dst[i] = x[i] / (1 + e^−gate[i]) for every i of dst, which is neither
+// x nor gate, with the exponential of Exp.
+func SigmoidMul(dst, gate, x []float32) {
+	gate, x = gate[:len(dst)], x[:len(dst)]
+	active.float.scale(dst, gate, -1)
+	active.float.exp(dst, dst)
+	for i, e := range dst {
+		dst[i] = x[i] / (1 + e)
+	}
 }
 
 // UnitLength scales x in place to length 1, or less if it is shorter than eps:

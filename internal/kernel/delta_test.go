@@ -86,16 +86,14 @@ func TestDeltaStep(t *testing.T) {
 	}
 }
 
-func TestDecayAndSigmoid(t *testing.T) {
+func TestSoftplusAndSigmoid(t *testing.T) {
 	for _, x := range []float64{-200, -40, -3, -1e-3, 0, 0.5, 4, 29.9, 30.1, 80, 500} {
-		for _, a := range []float64{-0.01, -1, -16} {
-			want := math.Exp(a * math.Log1p(math.Exp(x)))
-			if x > 100 {
-				want = math.Exp(a * x)
-			}
-			if got := float64(Decay(float32(a), float32(x))); math.Abs(got-want) > 1e-6 {
-				t.Errorf("Decay(%v, %v) = %v, want %v", a, x, got, want)
-			}
+		want := math.Log1p(math.Exp(x))
+		if x > 100 {
+			want = x
+		}
+		if got := float64(Softplus(float32(x))); math.Abs(got-want) > 2e-7*want {
+			t.Errorf("Softplus(%v) = %v, want %v", x, got, want)
 		}
 		if got, want := float64(Sigmoid(float32(x))), 1/(1+math.Exp(-x)); math.Abs(got-want) > 1e-7 {
 			t.Errorf("Sigmoid(%v) = %v, want %v", x, got, want)

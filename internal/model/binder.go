@@ -96,6 +96,20 @@ func (b *Binder) value(field any, t *gguf.Tensor, spec TensorSpec) (any, error) 
 		return b.projections(t, spec)
 	case *Table:
 		return b.table(t)
+	case *Linear:
+		if quant.IsTernary(t.Type) {
+			list, err := b.projections(t, spec)
+			if err != nil {
+				return nil, err
+			}
+			return &Linear{Projection: list[0]}, nil
+		}
+		table, err := b.table(t)
+		if err == nil && !kernel.HeadSupports(t.Type) {
+			err = fmt.Errorf("its type %v cannot be multiplied", t.Type)
+		}
+		b.model.dense = max(b.model.dense, table.Cols)
+		return &Linear{Table: table}, err
 	case []float32:
 		return b.vector(t)
 	}

@@ -127,6 +127,13 @@ type Config struct {
 	RopeStyle RopeStyle
 	Yarn      *kernel.Yarn // how the context is stretched; nil if it is not
 
+	// Recurrent says which layers have a gated delta net in place of attention; nil
+	// means none. Such a net has KeyHeads and ValueHeads of StateDim elements, and a
+	// convolution over ConvWidth tokens before it.
+	Recurrent            []bool
+	KeyHeads, ValueHeads int
+	StateDim, ConvWidth  int
+
 	NormEps   float32
 	AttnScale float32 // factor on attention scores, normally 1/√d
 	// Factors that some families have; 0 means none.
@@ -216,6 +223,35 @@ func (r *keyReader) fail(format string, args ...any) {
 	if r.err == nil {
 		r.err = fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...)
 	}
+}
+
+// Keys reads the keys of one architecture for the Configure of a family.
+type Keys struct{ r keyReader }
+
+// ReadKeys returns a reader of the keys below the architecture's name.
+func ReadKeys(m *gguf.Metadata, c *Config) *Keys {
+	return &Keys{keyReader{m: m, prefix: c.Architecture + "."}}
+}
+
+// Dim reads a size of at least 1; def < 0 makes the key required.
+func (k *Keys) Dim(key string, def int) int { return k.r.dim(key, def) }
+
+// Uint reads a number from 0 up to the largest size.
+func (k *Keys) Uint(key string) uint64 {
+	v, err := k.r.m.Uint64(k.r.prefix + key)
+	if err != nil || v > maxDim {
+		k.r.fail("%s%s is %d, want 0 to %d (%v)", k.r.prefix, key, v, maxDim, err)
+		return 0
+	}
+	return v
+}
+
+// Err returns what was wrong first.
+func (k *Keys) Err() error { return k.r.err }
+
+// Fail returns an error about the keys.
+func (k *Keys) Fail(format string, args ...any) error {
+	return fmt.Errorf("%w: %s"+format, append([]any{ErrConfig, k.r.prefix}, args...)...)
 }
 
 // text reads a string; an absent key gives def.

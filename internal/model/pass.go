@@ -17,16 +17,18 @@ type Attention interface {
 	// own position.
 	Attend(layer int, out, q, k, v Buffer, rows int)
 	// Recur takes every sequence of the pass through a recurrence: its rows in their
-	// order, different sequences side by side.
+	// order, different sequences and parts side by side.
 	Recur(r Recurrence)
 }
 
 // Recurrence is an operation that goes from row to row of a sequence.
 type Recurrence interface {
-	// Step computes a row. state is what the rows of the sequence before it have
-	// left, zeros at the beginning: all of its Graph.StateSize numbers, of which
-	// each recurrence of a graph has a part of its own.
-	Step(state []float32, row int)
+	// Parts is how many independent parts a row has, at least 1.
+	Parts() int
+	// Step computes a part of a row. state is what the rows of the sequence before it
+	// have left, zeros at the beginning: all of its Graph.StateSize numbers, of which
+	// each recurrence of a graph, and each part of it, has numbers of its own.
+	Step(state []float32, row, part int)
 }
 
 // RowFunc is an operation on single rows that only one family has.
@@ -68,6 +70,8 @@ type Pass struct {
 	work      []*kernel.Workspace // one per worker
 
 	project projectTask
+	dense   denseTask
+	wide    [][]float32 // per worker: rows of a matrix of numbers
 	byRow   rowTask
 	err     error
 }
@@ -114,7 +118,10 @@ func NewPass(m *Model, o PassOptions) *Pass {
 	for range o.Team.Size() {
 		p.work = append(p.work, kernel.NewWorkspace())
 	}
-	p.project.p, p.byRow.p = p, p
+	p.project.p, p.byRow.p, p.dense.p = p, p, p
+	for range o.Team.Size() {
+		p.wide = append(p.wide, o.Memory.Float32s(kernel.HeadScratch(m.dense)))
+	}
 	p.byRow.ops = make([]rowOp, 0, maxRowOps)
 	return p
 }
@@ -310,6 +317,40 @@ func (p *Pass) Attend(stage string, out, q, k, v Buffer) {
 	p.flush()
 	p.attention.Attend(p.layer, out, q, k, v, p.rows)
 	p.observe(stage, out)
+}
+
+// Multiply computes out = W·in for a matrix of numbers, in the order of kernel.Dot. in
+// is not rounded.
+func (p *Pass) Multiply(stage string, in, out Buffer, w *Table) {
+	if p.tally != nil {
+		p.tally.multiply(stage, out, w)
+		return
+	}
+	p.flush()
+	p.begin(stage)
+	t := &p.dense
+	t.in, t.out, t.w = in, out, w
+	p.team.Run(t, (w.Rows+denseRows-1)/denseRows)
+	p.end()
+	p.observe(stage, out)
+}
+
+// denseRows is how many rows of a matrix of numbers one slice multiplies.
+const denseRows = 8
+
+// denseTask multiplies with a matrix of numbers.
+type denseTask struct {
+	p       *Pass
+	in, out Buffer
+	w       *Table
+}
+
+// Do implements parallel.Task.
+func (t *denseTask) Do(worker, slice int) {
+	from := slice * denseRows
+	n, size := min(denseRows, t.w.Rows-from), t.w.RowBytes()
+	kernel.HeadRows(t.out.Data[from:], t.out.Width, t.w.Data[from*size:(from+n)*size], t.w.Type, n, t.w.Cols, t.in.Data, t.in.Width, t.p.rows,
+		t.p.wide[worker])
 }
 
 // Recur runs a recurrence over the rows of each sequence, whose result is in dst. c is

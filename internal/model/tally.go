@@ -25,6 +25,7 @@ const (
 	OpKindAct       OpKind = "act"       // activation function, with or without a gate
 	OpKindTransform OpKind = "transform" // rotates the input of projections
 	OpKindAdd       OpKind = "add"       // adds to the residual stream
+	OpKindMultiply  OpKind = "multiply"  // multiplies with a matrix of numbers
 	OpKindRecur     OpKind = "recur"     // goes from row to row with a sequence's state
 	OpKindEach      OpKind = "each"      // an operation on rows that only one family has
 	OpKindHead      OpKind = "head"      // multiplies with the output head
@@ -60,6 +61,7 @@ type Op struct {
 //	transform   n·log2(block) + n FLOPs, and n for signs
 //	add         n FLOPs
 //	head        2·V·D FLOPs
+//	multiply    2·N·K FLOPs
 //	recur, each as the family says
 type Cost struct {
 	// MACs are multiply-accumulates of ternary weights with int8 activations of
@@ -208,6 +210,16 @@ func (t *Tally) project(outs []Projected) {
 	t.add(t.pass.projectName(outs), OpKindProject, c, tensors...)
 }
 
+// multiply enters a product with a matrix of numbers.
+func (t *Tally) multiply(stage string, out Buffer, w *Table) {
+	t.add(stage, OpKindMultiply, Cost{FLOPs: 2 * int64(w.Rows) * int64(w.Cols), WeightBytes: w.Bytes()}, kindOf(w.Name))
+	t.result(out, written{kind: OpKindMultiply, tensor: kindOf(w.Name)})
+	t.stage(stage, out, Buffer{})
+}
+
+// kindOf is a tensor's name without its layer.
+func kindOf(name string) string { return strings.TrimPrefix(GenericName(name), "blk.%d.") }
+
 // own enters an operation that only one family has.
 func (t *Tally) own(stage string, kind OpKind, dst Buffer, c Cost) {
 	t.add(stage, kind, c)
@@ -281,6 +293,8 @@ func (o *Op) Group() string {
 		return "head"
 	case OpKindRecur:
 		return "recurrence"
+	case OpKindTransform:
+		return "rotation"
 	case OpKindEach:
 		return o.Name
 	}

@@ -67,6 +67,12 @@ func (t *Table) Row(i int, dst []float32) error {
 	return nil
 }
 
+// Linear is a matrix that may be stored as a ternary one or as numbers.
+type Linear struct {
+	Projection *Projection // ternary, or
+	Table      *Table      // numbers, [out, in]
+}
+
 // Buffer holds the values of one stage for all rows of a pass.
 type Buffer struct {
 	Width int
@@ -112,6 +118,7 @@ type Model struct {
 	HeadTransform *Transform
 
 	projections []namedProjection
+	dense       int // columns of the widest matrix of numbers in a layer
 }
 
 // namedProjection is a projection with the full name of its tensor.

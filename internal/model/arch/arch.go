@@ -6,4 +6,5 @@ import (
 	_ "trit/internal/model/arch/bitnet" // bitnet, bitnet-b1.58, bitnet-25
 	_ "trit/internal/model/arch/llama"  // llama
 	_ "trit/internal/model/arch/qwen3"  // qwen3
+	_ "trit/internal/model/arch/qwen35"
 )

@@ -148,7 +148,9 @@ func (a oneSequence) Attend(_ int, out, q, k, v model.Buffer, rows int) {
 func (a oneSequence) Recur(r model.Recurrence) {
 	state := make([]float32, a.stateSize)
 	for row := range a.rows {
-		r.Step(state, row)
+		for part := range r.Parts() {
+			r.Step(state, row, part)
+		}
 	}
 }
 

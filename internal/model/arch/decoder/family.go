@@ -33,10 +33,15 @@ type Family struct {
 	InputNorms bool
 	// PostNorms: what a block adds to the residual stream is normed first.
 	PostNorms bool
+	// LateNorm: the norm before the feed-forward network is called
+	// post_attention_norm instead of ffn_norm. It excludes PostNorms.
+	LateNorm bool
 	// Ungated: the feed-forward network has no ffn_gate, and its activation
 	// function is applied to ffn_up.
 	Ungated bool
 
+	// ValueOrder is that of model.Arch.
+	ValueOrder func(c *model.Config) []int32
 	// Tensors, if not nil, changes the tensor table.
 	Tensors func(c *model.Config, table []model.TensorSpec) []model.TensorSpec
 	// Extend, if not nil, binds the weights of blocks that take the place of the
@@ -73,7 +78,7 @@ type Blocks interface {
 // Register adds a family of decoders to those of package model.
 func Register(f Family) {
 	model.Register(&model.Arch{
-		Names: f.Names, HFNames: f.HFNames, WeightOnly: f.WeightOnly, Configure: f.Configure, Tensors: f.tensors, Build: f.build,
+		Names: f.Names, HFNames: f.HFNames, WeightOnly: f.WeightOnly, ValueOrder: f.ValueOrder, Configure: f.Configure, Tensors: f.tensors, Build: f.build,
 	})
 }
 
@@ -111,7 +116,11 @@ func (f *Family) tensors(c *model.Config) []model.TensorSpec {
 	rotated(projection("blk.%d.attn_k.weight", D, kv, "layers.%d.self_attn.k_proj.weight", "layers.%d.attention.wk.weight"), c.KVHeads)
 	projection("blk.%d.attn_v.weight", D, kv, "layers.%d.self_attn.v_proj.weight", "layers.%d.attention.wv.weight")
 	projection("blk.%d.attn_output.weight", q, D, "layers.%d.self_attn.o_proj.weight", "layers.%d.attention.wo.weight")
-	vector("blk.%d.ffn_norm.weight", D, "layers.%d.post_attention_layernorm.weight")
+	ffnNorm := "blk.%d.ffn_norm.weight"
+	if f.LateNorm {
+		ffnNorm = "blk.%d.post_attention_norm.weight"
+	}
+	vector(ffnNorm, D, "layers.%d.post_attention_layernorm.weight")
 	if !f.Ungated {
 		projection("blk.%d.ffn_gate.weight", D, F, "layers.%d.mlp.gate_proj.weight", "layers.%d.feed_forward.w1.weight")
 	}
@@ -191,6 +200,9 @@ func (f *Family) build(c *model.Config, b *model.Binder) (model.Graph, error) {
 		var l Layer
 		if err := b.Bind(&l, model.LayerTensor(i, "")); err != nil {
 			return nil, err
+		}
+		if f.LateNorm {
+			l.FFNNorm, l.PostAttnNorm = l.PostAttnNorm, nil
 		}
 		g.Layers = append(g.Layers, l)
 	}

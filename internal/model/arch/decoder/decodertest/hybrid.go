@@ -133,10 +133,15 @@ type sum struct {
 	h  model.Buffer
 }
 
-// Step computes a row.
-func (s *sum) Step(state []float32, row int) {
+// Parts cuts a row in two.
+func (s *sum) Parts() int { return 2 }
+
+// Step computes half a row.
+func (s *sum) Step(state []float32, row, part int) {
 	h, state := s.h.Row(row), state[s.at:]
-	for i := range h {
+	n := len(h) / 2
+	from := part * n
+	for i := from; i < from+n; i++ {
 		state[i] = float32(state[i]*s.Decay[i]/2) + h[i]
 		h[i] = state[i]
 	}
