@@ -209,6 +209,47 @@ func TestLimits(t *testing.T) {
 	if out, err := mustBuiltin(t, "chatml").Render(big); err != nil || len(out) < 5<<20 {
 		t.Errorf("5 MiB message: %d bytes, %v", len(out), err)
 	}
+	// Nor is one whose length is somewhere else.
+	text := strings.Repeat("word ", 1<<20)
+	for name, c := range map[string]struct {
+		src string
+		in  Input
+	}{
+		"reasoning":   {"{{ messages[0].reasoning_content }}", Input{Messages: []Message{{Role: "assistant", Reasoning: text}}}},
+		"arguments":   {"{{ messages[0].tool_calls[0].function.arguments }}", Input{Messages: []Message{{ToolCalls: []ToolCall{{Function: FunctionCall{Name: "f", Arguments: text}}}}}}},
+		"description": {"{{ tools[0].function.description }}", Input{Tools: []Tool{{Function: Function{Name: "f", Description: text}}}}},
+		"parameters":  {"{{ tools[0].function.parameters.a }}", Input{Tools: []Tool{{Function: Function{Name: "f", Parameters: json.RawMessage(`{"a": "` + text + `"}`)}}}}},
+	} {
+		tpl, err := Parse(c.src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := tpl.Render(c.in); err != nil || out != text {
+			t.Errorf("5 MiB of %s: %d bytes, %v", name, len(out), err)
+		}
+	}
+}
+
+// TestAbsent: what a conversation does not have is not there for a template either.
+func TestAbsent(t *testing.T) {
+	tpl, err := Parse("{{ tools is none }}{% for m in messages %} {{ m.name is defined }} {{ m.tool_calls is defined }}{% endfor %}" +
+		"{% for t in tools or [] %} {{ t.function.parameters is defined }}{% endfor %}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := []ToolCall{{Function: FunctionCall{Name: "f", Arguments: "{}"}}}
+	for _, c := range []struct {
+		in   Input
+		want string
+	}{
+		{Input{Messages: []Message{{Role: "user", Content: "hi"}}}, "True False False"},
+		{Input{Messages: []Message{{Role: "tool", Name: "f"}, {Role: "assistant", ToolCalls: called}}}, "True True False False True"},
+		{Input{Tools: []Tool{{Function: Function{Name: "f"}}, {Function: Function{Name: "g", Parameters: json.RawMessage(`{}`)}}}}, "False False True"},
+	} {
+		if got, err := tpl.Render(c.in); got != c.want || err != nil {
+			t.Errorf("got %q, %v; want %q", got, err, c.want)
+		}
+	}
 }
 
 func mustBuiltin(t testing.TB, name string) *Template {
@@ -227,6 +268,10 @@ func TestForms(t *testing.T) {
 		{"parts", "{% for m in messages %}{% for part in m['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }};{% endif %}{% endfor %}{% endfor %}", "hi;;"},
 		{"text arguments", "{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}{{ '```' + c.function.arguments + '```' }}{% endfor %}{% endfor %}", "hi```{\"b\": 1, \"a\": 2}```"},
 		{"object arguments", "{% for m in messages %}{% for c in m.tool_calls or [] %}{% for k, v in c.function.arguments.items() %}\"{{ k }}\"={{ v + 1 }};{% endfor %}{% endfor %}{% endfor %}", `"b"=2;"a"=3;`},
+		{"Python's repr", "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.arguments }}{% endfor %}{% endfor %}", `{"b": 1, "a": 2}`},
+		{"either, told apart", "{% for m in messages %}{% for c in m.tool_calls or [] %}{% if c.function.arguments is string %}text {{ c.function.arguments }}" +
+			"{% else %}object {{ c.function.arguments | tojson }}{% endif %}{% endfor %}{% endfor %}", `object {"b": 1, "a": 2}`},
+		{"arguments that are not shown", "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.arguments is string }}{% endfor %}{% endfor %}", "False"},
 		{"either", "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.arguments if c.function.arguments is string else c.function.arguments | tojson }}{% endfor %}{% endfor %}", `{"b": 1, "a": 2}`},
 	} {
 		tpl, err := Parse(c.src)
@@ -236,6 +281,24 @@ func TestForms(t *testing.T) {
 		got, err := tpl.Render(Input{Messages: []Message{{Role: "user", Content: "hi"}, call}})
 		if got != c.want || err != nil {
 			t.Errorf("%s: got %q, %v; want %q", c.name, got, err, c.want)
+		}
+	}
+	// The form is found out whatever the conversation has of it.
+	for _, c := range []struct {
+		src, want string
+		message   Message
+	}{
+		{"{{ messages[0]['content'][0]['text'] }}", "hi", Message{Role: "user", Content: "hi"}},
+		{`{{ messages[0]["content"][0]["text"] }}`, "hi", Message{Role: "user", Content: "hi"}},
+		{"{{ messages[0].content[0].text }}", "hi", Message{Role: "user", Content: "hi"}},
+		{"{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function.arguments + '!' }}{% endfor %}{% endfor %}", `{"b": 1, "a": 2}!`, call},
+	} {
+		tpl, err := Parse(c.src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := tpl.Render(Input{Messages: []Message{c.message}}); got != c.want || err != nil {
+			t.Errorf("%s: got %q, %v; want %q", c.src, got, err, c.want)
 		}
 	}
 }

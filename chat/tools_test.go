@@ -33,6 +33,7 @@ func TestToolCalls(t *testing.T) {
 		return ToolCall{ID: id, Type: "function", Function: FunctionCall{name, args}}
 	}
 	one := []ToolCall{call("id1", "f", `{"a": 1}`)}
+	long := strings.Repeat("n", 256)
 	for _, c := range []struct {
 		name    string
 		format  ToolFormat
@@ -56,6 +57,8 @@ func TestToolCalls(t *testing.T) {
 		{"trailing space", ToolsHermes, "a \n", "a \n", nil},
 		{"arguments as text", ToolsHermes, `<tool_call>{"name": "f", "arguments": "{\"a\": 1}"}</tool_call>`, "", one},
 		{"arguments not an object", ToolsHermes, `<tool_call>{"name": "f", "arguments": [1]}</tool_call>`, `<tool_call>{"name": "f", "arguments": [1]}</tool_call>`, nil},
+		{"arguments as broken text", ToolsHermes, `<tool_call>{"name": "f", "arguments": "{\"a\""}</tool_call>`, `<tool_call>{"name": "f", "arguments": "{\"a\""}</tool_call>`, nil},
+		{"arguments as text of a list", ToolsHermes, `<tool_call>{"name": "f", "arguments": "[1]"}</tool_call>`, `<tool_call>{"name": "f", "arguments": "[1]"}</tool_call>`, nil},
 		{"parameters", ToolsHermes, `<tool_call>{"name": "f", "parameters": {"a": 1}}</tool_call>`, "", one},
 		{"no format", ToolsNone, "<tool_call>{\"name\": \"f\"}</tool_call>", "<tool_call>{\"name\": \"f\"}</tool_call>", nil},
 
@@ -74,6 +77,10 @@ func TestToolCalls(t *testing.T) {
 		{"call id", ToolsMistral, `[TOOL_CALLS]f[CALL_ID]xyz[ARGS]{"a": 1}`, "", []ToolCall{call("xyz", "f", `{"a": 1}`)}},
 		{"bad list", ToolsMistral, `[TOOL_CALLS] [1, 2]`, `[TOOL_CALLS] [1, 2]`, nil},
 		{"empty list", ToolsMistral, `[TOOL_CALLS][]`, `[TOOL_CALLS][]`, nil},
+		{"all kinds of characters", ToolsMistral, `[TOOL_CALLS]azAZ09_-.{"a": 1}`, "", []ToolCall{call("id1", "azAZ09_-.", `{"a": 1}`)}},
+		{"no name", ToolsMistral, `[TOOL_CALLS]{"a": 1}`, `[TOOL_CALLS]{"a": 1}`, nil},
+		{"longest name", ToolsMistral, "[TOOL_CALLS]" + long + `{"a": 1}`, "", []ToolCall{call("id1", long, `{"a": 1}`)}},
+		{"too long a name", ToolsMistral, "[TOOL_CALLS]" + long + `n{"a": 1}`, "[TOOL_CALLS]" + long + `n{"a": 1}`, nil},
 		{"no arguments", ToolsMistral, `[TOOL_CALLS]f and`, `[TOOL_CALLS]f and`, nil},
 	} {
 		for n := 1; n <= len(c.in); n++ {

@@ -1,0 +1,9 @@
+package control
+
+import "testing"
+
+func TestSign(t *testing.T) {
+	if !Sign(1) {
+		t.Error("1 is not positive")
+	}
+}
