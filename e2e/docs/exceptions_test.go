@@ -28,7 +28,6 @@ var exceptions = []exception{
 	{"docs/phones.md", `GOOS=(android|linux) GOARCH=(arm|arm64) go build .*`, ".ci/run has a step that builds for these systems", ""},
 	{"docs/debugging.md", `trit trace --compare .* theirs.stages.json`, "takes values of another program; TestGoldenDumps reads some", ""},
 	{"trit validate --help", `trit validate .*--logits .*`, "takes logits of another program; .ci/e2e has some", ""},
-	{"CONTRIBUTING.md", `NEW=.*`, "renames the module, which needs a repository", ""},
 	{"docs/serving.md", `(docker|kubectl) .*`, "needs a daemon or a cluster; TestKubernetesManifests reads the files", ""},
 }
 
