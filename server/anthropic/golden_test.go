@@ -54,6 +54,8 @@ func TestGolden(t *testing.T) {
 		{Name: "failed tool", Path: messages, In: marks, Body: with(o{"tools": tools, "messages": []o{called[0], called[1],
 			{"role": "user", "content": []o{{"type": "tool_result", "tool_use_id": "call00000", "content": []o{{"type": "text", "text": "no such city"}}, "is_error": true},
 				{"type": "text", "text": "Go on."}}}}})},
+		{Name: "blocks and turns in a row", Path: messages, In: marks, Body: with(o{"messages": []o{greeting,
+			{"role": "user", "content": []o{{"type": "text", "text": "Who"}, {"type": "text", "text": "are you?"}}}}})},
 		{Name: "wrong schema", Path: messages, In: marks, Body: with(o{"messages": []o{greeting}, "output_format": o{"type": "json_schema", "schema": o{"type": 5}}})},
 		{Name: "tokens of a prefilled answer", Path: count, In: marks, Answered: true, Body: with(o{"messages": []o{greeting, {"role": "assistant", "content": "Good"}}})},
 

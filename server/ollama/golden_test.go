@@ -52,7 +52,7 @@ func TestGolden(t *testing.T) {
 			"repeat_penalty": 1.25, "repeat_last_n": 5, "presence_penalty": 0.5, "frequency_penalty": 0.25, "mirostat": 2, "mirostat_tau": 4, "mirostat_eta": 0.25}})},
 		{Name: "a call is required", Path: chat, In: marks, Body: with(o{"messages": []o{greeting}, "tools": tools, "tool_choice": "required"})},
 		{Name: "generate raw", Path: generate, In: marks, Body: with(o{"prompt": "<|begin_of_text|>Once", "raw": true, "format": report})},
-		{Name: "generate further", Path: generate, In: marks, Body: with(o{"prompt": "And you?", "context": []int{72, 105}})},
+		{Name: "generate further", Path: generate, In: []string{"llama3", "thinking marks"}, Body: with(o{"prompt": "And you?", "context": []int{72, 105}})},
 		{Name: "wrong format", Path: chat, In: marks, Body: with(o{"messages": []o{greeting}, "format": o{"type": 5}})},
 
 		{Name: "answer", Path: chat, In: marks, Says: []string{"<think>", "Hm.", "</think>", "\n\nIt is", " sunny."}, Body: with(o{"messages": []o{greeting}})},

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"strings"
 	"testing"
 
 	"trit/server/internal/servertest"
@@ -50,7 +51,9 @@ func TestGolden(t *testing.T) {
 			"frequency_penalty": 0.75, "presence_penalty": -0.75, "stop": []string{"a", "b"}, "logit_bias": o{"5": -100, "6": 1.5},
 			"logprobs": true, "top_logprobs": 2, "top_k": 11, "min_p": 0.125, "repetition_penalty": 1.25, "min_tokens": 3, "stop_token_ids": []int{9},
 			"ignore_eos": true, "skip_special_tokens": false, "samplers": "top_k;temperature", "bad_words": []string{"x"}, "allowed_token_ids": []int{1, 2, 3}}},
-		{Name: "nothing thought of", Path: chat, In: marks, Body: o{"messages": []o{greeting}, "stop": "", "n_predict": -1}},
+		{Name: "developer, no stop, no limit", Path: chat, In: marks, Body: o{
+			"messages": []o{{"role": "developer", "content": []o{{"type": "text", "text": "Be"}, {"type": "text", "text": "brief."}}}, greeting},
+			"stop":     "", "n_predict": -1}},
 		{Name: "bare", Path: chat, In: marks, Body: o{"messages": []o{greeting}, "add_generation_prompt": false}},
 		{Name: "tools never", Path: chat, In: marks, Body: o{"messages": called, "tools": tools, "tool_choice": "none"}},
 		{Name: "unknown tool", Path: chat, In: marks, Body: o{"messages": []o{greeting}, "tools": tools,
@@ -59,6 +62,9 @@ func TestGolden(t *testing.T) {
 		{Name: "wrong grammar", Path: chat, In: marks, Body: o{"messages": []o{greeting}, "grammar": `root ::= (`}},
 		{Name: "responses prompt", Path: responses, In: marks, Body: o{"input": "Hello!", "text": o{"format": o{"type": "json_schema", "name": "report", "schema": report}},
 			"temperature": 0, "top_logprobs": 1}},
+		{Name: "responses, truncated", Path: responses, In: marks, Body: o{"truncation": "auto", "max_output_tokens": 3000,
+			"input": []o{{"role": "user", "content": strings.Repeat("long ", 300)}, {"role": "assistant", "content": "Yes."}, greeting}}},
+		{Name: "responses, thinking off", Path: responses, In: marks, Body: o{"input": "Hello!", "chat_template_kwargs": o{"enable_thinking": false}}},
 		{Name: "completion", Path: text, In: marks, Body: o{"prompt": "Once <tool_call>", "n": 2, "best_of": 3, "guided_choice": []string{"yes", "no"}}},
 		{Name: "completion of tokens", Path: text, In: marks, Body: o{"prompt": []int{72, 105}, "max_tokens": 4, "guided_regex": "yes|no"}},
 
