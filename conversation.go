@@ -187,7 +187,8 @@ func (c *Conversation) validate(t *chat.Template) error {
 		}
 	}
 	if last := c.Messages[len(c.Messages)-1]; c.Continue && last.Role != "assistant" {
-		return fault.Option("messages", "the last message is to be continued, but its role is %.40q; want assistant", last.Role)
+		return fault.Option("messages", "the last message is to be continued, but its role is %.40q; want assistant",
+			last.Role)
 	}
 	offered := func(name string) bool {
 		return slices.ContainsFunc(c.Tools, func(t chat.Tool) bool { return t.Function.Name == name })
@@ -199,7 +200,8 @@ func (c *Conversation) validate(t *chat.Template) error {
 			return fault.Option("tool_choice", "it asks for a call, and there are no tools")
 		}
 	default:
-		return fault.Option("tool_choice", "the mode %d is unknown; want ToolsAuto, ToolsNever or ToolsRequired", c.ToolChoice.Mode)
+		return fault.Option("tool_choice", "the mode %d is unknown; want ToolsAuto, ToolsNever or ToolsRequired",
+			c.ToolChoice.Mode)
 	}
 	for _, name := range c.ToolChoice.Names {
 		if !offered(name) {
@@ -213,7 +215,8 @@ func (c *Conversation) validate(t *chat.Template) error {
 			return fault.Option("thinking", "the model's chat template knows no thinking; leave it off")
 		}
 	default:
-		return fault.Option("thinking", "the value %d is unknown; want ThinkingDefault, ThinkingOff or ThinkingOn", c.Thinking)
+		return fault.Option("thinking", "the value %d is unknown; want ThinkingDefault, ThinkingOff or ThinkingOn",
+			c.Thinking)
 	}
 	if c.Truncation.Reserve < 0 || c.Truncation.Slack < 0 {
 		return fault.Option("truncation", "a reserve of %d and a slack of %d tokens; want 0 or more",

@@ -54,7 +54,9 @@ func (p *Prepared) toolConstraint(c *Conversation, text bool) (Constraint, error
 	}
 	// Only a function that is to be strict must have a schema that can be met to
 	// the letter.
-	strict := slices.ContainsFunc(c.Tools, func(t chat.Tool) bool { return t.Function.Strict != nil && *t.Function.Strict })
+	strict := slices.ContainsFunc(c.Tools, func(t chat.Tool) bool {
+		return t.Function.Strict != nil && *t.Function.Strict
+	})
 	options := grammar.ToolOptions{
 		Optional: text && c.ToolChoice.Mode == ToolsAuto, Parallel: !c.SingleCall,
 		Schema: grammar.SchemaOptions{IgnoreUnknown: !strict},

@@ -22,7 +22,7 @@ var ErrContext = fault.ErrContext
 // [ErrContext].
 type ContextError = fault.ContextError
 
-// Errors of generations, wrapped with details.
+// Errors of generations and of saved prompts, wrapped with details.
 var (
 	// ErrPrompt reports a prompt that cannot be continued, such as an empty one.
 	ErrPrompt = generate.ErrPrompt
@@ -30,6 +30,8 @@ var (
 	ErrToken = engine.ErrToken
 	// ErrClosed reports a model that has been closed.
 	ErrClosed = engine.ErrClosed
+	// ErrPrefixFile reports a file of prompts that does not fit the model.
+	ErrPrefixFile = cache.ErrPrefixFile
 	// ErrCacheFull reports that the KV cache has no room even for one text.
 	ErrCacheFull = cache.ErrFull
 )

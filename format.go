@@ -33,20 +33,6 @@ type Format struct {
 	Grammar *grammar.Grammar
 }
 
-// Formatted makes the text keep to a format. It is what [JSON], [JSONSchema],
-// [Regexp], [GBNF], [Choice], [Phrases] and [Grammar] do.
-func Formatted(f Format) GenerateOption {
-	return func(o *generateOptions) {
-		r, err := f.request()
-		if err != nil {
-			o.fail("format", err)
-		}
-		if r != nil {
-			o.constraints = append(o.constraints, *r)
-		}
-	}
-}
-
 // request returns the constraint that a format asks for, nil if none.
 func (f *Format) request() (*constraintRequest, error) {
 	var all []constraintRequest

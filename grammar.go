@@ -1,8 +1,6 @@
 package trit
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,54 +27,6 @@ func (m *Model) Vocabulary() (*grammar.Vocabulary, error) {
 // the last few of them.
 func (m *Model) Constraint(g *grammar.Grammar) (generate.Constraint, error) {
 	return m.constraint(g, func() (*grammar.Grammar, error) { return g, nil })
-}
-
-// Grammar makes the text keep to a grammar. Only one option of this kind can be
-// given.
-func Grammar(g *grammar.Grammar) GenerateOption {
-	if g == nil {
-		return func(o *generateOptions) { o.fail("grammar", errors.New("it is nil; want a grammar")) }
-	}
-	return Formatted(Format{Grammar: g})
-}
-
-// JSONSchema makes the text a JSON value that a schema describes; see
-// [Format.Schema].
-func JSONSchema(schema []byte) GenerateOption {
-	return Formatted(Format{Schema: append(json.RawMessage{}, schema...)})
-}
-
-// JSON makes the text a JSON object.
-func JSON() GenerateOption { return Formatted(Format{Object: true}) }
-
-// Regexp makes a regular expression of ECMA-262 match the text as a whole; see
-// [grammar.CompileRegexp].
-func Regexp(expr string) GenerateOption {
-	if expr == "" {
-		return func(o *generateOptions) {
-			o.fail("regexp", errors.New("it is empty, which only an empty text would match"))
-		}
-	}
-	return Formatted(Format{Regexp: expr})
-}
-
-// GBNF makes the text keep to a grammar in the format of llama.cpp; see
-// [grammar.ParseGBNF].
-func GBNF(source string) GenerateOption {
-	if source == "" {
-		return func(o *generateOptions) { o.fail("gbnf", errors.New("the grammar is empty")) }
-	}
-	return Formatted(Format{GBNF: source})
-}
-
-// Phrases makes the text contain every one of the phrases, in any order.
-func Phrases(phrases ...string) GenerateOption {
-	return Formatted(Format{Phrases: append([]string{}, phrases...)})
-}
-
-// Choice makes the text one of those given.
-func Choice(texts ...string) GenerateOption {
-	return Formatted(Format{Choice: append([]string{}, texts...)})
 }
 
 // constraintRequest is a constraint that an option asks for.

@@ -107,7 +107,9 @@ func fsFile(fsys fs.FS, path string) (*gguf.File, io.Closer, error) {
 }
 
 // open makes a model of a file, which it closes after an error.
-func open(ctx context.Context, start time.Time, name string, f *gguf.File, closer io.Closer, o openOptions) (*Model, error) {
+func open(
+	ctx context.Context, start time.Time, name string, f *gguf.File, closer io.Closer, o openOptions,
+) (*Model, error) {
 	m := &Model{name: name, closer: closer}
 	if err := m.load(ctx, f, o); err != nil {
 		if m.model == nil { // to which the file would belong

@@ -1,10 +1,12 @@
 package trit
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"trit/grammar"
 	"trit/internal/engine"
 	"trit/internal/fault"
 	"trit/internal/generate"
@@ -353,6 +355,68 @@ func ProcessLogits(f func(logits []float32, tokens []int32) error) GenerateOptio
 	}
 }
 
+// Formatted makes the text keep to a format. It is what [JSON], [JSONSchema],
+// [Regexp], [GBNF], [Choice], [Phrases] and [Grammar] do.
+func Formatted(f Format) GenerateOption {
+	return func(o *generateOptions) {
+		r, err := f.request()
+		if err != nil {
+			o.fail("format", err)
+		}
+		if r != nil {
+			o.constraints = append(o.constraints, *r)
+		}
+	}
+}
+
+// Grammar makes the text keep to a grammar. Only one option of this kind can be
+// given.
+func Grammar(g *grammar.Grammar) GenerateOption {
+	if g == nil {
+		return func(o *generateOptions) { o.fail("grammar", errors.New("it is nil; want a grammar")) }
+	}
+	return Formatted(Format{Grammar: g})
+}
+
+// JSONSchema makes the text a JSON value that a schema describes; see
+// [Format.Schema].
+func JSONSchema(schema []byte) GenerateOption {
+	return Formatted(Format{Schema: append(json.RawMessage{}, schema...)})
+}
+
+// JSON makes the text a JSON object.
+func JSON() GenerateOption { return Formatted(Format{Object: true}) }
+
+// Regexp makes a regular expression of ECMA-262 match the text as a whole; see
+// [grammar.CompileRegexp].
+func Regexp(expr string) GenerateOption {
+	if expr == "" {
+		return func(o *generateOptions) {
+			o.fail("regexp", errors.New("it is empty, which only an empty text would match"))
+		}
+	}
+	return Formatted(Format{Regexp: expr})
+}
+
+// GBNF makes the text keep to a grammar in the format of llama.cpp; see
+// [grammar.ParseGBNF].
+func GBNF(source string) GenerateOption {
+	if source == "" {
+		return func(o *generateOptions) { o.fail("gbnf", errors.New("the grammar is empty")) }
+	}
+	return Formatted(Format{GBNF: source})
+}
+
+// Phrases makes the text contain every one of the phrases, in any order.
+func Phrases(phrases ...string) GenerateOption {
+	return Formatted(Format{Phrases: append([]string{}, phrases...)})
+}
+
+// Choice makes the text one of those given.
+func Choice(texts ...string) GenerateOption {
+	return Formatted(Format{Choice: append([]string{}, texts...)})
+}
+
 // Constraint is what a text must keep to, in a form of one's own; see
 // [Constrain].
 type Constraint = generate.Constraint
@@ -403,6 +467,16 @@ func MaxGuesses(n int) GenerateOption {
 // sampling.
 func Contrastive(k int, alpha float64) GenerateOption {
 	return func(o *generateOptions) { o.Options.Contrastive = generate.Contrastive{K: k, Alpha: alpha} }
+}
+
+// ToolRounds bounds how often in a row the model of [Model.ReplyWithTools] may
+// call tools; 0 means 8.
+func ToolRounds(n int) GenerateOption {
+	return func(o *generateOptions) {
+		if o.rounds = n; n < 0 {
+			o.fail("tool_rounds", fmt.Errorf("%d; want a positive number, or 0 for %d", n, defaultRounds))
+		}
+	}
 }
 
 // CollectStats stores counts and times when the generation ends.

@@ -84,9 +84,11 @@ type MemoryError struct {
 func (e *MemoryError) Error() string {
 	remedy := "use a machine or a container with more memory"
 	if e.Context > 0 {
-		remedy = fmt.Sprintf("option context_size %d would fit, and option kv_type with fewer bits makes room for more", e.Context)
+		remedy = fmt.Sprintf("option context_size %d would fit, and option kv_type with fewer bits makes room for more",
+			e.Context)
 	}
-	return fmt.Sprintf("%v: %s needs %s and there is %s; %s", ErrMemory, e.Needs.Model, e.Needs.String(), Bytes(e.Available), remedy)
+	return fmt.Sprintf("%v: %s needs %s and there is %s; %s",
+		ErrMemory, e.Needs.Model, e.Needs.String(), Bytes(e.Available), remedy)
 }
 
 // Unwrap returns ErrMemory.

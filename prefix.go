@@ -18,7 +18,7 @@ func (m *Model) SavePrompts(path string) error {
 }
 
 // LoadPrompts fills the prefix cache from a file that SavePrompts has written.
-// The error is cache.ErrPrefixFile when the file was written for other weights,
+// The error is [ErrPrefixFile] when the file was written for other weights,
 // another type of KV cache or by a version that computes differently, and an
 // fs.ErrNotExist when there is none.
 func (m *Model) LoadPrompts(path string) error {

@@ -48,7 +48,8 @@ func wholeText(tokens iter.Seq2[Token, error]) (string, error) {
 }
 
 // errSeveral reports several texts where there can be one.
-var errSeveral = fault.Option("choices", "there are several, and this call returns one; use Generate, Converse or Replies")
+var errSeveral = fault.Option("choices",
+	"there are several, and this call returns one; use Generate, Converse or Replies")
 
 // Reply is an answer to a conversation.
 type Reply struct {

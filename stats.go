@@ -6,9 +6,11 @@ import (
 )
 
 // Metrics returns what has been counted and timed of all generations of the
-// model by Generate, GenerateFrom and Chat since it was opened. A server exports
-// them to Prometheus; see metrics.Metrics.
-func (m *Model) Metrics() *metrics.Metrics { return m.metrics }
+// model since it was opened. A server exports them to Prometheus.
+func (m *Model) Metrics() *Metrics { return m.metrics }
+
+// Metrics are counters, gauges and histograms.
+type Metrics = metrics.Metrics
 
 // meter records one generation in the metrics.
 type meter struct {

@@ -34,7 +34,8 @@ type CutError struct {
 
 // Error says how far the answer got.
 func (e *CutError) Error() string {
-	return fmt.Sprintf("%v after %d tokens (%s) at %.80q; allow more tokens, or ask for less", ErrCut, e.Tokens, e.Finish, e.Text)
+	return fmt.Sprintf("%v after %d tokens (%s) at %.80q; allow more tokens, or ask for less",
+		ErrCut, e.Tokens, e.Finish, e.Text)
 }
 
 // Unwrap returns ErrCut.

@@ -25,16 +25,6 @@ var ErrRounds = errors.New("trit: too many rounds of tool calls")
 // defaultRounds bounds the rounds where ToolRounds does not.
 const defaultRounds = 8
 
-// ToolRounds bounds how often in a row the model of [Model.ReplyWithTools] may
-// call tools; 0 means 8.
-func ToolRounds(n int) GenerateOption {
-	return func(o *generateOptions) {
-		if o.rounds = n; n < 0 {
-			o.fail("tool_rounds", fmt.Errorf("%d; want a positive number, or 0 for %d", n, defaultRounds))
-		}
-	}
-}
-
 // ReplyWithTools answers a conversation and runs the tools that the model calls,
 // each by the function of its name, until it answers without a call. A
 // ToolChoice that asks for a call holds for the first answer only.

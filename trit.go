@@ -19,9 +19,15 @@
 // (a small model that is part of programs that import it). A [Model] may be used
 // by many goroutines at once; their tokens are computed together.
 //
-// This package only ties the others together. Programs that need more control
-// use them directly: model and engine for the forward pass, tokenizer, sample
-// and generate for the loop, gguf and quant for files.
+// [Model.Text] and [Model.Reply] return whole texts and answers, [Model.Generate]
+// and [Model.Converse] yield them as they come. A [Conversation] has messages,
+// tools and a format; [Model.ReplyWithTools] runs the tools. Options that cannot
+// be used are errors that name them ([OptionError]), and what is too long is an
+// [ErrContext].
+//
+// This package only ties the others together: tokenizer, chat for templates,
+// grammar for constraints, sample for the choice of tokens, gguf and hub for
+// files.
 package trit
 
 import (
