@@ -64,7 +64,7 @@ var (
 
 type finishAsm = func(y *float32, yStride int, acc *int32, accStride int, sums *int32, sumStep int, s, scale *float32, tokens, rows, add int)
 
-// finishOf serves finish with a kernel for multiples of step rows.
+// finishOf serves finish with a kernel for multiples of step rows, a power of two.
 func finishOf(step int, whole finishAsm) finishFunc {
 	return func(y []float32, yStride int, acc []int32, accStride int, sums []int32, sumStep int, s, scale []float32, tokens, rows int, add bool) {
 		_ = y[(tokens-1)*yStride+rows-1]
@@ -72,7 +72,7 @@ func finishOf(step int, whole finishAsm) finishFunc {
 		_ = sums[(tokens-1)*sumStep]
 		_ = s[tokens-1]
 		_ = scale[rows-1]
-		n := rows / step * step
+		n := rows &^ (step - 1)
 		if n > 0 {
 			adding := 0
 			if add {

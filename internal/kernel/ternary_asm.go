@@ -68,26 +68,34 @@ func touchFloats(acc []float32, w []byte, x []float32, stride, blocks, tokens, w
 	_ = x[stride*(tokens-1)+blocks*width-1]
 }
 
-// absMaxBitsOf serves absMaxBits with a kernel for multiples of step elements.
+// absMaxBitsOf serves absMaxBits with a kernel for multiples of step elements, a power
+// of two.
 func absMaxBitsOf(step int, whole func(a *float32, n int) uint32) func(a []float32) uint32 {
 	return func(a []float32) uint32 {
-		n := len(a) / step * step
-		m := absMaxBitsGeneric(a[n:])
+		n := len(a) &^ (step - 1)
+		var m uint32
 		if n > 0 {
-			m = max(m, whole(&a[0], n))
+			m = whole(&a[0], n)
+		}
+		if n < len(a) {
+			m = max(m, absMaxBitsGeneric(a[n:]))
 		}
 		return m
 	}
 }
 
-// convertOf serves convert with a kernel for multiples of step elements.
+// convertOf serves convert with a kernel for multiples of step elements, a power
+// of two.
 func convertOf(step int, whole func(q *int8, a *float32, n int, s float32) int32) func(q []int8, a []float32, s float32) int32 {
 	return func(q []int8, a []float32, s float32) int32 {
-		n := len(a) / step * step
-		sum := convertInt8Generic(q[n:], a[n:], s)
+		n := len(a) &^ (step - 1)
+		_ = q[:len(a)]
+		var sum int32
 		if n > 0 {
-			_ = q[n-1]
-			sum += whole(&q[0], &a[0], n, s)
+			sum = whole(&q[0], &a[0], n, s)
+		}
+		if n < len(a) {
+			sum += convertInt8Generic(q[n:], a[n:], s)
 		}
 		return sum
 	}
