@@ -165,7 +165,15 @@ func TestConfigErrors(t *testing.T) {
 // TestTensorTables: names and roles of the tables that converters rely on.
 func TestTensorTables(t *testing.T) {
 	for _, name := range model.Architectures() {
-		c, err := configure(t, map[string]any{"general.architecture": name}, model.LoadOptions{})
+		keys := map[string]any{"general.architecture": name}
+		want := 7
+		if name == "qwen35" {
+			for key, v := range map[string]uint32{"conv_kernel": 4, "state_size": 128, "group_count": 2, "time_step_rank": 4, "inner_size": 512} {
+				keys["qwen35.ssm."+key] = v
+			}
+			want = 10 // those of both kinds of layers
+		}
+		c, err := configure(t, keys, model.LoadOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +197,7 @@ func TestTensorTables(t *testing.T) {
 				rotated++
 			}
 		}
-		if projections != 7 || rotated != 0 && name != "llama" || rotated != 2 && name == "llama" {
+		if projections != want || rotated != 0 && name != "llama" || rotated != 2 && name == "llama" {
 			t.Errorf("%s: %d projections, %d with rotated rows", name, projections, rotated)
 		}
 	}
@@ -197,5 +205,5 @@ func TestTensorTables(t *testing.T) {
 
 func ExampleArchitectures() {
 	fmt.Println(model.Architectures())
-	// Output: [bitnet bitnet-25 bitnet-b1.58 llama qwen3]
+	// Output: [bitnet bitnet-25 bitnet-b1.58 llama qwen3 qwen35]
 }
