@@ -1,7 +1,10 @@
 package hub
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"path"
 	"reflect"
 	"strings"
@@ -22,9 +25,30 @@ type embeddedModel struct {
 	file              []byte
 }
 
+// embeddedFile returns the GGUF file of an embedded model.
+func embeddedFile(name string) ([]byte, error) {
+	m, ok := lookupEmbedded(name)
+	if !ok {
+		return nil, errNotEmbedded(name)
+	}
+	if !bytes.HasPrefix(m.file, []byte{0x1f, 0x8b}) { // what files of gzip begin with
+		return m.file, nil
+	}
+	r, err := gzip.NewReader(bytes.NewReader(m.file))
+	if err != nil {
+		return nil, fmt.Errorf("%w: the embedded model %q: %w", ErrNotModel, name, err)
+	}
+	file, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the embedded model %q: %w", ErrNotModel, name, err)
+	}
+	return file, nil
+}
+
 // Embed makes a GGUF file that is part of the program known under a name, which goes before all others of that name.
 // It is meant for init functions of packages that embed a model, such as package demo, and panics if the name is
-// taken or cannot be one. The file is not read before somebody opens the model and must not change.
+// taken or cannot be one. The file may be compressed with gzip. It is not read before somebody opens the model, and
+// must not change.
 func Embed(name, description string, file []byte) {
 	embedded.Lock()
 	defer embedded.Unlock()

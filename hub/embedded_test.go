@@ -10,11 +10,11 @@ import (
 // demoFile returns the demo model, which a file of package hub_test imports.
 func demoFile(t *testing.T) []byte {
 	t.Helper()
-	m, ok := lookupEmbedded(Demo)
-	if !ok {
-		t.Fatal("the demo model is not embedded")
+	file, err := embeddedFile(Demo)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return m.file
+	return file
 }
 
 // withEmbedded gives the test other embedded models.
@@ -83,6 +83,13 @@ func TestEmbed(t *testing.T) {
 	if err := checkName("SMALL-1"); !errors.Is(err, ErrName) {
 		t.Errorf("the name is free: %v", err)
 	}
+	withEmbedded(t, embeddedModel{name: "cut", file: []byte{0x1f, 0x8b, 8}}, embeddedModel{name: "text", file: []byte("text")})
+	for _, name := range []string{"cut", "text"} {
+		if _, err := (&Model{Name: name, Source: Embedded}).Open(); err == nil || name == "cut" && !errors.Is(err, ErrNotModel) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	withEmbedded(t, embeddedModel{name: "small-1"})
 	for _, name := range []string{"", "a/b", "small-1"} {
 		func() {
 			defer func() {

@@ -42,7 +42,7 @@ var (
 	ErrChanged = errors.New("hub: the file changed during the download")
 	// ErrNoSpace reports a disk that is full, or about to be.
 	ErrNoSpace = errors.New("hub: no space left")
-	// ErrNotModel reports a download that is not a GGUF file.
+	// ErrNotModel reports a download or an embedded file that is not a GGUF file.
 	ErrNotModel = errors.New("hub: not a model")
 	// ErrNoConverter reports a checkpoint that would have to be converted where
 	// [PullOptions.Convert] is nil.

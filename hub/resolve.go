@@ -44,10 +44,11 @@ const (
 // Open opens the model's file.
 func (m *Model) Open() (*gguf.File, error) {
 	if m.Source == Embedded {
-		if e, ok := lookupEmbedded(m.Name); ok {
-			return gguf.Parse(e.file)
+		file, err := embeddedFile(m.Name)
+		if err != nil {
+			return nil, err
 		}
-		return nil, errNotEmbedded(m.Name)
+		return gguf.Parse(file)
 	}
 	return gguf.Open(m.Path)
 }

@@ -420,11 +420,10 @@ func putCopy(ctx context.Context, from *Model, f *gguf.File, path string, m *Man
 		err = gguf.Repair(f, path)
 	case from.Source == Store && os.Link(from.Path, path) == nil:
 	case from.Source == Embedded:
-		e, ok := lookupEmbedded(from.Name)
-		if !ok {
-			return errNotEmbedded(from.Name)
+		var file []byte
+		if file, err = embeddedFile(from.Name); err == nil {
+			err = writeCopy(ctx, path, bytes.NewReader(file))
 		}
-		err = writeCopy(ctx, path, bytes.NewReader(e.file))
 	default:
 		var in *os.File
 		if in, err = os.Open(from.Path); err != nil {
