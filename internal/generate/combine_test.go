@@ -1,6 +1,9 @@
 package generate_test
 
 import (
+	"math/bits"
+	"regexp"
+	"strings"
 	"testing"
 
 	"trit/internal/generate"
@@ -57,5 +60,57 @@ func TestEither(t *testing.T) {
 	}
 	if err := other.Accept(id("b")); err != nil || !other.Done() {
 		t.Errorf("the clone: %v, done %v", err, other.Done())
+	}
+}
+
+// TestAfter leaves texts alone up to a mark, wherever tokens cut it, and keeps
+// what follows to a constraint.
+func TestAfter(t *testing.T) {
+	d := openDemo(t)
+	const mark = "the"
+	whole := regexp.MustCompile(`^\s*[a-z]{3}X$`)
+	marked := 0
+	for seed := range uint64(8) {
+		o := seeded(60, seed)
+		o.Sampling.Temperature = 1
+		o.Constraint = generate.After(d.tokenizer, mark, d.constraint("[a-z]{3}X"))
+		got, _ := d.one("Once upon a time", o)
+		_, rest, found := strings.Cut(got.text, mark)
+		switch {
+		case !found && (!got.cut || got.finish != generate.FinishLength):
+			t.Errorf("%q ends (%s) before the mark", got.text, got.finish)
+		case found && got.cut:
+			if len(rest) > 10 {
+				t.Errorf("%q goes on freely behind the mark", got.text)
+			}
+		case found && !whole.MatchString(rest):
+			t.Errorf("%q does not keep to the constraint behind the mark", got.text)
+		}
+		if found {
+			marked++
+		}
+	}
+	if marked == 0 {
+		t.Error("no text has the mark")
+	}
+	c := generate.After(d.tokenizer, mark, d.constraint("abc"))
+	other := c.Clone()
+	for _, id := range d.encode("of the")[1:] {
+		if err := c.Accept(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mask := make([]uint64, (d.tokenizer.Len()+63)/64)
+	free := func(c generate.Constraint) (n int) {
+		if _, err := c.MaskWithin(mask, 20); err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range mask {
+			n += bits.OnesCount64(word)
+		}
+		return n
+	}
+	if behind, before := free(c), free(other); behind > 10 || before < d.tokenizer.Len()-100 || other.CanEnd() {
+		t.Errorf("%d tokens behind the mark, %d before it", behind, before)
 	}
 }
