@@ -40,8 +40,8 @@ func readManifest(t testing.TB) groupsManifest {
 }
 
 // TestGoldenGroups compares models with a scale for each 64 or 128 columns, hybrid
-// ones and such with rotated weights among them, with a float64 evaluation of their graphs and with llama.cpp, within the bounds that
-// golden-2026/manifest.json derives.
+// ones and such with rotated weights among them, with a float64 evaluation of their
+// graphs and with llama.cpp, within the bounds that golden-2026/manifest.json derives.
 func TestGoldenGroups(t *testing.T) {
 	manifest := readManifest(t)
 	check := func(t *testing.T, got, want []float32, vocab int, bound float64) {
