@@ -190,7 +190,9 @@ func (r *runner) script(p page, used map[string]bool) string {
 		where := fmt.Sprintf("%s:%d", p.name, c.line)
 		text := comment.ReplaceAllString(c.text, "")
 		if c.mention {
-			writeCommand(&b, where, helpOf(text))
+			if strings.HasPrefix(text, "trit ") {
+				writeCommand(&b, where, helpOf(text))
+			}
 			continue
 		}
 		if e, instead := except(p.name, text); e != nil {
