@@ -164,3 +164,36 @@ func TestRoomsTable(t *testing.T) {
 		t.Errorf("CONTRIBUTING.md describes %q\nthe list has %q", described, rooms)
 	}
 }
+
+// TestFilesAreShort: a file of more than 500 lines holds more than one idea, unless its
+// first comment says why it does not. Generated files do not count.
+func TestFilesAreShort(t *testing.T) {
+	const most = 500
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		text := string(data)
+		lines := strings.Count(text, "\n")
+		if head, _, _ := strings.Cut(text, "package "); lines > most && !strings.Contains(head, "Long because") && !strings.Contains(head, "DO NOT EDIT") {
+			t.Errorf("%s has %d lines, at most %d are wanted; split it, or begin it with a comment \"Long because …\"", path, lines, most)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -10,13 +10,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
-	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
 	"trit/gguf"
-	"trit/internal/race"
 )
 
 // demo returns the tokenizer of the embedded demo model.
@@ -121,119 +118,6 @@ func TestInvalidUTF8(t *testing.T) {
 	} {
 		if got := tok.Decode(tok.Encode(text), CleanSpaces(false)); got != want {
 			t.Errorf("%q came back as %q, want %q", text, got, want)
-		}
-	}
-}
-
-// streamed pushes ids one by one and checks that every part is complete.
-func streamed(t rapid.TB, tok *Tokenizer, ids []int32, opts ...DecodeOption) string {
-	s := tok.NewStream(opts...)
-	var b strings.Builder
-	for _, id := range ids {
-		part := s.Push(id)
-		if !utf8.ValidString(part) {
-			t.Fatalf("ids %v: Push(%d) = %q is not UTF-8", ids, id, part)
-		}
-		b.WriteString(part)
-	}
-	pending := s.Pending()
-	end := s.Flush()
-	if pending != (end != "") {
-		t.Fatalf("ids %v: Pending() = %v but Flush() = %q", ids, pending, end)
-	}
-	b.WriteString(end)
-	return b.String()
-}
-
-// TestStream compares with Decode for every prefix of texts full of characters of
-// several bytes, and for random ids, which are mostly no text at all.
-func TestStream(t *testing.T) {
-	for _, tok := range []*Tokenizer{demo(t), tinySPM(t)} {
-		opts := []DecodeOption{CleanSpaces(false), Continuation(true)}
-		check := func(t rapid.TB, ids []int32) {
-			for n := range len(ids) + 1 {
-				for _, special := range []bool{false, true} {
-					opts := append(opts, RenderSpecial(special))
-					if got, want := streamed(t, tok, ids[:n], opts...), tok.Decode(ids[:n], opts...); got != want {
-						t.Fatalf("ids %v: streamed %q, decoded %q", ids[:n], got, want)
-					}
-				}
-				if got, want := streamed(t, tok, ids[:n], Continuation(false)), tok.Decode(ids[:n], CleanSpaces(false)); got != want {
-					t.Fatalf("ids %v: streamed %q, decoded %q", ids[:n], got, want)
-				}
-			}
-		}
-		rapid.Check(t, func(t *rapid.T) { check(t, tok.Encode(texts().Draw(t, "text"))) })
-		rapid.Check(t, func(t *rapid.T) {
-			id := rapid.Int32Range(-2, int32(tok.Len())+1)
-			if tok.Model() == ModelBPE {
-				id = rapid.OneOf(id, rapid.Int32Range(90, 260)) // the single bytes
-			}
-			check(t, rapid.SliceOfN(id, 0, 24).Draw(t, "ids"))
-		})
-	}
-}
-
-// TestStreamHoldsBack shows when the bytes of one character appear.
-func TestStreamHoldsBack(t *testing.T) {
-	tok := demo(t)
-	s := tok.NewStream()
-	var got []string
-	for _, b := range []byte("a€\xe2\x82!\xf0\x9f") {
-		id, ok := tok.ID(string(appendMapped(nil, []byte{b})))
-		if !ok {
-			t.Fatalf("no token for byte %#x", b)
-		}
-		got = append(got, s.Push(id))
-	}
-	got = append(got, s.Flush(), s.Flush())
-	if want := []string{"a", "", "", "€", "", "", "\uFFFD!", "", "", "\uFFFD", ""}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-// TestAppendCompleteAgainstRunes: every sequence of up to four interesting bytes
-// decodes as the Unicode standard recommends, however it is cut.
-func TestAppendComplete(t *testing.T) {
-	bytesOf := []byte{'a', 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC1, 0xC2, 0xE0, 0xE1, 0xED, 0xF0, 0xF1, 0xF4, 0xF5, 0xFF}
-	all := func(b []byte) string {
-		out, rest := appendComplete(nil, b)
-		if len(rest) > 0 {
-			out = utf8.AppendRune(out, utf8.RuneError)
-		}
-		return string(out)
-	}
-	for _, tc := range []struct{ in, want string }{ // the examples of the Unicode standard, table 3-8 to 3-11
-		{"\xC0\xAF\xE0\x80\xBF\xF0\x81\x82\x41", "\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFDA"},
-		{"\xED\xA0\x80\xED\xBF\xBF\xED\xAF\x41", "\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD\uFFFDA"},
-		{"\xF4\x91\x92\x93\xFF\x41\x80\xBF\x42", "\uFFFD\uFFFD\uFFFD\uFFFD\uFFFDA\uFFFD\uFFFDB"},
-		{"\xE1\x80\xE2\xF0\x91\x92\xF1\xBF\x41", "\uFFFD\uFFFD\uFFFD\uFFFDA"},
-	} {
-		if got := all([]byte(tc.in)); got != tc.want {
-			t.Errorf("%x became %q, want %q", tc.in, got, tc.want)
-		}
-	}
-	n := len(bytesOf)
-	for i := range n * n * n * n {
-		b := []byte{bytesOf[i%n], bytesOf[i/n%n], bytesOf[i/n/n%n], bytesOf[i/n/n/n]}
-		want := all(b)
-		if utf8.Valid(b) && want != string(b) {
-			t.Fatalf("valid %x became %q", b, want)
-		}
-		var got, rest []byte
-		for _, c := range b {
-			var out []byte
-			out, rest = appendComplete(nil, append(slices.Clone(rest), c))
-			if !utf8.Valid(out) {
-				t.Fatalf("%x: part %x is not UTF-8", b, out)
-			}
-			got = append(got, out...)
-		}
-		if len(rest) > 0 {
-			got = utf8.AppendRune(got, utf8.RuneError)
-		}
-		if string(got) != want {
-			t.Fatalf("%x: in parts %q, at once %q", b, got, want)
 		}
 	}
 }
@@ -533,114 +417,6 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-func TestNoGarbage(t *testing.T) {
-	if race.Enabled {
-		t.Skip("the race detector empties pools at random")
-	}
-	ids := make([]int32, 0, 1024)
-	text := "User: Who are you? <|eot_id|>Assistant: don't know, xyzzyplughfoobarbazquuxfrobnicatedwhatsitthingamajig-dinglehopper 12345 é\n"
-	for name, tok := range map[string]*Tokenizer{"bpe": demo(t), "spm": tinySPM(t)} {
-		ids = tok.AppendEncode(ids[:0], text, ParseSpecial(true))
-		if n := testing.AllocsPerRun(100, func() { ids = tok.AppendEncode(ids[:0], text, ParseSpecial(true)) }); n >= 1 {
-			t.Errorf("%s: AppendEncode allocates %v times", name, n)
-		}
-	}
-	tok := demo(t)
-	ids = tok.AppendEncode(ids[:0], "User: Who are you?")
-	s := tok.NewStream()
-	if n := testing.AllocsPerRun(100, func() {
-		for _, id := range ids {
-			s.Push(id)
-		}
-	}); n > 0 {
-		t.Errorf("Push allocates %v times for complete characters", n)
-	}
-}
-
-// modelCut searches for special tokens as llama.cpp does: each in turn, in what is
-// left between those found before.
-func modelCut(tokens []special, text string, parse bool) []span {
-	type fragment struct {
-		start, end int
-		id         int32 // −1: text
-	}
-	list := []fragment{{0, len(text), -1}}
-	for _, tok := range tokens {
-		if tok.control && !parse {
-			continue
-		}
-		var next []fragment
-		for _, f := range list {
-			for f.id < 0 {
-				i := strings.Index(text[f.start:f.end], tok.text)
-				if i < 0 {
-					break
-				}
-				at := f.start + i
-				next = append(next, fragment{f.start, at, -1}, fragment{at, at + len(tok.text), tok.id})
-				f.start = at + len(tok.text)
-			}
-			next = append(next, f)
-		}
-		list = next
-	}
-	var out []span
-	for _, f := range list {
-		if f.id >= 0 {
-			out = append(out, span(f))
-		}
-	}
-	return out
-}
-
-func TestCutAgainstModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		word := rapid.StringOfN(rapid.RuneFrom([]rune("ab<")), 1, 5, -1)
-		spec := Spec{Model: ModelSPM, Tokens: []Token{{"x", 0, Normal}}}
-		for _, w := range rapid.SliceOfNDistinct(word, 1, 12, rapid.ID[string]).Draw(t, "special") {
-			spec.Tokens = append(spec.Tokens, Token{w, 0, rapid.SampledFrom([]TokenType{Control, UserDefined, Unknown}).Draw(t, "type")})
-		}
-		tok, err := New(spec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := rapid.StringOfN(rapid.RuneFrom([]rune("aab<x")), 0, 60, -1).Draw(t, "text")
-		parse := rapid.Bool().Draw(t, "parse")
-		got := tok.cut.find(text, parse, new(scratch))
-		if want := modelCut(tok.cut.tokens, text, parse); !slices.Equal(got, want) {
-			t.Fatalf("%v in %q\n got %v\nwant %v", spec.Tokens, text, got, want)
-		}
-	})
-}
-
-// TestHostileCost: vocabularies made to be slow are not.
-func TestHostileCost(t *testing.T) {
-	spec, err := NewSpec(ModelSPM, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec.Special = nil // the ids below are all text
-	spec.AddSpacePrefix = false
-	for n := 1; n <= 2000; n++ {
-		spec.Tokens = append(spec.Tokens, Token{strings.Repeat("a", n), 0, []TokenType{Normal, UserDefined}[n%2]})
-	}
-	spec.Tokens = append(spec.Tokens, Token{strings.Repeat("a", 1<<20), 0, Control})
-	tok, err := New(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	text := strings.Repeat("a", 1<<19) + strings.Repeat("b", 1<<17)
-	if got := tok.Decode(tok.Encode(text, ParseSpecial(true)), Continuation(true)); strings.Count(got, "a") != 1<<19 {
-		t.Errorf("%d of the letters came back", strings.Count(got, "a"))
-	}
-	if d := time.Since(start); d > 30*time.Second {
-		t.Errorf("encoding took %v", d)
-	} else {
-		t.Logf("encoding took %v", d)
-	}
 }
 
 func TestAccessors(t *testing.T) {
