@@ -184,8 +184,9 @@ type ActivationFormat = model.Activations
 
 // The formats.
 const (
-	ActivationsInt8  = model.Int8  // 8 bits and a scale for each token, as BitNet is trained
-	ActivationsFloat = model.Float // not at all
+	ActivationsInt8       = model.Int8       // 8 bits and a scale for each token, as BitNet is trained
+	ActivationsFloat      = model.Float      // not at all
+	ActivationsInt8Groups = model.Int8Groups // 8 bits and a scale for each 128 columns
 )
 
 // Activations overrides what the inputs of ternary projections are rounded to.

@@ -162,7 +162,7 @@ func (o *Options) check() error {
 		return fmt.Errorf("%w: no output is given", ErrOptions)
 	case o.ScaleConvention > ScaleDivisor:
 		return fmt.Errorf("%w: %v", ErrOptions, o.ScaleConvention)
-	case o.Activations > model.Float:
+	case o.Activations > model.Int8Groups:
 		return fmt.Errorf("%w: %v", ErrOptions, o.Activations)
 	}
 	if !slices.Contains(Types(), o.Type) {

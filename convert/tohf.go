@@ -103,7 +103,7 @@ func (x *exporter) configure() error {
 	c, r := x.config, x.report
 	r.Architecture, r.Name = c.Architecture, c.Name
 	r.HiddenAct, r.Activations = c.HiddenAct.String(), c.Activations.String()
-	x.floats = c.Activations == model.Float
+	x.floats = c.Activations != model.Int8
 	x.divisor = x.o.ScaleConvention == ScaleDivisor || x.o.ScaleConvention == ScaleAuto && !x.isBitNet()
 	x.bias = map[string]bool{}
 	if !x.floats {

@@ -51,7 +51,7 @@ grow with the model. Nothing is left under the output's name after an error.`,
 	parsedFlag(cmd, &o.ScaleConvention, "scale-convention", "auto",
 		"what weight_scale of packed checkpoints means: auto, multiplier, divisor", convert.ParseScaleConvention)
 	parsedFlag(cmd, &o.Activations, "activations", "",
-		"what projections round their input to: int8, float (default: as the checkpoint says)", model.ParseActivations)
+		"what projections round their input to: int8, int8g128, float (default: as the checkpoint says)", model.ParseActivations)
 	cmd.Flags().StringVar(&o.Pre, "pre", "", "name of the pre-tokenizer (default: recognised from the tokenizer)")
 	cmd.Flags().StringVar(&o.Name, "name", "", "name of the model (default: the folder's name)")
 	cmd.Flags().StringVar(&o.License, "license", "", "SPDX identifier of the licence (default: as the checkpoint's README.md says)")

@@ -60,7 +60,7 @@ All other keys and tensors are kept, known or not. The input is never changed.`,
 	cmd.Flags().StringVar(&o.Template, "chat-template", "", "write this built-in chat template: "+strings.Join(chat.BuiltinNames(), ", "))
 	parsedFlag(cmd, &o.HiddenAct, "hidden-act", "", "write down this activation function: silu, relu2", model.ParseHiddenAct)
 	parsedFlag(cmd, &o.Activations, "activations", "",
-		"write down what projections round their input to: int8, float", model.ParseActivations)
+		"write down what projections round their input to: int8, int8g128, float", model.ParseActivations)
 	return cmd
 }
 
