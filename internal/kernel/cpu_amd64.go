@@ -41,7 +41,7 @@ var avx2 = kernels{
 	attend:  &avx2Attend,
 	head:    &avx2Head,
 	ternary: &avx2Ternary,
-	grouped: &genericGrouped,
+	grouped: &avx2Grouped,
 	int8:    &avx2Int8,
 	coarse:  &avx2Coarse,
 	measure: &avx2Measure,

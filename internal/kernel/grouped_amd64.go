@@ -4,12 +4,20 @@ package kernel
 
 import "trit/internal/ternary"
 
-// avx512Grouped decodes G5 portably: only VBMI has the table look-up for it.
+var avx2Grouped = groupedKernels{
+	mul: [3]groupedFunc{
+		groupedOf(ternary.G2, groupedG2AVX2), groupedOf(ternary.G5, groupedG5AVX2), groupedOf(ternary.G1, groupedG1AVX2),
+	},
+	decodes:    [3]bool{true, true, true},
+	tileTokens: 16,
+}
+
+// avx512Grouped decodes G5 with AVX2: only VBMI has the table look-up for it.
 var avx512Grouped = groupedKernels{
 	mul: [3]groupedFunc{
-		groupedOf(ternary.G2, groupedG2AVX512), genericGrouped.mul[ternary.G5-ternary.G2], groupedOf(ternary.G1, groupedG1AVX512),
+		groupedOf(ternary.G2, groupedG2AVX512), avx2Grouped.mul[ternary.G5-ternary.G2], groupedOf(ternary.G1, groupedG1AVX512),
 	},
-	decodes:    [3]bool{true, false, true},
+	decodes:    [3]bool{true, true, true},
 	tileTokens: 24,
 }
 
@@ -23,6 +31,9 @@ var avx512VBMIGrouped = groupedKernels{
 
 // The kernels of each layout by the number of rows of activations.
 var (
+	groupedG2AVX2   = []groupedAsm{1: matMulG2I8x1AVX2, 2: matMulG2I8x2AVX2, 3: matMulG2I8x3AVX2, 4: matMulG2I8x4AVX2}
+	groupedG5AVX2   = []groupedAsm{1: matMulG5I8x1AVX2, 2: matMulG5I8x2AVX2, 3: matMulG5I8x3AVX2, 4: matMulG5I8x4AVX2}
+	groupedG1AVX2   = []groupedAsm{1: matMulG1I8x1AVX2, 2: matMulG1I8x2AVX2, 3: matMulG1I8x3AVX2, 4: matMulG1I8x4AVX2}
 	groupedG2AVX512 = []groupedAsm{
 		1: matMulG2I8x1AVX512, 2: matMulG2I8x2AVX512, 3: matMulG2I8x3AVX512, 4: matMulG2I8x4AVX512,
 		5: matMulG2I8x5AVX512, 6: matMulG2I8x6AVX512, 7: matMulG2I8x7AVX512, 8: matMulG2I8x8AVX512,

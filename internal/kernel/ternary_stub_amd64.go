@@ -385,6 +385,78 @@ func matMulG1I8x16AVX512(acc *float32, w *byte, x *byte, stride int, units int, 
 //go:noescape
 func matMulG1I8x24AVX512(acc *float32, w *byte, x *byte, stride int, units int, panels int)
 
+// matMulG2I8x1AVX2 computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x1AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x2AVX2 computes 16 results for each of 2 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x2AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x3AVX2 computes 16 results for each of 3 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x3AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x4AVX2 computes 16 results for each of 4 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x4AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x1AVX2 computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x1AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x2AVX2 computes 16 results for each of 2 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x2AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x3AVX2 computes 16 results for each of 3 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x3AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x4AVX2 computes 16 results for each of 4 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x4AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x1AVX2 computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x1AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x2AVX2 computes 16 results for each of 2 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x2AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x3AVX2 computes 16 results for each of 3 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x3AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x4AVX2 computes 16 results for each of 4 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x4AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
 // matMulT2I8x1AVX2 computes 16 sums for each of 1 rows of activations, stride apart, with blocks ≥ 1 blocks.
 //
 //go:noescape

@@ -230,7 +230,29 @@ var groupG1 = grouping512{name: "G1", suffix: "AVX512", groups: 2, vectors: func
 // groupedMul512 emits the product of n rows of activations with panels of a grouped
 // layout: func(acc *float32, w, x *byte, stride, units, panels int).
 func groupedMul512(g grouping512, n int) {
-	name := fmt.Sprintf("matMul%sI8x%d%s", g.name, n, g.suffix)
+	groupedFunction(g.name, g.suffix, g.groups, n, func(f *groupedFrame) func() {
+		f.sums = make([][]reg.VecVirtual, n)
+		for t := range f.sums {
+			f.sums[t] = make([]reg.VecVirtual, g.vectors(n))
+			for i := range f.sums[t] {
+				f.sums[t][i] = ZMM()
+			}
+		}
+		emit := g.prepare(g.vectors(n))
+		return func() { emit(*f) }
+	}, func(acc reg.Register) {
+		none := ZMM()
+		zero(none)
+		for t := range n {
+			VMOVUPS(none, Mem{Base: acc, Disp: 64 * t})
+		}
+	})
+}
+
+// groupedFunction emits the loops over panels and records. prepare loads constants and
+// returns the emitter for a record, clear zeroes the results of a panel.
+func groupedFunction(layout, suffix string, groups, n int, prepare func(f *groupedFrame) func(), clear func(acc reg.Register)) {
+	name := fmt.Sprintf("matMul%sI8x%d%s", layout, n, suffix)
 	TEXT(name, NOSPLIT, groupedSignature)
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s computes 16 results for each of %d rows of activations, stride bytes apart, with", name, n),
@@ -240,32 +262,21 @@ func groupedMul512(g grouping512, n int) {
 	s := Load(Param("stride"), GP64())
 	start := GP64()
 	Load(Param("x"), start)
-	row := rows(start, s, n)
-	f := groupedFrame{n: n, w: w, row: row, acc: acc, sums: make([][]reg.VecVirtual, n)}
-	emit := g.prepare(g.vectors(n))
-	for t := range f.sums {
-		f.sums[t] = make([]reg.VecVirtual, g.vectors(n))
-		for i := range f.sums[t] {
-			f.sums[t][i] = ZMM()
-		}
-	}
+	f := groupedFrame{n: n, w: w, row: rows(start, s, n), acc: acc}
+	record := prepare(&f)
 	Label("panel")
 	units := GP64()
 	Load(Param("units"), units)
-	none := ZMM()
-	zero(none)
-	for t := range n {
-		VMOVUPS(none, Mem{Base: acc, Disp: 64 * t})
-	}
+	clear(acc)
 	Label("record")
-	emit(f)
+	record()
 	DECQ(units)
 	JNZ(LabelRef("record"))
 	// Back to the first activations.
 	back := GP64()
 	Load(Param("units"), back)
-	IMUL3Q(U32(g.groups*recordBytes), back, back)
-	for _, b := range row.bases {
+	IMUL3Q(U32(groups*recordBytes), back, back)
+	for _, b := range f.row.bases {
 		SUBQ(back, b)
 	}
 	ADDQ(U32(64*n), acc)

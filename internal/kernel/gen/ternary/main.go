@@ -42,6 +42,11 @@ func main() {
 			groupedMul512(g, n)
 		}
 	}
+	for _, g := range []grouping256{groupG2For256, groupG5For256, groupG1For256} {
+		for _, n := range []int{1, 2, 3, 4} {
+			groupedMul256(g, n)
+		}
+	}
 	for _, d := range []decoder256{decodeT2For256, decodeT5For256} {
 		for _, n := range []int{1, 2, 3, 4} {
 			matMul256(d, n)

@@ -1,0 +1,184 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// A grouping256 emits the code that multiplies a record of a grouped layout with AVX2:
+// the products of a group are summed up in 16-bit words, whose 32 pairs of products of
+// codes up to 3 fit (32·2·3·128 < 2¹⁵), in two halves of eight rows.
+type grouping256 struct {
+	name   string
+	groups int // per record
+	record func(f *frame256)
+}
+
+// frame256 is a groupedFrame with sums in words.
+type frame256 struct {
+	*groupedFrame
+	words [][2]reg.VecVirtual
+}
+
+// groupedMul256 emits the product of n rows of activations with panels of a grouped
+// layout.
+func groupedMul256(g grouping256, n int) {
+	groupedFunction(g.name, "AVX2", g.groups, n, func(f *groupedFrame) func() {
+		f256 := &frame256{groupedFrame: f, words: make([][2]reg.VecVirtual, n)}
+		for t := range n {
+			f256.words[t] = [2]reg.VecVirtual{YMM(), YMM()}
+		}
+		return func() { g.record(f256) }
+	}, func(acc reg.Register) {
+		none := YMM()
+		VPXOR(none, none, none)
+		for t := range n {
+			VMOVDQU(none, Mem{Base: acc, Disp: 64 * t})
+			VMOVDQU(none, Mem{Base: acc, Disp: 64*t + 32})
+		}
+	})
+}
+
+// clear256 begins a group.
+func (f *frame256) clear256() {
+	for t := range f.words {
+		for _, w := range f.words[t] {
+			VPXOR(w, w, w)
+		}
+	}
+}
+
+// dot256 multiplies the codes of both halves with four activations of every row.
+func (f *frame256) dot256(disp int, codes [2]reg.VecVirtual) {
+	for t := range f.n {
+		q, product := YMM(), YMM()
+		VPBROADCASTD(f.row.at(t, disp), q)
+		VPMADDUBSW(q, codes[0], product)
+		VPADDW(product, f.words[t][0], f.words[t][0])
+		VPMADDUBSW(q, codes[1], q)
+		VPADDW(q, f.words[t][1], f.words[t][1])
+	}
+}
+
+// fields256 multiplies count fields of width bits of the words of both halves.
+func (f *frame256) fields256(halves [2]reg.VecVirtual, width, count int) {
+	code := bytes256("ternaryCode", 0x03030303)
+	if width == 1 {
+		code = bytes256("ternaryBit", 0x01010101)
+	}
+	for i := range count {
+		codes := [2]reg.VecVirtual{YMM(), YMM()}
+		for h := range 2 {
+			if i == 0 {
+				VPAND(code, halves[h], codes[h])
+			} else {
+				VPSRLD(U8(width*i), halves[h], codes[h])
+				VPAND(code, codes[h], codes[h])
+			}
+		}
+		f.dot256(4*i, codes)
+	}
+}
+
+// raw256 loads both halves of the block at w.
+func (f *frame256) raw256() [2]reg.VecVirtual {
+	halves := [2]reg.VecVirtual{YMM(), YMM()}
+	VMOVDQU(Mem{Base: f.w}, halves[0])
+	VMOVDQU(Mem{Base: f.w, Disp: 32}, halves[1])
+	return halves
+}
+
+// finish256 adds the results of a group to those of the panel. scales loads the scales
+// of a half; twice doubles the sums.
+func (f *frame256) finish256(disp int, twice bool, scales func(half int) reg.VecVirtual) {
+	ones := bytes256("ternaryPairs", 0x00010001)
+	for h := range 2 {
+		d := scales(h)
+		for t := range f.n {
+			sum, other := f.words[t][h], YMM()
+			VPMADDWD(ones, sum, sum)
+			if twice {
+				VPADDD(sum, sum, sum)
+			}
+			VPBROADCASTD(f.row.at(t, disp+recordBias), other)
+			VPADDD(other, sum, sum)
+			VCVTDQ2PS(sum, sum)
+			VMULPS(d, sum, sum)
+			VBROADCASTSS(f.row.at(t, disp+recordScale), other)
+			VMULPS(other, sum, sum)
+			at := Mem{Base: f.acc, Disp: 64*t + 32*h}
+			VADDPS(at, sum, sum)
+			VMOVUPS(sum, at)
+		}
+	}
+}
+
+// pick256 is a shuffle that gathers two bytes of each 32-bit lane in the lower half of
+// each 128-bit lane.
+func pick256(name string, first, second int) Mem {
+	return table(name, 32, func(i int) Constant {
+		if i %= 16; i < 8 {
+			return U8(4*(i/2) + []int{first, second}[i%2])
+		}
+		return U8(0x80)
+	}, 1)
+}
+
+// halves256 turns eight binary16, two bytes of each lane, into float32.
+func halves256(lanes reg.VecVirtual, pick Mem) reg.VecVirtual {
+	VPSHUFB(pick, lanes, lanes)
+	VPERMQ(U8(0b1000), lanes, lanes)
+	VCVTPH2PS(lanes.AsX(), lanes)
+	return lanes
+}
+
+var groupG2For256 = grouping256{name: "G2", groups: 1, record: func(f *frame256) {
+	f.clear256()
+	f.blocks("block", 8, 16, func() { f.fields256(f.raw256(), 2, 4) })
+	f.finish256(-128, false, func(half int) reg.VecVirtual {
+		d := YMM()
+		VMOVUPS(Mem{Base: f.w, Disp: 32 * half}, d)
+		return d
+	})
+	ADDQ(U8(64), f.w)
+	f.row.advance(recordBytes - 128)
+}}
+
+var groupG5For256 = grouping256{name: "G5", groups: 1, record: func(f *frame256) {
+	f.clear256()
+	f.blocks("block", 6, 20, func() {
+		packed := [2][]reg.VecVirtual{decodeT5For256.packed(Mem{Base: f.w}), decodeT5For256.packed(Mem{Base: f.w, Disp: 32})}
+		f.dot256(16, [2]reg.VecVirtual{packed[0][1], packed[1][1]})
+		f.fields256([2]reg.VecVirtual{packed[0][0], packed[1][0]}, 2, 4)
+	})
+	f.fields256(f.raw256(), 2, 2)
+	f.finish256(-120, false, func(half int) reg.VecVirtual {
+		d, high := YMM(), YMM()
+		VMOVDQU(Mem{Base: f.w, Disp: 32 * half}, d)
+		VPSRLD(U8(4), d, d)
+		VPAND(bytes256("ternaryLowNibbles", 0x0F0F0F0F), d, d)
+		VPSRLD(U8(4), d, high)
+		VPOR(high, d, d)
+		return halves256(d, pick256("ternaryEvenBytes", 0, 2))
+	})
+	ADDQ(U8(64), f.w)
+	f.row.advance(recordBytes - 120)
+}}
+
+var groupG1For256 = grouping256{name: "G1", groups: 2, record: func(f *frame256) {
+	for g := range 2 {
+		f.clear256()
+		f.blocks([]string{"first", "second"}[g], 4, 32, func() { f.fields256(f.raw256(), 1, 8) })
+		f.finish256(-128, true, func(half int) reg.VecVirtual {
+			d := YMM()
+			VMOVDQU(Mem{Base: f.w, Disp: 256*(1-g) + 32*half}, d)
+			if g == 0 {
+				return halves256(d, pick256("ternaryLowHalves", 0, 1))
+			}
+			return halves256(d, pick256("ternaryHighHalves", 2, 3))
+		})
+		f.row.advance(recordBytes - 128)
+	}
+	ADDQ(U8(64), f.w)
+}}
