@@ -34,7 +34,7 @@ var neon = kernels{
 	attend:  &neonAttend,
 	head:    &neonHead,
 	ternary: &neonTernary,
-	grouped: &genericGrouped,
+	grouped: &neonGrouped,
 	int8:    &neonInt8,
 	coarse:  &genericCoarse, // int8 products pay off with the dot product only
 	measure: &neonMeasure,
@@ -46,7 +46,7 @@ var neonDot = kernels{
 	attend:  &neonAttend,
 	head:    &neonHead,
 	ternary: &neonDotTernary,
-	grouped: &genericGrouped,
+	grouped: &neonDotGrouped,
 	int8:    &neonInt8,
 	coarse:  &neonDotCoarse,
 	measure: &neonDotMeasure,

@@ -7,50 +7,19 @@
 // columns of one row for each 2-bit field. See the package comment of ternary.
 
 // Σ 3^f·c_f → Σ 4^f·c_f for the 81 combinations of four digits.
-DATA ternaryDigitsNEON<>+0x00(SB)/8, $0x0908060504020100
-DATA ternaryDigitsNEON<>+0x08(SB)/8, $0x181615141211100a
-DATA ternaryDigitsNEON<>+0x10(SB)/8, $0x2625242221201a19
-DATA ternaryDigitsNEON<>+0x18(SB)/8, $0x45444241402a2928
-DATA ternaryDigitsNEON<>+0x20(SB)/8, $0x545251504a494846
-DATA ternaryDigitsNEON<>+0x28(SB)/8, $0x6261605a59585655
-DATA ternaryDigitsNEON<>+0x30(SB)/8, $0x81806a6968666564
-DATA ternaryDigitsNEON<>+0x38(SB)/8, $0x908a898886858482
-DATA ternaryDigitsNEON<>+0x40(SB)/8, $0x9a99989695949291
-DATA ternaryDigitsNEON<>+0x48(SB)/8, $0xa9a8a6a5a4a2a1a0
-DATA ternaryDigitsNEON<>+0x50(SB)/8, $0x00000000000000aa
-DATA ternaryDigitsNEON<>+0x58(SB)/8, $0x0000000000000000
-GLOBL ternaryDigitsNEON<>(SB), RODATA|NOPTR, $96
-
-// Field f of the codes in vector raw goes to V24; V31 holds 3 in every byte.
-#define FIELD0(raw) VAND raw, V31.B16, V24.B16
-#define FIELD1(raw) VUSHR $2, raw, V24.B16; VAND V24.B16, V31.B16, V24.B16
-#define FIELD2(raw) VUSHR $4, raw, V24.B16; VAND V24.B16, V31.B16, V24.B16
-#define FIELD3(raw) VUSHR $6, raw, V24.B16
-
-#define ZERO4(a, b, c, d) VEOR a, a, a; VEOR b, b, b; VEOR c, c, c; VEOR d, d, d
-
-// The digits of the T5 bytes in V20: four 2-bit fields to V22, the fifth code
-// to V23. V25–V30 hold the table, V21 and V19 are scratch, V17 and V18 hold
-// 81 and 64 in every byte. Below 81 a subtraction wraps to a larger byte; 81·c₄ is
-// 0, 0b01010001 or 0b10100010; a table look-up beyond its table gives 0 (VTBL)
-// or keeps what was there (VTBX).
-#define DIGITS \
-	VSUB  V17.B16, V20.B16, V21.B16;                            \
-	VUMIN V21.B16, V20.B16, V21.B16;                            \
-	VSUB  V17.B16, V21.B16, V19.B16;                            \
-	VUMIN V19.B16, V21.B16, V21.B16;                            \
-	VSUB  V21.B16, V20.B16, V23.B16;                            \
-	VUSHR $6, V23.B16, V23.B16;                                 \
-	VTBL  V21.B16, [V25.B16, V26.B16, V27.B16, V28.B16], V22.B16; \
-	VSUB  V18.B16, V21.B16, V21.B16;                            \
-	VTBX  V21.B16, [V29.B16, V30.B16], V22.B16
-
-#define LOADDIGITS \
-	MOVD $ternaryDigitsNEON<>(SB), R9;                    \
-	VLD1.P 64(R9), [V25.B16, V26.B16, V27.B16, V28.B16]; \
-	VLD1 (R9), [V29.B16, V30.B16];                        \
-	VMOVI $81, V17.B16;                                   \
-	VMOVI $64, V18.B16
+DATA ·ternaryDigitsNEON+0x00(SB)/8, $0x0908060504020100
+DATA ·ternaryDigitsNEON+0x08(SB)/8, $0x181615141211100a
+DATA ·ternaryDigitsNEON+0x10(SB)/8, $0x2625242221201a19
+DATA ·ternaryDigitsNEON+0x18(SB)/8, $0x45444241402a2928
+DATA ·ternaryDigitsNEON+0x20(SB)/8, $0x545251504a494846
+DATA ·ternaryDigitsNEON+0x28(SB)/8, $0x6261605a59585655
+DATA ·ternaryDigitsNEON+0x30(SB)/8, $0x81806a6968666564
+DATA ·ternaryDigitsNEON+0x38(SB)/8, $0x908a898886858482
+DATA ·ternaryDigitsNEON+0x40(SB)/8, $0x9a99989695949291
+DATA ·ternaryDigitsNEON+0x48(SB)/8, $0xa9a8a6a5a4a2a1a0
+DATA ·ternaryDigitsNEON+0x50(SB)/8, $0x00000000000000aa
+DATA ·ternaryDigitsNEON+0x58(SB)/8, $0x0000000000000000
+GLOBL ·ternaryDigitsNEON(SB), RODATA|NOPTR, $96
 
 // func matMulT2I8x1NEONDot(acc *int32, w *byte, x *int8, stride, blocks int)
 //
@@ -217,13 +186,6 @@ loop:
 // of quad h in V2h, rows 2 and 3 in V2h+1. A lane takes 128 products, |Σ| ≤
 // 128·2·128 = 2¹⁵ with the one bad sign impossible, before pairs of lanes are
 // added to the 32-bit sums in memory.
-
-#define ZEROWORDS \
-	ZERO4(V0.B16, V1.B16, V2.B16, V3.B16); \
-	ZERO4(V4.B16, V5.B16, V6.B16, V7.B16)
-
-// The codes in V24 times the activations in vector number m.
-#define PRODUCTS(lo, hi, n, m) SMLAL(lo, n, m); SMLAL2(hi, n, m)
 
 // Adds the words lo and hi of a quad to its 32-bit sums.
 #define FLUSHQUAD(lo, hi, vlo, vhi, sum) \
