@@ -3,7 +3,6 @@ package engine_test
 import (
 	"compress/gzip"
 	"encoding/binary"
-	"encoding/json"
 	"io"
 	"math"
 	"os"
@@ -197,129 +196,6 @@ func TestGolden(t *testing.T) {
 			if !(w <= bound) {
 				t.Errorf("worst relative distance %.3g exceeds %.3g", w, bound)
 			}
-		})
-	}
-}
-
-// forcer compares every stage with the reference's and then puts the
-// reference's values in its place, so that each stage is computed from the
-// reference's own input.
-type forcer struct {
-	t       *testing.T
-	stages  map[string]stage
-	values  []float32
-	weights map[string]*model.Projection
-	last    []float32 // the reference's values of the stage before
-	seen    int
-	worst   float64
-}
-
-type stage struct {
-	Stage  string `json:"stage"`
-	Offset int    `json:"offset"`
-	Width  int    `json:"width"`
-}
-
-// projections names the weights of the stages that are a projection of the
-// stage before them.
-var projections = map[string]string{"attn_output": "attn_output.weight", "gate": "ffn_gate.weight", "down": "ffn_down.weight"}
-
-func (f *forcer) Stage(layer int, name string, rows, width int, data []float32) {
-	full := model.StageName(layer, name)
-	s, ok := f.stages[full]
-	if !ok {
-		f.t.Errorf("stage %s is not among the reference's", full)
-		return
-	}
-	if s.Width != width {
-		f.t.Errorf("stage %s: width %d, want %d", full, width, s.Width)
-		return
-	}
-	want := f.values[s.Offset : s.Offset+rows*width]
-	f.seen++
-	for r := range rows {
-		got, want := data[r*width:(r+1)*width], want[r*width:(r+1)*width]
-		d := relative(got, want)
-		if tensor, ok := projections[name]; ok && d > 1e-6 {
-			in := len(f.last) / rows
-			d = f.atTies(f.weights[model.LayerTensor(layer, tensor)], f.last[r*in:(r+1)*in], want)
-			f.t.Logf("stage %s, row %d: an input lies on a tie of the rounding to int8; rounded as the reference does, the distance is %.3g", full, r, d)
-		}
-		f.worst = max(f.worst, d)
-		if !(d <= 1e-6) {
-			f.t.Errorf("stage %s, row %d: relative distance %.3g exceeds 1e-6", full, r, d)
-		}
-	}
-	copy(data, want)
-	f.last = want
-}
-
-// atTies computes a projection in float64, with every choice of rounding for
-// the inputs that lie within float32 accuracy of a tie, and returns the
-// smallest distance from the reference. Without ties that is the plain one.
-func (f *forcer) atTies(w *model.Projection, in, want []float32) float64 {
-	amax := 1e-5
-	for _, x := range in {
-		amax = max(amax, math.Abs(float64(x)))
-	}
-	codes := make([]float64, len(in))
-	var ties []int
-	for i, x := range in {
-		v := float64(x) * 127 / amax
-		codes[i] = math.RoundToEven(v)
-		if math.Abs(math.Abs(v-math.Trunc(v))-0.5) < 1e-5 {
-			ties = append(ties, i)
-		}
-	}
-	if len(ties) > 8 {
-		f.t.Fatalf("%d inputs lie on ties", len(ties))
-	}
-	best := math.Inf(1)
-	trits := make([]int8, len(in))
-	got := make([]float32, len(want))
-	for choice := range 1 << len(ties) {
-		for k, i := range ties {
-			v := float64(in[i]) * 127 / amax
-			codes[i] = math.Floor(v) + float64(choice>>k&1)
-		}
-		for r := range want {
-			w.Matrix.Row(r, trits)
-			sum := 0.0
-			for c, trit := range trits {
-				sum += float64(trit) * codes[c]
-			}
-			got[r] = float32(sum * amax / 127 * float64(w.Matrix.ScaleAt(r, 0)))
-		}
-		best = min(best, relative(got, want))
-	}
-	return best
-}
-
-// TestStages checks every stage of every layer from the reference's own input
-// to it.
-func TestStages(t *testing.T) {
-	for _, name := range []string{"a", "c", "d"} {
-		t.Run(name, func(t *testing.T) {
-			m := load(t, fixtures.Path(t, "golden", name+".i2_s.gguf"), model.LoadOptions{})
-			e := newEngine(t, m, engine.Options{})
-			index, err := os.ReadFile(fixtures.Path(t, "golden", name+".stages.json"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var list []stage
-			if err := json.Unmarshal(index, &list); err != nil {
-				t.Fatal(err)
-			}
-			f := &forcer{t: t, weights: map[string]*model.Projection{}, stages: map[string]stage{}, values: readFloats(t, fixtures.Path(t, "golden", name+".stages.f32"))}
-			m.Projections(func(name string, p *model.Projection) { f.weights[name] = p })
-			for _, s := range list {
-				f.stages[s.Stage] = s
-			}
-			logits(t, e, goldenTokens, f, len(goldenTokens))
-			if f.seen != len(list) {
-				t.Errorf("%d stages observed, the reference has %d", f.seen, len(list))
-			}
-			t.Logf("worst stage %.3g", f.worst)
 		})
 	}
 }

@@ -82,6 +82,8 @@ func (r *Run) Forward(p *model.Pass) model.Buffer {
 func (r *Run) attention(p *model.Pass, l *Layer, layer int) {
 	p.Project(r.H, model.Projected{W: l.Q, Out: r.Q}, model.Projected{W: l.K, Out: r.K}, model.Projected{W: l.V, Out: r.V})
 	if r.HeadNorms == BeforeRope {
+		p.Stage("q", r.Q)
+		p.Stage("k", r.K)
 		r.normHeads(p, l)
 	}
 	p.Rope(model.StageQ, r.Q)
