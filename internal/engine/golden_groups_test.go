@@ -17,12 +17,13 @@ type groupsManifest struct {
 	LongTokens []int32 `json:"long_tokens"`
 	LongRows   []int   `json:"long_rows"`
 	Models     map[string]struct {
-		Arch     string            `json:"arch"`
-		Files    map[string]string `json:"files"`
-		D        float64           `json:"d"`
-		DWorst   float64           `json:"d_worst_token"`
-		Yarn     map[string]any    `json:"yarn"`
-		LlamaCPP map[string]any    `json:"llamacpp"`
+		Arch        string             `json:"arch"`
+		Files       map[string]string  `json:"files"`
+		D           float64            `json:"d"`
+		DWorst      float64            `json:"d_worst_token"`
+		Yarn        map[string]any     `json:"yarn"`
+		LlamaCPP    map[string]any     `json:"llamacpp"`
+		WrongGraphs map[string]float64 `json:"wrong_graphs"`
 	} `json:"models"`
 }
 

@@ -2,11 +2,13 @@ package engine_test
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"strings"
 	"testing"
 
+	"trit/gguf"
 	"trit/internal/engine"
 	"trit/internal/fixtures"
 	"trit/internal/kernel"
@@ -239,5 +241,94 @@ func TestStagesGroups(t *testing.T) {
 				f.run(m, fixtures.Path(t, "golden-2026", name+".stages.json"), engine.Options{KVType: kernel.KVF32}, tokens)
 			})
 		}
+	}
+}
+
+// TestGroupsGatesCanFail breaks the graphs of models that pass, by keys of their files
+// or tensors: the logits must go as far astray, within 3 %, as those of the reference with the
+// same mistake.
+func TestGroupsGatesCanFail(t *testing.T) {
+	manifest := readManifest(t)
+	set := func(key string, v any) func(*gguf.File) error {
+		return func(f *gguf.File) error { return f.Metadata.Set(key, v) }
+	}
+	remove := func(prefix string) func(*gguf.File) error {
+		return func(f *gguf.File) error {
+			for _, key := range f.Metadata.Keys() {
+				if strings.HasPrefix(key, prefix) {
+					f.Metadata.Delete(key)
+				}
+			}
+			return nil
+		}
+	}
+	const hadamard = "prism.hadamard."
+	tests := []struct {
+		file, wrong string
+		edit        func(*gguf.File) error
+	}{
+		{"q3.q2_0.gguf", "no_yarn", remove("qwen3.rope.scaling.")},
+		{"q3.q2_0.gguf", "linear_rope", set("qwen3.rope.scaling.type", "linear")},
+		{"q3t.q2_0.gguf", "no_yarn", remove("qwen3.rope.scaling.")},
+		{"q3t.q2_0.gguf", "no_attn_factor", remove("qwen3.rope.scaling.attn_factor")},
+		{"h3.pq2_0.gguf", "no_hadamard", remove(hadamard)},
+		{"h1.ptq1_0.gguf", "no_hadamard", remove(hadamard)},
+		{"h1.ptq1_0.gguf", "no_perm", set(hadamard+"gdn_v_grouped", false)},
+		{"h2.ptq1_0.gguf", "always_perm", set(hadamard+"gdn_v_grouped", true)},
+		{"h1.ptq1_0.gguf", "no_signs", func(f *gguf.File) error {
+			signs, err := f.Metadata.Int32s(hadamard + "sign_values")
+			for i := range signs {
+				signs[i] = 1
+			}
+			return errors.Join(err, f.Metadata.Set(hadamard+"sign_values", signs))
+		}},
+		{"q35.q2_0.gguf", "full_rope", remove("qwen35.rope.dimension_count")},
+		{"q35.q2_0.gguf", "conv_reversed", func(f *gguf.File) error {
+			for _, x := range f.Tensors {
+				if !strings.HasSuffix(x.Name, "ssm_conv1d.weight") {
+					continue
+				}
+				data, err := x.Data()
+				if err != nil {
+					return err
+				}
+				for ; len(data) > 0; data = data[16:] {
+					for i := range 2 {
+						a, b := data[4*i:][:4], data[12-4*i:][:4]
+						for k := range a {
+							a[k], b[k] = b[k], a[k]
+						}
+					}
+				}
+			}
+			return nil
+		}},
+	}
+	for _, test := range tests {
+		name, _, _ := strings.Cut(test.file, ".")
+		t.Run(name+"/"+test.wrong, func(t *testing.T) {
+			data, err := os.ReadFile(fixtures.Path(t, "golden-2026", test.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := gguf.Parse(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := test.edit(f); err != nil {
+				t.Fatal(err)
+			}
+			m, err := model.Load(f, model.LoadOptions{Activations: model.Float})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			got := logits(t, newEngine(t, m, engine.Options{KVType: kernel.KVF32}), manifest.Tokens, nil, len(manifest.Tokens))
+			want := readFloats(t, fixtures.Path(t, "golden-2026", name+".float.f32"))
+			theirs := manifest.Models[name].WrongGraphs[test.wrong]
+			if d := relative(got, want); theirs == 0 || math.Abs(d/theirs-1) > 0.03 {
+				t.Errorf("relative distance %.3g, the reference's is %.3g; worst token %.3g", d, theirs, worst(got, want, m.Config.Vocab))
+			}
+		})
 	}
 }
