@@ -25,8 +25,8 @@ var neonFloat = floatKernels{
 	geluTanhMul: binaryOf(geluTanhMulNEON, geluTanhMulGeneric),
 	ropeNeox:    ropeNeoxWithNEON,
 	ropeNorm:    ropeNormGeneric,
-	hadamard:    hadamardGeneric,
-	deltaStep:   deltaStepGeneric,
+	hadamard:    hadamardWithNEON,
+	deltaStep:   deltaStepWithNEON,
 }
 
 //go:noescape
@@ -73,6 +73,12 @@ func relu2MulNEON(dst, gate, up *float32, n int)
 
 //go:noescape
 func geluTanhMulNEON(dst, gate, up *float32, n int)
+
+//go:noescape
+func hadamardNEON(x *float32, n, block int)
+
+//go:noescape
+func deltaStepNEON(o, state, q, k, v *float32, keys, values int, decay, beta float32)
 
 // binaryOf serves dst[i] = f(a[i], b[i]) with a kernel for multiples of four elements.
 func binaryOf(whole func(dst, a, b *float32, n int), twin func(dst, a, b []float32)) func(dst, a, b []float32) {
@@ -175,4 +181,16 @@ func expSumWithNEON(dst, src []float32) (m, l float32) {
 		acc[j] += e
 	}
 	return m, sumStripes(&acc)
+}
+
+func hadamardWithNEON(x []float32, block int) {
+	if block < 8 || len(x) == 0 {
+		hadamardGeneric(x, block)
+		return
+	}
+	hadamardNEON(data(x), len(x), block)
+}
+
+func deltaStepWithNEON(o, state, q, k, v []float32, decay, beta float32) {
+	deltaStepNEON(data(o), data(state), data(q), data(k), data(v), len(k), len(v), decay, beta)
 }

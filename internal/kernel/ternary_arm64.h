@@ -24,8 +24,9 @@
 #define SCVTF(d, n) WORD $(0x4E21D800 | (n << 5) | d)
 #define FCVTNS(d, n) WORD $(0x4E21A800 | (n << 5) | d)
 
-// FADD, FMUL, FDIV Vd.4S, Vn.4S, Vm.4S; FMUL Vd.4S, Vn.4S, Vm.S[i]
+// FADD, FSUB, FMUL, FDIV Vd.4S, Vn.4S, Vm.4S; FMUL Vd.4S, Vn.4S, Vm.S[i]
 #define FADD(d, n, m) WORD $(0x4E20D400 | (m << 16) | (n << 5) | d)
+#define FSUB(d, n, m) WORD $(0x4EA0D400 | (m << 16) | (n << 5) | d)
 #define FMUL(d, n, m) WORD $(0x6E20DC00 | (m << 16) | (n << 5) | d)
 #define FDIV(d, n, m) WORD $(0x6E20FC00 | (m << 16) | (n << 5) | d)
 #define FMULE(d, n, m, i) WORD $(0x4F809000 | ((i & 1) << 21) | ((i >> 1) << 11) | (m << 16) | (n << 5) | d)
