@@ -80,7 +80,7 @@ func (m *Model) EmbedTokens(ctx context.Context, texts ...[]int32) ([][]float32,
 func (m *Model) embedTogether(ctx context.Context, texts [][]int32) ([][]float32, error) {
 	jobs := make([]engine.Job, len(texts))
 	for i, tokens := range texts {
-		s, err := m.scheduler.NewSession()
+		s, err := m.newSession()
 		if err != nil {
 			return nil, err
 		}

@@ -22,6 +22,10 @@ var ErrContext = fault.ErrContext
 // [ErrContext].
 type ContextError = fault.ContextError
 
+// A BrokenError says why a model has stopped: its file was written to, truncated or
+// can no longer be read, or something went wrong inside of it. It wraps [ErrBroken].
+type BrokenError = engine.BrokenError
+
 // Errors of generations and of saved prompts, wrapped with details.
 var (
 	// ErrPrompt reports a prompt that cannot be continued, such as an empty one.
@@ -30,6 +34,9 @@ var (
 	ErrToken = engine.ErrToken
 	// ErrClosed reports a model that has been closed.
 	ErrClosed = engine.ErrClosed
+	// ErrBroken reports a model that has stopped and has to be opened again; see
+	// [BrokenError].
+	ErrBroken = engine.ErrBroken
 	// ErrPrefixFile reports a file of prompts that does not fit the model.
 	ErrPrefixFile = cache.ErrPrefixFile
 	// ErrCacheFull reports that the KV cache has no room even for one text.

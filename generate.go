@@ -45,7 +45,7 @@ func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateO
 			yield(Token{}, o.err)
 			return
 		}
-		s, err := m.scheduler.NewSession()
+		s, err := m.newSession()
 		if err != nil {
 			yield(Token{}, err)
 			return

@@ -14,6 +14,7 @@ import (
 	"trit/internal/fault"
 	"trit/internal/kernel"
 	"trit/internal/metrics"
+	"trit/internal/mmap"
 	"trit/internal/model"
 	_ "trit/internal/model/arch" // all architectures
 	"trit/internal/parallel"
@@ -111,7 +112,7 @@ func open(
 	ctx context.Context, start time.Time, name string, f *gguf.File, closer io.Closer, o openOptions,
 ) (*Model, error) {
 	m := &Model{name: name, closer: closer}
-	if err := m.load(ctx, f, o); err != nil {
+	if err := mmap.Guard(func() error { return m.load(ctx, f, o) }); err != nil {
 		if m.model == nil { // to which the file would belong
 			err = errors.Join(err, f.Close())
 		} else {
@@ -150,6 +151,7 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	if err != nil {
 		return &OptionError{Option: "threads", Err: err}
 	}
+	defer team.Close() // also after a fault
 	o.load.Team, o.load.Context = team, ctx
 	m.model, err = model.Load(f, o.load)
 	team.Close()

@@ -231,6 +231,11 @@ func PreTokenizer(name string) Option { return func(o *openOptions) { o.pre = na
 // a folder with one of them instead of the model's file; "" does not.
 func TokenizerPath(path string) Option { return func(o *openOptions) { o.tokenizer = path } }
 
+// CopyTables holds the embedding and the output head in memory, which otherwise are read
+// from the model's file when they are needed. The file may then be written to, and its
+// disk may go away, while the model is used.
+func CopyTables() Option { return func(o *openOptions) { o.load.CopyTables = true } }
+
 // Progress sets a function that is called while the weights are loaded, with
 // the weights done so far and in all.
 func Progress(f func(done, total int64)) Option { return func(o *openOptions) { o.load.Progress = f } }

@@ -15,7 +15,7 @@ type Scored = generate.Scored
 // place.
 func (m *Model) Score(ctx context.Context, tokens []int32, top int) iter.Seq2[Scored, error] {
 	return func(yield func(Scored, error) bool) {
-		s, err := m.scheduler.NewSession()
+		s, err := m.newSession()
 		if err != nil {
 			yield(Scored{}, err)
 			return

@@ -22,7 +22,7 @@ func (m *Model) Beams(ctx context.Context, prompt string, o BeamOptions) ([]Beam
 
 // BeamsFrom is Beams for a prompt that is given as tokens.
 func (m *Model) BeamsFrom(ctx context.Context, prompt []int32, o BeamOptions) ([]Beam, error) {
-	s, err := m.scheduler.NewSession()
+	s, err := m.newSession()
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"trit/internal/engine"
@@ -71,7 +72,8 @@ type Model struct {
 	loadTime  time.Duration
 	closer    io.Closer // of what the file is read from, nil if the file closes it
 	metrics   *metrics.Metrics
-	drafts    sync.Map // *tokenizer.Tokenizer of a draft model → error, or true
+	drafts    sync.Map     // *tokenizer.Tokenizer of a draft model → error, or true
+	looked    atomic.Int64 // when the file was last looked at, in Unix nanoseconds
 
 	constraints constraintCache
 	format      chatFormat
@@ -85,6 +87,28 @@ func (m *Model) Close() error {
 		err = errors.Join(err, m.closer.Close())
 	}
 	return err
+}
+
+// Err returns nil while the model can be used, and otherwise a [BrokenError] that says
+// why it has to be opened again. It looks, at most once a second, whether the model's
+// file has been written to: what the model reads from it, the embeddings among
+// others, would not fit the rest.
+func (m *Model) Err() error {
+	now, last := time.Now().UnixNano(), m.looked.Load()
+	if !m.model.Copied && now-last >= int64(time.Second) && m.looked.CompareAndSwap(last, now) {
+		if err := m.model.File.Changed(); err != nil {
+			m.scheduler.Fail(err)
+		}
+	}
+	return m.scheduler.Err()
+}
+
+// newSession returns a session with an empty sequence, if the model can be used.
+func (m *Model) newSession() (*engine.Session, error) {
+	if err := m.Err(); err != nil {
+		return nil, err
+	}
+	return m.scheduler.NewSession()
 }
 
 // Name returns the name that the model was opened by.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"trit/internal/mmap"
 )
 
 // Sentinel errors. Every error of this package wraps one of them, an error of
@@ -31,6 +33,8 @@ var (
 	// ErrType reports a metadata value of another type than the one asked for,
 	// or a number that does not fit it.
 	ErrType = errors.New("wrong metadata type")
+	// ErrChanged reports a file that was written to while it was open.
+	ErrChanged = mmap.ErrChanged
 	// ErrInvalid reports an argument that cannot be written to a GGUF file.
 	ErrInvalid = errors.New("invalid argument")
 	// ErrSize reports a tensor whose writer produced more or fewer bytes than

@@ -120,6 +120,20 @@ func (f *File) Mapped() bool {
 	return len(f.Parts) > 0 || f.src.mapping != nil && f.src.mapping.Mapped()
 }
 
+// Changed reports, as [ErrChanged], that the file was written to since it was opened:
+// its tensors may be a mixture then. It looks at the file's size and time.
+func (f *File) Changed() error {
+	for _, p := range f.Parts {
+		if err := p.Changed(); err != nil {
+			return err
+		}
+	}
+	if f.src.mapping == nil {
+		return nil
+	}
+	return f.src.mapping.Changed()
+}
+
 // Close releases the file. The bytes of its tensors must not be used any more;
 // the metadata stays valid. Closing a closed file does nothing.
 func (f *File) Close() error {

@@ -13,6 +13,10 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"trit/internal/mmap"
 )
 
 func main() {
@@ -39,7 +43,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	cmd, err := root.ExecuteContextC(ctx)
+	var cmd *cobra.Command
+	err := mmap.Guard(func() (err error) { // models and checkpoints are mapped files
+		cmd, err = root.ExecuteContextC(ctx)
+		return err
+	})
 	if err != nil && cmd == root && !errors.As(err, new(*usageError)) { // there is no such command
 		err = usage(root, errors.New(strings.TrimSpace(err.Error())))
 	}

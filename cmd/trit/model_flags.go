@@ -38,7 +38,10 @@ func (f *modelFlags) add(cmd *cobra.Command) {
 	parsedFlag(cmd, &f.load.HiddenAct, "hidden-act", "", "activation function instead of the file's: silu, relu2", model.ParseHiddenAct)
 	parsedFlag(cmd, &f.load.I2SLayout, "i2s-layout", "",
 		"packing of I2_S tensors: a (all official files), b (ARM builds since November 2025), c", quant.ParseI2SLayout)
-	groupFlags(cmd, "Model", "model", "tokenizer", "pre", "ctx-size", "kv-type", "kernel", "head", "activations", "hidden-act", "i2s-layout")
+	cmd.Flags().BoolVar(&f.load.CopyTables, "copy-tables", false,
+		"hold the embedding and the head in memory: the file may then be overwritten while the model is used")
+	groupFlags(cmd, "Model", "model", "tokenizer", "pre", "ctx-size", "kv-type", "kernel", "head", "activations", "hidden-act",
+		"i2s-layout", "copy-tables")
 }
 
 // engineFlags are the flags of all commands with an engine.
@@ -71,6 +74,9 @@ func (f *modelFlags) options(a *app, cmd *cobra.Command) ([]trit.Option, error) 
 	}
 	if f.load.Activations != 0 {
 		opts = append(opts, trit.Activations(f.load.Activations))
+	}
+	if f.load.CopyTables {
+		opts = append(opts, trit.CopyTables())
 	}
 	if f.load.HiddenAct != 0 {
 		opts = append(opts, trit.HiddenAct(f.load.HiddenAct))

@@ -3,8 +3,8 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -32,6 +32,7 @@ type Scheduler struct {
 	closing  chan struct{}
 	closeOne sync.Once
 	closeErr error // of the engine, once done is closed
+	failure  atomic.Pointer[BrokenError]
 
 	// state of the loop
 	queue   []*request
@@ -106,10 +107,19 @@ func (s *Scheduler) do(f func()) error {
 	c := call{f, make(chan struct{})}
 	select {
 	case s.inbox <- c:
-		<-c.done
+	case <-s.done:
+		return s.closed()
+	}
+	select {
+	case <-c.done:
 		return nil
 	case <-s.done:
-		return ErrClosed
+	}
+	select {
+	case <-c.done: // before it closed
+		return nil
+	default: // f has stopped it
+		return s.closed()
 	}
 }
 
@@ -136,20 +146,13 @@ func (s *Scheduler) loop() {
 	defer func() { s.closeErr = s.engine.Close() }()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	debug.SetPanicOnFault(true) // see turn
 	var lastStep time.Duration
-	for {
-		if !s.gather(timer, lastStep) {
-			for _, r := range s.queue {
-				r.err = fmt.Errorf("%w: the scheduler", ErrClosed)
-				s.answer(r)
-			}
-			return
-		}
-		start := time.Now()
-		s.publish()
-		s.step()
-		s.publish()
-		lastStep = time.Since(start)
+	for s.turn(timer, &lastStep) {
+	}
+	for _, r := range s.queue {
+		r.err = s.closed()
+		s.answer(r)
 	}
 }
 

@@ -194,7 +194,7 @@ func (s *Scheduler) submit(ctx context.Context, first *request) error {
 	select {
 	case s.inbox <- first:
 	case <-s.done:
-		return fmt.Errorf("%w: the scheduler", ErrClosed)
+		return s.closed()
 	}
 	var err error
 	for _, r := range first.group {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -89,10 +90,7 @@ func (s *Scheduler) SetTracer(t Tracer) error {
 		}
 		s.engine.SetTracer(t)
 	})
-	if closed != nil {
-		return fmt.Errorf("%w: the scheduler", closed)
-	}
-	return err
+	return cmp.Or(closed, err)
 }
 
 // traced is a step with a tracer.

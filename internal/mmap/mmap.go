@@ -15,11 +15,12 @@
 //
 // # What can go wrong while a file is mapped
 //
-// The bytes are the file's, live. If another process truncates the file, a
-// read past its new end raises a fault that the Go runtime turns into a fatal
-// signal (SIGBUS on Unix); replacing the file by a rename is harmless, because
-// the mapping keeps the old content. A caller that cannot rule truncation out
-// uses [Read] instead.
+// The bytes are the file's, live. If another process truncates the file, or its
+// disk fails, a read raises a fault (SIGBUS on Unix), which ends the program unless
+// [Guard], or debug.SetPanicOnFault, makes it a panic of the goroutine that reads.
+// If the file is overwritten, the bytes change; [Mapping.Changed] tells. Replacing
+// the file by a rename is harmless, because the mapping keeps the old content. A
+// caller that wants none of this uses [Read].
 //
 // The build tag nommap makes Open read files into memory on every system.
 package mmap
@@ -30,7 +31,10 @@ import (
 	"io"
 	"math"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"sync"
+	"time"
 )
 
 // Sentinel errors, wrapped with the path by Open and Read.
@@ -44,6 +48,10 @@ var (
 	ErrRange = errors.New("range is outside the mapping")
 	// ErrShrank reports a file that became shorter while it was being read.
 	ErrShrank = errors.New("file became shorter while it was read")
+	// ErrChanged reports a file that was written to while it was mapped.
+	ErrChanged = errors.New("file was changed while it was in use")
+	// ErrFault reports mapped bytes that can no longer be read.
+	ErrFault = errors.New("a file in use can no longer be read: it was truncated or overwritten, or its disk failed")
 )
 
 // errCannotMap marks files that the system refuses to map although they are
@@ -57,22 +65,25 @@ type Mapping struct {
 	data   []byte
 	mapped bool
 	closed bool
+	path   string
+	info   os.FileInfo // of the file when it was mapped
 }
 
 // Open maps the file at path for reading. Where the platform or the file's
 // file system cannot map, and for an empty file, the content is held in memory
 // instead; [Mapping.Mapped] tells which.
 func Open(path string) (*Mapping, error) {
-	f, size, err := open(path)
+	f, info, err := open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // a mapping outlives its descriptor
+	size := info.Size()
 	if size == 0 {
 		return &Mapping{}, nil
 	}
 	if data, err := mapFile(f, int(size)); err == nil {
-		return &Mapping{data: data, mapped: true}, nil
+		return &Mapping{data: data, mapped: true, path: path, info: info}, nil
 	} else if !errors.Is(err, errCannotMap) {
 		return nil, fmt.Errorf("mmap: %s: mapping %d bytes: %w", path, size, err)
 	}
@@ -82,12 +93,12 @@ func Open(path string) (*Mapping, error) {
 // Read reads the whole file at path into memory. The result behaves like a
 // mapping, except that it costs as much memory as the file has bytes.
 func Read(path string) (*Mapping, error) {
-	f, size, err := open(path)
+	f, info, err := open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return readAll(f, path, size)
+	return readAll(f, path, info.Size())
 }
 
 // Bytes returns the content of the file. The slice must not be written to (a
@@ -104,6 +115,50 @@ func (m *Mapping) Mapped() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.mapped
+}
+
+// Changed reports, as ErrChanged, whether the file has been written to since it was
+// mapped, by its size and its time of modification. A file that has been renamed,
+// removed or replaced by another one has not: the mapping keeps its content.
+func (m *Mapping) Changed() error {
+	if m.info == nil {
+		return nil // in memory
+	}
+	now, err := os.Stat(m.path)
+	if err != nil || !os.SameFile(m.info, now) {
+		return nil
+	}
+	if now.Size() == m.info.Size() && now.ModTime().Equal(m.info.ModTime()) {
+		return nil
+	}
+	return fmt.Errorf("mmap: %s: %w: it had %d bytes and was last written at %s, now %d bytes at %s", m.path, ErrChanged,
+		m.info.Size(), m.info.ModTime().Format(time.RFC3339Nano), now.Size(), now.ModTime().Format(time.RFC3339Nano))
+}
+
+// Guard runs f and turns a fault of its goroutine, such as reading a mapped file beyond
+// its present end, into ErrFault. Other panics pass through.
+func Guard(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if v := recover(); v != nil {
+			if !IsFault(v) {
+				panic(v)
+			}
+			err = fmt.Errorf("mmap: %w (%v)", ErrFault, v)
+		}
+	}()
+	return f()
+}
+
+// IsFault reports whether the value of a panic is a fault of memory that
+// debug.SetPanicOnFault has made a panic.
+func IsFault(v any) bool {
+	e, ok := v.(runtime.Error)
+	if !ok {
+		return false
+	}
+	_, ok = e.(interface{ Addr() uintptr })
+	return ok
 }
 
 // Release gives the resident pages that lie wholly within the n bytes from
@@ -185,18 +240,18 @@ func (m *Mapping) check(off, n int64) error {
 }
 
 // open opens a regular file and returns its size, which fits an int.
-func open(path string) (*os.File, int64, error) {
+func open(path string) (*os.File, os.FileInfo, error) {
 	// Looked at before it is opened: opening a pipe would wait for a writer.
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, 0, fmt.Errorf("mmap: %w", err)
+		return nil, nil, fmt.Errorf("mmap: %w", err)
 	}
 	if err := regular(path, info); err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, 0, fmt.Errorf("mmap: %w", err)
+		return nil, nil, fmt.Errorf("mmap: %w", err)
 	}
 	// Asked again: the path may name another file by now.
 	info, err = f.Stat()
@@ -208,9 +263,9 @@ func open(path string) (*os.File, int64, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, 0, err
+		return nil, nil, err
 	}
-	return f, info.Size(), nil
+	return f, info, nil
 }
 
 func regular(path string, info os.FileInfo) error {

@@ -3,12 +3,14 @@ package mmap
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // content returns n bytes that differ from page to page.
@@ -128,4 +130,84 @@ func TestErrorsNameThePath(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	write := func(text string, age time.Duration) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		change func() error
+		want   bool
+	}{
+		"nothing":   {func() error { return nil }, false},
+		"removed":   {func() error { return os.Remove(path) }, false},
+		"time":      {func() error { write("12345678", time.Hour); return nil }, true},
+		"truncated": {func() error { return os.Truncate(path, 4) }, true},
+		"replaced": {func() error {
+			if err := os.WriteFile(path+".new", []byte("abcd"), 0o666); err != nil {
+				return err
+			}
+			return os.Rename(path+".new", path)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if runtime.GOOS == "windows" && name != "nothing" {
+				t.Skip("Windows keeps mapped files as they are")
+			}
+			write("12345678", 2*time.Hour)
+			m, err := Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			if !m.Mapped() {
+				t.Skip("files are not mapped here")
+			}
+			if err := test.change(); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Changed(); errors.Is(err, ErrChanged) != test.want {
+				t.Errorf("changed: %v", err)
+			}
+		})
+	}
+}
+
+func TestGuard(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if !m.Mapped() || runtime.GOOS == "windows" {
+		t.Skip("mapped files cannot be truncated here")
+	}
+	data := m.Bytes()
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := Guard(func() error { _ = bytes.Clone(data); return nil }); !errors.Is(err, ErrFault) {
+		t.Errorf("reading: %v", err)
+	}
+	if err := Guard(func() error { return io.EOF }); err != io.EOF {
+		t.Errorf("an error became %v", err)
+	}
+	defer func() {
+		if v := recover(); v != "mine" {
+			t.Errorf("another panic became %v", v)
+		}
+	}()
+	t.Error(Guard(func() error { panic("mine") }))
 }

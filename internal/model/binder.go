@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"trit/gguf"
+	"trit/internal/hugemem"
 	"trit/internal/kernel"
 	"trit/internal/kernel/autotune"
 	"trit/internal/ternary"
@@ -191,6 +192,14 @@ func (b *Binder) table(t *gguf.Tensor) (*Table, error) {
 	var err error
 	if table.Data, err = t.Data(); err != nil {
 		return nil, err
+	}
+	if b.opts.CopyTables {
+		data := hugemem.Bytes(len(table.Data))
+		copy(data, table.Data)
+		table.Data = data
+		if err := t.Release(); err != nil {
+			return nil, err
+		}
 	}
 	if b.transforms != nil && b.transforms.embedding && t.Name == "token_embd.weight" {
 		table.Rotated = b.transforms.of(table.Cols)

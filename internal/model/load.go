@@ -25,6 +25,9 @@ type LoadOptions struct {
 	Layout func(rows, cols int) ternary.Layout
 	// Tuner chooses layouts and kernels; nil means one that measures anew.
 	Tuner *autotune.Tuner
+	// CopyTables holds the tensors that are not repacked in memory of the model's own, so
+	// that it does not need its file any more.
+	CopyTables bool
 	// Team repacks the weights; nil means one worker.
 	Team *parallel.Team
 	// Progress, if not nil, is called with the weights repacked so far and in
@@ -49,7 +52,7 @@ func load(f *gguf.File, o LoadOptions) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Config: c, File: f}
+	m := &Model{Config: c, File: f, Copied: o.CopyTables}
 	b := newBinder(arch, m, o)
 	if b.transforms, err = readTransforms(f, arch, c); err != nil {
 		return nil, err

@@ -101,8 +101,9 @@ type Model struct {
 	Config *Config
 	Graph  Graph
 	// File is the file that the model was loaded from; tables refer to its
-	// memory, so it stays open as long as the model is used.
-	File *gguf.File
+	// memory, so it stays open as long as the model is used, unless they are Copied.
+	File   *gguf.File
+	Copied bool
 	// TernaryWeights and TernaryBytes count the weights of all projections
 	// and the memory that they occupy. TableBytes is the size of all other tensors
 	// of the family's table as the file stores them.

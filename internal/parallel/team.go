@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -192,6 +193,9 @@ func (t *Team) Close() {
 // work is the life of worker w: wait for a section, take slices, repeat.
 func (t *Team) work(w int) {
 	defer t.exited.Done()
+	// Tasks read mapped files, which can be cut short: a panic that Run raises again,
+	// not the end of the program.
+	debug.SetPanicOnFault(true)
 	epoch, ok := uint32(0), false
 	for {
 		if epoch, ok = t.await(w, epoch); !ok {

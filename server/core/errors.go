@@ -10,11 +10,13 @@ import (
 
 	"trit"
 	"trit/chat"
+	"trit/gguf"
 	"trit/grammar"
 	"trit/hub"
 	"trit/internal/cache"
 	"trit/internal/engine"
 	"trit/internal/generate"
+	"trit/internal/mmap"
 	"trit/sample"
 )
 
@@ -86,6 +88,13 @@ func Classify(err error) *Error {
 		e := answer(http.StatusServiceUnavailable, "out_of_memory")
 		e.Retry = time.Second
 		return e
+	case is(mmap.ErrFault, gguf.ErrChanged):
+		e := answer(http.StatusServiceUnavailable, "model_unavailable")
+		e.Retry = time.Second
+		return e
+	case is(trit.ErrBroken):
+		return &Error{Status: http.StatusInternalServerError, Code: "internal_error",
+			Message: "an internal error has stopped the model, which is loaded again; the server's log has the details"}
 	case is(engine.ErrClosed):
 		e := answer(http.StatusServiceUnavailable, "shutting_down")
 		e.Retry = time.Second

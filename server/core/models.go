@@ -30,6 +30,9 @@ type Models struct {
 	limit   int64  // of the memory of all; 0: unknown
 	source  string // of the limit
 
+	closing context.Context // ends when the models are closed
+	stop    context.CancelFunc
+
 	mu     sync.Mutex
 	loaded map[string]*Loaded // by name
 	used   int64              // of the limit
@@ -47,6 +50,7 @@ type Loaded struct {
 	gate  *gate
 
 	done, total atomic.Int64 // of the weights, while they are loaded
+	again       bool         // one of the server's own that had been loaded before
 
 	// guarded by models.mu
 	plan      *trit.MemoryPlan
@@ -56,6 +60,7 @@ type Loaded struct {
 	keep      time.Duration // how long to keep it without use; negative: for ever
 	expiry    *time.Timer
 	unloading bool
+	retired   bool // it has stopped, and is unloaded when the last lease is released
 }
 
 // Lease is the right to use a model. It must be released.
@@ -74,6 +79,7 @@ const (
 	stateLoading   ModelState = "loading"
 	StateLoaded    ModelState = "loaded"
 	stateUnloading ModelState = "unloading"
+	stateFailed    ModelState = "failed" // it has stopped, and is about to be loaded again
 )
 
 // ServedModel describes a model that requests may name.
@@ -95,6 +101,7 @@ type ServedModel struct {
 func newModels(o *Options) (*Models, error) {
 	ms := &Models{options: o, log: o.Log, own: map[string]string{}, aliases: map[string]string{},
 		loaded: map[string]*Loaded{}, limit: o.MemoryLimit, source: o.OptionName("memory_limit")}
+	ms.closing, ms.stop = context.WithCancel(context.Background())
 	if ms.limit == 0 {
 		ms.limit, ms.source = trit.MemoryLimit()
 	}
@@ -143,6 +150,9 @@ func (ms *Models) Acquire(ctx context.Context, name string) (*Lease, error) {
 			return nil, ErrShuttingDown
 		}
 		l := ms.loaded[found.Name]
+		if l != nil {
+			ms.retire(l)
+		}
 		if l != nil && l.unloading {
 			ms.mu.Unlock()
 			select {
@@ -206,7 +216,11 @@ func (ms *Models) load(l *Loaded, path string) {
 			"memory", trit.Bytes(l.Charge).String(), "context", l.plan.Context, "kv_tokens", l.plan.KVTokens)
 		return
 	}
-	ms.log.Error("model not loaded", "model", l.Name, "error", l.err)
+	if ms.closing.Err() != nil {
+		l.err = ErrShuttingDown
+	} else {
+		ms.log.Error("model not loaded", "model", l.Name, "error", l.err)
+	}
 	// The next request tries again.
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -214,6 +228,9 @@ func (ms *Models) load(l *Loaded, path string) {
 	l.Charge = 0
 	delete(ms.loaded, l.Name)
 	close(l.gone)
+	if l.again && !ms.closed {
+		time.AfterFunc(reloadPause, func() { ms.reload(l.Name) })
+	}
 }
 
 func (ms *Models) open(l *Loaded, path string) (*trit.Model, error) {
@@ -231,7 +248,7 @@ func (ms *Models) open(l *Loaded, path string) (*trit.Model, error) {
 			l.done.Store(done)
 			l.total.Store(total)
 		}))
-	return trit.Open(path, options...)
+	return trit.OpenContext(ms.closing, path, options...)
 }
 
 func (l *Loaded) isReady() bool {
@@ -261,6 +278,9 @@ func (ms *Models) unload(l *Loaded) {
 			delete(ms.loaded, l.Name)
 		}
 		close(l.gone)
+		if l.retired && l.own && !ms.closed && ms.loaded[l.Name] == nil {
+			ms.begin(l.Name).again = true
+		}
 	}()
 }
 
@@ -284,6 +304,11 @@ func (ms *Models) release(l *Loaded) {
 	defer ms.mu.Unlock()
 	l.leases--
 	l.lastUsed = time.Now()
+	if l.retired && l.leases == 0 {
+		ms.unload(l)
+		return
+	}
+	ms.retire(l)
 	if l.leases > 0 || l.keep < 0 || l.unloading || ms.closed || !l.isReady() || l.err != nil {
 		return
 	}
@@ -382,11 +407,15 @@ func (ms *Models) Describe(m *ServedModel) {
 	m.Memory, m.LastUsed, m.Leases = l.Charge, l.lastUsed, l.leases
 	m.Running, m.Waiting = l.gate.counts()
 	switch {
+	case l.retired:
+		m.State = stateFailed
 	case l.unloading:
 		m.State = stateUnloading
 	case !l.isReady():
 		m.State = stateLoading
 		m.Progress = float64(l.done.Load()) / float64(max(l.total.Load(), 1))
+	case l.err == nil && l.Model.Err() != nil:
+		m.State = stateFailed
 	default:
 		m.State, m.Progress = StateLoaded, 1
 		if l.leases == 0 && l.keep > 0 {
@@ -410,6 +439,7 @@ func (ms *Models) Each(f func(l *Loaded)) {
 
 // close closes all models. Running answers end with an error.
 func (ms *Models) close() error {
+	ms.stop()
 	ms.mu.Lock()
 	ms.closed = true
 	all := slices.Collect(maps.Values(ms.loaded))
