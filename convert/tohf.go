@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"trit/gguf"
+	"trit/internal/atomicfile"
 	"trit/internal/half"
 	"trit/internal/model"
 	"trit/internal/safetensors"
@@ -436,31 +437,24 @@ func separate[T float32 | byte](dst, src []T, headRows, cols int) {
 // write makes the folder: complete in another place first, then by its name.
 func (x *exporter) write() (err error) {
 	x.writer.start()
-	parent := filepath.Dir(filepath.Clean(x.o.Output))
-	temporary, err := os.MkdirTemp(parent, "."+filepath.Base(x.o.Output)+".*.tmp")
+	folder, err := atomicfile.CreateFolder(x.o.Output)
 	if err != nil {
 		return fmt.Errorf("convert: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(temporary))
+			err = errors.Join(err, folder.Abort())
 		}
 	}()
-	if err := os.Chmod(temporary, 0o755); err != nil {
-		return fmt.Errorf("convert: %w", err)
-	}
 	for name, data := range x.files {
-		if err := os.WriteFile(filepath.Join(temporary, name), data, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(folder.Path, name), data, 0o644); err != nil {
 			return fmt.Errorf("convert: %w", err)
 		}
 	}
-	if err := safetensors.Create(filepath.Join(temporary, "model.safetensors"), x.tensors, map[string]string{"format": "pt"}); err != nil {
+	if err := safetensors.Create(filepath.Join(folder.Path, "model.safetensors"), x.tensors, map[string]string{"format": "pt"}); err != nil {
 		return fmt.Errorf("convert: %w", err)
 	}
-	if err := os.Remove(x.o.Output); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("convert: %w", err)
-	}
-	if err := os.Rename(temporary, x.o.Output); err != nil {
+	if err := folder.Commit(); err != nil {
 		return fmt.Errorf("convert: %w", err)
 	}
 	x.writer.meter.end()

@@ -200,7 +200,7 @@ func (d *download) save() error {
 	if err := d.part.Sync(); err != nil {
 		return err
 	}
-	return writeJSON(d.path+stateSuffix, d.path+stateSuffix+".tmp", s)
+	return writeJSON(d.path+stateSuffix, s)
 }
 
 // transfer fetches all that is missing. The first error ends it.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"trit/gguf"
+	"trit/internal/atomicfile"
 )
 
 // Manifest says where a model of the store came from. It is the file NAME.json
@@ -149,7 +150,7 @@ func interrupted(name string) bool {
 // is there: the other way round, a crash between the two would leave an old
 // model with a manifest that calls it new.
 func (p *place) install(file string, m *Manifest) error {
-	if err := writeJSON(p.pending, p.pending+".tmp", m); err != nil {
+	if err := writeJSON(p.pending, m); err != nil {
 		return writeError(p.dir, err)
 	}
 	if err := os.Rename(file, p.model); err != nil {
@@ -158,7 +159,7 @@ func (p *place) install(file string, m *Manifest) error {
 	if err := os.Rename(p.pending, p.manifest); err != nil {
 		return fmt.Errorf("hub: %w", err)
 	}
-	if err := syncFolder(p.dir); err != nil {
+	if err := atomicfile.SyncFolder(p.dir); err != nil {
 		return err
 	}
 	return removeAll(p.made)

@@ -13,6 +13,7 @@ import (
 	"trit"
 
 	"trit/chat"
+	"trit/internal/atomicfile"
 	"trit/internal/textfile"
 	"trit/internal/tui"
 )
@@ -135,7 +136,7 @@ func (c *conversation) saveCommand(_ context.Context, args string, _ func(tui.Ev
 	if err := enc.Encode(list); err != nil {
 		return "", nil, err
 	}
-	if err := writeAtomically(path, data.Bytes()); err != nil {
+	if err := atomicfile.Write(path, data.Bytes(), 0o600); err != nil {
 		return "", nil, err
 	}
 	return fmt.Sprintf("%d messages are in %s.", len(list), path), nil, nil

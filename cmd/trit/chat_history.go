@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"trit/hub"
+	"trit/internal/atomicfile"
 )
 
 // inputHistory is the file of earlier inputs: one per line, as JSON strings,
@@ -86,28 +87,5 @@ func (h *inputHistory) add(input string) error {
 	if err := os.MkdirAll(filepath.Dir(h.path), 0o777); err != nil {
 		return err
 	}
-	return writeAtomically(h.path, data.Bytes())
-}
-
-// writeAtomically writes a file that only its owner may read: what people say
-// is private. After an error the file is as it was.
-func writeAtomically(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(f.Name()))
-	}
-	return err
+	return atomicfile.Write(h.path, data.Bytes(), 0o600) // what people say is private
 }

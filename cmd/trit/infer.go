@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"os"
-	"path/filepath"
 	"strings"
 	"unicode/utf8"
 
@@ -16,6 +14,7 @@ import (
 
 	"trit"
 	"trit/grammar"
+	"trit/internal/atomicfile"
 	"trit/tokenizer"
 )
 
@@ -154,11 +153,11 @@ func (r *inference) loadCache() error {
 // canCreate finds out before a long computation whether its result can be
 // written.
 func canCreate(path string) error {
-	probe, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	probe, err := atomicfile.Create(path, 0o600)
 	if err != nil {
 		return fmt.Errorf("--prompt-cache %s: the file cannot be created: %w", path, errors.Unwrap(err))
 	}
-	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+	return probe.Abort()
 }
 
 func (r *inference) saveCache() error {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -28,21 +27,16 @@ func withTrace(cmd *cobra.Command, m *trit.Model, run func() error) (err error) 
 	if path == "" {
 		return run()
 	}
-	file, err := os.Create(path)
+	file, err := createStream(path)
 	if err != nil {
 		return fmt.Errorf("--trace: %w", err)
 	}
-	defer func() {
-		if closeErr := file.Close(); closeErr != nil {
-			err = errors.Join(err, fmt.Errorf("--trace: %w", closeErr))
-		}
-	}()
 	recording, err := profile.StartRecording(inside.Of(m).Scheduler, file, profile.RecordOptions{Name: m.Name()})
 	if err != nil {
-		return fmt.Errorf("--trace: %w", err)
+		return fmt.Errorf("--trace: %w", file.close(err))
 	}
 	err = run()
-	if stopErr := recording.Stop(); stopErr != nil {
+	if stopErr := file.close(recording.Stop()); stopErr != nil {
 		err = errors.Join(err, fmt.Errorf("--trace %s: %w", path, stopErr))
 	}
 	return err

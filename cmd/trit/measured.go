@@ -122,15 +122,11 @@ func (f *measuredFlags) draw(write func(io.Writer) error) error {
 	if f.svg == "" {
 		return nil
 	}
-	file, err := os.Create(f.svg)
+	file, err := createOutput(f.svg)
 	if err != nil {
 		return fmt.Errorf("--svg: %w", err)
 	}
-	err = write(file)
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err := file.close(write(file)); err != nil {
 		return fmt.Errorf("--svg: %w", err)
 	}
 	return nil

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -76,14 +74,14 @@ func (a *app) profile(cmd *cobra.Command, f *profileFlags) error {
 	report, err := measure(a, cmd, &f.measuredFlags, func(s measuredModel) (_ *profile.ProfileReport, err error) {
 		o.Name, o.Open, o.Progress = s.name, s.open, s.progress
 		if f.trace != "" {
-			file, createErr := os.Create(f.trace)
+			file, createErr := createStream(f.trace)
 			if createErr != nil {
 				return nil, fmt.Errorf("--trace: %w", createErr)
 			}
 			o.Trace = file
 			defer func() {
-				if closeErr := file.Close(); closeErr != nil {
-					err = errors.Join(err, fmt.Errorf("--trace: %w", closeErr))
+				if traceErr := file.close(nil); err == nil && traceErr != nil {
+					err = fmt.Errorf("--trace: %w", traceErr)
 				}
 			}()
 		}

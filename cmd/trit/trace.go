@@ -255,7 +255,7 @@ func writeTrace(path string, m *trit.Model, record func(*layers.Writer) error) e
 			return fmt.Errorf("the output %s is the model", path)
 		}
 	}
-	f, err := os.Create(path)
+	f, err := createOutput(path)
 	if err != nil {
 		return err
 	}
@@ -263,12 +263,7 @@ func writeTrace(path string, m *trit.Model, record func(*layers.Writer) error) e
 	if err = record(w); err == nil {
 		err = w.Close()
 	}
-	info, statErr := f.Stat()
-	err = errors.Join(err, f.Close())
-	if err != nil && statErr == nil && info.Mode().IsRegular() {
-		err = errors.Join(err, os.Remove(path))
-	}
-	return err
+	return f.close(err)
 }
 
 // compareTraces prints where two traces part.

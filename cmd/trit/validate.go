@@ -192,7 +192,12 @@ func writeReport(path string, report any) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(text, '\n'), 0o644)
+	file, err := createOutput(path)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(append(text, '\n'))
+	return file.close(err)
 }
 
 // maxText bounds the size of a text file, far beyond what can be computed with.

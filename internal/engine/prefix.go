@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"hash/maphash"
 	"os"
-	"path/filepath"
 
+	"trit/internal/atomicfile"
 	"trit/internal/kernel"
 )
 
@@ -62,23 +62,20 @@ func (s *Scheduler) SavePrefixes(path string) (pages int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	f, err := atomicfile.Create(path, 0o600) // it tells what was asked
 	if err != nil {
 		return 0, fmt.Errorf("saving prefixes: %w", err)
 	}
 	if e := s.do(func() { pages, err = s.engine.pool.SavePrefixes(f, id) }); e != nil {
 		err = e
 	}
-	if e := f.Close(); err == nil && e != nil {
-		err = fmt.Errorf("saving prefixes: %w", e)
+	if err != nil {
+		return 0, errors.Join(err, f.Abort())
 	}
-	if err == nil {
-		if err = os.Rename(f.Name(), path); err == nil {
-			return pages, nil
-		}
-		err = fmt.Errorf("saving prefixes: %w", err)
+	if err := f.Commit(); err != nil {
+		return 0, fmt.Errorf("saving prefixes: %w", err)
 	}
-	return 0, errors.Join(err, os.Remove(f.Name()))
+	return pages, nil
 }
 
 // LoadPrefixes reads a file that SavePrefixes has written into the prefix cache

@@ -9,8 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
-	"os"
+	"trit/internal/atomicfile"
 	"unicode/utf8"
 )
 
@@ -28,29 +27,21 @@ type TensorSpec struct {
 // metadata (which may be nil). The header is padded with spaces to a multiple of 8
 // bytes.
 //
-// The content goes to a temporary file beside path, is flushed to the disk, and
-// only then renamed to path: a reader sees the old file or the whole new one, and
-// after an error nothing new is left behind.
+// A reader sees the old file or the whole new one, and after an error nothing new is
+// left behind.
 func Create(path string, tensors []TensorSpec, metadata map[string]string) (err error) {
 	header, sizes, err := buildHeader(tensors, metadata)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	// Not os.CreateTemp, whose files only their owner may read.
-	temporary := fmt.Sprintf("%s.%016x.tmp", path, rand.Uint64())
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := atomicfile.Create(path, 0o666)
 	if err != nil {
 		return fmt.Errorf("safetensors: %w", err)
 	}
-	open := true
 	defer func() {
-		if err == nil {
-			return
+		if err != nil {
+			err = errors.Join(err, f.Abort())
 		}
-		if open {
-			err = errors.Join(err, f.Close())
-		}
-		err = errors.Join(err, os.Remove(temporary))
 	}()
 	w := bufio.NewWriterSize(f, 1<<20)
 	if _, err := w.Write(header); err != nil {
@@ -68,14 +59,7 @@ func Create(path string, tensors []TensorSpec, metadata map[string]string) (err 
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("safetensors: %w", err)
 	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("safetensors: %w", err)
-	}
-	open = false
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("safetensors: %w", err)
-	}
-	if err := os.Rename(temporary, path); err != nil {
+	if err := f.Commit(); err != nil {
 		return fmt.Errorf("safetensors: %w", err)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"trit/internal/atomicfile"
 	"trit/internal/kernel"
 	"trit/internal/ternary"
 )
@@ -174,16 +175,8 @@ func (t *Tuner) write() error {
 	if err := os.MkdirAll(filepath.Dir(t.path), 0o755); err != nil {
 		return fmt.Errorf("%w: %w", ErrCache, err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(t.path), filepath.Base(t.path)+".*.tmp")
-	if err != nil {
+	if err := atomicfile.Write(t.path, append(data, '\n'), 0o666); err != nil {
 		return fmt.Errorf("%w: %w", ErrCache, err)
-	}
-	_, err = tmp.Write(append(data, '\n'))
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), t.path)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrCache, errors.Join(err, os.Remove(tmp.Name())))
 	}
 	return nil
 }

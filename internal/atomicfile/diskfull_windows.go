@@ -1,4 +1,4 @@
-package gguf
+package atomicfile
 
 import (
 	"errors"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// diskFull reports an error for want of space or quota.
-func diskFull(err error) bool {
+// DiskFull reports an error for want of space or quota.
+func DiskFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) || errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED)
 }
 

@@ -1,14 +1,14 @@
 //go:build !windows
 
-package gguf
+package atomicfile
 
 import (
 	"errors"
 	"syscall"
 )
 
-// diskFull reports an error for want of space or quota.
-func diskFull(err error) bool {
+// DiskFull reports an error for want of space or quota.
+func DiskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
