@@ -87,7 +87,8 @@ func (f *measuredFlags) source(a *app, cmd *cobra.Command) (name string, open fu
 		return file, err
 	}
 	done = func() { os.Remove(path) } // where an open file cannot be removed
-	return fmt.Sprintf("%s, random weights, %s", shape.Name, strings.ToLower(f.weights.String())), open, done, nil
+	weights, _ := g.Types()
+	return fmt.Sprintf("%s, random weights, %s", shape.Name, strings.ToLower(weights.String())), open, done, nil
 }
 
 // measuredModel is what is measured, and who is told how far that is.

@@ -23,8 +23,8 @@ type synthFlags struct {
 // add defines the flags; headFlag is the name of the one for the head's type.
 func (f *synthFlags) add(cmd *cobra.Command, headFlag string) {
 	cmd.Flags().StringVar(&f.shape, "shape", "", "shape of a known model: "+strings.Join(synth.ShapeNames(), ", "))
-	parsedFlag(cmd, &f.weights, "type", "i2_s", "storage type of the ternary weights: "+typeNames(synth.Types()), oneOf(synth.Types()))
-	parsedFlag(cmd, &f.head, headFlag, "f16", "storage type of the output head: "+typeNames(synth.HeadTypes()), oneOf(synth.HeadTypes()))
+	parsedFlag(cmd, &f.weights, "type", "", "storage type of the ternary weights (default: that of the published file): "+typeNames(synth.Types()), oneOf(synth.Types()))
+	parsedFlag(cmd, &f.head, headFlag, "", "storage type of the output head (default: that of the published file): "+typeNames(synth.HeadTypes()), oneOf(synth.HeadTypes()))
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the weights; the same seed gives the same file")
 }
 

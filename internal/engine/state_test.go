@@ -7,10 +7,12 @@ import (
 	"slices"
 	"testing"
 
+	"trit/gguf"
 	"trit/internal/engine"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/model/arch/decoder/decodertest"
+	"trit/internal/model/synth"
 )
 
 // TestStateSameBits: a model that keeps state beside keys and values gives the same
@@ -141,23 +143,64 @@ func TestStateTruncate(t *testing.T) {
 	}
 }
 
+// hybrid opens a small hybrid model with rotated weights.
+func hybrid(t testing.TB) *model.Model {
+	t.Helper()
+	shape, err := synth.LookupShape("tiny-qwen35")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := synth.New(shape, synth.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := g.Bytes(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := gguf.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.Load(f, model.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// TestHybridSameBits: a model of a real hybrid family gives the same bits however its
+// text is cut, with any number of threads.
+func TestHybridSameBits(t *testing.T) {
+	m := hybrid(t)
+	tokens := longTokens(150)
+	want := logits(t, newEngine(t, m, engine.Options{Threads: 1}), tokens, nil, len(tokens))
+	e := newEngine(t, m, engine.Options{Threads: 3})
+	equalBits(t, "three threads", logits(t, e, tokens, nil, len(tokens)), want)
+	equalBits(t, "token by token", logits(t, e, tokens, nil, 1), want)
+	equalBits(t, "uneven chunks", logits(t, e, tokens, nil, 1, 40, 31, 70, 7), want)
+	testTogether(t, e, tokens, want)
+}
+
 // TestStateAllocates nothing in a step.
 func TestStateAllocates(t *testing.T) {
-	m := decodertest.Open(t, model.LoadOptions{})
-	e := newEngine(t, m, engine.Options{KVType: kernel.KVF16})
-	s, b := e.NewSequence(), e.NewBatch()
-	defer s.Close()
-	step := func() {
-		b.Reset()
-		if _, err := b.Add(s, 1, engine.All, nil); err != nil {
-			t.Fatal(err)
+	for _, m := range []*model.Model{decodertest.Open(t, model.LoadOptions{}), hybrid(t)} {
+		e := newEngine(t, m, engine.Options{KVType: kernel.KVF16})
+		s, b := e.NewSequence(), e.NewBatch()
+		defer s.Close()
+		step := func() {
+			b.Reset()
+			if _, err := b.Add(s, 1, engine.All, nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Step(b, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := e.Step(b, nil); err != nil {
-			t.Fatal(err)
+		step()
+		if n := testing.AllocsPerRun(50, step); n != 0 {
+			t.Errorf("%s: a step allocates %v times", m.Config.Architecture, n)
 		}
-	}
-	step()
-	if n := testing.AllocsPerRun(50, step); n != 0 {
-		t.Errorf("a step allocates %v times", n)
 	}
 }

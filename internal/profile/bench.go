@@ -418,7 +418,7 @@ func (b *bench) describe() {
 	layouts := map[ternary.Layout]bool{}
 	b.model.Projections(func(_ string, p *model.Projection) { layouts[p.Matrix.Layout] = true })
 	var names []string
-	for _, l := range ternary.Layouts() {
+	for _, l := range slices.Concat(ternary.Layouts(), ternary.GroupedLayouts()) {
 		if layouts[l] {
 			names = append(names, l.String())
 		}

@@ -26,6 +26,10 @@ type pool struct {
 func ternaryPool(t gguf.Type, scale float32, n int64, rng *rand.PCG) (*pool, error) {
 	codes := make([]byte, poolElems)
 	for i := range codes {
+		if t == gguf.TypeQ1_0 { // −1 or +1
+			codes[i] = 2 * byte(below(rng.Uint64(), 2))
+			continue
+		}
 		codes[i] = byte(below(rng.Uint64(), 3))
 	}
 	switch t {
@@ -39,7 +43,7 @@ func ternaryPool(t gguf.Type, scale float32, n int64, rng *rand.PCG) (*pool, err
 		}
 		cut := len(data) - tail
 		return &pool{block: cut / (poolElems / elems), blocks: data[:cut], tail: data[cut:]}, nil
-	case gguf.TypeTQ1_0, gguf.TypeTQ2_0:
+	case gguf.TypeTQ1_0, gguf.TypeTQ2_0, gguf.TypeQ1_0, gguf.TypeQ2_0, gguf.TypePQ2_0, gguf.TypePTQ1_0:
 		data, err := encodeCodes(t, codes, scale)
 		if err != nil {
 			return nil, err

@@ -1,11 +1,14 @@
 package synth
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 
+	"trit/gguf"
 	"trit/internal/model"
 	"trit/tokenizer"
 )
@@ -40,14 +43,33 @@ type Shape struct {
 	// Tokenizer and Pre are the kind of vocabulary and its pre-tokenizer, as in
 	// package tokenizer.
 	Tokenizer, Pre string
+
+	// Type is the storage type that the model is published in, for its head and its
+	// embedding too; 0 means I2_S with an F16 head.
+	Type gguf.Type
+	// Yarn is the context before it was extended by YaRN to Context; 0 for no YaRN.
+	Yarn int
+	// RopeDim is how much of a head is rotated; 0 means all of it.
+	RopeDim int
+	// KeyHeads and ValueHeads are those of the delta nets that three of four layers of a
+	// hybrid model have in place of attention, of stateDim elements each.
+	KeyHeads, ValueHeads int
+	// Rotation is the block size of the Hadamard transform that the inputs of projections
+	// go through; 0 for none.
+	Rotation int
 }
+
+// stateDim is the width of a head of a delta net.
+const stateDim = 128
 
 // shapes holds the published geometries. The BitNet and Llama 3 rows are from
 // their config.json files; the Falcon3 rows from their model cards, and they add
 // up to the published parameter counts with an untied head (1.67, 3.23, 7.46 and
 // 10.31 billion). falcon-e-3b adds up to the published size of its packed file,
-// 999 MB; its RoPE base and epsilon are those of Falcon3. The tiny shapes are for
-// tests: every storage type can hold them.
+// 999 MB; its RoPE base and epsilon are those of Falcon3. The first Bonsai models have
+// the geometry of Qwen3; those of Bonsai 2 that of Qwen3.5 and Qwen3.8, and they add up
+// to the published sizes of 0.43, 0.95, 2.0 and 5.9 GB. The tiny shapes are for tests:
+// every storage type can hold them.
 var shapes = []Shape{
 	{Name: "bitnet-2b", Model: "BitNet-b1.58-2B-4T", Architecture: "bitnet-b1.58",
 		Layers: 30, Hidden: 2560, FFN: 6912, Heads: 20, KVHeads: 5, HeadDim: 128, Vocab: 128256, Context: 4096,
@@ -76,6 +98,34 @@ var shapes = []Shape{
 	{Name: "falcon-e-3b", Model: "Falcon-E-3B-Instruct", Architecture: "llama",
 		Layers: 32, Hidden: 2048, FFN: 13312, Heads: 16, KVHeads: 2, HeadDim: 128, Vocab: 32768, Context: 32768,
 		RopeBase: 1000042, NormEps: 1e-6, Tokenizer: tokenizer.ModelBPE, Pre: "falcon_e"},
+	{Name: "bonsai-1.7b", Model: "Ternary-Bonsai-1.7B", Architecture: "qwen3",
+		Layers: 28, Hidden: 2048, FFN: 6144, Heads: 16, KVHeads: 8, HeadDim: 128, Vocab: 151936, Context: 32768,
+		RopeBase: 1e6, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "qwen2",
+		Type: gguf.TypePQ2_0, Yarn: 8192},
+	{Name: "bonsai-4b", Model: "Ternary-Bonsai-4B", Architecture: "qwen3",
+		Layers: 36, Hidden: 2560, FFN: 9728, Heads: 32, KVHeads: 8, HeadDim: 128, Vocab: 151936, Context: 32768,
+		RopeBase: 1e6, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "qwen2",
+		Type: gguf.TypePQ2_0, Yarn: 8192},
+	{Name: "bonsai-8b", Model: "Ternary-Bonsai-8B", Architecture: "qwen3",
+		Layers: 36, Hidden: 4096, FFN: 12288, Heads: 32, KVHeads: 8, HeadDim: 128, Vocab: 151936, Context: 65536,
+		RopeBase: 1e6, NormEps: 1e-6, Tokenizer: tokenizer.ModelBPE, Pre: "qwen2",
+		Type: gguf.TypePQ2_0, Yarn: 16384},
+	{Name: "bonsai2-2b", Model: "Ternary-Bonsai-2-2B", Architecture: "qwen35",
+		Layers: 24, Hidden: 2048, FFN: 6144, Heads: 8, KVHeads: 2, HeadDim: 256, Vocab: 248320, Context: 262144,
+		RopeBase: 1e7, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "qwen35",
+		Type: gguf.TypePTQ1_0, RopeDim: 64, KeyHeads: 16, ValueHeads: 16, Rotation: 512},
+	{Name: "bonsai2-4b", Model: "Ternary-Bonsai-2-4B", Architecture: "qwen35",
+		Layers: 32, Hidden: 2560, FFN: 9216, Heads: 16, KVHeads: 4, HeadDim: 256, Vocab: 248320, Context: 262144,
+		RopeBase: 1e7, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "qwen35",
+		Type: gguf.TypePTQ1_0, RopeDim: 64, KeyHeads: 16, ValueHeads: 32, Rotation: 512},
+	{Name: "bonsai2-9b", Model: "Ternary-Bonsai-2-9B", Architecture: "qwen35",
+		Layers: 32, Hidden: 4096, FFN: 12288, Heads: 16, KVHeads: 4, HeadDim: 256, Vocab: 248320, Context: 262144,
+		RopeBase: 1e7, NormEps: 1e-6, Tokenizer: tokenizer.ModelBPE, Pre: "qwen35",
+		Type: gguf.TypePTQ1_0, RopeDim: 64, KeyHeads: 16, ValueHeads: 32, Rotation: 1024},
+	{Name: "bonsai2-27b", Model: "Ternary-Bonsai-2-27B", Architecture: "qwen35",
+		Layers: 64, Hidden: 5120, FFN: 17408, Heads: 24, KVHeads: 4, HeadDim: 256, Vocab: 248320, Context: 262144,
+		RopeBase: 1e7, NormEps: 1e-6, Tokenizer: tokenizer.ModelBPE, Pre: "qwen35",
+		Type: gguf.TypePTQ1_0, RopeDim: 64, KeyHeads: 16, ValueHeads: 48, Rotation: 1024},
 	{Name: "tiny", Model: "a small model for tests", Architecture: "bitnet-b1.58",
 		Layers: 2, Hidden: 256, FFN: 512, Heads: 4, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
 		RopeBase: 10000, NormEps: 1e-5, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "llama-bpe"},
@@ -85,6 +135,10 @@ var shapes = []Shape{
 	{Name: "tiny-qwen3", Model: "a small qwen3 with heads wider than their share, for tests", Architecture: "qwen3",
 		Layers: 2, Hidden: 256, FFN: 512, Heads: 8, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
 		RopeBase: 1000000, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "qwen2"},
+	{Name: "tiny-qwen35", Model: "a small hybrid model with rotated weights, for tests", Architecture: "qwen35",
+		Layers: 4, Hidden: 256, FFN: 512, Heads: 2, KVHeads: 1, HeadDim: 128, Vocab: 512, Context: 512,
+		RopeBase: 1e7, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "qwen35",
+		Type: gguf.TypePTQ1_0, RopeDim: 32, KeyHeads: 1, ValueHeads: 2, Rotation: 256},
 }
 
 // Shapes lists the known shapes.
@@ -119,13 +173,13 @@ type Projection struct {
 // Projections lists the ternary matrices of a model of that shape, as the tensor table
 // of its architecture has them. There are none of an unknown architecture.
 func (s Shape) Projections() []Projection {
-	arch, err := model.LookupArch(s.Architecture)
+	arch, c, err := s.config()
 	if err != nil {
 		return nil
 	}
 	var list []Projection
 	index := map[string]int{}
-	for spec := range arch.Table(s.config()).Rows() {
+	for spec := range arch.Table(c).Rows() {
 		if spec.Role != model.RoleProjection {
 			continue
 		}
@@ -141,10 +195,109 @@ func (s Shape) Projections() []Projection {
 	return list
 }
 
-// config returns the sizes of the shape, all that a tensor table asks for.
-func (s Shape) config() *model.Config {
-	return &model.Config{
-		Architecture: s.Architecture, Vocab: s.Vocab, Context: s.Context, Hidden: s.Hidden, Layers: s.Layers, FFN: s.FFN,
-		Heads: s.Heads, KVHeads: s.KVHeads, HeadDim: s.HeadDim, RopeDim: s.HeadDim, RopeBase: s.RopeBase, NormEps: s.NormEps,
+// config returns the family and the configuration of the shape.
+func (s Shape) config() (*model.Arch, *model.Config, error) {
+	arch, err := model.LookupArch(s.Architecture)
+	if err != nil {
+		return nil, nil, err
 	}
+	m := &gguf.Metadata{}
+	if err := s.setKeys(m); err != nil {
+		return nil, nil, err
+	}
+	c, err := model.Configure(arch, m, model.LoadOptions{})
+	return arch, c, err
+}
+
+// setKeys sets the keys that say what the graph looks like.
+func (s Shape) setKeys(m *gguf.Metadata) error {
+	keys := []struct {
+		key   string
+		value any
+	}{
+		{"vocab_size", uint32(s.Vocab)},
+		{"context_length", uint32(s.Context)},
+		{"embedding_length", uint32(s.Hidden)},
+		{"block_count", uint32(s.Layers)},
+		{"feed_forward_length", uint32(s.FFN)},
+		{"rope.dimension_count", uint32(cmp.Or(s.RopeDim, s.HeadDim))},
+		{"attention.head_count", uint32(s.Heads)},
+		{"attention.head_count_kv", uint32(s.KVHeads)},
+		{"attention.key_length", uint32(s.HeadDim)},
+		{"attention.value_length", uint32(s.HeadDim)},
+		{"attention.layer_norm_rms_epsilon", s.NormEps},
+		{"rope.freq_base", float32(s.RopeBase)},
+	}
+	add := func(key string, value any) {
+		keys = append(keys, struct {
+			key   string
+			value any
+		}{key, value})
+	}
+	if s.Yarn > 0 {
+		add("rope.scaling.type", "yarn")
+		add("rope.scaling.factor", float32(s.Context/s.Yarn))
+		add("rope.scaling.original_context_length", uint32(s.Yarn))
+	}
+	if s.ValueHeads > 0 {
+		add("full_attention_interval", uint32(4))
+		add("ssm.conv_kernel", uint32(4))
+		add("ssm.state_size", uint32(stateDim))
+		add("ssm.group_count", uint32(s.KeyHeads))
+		add("ssm.time_step_rank", uint32(s.ValueHeads))
+		add("ssm.inner_size", uint32(s.ValueHeads*stateDim))
+	}
+	if err := m.Set("general.architecture", s.Architecture); err != nil {
+		return err
+	}
+	for _, kv := range keys {
+		if err := m.Set(s.Architecture+"."+kv.key, kv.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setRotation sets the keys of the Hadamard transform for the projections among the
+// tensors, and the head if it is one, with signs from a generator.
+func (s Shape) setRotation(m *gguf.Metadata, tensors []tensor, rng *rand.PCG) error {
+	var names []string
+	var widths, signs []int32
+	for _, t := range tensors {
+		if t.role != model.RoleProjection && t.role != model.RoleHead {
+			continue
+		}
+		names = append(names, t.name)
+		if width := int32(t.dims[0]); !slices.Contains(widths, width) {
+			widths = append(widths, width)
+			for range width {
+				signs = append(signs, int32(below(rng.Uint64(), 2))*2-1)
+			}
+		}
+	}
+	version := uint32(1)
+	if s.Tied {
+		version = 2
+	}
+	for _, kv := range []struct {
+		key   string
+		value any
+	}{
+		{"version", version},
+		{"block_size", uint32(s.Rotation)},
+		{"transform", "normalized-sylvester-walsh-hadamard"},
+		{"axis", "input-last-dimension"},
+		{"sign_mode", "explicit"},
+		{"sign_widths", widths},
+		{"sign_values", signs},
+		{"weight_names", names},
+		{"inverse_weight_names", []string{"token_embd.weight"}},
+		{"gdn_v_grouped", true},
+		{"tied_output", s.Tied},
+	} {
+		if err := m.Set("prism.hadamard."+kv.key, kv.value); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package synth
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -12,20 +13,23 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"trit/gguf"
 	"trit/internal/model"
 	_ "trit/internal/model/arch" // the tensor tables of all architectures
+	"trit/quant"
 )
 
-// Options choose how the weights are stored. The zero value is I2_S with an F16
-// head, as BitNet-b1.58-2B-4T is published.
+// Options choose how the weights are stored. The zero value is the way that the model
+// is published.
 type Options struct {
-	// Type is the storage type of ternary weights, one of Types; 0 means I2_S.
+	// Type is the storage type of ternary weights, one of Types; 0 means the shape's.
 	Type gguf.Type
-	// Head is the storage type of the table that serves as output head, one
-	// of HeadTypes; 0 means F16. An embedding table beside it is F16.
+	// Head is the storage type of the table that serves as output head, one of
+	// HeadTypes; 0 means F16 or, for shapes whose heads are published so, that of the
+	// weights. An embedding table beside it is F16 then, or has the same type.
 	Head gguf.Type
 	// Seed selects the weights.
 	Seed uint64
@@ -38,13 +42,17 @@ type Options struct {
 
 // Types lists the storage types for ternary weights.
 func Types() []gguf.Type {
-	return []gguf.Type{gguf.TypeI2S, gguf.TypeTQ1_0, gguf.TypeTQ2_0, gguf.TypeF16}
+	return append([]gguf.Type{gguf.TypeI2S, gguf.TypeTQ1_0, gguf.TypeTQ2_0, gguf.TypeF16}, groupedTypes...)
 }
 
 // HeadTypes lists the storage types for the output head.
 func HeadTypes() []gguf.Type {
-	return []gguf.Type{gguf.TypeF16, gguf.TypeQ6_K, gguf.TypeQ8_0}
+	return append([]gguf.Type{gguf.TypeF16, gguf.TypeQ6_K, gguf.TypeQ8_0}, groupedTypes...)
 }
+
+// groupedTypes have a scale for each 64 or 128 weights of a row. Models that are stored
+// in them have no other matrices.
+var groupedTypes = []gguf.Type{gguf.TypeQ2_0, gguf.TypePQ2_0, gguf.TypePTQ1_0, gguf.TypeQ1_0}
 
 // Generator makes one model. It may be used several times, by one goroutine.
 type Generator struct {
@@ -77,11 +85,12 @@ func (t *tensor) elements() int64 {
 // New prepares a model of the given shape. It fails with ErrType or ErrShape when
 // the types are unknown or cannot hold rows of the shape's widths.
 func New(s Shape, o Options) (*Generator, error) {
-	if o.Type == 0 {
-		o.Type = gguf.TypeI2S
-	}
+	o.Type = cmp.Or(o.Type, s.Type, gguf.TypeI2S)
 	if o.Head == 0 {
 		o.Head = gguf.TypeF16
+		if s.Type != 0 && slices.Contains(groupedTypes, o.Type) {
+			o.Head = o.Type
+		}
 	}
 	if !slices.Contains(Types(), o.Type) {
 		return nil, fmt.Errorf("%w: %v for ternary weights (want one of %v)", ErrType, o.Type, Types())
@@ -115,6 +124,11 @@ func New(s Shape, o Options) (*Generator, error) {
 		g.tensors = append(g.tensors, t)
 		g.total += t.size
 	}
+	if s.Rotation > 0 {
+		if err := s.setRotation(g.meta, g.tensors, rand.NewPCG(o.Seed, 0)); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrShape, s.Name, err)
+		}
+	}
 	return g, nil
 }
 
@@ -128,8 +142,12 @@ func (g *Generator) storage(spec model.TensorSpec) (gguf.Type, int64, error) {
 		t, block = g.opts.Head, g.opts.Head.BlockElements()
 	case model.RoleEmbedding:
 		t = gguf.TypeF16
-		if g.shape.Tied {
+		if g.shape.Tied || slices.Contains(groupedTypes, g.opts.Head) {
 			t, block = g.opts.Head, g.opts.Head.BlockElements()
+		}
+	case model.RoleDense:
+		if spec.Dims[0] >= stateDim { // no convolution
+			t = gguf.TypeBF16
 		}
 	}
 	if spec.Dims[0]%block != 0 {
@@ -144,35 +162,25 @@ func (g *Generator) storage(spec model.TensorSpec) (gguf.Type, int64, error) {
 }
 
 // metadata returns the keys of the model's file.
-func metadata(s Shape, o Options) (*gguf.Metadata, error) {
+func metadata(s Shape, o Options) (_ *gguf.Metadata, err error) {
 	m := &gguf.Metadata{}
-	a := s.Architecture + "."
-	fileType, _ := o.Type.FileType() // New accepts only types that have one
-	for _, kv := range []struct {
-		key   string
-		value any
-	}{
-		{"general.architecture", s.Architecture},
-		{"general.name", "random weights in the shape of " + s.Name},
-		{"general.description", fmt.Sprintf("synthetic: random weights, seed %d, in the shape of %s", o.Seed, s.Model)},
-		{a + "vocab_size", uint32(s.Vocab)},
-		{a + "context_length", uint32(s.Context)},
-		{a + "embedding_length", uint32(s.Hidden)},
-		{a + "block_count", uint32(s.Layers)},
-		{a + "feed_forward_length", uint32(s.FFN)},
-		{a + "rope.dimension_count", uint32(s.HeadDim)},
-		{a + "attention.head_count", uint32(s.Heads)},
-		{a + "attention.head_count_kv", uint32(s.KVHeads)},
-		{a + "attention.key_length", uint32(s.HeadDim)},
-		{a + "attention.value_length", uint32(s.HeadDim)},
-		{a + "attention.layer_norm_rms_epsilon", s.NormEps},
-		{a + "rope.freq_base", float32(s.RopeBase)},
-		{"general.file_type", fileType},
-		{"general.quantization_version", uint32(2)},
-	} {
-		if err := m.Set(kv.key, kv.value); err != nil {
-			return nil, err
+	set := func(key string, value any) {
+		if err == nil {
+			err = m.Set(key, value)
 		}
+	}
+	set("general.architecture", s.Architecture)
+	set("general.name", "random weights in the shape of "+s.Name)
+	set("general.description", fmt.Sprintf("synthetic: random weights, seed %d, in the shape of %s", o.Seed, s.Model))
+	if err == nil {
+		err = s.setKeys(m)
+	}
+	if fileType, ok := o.Type.FileType(); ok {
+		set("general.file_type", fileType)
+	}
+	set("general.quantization_version", uint32(2))
+	if err != nil {
+		return nil, err
 	}
 	tok, err := vocabulary(s)
 	if err != nil {
@@ -183,6 +191,9 @@ func metadata(s Shape, o Options) (*gguf.Metadata, error) {
 
 // Metadata returns the keys of the model's file. They must not be changed.
 func (g *Generator) Metadata() *gguf.Metadata { return g.meta }
+
+// Types returns the storage types of the ternary weights and of the head.
+func (g *Generator) Types() (weights, head gguf.Type) { return g.opts.Type, g.opts.Head }
 
 // Config returns the model's hyper-parameters. They must not be changed.
 func (g *Generator) Config() *model.Config { return g.config }
@@ -239,10 +250,10 @@ func (g *Generator) specs(ctx context.Context) []gguf.TensorSpec {
 	specs := make([]gguf.TensorSpec, len(g.tensors))
 	for i, t := range g.tensors {
 		specs[i] = gguf.TensorSpec{Name: t.name, Dims: t.dims, Type: t.typ, Write: func(w io.Writer) error {
-			if t.role == model.RoleVector || t.role == model.RoleDense {
+			if t.typ == gguf.TypeF32 {
 				return g.writeVector(w, t)
 			}
-			key := poolKey{t.role == model.RoleProjection, t.typ, t.dims[0], t.elements() % 32}
+			key := poolKey{t.role == model.RoleProjection || quant.IsTernary(t.typ), t.typ, t.dims[0], t.elements() % 32}
 			if pools[key] == nil {
 				p, err := g.newPool(t, key)
 				if err != nil {
@@ -281,12 +292,16 @@ func (g *Generator) random(t tensor, part int64) *rand.PCG {
 	return rand.NewPCG(g.opts.Seed^h.Sum64(), uint64(part))
 }
 
-// writeVector writes the weights of a norm, or others that are not ternary.
+// writeVector writes the weights of a norm or of a convolution.
 func (g *Generator) writeVector(w io.Writer, t tensor) error {
 	rng := g.random(t, 0)
 	data := make([]byte, 0, t.size)
+	sign := float32(1)
+	if strings.HasSuffix(t.name, ".ssm_a") {
+		sign = -1 // a state that only decays
+	}
 	for range t.elements() {
-		x := 0.75 + float32(below(rng.Uint64(), 1024))/2048
+		x := sign * (0.75 + float32(below(rng.Uint64(), 1024))/2048)
 		data = appendFloat(data, x)
 	}
 	_, err := w.Write(data)

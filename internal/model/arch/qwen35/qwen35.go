@@ -319,13 +319,10 @@ type gated struct {
 
 // Row implements model.RowFunc.
 func (g *gated) Row(row int) {
-	gate, o := g.gate.Row(row), g.o.Row(row)
-	var part [256]float32
-	for len(o) > 0 {
-		n := min(len(o), len(part))
-		kernel.SigmoidMul(part[:n], gate[:n], o[:n])
-		gate, o = gate[n:], o[copy(o, part[:n]):]
-	}
+	o := g.o.Row(row)
+	product := g.qg.Row(row)[:len(o)] // what was there has been taken apart
+	kernel.SigmoidMul(product, g.gate.Row(row), o)
+	copy(o, product)
 }
 
 // layer is a delta net in a run.
@@ -371,26 +368,31 @@ func (l *convolution) Step(state []float32, row, part int) {
 	all, width := l.u.Width, l.c.ConvWidth
 	from, to := part*convPart, min((part+1)*convPart, all)
 	u := l.u.Row(row)[from:to]
-	var sums [convPart]float32
-	sum := sums[:len(u)]
-	for tap := range width - 1 {
-		past := state[l.at+tap*all+from:][:len(u)]
-		w := l.Conv[tap*all+from:][:len(u)]
-		for i := range sum {
-			sum[i] += float32(past[i] * w[i])
+	past := state[l.at+from:]
+	if width == 4 {
+		a, b, c := past[:len(u)], past[all:][:len(u)], past[2*all:][:len(u)]
+		w0, w1 := l.Conv[from:][:len(u)], l.Conv[all+from:][:len(u)]
+		w2, w3 := l.Conv[2*all+from:][:len(u)], l.Conv[3*all+from:][:len(u)]
+		for i, x := range u {
+			u[i] = ((0 + float32(a[i]*w0[i]) + float32(b[i]*w1[i])) + float32(c[i]*w2[i])) + float32(x*w3[i])
+			a[i], b[i], c[i] = b[i], c[i], x
 		}
-		if tap > 0 {
-			copy(state[l.at+(tap-1)*all+from:][:len(u)], past)
+	} else {
+		for i, x := range u {
+			var sum float32
+			for tap := range width - 1 {
+				sum += float32(past[tap*all+i] * l.Conv[tap*all+from+i])
+				if tap > 0 {
+					past[(tap-1)*all+i] = past[tap*all+i]
+				}
+			}
+			u[i] = sum + float32(x*l.Conv[(width-1)*all+from+i])
+			if width > 1 {
+				past[(width-2)*all+i] = x
+			}
 		}
 	}
-	w := l.Conv[(width-1)*all+from:][:len(u)]
-	if width > 1 {
-		copy(state[l.at+(width-2)*all+from:][:len(u)], u)
-	}
-	for i, x := range u {
-		sum[i] += float32(x * w[i])
-	}
-	kernel.SiLUMul(u, sum, ones[:len(u)])
+	kernel.SiLUMul(u, u, ones[:len(u)])
 }
 
 var ones = slices.Repeat([]float32{1}, convPart)
