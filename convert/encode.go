@@ -45,9 +45,9 @@ func (e *encoder) room(n int) []byte {
 func (e *encoder) flush() error {
 	e.zeros += countZeros(e.codes[len(e.codes)-e.fresh:])
 	unit, size := 128, 32 // of a block of I2_S; blocks follow one another without regard to rows
-	switch e.j.typ {
-	case gguf.TypeI2S:
-	case gguf.TypeTQ1_0, gguf.TypeTQ2_0:
+	switch {
+	case e.j.typ == gguf.TypeI2S:
+	case quant.IsTernary(e.j.typ):
 		unit, size = int(e.j.typ.BlockElements()), int(e.j.typ.BlockBytes())
 	default:
 		return e.flushFloats()

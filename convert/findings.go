@@ -140,8 +140,8 @@ func diagnoseFileType(f *gguf.File, table *model.TensorTable) []fix {
 		typ, found = t.Type, true
 	}
 	want, known := typ.FileType()
-	if !found || !known || got == want || contested && typ != gguf.TypeI2S {
-		return nil // with another number the contested types could not be told
+	if !found || !known || got == want || contested && typ != gguf.TypeI2S || slices.Contains(groupTypes, typ) {
+		return nil // with another number the contested types could not be told, and writers differ about the new ones
 	}
 	return []fix{{
 		Finding: Finding{

@@ -8,6 +8,7 @@ import (
 
 	"trit/gguf"
 	"trit/internal/model"
+	"trit/quant"
 )
 
 // Errors that FromHF wraps with the file, key or tensor concerned, what was
@@ -44,12 +45,13 @@ type Options struct {
 	// Output is the file to write; an existing file is replaced.
 	Output string
 
-	// Type is the storage type of the ternary projections: I2_S, TQ1_0, TQ2_0,
-	// F16, BF16 or F32 (which is the zero value).
+	// Type is the storage type of the ternary projections, one of [Types]; the zero
+	// value is F32.
 	Type gguf.Type
 	// Embedding is the storage type of the token embedding and, where the model
-	// has one, the output head: F16, Q8_0, Q6_K, Q4_0, BF16 or F32 (the zero
-	// value). [DefaultEmbedding] gives the usual one.
+	// has one, the output head, one of [EmbeddingTypes]; the zero value is F32.
+	// Ternary types are for tables that are ternary, as those of the Bonsai models.
+	// [DefaultEmbedding] gives the usual one.
 	Embedding gguf.Type
 
 	// ScaleConvention says what weight_scale means in packed checkpoints. The
@@ -136,12 +138,22 @@ func (s *ScaleConvention) UnmarshalText(text []byte) (err error) {
 
 // Types lists the storage types that [Options].Type may have.
 func Types() []gguf.Type {
-	return []gguf.Type{gguf.TypeI2S, gguf.TypeTQ1_0, gguf.TypeTQ2_0, gguf.TypeF16, gguf.TypeBF16, gguf.TypeF32}
+	return slices.Concat([]gguf.Type{gguf.TypeI2S, gguf.TypeTQ1_0, gguf.TypeTQ2_0}, groupTypes,
+		[]gguf.Type{gguf.TypeF16, gguf.TypeBF16, gguf.TypeF32})
 }
+
+// groupTypes are the ternary types, and the binary one, with a scale for each 64 or 128
+// columns. Models stored in them have their tables in them too.
+var groupTypes = []gguf.Type{gguf.TypeQ2_0, gguf.TypePQ2_0, gguf.TypePTQ1_0, gguf.TypeQ1_0}
 
 // EmbeddingTypes lists the storage types that [Options].Embedding may have.
 func EmbeddingTypes() []gguf.Type {
-	return []gguf.Type{gguf.TypeF16, gguf.TypeQ8_0, gguf.TypeQ6_K, gguf.TypeQ4_0, gguf.TypeBF16, gguf.TypeF32}
+	return append([]gguf.Type{gguf.TypeF16, gguf.TypeQ8_0, gguf.TypeQ6_K, gguf.TypeQ4_0, gguf.TypeBF16, gguf.TypeF32}, groupTypes...)
+}
+
+// floatTypes returns those of the types that hold any values.
+func floatTypes(types []gguf.Type) []gguf.Type {
+	return slices.DeleteFunc(types, quant.IsTernary)
 }
 
 // DefaultEmbedding returns the usual type of the embedding beside projections of

@@ -239,10 +239,6 @@ func (p *quantizePlan) tensors(table *model.TensorTable) error {
 	return nil
 }
 
-func isTernaryType(t gguf.Type) bool {
-	return t == gguf.TypeI2S || t == gguf.TypeTQ1_0 || t == gguf.TypeTQ2_0
-}
-
 // projection decides what happens to ternary weights, or what should be some.
 func (p *quantizePlan) projection(j *job) error {
 	t := j.tensor
@@ -253,11 +249,11 @@ func (p *quantizePlan) projection(j *job) error {
 		j.typ = *p.o.Type
 	}
 	switch {
-	case isTernaryType(t.Type):
+	case quant.IsTernary(t.Type):
 		if j.typ != t.Type || t.Type == gguf.TypeI2S && j.layout != quant.LayoutA {
 			j.how = converted
 		}
-	case isTernaryType(j.typ) || p.o.Method != MethodAuto:
+	case quant.IsTernary(j.typ) || p.o.Method != MethodAuto:
 		j.how = converted
 	case j.typ != t.Type:
 		j.how = recoded
@@ -269,6 +265,9 @@ func (p *quantizePlan) projection(j *job) error {
 func (p *quantizePlan) table(j *job, t *gguf.Type) {
 	if t != nil && *t != j.typ {
 		j.typ, j.how = *t, recoded
+		if quant.IsTernary(*t) {
+			j.how = converted
+		}
 	}
 }
 

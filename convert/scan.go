@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"trit/gguf"
+	"trit/internal/model"
 	"trit/quant"
 )
 
@@ -15,10 +16,12 @@ type analysis struct {
 	form Form
 	// scale is the scale of all trits; with several, the largest.
 	scale float32
-	// scales counts the different ones; blocks says that no run of 256 columns
-	// of a row has more than one.
+	// scales counts the different ones; width is the largest of blockWidths such that
+	// no block of so many columns has more than one, 0 if there is none.
 	scales int
-	blocks bool
+	width  int64
+	// zeros says that some weights are zero.
+	zeros bool
 	// violation describes, for weights that are not ternary, where that shows.
 	violation string
 }
@@ -29,8 +32,9 @@ func (a *analysis) uniform() bool { return a.scales <= 1 }
 // groupCols is the smallest number of columns that may share a scale.
 const groupCols = 32
 
-// blockCols is the number of columns that share a scale in TQ1_0 and TQ2_0.
-const blockCols = 256
+// blockWidths are the numbers of columns that share a scale in the ternary types that
+// have blocks.
+var blockWidths = [...]int64{256, 128, 64}
 
 // maxScales bounds how many different scales are told apart.
 const maxScales = 1 << 16
@@ -40,10 +44,11 @@ const maxScales = 1 << 16
 type ternaryScan struct {
 	cols      int64
 	row       int64
-	scales    map[uint32]struct{} // bits of the magnitudes
-	largest   uint32              // bits of the largest of them
-	mixed     bool                // some block of 256 columns has two scales
-	violation string              // the first one; the rest is not looked at
+	scales    map[uint32]struct{}    // bits of the magnitudes
+	largest   uint32                 // bits of the largest of them
+	mixed     [len(blockWidths)]bool // some block of that width has two scales
+	zeros     bool
+	violation string // the first one; the rest is not looked at
 }
 
 func newTernaryScan(cols, row int64) *ternaryScan {
@@ -55,7 +60,10 @@ func (s *ternaryScan) merge(o *ternaryScan) {
 	if s.violation == "" {
 		s.violation = o.violation
 	}
-	s.mixed = s.mixed || o.mixed
+	s.zeros = s.zeros || o.zeros
+	for i, mixed := range o.mixed {
+		s.mixed[i] = s.mixed[i] || mixed
+	}
 	s.largest = max(s.largest, o.largest)
 	for bits := range o.scales {
 		if len(s.scales) < maxScales {
@@ -73,23 +81,29 @@ func (s *ternaryScan) add(rows []float32) {
 	for ; len(rows) > 0 && s.violation == ""; s.row++ {
 		row := rows[:s.cols]
 		rows = rows[s.cols:]
-		var block uint32
+		var blocks [len(blockWidths)]uint32 // the scale of the current block
 		for c := int64(0); c < s.cols; c += width {
-			m, bad := groupMagnitude(row[c : c+width])
+			m, zeros, bad := groupMagnitude(row[c : c+width])
 			if bad >= 0 {
 				s.violation = fmt.Sprintf("row %d, column %d holds %g beside values of ±%g", s.row, c+int64(bad), row[c+int64(bad)], math.Float32frombits(m))
 				return
 			}
-			if c%blockCols == 0 {
-				block = 0
+			s.zeros = s.zeros || zeros
+			for i, width := range blockWidths {
+				if c%width == 0 {
+					blocks[i] = 0
+				}
+				if m == 0 {
+					continue
+				}
+				if blocks[i] != 0 && blocks[i] != m {
+					s.mixed[i] = true
+				}
+				blocks[i] = m
 			}
 			if m == 0 {
 				continue
 			}
-			if block != 0 && block != m {
-				s.mixed = true
-			}
-			block = m
 			s.largest = max(s.largest, m)
 			if _, known := s.scales[m]; !known && len(s.scales) < maxScales {
 				s.scales[m] = struct{}{}
@@ -98,20 +112,34 @@ func (s *ternaryScan) add(rows []float32) {
 	}
 }
 
-// groupMagnitude returns the bits of the one magnitude besides zero, and −1 or the
-// index of a value that does not fit.
-func groupMagnitude(values []float32) (magnitude uint32, bad int) {
+// blockWidth returns the width of an analysis.
+func (s *ternaryScan) blockWidth() int64 {
+	for i, mixed := range s.mixed {
+		if !mixed {
+			return blockWidths[i]
+		}
+	}
+	return 0
+}
+
+// groupMagnitude returns the bits of the one magnitude besides zero, whether there are
+// zeros, and −1 or the index of a value that does not fit.
+func groupMagnitude(values []float32) (magnitude uint32, zeros bool, bad int) {
 	for i, x := range values {
 		a := math.Float32bits(x) &^ (1 << 31)
-		if a == magnitude || a == 0 {
+		if a == 0 {
+			zeros = true
+			continue
+		}
+		if a == magnitude {
 			continue
 		}
 		if magnitude != 0 || !finite(x) {
-			return magnitude, i
+			return magnitude, zeros, i
 		}
 		magnitude = a
 	}
-	return magnitude, -1
+	return magnitude, zeros, -1
 }
 
 // analyst looks at the float weights of projections before they become trits.
@@ -146,9 +174,9 @@ func (a *analyst) analyse(j *job) (*analysis, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := &analysis{form: FormTernary, scales: len(scan.scales), blocks: !scan.mixed}
+	found := &analysis{form: FormTernary, scales: len(scan.scales), width: scan.blockWidth(), zeros: scan.zeros}
 	if scan.violation != "" {
-		found = &analysis{form: FormMaster, scales: 1, blocks: true, violation: scan.violation}
+		found = &analysis{form: FormMaster, scales: 1, width: blockWidths[0], zeros: true, violation: scan.violation}
 		if found.scale, err = mean.Scale(); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrTensor, j.from(), err)
 		}
@@ -187,6 +215,15 @@ func (a *analyst) scanRows(scan *ternaryScan, first int64, rows []float32) error
 // judge refuses weights that were not trained ternary, and scales that the
 // target type cannot hold.
 func (a *analyst) judge(j *job, found *analysis) error {
+	stored := j.tensor != nil && quant.IsTernary(j.tensor.Type)
+	if found.form == FormMaster && stored {
+		return fmt.Errorf("%w: %s of type %v has values beside {−d, 0, +d}: %s; only F32 and the type that it has keep them",
+			ErrNotTernary, j.from(), j.tensor.Type, found.violation)
+	}
+	if found.form == FormMaster && j.role != model.RoleProjection && !a.rules.force {
+		return fmt.Errorf("%w: %s is no projection, which models round when they run, and its values are not ternary: %s; use one of %s for it",
+			ErrNotTernary, j.from(), found.violation, joinTypes(floatTypes(EmbeddingTypes())))
+	}
 	if found.form == FormMaster && a.rules.declared == "" && !a.rules.force {
 		cosine, err := a.cosine(j, found.scale)
 		if err != nil {
@@ -197,8 +234,11 @@ func (a *analyst) judge(j *job, found *analysis) error {
 	}
 	if !holds(j.typ, found) {
 		detail := fmt.Sprintf("%d different scales", found.scales)
-		if !found.blocks {
-			detail += fmt.Sprintf(", several of them within %d columns", blockCols)
+		if n := j.typ.BlockElements(); quant.IsTernary(j.typ) && found.width < n {
+			detail += fmt.Sprintf(", several of them within %d columns", n)
+		}
+		if j.typ == gguf.TypeQ1_0 && found.zeros {
+			detail = "zeros"
 		}
 		var others []string
 		for _, t := range Types() {
@@ -213,13 +253,13 @@ func (a *analyst) judge(j *job, found *analysis) error {
 
 // holds reports whether tensors of the type have room for the scales.
 func holds(t gguf.Type, a *analysis) bool {
-	switch t {
-	case gguf.TypeI2S:
+	switch {
+	case t == gguf.TypeI2S:
 		return a.uniform()
-	case gguf.TypeTQ1_0, gguf.TypeTQ2_0:
-		return a.blocks
+	case t == gguf.TypeQ1_0 && a.zeros:
+		return false
 	}
-	return true
+	return !quant.IsTernary(t) || a.width >= t.BlockElements()
 }
 
 // cosine compares master weights with their ternary form.

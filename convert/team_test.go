@@ -12,6 +12,7 @@ import (
 
 	"trit/gguf"
 	"trit/internal/parallel"
+	"trit/quant"
 )
 
 // teams returns teams of the given sizes, and one that nobody made.
@@ -92,12 +93,12 @@ func TestThreads(t *testing.T) {
 		"bf16 master": bf16Master, "packed": packedMultiplier, "llama": llamaDivisor, "1bitLLM": oneBitLLM, "TriLM": triLM,
 	} {
 		s := s
-		for i, typ := range Types() {
+		for i, typ := range withZeros(Types()) {
 			s.hidden, s.ffn = 320, 640
-			if typ == gguf.TypeTQ1_0 || typ == gguf.TypeTQ2_0 {
+			if quant.IsTernary(typ) && typ.BlockElements() > 64 {
 				s.hidden, s.ffn = 256, 768
 			}
-			embedding := EmbeddingTypes()[i]
+			embedding := floatTypes(EmbeddingTypes())[i%6]
 			if embedding == gguf.TypeQ6_K && s.hidden%256 != 0 {
 				embedding = gguf.TypeQ4_0
 			}
@@ -112,10 +113,10 @@ func TestThreads(t *testing.T) {
 	_, f := convertTo(t, bf16Master.make(w).write(t), Options{Type: gguf.TypeF32, Embedding: gguf.TypeF32})
 	f = masterFile(t, w, f, gguf.TypeF32)
 	for _, method := range []Method{MethodAuto, AbsMean, AbsMax} {
-		for i, typ := range QuantizeTypes() {
+		for i, typ := range withZeros(QuantizeTypes()) {
 			sameWithThreads(t, fmt.Sprintf("F32 to %v by %v", typ, method), func(threads int, write fileWriter) (*Report, error) {
 				return quantize(context.Background(), QuantizeOptions{
-					Input: f, Output: "x", Type: &typ, Embedding: &EmbeddingTypes()[i%6], Method: method, Threads: threads,
+					Input: f, Output: "x", Type: &typ, Embedding: &floatTypes(EmbeddingTypes())[i%6], Method: method, Threads: threads,
 				}, write)
 			})
 		}

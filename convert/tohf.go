@@ -196,10 +196,10 @@ func (x *exporter) job(t *gguf.Tensor, name string, d safetensors.DType, shape [
 // model with float activations.
 func (x *exporter) addTable(t *gguf.Tensor, spec model.TensorSpec) error {
 	d, typ := safetensors.F32, gguf.TypeF32
-	switch t.Type {
-	case gguf.TypeF16, gguf.TypeTQ1_0, gguf.TypeTQ2_0: // whose scales are F16
+	switch {
+	case t.Type == gguf.TypeF16, t.Type != gguf.TypeI2S && quant.IsTernary(t.Type): // whose scales are F16
 		d, typ = safetensors.F16, gguf.TypeF16
-	case gguf.TypeBF16:
+	case t.Type == gguf.TypeBF16:
 		d, typ = safetensors.BF16, gguf.TypeBF16
 	}
 	if d == safetensors.F32 && t.Type != gguf.TypeF32 {
@@ -364,7 +364,7 @@ func (x *exporter) view(t *gguf.Tensor) (*quant.TernaryView, error) {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
 	var view *quant.TernaryView
-	if isTernaryType(t.Type) {
+	if quant.IsTernary(t.Type) {
 		view, err = quant.NewTernary(t.Type, x.o.I2SLayout, data, int(t.Rows()), int(t.Cols()))
 	} else {
 		view, err = quant.NewTernaryFloat(t.Type, data, int(t.Rows()), int(t.Cols()))

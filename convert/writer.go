@@ -95,7 +95,7 @@ func (w *writer) firstForms() (map[Form]bool, error) {
 		case j.scale != nil:
 			forms[FormPacked] = true
 		case j.role != model.RoleProjection || j.how != converted || !strings.HasPrefix(j.name, "blk.0."):
-		case j.tensor != nil && isTernaryType(j.tensor.Type):
+		case j.tensor != nil && quant.IsTernary(j.tensor.Type):
 		default:
 			a, err := w.analyst.analyse(j)
 			if err != nil {
@@ -148,7 +148,7 @@ func (w *writer) write(out io.Writer, j *job) error {
 		return w.floats.encode(out, j, j.values, nil)
 	case j.scale != nil:
 		return w.writePacked(out, j)
-	case j.role == model.RoleProjection:
+	case j.role == model.RoleProjection, quant.IsTernary(j.typ):
 		return w.writeProjection(out, j, nil)
 	}
 	return w.writeValues(out, j, nil)
@@ -432,12 +432,12 @@ func checkScale(j *job, scale float32) error {
 
 // storedScale returns a scale as tensors of the type store it.
 func storedScale(t gguf.Type, scale float32) float32 {
-	switch t {
-	case gguf.TypeF16, gguf.TypeTQ1_0, gguf.TypeTQ2_0:
+	switch {
+	case t == gguf.TypeF16, t != gguf.TypeI2S && quant.IsTernary(t):
 		return half.F16ToF32(half.F32ToF16(scale))
-	case gguf.TypeBF16:
+	case t == gguf.TypeBF16:
 		return half.BF16ToF32(half.F32ToBF16(scale))
-	case gguf.TypeQ8_0:
+	case t == gguf.TypeQ8_0:
 		return 127 * half.F16ToF32(half.F32ToF16(scale/127))
 	}
 	return scale

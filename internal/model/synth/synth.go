@@ -179,6 +179,9 @@ func metadata(s Shape, o Options) (_ *gguf.Metadata, err error) {
 		set("general.file_type", fileType)
 	}
 	set("general.quantization_version", uint32(2))
+	if template, ok := templates[s.Pre]; ok {
+		set("tokenizer.chat_template", template)
+	}
 	if err != nil {
 		return nil, err
 	}

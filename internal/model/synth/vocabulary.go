@@ -1,7 +1,9 @@
 package synth
 
 import (
+	_ "embed"
 	"fmt"
+	"strings"
 
 	"trit/tokenizer"
 )
@@ -31,11 +33,32 @@ func vocabulary(s Shape) (*tokenizer.Tokenizer, error) {
 	for b := range 256 {
 		spec.Tokens = append(spec.Tokens, tokenizer.Token{Text: string(byteRune(byte(b))), Type: tokenizer.Normal})
 	}
+	if strings.HasPrefix(s.Pre, "qwen") {
+		control("<|endoftext|>", tokenizer.RolePAD)
+		control("<|im_end|>", tokenizer.RoleEOS)
+		spec.Tokens = append(spec.Tokens, tokenizer.Token{Text: "<|im_start|>", Type: tokenizer.Control})
+		for _, mark := range []string{"<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"} {
+			spec.Tokens = append(spec.Tokens, tokenizer.Token{Text: mark, Type: tokenizer.UserDefined})
+		}
+		return tokenizer.New(spec)
+	}
 	control("<|begin_of_text|>", tokenizer.RoleBOS)
 	control("<|end_of_text|>", tokenizer.RoleEOS)
 	spec.AddBOS = true
 	return tokenizer.New(spec)
 }
+
+// templates are chat templates by pre-tokenizer, of the kind that the models have: turns
+// between <|im_start|> and <|im_end|>, with tools. That of qwen2 begins an answer behind
+// an empty block of reasoning, as the first Bonsai models do; that of qwen35 opens the
+// block, unless enable_thinking is false.
+var templates = map[string]string{"qwen2": emptyThink, "qwen35": thinking}
+
+//go:embed templates/empty-think.jinja
+var emptyThink string
+
+//go:embed templates/thinking.jinja
+var thinking string
 
 // byteRune returns the code point that stands for a byte in byte-level
 // vocabularies: printable bytes stand for themselves, the others are U+0100,
