@@ -42,6 +42,16 @@ type hfConfig struct {
 	Quantization   *hfQuantize `json:"quantization_config"`
 	WeightBits     *int64      `json:"weight_bits"` // 1bitLLM's way to say ternary
 	EOS            hfIDs       `json:"eos_token_id"`
+
+	// Of hybrid models.
+	LayerTypes       []string `json:"layer_types"`
+	ConvWidth        *int64   `json:"linear_conv_kernel_dim"`
+	KeyDim           *int64   `json:"linear_key_head_dim"`
+	ValueDim         *int64   `json:"linear_value_head_dim"`
+	LinearKeyHeads   *int64   `json:"linear_num_key_heads"`
+	LinearValueHeads *int64   `json:"linear_num_value_heads"`
+
+	Text json.RawMessage `json:"text_config"` // of models that see pictures too
 }
 
 // hfRope is rope_scaling or, in newer files, rope_parameters.
@@ -54,6 +64,14 @@ type hfRope struct {
 	Original *int64   `json:"original_max_position_embeddings"`
 	Theta    *float64 `json:"rope_theta"`
 	Partial  *float64 `json:"partial_rotary_factor"`
+	Sections []int32  `json:"mrope_section"`
+
+	// Of YaRN.
+	BetaFast  *float64 `json:"beta_fast"`
+	BetaSlow  *float64 `json:"beta_slow"`
+	Attention *float64 `json:"attention_factor"`
+	MScale    *float64 `json:"mscale"`
+	MScaleAll *float64 `json:"mscale_all_dim"`
 }
 
 // hfQuantize is quantization_config.
@@ -126,6 +144,11 @@ func readConfig(dir string) (*hfConfig, error) {
 	if !found {
 		return nil, fmt.Errorf("%w: %s has no config.json; give the folder of a Hugging Face checkpoint", ErrConfig, dir)
 	}
+	if c.Text != nil {
+		if err := json.Unmarshal(c.Text, c); err != nil {
+			return nil, fmt.Errorf("%w: %s: text_config: %w", ErrConfig, filepath.Join(dir, "config.json"), err)
+		}
+	}
 	return c, c.check()
 }
 
@@ -163,10 +186,8 @@ func (c *hfConfig) check() error {
 	if c.NormEps == nil {
 		return fmt.Errorf("%w: config.json has no rms_norm_eps", ErrConfig)
 	}
-	for _, p := range []*float64{c.PartialRotary, c.rope().Partial} {
-		if p != nil && *p != 1 {
-			return fmt.Errorf("%w: partial_rotary_factor is %v in config.json; only whole heads can be rotated", ErrUnsupported, *p)
-		}
+	if p := c.partialRotary(); p != 1 && c.LinearValueHeads == nil {
+		return fmt.Errorf("%w: partial_rotary_factor is %v in config.json; only whole heads can be rotated", ErrUnsupported, p)
 	}
 	return c.checkQuantization()
 }
@@ -207,6 +228,16 @@ func (c *hfConfig) rope() *hfRope {
 		return c.RopeParameters
 	}
 	return &hfRope{}
+}
+
+// partialRotary returns the share of a head that is rotated.
+func (c *hfConfig) partialRotary() float64 {
+	for _, p := range []*float64{c.PartialRotary, c.rope().Partial} {
+		if p != nil && *p != 1 {
+			return *p
+		}
+	}
+	return 1
 }
 
 // kind returns the type of rotary scaling: "default" when there is none.

@@ -76,7 +76,12 @@ func TestRefused(t *testing.T) {
 		{"no JSON", bf16Master, func(c *checkpoint) { c.files["config.json"] = "{" }, ErrConfig, []string{"config.json"}},
 		{"class", bf16Master, set("architectures", []string{"OtherForCausalLM"}), ErrArchitecture, []string{"OtherForCausalLM", "BitNetForCausalLM"}},
 		{"activation", bf16Master, set("hidden_act", "gelu"), ErrConfig, []string{"hidden_act", "gelu"}},
-		{"rope type", bf16Master, set("rope_scaling", map[string]any{"rope_type": "yarn", "factor": 2}), ErrUnsupported, []string{"yarn"}},
+		{"rope type", bf16Master, set("rope_scaling", map[string]any{"rope_type": "dynamic", "factor": 2}), ErrUnsupported, []string{"dynamic"}},
+		{"yarn factor", bf16Master, set("rope_scaling", map[string]any{"type": "yarn"}), ErrConfig, []string{"yarn", "factor"}},
+		{"yarn context", bf16Master, set("rope_scaling", map[string]any{"type": "yarn", "factor": 2, "original_max_position_embeddings": 0}),
+			ErrConfig, []string{"original_max_position_embeddings is 0"}},
+		{"yarn mscale", bf16Master, set("rope_scaling", map[string]any{"type": "yarn", "factor": 2, "mscale": 0.7}), ErrUnsupported, []string{"mscale"}},
+		{"layers without a recurrence", bf16Master, set("layer_types", []string{"linear_attention", "full_attention"}), ErrConfig, []string{"linear_num_value_heads"}},
 		{"rope factor", bf16Master, set("rope_scaling", map[string]any{"type": "linear"}), ErrConfig, []string{"factor"}},
 		{"rope numbers", bf16Master, set("rope_scaling", map[string]any{"type": "llama3", "low_freq_factor": 5}), ErrConfig, []string{"low_freq_factor"}},
 		{"rope theta", bf16Master, func(c *checkpoint) {

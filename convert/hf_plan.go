@@ -69,7 +69,7 @@ type finder struct {
 // find returns the tensor of that name, with or without the prefix that models
 // inside a larger module have.
 func (f *finder) find(name string) *safetensors.Tensor {
-	for _, prefix := range []string{"model.", ""} {
+	for _, prefix := range []string{"model.", "", "model.language_model."} {
 		if t := f.byName[prefix+name]; t != nil {
 			return t
 		}
@@ -107,7 +107,7 @@ func (f *finder) add(spec model.TensorSpec) error {
 		return fmt.Errorf("%w: %s (%s) is missing from the checkpoint", ErrTensor, strings.Join(spec.HF, " or "), name)
 	}
 	f.used[t.Name] = true
-	j := &job{name: name, dims: spec.Dims, role: spec.Role, source: t}
+	j := &job{name: name, dims: spec.Dims, role: spec.Role, source: t, form: spec.HFForm}
 	var err error
 	switch spec.Role {
 	case model.RoleProjection:
@@ -120,6 +120,9 @@ func (f *finder) add(spec model.TensorSpec) error {
 		j.typ = gguf.TypeF32
 		shape := slices.Clone(spec.Dims)
 		slices.Reverse(shape)
+		if spec.Role == model.RoleDense && len(t.Shape) == 3 { // a convolution for each channel
+			shape = slices.Insert(shape, 1, 1)
+		}
 		err = checkFloat(j, shape)
 	}
 	if err == nil {
@@ -178,6 +181,10 @@ func (f *finder) projection(j *job, spec model.TensorSpec) error {
 		}
 		j.headRows = int(j.rows() / int64(spec.RopeHeads))
 	}
+	if j.form != nil && t.DType == safetensors.U8 {
+		return fmt.Errorf("%w: %s is packed, and architecture %s has its rows or columns in another order; start from the checkpoint of floats",
+			ErrUnsupported, t.Name, f.config.Architecture)
+	}
 	scaleName := strings.TrimSuffix(t.Name, ".weight") + ".weight_scale"
 	scale := f.byName[scaleName]
 	if t.DType != safetensors.U8 {
@@ -222,10 +229,38 @@ func (f *finder) addBias(w *job) error {
 // follow from the configuration.
 var ignored = []string{"rotary_emb.inv_freq", ".attention.masked_bias", ".attention.bias"}
 
+// otherParts are the beginnings of names in parts of a model that a file of text does
+// without, and what the parts are called.
+var otherParts = [...]struct{ prefix, name string }{
+	{"model.visual.", "vision tower"}, {"visual.", "vision tower"}, {"mtp.", "layers that guess further tokens"},
+}
+
+// otherPart names the part of the model that a tensor belongs to if the file has no
+// place for all of it, or is empty.
+func (f *finder) otherPart(name string) string {
+	if f.hf.Text == nil && f.hf.LinearValueHeads == nil {
+		return ""
+	}
+	for _, p := range otherParts {
+		if strings.HasPrefix(name, p.prefix) {
+			return p.name
+		}
+	}
+	return ""
+}
+
 // checkUnused refuses a checkpoint with tensors that have no place: the model
 // would compute something else.
 func (f *finder) checkUnused() error {
+	left := map[string]bool{}
 	for _, t := range f.all {
+		if part := f.otherPart(t.Name); part != "" {
+			if !left[part] {
+				left[part] = true
+				f.report.decide(part, "left out", "only the text model is converted")
+			}
+			continue
+		}
 		if f.used[t.Name] || slices.ContainsFunc(ignored, func(end string) bool { return strings.HasSuffix(t.Name, end) }) {
 			continue
 		}
@@ -261,7 +296,12 @@ func (p *hfPlan) activations() error {
 	activations, reason := p.o.Activations, "chosen by the caller"
 	if activations == 0 {
 		activations, reason = model.Int8, p.rules.declared
-		if p.rules.declared == "" {
+		switch {
+		case p.family.WeightOnly && p.rules.declared == "":
+			p.report.Activations = p.config.Activations.String()
+			p.report.decide("activations", p.report.Activations, "models of architecture %s are trained with ternary weights alone", p.config.Architecture)
+			return nil
+		case p.rules.declared == "":
 			activations = model.Float
 			reason = "config.json says nothing of quantisation, as with TriLM models, which are trained with float activations"
 		}

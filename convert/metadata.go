@@ -63,10 +63,14 @@ func (p *hfPlan) model(name, license string) error {
 		return err
 	}
 	w.set(arch+".attention.layer_norm_rms_epsilon", float32(*cfg.NormEps))
-	size("rope.dimension_count", headDim)
+	rotated := int64(float64(headDim) * cfg.partialRotary())
+	size("rope.dimension_count", rotated)
 	base := p.ropeBase()
 	w.set(arch+".rope.freq_base", float32(base))
-	if err := p.ropeScaling(&w, arch, headDim, base); err != nil {
+	if err := p.ropeScaling(&w, arch, rotated, base); err != nil {
+		return err
+	}
+	if err := p.recurrence(&w, arch); err != nil {
 		return err
 	}
 	w.set(arch+".hidden_act", act)
@@ -188,8 +192,10 @@ func (p *hfPlan) ropeScaling(w *metaWriter, arch string, headDim int64, base flo
 		p.ropeFactors = factors
 		p.report.decide("rope_freqs.weight", fmt.Sprintf("%d factors", len(factors)), "rope_scaling of type llama3")
 		return nil
+	case "yarn":
+		return p.yarn(w, arch+".rope.scaling.", r)
 	default:
-		return fmt.Errorf("%w: rope_scaling has type %q in config.json, want default, linear or llama3", ErrUnsupported, kind)
+		return fmt.Errorf("%w: rope_scaling has type %q in config.json, want default, linear, yarn or llama3", ErrUnsupported, kind)
 	}
 }
 

@@ -87,6 +87,7 @@ type job struct {
 	// For projections.
 	scale    *safetensors.Tensor // weight_scale of a packed tensor, else nil
 	headRows int                 // rows of a head whose order changes, or 0
+	form     *model.HFForm       // what else changes, or nil
 	analysis *analysis           // of float weights, once they have been read
 
 	report *Tensor // its writer completes it

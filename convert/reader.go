@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"trit/gguf"
+	"trit/internal/model"
 	"trit/quant"
 )
 
@@ -43,7 +44,7 @@ func (s *rowSource) each(j *job, use func(first int64, rows []float32) error) er
 		}
 		n := min(step, rows-first)
 		s.floats = slices.Grow(s.floats[:0], int(n*cols))[:n*cols]
-		if err := s.checkpoint.floats(s.floats, j.source, first*cols); err != nil {
+		if err := s.read(j, first, cols); err != nil {
 			return err
 		}
 		piece := s.floats
@@ -54,6 +55,46 @@ func (s *rowSource) each(j *job, use func(first int64, rows []float32) error) er
 		}
 		if err := use(first, piece); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// read fills s.floats with rows of a checkpoint's tensor, in the tensor's form.
+func (s *rowSource) read(j *job, first, cols int64) error {
+	form := j.form
+	if form == nil {
+		form = &model.HFForm{}
+	}
+	if form.Rows == nil {
+		if err := s.checkpoint.floats(s.floats, j.source, first*cols); err != nil {
+			return err
+		}
+	}
+	for at := int64(0); form.Rows != nil && at < int64(len(s.floats)); {
+		order := form.Rows[first+at/cols:] // rows that are neighbours there too are read together
+		run := int64(1)
+		for run < int64(len(order)) && order[run] == order[0]+int32(run) {
+			run++
+		}
+		end := min(at+run*cols, int64(len(s.floats)))
+		if err := s.checkpoint.floats(s.floats[at:end], j.source, int64(order[0])*cols); err != nil {
+			return err
+		}
+		at = end
+	}
+	if form.Cols != nil {
+		row := make([]float32, cols)
+		for dst := s.floats; len(dst) > 0; dst = dst[cols:] {
+			copy(row, dst)
+			for i, from := range form.Cols {
+				dst[i] = row[from]
+			}
+		}
+	}
+	if form.Value != nil {
+		for i, x := range s.floats {
+			s.floats[i] = form.Value(x)
 		}
 	}
 	return nil

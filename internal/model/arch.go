@@ -66,6 +66,17 @@ type TensorSpec struct {
 	// reorders from the half-split rotation of Hugging Face checkpoints to
 	// the interleaved rotation of this family.
 	RopeHeads int
+	// HFForm says what else a converter changes; nil means nothing.
+	HFForm *HFForm
+}
+
+// HFForm says how a tensor of a Hugging Face checkpoint becomes that of a GGUF file.
+type HFForm struct {
+	// Rows and Cols, if not nil, say where in the checkpoint each row and each column
+	// (element, of a vector) of the tensor is.
+	Rows, Cols []int32
+	// Value, if not nil, is what becomes of a number.
+	Value func(float32) float32
 }
 
 // PerLayer reports whether the tensor exists once per layer.

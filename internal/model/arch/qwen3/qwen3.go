@@ -17,6 +17,7 @@ import (
 func init() {
 	decoder.Register(decoder.Family{
 		Names:      []string{"qwen3"},
+		HFNames:    []string{"Qwen3ForCausalLM"},
 		WeightOnly: true,
 		Configure:  configure,
 		HeadNorms:  decoder.BeforeRope,

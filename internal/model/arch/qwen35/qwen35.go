@@ -22,6 +22,7 @@ import (
 func init() {
 	decoder.Register(decoder.Family{
 		Names:      []string{"qwen35"},
+		HFNames:    []string{"Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration"},
 		WeightOnly: true,
 		Configure:  configure,
 		LateNorm:   true,
@@ -106,9 +107,13 @@ func tensors(c *model.Config, table []model.TensorSpec) []model.TensorSpec {
 		recurrent = func(layer int) bool { return c.Recurrent[layer] }
 		full      = func(layer int) bool { return !c.Recurrent[layer] }
 	)
+	offset := &model.HFForm{Value: func(x float32) float32 { return 1 + x }}
 	for i := range table {
 		s := &table[i]
 		kind := s.Kind()
+		if s.Role == model.RoleVector && len(s.HF) > 0 {
+			s.HFForm = offset // norms of checkpoints are around 0
+		}
 		if strings.HasPrefix(kind, "attn_") && kind != "attn_norm" {
 			s.In = full
 		}
@@ -116,19 +121,44 @@ func tensors(c *model.Config, table []model.TensorSpec) []model.TensorSpec {
 			s.Dims = []int64{D, 2 * s.Dims[1]} // queries and gates
 		}
 	}
-	add := func(name string, role model.Role, dims ...int64) {
-		table = append(table, model.TensorSpec{Name: "blk.%d." + name, Role: role, Dims: dims, In: recurrent})
+	add := func(name, hf string, role model.Role, form *model.HFForm, dims ...int64) {
+		table = append(table, model.TensorSpec{Name: "blk.%d." + name, HF: []string{"layers.%d.linear_attn." + hf},
+			Role: role, Dims: dims, In: recurrent, HFForm: form})
 	}
-	add("attn_qkv.weight", model.RoleProjection, D, channels)
-	add("attn_gate.weight", model.RoleProjection, D, V)
-	add("ssm_conv1d.weight", model.RoleDense, int64(c.ConvWidth), channels)
-	add("ssm_dt.bias", model.RoleVector, nV)
-	add("ssm_a", model.RoleVector, nV)
-	add("ssm_alpha.weight", model.RoleDense, D, nV)
-	add("ssm_beta.weight", model.RoleDense, D, nV)
-	add("ssm_norm.weight", model.RoleVector, int64(c.StateDim))
-	add("ssm_out.weight", model.RoleProjection, V, D)
+	heads, values := tiled(c, 1), tiled(c, c.StateDim)
+	mixed := make([]int32, 2*c.KeyHeads*c.StateDim, channels) // queries and keys stay, values follow
+	for i := range mixed {
+		mixed[i] = int32(i)
+	}
+	for _, row := range values {
+		mixed = append(mixed, int32(2*c.KeyHeads*c.StateDim)+row)
+	}
+	decay := func(x float32) float32 { return float32(-math.Exp(float64(x))) }
+	add("attn_qkv.weight", "in_proj_qkv.weight", model.RoleProjection, &model.HFForm{Rows: mixed}, D, channels)
+	add("attn_gate.weight", "in_proj_z.weight", model.RoleProjection, &model.HFForm{Rows: values}, D, V)
+	add("ssm_conv1d.weight", "conv1d.weight", model.RoleDense, &model.HFForm{Rows: mixed}, int64(c.ConvWidth), channels)
+	add("ssm_dt.bias", "dt_bias", model.RoleVector, &model.HFForm{Cols: heads}, nV)
+	add("ssm_a", "A_log", model.RoleVector, &model.HFForm{Cols: heads, Value: decay}, nV)
+	add("ssm_alpha.weight", "in_proj_a.weight", model.RoleDense, &model.HFForm{Rows: heads}, D, nV)
+	add("ssm_beta.weight", "in_proj_b.weight", model.RoleDense, &model.HFForm{Rows: heads}, D, nV)
+	add("ssm_norm.weight", "norm.weight", model.RoleVector, nil, int64(c.StateDim))
+	add("ssm_out.weight", "out_proj.weight", model.RoleProjection, &model.HFForm{Cols: values}, V, D)
 	return table
+}
+
+// tiled says where in a checkpoint each value head of d elements is: there the heads of
+// one key head are together, while files have them key head by key head in turn.
+func tiled(c *model.Config, d int) []int32 {
+	order := make([]int32, 0, c.ValueHeads*d)
+	rep := c.ValueHeads / c.KeyHeads
+	for r := range rep {
+		for k := range c.KeyHeads {
+			for i := range d {
+				order = append(order, int32((k*rep+r)*d+i))
+			}
+		}
+	}
+	return order
 }
 
 // convChannels is the width of queries, keys and values together.
