@@ -93,6 +93,9 @@ type Piece struct {
 	// it.
 	Content   string
 	Reasoning string
+	// ReasoningTokens is how many tokens of the choice so far are reasoning, its
+	// marks included.
+	ReasoningTokens int
 	// Calls are the calls of tools that the token completes.
 	Calls []chat.ToolCall
 	// Called is set on the last piece of an answer that has called tools.
@@ -399,6 +402,7 @@ func (c *choiceParser) add(token Token) Piece {
 		out.Reasoning += reasoning
 		out.Content += content
 	}
+	out.ReasoningTokens = c.reasoning.Pieces()
 	if c.trim != nil {
 		out.Content = c.trim.Write(out.Content)
 	}

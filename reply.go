@@ -61,6 +61,8 @@ type Reply struct {
 	Cut bool
 	// Tokens is how many tokens were generated for it.
 	Tokens int
+	// ReasoningTokens is how many of them are reasoning, its marks included.
+	ReasoningTokens int
 	// Dropped is the number of messages of the conversation that did not fit.
 	Dropped int
 	// Messages are what a tool loop has added to the conversation: calls, their
@@ -114,6 +116,7 @@ func (p *Prepared) Replies(pieces iter.Seq2[Piece, error]) ([]Reply, error) {
 		reasoning[piece.Index].WriteString(piece.Reasoning)
 		r.Calls = append(r.Calls, piece.Calls...)
 		r.Tokens++
+		r.ReasoningTokens = piece.ReasoningTokens
 		r.Finish, r.Cut = piece.Finish, piece.Cut
 	}
 	for i := range replies {

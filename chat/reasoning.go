@@ -50,6 +50,8 @@ type ReasoningParser struct {
 	state  reasoningState
 	held   string  // what may still become a mark, or white space before one
 	trim   Trimmer // of what comes next
+	begun  int     // pieces that may become reasoning
+	pieces int     // pieces of the reasoning and its marks
 }
 
 type reasoningState uint8
@@ -74,8 +76,18 @@ func NewReasoningParser(f ReasoningFormat, opened bool) *ReasoningParser {
 	return p
 }
 
+// Pieces returns how many of the pieces so far belong to the reasoning, its marks included. A piece
+// that ends the reasoning and begins the answer counts.
+func (p *ReasoningParser) Pieces() int { return p.pieces }
+
 // Write takes the next piece of the answer and returns what it settles.
 func (p *ReasoningParser) Write(piece string) (reasoning, content string) {
+	switch p.state {
+	case reasoningAwaited:
+		p.begun++
+	case reasoningOpen:
+		p.pieces++
+	}
 	if p.state == reasoningAwaited {
 		p.held += piece
 		text := TrimAnswer(p.held)
@@ -83,6 +95,7 @@ func (p *ReasoningParser) Write(piece string) (reasoning, content string) {
 		switch {
 		case found:
 			p.state, p.held, piece = reasoningOpen, "", rest
+			p.pieces = p.begun
 		case strings.HasPrefix(p.format.Open, text):
 			return "", ""
 		default:

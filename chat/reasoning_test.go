@@ -65,6 +65,31 @@ func TestReasoningParser(t *testing.T) {
 	}
 }
 
+// TestReasoningPieces counts the pieces of the reasoning, the marks included.
+func TestReasoningPieces(t *testing.T) {
+	think := ReasoningFormat{"<think>", "</think>"}
+	tests := []struct {
+		opened bool
+		pieces []string
+		want   []int // after each piece
+	}{
+		{false, []string{"\n", "<thi", "nk>", "a", "b", "</think>", "c"}, []int{0, 0, 3, 4, 5, 6, 6}},
+		{false, []string{"<thi", "s", "</think>"}, []int{0, 0, 0}},
+		{false, []string{"<think>a</think>b", "c"}, []int{1, 1}},
+		{true, []string{"a", "</th", "ink>b", "c"}, []int{1, 2, 3, 3}},
+		{true, []string{"a", "b"}, []int{1, 2}}, // cut within
+	}
+	for _, test := range tests {
+		p := NewReasoningParser(think, test.opened)
+		for i, piece := range test.pieces {
+			p.Write(piece)
+			if p.Pieces() != test.want[i] {
+				t.Errorf("%q, opened %v: %d pieces after %d, want %d", test.pieces, test.opened, p.Pieces(), i+1, test.want[i])
+			}
+		}
+	}
+}
+
 func TestKnowsRole(t *testing.T) {
 	tpl, err := Parse(`{% for m in messages %}{% if m.role == 'ipython' or m.role == "context" %}x{% endif %}{% endfor %}`)
 	if err != nil {

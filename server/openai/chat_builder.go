@@ -32,6 +32,7 @@ type chatChoiceBuilder struct {
 	logProbs           []answerLogProb
 	sent               int // of logProbs
 	finish             string
+	thought            int // tokens of the reasoning
 }
 
 func newChatBuilder(req *chatRequest, p *core.Prepared, out *core.Reply) *chatBuilder {
@@ -52,6 +53,7 @@ func (b *chatBuilder) wantsUsage() bool {
 // Add takes the next piece of one of the choices.
 func (b *chatBuilder) Add(t trit.Piece) error {
 	c := &b.choices[t.Index]
+	c.thought = t.ReasoningTokens
 	if !c.begun {
 		c.begun = true
 		if err := b.send(t.Index, chatDelta{Role: "assistant", Content: new("")}, nil); err != nil {
@@ -129,7 +131,7 @@ func (b *chatBuilder) End() (any, error) {
 	}
 	if b.wantsUsage() {
 		chunk := b.chunk
-		chunk.Choices, chunk.Usage = []chatDeltaChoice{}, newUsage(b.stats)
+		chunk.Choices, chunk.Usage = []chatDeltaChoice{}, b.usage()
 		if err := b.out.Piece("", chunk); err != nil {
 			return nil, err
 		}
@@ -138,8 +140,16 @@ func (b *chatBuilder) End() (any, error) {
 	for i := range b.choices {
 		whole.Choices = append(whole.Choices, b.choices[i].choice(i, core.IsTrue(b.request.LogProbs)))
 	}
-	whole.Usage, whole.Timings, whole.PromptLogProbs = newUsage(b.stats), newTimings(b.stats), b.scored
+	whole.Usage, whole.Timings, whole.PromptLogProbs = b.usage(), newTimings(b.stats), b.scored
 	return whole, b.out.Done()
+}
+
+func (b *chatBuilder) usage() any {
+	u := newUsage(b.stats)
+	for i := range b.choices {
+		u.CompletionDetails.ReasoningTokens += b.choices[i].thought
+	}
+	return u
 }
 
 // Fail ends the stream with an error.

@@ -156,6 +156,7 @@ type responseBuilder struct {
 	logProbs []answerLogProb
 	fresh    []answerLogProb // of tokens whose text is still to come
 	finish   trit.Finish
+	thoughts int // tokens of the reasoning
 }
 
 func newResponseBuilder(req *responseRequest, p *core.Prepared, tools []chat.Tool, out *core.Reply) *responseBuilder {
@@ -222,7 +223,7 @@ func (b *responseBuilder) Add(t trit.Piece) error {
 	if b.request.logProbs() && !b.request.ends(b.model, &t.Token) {
 		b.fresh = append(b.fresh, newAnswerLogProb(b.model.Model.Tokenizer(), &t.Token))
 	}
-	b.finish = t.Finish
+	b.finish, b.thoughts = t.Finish, t.ReasoningTokens
 	if t.Reasoning != "" {
 		if err := b.addReasoning(t.Reasoning); err != nil {
 			return err
@@ -384,6 +385,7 @@ func (b *responseBuilder) End() (any, error) {
 	u := &responseUsage{InputTokens: b.stats.PromptTokens, OutputTokens: b.stats.GeneratedTokens,
 		TotalTokens: b.stats.PromptTokens + b.stats.GeneratedTokens}
 	u.InputDetails.CachedTokens = b.stats.CachedTokens
+	u.OutputDetails.ReasoningTokens = b.thoughts
 	b.response.Usage, b.response.Timings = u, newTimings(b.stats)
 	return b.response, b.send(&responseEvent{Type: done, Response: b.response})
 }
