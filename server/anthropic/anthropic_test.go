@@ -303,6 +303,8 @@ func TestMessagesErrors(t *testing.T) {
 		{"type", user(servertest.Object{"text": "x"}), 400, "invalid_request_error", "type"},
 		{"content", requestWith(servertest.Object{"messages": []servertest.Object{{"role": "user", "content": 5}}}), 400, "invalid_request_error", "content"},
 		{"thinking", requestWith(servertest.Object{"thinking": servertest.Object{"type": "enabled", "budget_tokens": 1024}}), 400, "invalid_request_error", "thinking"},
+		{"thinking what", requestWith(servertest.Object{"thinking": servertest.Object{"type": "hard"}}), 400, "invalid_request_error", `thinking.type is "hard"`},
+		{"adaptive thinking", requestWith(servertest.Object{"thinking": servertest.Object{"type": "adaptive"}}), 200, "", ""},
 		{"no thinking", requestWith(servertest.Object{"thinking": servertest.Object{"type": "disabled"}}), 200, "", ""},
 		{"white space", requestWith(servertest.Object{"messages": []servertest.Object{{"role": "user", "content": "x"}, {"role": "assistant", "content": "y "}}}), 400, "invalid_request_error", "trailing whitespace"},
 		{"server tool", requestWith(servertest.Object{"tools": []servertest.Object{{"type": "web_search_20250305", "name": "web_search"}}}), 400, "invalid_request_error", "web_search"},

@@ -156,6 +156,10 @@ func (q *messagesRequest) conversation() (*core.Conversation, error) {
 			c.Thinking = trit.ThinkingOn
 		case "disabled":
 			c.Thinking = trit.ThinkingOff
+		case "adaptive": // as the model does it unasked
+		default:
+			return nil, core.BadRequest("thinking.type", "thinking.type is %.40q; want \"enabled\", \"disabled\" or \"adaptive\"",
+				q.Thinking.Type)
 		}
 	}
 	if err := q.toolsOf(c); err != nil {

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -31,6 +32,7 @@ func readMessage(m *chat.Message, data json.RawMessage, param string) error {
 		Content      json.RawMessage `json:"content"`
 		Refusal      *string         `json:"refusal"`
 		Reasoning    string          `json:"reasoning_content"`
+		Thought      string          `json:"reasoning"` // the same, as newer clients name it
 		Name         string          `json:"name"`
 		ToolCallID   string          `json:"tool_call_id"`
 		FunctionCall json.RawMessage `json:"function_call"`
@@ -74,7 +76,7 @@ func readMessage(m *chat.Message, data json.RawMessage, param string) error {
 	if text == "" && in.Refusal != nil {
 		text = *in.Refusal
 	}
-	*m = chat.Message{Role: in.Role, Content: text, Reasoning: in.Reasoning, Name: in.Name, ToolCallID: in.ToolCallID}
+	*m = chat.Message{Role: in.Role, Content: text, Reasoning: cmp.Or(in.Reasoning, in.Thought), Name: in.Name, ToolCallID: in.ToolCallID}
 	if len(in.ToolCalls) > 0 && in.Role != "assistant" {
 		return core.BadRequest(param+".tool_calls", "%s has tool_calls; only the assistant calls tools", param)
 	}
