@@ -16,7 +16,6 @@ import (
 	"trit/internal/kernel"
 	"trit/internal/model"
 	_ "trit/internal/model/arch"
-	"trit/internal/model/arch/decoder"
 )
 
 // goldenTokens is the input of all golden models.
@@ -234,27 +233,6 @@ func TestGatesCanFail(t *testing.T) {
 
 // committed is the golden model that is part of the repository.
 func committed() string { return filepath.Join("testdata", "d.i2_s.gguf") }
-
-func init() {
-	decoder.Register(decoder.Family{
-		Names: []string{"hunyuan-dense"}, HeadNorms: decoder.AfterRope,
-		Configure: func(_ *gguf.Metadata, c *model.Config) error {
-			c.RopeStyle, c.HiddenAct = model.RopeNeox, model.SiLU
-			return nil
-		},
-	})
-}
-
-// TestHeadNorms runs a model whose heads are normed after the rotation, which only
-// this test knows as a family.
-func TestHeadNorms(t *testing.T) {
-	m := load(t, fixtures.Path(t, "golden-2026b", "hy1.gguf"), model.LoadOptions{Activations: model.Float})
-	got := logits(t, newEngine(t, m, engine.Options{}), goldenTokens, nil, len(goldenTokens))
-	want := readFloats(t, fixtures.Path(t, "golden-2026b", "hy1.float.f32"))
-	if w := worst(got, want, m.Config.Vocab); !(w <= 1e-5) {
-		t.Errorf("worst relative distance %.3g", w)
-	}
-}
 
 // TestEmbeddings runs an embedding model of architecture qwen3, whose projections
 // have norms of their own, and compares the mean of its hidden states.

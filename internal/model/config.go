@@ -126,6 +126,7 @@ type Config struct {
 	RopeScale float64 // factor on all frequencies (1/rope.scaling.factor)
 	RopeStyle RopeStyle
 	Yarn      *kernel.Yarn // how the context is stretched; nil if it is not
+	LongRope  bool         // frequencies are divided by rope_factors_short
 
 	// Recurrent says which layers have a gated delta net in place of attention; nil
 	// means none. Such a net has KeyHeads and ValueHeads of StateDim elements, and a
@@ -179,6 +180,7 @@ func ReadConfig(m *gguf.Metadata) (*Config, error) {
 	c.NormEps = float32(r.float("attention.layer_norm_rms_epsilon", -1))
 	c.AttnScale = float32(r.float("attention.scale", 1/math.Sqrt(float64(c.HeadDim))))
 	c.RopeScale, c.Yarn = r.ropeScaling(c.Context)
+	c.LongRope = r.longRope(c.Context)
 	c.Vocab = r.vocab()
 	if r.err != nil {
 		return nil, r.err
@@ -235,6 +237,11 @@ func ReadKeys(m *gguf.Metadata, c *Config) *Keys {
 
 // Dim reads a size of at least 1; def < 0 makes the key required.
 func (k *Keys) Dim(key string, def int) int { return k.r.dim(key, def) }
+
+// Factor reads a number above 0; an absent key gives def.
+func (k *Keys) Factor(key string, def float32) float32 {
+	return float32(k.r.positive(key, float64(def)))
+}
 
 // Uint reads a number from 0 up to the largest size.
 func (k *Keys) Uint(key string) uint64 {
@@ -315,11 +322,11 @@ func (r *keyReader) ropeScaling(context int) (float64, *kernel.Yarn) {
 	kind := r.text("linear", r.prefix+"rope.scaling.type")
 	factor := r.float("rope.scaling.factor", r.float("rope.scale_linear", 0))
 	switch kind {
-	case "none", "":
+	case "none", "", longRope:
 		return 1, nil
 	case "linear", "yarn":
 	default:
-		r.fail("%srope.scaling.type is %q; want none, linear or yarn", r.prefix, kind)
+		r.fail("%srope.scaling.type is %q; want none, linear, yarn or longrope", r.prefix, kind)
 		return 1, nil
 	}
 	if factor == 0 {
@@ -343,6 +350,26 @@ func (r *keyReader) ropeScaling(context int) (float64, *kernel.Yarn) {
 		Extrapolation: r.positive("rope.scaling.yarn_ext_factor", 1),
 		Attention:     r.positive("rope.scaling.attn_factor", 1) * r.positive("rope.scaling.yarn_attn_factor", 1),
 	}
+}
+
+// longRope is the rope.scaling.type of LongRoPE (Ding et al., arXiv:2402.13753).
+const longRope = "longrope"
+
+// longRope reports whether frequencies are divided by the factors of LongRoPE. Its
+// second set of factors, for contexts longer than the original one, is refused.
+func (r *keyReader) longRope(context int) bool {
+	if r.text("", r.prefix+"rope.scaling.type") != longRope {
+		return false
+	}
+	original := r.dim("rope.scaling.original_context_length", context)
+	if original < context {
+		r.fail("%srope.scaling.type is longrope, and %srope.scaling.original_context_length %d is less than %scontext_length %d; "+
+			"its factors for long contexts are not supported", r.prefix, r.prefix, original, r.prefix, context)
+	}
+	if a := r.positive("rope.scaling.attn_factor", 1); a != 1 {
+		r.fail("%srope.scaling.attn_factor is %v; with longrope only 1 is supported", r.prefix, a)
+	}
+	return true
 }
 
 // positive reads a number above 0.

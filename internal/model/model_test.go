@@ -197,7 +197,11 @@ func TestTensorTables(t *testing.T) {
 				rotated++
 			}
 		}
-		if projections != want || rotated != 0 && name != "llama" || rotated != 2 && name == "llama" {
+		pairs := 0
+		if name == "llama" || name == "minicpm" {
+			pairs = 2 // queries and keys
+		}
+		if projections != want || rotated != pairs {
 			t.Errorf("%s: %d projections, %d with rotated rows", name, projections, rotated)
 		}
 	}
@@ -205,5 +209,5 @@ func TestTensorTables(t *testing.T) {
 
 func ExampleArchitectures() {
 	fmt.Println(model.Architectures())
-	// Output: [bitnet bitnet-25 bitnet-b1.58 llama qwen3 qwen35]
+	// Output: [bitnet bitnet-25 bitnet-b1.58 hunyuan-dense llama minicpm qwen3 qwen35]
 }

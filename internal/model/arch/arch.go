@@ -3,8 +3,10 @@
 package arch
 
 import (
-	_ "trit/internal/model/arch/bitnet" // bitnet, bitnet-b1.58, bitnet-25
-	_ "trit/internal/model/arch/llama"  // llama
-	_ "trit/internal/model/arch/qwen3"  // qwen3
+	_ "trit/internal/model/arch/bitnet"  // bitnet, bitnet-b1.58, bitnet-25
+	_ "trit/internal/model/arch/hunyuan" // hunyuan-dense
+	_ "trit/internal/model/arch/llama"   // llama
+	_ "trit/internal/model/arch/minicpm" // minicpm
+	_ "trit/internal/model/arch/qwen3"   // qwen3
 	_ "trit/internal/model/arch/qwen35"
 )

@@ -110,6 +110,10 @@ func (f *Family) tensors(c *model.Config) []model.TensorSpec {
 	add(model.TensorSpec{Name: "output.weight", HF: []string{"lm_head.weight"}, Role: model.RoleHead, Dims: []int64{D, V}, Optional: true})
 	freqs := vector("rope_freqs.weight", int64(c.RopeDim/2))
 	freqs.Optional, freqs.Extra = true, true
+	if c.LongRope {
+		vector("rope_factors_short.weight", int64(c.RopeDim/2))
+		vector("rope_factors_long.weight", int64(c.RopeDim/2)).Optional = true
+	}
 
 	vector("blk.%d.attn_norm.weight", D, "layers.%d.input_layernorm.weight")
 	rotated(projection("blk.%d.attn_q.weight", D, q, "layers.%d.self_attn.q_proj.weight", "layers.%d.attention.wq.weight"), c.Heads)
@@ -157,10 +161,12 @@ func (f *Family) tensors(c *model.Config) []model.TensorSpec {
 
 // weights are the tensors outside the layers.
 type weights struct {
-	TokenEmbd  *model.Table `tensor:"token_embd.weight"`  // [V, D]
-	OutputNorm []float32    `tensor:"output_norm.weight"` // [D]
-	Output     *model.Table `tensor:"output.weight"`      // [V, D], nil if tied
-	RopeFreqs  []float32    `tensor:"rope_freqs.weight"`  // [d/2], may be nil
+	TokenEmbd  *model.Table `tensor:"token_embd.weight"`         // [V, D]
+	OutputNorm []float32    `tensor:"output_norm.weight"`        // [D]
+	Output     *model.Table `tensor:"output.weight"`             // [V, D], nil if tied
+	RopeFreqs  []float32    `tensor:"rope_freqs.weight"`         // [d/2], may be nil
+	RopeShort  []float32    `tensor:"rope_factors_short.weight"` // [d/2], nil without LongRoPE
+	RopeLong   []float32    `tensor:"rope_factors_long.weight"`  // [d/2], of longer contexts, which are refused
 }
 
 // Layer holds the tensors of one layer. Parts that the family does not have are nil.
@@ -233,4 +239,9 @@ func (g *Graph) StateSize() int {
 }
 
 // RopeFactors implements model.Graph.
-func (g *Graph) RopeFactors() []float32 { return g.RopeFreqs }
+func (g *Graph) RopeFactors() []float32 {
+	if g.RopeShort != nil {
+		return g.RopeShort
+	}
+	return g.RopeFreqs
+}
