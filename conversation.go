@@ -411,7 +411,11 @@ func (c *choiceParser) add(token Token) Piece {
 	}
 	out.Content, out.Calls = c.tools.Write(out.Content)
 	if token.Finish != "" {
-		content, calls := c.tools.Close()
+		end := c.tools.Close
+		if token.Finish == FinishLength {
+			end = c.tools.Cut
+		}
+		content, calls := end()
 		out.Content += content
 		out.Calls = append(out.Calls, calls...)
 	}

@@ -231,9 +231,7 @@ func PreTokenizer(name string) Option { return func(o *openOptions) { o.pre = na
 // a folder with one of them instead of the model's file; "" does not.
 func TokenizerPath(path string) Option { return func(o *openOptions) { o.tokenizer = path } }
 
-// CopyTables holds the embedding and the output head in memory, which otherwise are read
-// from the model's file when they are needed. The file may then be written to, and its
-// disk may go away, while the model is used.
+// CopyTables holds the embedding and the head in memory: the file may be written to.
 func CopyTables() Option { return func(o *openOptions) { o.load.CopyTables = true } }
 
 // Progress sets a function that is called while the weights are loaded, with
@@ -266,6 +264,9 @@ var errNil = errors.New("it is nil")
 // MaxTokens bounds the number of generated tokens; 0 means up to the end of
 // the context.
 func MaxTokens(n int) GenerateOption { return func(o *generateOptions) { o.Options.MaxTokens = n } }
+
+// PromptOnly generates nothing: it brings the prompt into the prefix cache, for later ones.
+func PromptOnly() GenerateOption { return func(o *generateOptions) { o.Options.PromptOnly = true } }
 
 // MinTokens is the number of tokens before which the text cannot end.
 func MinTokens(n int) GenerateOption { return func(o *generateOptions) { o.Options.MinTokens = n } }

@@ -111,6 +111,22 @@ func (p *ToolParser) Close() (content string, calls []ToolCall) {
 	return content + rest, calls
 }
 
+// Cut is Close for an answer that was ended by a limit: what may have become a call is
+// neither a call nor content, as no mark of a call is ever shown.
+func (p *ToolParser) Cut() (content string, calls []ToolCall) {
+	content, calls = p.advance(false)
+	if p.inCall {
+		if _, found, v := p.parseCall(true); v == isCall { // only its closing mark is missing
+			calls = append(calls, found...)
+			p.called = true
+		}
+	} else {
+		content += string(p.buf[:skipSpace(p.buf, 0)])
+	}
+	p.space, p.buf, p.inCall, p.plain = nil, nil, false, true
+	return content, calls
+}
+
 type verdict uint8
 
 const (

@@ -139,3 +139,43 @@ func FuzzToolParser(f *testing.F) {
 		}
 	})
 }
+
+// TestToolParserCut ends answers at a limit: no mark of a call is content, and a call is
+// complete or not there.
+func TestToolParserCut(t *testing.T) {
+	one := []ToolCall{{ID: "id1", Type: "function", Function: FunctionCall{"f", `{"a": 1}`}}}
+	for _, c := range []struct {
+		name    string
+		format  ToolFormat
+		in      string
+		content string
+		calls   []ToolCall
+	}{
+		{"plain", ToolsHermes, "Hello, wor", "Hello, wor", nil},
+		{"white space", ToolsHermes, "Hello \n", "Hello \n", nil},
+		{"in the mark", ToolsHermes, "Hello <tool_c", "Hello ", nil},
+		{"behind the mark", ToolsHermes, "Hello <tool_call>", "Hello", nil},
+		{"in the name", ToolsHermes, `<tool_call>{"name": "get`, "", nil},
+		{"in the arguments", ToolsHermes, `<tool_call>{"name": "f", "arguments": {"a`, "", nil},
+		{"before the closing mark", ToolsHermes, `<tool_call>{"name": "f", "arguments": {"a": 1}}`, "", one},
+		{"in a second call", ToolsHermes, `<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call><tool_call>{"n`, "", one},
+		{"llama", ToolsLlama, `{"name": "f", "parameters": {"a`, "", nil},
+		{"mistral", ToolsMistral, `[TOOL_CALLS][{"name": "f", "argu`, "", nil},
+	} {
+		for n := 1; n <= len(c.in); n++ {
+			p := NewToolParser(c.format)
+			p.NewID = numbered()
+			var content string
+			var calls []ToolCall
+			for at := 0; at < len(c.in); at += n {
+				text, more := p.Write(c.in[at:min(at+n, len(c.in))])
+				content, calls = content+text, append(calls, more...)
+			}
+			text, more := p.Cut()
+			content, calls = content+text, append(calls, more...)
+			if content != c.content || !cmp.Equal(calls, c.calls) {
+				t.Errorf("%s in pieces of %d: %q and %v, want %q and %v", c.name, n, content, calls, c.content, c.calls)
+			}
+		}
+	}
+}

@@ -115,12 +115,28 @@ func TestMemoryBudget(t *testing.T) {
 		}
 		leases = append(leases, l)
 	}
-	err = s.use("second")
-	if e := core.Classify(err); e.Status != 503 || e.Retry == 0 || !strings.Contains(e.Message, "first, third") || !strings.Contains(e.Message, "second needs") {
-		t.Errorf("%d: %v", e.Status, err)
+	// Who asks for another one waits, until its client leaves or one of them is idle.
+	ctx, leave := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer leave()
+	if _, err := s.core.Models.Acquire(ctx, "second"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a client that leaves: %v", err)
+	}
+	s.until("nobody waits for memory any more", func() bool {
+		loaded, _ := s.core.Models.Has("second")
+		return !loaded
+	})
+	if log := s.log.String(); !strings.Contains(log, "second needs") || !strings.Contains(log, "first, third") {
+		t.Errorf("the log does not say what was waited for: %s", log)
+	}
+	done := make(chan error)
+	go func() { done <- s.use("second") }()
+	select {
+	case err := <-done:
+		t.Errorf("second was not waited for: %v", err)
+	case <-time.After(200 * time.Millisecond):
 	}
 	leases[0].Release()
-	if err := s.use("second"); err != nil {
+	if err := <-done; err != nil {
 		t.Error(err)
 	}
 	if got := s.states(t); got != "demo second third" {

@@ -55,6 +55,8 @@ type Options struct {
 	// MaxTokens bounds the generated tokens; 0 means up to the end of the
 	// context.
 	MaxTokens int
+	// PromptOnly runs the prompt, so that the prefix cache has it, and generates nothing.
+	PromptOnly bool
 	// MinTokens is the number of tokens before which end tokens are not
 	// allowed.
 	MinTokens int
@@ -238,6 +240,12 @@ func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) 
 		return err
 	}
 	g.start = time.Now()
+	if g.options.PromptOnly {
+		err := g.session.Run(ctx, prompt, engine.None, len(prompt))
+		g.stats.PromptTokens, g.stats.CachedTokens = len(prompt), g.session.Reused()
+		g.stats.PromptTime, g.finish = time.Since(g.start), FinishLength
+		return err
+	}
 	if g.options.Contrastive.K > 0 {
 		return g.contrastive(ctx, prompt, limit, yield)
 	}

@@ -246,6 +246,9 @@ func (b *messageBuilder) End() (any, error) {
 		Usage: b.reply.Usage}); err != nil {
 		return nil, err
 	}
+	if b.end.StopReason == nil { // nothing was to be generated
+		b.end.StopReason = new("max_tokens")
+	}
 	b.reply.StopReason, b.reply.StopSequence = b.end.StopReason, b.end.StopSequence
 	return b.reply, b.out.Piece("message_stop", bareEvent{"message_stop"})
 }

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -28,7 +29,9 @@ type errorCause struct {
 
 func newErrorReply(e *core.Error, id string) errorReply {
 	message := e.Message
-	if e.Param != "" && !strings.Contains(message, e.Param) {
+	if o := e.Overflow; o != nil {
+		message = fmt.Sprintf("prompt is too long: %d tokens > %d maximum: %s", o.Tokens, o.Context, e.Message)
+	} else if e.Param != "" && !strings.Contains(message, e.Param) {
 		message = e.Param + ": " + message
 	}
 	return errorReply{Type: "error", Error: errorCause{Type: errorType(e.Status), Message: message}, RequestID: id}
@@ -80,8 +83,9 @@ func (s *api) messages(w http.ResponseWriter, r *http.Request) error {
 	if q.MaxTokens == nil {
 		return core.BadRequest("max_tokens", "Field required")
 	}
-	if *q.MaxTokens < 1 {
-		return core.BadRequest("max_tokens", "max_tokens is %d; want 1 or more", *q.MaxTokens)
+	if *q.MaxTokens < 0 {
+		return core.BadRequest("max_tokens", "max_tokens is %d; want 1 or more, or 0 to have the prompt in the cache only",
+			*q.MaxTokens)
 	}
 	c, err := q.conversation()
 	if err != nil {
@@ -99,6 +103,7 @@ func (s *api) messages(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	core.SayIgnored(w, c.Ignored)
 	out := s.NewReply(w, r, core.FormOf(q.Stream, core.Events))
 	return core.Answer(out, s.Converse(out.Context(), p), newMessageBuilder(&q, p, out, core.RequestID(r)))
 }

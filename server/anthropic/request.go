@@ -132,7 +132,11 @@ func (q *messagesRequest) options(m *trit.Model) ([]trit.GenerateOption, error) 
 			return nil, core.BadRequest(fmt.Sprintf("stop_sequences.%d", i), "a stop sequence is empty")
 		}
 	}
-	return []trit.GenerateOption{trit.Sampling(o), trit.Stop(q.StopSequences...), trit.MaxTokens(*q.MaxTokens)}, nil
+	limit := trit.MaxTokens(*q.MaxTokens)
+	if *q.MaxTokens == 0 {
+		limit = trit.PromptOnly()
+	}
+	return []trit.GenerateOption{trit.Sampling(o), trit.Stop(q.StopSequences...), limit}, nil
 }
 
 // conversation translates the request, except for its options.
@@ -149,7 +153,7 @@ func (q *messagesRequest) conversation() (*core.Conversation, error) {
 	case q.Container != nil:
 		return nil, core.Unsupported("container", "this server has no containers; leave container out")
 	}
-	c := &core.Conversation{ThinkingField: "thinking"}
+	c := &core.Conversation{ThinkingField: "thinking", ThinkingHint: true}
 	if q.Thinking != nil {
 		switch q.Thinking.Type {
 		case "enabled":
@@ -178,6 +182,9 @@ func (q *messagesRequest) conversation() (*core.Conversation, error) {
 	if err := q.messagesOf(c); err != nil {
 		return nil, err
 	}
+	if len(c.Messages) == 0 || c.Messages[len(c.Messages)-1].Role == "system" {
+		return nil, core.BadRequest("messages", "at least one message of the user is required")
+	}
 	if last := &c.Messages[len(c.Messages)-1]; last.Role == "assistant" {
 		if len(last.ToolCalls) > 0 {
 			return nil, core.BadRequest("messages", "the last message calls a tool; send the tool's result with it")
@@ -194,10 +201,9 @@ func (q *messagesRequest) toolsOf(c *core.Conversation) error {
 	for i, t := range q.Tools {
 		place := fmt.Sprintf("tools.%d", i)
 		switch {
-		case t.Type != "" && t.Type != "custom":
-			return core.Unsupported(place+".type",
-				"this server has no tools of its own, such as %q; it serves tools with a name and an input_schema",
-				t.Type)
+		case t.Type != "" && t.Type != "custom": // one of the provider's own
+			c.IgnoreTool(place, t.Type)
+			continue
 		case t.Name == "":
 			return core.BadRequest(place+".name", "Field required")
 		case len(t.InputSchema) == 0:
@@ -218,7 +224,7 @@ func (q *messagesRequest) toolsOf(c *core.Conversation) error {
 		return nil
 	case "any":
 	case "tool":
-		if !slices.ContainsFunc(q.Tools, func(t toolField) bool { return t.Name == q.ToolChoice.Name }) {
+		if !slices.ContainsFunc(c.Tools, func(t chat.Tool) bool { return t.Function.Name == q.ToolChoice.Name }) {
 			return core.BadRequest("tool_choice.name", "tool_choice names the tool %q, which is not among the tools",
 				q.ToolChoice.Name)
 		}
@@ -227,7 +233,7 @@ func (q *messagesRequest) toolsOf(c *core.Conversation) error {
 		return core.BadRequest("tool_choice.type", "the type is %q; want \"auto\", \"any\", \"tool\" or \"none\"",
 			q.ToolChoice.Type)
 	}
-	if len(q.Tools) == 0 {
+	if len(c.Tools) == 0 {
 		return core.BadRequest("tool_choice", "tool_choice wants a call, and there are no tools")
 	}
 	c.ToolChoice.Mode = trit.ToolsRequired
@@ -268,9 +274,22 @@ func (q *messagesRequest) messagesOf(c *core.Conversation) error {
 		c.Messages = append(c.Messages, m)
 	}
 	for i, m := range q.Messages {
-		if m.Role != "user" && m.Role != "assistant" {
+		switch m.Role {
+		case "user", "assistant":
+		case "system": // templates want it in front
+			text, err := m.Content.text(fmt.Sprintf("messages.%d.content", i))
+			if err != nil {
+				return err
+			}
+			if len(c.Messages) == 0 || c.Messages[0].Role != "system" {
+				c.Messages = slices.Insert(c.Messages, 0, chat.Message{Role: "system", Content: text})
+			} else {
+				c.Messages[0].Content += "\n\n" + text
+			}
+			continue
+		default:
 			return core.BadRequest(fmt.Sprintf("messages.%d.role", i),
-				"the role is %q; want \"user\" or \"assistant\" (the system prompt is the field system)", m.Role)
+				"the role is %q; want \"user\", \"assistant\" or \"system\"", m.Role)
 		}
 		if len(m.Content) == 0 && (m.Role == "user" || i < len(q.Messages)-1) {
 			return core.BadRequest(fmt.Sprintf("messages.%d", i),

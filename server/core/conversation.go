@@ -3,7 +3,10 @@ package core
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"net/http"
+	"strings"
 
 	"trit"
 )
@@ -16,7 +19,28 @@ type Conversation struct {
 	// like, ThinkingField the one that asks for thinking; for errors.
 	FormatField   string
 	ThinkingField string
-	Options       []trit.GenerateOption
+	// ThinkingHint says that models without thinking answer without it, as the API's own
+	// server has none of these.
+	ThinkingHint bool
+	Options      []trit.GenerateOption
+	// Ignored names what was asked for and is left out, such as tools that only the API's
+	// own server has.
+	Ignored []string
+}
+
+// IgnoredHeader names what of a request was left out.
+const IgnoredHeader = "X-Trit-Ignored"
+
+// SayIgnored tells the client what of its request is left out.
+func SayIgnored(w http.ResponseWriter, names []string) {
+	if len(names) > 0 {
+		w.Header().Set(IgnoredHeader, strings.Join(names, ", "))
+	}
+}
+
+// IgnoreTool notes a tool of a kind that this server does not have.
+func (c *Conversation) IgnoreTool(param, kind string) {
+	c.Ignored = append(c.Ignored, fmt.Sprintf("%s (%.40q)", param, kind))
 }
 
 // SetFormat says what the answer must look like.
@@ -39,6 +63,11 @@ func (l *Lease) Prepare(c *Conversation) (*Prepared, error) {
 	if err != nil {
 		field := ""
 		if e, ok := errors.AsType[*trit.OptionError](err); ok {
+			if e.Option == "thinking" && c.ThinkingHint && c.Thinking == trit.ThinkingOn {
+				c.Thinking = trit.ThinkingDefault
+				c.Ignored = append(c.Ignored, c.ThinkingField)
+				return l.Prepare(c)
+			}
 			switch field = e.Option; field {
 			case "format":
 				field = c.FormatField

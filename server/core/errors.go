@@ -28,6 +28,18 @@ type Error struct {
 	Param   string        // the field of the request at fault; may be empty
 	Message string        // for people: what is wrong, and what to do about it
 	Retry   time.Duration // when trying again makes sense; 0 if it does not
+	// Overflow says what does not fit, if that is what is wrong: agents look for the numbers,
+	// and for the words of each API's own server, before they shorten a conversation.
+	Overflow *Overflow
+}
+
+// Overflow is a prompt that does not fit the context.
+type Overflow struct{ Tokens, Context int }
+
+// TooLong reports a prompt that does not fit the context.
+func TooLong(param, message string, tokens, context int) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: "context_length_exceeded", Param: param, Message: message,
+		Overflow: &Overflow{tokens, context}}
 }
 
 // Error returns the message.
@@ -76,7 +88,11 @@ func Classify(err error) *Error {
 		e.Retry = 5 * time.Second
 		return e
 	case is(engine.ErrContext, chat.ErrContext, generate.ErrPrompt):
-		return answer(http.StatusBadRequest, "context_length_exceeded")
+		e := answer(http.StatusBadRequest, "context_length_exceeded")
+		if long, ok := errors.AsType[*trit.ContextError](err); ok {
+			e.Overflow = &Overflow{long.Tokens, max(long.Context, long.Room)}
+		}
+		return e
 	case is(generate.ErrOptions, sample.ErrOption, chat.ErrMessage, chat.ErrRefused, trit.ErrNoTemplate,
 		sample.ErrOrder, sample.ErrToken, sample.ErrNoCandidate,
 		grammar.ErrSyntax, grammar.ErrUnsupported, grammar.ErrEmpty, grammar.ErrLeftRecursion, grammar.ErrTooLarge,

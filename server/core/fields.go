@@ -164,7 +164,7 @@ func (f *SamplersField) UnmarshalJSON(data []byte) error {
 
 // DecodeAt decodes a part of a request that was kept back; param names it.
 func DecodeAt(data json.RawMessage, v any, param string) error {
-	err := json.Unmarshal(data, v)
+	err := decode(data, v)
 	if err == nil {
 		return nil
 	}

@@ -200,3 +200,11 @@ func (l *Lease) Enter(ctx context.Context, n int) (leave func(), err error) {
 	}
 	return leave, nil
 }
+
+// Full reports whether a model would turn a request away.
+func (ms *Models) Full(name string) bool {
+	ms.mu.Lock()
+	l := ms.loaded[name]
+	ms.mu.Unlock()
+	return l != nil && l.gate.full()
+}

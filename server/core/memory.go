@@ -11,8 +11,9 @@ import (
 )
 
 // reserve sets memory aside for a model, as much as lets all answers have whole
-// contexts, but not more than leaves some for others. Idle models are unloaded
-// if it would not fit otherwise.
+// contexts, but not more than leaves some for others. Idle models are unloaded if it
+// would not fit otherwise; while models are in use it waits for one of them to become
+// idle, as long as somebody waits for this one.
 func (ms *Models) reserve(l *Loaded, plan *trit.MemoryPlan) error {
 	for {
 		ms.mu.Lock()
@@ -37,9 +38,18 @@ func (ms *Models) reserve(l *Loaded, plan *trit.MemoryPlan) error {
 		}
 		victim, busy, stays := ms.candidate(l)
 		if victim == nil {
-			limit := ms.limit
+			limit, freed := ms.limit, ms.freed
+			fits, wanted := len(busy) > 0 && plan.Least() <= limit-stays, l.leases > 0
 			ms.mu.Unlock()
-			if len(busy) > 0 && plan.Least() <= limit-stays {
+			if fits && wanted {
+				ms.log.Info("a model waits for memory", "model", l.Name, "in_use", strings.Join(busy, ", "))
+				select {
+				case <-freed:
+				case <-ms.closing.Done():
+				}
+				continue
+			}
+			if fits {
 				return &Error{Status: http.StatusServiceUnavailable, Code: "out_of_memory", Retry: 5 * time.Second,
 					Message: fmt.Sprintf("the model %s needs %s and there is %s of %s (%s) while others are in use "+
 						"(%s); try again later",
@@ -104,4 +114,10 @@ func (ms *Models) Memory() (used, limit int64) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	return ms.used, ms.limit
+}
+
+// free wakes those who wait for memory. The caller holds mu.
+func (ms *Models) free() {
+	close(ms.freed)
+	ms.freed = make(chan struct{})
 }

@@ -34,6 +34,7 @@ type Models struct {
 	stop    context.CancelFunc
 
 	mu     sync.Mutex
+	freed  chan struct{}      // closed, and another one made, when a model may have become idle
 	loaded map[string]*Loaded // by name
 	used   int64              // of the limit
 	closed bool
@@ -101,6 +102,7 @@ type ServedModel struct {
 func newModels(o *Options) (*Models, error) {
 	ms := &Models{options: o, log: o.Log, own: map[string]string{}, aliases: map[string]string{},
 		loaded: map[string]*Loaded{}, limit: o.MemoryLimit, source: o.OptionName("memory_limit")}
+	ms.freed = make(chan struct{})
 	ms.closing, ms.stop = context.WithCancel(context.Background())
 	if ms.limit == 0 {
 		ms.limit, ms.source = trit.MemoryLimit()
@@ -225,6 +227,7 @@ func (ms *Models) load(l *Loaded, path string) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	ms.used -= l.Charge
+	ms.free()
 	l.Charge = 0
 	delete(ms.loaded, l.Name)
 	close(l.gone)
@@ -274,6 +277,7 @@ func (ms *Models) unload(l *Loaded) {
 		ms.mu.Lock()
 		defer ms.mu.Unlock()
 		ms.used -= l.Charge
+		ms.free()
 		if ms.loaded[l.Name] == l {
 			delete(ms.loaded, l.Name)
 		}
@@ -304,6 +308,7 @@ func (ms *Models) release(l *Loaded) {
 	defer ms.mu.Unlock()
 	l.leases--
 	l.lastUsed = time.Now()
+	ms.free()
 	if l.retired && l.leases == 0 {
 		ms.unload(l)
 		return
@@ -475,14 +480,6 @@ func (ms *Models) Has(name string) (loaded, own bool) {
 	defer ms.mu.Unlock()
 	_, own = ms.own[name]
 	return ms.loaded[name] != nil, own
-}
-
-// Full reports whether a model would turn a request away.
-func (ms *Models) Full(name string) bool {
-	ms.mu.Lock()
-	l := ms.loaded[name]
-	ms.mu.Unlock()
-	return l != nil && l.gate.full()
 }
 
 // Expires returns when a loaded model is unloaded unless somebody uses it, or

@@ -1,10 +1,12 @@
 package core
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"slices"
@@ -91,7 +93,11 @@ func ReadJSON(r *http.Request, v any) error {
 		}
 	}
 	dec := json.NewDecoder(r.Body)
-	if err := dec.Decode(v); err != nil {
+	var body json.RawMessage
+	if err := dec.Decode(&body); err != nil {
+		return bodyError(err)
+	}
+	if err := decode(body, v); err != nil {
 		return bodyError(err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
@@ -101,6 +107,34 @@ func ReadJSON(r *http.Request, v any) error {
 		return bodyError(err)
 	}
 	return nil
+}
+
+// maxFractions bounds how many whole numbers of a request may be written with a fraction.
+const maxFractions = 64
+
+// decode is json.Unmarshal that takes 3.0 and 3e2 for whole numbers: some languages
+// write all numbers so.
+func decode(data []byte, v any) error {
+	for range maxFractions {
+		err := json.Unmarshal(data, v)
+		e, ok := errors.AsType[*json.UnmarshalTypeError](err)
+		if !ok {
+			return err
+		}
+		number, isNumber := strings.CutPrefix(e.Value, "number ")
+		x, parseErr := strconv.ParseFloat(number, 64)
+		if !isNumber || parseErr != nil || x != math.Trunc(x) || math.Abs(x) > 1<<53 || !strings.ContainsAny(number, ".eE") {
+			return err
+		}
+		// The offset is where the value ends, but counts from the value of a field
+		// that decodes itself.
+		whole, end := strconv.FormatInt(int64(x), 10), int(e.Offset)
+		if end > len(data) || !bytes.HasSuffix(data[:end], []byte(number)) {
+			return err
+		}
+		data = slices.Concat(data[:end-len(number)], []byte(whole), data[end:])
+	}
+	return json.Unmarshal(data, v)
 }
 
 // bodyError says what is wrong with a request's body.

@@ -162,10 +162,6 @@ func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
 	predict := -1
 	core.Set(&predict, q.MaxTokens)
 	core.Set(&predict, q.NPredict)
-	if predict == 0 {
-		return nil, core.BadRequest("n_predict",
-			"n_predict is 0; want the number of tokens to generate, or -1 for as many as fit")
-	}
 	f := core.Format{Format: trit.Format{GBNF: q.Grammar}, Field: "grammar"}
 	if !core.IsNull(q.JSONSchema) {
 		if q.Grammar != "" {
@@ -190,8 +186,11 @@ func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
 		return nil, err
 	}
 	c.Prompt = core.WithoutSecondBOS(t, c.Prompt)
-	if predict > 0 {
+	switch {
+	case predict > 0:
 		c.Options = append(c.Options, trit.MaxTokens(predict))
+	case predict == 0:
+		c.Options = append(c.Options, trit.PromptOnly())
 	}
 	if q.IgnoreEOS {
 		c.Options = append(c.Options, trit.IgnoreEnd())

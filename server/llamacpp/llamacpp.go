@@ -26,6 +26,10 @@ type errorCause struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
 	Type    string `json:"type"`
+
+	// of a prompt that is too long
+	PromptTokens int `json:"n_prompt_tokens,omitempty"`
+	Context      int `json:"n_ctx,omitempty"`
 }
 
 func newErrorReply(e *core.Error) errorReply {
@@ -48,7 +52,13 @@ func newErrorReply(e *core.Error) errorReply {
 			kind = "exceed_context_size_error"
 		}
 	}
-	return errorReply{errorCause{Code: e.Status, Message: e.Message, Type: kind}}
+	reply := errorReply{errorCause{Code: e.Status, Message: e.Message, Type: kind}}
+	if o := e.Overflow; o != nil {
+		reply.Error.Message = fmt.Sprintf("the request (%d tokens) exceeds the available context size (%d tokens): %s",
+			o.Tokens, o.Context, e.Message)
+		reply.Error.PromptTokens, reply.Error.Context = o.Tokens, o.Context
+	}
+	return reply
 }
 
 // api answers as llama.cpp's server does.

@@ -88,7 +88,6 @@ func TestUtilityErrors(t *testing.T) {
 		{"POST", "/apply-template", servertest.Object{}, 400, "invalid_request_error"},
 		{"POST", "/infill", servertest.Object{}, 501, "not_supported_error"},
 		{"POST", "/completion", servertest.Object{}, 400, "invalid_request_error"},
-		{"POST", "/completion", servertest.Object{"prompt": "x", "n_predict": 0}, 400, "invalid_request_error"},
 		{"POST", "/completion", servertest.Object{"prompt": "x", "grammar": "root ::= ("}, 400, "invalid_request_error"},
 		{"POST", "/completion", servertest.Object{"prompt": "x", "json_schema": servertest.Object{"type": "x"}}, 400, "invalid_request_error"},
 		{"POST", "/completion", servertest.Object{"prompt": "x", "json_schema": servertest.Object{}, "grammar": `root ::= "a"`}, 400, "invalid_request_error"},

@@ -76,7 +76,7 @@ func (a *api) chat(w http.ResponseWriter, r *http.Request) error {
 	if c.Thinking, err = q.Think.of(l, q.Model); err != nil {
 		return err
 	}
-	g, err := q.Options.generation(l, q.Logprobs, q.TopLogprobs)
+	g, err := q.Options.generation(w, l, q.Logprobs, q.TopLogprobs)
 	if err != nil {
 		return err
 	}

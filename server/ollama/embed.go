@@ -56,7 +56,7 @@ func (a *api) embed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	g, err := q.Options.generation(l, false, 0)
+	g, err := q.Options.generation(w, l, false, 0)
 	if err != nil {
 		return err
 	}
@@ -70,8 +70,7 @@ func (a *api) embed(w http.ResponseWriter, r *http.Request) error {
 		case len(tokens) > g.context && (q.Truncate == nil || *q.Truncate):
 			tokens = tokens[:g.context]
 		case len(tokens) > g.context:
-			return &core.Error{Status: http.StatusBadRequest, Code: "context_length_exceeded", Param: "input",
-				Message: errTextTooLong(i, len(tokens), g.context)}
+			return core.TooLong("input", errTextTooLong(i, len(tokens), g.context), len(tokens), g.context)
 		}
 		texts = append(texts, tokens)
 		answer.PromptEvalCount += len(tokens)

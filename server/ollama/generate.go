@@ -107,7 +107,7 @@ func (a *api) generate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	g, err := q.Options.generation(l, q.Logprobs, q.TopLogprobs)
+	g, err := q.Options.generation(w, l, q.Logprobs, q.TopLogprobs)
 	if err != nil {
 		return err
 	}
@@ -283,7 +283,7 @@ func (b *answerBuilder) End() (any, error) {
 }
 
 // Fail ends the stream with an error.
-func (b *answerBuilder) Fail(e *core.Error) error { return b.out.Piece("", errorLine{e.Message}) }
+func (b *answerBuilder) Fail(e *core.Error) error { return b.out.Piece("", errorLine{errorText(e)}) }
 
 // errPromptTooLong is what clients read about prompts that leave no room.
 func errPromptTooLong(prompt, context int) string {

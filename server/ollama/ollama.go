@@ -18,7 +18,7 @@ import (
 
 // Family reports errors as Ollama does.
 var Family = &core.Family{Name: "ollama", WriteError: func(w http.ResponseWriter, e *core.Error) {
-	_ = core.WriteJSON(w, e.Status, map[string]string{"error": e.Message})
+	_ = core.WriteJSON(w, e.Status, errorLine{errorText(e)})
 }}
 
 // version is the version of Ollama whose API this is. Clients compare it
@@ -33,6 +33,13 @@ type api struct {
 
 type errorLine struct {
 	Error string `json:"error"`
+}
+
+func errorText(e *core.Error) string {
+	if e.Overflow != nil {
+		return "prompt too long; exceeded max context length: " + e.Message
+	}
+	return e.Message
 }
 
 // Routes returns the endpoints of Ollama's API.

@@ -148,10 +148,10 @@ func TestOllamaOptions(t *testing.T) {
 		want  int
 	}{
 		{"num_predict", -1, 200}, {"num_predict", -2, 200}, {"num_predict", 3, 200}, {"num_predict", "3", 400},
-		{"num_ctx", 64, 200}, {"num_ctx", 1 << 20, 400}, {"num_ctx", 2, 400},
+		{"num_ctx", 64, 200}, {"num_ctx", 1 << 20, 200}, {"num_ctx", 2, 400},
 		{"temperature", 0, 200}, {"temperature", -1, 400}, {"temperature", "hot", 400},
 		{"top_k", 1, 200}, {"top_k", -1, 200}, {"top_p", 0.5, 200}, {"top_p", 2, 400}, {"min_p", 0.2, 200}, {"min_p", -1, 400},
-		{"typical_p", 0.5, 200}, {"typical_p", 7, 400}, {"tfs_z", 1, 200}, {"tfs_z", 0.5, 400},
+		{"typical_p", 0.5, 200}, {"typical_p", 7, 400}, {"tfs_z", 1, 200}, {"tfs_z", 0.5, 200},
 		{"repeat_penalty", 1.2, 200}, {"repeat_penalty", 0, 400}, {"repeat_last_n", -1, 200}, {"repeat_last_n", -2, 400},
 		{"presence_penalty", 1, 200}, {"frequency_penalty", 1, 200},
 		{"mirostat", 2, 200}, {"mirostat", 3, 400}, {"mirostat_tau", 3, 200}, {"mirostat_eta", 0.2, 200}, {"mirostat_eta", -1, 400},

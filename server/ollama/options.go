@@ -1,6 +1,7 @@
 package ollama
 
 import (
+	"net/http"
 	"trit"
 	"trit/sample"
 	"trit/server/core"
@@ -24,26 +25,27 @@ type generation struct {
 	options []trit.GenerateOption
 	context int // tokens of prompt and answer together
 	predict int // tokens of the answer; 0: as many as fit
+	ignored []string
 }
 
 // generation checks the options and translates them. logProbs asks for the
-// probabilities of the tokens, and of the top most likely ones.
-func (o *optionFields) generation(l *core.Lease, logProbs bool, top int) (*generation, error) {
+// probabilities of the tokens, and of the top most likely ones. The client is told what
+// is left out.
+func (o *optionFields) generation(w http.ResponseWriter, l *core.Lease, logProbs bool, top int) (*generation, error) {
 	g := &generation{context: l.Model.Context()}
+	defer func() { core.SayIgnored(w, g.ignored) }()
 	if o.NumCtx != nil && *o.NumCtx > 0 {
+		// Clients set it to what they would like at most.
 		if *o.NumCtx > g.context {
-			return nil, core.BadRequest("options.num_ctx",
-				"num_ctx is %d, and this server runs the model with a context of %d tokens; "+
-					"leave num_ctx out, or start the server with a larger context", *o.NumCtx, g.context)
+			g.ignored = append(g.ignored, "options.num_ctx")
 		}
-		g.context = *o.NumCtx
+		g.context = min(g.context, *o.NumCtx)
 	}
 	if o.NumPredict != nil {
 		g.predict = max(*o.NumPredict, 0)
 	}
-	if o.TFSZ != nil && *o.TFSZ != 1 {
-		return nil, core.Unsupported("options.tfs_z",
-			"tail-free sampling is not supported; leave tfs_z out, and use min_p or typical_p")
+	if o.TFSZ != nil && *o.TFSZ != 1 { // Ollama has given it up
+		g.ignored = append(g.ignored, "options.tfs_z")
 	}
 	if top < 0 || top > 20 {
 		return nil, core.BadRequest("top_logprobs", "top_logprobs must be between 0 and 20")
@@ -75,8 +77,7 @@ func (g *generation) reserve() int {
 func (g *generation) bound(prompt int) (trit.GenerateOption, error) {
 	room := g.context - prompt
 	if room <= 0 {
-		return nil, &core.Error{Status: 400, Code: "context_length_exceeded",
-			Message: errPromptTooLong(prompt, g.context)}
+		return nil, core.TooLong("", errPromptTooLong(prompt, g.context), prompt, g.context)
 	}
 	if g.predict > 0 {
 		room = min(room, g.predict)

@@ -111,6 +111,7 @@ func (s *api) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	core.SayIgnored(w, c.Ignored)
 	out := s.NewReply(w, r, core.FormOf(req.Stream, core.Events))
 	b := newChatBuilder(&req, p, out)
 	if req.PromptLogProbs != nil {
@@ -141,7 +142,7 @@ func (req *chatRequest) conversation() (*core.Conversation, error) {
 		return nil, err
 	}
 	c.SetFormat(f)
-	if c.Tools, err = chatTools(req.Tools); err != nil {
+	if err := chatTools(c, req.Tools); err != nil {
 		return nil, err
 	}
 	if c.ToolChoice, err = req.ToolChoice.Of(c.Tools); err != nil {

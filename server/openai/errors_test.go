@@ -82,7 +82,7 @@ func TestOpenAIErrors(t *testing.T) {
 		// No token is left.
 		{"/v1/chat/completions", with(hello, "guided_choice", []string{"red"}, "allowed_token_ids", []int{5}), 400, nil, "invalid_value"},
 		{"/v1/chat/completions", with(hello, "grammar", "root ::= \"a\"", "guided_regex", "a"), 400, "guided_regex", "invalid_value"},
-		{"/v1/chat/completions", with(hello, "tools", []any{object{"type": "custom"}}), 400, "tools[0].type", "unsupported_parameter"},
+		{"/v1/chat/completions", with(hello, "tools", []any{object{}}), 400, "tools[0].type", "invalid_value"},
 		{"/v1/chat/completions", with(hello, "tools", []any{object{"type": "function", "function": object{"name": "a b"}}}), 400, "tools[0].function.name", "invalid_value"},
 		{"/v1/chat/completions", with(hello, "tools", []any{clockTool, clockTool}), 400, "tools", "invalid_value"},
 		{"/v1/chat/completions", with(hello, "tools", []any{clockTool}, "tool_choice", object{"type": "function", "function": object{"name": "no"}}), 400, "tool_choice", "invalid_value"},
@@ -126,7 +126,7 @@ func TestOpenAIErrors(t *testing.T) {
 		{"/v1/responses", object{"model": "demo", "input": "x", "previous_response_id": "resp_1"}, 400, "previous_response_id", "unsupported_parameter"},
 		{"/v1/responses", object{"model": "demo", "input": "x", "background": true}, 400, "background", "unsupported_parameter"},
 		{"/v1/responses", object{"model": "demo", "input": "x", "conversation": "c"}, 400, "conversation", "unsupported_parameter"},
-		{"/v1/responses", object{"model": "demo", "input": "x", "tools": []any{object{"type": "web_search"}}}, 400, "tools[0].type", "unsupported_parameter"},
+		{"/v1/responses", object{"model": "demo", "input": "x", "tools": []any{object{}}}, 400, "tools[0].type", "invalid_value"},
 		{"/v1/responses", object{"model": "demo", "input": []any{object{"type": "item_reference", "id": "x"}}}, 400, "input[0]", "unsupported_parameter"},
 		{"/v1/responses", object{"model": "demo", "input": []any{object{"role": "user", "content": []any{object{"type": "input_image"}}}}}, 400, "input[0].content[0]", "unsupported_parameter"},
 		{"/v1/responses", object{"model": "demo", "input": "x", "text": object{"format": object{"type": "json_schema"}}}, 400, "text.format", "invalid_value"},

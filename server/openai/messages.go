@@ -80,7 +80,8 @@ func readMessage(m *chat.Message, data json.RawMessage, param string) error {
 	if len(in.ToolCalls) > 0 && in.Role != "assistant" {
 		return core.BadRequest(param+".tool_calls", "%s has tool_calls; only the assistant calls tools", param)
 	}
-	if core.IsNull(in.Content) && len(in.ToolCalls) == 0 && in.Refusal == nil {
+	// Clients send an empty or interrupted turn of the assistant again with every request.
+	if core.IsNull(in.Content) && in.Role != "assistant" {
 		return core.BadRequest(param+".content", "%s has no content", param)
 	}
 	for k, c := range in.ToolCalls {
@@ -172,26 +173,27 @@ type chatTool struct {
 }
 
 // chatTools checks the tools of a request.
-func chatTools(in []chatTool) ([]chat.Tool, error) {
+func chatTools(c *core.Conversation, in []chatTool) error {
 	if len(in) > maxTools {
-		return nil, core.BadRequest("tools", "there are %d tools; at most %d are allowed", len(in), maxTools)
+		return core.BadRequest("tools", "there are %d tools; at most %d are allowed", len(in), maxTools)
 	}
-	var tools []chat.Tool
 	for i, t := range in {
 		param := fmt.Sprintf("tools[%d]", i)
-		if t.Type != "function" {
-			return nil, core.Unsupported(param+".type", "%s has the type %.40q; this server has functions only", param,
-				t.Type)
-		}
-		if t.Function == nil {
-			return nil, core.BadRequest(param+".function", "%s has no function", param)
+		switch {
+		case t.Type == "":
+			return core.BadRequest(param+".type", "%s has no type; want function", param)
+		case t.Type != "function":
+			c.IgnoreTool(param, t.Type)
+			continue
+		case t.Function == nil:
+			return core.BadRequest(param+".function", "%s has no function", param)
 		}
 		if err := checkTool(t.Function, param+".function"); err != nil {
-			return nil, err
+			return err
 		}
-		tools = append(tools, chat.Tool{Type: "function", Function: *t.Function})
+		c.Tools = append(c.Tools, chat.Tool{Type: "function", Function: *t.Function})
 	}
-	return tools, nil
+	return nil
 }
 
 // templateValues turns decoded JSON into what chat templates compute with:

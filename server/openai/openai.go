@@ -53,10 +53,19 @@ type errorBody struct {
 	Type    string  `json:"type"`
 	Param   *string `json:"param"`
 	Code    *string `json:"code"`
+
+	// of a prompt that is too long, as llama-server has them
+	PromptTokens int `json:"n_prompt_tokens,omitempty"`
+	Context      int `json:"n_ctx,omitempty"`
 }
 
 func newErrorReply(e *core.Error) errorReply {
 	body := errorBody{Message: e.Message, Type: "invalid_request_error"}
+	if o := e.Overflow; o != nil {
+		body.Message = fmt.Sprintf("This model's maximum context length is %d tokens, and the prompt has %d: %s",
+			o.Context, o.Tokens, e.Message)
+		body.PromptTokens, body.Context = o.Tokens, o.Context
+	}
 	switch {
 	case e.Status == http.StatusUnauthorized:
 		body.Type = "authentication_error"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"trit/chat"
 	"trit/server/core"
@@ -86,6 +87,7 @@ func (s *api) responses(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	core.SayIgnored(w, c.Ignored)
 	out := s.NewReply(w, r, core.FormOf(req.Stream, core.Events))
 	b := newResponseBuilder(&req, p, c.Tools, out)
 	b.response.Temperature, b.response.TopP = core.FewDigits(sampling.Temperature), core.FewDigits(sampling.TopP)
@@ -108,7 +110,7 @@ func (req *responseRequest) conversation() (*core.Conversation, error) {
 	c.Truncation.DropOldest, c.Truncation.Reserve = core.ValueOr(req.Truncation, "disabled") == "auto",
 		core.ValueOr(req.MaxOutputTokens, 0)
 	var err error
-	if c.Messages, err = responseInput(req.Input); err != nil {
+	if err := responseInput(c, req.Input); err != nil {
 		return nil, err
 	}
 	if req.Instructions != nil {
@@ -131,9 +133,13 @@ func (req *responseRequest) conversation() (*core.Conversation, error) {
 	}
 	for i, t := range req.Tools {
 		param := fmt.Sprintf("tools[%d]", i)
-		if t.Type != "function" {
-			return nil, core.Unsupported(param+".type", "%s has the type %.40q; this server has functions only", param,
-				t.Type)
+		switch t.Type {
+		case "function":
+		case "":
+			return nil, core.BadRequest(param+".type", "%s has no type; want function", param)
+		default: // Codex sends web_search and others with every request
+			c.IgnoreTool(param, t.Type)
+			continue
 		}
 		f := chat.Function{Name: t.Name, Description: core.ValueOr(t.Description, ""), Parameters: t.Parameters,
 			Strict: t.Strict}
@@ -183,33 +189,40 @@ func (req *responseRequest) check() error {
 
 // responseInput reads the input of a request: a text, or the items of a
 // conversation.
-func responseInput(raw json.RawMessage) ([]chat.Message, error) {
+func responseInput(c *core.Conversation, raw json.RawMessage) error {
 	if core.IsNull(raw) {
-		return nil, core.BadRequest("input", "input is missing")
+		return core.BadRequest("input", "input is missing")
 	}
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
-		return []chat.Message{{Role: "user", Content: text}}, nil
+		c.Messages = []chat.Message{{Role: "user", Content: text}}
+		return nil
 	}
 	var items []json.RawMessage
 	if json.Unmarshal(raw, &items) != nil {
-		return nil, core.BadType("input", "a string or an array of items")
+		return core.BadType("input", "a string or an array of items")
 	}
-	var messages []chat.Message
 	for i, data := range items {
 		var err error
-		if messages, err = responseItem(messages, data, fmt.Sprintf("input[%d]", i)); err != nil {
-			return nil, err
+		if c.Messages, err = responseItem(c, c.Messages, data, fmt.Sprintf("input[%d]", i)); err != nil {
+			return err
 		}
 	}
-	if len(messages) == 0 {
-		return nil, core.BadRequest("input", "input is empty")
+	if len(c.Messages) == 0 {
+		return core.BadRequest("input", "input is empty")
 	}
-	return messages, nil
+	return nil
+}
+
+// hostedItem reports whether items of a type come from tools that OpenAI's own server
+// runs, or from tools that were left out.
+func hostedItem(kind string) bool {
+	return strings.HasSuffix(kind, "_call") || strings.HasSuffix(kind, "_call_output") ||
+		strings.HasPrefix(kind, "mcp_") || kind == "compaction"
 }
 
 // responseItem adds an item to a conversation; param names it.
-func responseItem(messages []chat.Message, data json.RawMessage, param string) ([]chat.Message, error) {
+func responseItem(c *core.Conversation, messages []chat.Message, data json.RawMessage, param string) ([]chat.Message, error) {
 	var item struct {
 		Type      string          `json:"type"`
 		Role      string          `json:"role"`
@@ -263,6 +276,10 @@ func responseItem(messages []chat.Message, data json.RawMessage, param string) (
 			"%s refers to an item of the past, and this server keeps none; send the item itself", param)
 	case "":
 		return nil, core.BadRequest(param+".type", "%s has no type", param)
+	}
+	if hostedItem(item.Type) {
+		c.IgnoreTool(param, item.Type)
+		return messages, nil
 	}
 	return nil, core.Unsupported(param+".type",
 		"%s is of type %.40q, which is not supported; this server knows message, "+
