@@ -261,7 +261,7 @@ func TestExportRefused(t *testing.T) {
 		{"unknown", changed(t, f, nil, rename("blk.1.attn_sub_norm.weight", "extra.weight")), ErrTensor, "extra"},
 		{"architecture", changed(t, f, setKey(t, "general.architecture", "bitnet-x"), nil), ErrArchitecture, "bitnet-x"},
 		{"layers", changed(t, f, setKey(t, "bitnet-b1.58.block_count", uint32(1<<24)), nil), ErrTensor, "blk.2."},
-		{"scale", changed(t, f, setKey(t, "bitnet-b1.58.attention.scale", float32(0.5)), nil), ErrUnsupported, "attention.scale"},
+		{"scale", changed(t, f, setKey(t, "bitnet-b1.58.attention.scale", float32(0.5)), nil), ErrConfig, "attention.scale"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")

@@ -10,6 +10,7 @@ import (
 	"trit/gguf"
 	"trit/internal/model"
 	_ "trit/internal/model/arch"
+	"trit/internal/model/synth"
 )
 
 // metadata returns a valid configuration with changes; a nil value deletes.
@@ -210,4 +211,47 @@ func TestTensorTables(t *testing.T) {
 func ExampleArchitectures() {
 	fmt.Println(model.Architectures())
 	// Output: [bitnet bitnet-25 bitnet-b1.58 hunyuan-dense llama minicpm qwen3 qwen35]
+}
+
+// TestGraphKeys: keys that change the graph and that a family does not have are refused,
+// all at once; with their neutral values they are not.
+func TestGraphKeys(t *testing.T) {
+	base := map[string]any{"llama.attention.sliding_window": uint32(1 << 30), "llama.expert_count": uint32(0), "llama.logit_scale": float32(1)}
+	open := func(set map[string]any) error {
+		shape, err := synth.LookupShape("tiny-llama")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := synth.New(shape, synth.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := g.Bytes(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := gguf.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for key, v := range set {
+			if err := f.Metadata.Set(key, v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m, err := model.Load(f, model.LoadOptions{})
+		if err == nil {
+			m.Close()
+		}
+		return err
+	}
+	if err := open(base); err != nil {
+		t.Errorf("neutral values: %v", err)
+	}
+	err := open(map[string]any{"llama.expert_count": uint32(8), "llama.attention.sliding_window": uint32(64), "llama.final_logit_softcapping": float32(30)})
+	for _, key := range []string{"llama.expert_count is 8", "llama.attention.sliding_window is 64", "llama.final_logit_softcapping is 30"} {
+		if !errors.Is(err, model.ErrConfig) || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
 }

@@ -21,6 +21,8 @@ type Family struct {
 	// Configure completes the configuration: the rotation, the activation
 	// function, scales, and a refusal of what the graph cannot do.
 	Configure func(m *gguf.Metadata, c *model.Config) error
+	// Keys are those of graphKeys that the family consumes, without its name in front.
+	Keys []string
 
 	// SubNorms: a norm of the heads' results before attn_output, and one of the
 	// gated values before ffn_down. Either may be missing from a file.
@@ -78,7 +80,7 @@ type Blocks interface {
 // Register adds a family of decoders to those of package model.
 func Register(f Family) {
 	model.Register(&model.Arch{
-		Names: f.Names, HFNames: f.HFNames, WeightOnly: f.WeightOnly, ValueOrder: f.ValueOrder, Configure: f.Configure, Tensors: f.tensors, Build: f.build,
+		Names: f.Names, HFNames: f.HFNames, WeightOnly: f.WeightOnly, ValueOrder: f.ValueOrder, Configure: f.configure, Tensors: f.tensors, Build: f.build,
 	})
 }
 

@@ -11,8 +11,6 @@
 package llama
 
 import (
-	"fmt"
-
 	"trit/gguf"
 	"trit/internal/model"
 	"trit/internal/model/arch/decoder"
@@ -26,15 +24,8 @@ func init() {
 	})
 }
 
-func configure(m *gguf.Metadata, c *model.Config) error {
+func configure(_ *gguf.Metadata, c *model.Config) error {
 	c.RopeStyle = model.RopeNorm
 	c.HiddenAct = model.SiLU
-	experts, err := m.Uint32Or(c.Architecture+".expert_count", 0)
-	if err != nil {
-		return fmt.Errorf("%w: %w", model.ErrConfig, err)
-	}
-	if experts != 0 {
-		return fmt.Errorf("%w: %s.expert_count is %d; mixtures of experts are not supported", model.ErrConfig, c.Architecture, experts)
-	}
 	return nil
 }

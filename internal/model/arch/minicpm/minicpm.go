@@ -18,6 +18,7 @@ func init() {
 	decoder.Register(decoder.Family{
 		Names:      []string{"minicpm"},
 		WeightOnly: true,
+		Keys:       []string{"embedding_scale", "residual_scale", "logit_scale"},
 		Configure:  configure,
 	})
 }

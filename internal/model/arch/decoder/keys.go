@@ -1,0 +1,65 @@
+package decoder
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"trit/gguf"
+	"trit/internal/model"
+)
+
+// A graphKey is a key that changes what a model computes wherever it has another value
+// than a neutral one.
+type graphKey struct {
+	name    string
+	neutral func(x float64, c *model.Config) bool
+}
+
+func isZero(x float64, _ *model.Config) bool   { return x == 0 }
+func isFactor(x float64, _ *model.Config) bool { return x == 0 || x == 1 }
+
+// graphKeys are those of some families that others would otherwise run without.
+var graphKeys = []graphKey{
+	{"expert_count", isZero},
+	{"expert_used_count", isZero},
+	{"attention.sliding_window", func(x float64, c *model.Config) bool { return x == 0 || x >= float64(c.Context) }},
+	{"attention.scale", isZero},
+	{"attention.clamp_kqv", isZero},
+	{"attention.max_alibi_bias", isZero},
+	{"attn_logit_softcapping", isZero},
+	{"final_logit_softcapping", isZero},
+	{"router_logit_softcapping", isZero},
+	{"embedding_scale", isFactor},
+	{"residual_scale", isFactor},
+	{"logit_scale", isFactor},
+}
+
+// configure is Configure of the family, and refuses keys that change the graph and that
+// the family does not consume: all of them at once.
+func (f *Family) configure(m *gguf.Metadata, c *model.Config) error {
+	var errs []error
+	for _, key := range graphKeys {
+		name := c.Architecture + "." + key.name
+		if !m.Has(name) || slices.Contains(f.Keys, key.name) {
+			continue
+		}
+		x, err := m.Float64(name)
+		if err != nil {
+			n, intErr := m.Int64(name)
+			if intErr != nil {
+				errs = append(errs, err)
+				continue
+			}
+			x = float64(n)
+		}
+		if !key.neutral(x, c) {
+			errs = append(errs, fmt.Errorf("%w: %s is %v, which this family's graph does not have here: the model would run wrong; "+
+				"use the program that the file was made for", model.ErrConfig, name, x))
+		}
+	}
+	if f.Configure != nil {
+		errs = append(errs, f.Configure(m, c))
+	}
+	return errors.Join(errs...)
+}
