@@ -300,7 +300,12 @@ func (p *hfPlan) activations() error {
 		case p.family.WeightOnly && p.rules.declared == "":
 			p.report.Activations = p.config.Activations.String()
 			p.report.decide("activations", p.report.Activations, "models of architecture %s are trained with ternary weights alone", p.config.Architecture)
-			return nil
+			if p.o.Type != gguf.TypeI2S {
+				return nil
+			}
+			w := metaWriter{meta: p.meta} // without the key a reader takes I2_S for a BitNet model
+			w.set(p.config.Architecture+".activations", p.report.Activations)
+			return w.err
 		case p.rules.declared == "":
 			activations = model.Float
 			reason = "config.json says nothing of quantisation, as with TriLM models, which are trained with float activations"
