@@ -38,8 +38,10 @@ func TestWhatClientsSend(t *testing.T) {
 		{"tools that only OpenAI has", "/v1/responses", `{"model":"demo","max_output_tokens":4,"tool_choice":"auto","input":[
 			{"type":"message","role":"user","content":[{"type":"input_text","text":"Hi"}]},
 			{"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"x"}}],
-			"tools":[{"type":"function","name":"sh","parameters":{"type":"object"}},{"type":"web_search"},{"type":"custom","name":"patch"}]}`,
-			200, []string{`"name":"sh"`, `!"type":"web_search"`}, `input[1] ("web_search_call"), tools[1] ("web_search"), tools[2] ("custom")`},
+			"tools":[{"type":"web_search"},{"type":"function","name":"sh","description":"Runs it.","parameters":{"type":"object"}},
+			{"type":"custom","name":"patch"}]}`,
+			200, []string{`"name":"sh","description":"Runs it."`, `!"type":"web_search"`},
+			`input[1] ("web_search_call"), tools[0] ("web_search"), tools[2] ("custom")`},
 		{"a custom tool", "/v1/chat/completions", `{"model":"demo","max_tokens":2,"messages":[{"role":"user","content":"Hi"}],
 			"tools":[{"type":"custom","custom":{"name":"patch"}}]}`, 200, nil, `tools[0] ("custom")`},
 		{"a tool that is left out but wanted", "/v1/chat/completions", `{"model":"demo","messages":[{"role":"user","content":"Hi"}],

@@ -177,10 +177,12 @@ func newResponseBuilder(req *responseRequest, p *core.Prepared, tools []chat.Too
 	if req.ToolChoice != nil {
 		r.ToolChoice = req.ToolChoice.Raw
 	}
-	for i, t := range tools {
+	for _, t := range tools {
 		// Calls always fit the parameters, so all functions are strict.
-		echo := responseTool{Type: "function", Name: t.Function.Name, Description: req.Tools[i].Description,
-			Parameters: t.Function.Parameters, Strict: new(true)}
+		echo := responseTool{Type: "function", Name: t.Function.Name, Parameters: t.Function.Parameters, Strict: new(true)}
+		if t.Function.Description != "" {
+			echo.Description = &t.Function.Description
+		}
 		if echo.Parameters == nil {
 			echo.Parameters = json.RawMessage("null")
 		}
