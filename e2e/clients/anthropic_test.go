@@ -124,10 +124,15 @@ func TestAnthropicErrors(t *testing.T) {
 	if e, ok := errors.AsType[*anthropic.Error](err); !ok || e.StatusCode != 404 || e.RequestID == "" || !strings.Contains(e.Error(), "not_found_error") {
 		t.Errorf("unknown model: %v", err)
 	}
-	p = anthropicParams(0)
+	p = anthropicParams(-1)
 	_, err = client.Messages.New(t.Context(), p)
 	if e, ok := errors.AsType[*anthropic.Error](err); !ok || e.StatusCode != 400 || !strings.Contains(e.Error(), "invalid_request_error") {
-		t.Errorf("no tokens: %v", err)
+		t.Errorf("less than no tokens: %v", err)
+	}
+	// 0 brings the prompt into the cache.
+	m, err := client.Messages.New(t.Context(), anthropicParams(0))
+	if err != nil || m.Usage.OutputTokens != 0 || len(m.Content) != 0 || m.StopReason != anthropic.StopReasonMaxTokens {
+		t.Errorf("no tokens: %+v, %v", m, err)
 	}
 }
 

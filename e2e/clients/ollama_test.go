@@ -213,8 +213,9 @@ func TestOllamaErrors(t *testing.T) {
 	if status, ok := errors.AsType[api.StatusError](err); !ok || status.StatusCode != 404 || !strings.Contains(status.ErrorMessage, "not found") {
 		t.Errorf("unknown model: %v", err)
 	}
-	err = client.Generate(t.Context(), &api.GenerateRequest{Model: "demo", Prompt: "x", Options: map[string]any{"num_ctx": 1 << 20}}, func(api.GenerateResponse) error { return nil })
-	if status, ok := errors.AsType[api.StatusError](err); !ok || status.StatusCode != 400 || !strings.Contains(status.ErrorMessage, "num_ctx") {
+	err = client.Generate(t.Context(), &api.GenerateRequest{Model: "demo", Prompt: strings.Repeat("word ", 4000), Options: map[string]any{"num_ctx": 1 << 20}},
+		func(api.GenerateResponse) error { return nil })
+	if status, ok := errors.AsType[api.StatusError](err); !ok || status.StatusCode != 400 || !strings.Contains(status.ErrorMessage, "exceeded max context length") {
 		t.Errorf("context: %v", err)
 	}
 	err = client.Pull(t.Context(), &api.PullRequest{Model: "bitnet-2b-4t"}, func(api.ProgressResponse) error { return nil })

@@ -59,8 +59,10 @@ test('a schema', async () => {
 test('errors', async () => {
   await assert.rejects(client.messages.create({ ...request, model: 'nobody' }),
     (e) => e instanceof Anthropic.NotFoundError && e.error.error.type === 'not_found_error' && e.requestID.length > 0);
-  await assert.rejects(client.messages.create({ ...request, max_tokens: 0 }), Anthropic.BadRequestError);
-  await assert.rejects(client.messages.create({ ...request, thinking: { type: 'enabled', budget_tokens: 1024 } }), /thinking/);
+  await assert.rejects(client.messages.create({ ...request, max_tokens: -1 }), Anthropic.BadRequestError);
+  // A model without thinking answers without it.
+  const m = await client.messages.create({ ...request, thinking: { type: 'enabled', budget_tokens: 1024 } });
+  assert.equal(m.usage.output_tokens, 8);
 });
 
 test('cancellation', async () => {
