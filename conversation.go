@@ -100,6 +100,8 @@ type Piece struct {
 	Calls []chat.ToolCall
 	// Called is set on the last piece of an answer that has called tools.
 	Called bool
+	// Results are what the tools returned that [Model.ConverseWithTools] has run.
+	Results []chat.Message
 }
 
 // Converse answers a conversation. The last piece of each choice has Finish set.

@@ -476,8 +476,8 @@ func Contrastive(k int, alpha float64) GenerateOption {
 	return func(o *generateOptions) { o.Options.Contrastive = generate.Contrastive{K: k, Alpha: alpha} }
 }
 
-// ToolRounds bounds how often in a row the model of [Model.ReplyWithTools] may
-// call tools; 0 means 8.
+// ToolRounds bounds how often in a row the model of [Model.ReplyWithTools] or
+// [Model.ConverseWithTools] may call tools; 0 means 8.
 func ToolRounds(n int) GenerateOption {
 	return func(o *generateOptions) {
 		if o.rounds = n; n < 0 {

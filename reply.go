@@ -78,15 +78,8 @@ func (r *Reply) Message() chat.Message {
 // Reply is Converse that returns the whole answer. What was generated before an
 // error is returned with it.
 func (m *Model) Reply(ctx context.Context, c Conversation, opts ...GenerateOption) (*Reply, error) {
-	p, err := m.Prepare(c, opts...)
-	if err != nil {
-		return nil, err
-	}
-	if p.Choices > 1 {
-		return nil, errSeveral
-	}
-	replies, err := p.Replies(p.Run(ctx))
-	return &replies[0], err
+	reply, _, err := m.shownReply(ctx, c, opts, func(Piece) bool { return true })
+	return reply, err
 }
 
 // Replies is Reply for several choices.

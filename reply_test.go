@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -168,6 +169,80 @@ func TestReplyWithTools(t *testing.T) {
 		var option *trit.OptionError
 		if !errors.As(err, &option) || option.Option != strings.Fields(name)[0] {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestConverseWithTools: the pieces of a tool loop, put together again, are the
+// messages of ReplyWithTools, and nothing runs behind a loop that was left.
+func TestConverseWithTools(t *testing.T) {
+	m := openDemo(t)
+	ctx := context.Background()
+	c := trit.Conversation{
+		Messages: []chat.Message{{Role: "user", Content: "What is the weather?"}}, Tools: weather(), SingleCall: true,
+		ToolChoice: trit.ToolChoice{Mode: trit.ToolsRequired},
+	}
+	opts := []trit.GenerateOption{trit.Greedy(), trit.MaxTokens(60)}
+	ran := 0
+	tools := map[string]trit.ToolFunc{"get_weather": func(context.Context, json.RawMessage) (string, error) {
+		ran++
+		return "sunny", nil
+	}}
+	want, err := m.ReplyWithTools(ctx, c, tools, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Ids of calls are drawn anew each time.
+	sameCalls := func(messages []chat.Message) []chat.Message {
+		for i := range messages {
+			messages[i].ToolCallID = ""
+			for k := range messages[i].ToolCalls {
+				messages[i].ToolCalls[k].ID = ""
+			}
+		}
+		return messages
+	}
+	var got []chat.Message
+	answer := chat.Message{Role: "assistant"}
+	for piece, err := range m.ConverseWithTools(ctx, c, tools, opts...) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Content += piece.Content
+		answer.Reasoning += piece.Reasoning
+		answer.ToolCalls = append(answer.ToolCalls, piece.Calls...)
+		if piece.Finish != "" {
+			got, answer = append(got, answer), chat.Message{Role: "assistant"}
+		}
+		got = append(got, piece.Results...)
+	}
+	if got, want := sameCalls(got), sameCalls(want.Messages); len(want) < 3 || !reflect.DeepEqual(got, want) {
+		t.Errorf("the messages are\n%+v, want\n%+v", got, want)
+	}
+	for name, leave := range map[string]func(trit.Piece) bool{
+		"at the first piece":     func(trit.Piece) bool { return true },
+		"at the end of a call":   func(piece trit.Piece) bool { return piece.Called },
+		"at the results of them": func(piece trit.Piece) bool { return piece.Results != nil },
+	} {
+		ran = 0
+		for piece, err := range m.ConverseWithTools(ctx, c, tools, opts...) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if piece.Results != nil && ran != 1 {
+				t.Errorf("%s: results after %d runs", name, ran)
+			}
+			if leave(piece) {
+				break
+			}
+		}
+		if want := strings.Count(name, "results"); ran != want {
+			t.Errorf("left %s: %d tools ran, want %d", name, ran, want)
+		}
+	}
+	for _, err := range m.ConverseWithTools(ctx, c, nil, opts...) {
+		if !errors.Is(err, trit.ErrOption) {
+			t.Errorf("without functions: %v", err)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 
 	"trit/chat"
@@ -34,19 +36,39 @@ const defaultRounds = 8
 func (m *Model) ReplyWithTools(
 	ctx context.Context, c Conversation, tools map[string]ToolFunc, opts ...GenerateOption,
 ) (*Reply, error) {
+	return m.runRounds(ctx, c, tools, opts, func(Piece) bool { return true })
+}
+
+// ConverseWithTools is ReplyWithTools that yields the pieces of all answers as
+// they come. Behind the last piece of an answer with calls comes one that has
+// nothing but Results, as soon as the tools have run. Leaving the loop ends the
+// conversation; no tool runs after that.
+func (m *Model) ConverseWithTools(
+	ctx context.Context, c Conversation, tools map[string]ToolFunc, opts ...GenerateOption,
+) iter.Seq2[Piece, error] {
+	return func(yield func(Piece, error) bool) {
+		left := false
+		_, err := m.runRounds(ctx, c, tools, opts, func(piece Piece) bool {
+			left = !yield(piece, nil)
+			return !left
+		})
+		if err != nil && !left {
+			yield(Piece{}, err)
+		}
+	}
+}
+
+// runRounds is the loop: an answer, the tools that it calls, the next answer. It
+// shows every piece, and ends where that returns false.
+func (m *Model) runRounds(
+	ctx context.Context, c Conversation, tools map[string]ToolFunc, opts []GenerateOption, show func(Piece) bool,
+) (*Reply, error) {
 	o := m.generateOptions(opts)
 	if o.err != nil {
 		return nil, o.err
 	}
-	for _, t := range c.Tools {
-		if tools[t.Function.Name] == nil {
-			return nil, fault.Option("tools", "there is no function for the tool %.80q", t.Function.Name)
-		}
-	}
-	for name := range tools {
-		if !slices.ContainsFunc(c.Tools, func(t chat.Tool) bool { return t.Function.Name == name }) {
-			return nil, fault.Option("tools", "there is a function %.80q, but no tool of that name to offer to the model", name)
-		}
+	if err := checkTools(c.Tools, tools); err != nil {
+		return nil, err
 	}
 	rounds := o.rounds
 	if rounds == 0 {
@@ -54,22 +76,22 @@ func (m *Model) ReplyWithTools(
 	}
 	var said []chat.Message
 	for round := 0; ; round++ {
-		reply, err := m.Reply(ctx, c, opts...)
+		reply, left, err := m.shownReply(ctx, c, opts, show)
 		if reply == nil {
 			return &Reply{Messages: said}, err
 		}
 		said = append(said, reply.Messages...)
 		reply.Messages = said
 		switch {
-		case err != nil || len(reply.Calls) == 0:
+		case err != nil || left || len(reply.Calls) == 0:
 			return reply, err
 		case round == rounds:
 			return reply, fmt.Errorf("%w: it has answered %d times with calls; see ToolRounds", ErrRounds, round+1)
 		}
 		results, err := runTools(ctx, reply.Calls, tools)
 		said = append(said, results...)
-		if err != nil {
-			reply.Messages = said
+		reply.Messages = said
+		if err != nil || !show(Piece{Results: results}) {
 			return reply, err
 		}
 		c.Messages = append(append(slices.Clip(c.Messages), reply.Message()), results...)
@@ -78,6 +100,46 @@ func (m *Model) ReplyWithTools(
 			c.ToolChoice.Mode = ToolsAuto
 		}
 	}
+}
+
+// shownReply is Reply that shows the pieces, and says whether it was left where
+// that returned false.
+func (m *Model) shownReply(
+	ctx context.Context, c Conversation, opts []GenerateOption, show func(Piece) bool,
+) (reply *Reply, left bool, err error) {
+	p, err := m.Prepare(c, opts...)
+	if err != nil {
+		return nil, false, err
+	}
+	if p.Choices > 1 {
+		return nil, false, errSeveral
+	}
+	replies, err := p.Replies(func(yield func(Piece, error) bool) {
+		for piece, err := range p.Run(ctx) {
+			if err == nil {
+				left = !show(piece)
+			}
+			if !yield(piece, err) || left {
+				return
+			}
+		}
+	})
+	return &replies[0], left, err
+}
+
+// checkTools compares the tools that a model is offered with those that can run.
+func checkTools(offered []chat.Tool, tools map[string]ToolFunc) error {
+	for _, t := range offered {
+		if tools[t.Function.Name] == nil {
+			return fault.Option("tools", "there is no function for the tool %.80q", t.Function.Name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(tools)) {
+		if !slices.ContainsFunc(offered, func(t chat.Tool) bool { return t.Function.Name == name }) {
+			return fault.Option("tools", "there is a function %.80q, but no tool of that name to offer to the model", name)
+		}
+	}
+	return nil
 }
 
 // runTools runs the calls of one answer in their order and returns their results

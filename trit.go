@@ -21,9 +21,9 @@
 //
 // [Model.Text] and [Model.Reply] return whole texts and answers, [Model.Generate]
 // and [Model.Converse] yield them as they come. A [Conversation] has messages,
-// tools and a format; [Model.ReplyWithTools] runs the tools. Options that cannot
-// be used are errors that name them ([OptionError]), and what is too long is an
-// [ErrContext].
+// tools and a format; [Model.ReplyWithTools] and [Model.ConverseWithTools] run the
+// tools. Options that cannot be used are errors that name them ([OptionError]), and
+// what is too long is an [ErrContext].
 //
 // This package only ties the others together: tokenizer, chat for templates,
 // grammar for constraints, sample for the choice of tokens, gguf and hub for

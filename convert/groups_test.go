@@ -10,28 +10,13 @@ import (
 
 	"trit/gguf"
 	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 )
 
 // synthetic returns a model with random weights.
 func synthetic(t *testing.T, name string, o synth.Options) *gguf.File {
 	t.Helper()
-	s, err := synth.LookupShape(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := synth.New(s, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := g.Bytes(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := gguf.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
+	return synthtest.File(t, synthtest.Shape(t, name), o)
 }
 
 // Models that are ternary, or binary, throughout go from type to type and back without

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"testing"
 
-	"trit/gguf"
 	"trit/internal/engine"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/model/arch/decoder/decodertest"
 	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 )
 
 // TestStateSameBits: a model that keeps state beside keys and values gives the same
@@ -146,28 +146,7 @@ func TestStateTruncate(t *testing.T) {
 // hybrid opens a small hybrid model with rotated weights.
 func hybrid(t testing.TB) *model.Model {
 	t.Helper()
-	shape, err := synth.LookupShape("tiny-qwen35")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := synth.New(shape, synth.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := g.Bytes(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := gguf.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := model.Load(f, model.LoadOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
+	return synthtest.Model(t, synthtest.Shape(t, "tiny-qwen35"), synth.Options{}, model.LoadOptions{})
 }
 
 // TestHybridSameBits: a model of a real hybrid family gives the same bits however its

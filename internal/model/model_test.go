@@ -11,6 +11,7 @@ import (
 	"trit/internal/model"
 	_ "trit/internal/model/arch"
 	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 )
 
 // metadata returns a valid configuration with changes; a nil value deletes.
@@ -218,22 +219,7 @@ func ExampleArchitectures() {
 func TestGraphKeys(t *testing.T) {
 	base := map[string]any{"llama.attention.sliding_window": uint32(1 << 30), "llama.expert_count": uint32(0), "llama.logit_scale": float32(1)}
 	open := func(set map[string]any) error {
-		shape, err := synth.LookupShape("tiny-llama")
-		if err != nil {
-			t.Fatal(err)
-		}
-		g, err := synth.New(shape, synth.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := g.Bytes(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := gguf.Parse(data)
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := synthtest.File(t, synthtest.Shape(t, "tiny-llama"), synth.Options{})
 		for key, v := range set {
 			if err := f.Metadata.Set(key, v); err != nil {
 				t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 	"trit/internal/parallel"
 	"trit/internal/ternary"
 )
@@ -286,11 +287,7 @@ func TestSVG(t *testing.T) {
 }
 
 func TestBenchKernels(t *testing.T) {
-	shape, err := synth.LookupShape("tiny")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := KernelOptions{Shapes: []synth.Shape{shape}, Tokens: []int{1, 5}, Threads: 2, Time: 100 * time.Microsecond, WeightBytes: 1 << 16, LimitBytes: 4 << 20}
+	o := KernelOptions{Shapes: []synth.Shape{synthtest.Shape(t, "tiny")}, Tokens: []int{1, 5}, Threads: 2, Time: 100 * time.Microsecond, WeightBytes: 1 << 16, LimitBytes: 4 << 20}
 	r, err := BenchKernels(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"context"
 	"errors"
 	"reflect"
 	"strings"
@@ -12,39 +11,19 @@ import (
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 	"trit/internal/ternary"
 )
 
 // tinyModel loads a tiny synthetic model.
 func tinyModel(t testing.TB, shape string, so synth.Options, lo model.LoadOptions) *model.Model {
 	t.Helper()
-	m, err := model.Load(tinyFile(t, shape, so), lo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
+	return synthtest.Model(t, synthtest.Shape(t, shape), so, lo)
 }
 
 func tinyFile(t testing.TB, shape string, o synth.Options) *gguf.File {
 	t.Helper()
-	s, err := synth.LookupShape(shape)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := synth.New(s, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := g.Bytes(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := gguf.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
+	return synthtest.File(t, synthtest.Shape(t, shape), o)
 }
 
 // tally counts operations one at a time, in the loops of a plain forward pass.
@@ -255,11 +234,7 @@ func TestCountBytes(t *testing.T) {
 
 // TestCountOfKnownModels checks the figures that are published for BitNet 2B.
 func TestCountOfKnownModels(t *testing.T) {
-	shape, err := synth.LookupShape("bitnet-2b")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := synth.New(shape, synth.Options{})
+	g, err := synth.New(synthtest.Shape(t, "bitnet-2b"), synth.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

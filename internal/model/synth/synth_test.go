@@ -16,42 +16,20 @@ import (
 	"trit/gguf"
 	"trit/internal/model"
 	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 	"trit/quant"
 	"trit/tokenizer"
 )
-
-// generate returns the bytes of a model.
-func generate(t testing.TB, s synth.Shape, o synth.Options) []byte {
-	t.Helper()
-	g, err := synth.New(s, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := g.Bytes(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-func shape(t testing.TB, name string) synth.Shape {
-	t.Helper()
-	s, err := synth.LookupShape(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 // TestEveryType makes the tiny models in all combinations of types and checks
 // that each is a clean file with a loadable model of that shape in it.
 func TestEveryType(t *testing.T) {
 	for _, name := range []string{"tiny", "tiny-llama", "tiny-qwen3"} {
-		s := shape(t, name)
+		s := synthtest.Shape(t, name)
 		for _, typ := range synth.Types() {
 			for _, head := range synth.HeadTypes() {
 				t.Run(name+"/"+typ.String()+"/"+head.String(), func(t *testing.T) {
-					f, err := gguf.Parse(generate(t, s, synth.Options{Type: typ, Head: head, Seed: 7}))
+					f, err := gguf.Parse(synthtest.Bytes(t, s, synth.Options{Type: typ, Head: head, Seed: 7}))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -85,7 +63,7 @@ func TestEveryType(t *testing.T) {
 
 // TestDistribution checks the promises about the weights themselves.
 func TestDistribution(t *testing.T) {
-	f, err := gguf.Parse(generate(t, shape(t, "tiny"), synth.Options{}))
+	f, err := gguf.Parse(synthtest.Bytes(t, synthtest.Shape(t, "tiny"), synth.Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,12 +141,12 @@ func TestSameBytes(t *testing.T) {
 		{"tiny-llama", gguf.TypeTQ1_0, gguf.TypeQ6_K, "c761848e9a50edd9"},
 		{"tiny", gguf.TypeF16, gguf.TypeQ8_0, "d1d43cd9f7d4add0"},
 	} {
-		s := shape(t, test.shape)
-		first := generate(t, s, synth.Options{Type: test.typ, Head: test.head, Seed: 1, Workers: 1})
-		if again := generate(t, s, synth.Options{Type: test.typ, Head: test.head, Seed: 1, Workers: 5}); !bytes.Equal(first, again) {
+		s := synthtest.Shape(t, test.shape)
+		first := synthtest.Bytes(t, s, synth.Options{Type: test.typ, Head: test.head, Seed: 1, Workers: 1})
+		if again := synthtest.Bytes(t, s, synth.Options{Type: test.typ, Head: test.head, Seed: 1, Workers: 5}); !bytes.Equal(first, again) {
 			t.Errorf("%s: the number of workers changes the file", test.shape)
 		}
-		if other := generate(t, s, synth.Options{Type: test.typ, Head: test.head, Seed: 2}); bytes.Equal(first[len(first)/2:], other[len(other)/2:]) {
+		if other := synthtest.Bytes(t, s, synth.Options{Type: test.typ, Head: test.head, Seed: 2}); bytes.Equal(first[len(first)/2:], other[len(other)/2:]) {
 			t.Errorf("%s: the seed does not change the weights", test.shape)
 		}
 		sum := sha256.Sum256(first)
@@ -181,10 +159,10 @@ func TestSameBytes(t *testing.T) {
 // TestChunks makes a tensor of many chunks, so that several workers and the
 // borders between chunks take part.
 func TestChunks(t *testing.T) {
-	s := shape(t, "tiny")
+	s := synthtest.Shape(t, "tiny")
 	s.Vocab, s.Layers = 9001, 1
-	one := generate(t, s, synth.Options{Workers: 1, Head: gguf.TypeQ6_K})
-	three := generate(t, s, synth.Options{Workers: 3, Head: gguf.TypeQ6_K})
+	one := synthtest.Bytes(t, s, synth.Options{Workers: 1, Head: gguf.TypeQ6_K})
+	three := synthtest.Bytes(t, s, synth.Options{Workers: 3, Head: gguf.TypeQ6_K})
 	if !bytes.Equal(one, three) {
 		t.Error("the number of workers changes the file")
 	}
@@ -217,7 +195,7 @@ func TestShapes(t *testing.T) {
 // TestPublishedSize checks that the shape of BitNet-b1.58-2B-4T gives exactly the
 // tensor bytes of the published file.
 func TestPublishedSize(t *testing.T) {
-	g, err := synth.New(shape(t, "bitnet-2b"), synth.Options{})
+	g, err := synth.New(synthtest.Shape(t, "bitnet-2b"), synth.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +213,7 @@ func TestPublishedSize(t *testing.T) {
 
 func TestTokenizers(t *testing.T) {
 	for _, name := range []string{"tiny", "tiny-llama", "tiny-qwen3", "bitnet-large", "falcon3-1b", "falcon-e-3b"} {
-		g, err := synth.New(shape(t, name), synth.Options{})
+		g, err := synth.New(synthtest.Shape(t, name), synth.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -270,17 +248,17 @@ func TestShapesThatDoNotFit(t *testing.T) {
 		{"tiny", gguf.TypeQ4_0, gguf.TypeF16, synth.ErrType, "Q4_0"},
 		{"tiny", gguf.TypeI2S, gguf.TypeTQ1_0, synth.ErrType, "TQ1_0"},
 	} {
-		_, err := synth.New(shape(t, test.shape), synth.Options{Type: test.typ, Head: test.head})
+		_, err := synth.New(synthtest.Shape(t, test.shape), synth.Options{Type: test.typ, Head: test.head})
 		if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) {
 			t.Errorf("%+v: error %v", test, err)
 		}
 	}
 	for _, o := range []synth.Options{{}, {Type: gguf.TypeF16}, {Type: gguf.TypeF16, Head: gguf.TypeQ8_0}} {
-		if _, err := synth.New(shape(t, "bitnet-3b"), o); err != nil {
+		if _, err := synth.New(synthtest.Shape(t, "bitnet-3b"), o); err != nil {
 			t.Errorf("bitnet-3b with %+v: %v", o, err)
 		}
 	}
-	s := shape(t, "tiny")
+	s := synthtest.Shape(t, "tiny")
 	s.Architecture = "none"
 	if _, err := synth.New(s, synth.Options{}); !errors.Is(err, synth.ErrShape) || !errors.Is(err, model.ErrArchitecture) {
 		t.Errorf("unknown architecture: %v", err)
@@ -290,9 +268,9 @@ func TestShapesThatDoNotFit(t *testing.T) {
 // TestStraddlingRows makes a model whose I2_S rows are no multiple of 128, as those
 // of bitnet-3b: the codes are one stream, whatever the rows.
 func TestStraddlingRows(t *testing.T) {
-	s := shape(t, "tiny")
+	s := synthtest.Shape(t, "tiny")
 	s.FFN = 544
-	f, err := gguf.Parse(generate(t, s, synth.Options{}))
+	f, err := gguf.Parse(synthtest.Bytes(t, s, synth.Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +287,7 @@ func TestStraddlingRows(t *testing.T) {
 }
 
 func TestWriteFileAndOpen(t *testing.T) {
-	s := shape(t, "tiny")
+	s := synthtest.Shape(t, "tiny")
 	var last, total int64
 	g, err := synth.New(s, synth.Options{Progress: func(done, all int64) { last, total = done, all }})
 	if err != nil {
@@ -326,7 +304,7 @@ func TestWriteFileAndOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(written, generate(t, s, synth.Options{})) {
+	if !bytes.Equal(written, synthtest.Bytes(t, s, synth.Options{})) {
 		t.Error("WriteFile and Bytes differ")
 	}
 
@@ -341,7 +319,7 @@ func TestWriteFileAndOpen(t *testing.T) {
 }
 
 func TestInterrupted(t *testing.T) {
-	g, err := synth.New(shape(t, "tiny"), synth.Options{})
+	g, err := synth.New(synthtest.Shape(t, "tiny"), synth.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

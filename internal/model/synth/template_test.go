@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"trit/chat"
-	"trit/gguf"
 	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 	"trit/tokenizer"
 )
 
@@ -30,10 +30,7 @@ func TestChatTemplates(t *testing.T) {
 		{"tiny-qwen35", true, turns + "<think>\n"},
 		{"tiny-qwen35", false, turns + "<think>\n\n</think>\n\n"},
 	} {
-		f, err := gguf.Parse(generate(t, shape(t, test.shape), synth.Options{}))
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := synthtest.File(t, synthtest.Shape(t, test.shape), synth.Options{})
 		source, err := f.Metadata.String("tokenizer.chat_template")
 		if err != nil {
 			t.Fatal(err)

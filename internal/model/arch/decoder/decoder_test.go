@@ -1,7 +1,6 @@
 package decoder_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -15,6 +14,7 @@ import (
 	"trit/internal/model/arch/decoder"
 	"trit/internal/model/arch/decoder/decodertest"
 	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 	"trit/internal/parallel"
 	"trit/tokenizer"
 )
@@ -85,27 +85,10 @@ func init() {
 // open makes a model of a test family; its heads are wider than their share.
 func open(t *testing.T, name string, a model.Activations) *model.Model {
 	t.Helper()
-	g, err := synth.New(synth.Shape{
+	return synthtest.Model(t, synth.Shape{
 		Name: name, Architecture: "test-" + name, Layers: 2, Hidden: 96, FFN: 80, Heads: 4, KVHeads: 2, HeadDim: 48, Vocab: 512, Context: 64,
 		RopeBase: 10000, NormEps: 1e-5, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "llama-bpe",
-	}, synth.Options{Type: gguf.TypeF16, Seed: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := g.Bytes(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := gguf.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := model.Load(f, model.LoadOptions{Activations: a})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
+	}, synth.Options{Type: gguf.TypeF16, Seed: 3}, model.LoadOptions{Activations: a})
 }
 
 // heap is memory for passes.

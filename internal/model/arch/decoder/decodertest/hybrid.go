@@ -12,7 +12,6 @@
 package decodertest
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -20,6 +19,7 @@ import (
 	"trit/internal/model"
 	"trit/internal/model/arch/decoder"
 	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 	"trit/tokenizer"
 )
 
@@ -178,25 +178,8 @@ func (t *total) Row(row int) {
 // Open makes a model of the family of four layers.
 func Open(t testing.TB, o model.LoadOptions) *model.Model {
 	t.Helper()
-	g, err := synth.New(synth.Shape{
+	return synthtest.Model(t, synth.Shape{
 		Name: "hybrid", Architecture: "test-hybrid", Layers: 4, Hidden: 96, FFN: 80, Heads: 4, KVHeads: 2, HeadDim: 48, Vocab: 512, Context: 640,
 		RopeBase: 10000, NormEps: 1e-5, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "llama-bpe",
-	}, synth.Options{Type: gguf.TypeF16, Seed: 5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := g.Bytes(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := gguf.Parse(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := model.Load(f, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { m.Close() })
-	return m
+	}, synth.Options{Type: gguf.TypeF16, Seed: 5}, o)
 }
