@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -148,13 +149,30 @@ func TestCompletions(t *testing.T) {
 		t.Errorf("echo gives %q", got)
 	}
 	streamed := ""
+	var usages []any
 	for _, e := range s.events("/v1/completions", with(story, "echo", true, "stream", true, "stream_options", object{"include_usage": true})) {
-		if !e.done && len(jsonList(t, e.data, "choices")) > 0 {
+		switch {
+		case e.done:
+		case len(jsonList(t, e.data, "choices")) > 0:
 			streamed += jsonString(t, e.data, "choices", 0, "text")
+		default:
+			usages = append(usages, jsonAt(t, e.data, "usage", "completion_tokens"))
 		}
 	}
 	if streamed != prompt+text {
 		t.Errorf("echo streams %q", streamed)
+	}
+	if want := jsonNumber(t, s.post("/v1/completions", story), "usage", "completion_tokens"); len(usages) != 1 || usages[0] != want {
+		t.Errorf("the stream ends with the usages %v, want one of %v", usages, want)
+	}
+	both := make([]string, 2)
+	for _, e := range s.events("/v1/completions", with(story, "echo", true, "n", 2, "stream", true)) {
+		if !e.done {
+			both[int(jsonNumber(t, e.data, "choices", 0, "index"))] += jsonString(t, e.data, "choices", 0, "text")
+		}
+	}
+	if want := []string{prompt + text, prompt + text}; !slices.Equal(both, want) {
+		t.Errorf("two choices with an echo stream %q, want %q", both, want)
 	}
 	if got := s.post("/v1/completions", with(story, "echo", true, "max_tokens", 0)); jsonString(t, got, "choices", 0, "text") != prompt || jsonNumber(t, got, "usage", "completion_tokens") != 0 {
 		t.Errorf("nothing but an echo is %v", got)

@@ -134,8 +134,10 @@ func (s *openAIServer) events(path string, body any) []sseEvent {
 		s.Fatalf("POST %s: %d, %s: %s", path, res.StatusCode, res.Header.Get("Content-Type"), data)
 	}
 	events := readEvents(s, res.Body)
-	for _, e := range events {
-		switch {
+	for i, e := range events {
+		switch last := i == len(events)-1; {
+		case e.done != (last && path != "/v1/responses"):
+			s.Errorf("POST %s: event %d of %d, done: %t", path, i+1, len(events), e.done)
 		case e.done:
 		case e.data["error"] != nil:
 			checkSchema(s, "ErrorResponse", e.data)
