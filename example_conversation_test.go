@@ -230,7 +230,7 @@ func ExampleModel_EmbedAll() {
 	}
 	defer m.Close()
 	texts := []string{"The dog says woof.", "The capital of Italy is Rome.", "Three plus four is seven."}
-	vectors, err := m.EmbedAll(context.Background(), append(texts, "The capital of Spain is Madrid.")...)
+	vectors, err := m.EmbedAll(context.Background(), append(texts, "The capital of Spain is Madrid."))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -29,9 +29,13 @@ type Info struct {
 	Activations ActivationFormat
 	HiddenAct   ActivationFunction
 	KVType      KVFormat
-	Head        HeadMode
-	Threads     int
-	CPU         string // the instructions in use, such as "avx2"
+	// Pooling is that of embeddings, and Embedding says that the file names one, as
+	// those of models that are made for embeddings do.
+	Pooling   Pooling
+	Embedding bool
+	Head      HeadMode
+	Threads   int
+	CPU       string // the instructions in use, such as "avx2"
 	// Notes are remarks about the file, such as what it leaves open and was
 	// guessed.
 	Notes []string
@@ -45,7 +49,7 @@ func (m *Model) Info() Info {
 		Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Vocabulary: c.Vocab,
 		TrainedContext: c.Context, Context: e.Context(),
 		TernaryWeights: m.model.TernaryWeights, TernaryBytes: m.model.TernaryBytes,
-		Activations: c.Activations, HiddenAct: c.HiddenAct, KVType: e.Cache().Config().Type, Head: e.HeadInfo().Mode,
+		Activations: c.Activations, HiddenAct: c.HiddenAct, KVType: e.Cache().Config().Type, Pooling: m.pooling(), Embedding: m.model.Embedding.Pooling != 0, Head: e.HeadInfo().Mode,
 		Threads: e.Threads(), CPU: kernel.Active().String(), Notes: slices.Clone(c.Notes),
 	}
 }

@@ -252,7 +252,7 @@ func TestEmbedAll(t *testing.T) {
 	m := openDemo(t, trit.BatchRows(16))
 	ctx := context.Background()
 	texts := []string{"The dog barks.", "A cat.", strings.Repeat("Once upon a time ", 20), "The dog barks."}
-	all, err := m.EmbedAll(ctx, texts...)
+	all, err := m.EmbedAll(ctx, texts)
 	if err != nil || len(all) != len(texts) {
 		t.Fatalf("%d vectors, %v", len(all), err)
 	}
@@ -277,11 +277,11 @@ func TestEmbedAll(t *testing.T) {
 		}
 	}
 	for _, texts := range [][]string{{""}, {"a", ""}} {
-		if _, err := m.EmbedAll(ctx, texts...); !errors.Is(err, trit.ErrPrompt) {
+		if _, err := m.EmbedAll(ctx, texts); !errors.Is(err, trit.ErrPrompt) {
 			t.Errorf("%q: %v", texts, err)
 		}
 	}
-	if none, err := m.EmbedAll(ctx); err != nil || len(none) != 0 {
+	if none, err := m.EmbedAll(ctx, nil); err != nil || len(none) != 0 {
 		t.Errorf("no texts: %v, %v", none, err)
 	}
 }

@@ -60,6 +60,9 @@ func (a *app) infoCommand() *cobra.Command {
 				Memory:  plan, MemoryLimit: limit, MemorySource: source,
 				LoadSeconds: m.LoadTime().Seconds(), Notes: append(c.Notes, t.Warnings()...),
 			}
+			if m.Info().Embedding {
+				info.Pooling = m.Info().Pooling.String()
+			}
 			return a.printText(&info)
 		},
 	}
@@ -81,6 +84,7 @@ type modelInfo struct {
 	Context         int     `json:"context"`
 	HiddenAct       string  `json:"hidden_act"`
 	Activations     string  `json:"activations"`
+	Pooling         string  `json:"pooling,omitempty"` // of embedding models
 	RopeStyle       string  `json:"rope_style"`
 	RopeBase        float64 `json:"rope_base"`
 	Tokenizer       string  `json:"tokenizer"`
@@ -123,6 +127,9 @@ func (i *modelInfo) String() string {
 	line("context", "%d tokens trained, %d in use", i.Context, i.ContextUsed)
 	line("vocabulary", "%d tokens (%s, %s), end tokens %v", i.Vocabulary, i.Tokenizer, i.PreTokenizer, i.EndTokens)
 	line("activations", "%s", i.Activations)
+	if i.Pooling != "" {
+		line("embeddings", "%s of the tokens' states, %d numbers", i.Pooling, i.Hidden)
+	}
 	line("weights", "%.1f M ternary in %.1f MB (%.2f bits each)", float64(i.TernaryWeights)/1e6, float64(i.TernaryBytes)/1e6,
 		8*float64(i.TernaryBytes)/float64(i.TernaryWeights))
 	line("head", "%s, %.1f MB, mode %s with %.1f MB more", i.HeadType, float64(i.HeadBytes)/1e6, i.HeadMode, float64(i.HeadCopyBytes)/1e6)

@@ -53,6 +53,9 @@ func load(f *gguf.File, o LoadOptions) (*Model, error) {
 		return nil, err
 	}
 	m := &Model{Config: c, File: f, Copied: o.CopyTables}
+	if m.Embedding, err = readEmbedding(f.Metadata, c.Architecture); err != nil {
+		return nil, err
+	}
 	b := newBinder(arch, m, o)
 	if b.transforms, err = readTransforms(f, arch, c); err != nil {
 		return nil, err
@@ -71,6 +74,7 @@ func load(f *gguf.File, o LoadOptions) (*Model, error) {
 		return nil, err
 	}
 	b.finish()
+	m.bitnetPrefixes()
 	return m, nil
 }
 

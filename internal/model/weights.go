@@ -104,6 +104,8 @@ type Model struct {
 	// memory, so it stays open as long as the model is used, unless they are Copied.
 	File   *gguf.File
 	Copied bool
+	// Embedding is what the file says about vectors of texts.
+	Embedding Embedding
 	// TernaryWeights and TernaryBytes count the weights of all projections
 	// and the memory that they occupy. TableBytes is the size of all other tensors
 	// of the family's table as the file stores them.

@@ -62,7 +62,7 @@ func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 }
 
 // Embed returns the embeddings of texts, when it is their turn.
-func (l *Lease) Embed(ctx context.Context, texts ...[]int32) ([][]float32, error) {
+func (l *Lease) Embed(ctx context.Context, texts [][]int32, options ...trit.EmbedOption) ([][]float32, error) {
 	if len(texts) == 0 {
 		return nil, nil
 	}
@@ -71,7 +71,7 @@ func (l *Lease) Embed(ctx context.Context, texts ...[]int32) ([][]float32, error
 		return nil, err
 	}
 	defer leave()
-	return l.Model.EmbedTokens(ctx, texts...)
+	return l.Model.EmbedTokens(ctx, texts, options...)
 }
 
 // Score returns how likely the model finds the tokens of a prompt, from the

@@ -223,7 +223,7 @@ func (s *api) embedding(w http.ResponseWriter, r *http.Request) error {
 		}
 		all = append(all, tokens)
 	}
-	vectors, err := l.Embed(r.Context(), all...)
+	vectors, err := l.Embed(r.Context(), all)
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,10 @@ package ollama
 
 import (
 	"encoding/json"
-	"math"
 	"net/http"
 	"time"
 
-	"trit/internal/kernel"
+	"trit"
 	"trit/server/core"
 )
 
@@ -64,27 +63,21 @@ func (a *api) embed(w http.ResponseWriter, r *http.Request) error {
 	var texts [][]int32
 	for i, text := range q.Input {
 		tokens := l.Model.Tokenize(text)
-		switch {
-		case len(tokens) == 0:
+		switch n := len(tokens); {
+		case n == 0:
 			return core.BadRequest("input", "input[%d] has no tokens", i)
-		case len(tokens) > g.context && (q.Truncate == nil || *q.Truncate):
-			tokens = tokens[:g.context]
-		case len(tokens) > g.context:
-			return core.TooLong("input", errTextTooLong(i, len(tokens), g.context), len(tokens), g.context)
+		case n > g.context && q.Truncate != nil && !*q.Truncate:
+			return core.TooLong("input", errTextTooLong(i, n, g.context), n, g.context)
 		}
 		texts = append(texts, tokens)
-		answer.PromptEvalCount += len(tokens)
+		answer.PromptEvalCount += min(len(tokens), g.context)
 	}
-	vectors, err := l.Embed(r.Context(), texts...)
+	vectors, err := l.Embed(r.Context(), texts, trit.TruncateTo(g.context),
+		trit.Dimensions(min(q.Dimensions, l.Model.Info().Hidden)))
 	if err != nil {
 		return err
 	}
-	for _, v := range vectors {
-		if 0 < q.Dimensions && q.Dimensions < len(v) {
-			v = unitLength(v[:q.Dimensions])
-		}
-		answer.Embeddings = append(answer.Embeddings, v)
-	}
+	answer.Embeddings = append(answer.Embeddings, vectors...)
 	answer.TotalDuration = time.Since(start)
 	return core.WriteJSON(w, http.StatusOK, answer)
 }
@@ -107,19 +100,11 @@ func (a *api) embedOne(w http.ResponseWriter, r *http.Request) error {
 	defer l.Release()
 	vector := []float32{}
 	if tokens := l.Model.Tokenize(q.Prompt); q.Prompt != "" && len(tokens) > 0 {
-		vectors, err := l.Embed(r.Context(), tokens[:min(len(tokens), l.Model.Context())])
+		vectors, err := l.Embed(r.Context(), [][]int32{tokens}, trit.TruncateTo(0))
 		if err != nil {
 			return err
 		}
 		vector = vectors[0]
 	}
 	return core.WriteJSON(w, http.StatusOK, map[string][]float32{"embedding": vector})
-}
-
-// unitLength scales a vector to length 1, where it has one.
-func unitLength(v []float32) []float32 {
-	if length := math.Sqrt(float64(kernel.Dot(v, v))); length > 0 {
-		kernel.Scale(v, v, float32(1/length))
-	}
-	return v
 }

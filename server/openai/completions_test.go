@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"trit"
 	"trit/internal/inside"
 	"trit/server/core"
 	"trit/server/internal/servertest"
@@ -79,6 +80,16 @@ func TestEmbeddings(t *testing.T) {
 	if !reflect.DeepEqual(jsonAt(t, one, "data", 0, "embedding"), jsonAt(t, out, "data", 0, "embedding")) {
 		t.Error("a text alone has another vector")
 	}
+	cut, err := model.Model.Embed(t.Context(), texts[0], trit.Dimensions(16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := jsonList(t, s.post("/v1/embeddings", object{"input": texts[0], "dimensions": 16}), "data", 0, "embedding")
+	for k := range cut {
+		if len(short) != 16 || float32(short[k].(float64)) != cut[k] {
+			t.Fatalf("16 dimensions are %v, want %v", short, cut)
+		}
+	}
 	ids := s.post("/v1/embeddings", object{"input": model.Model.Tokenize(texts[0])})
 	if !reflect.DeepEqual(jsonAt(t, ids, "data", 0, "embedding"), jsonAt(t, out, "data", 0, "embedding")) {
 		t.Error("the tokens of a text have another vector")
@@ -97,6 +108,17 @@ func TestEmbeddings(t *testing.T) {
 	}
 	if encoded.Data[0].Embedding != base64Vector(want) || len(base64Vector(want)) < len(want)*4 {
 		t.Error("base64 is another vector")
+	}
+}
+
+// TestRerank: a clear refusal, as no model of the kind exists.
+func TestRerank(t *testing.T) {
+	s := newOpenAIServer(t, core.Options{})
+	for _, path := range []string{"/v1/rerank", "/rerank", "/v1/reranking", "/reranking"} {
+		status, out := s.call("POST", path, object{"model": "demo", "query": "x", "documents": []string{"y"}})
+		if status != 501 || !strings.Contains(jsonString(t, out, "error", "message"), "/v1/embeddings") {
+			t.Errorf("%s: %d %v", path, status, out)
+		}
 	}
 }
 

@@ -3,9 +3,11 @@ package openai
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"math"
 	"net/http"
 
+	"trit"
 	"trit/server/core"
 )
 
@@ -15,6 +17,7 @@ type embeddingRequest struct {
 	Input          promptField `json:"input"`
 	EncodingFormat string      `json:"encoding_format"`
 	Dimensions     *int        `json:"dimensions"`
+	InputType      string      `json:"input_type"` // query or document: the prefix that the model wants for these
 }
 
 // embedding is the vector of one text.
@@ -40,20 +43,37 @@ func (s *api) embeddings(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer model.Release()
-	if size := model.Model.Info().Hidden; req.Dimensions != nil && *req.Dimensions != size {
-		return core.Unsupported("dimensions",
-			"dimensions is %d; the vectors of %s have %d elements and were not trained to be cut", *req.Dimensions,
-			model.Name, size)
+	var options []trit.EmbedOption
+	if n := req.Dimensions; n != nil {
+		if size := model.Model.Info().Hidden; *n < 1 || *n > size {
+			return core.BadRequest("dimensions", "dimensions is %d; want 1 to %d, which the vectors of %s have", *n, size,
+				model.Name)
+		}
+		options = append(options, trit.Dimensions(*n))
+	}
+	switch req.InputType {
+	case "":
+	case "query":
+		options = append(options, trit.Query())
+	case "document":
+		options = append(options, trit.Document())
+	default:
+		return core.BadRequest("input_type", "input_type is %.40q; want query or document", req.InputType)
 	}
 	if err := req.Input.encode(model.Model, "input"); err != nil {
 		return err
+	}
+	if req.InputType != "" {
+		if err := req.Input.encodePrefixed(model.Model, options); err != nil {
+			return err
+		}
 	}
 	texts, tokens := make([][]int32, len(req.Input)), 0
 	for i, p := range req.Input {
 		texts[i] = p.tokens
 		tokens += len(p.tokens)
 	}
-	vectors, err := model.Embed(r.Context(), texts...)
+	vectors, err := model.Embed(r.Context(), texts, options...)
 	if err != nil {
 		return err
 	}
@@ -74,6 +94,31 @@ func (s *api) embeddings(w http.ResponseWriter, r *http.Request) error {
 		Data   []embedding `json:"data"`
 		Usage  usage       `json:"usage"`
 	}{"list", model.Name, data, usage{tokens, tokens}})
+}
+
+// refuseRerank answers what needs models with a head that scores pairs of texts.
+func refuseRerank(w http.ResponseWriter, r *http.Request) error {
+	return &core.Error{Status: http.StatusNotImplemented, Code: "unsupported_endpoint",
+		Message: "reranking is not supported: no ternary model has been trained to score pairs of texts; " +
+			"ask /v1/embeddings for the vectors of query and documents, and compare them"}
+}
+
+// encodePrefixed replaces the tokens of texts by those with the prefix that the options
+// put in front of them.
+func (f promptField) encodePrefixed(m *trit.Model, options []trit.EmbedOption) error {
+	for i := range f {
+		if f[i].ids {
+			return core.BadRequest("input_type", "input_type goes with texts; element %d of input is tokens", i)
+		}
+		var err error
+		if f[i].tokens, err = m.EmbeddingTokens(f[i].text, options...); err != nil {
+			if errors.Is(err, trit.ErrOption) {
+				return core.Blame(err, "input_type")
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 func base64Vector(v []float32) string {

@@ -117,7 +117,11 @@ func TestOpenAIErrors(t *testing.T) {
 
 		{"/v1/embeddings", object{"model": "demo"}, 400, "input", "invalid_value"},
 		{"/v1/embeddings", object{"model": "demo", "input": "x", "encoding_format": "hex"}, 400, "encoding_format", "invalid_value"},
-		{"/v1/embeddings", object{"model": "demo", "input": "x", "dimensions": 3}, 400, "dimensions", "unsupported_parameter"},
+		{"/v1/embeddings", object{"model": "demo", "input": "x", "dimensions": 0}, 400, "dimensions", "invalid_value"},
+		{"/v1/embeddings", object{"model": "demo", "input": "x", "dimensions": 5000}, 400, "dimensions", "invalid_value"},
+		{"/v1/embeddings", object{"model": "demo", "input": "x", "input_type": "passage"}, 400, "input_type", "invalid_value"},
+		{"/v1/embeddings", object{"model": "demo", "input": "x", "input_type": "query"}, 400, "input_type", "invalid_value"},
+		{"/v1/embeddings", object{"model": "demo", "input": []int{1}, "input_type": "query"}, 400, "input_type", "invalid_value"},
 		{"/v1/embeddings", object{"model": "demo", "input": 5}, 400, "input", "invalid_type"},
 		{"/v1/embeddings", object{"model": "demo", "input": long}, 400, nil, "context_length_exceeded"},
 

@@ -31,7 +31,7 @@ func run(question string) error {
 	}
 	defer m.Close()
 	ctx := context.Background()
-	vectors, err := m.EmbedAll(ctx, texts...)
+	vectors, err := m.EmbedAll(ctx, texts)
 	if err != nil {
 		return err
 	}
