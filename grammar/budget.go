@@ -134,6 +134,7 @@ func (m *Matcher) successors(path []*config, c *config, descend func(t *config, 
 	path[0] = c
 	for i := int32(1); i < int32(len(trie)); {
 		n := &trie[i]
+		e.charge(1)
 		t := e.step(path[n.depth-1], class[n.label])
 		if t == e.dead || descend != nil && !descend(t, int64(n.depth)) {
 			i = n.skip
@@ -157,6 +158,7 @@ func (m *Matcher) successorsByToken(c *config, yield func(ids []int32, t *config
 		}
 	}
 	for _, id := range ids {
+		m.e.charge(1)
 		if t := m.accept(c, id); t != m.e.dead {
 			yield([]int32{id}, t)
 		}

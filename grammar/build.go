@@ -46,6 +46,7 @@ type buildRepeat struct{ rule, min, max int32 }
 // builder turns expressions into one automaton with empty edges. The edges of a
 // node are a linked list: most nodes have one.
 type builder struct {
+	meter   *meter
 	head    []int32 // per node: the first edge, or −1
 	edges   []buildEdge
 	rules   []buildRule
@@ -59,8 +60,8 @@ type builder struct {
 }
 
 // newBuilder builds all rules.
-func newBuilder(rules []production) (*builder, error) {
-	b := &builder{sizes: map[*expr]int{}, anonymous: map[*expr]int32{}}
+func newBuilder(m *meter, rules []production) (*builder, error) {
+	b := &builder{meter: m, sizes: map[*expr]int{}, anonymous: map[*expr]int32{}}
 	for _, p := range rules {
 		b.rules = append(b.rules, buildRule{name: p.name, body: p.body, inline: isLeaf(p.body) && b.size(p.body) <= ruleInlineLimit})
 	}
@@ -133,6 +134,7 @@ func (b *builder) node() int32 {
 		b.full = true
 		return 0
 	}
+	b.meter.spend(perNode)
 	b.head = append(b.head, -1)
 	return int32(len(b.head) - 1)
 }
@@ -144,6 +146,7 @@ func (b *builder) edge(from int32, e buildEdge) {
 	if b.full {
 		return
 	}
+	b.meter.spend(perNode)
 	e.next = b.head[from]
 	b.head[from] = int32(len(b.edges))
 	b.edges = append(b.edges, e)

@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -9,6 +10,7 @@ import (
 // dfa is a deterministic automaton over characters. State 0 is the start. Characters
 // fall into classes: class i is cuts[i] … cuts[i+1]−1.
 type dfa struct {
+	meter *meter  // counts the work on it; may be nil
 	cuts  []rune  // the first is 0
 	next  []int32 // state·len(cuts) + class; −1: no match any more
 	final []bool
@@ -45,12 +47,13 @@ func lengthDFA(lo, hi int32, limit int) (*dfa, error) {
 }
 
 // determinize returns the automaton of the texts that e matches as a whole.
-func determinize(e *re) (*dfa, error) {
+func determinize(m *meter, e *re) (*dfa, error) {
 	n, err := newRENFA(e)
 	if err != nil {
 		return nil, err
 	}
-	d := &dfa{}
+	m.spend(len(n.states))
+	d := &dfa{meter: m}
 	var sets []charSet
 	for _, s := range n.states {
 		sets = append(sets, s.set)
@@ -58,12 +61,11 @@ func determinize(e *re) (*dfa, error) {
 	d.cuts = cutsOf(sets)
 	index := map[string]int32{}
 	var states [][]int32
-	work := 0
 	// add numbers a set of states at which a character was just consumed, or at the
 	// beginning. What $ leads to matters only if nothing follows.
 	add := func(from []int32, begin bool) int32 {
 		set := n.closure(from, begin, false)
-		work += len(set)
+		m.spend(len(set))
 		slices.Sort(set)
 		var key []byte
 		for _, s := range set {
@@ -106,9 +108,9 @@ func determinize(e *re) (*dfa, error) {
 				}
 			}
 			d.next = append(d.next, next)
-			work += len(states[i])
+			m.spend(len(states[i]))
 		}
-		if len(states) > maxDFAStates || work > 1<<25 {
+		if len(states) > maxDFAStates {
 			return nil, fmt.Errorf("%w: the regular expression's automaton has more than %d states", ErrTooLarge, maxDFAStates)
 		}
 	}
@@ -142,7 +144,7 @@ func (d *dfa) class(i int) runeRange {
 // complement returns the automaton of all other texts.
 func (d *dfa) complement() *dfa {
 	k := len(d.cuts)
-	c := &dfa{cuts: d.cuts, next: slices.Clone(d.next)}
+	c := &dfa{meter: d.meter, cuts: d.cuts, next: slices.Clone(d.next)}
 	sink := int32(len(d.final))
 	for i, to := range c.next {
 		if to < 0 {
@@ -161,7 +163,7 @@ func (d *dfa) complement() *dfa {
 
 // intersectDFA returns the automaton of the texts that both match.
 func intersectDFA(a, b *dfa, limit int) (*dfa, error) {
-	d := &dfa{cuts: slices.Clone(a.cuts)}
+	d := &dfa{meter: cmp.Or(a.meter, b.meter), cuts: slices.Clone(a.cuts)}
 	d.cuts = append(d.cuts, b.cuts...)
 	slices.Sort(d.cuts)
 	d.cuts = slices.Compact(d.cuts)
@@ -181,6 +183,7 @@ func intersectDFA(a, b *dfa, limit int) (*dfa, error) {
 	for i := 0; i < len(states); i++ {
 		s := states[i]
 		d.final = append(d.final, a.final[s.a] && b.final[s.b])
+		d.meter.spend(len(d.cuts))
 		for c := range d.cuts {
 			to := pair{a.next[int(s.a)*len(a.cuts)+classA[c]], b.next[int(s.b)*len(b.cuts)+classB[c]]}
 			next := int32(-1)
@@ -228,6 +231,7 @@ func (d *dfa) minimize() *dfa {
 	}
 	blocks := 0
 	for {
+		d.meter.spend(2 * n * k)
 		index := map[string]int32{}
 		next := make([]int32, n)
 		var key []byte
@@ -257,7 +261,7 @@ func (d *dfa) minimize() *dfa {
 		blocks = len(index)
 	}
 	// States were numbered by their first member, so the start is block 0.
-	m := &dfa{cuts: d.cuts, next: make([]int32, blocks*k), final: make([]bool, blocks)}
+	m := &dfa{meter: d.meter, cuts: d.cuts, next: make([]int32, blocks*k), final: make([]bool, blocks)}
 	for i := range n {
 		if b := block[i]; b >= 0 {
 			m.final[b] = d.final[i]
@@ -283,7 +287,7 @@ func (d *dfa) trim(live []bool) *dfa {
 			n++
 		}
 	}
-	t := &dfa{cuts: d.cuts}
+	t := &dfa{meter: d.meter, cuts: d.cuts}
 	for i, f := range d.final {
 		if !live[i] {
 			continue
@@ -315,7 +319,7 @@ func (d *dfa) mergeClasses() *dfa {
 		}
 		keep = append(keep, c)
 	}
-	m := &dfa{final: d.final}
+	m := &dfa{meter: d.meter, final: d.final}
 	for _, c := range keep {
 		m.cuts = append(m.cuts, d.cuts[c])
 	}
@@ -330,6 +334,7 @@ func (d *dfa) mergeClasses() *dfa {
 // live reports which states can lead to a final one.
 func (d *dfa) live() []bool {
 	k := len(d.cuts)
+	d.meter.spend(len(d.next))
 	from := make([][]int32, len(d.final))
 	for i, to := range d.next {
 		if r := d.class(i % k); to >= 0 && len(newSet(r)) > 0 {
@@ -370,6 +375,7 @@ func (d *dfa) lengths() (least, most int32) {
 	least = -1
 	for n := int32(0); int(n) <= len(d.final) && len(now) > 0; n++ {
 		next := map[int32]bool{}
+		d.meter.spend(len(now) * k)
 		for s := range now {
 			if d.final[s] {
 				if most = n; least < 0 {
@@ -412,6 +418,7 @@ func (d *dfa) matches(s string) bool {
 // appears in the text.
 func (d *dfa) expr(chars func(charSet) *expr) *expr {
 	k := len(d.cuts)
+	d.meter.spend(len(d.next))
 	g := &graph{nodes: len(d.final)}
 	cache := map[string]*expr{}
 	for s, f := range d.final {

@@ -46,7 +46,9 @@
 // what is left for an actual frame are the few tokens that reach beyond the end of the
 // rule.
 //
-// Left recursion is refused, as in llama.cpp. All work is bounded:
-// oversized grammars are refused when compiled ([ErrTooLarge]), and a text
-// position that is too ambiguous is an error ([ErrLimit]).
+// Left recursion is refused, as in llama.cpp. All work is bounded: a grammar
+// that takes more than about a second to compile is refused ([ErrTooLarge]), a text
+// position that is too ambiguous is an error ([ErrLimit]), and so is a text whose
+// positions take too much work together: every text has an account, from which all that
+// follows it pays, and to which each accepted token adds.
 package grammar

@@ -13,10 +13,15 @@ const (
 	// maxDepth bounds how deeply calls nest: beyond it only the way to the
 	// cheapest completion is followed.
 	maxDepth = 4096
-	// maxWork bounds the edges that one operation follows, to less than about a second.
-	maxWork = 1 << 25
+	// maxWork bounds the items and edges that one operation follows, to less than
+	// about a quarter of a second.
+	maxWork = 1 << 23
+	// textWork bounds what all operations on one text follow. Every token that is
+	// accepted adds tokenWork, but no more than there was at the start.
+	textWork  = 1 << 24
+	tokenWork = 1 << 19
 	// hardMemory is by how much one operation may exceed the cache's limit.
-	hardMemory = 8
+	hardMemory = 4
 )
 
 // frame is an activation of a rule: the places to go on at after its end. Equal
@@ -96,8 +101,9 @@ type engine struct {
 	mem     int64 // bytes, roughly
 	// err is why the current operation cannot go on. Once it is set every step
 	// leads to dead, and nothing is remembered.
-	err  error
-	work int // edges followed in the current operation
+	err    error
+	work   int     // items and edges followed in the current operation
+	budget *budget // of the text that is followed; nil: none
 
 	// Scratch of add and intern.
 	items  []item
@@ -147,6 +153,9 @@ func (e *engine) step(c *config, cl uint8) *config {
 	if t := c.next[cl]; t != nil {
 		return t
 	}
+	if e.err != nil {
+		return e.dead
+	}
 	e.expand(c)
 	e.begin()
 	for _, a := range c.active {
@@ -155,7 +164,7 @@ func (e *engine) step(c *config, cl uint8) *config {
 			if edge.lo > cl {
 				break
 			}
-			e.work++
+			e.charge(1)
 			if edge.hi >= cl && (a.frame.depth < maxDepth || e.w.nodes[edge.to].dist < n.dist) {
 				e.add(edge.to, a.frame)
 			}
@@ -319,10 +328,24 @@ func (e *engine) put(x item) bool {
 	return true
 }
 
+// budget is the work that following one text may still take. The matcher's lock
+// guards it.
+type budget struct{ left int }
+
+func newBudget() *budget { return &budget{textWork} }
+
+// earn adds what an accepted token is worth.
+func (b *budget) earn() { b.left = min(b.left+tokenWork, textWork) }
+
 // charge counts work.
 func (e *engine) charge(n int) {
 	if e.work += n; e.work > maxWork {
 		e.fail("following it takes too long")
+	}
+	if e.budget != nil {
+		if e.budget.left -= n; e.budget.left < 0 {
+			e.fail("following it takes too long")
+		}
 	}
 }
 
@@ -342,6 +365,7 @@ func (e *engine) intern() *config {
 	if e.err != nil || len(e.items) == 0 && !e.end {
 		return e.dead
 	}
+	e.charge(len(e.items))
 	slices.SortFunc(e.items, compareItems)
 	var h maphash.Hash
 	h.SetSeed(e.seed)
@@ -394,6 +418,7 @@ func sortConts(conts []cont) []cont {
 
 // internFrame returns the frame that returns to conts, which it sorts.
 func (e *engine) internFrame(conts []cont) *frame {
+	e.charge(len(conts))
 	conts = sortConts(conts)
 	if len(conts) > maxItems {
 		e.fail("more than %d ways to read the text", maxItems)

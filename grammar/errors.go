@@ -24,7 +24,7 @@ var (
 	ErrVocabulary = errors.New("grammar: bad vocabulary")
 	// ErrRejected reports a token or text that the grammar does not allow.
 	ErrRejected = errors.New("grammar: rejected")
-	// ErrLimit reports a position that is too ambiguous to follow.
+	// ErrLimit reports a text that is too ambiguous to follow.
 	ErrLimit = errors.New("grammar: too ambiguous")
 	// ErrMask reports a mask that does not cover the vocabulary.
 	ErrMask = errors.New("grammar: bad mask")

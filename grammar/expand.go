@@ -73,6 +73,7 @@ func (e *engine) predict(c *config, n int32, f *frame, seen map[int32]bool) {
 // expandNode notes what node n consumes and whom it calls.
 func (e *engine) expandNode(c *config, n int32, f *frame, count int32) {
 	node := &e.w.nodes[n]
+	e.charge(1 + len(node.calls))
 	if r := node.repeat; r != nil {
 		next := count + 1
 		if r.max == unbounded {
@@ -109,6 +110,7 @@ func (e *engine) call(r int32, conts ...cont) {
 		e.pending[r] = p
 		heap.Push(&e.calls, r)
 	}
+	e.charge(len(conts))
 	*p = append(*p, conts...)
 	if len(*p) > 2*maxItems {
 		if *p = sortConts(*p); len(*p) > maxItems {

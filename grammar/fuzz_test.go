@@ -135,7 +135,7 @@ func FuzzCompileRegexp(f *testing.F) {
 
 // reMatches reports whether e matches a text as a whole.
 func reMatches(e *re, text string) (bool, error) {
-	return reCat(&re{op: reBegin}, e, &re{op: reEnd}).matches(text)
+	return reCat(&re{op: reBegin}, e, &re{op: reEnd}).matches(nil, text)
 }
 
 func FuzzFromJSONSchema(f *testing.F) {

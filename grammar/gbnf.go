@@ -14,6 +14,7 @@ import (
 // Limits on GBNF source.
 const (
 	maxGBNFDepth = 1000
+	maxGBNFBytes = 1 << 20
 	// maxCount is the largest repetition count.
 	maxCount = 1 << 30
 )
@@ -31,17 +32,23 @@ const (
 // A byte order mark before the source is passed over.
 //
 // Errors are [*PositionError] or wrap [ErrEmpty], [ErrLeftRecursion] or [ErrTooLarge].
-func ParseGBNF(src string) (*Grammar, error) {
+func ParseGBNF(src string) (g *Grammar, err error) {
+	m := newMeter()
+	defer m.stop(&err)
 	src = textfile.Trim(src)
 	p := &gbnfParser{src: src, index: map[string]int{}}
 	if !utf8.ValidString(src) {
 		return nil, fmt.Errorf("%w: the GBNF source is not valid UTF-8", ErrSyntax)
 	}
+	if len(src) > maxGBNFBytes {
+		return nil, fmt.Errorf("%w: the GBNF source has %d bytes, at most %d are possible", ErrTooLarge, len(src),
+			maxGBNFBytes)
+	}
 	rules, err := p.parse()
 	if err != nil {
 		return nil, err
 	}
-	return newGrammar(rules)
+	return newGrammar(m, rules)
 }
 
 type gbnfParser struct {

@@ -12,8 +12,8 @@ type Grammar struct {
 }
 
 // newGrammar compiles rules, the first of which is the whole text.
-func newGrammar(rules []production) (*Grammar, error) {
-	net, err := compile(rules)
+func newGrammar(m *meter, rules []production) (*Grammar, error) {
+	net, err := compile(m, rules)
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func newGrammar(rules []production) (*Grammar, error) {
 // Text returns the grammar of all UTF-8 text. With [Vocabulary.Restrict]
 // it leaves a set of allowed tokens.
 func Text() *Grammar {
-	g, err := newGrammar([]production{{"text", star(charsExpr(allChars))}})
+	g, err := newGrammar(nil, []production{{"text", star(charsExpr(allChars))}})
 	if err != nil {
 		panic(err) // the rule is constant
 	}
@@ -32,7 +32,9 @@ func Text() *Grammar {
 
 // Choice returns the grammar of the given texts. The error is [ErrEmpty] if there are
 // none, [ErrSyntax] if one is not UTF-8, or [ErrTooLarge].
-func Choice(texts ...string) (*Grammar, error) {
+func Choice(texts ...string) (g *Grammar, err error) {
+	m := newMeter()
+	defer m.stop(&err)
 	var sub []*expr
 	for i, t := range texts {
 		if !utf8.ValidString(t) {
@@ -40,7 +42,7 @@ func Choice(texts ...string) (*Grammar, error) {
 		}
 		sub = append(sub, lit(t))
 	}
-	return newGrammar([]production{{"choice", alt(sub...)}})
+	return newGrammar(m, []production{{"choice", alt(sub...)}})
 }
 
 // maxPhraseStates bounds the automaton of [Lexical].
@@ -50,13 +52,15 @@ const maxPhraseStates = 1 << 16
 // phrases, in any order; they may overlap. The error is [ErrTooLarge] if there are
 // too many phrases: their automaton has about as many states as they have
 // bytes, times two to their number.
-func Lexical(phrases ...string) (*Grammar, error) {
+func Lexical(phrases ...string) (g *Grammar, err error) {
+	m := newMeter()
+	defer m.stop(&err)
 	d := anyText()
 	for i, p := range phrases {
 		if !utf8.ValidString(p) {
 			return nil, fmt.Errorf("%w: phrase %d is not valid UTF-8: %q", ErrSyntax, i, clip([]byte(p)))
 		}
-		contains, err := determinize(reCat(reAny, reLiteral(p), reAny))
+		contains, err := determinize(m, reCat(reAny, reLiteral(p), reAny))
 		if err != nil {
 			return nil, err
 		}
@@ -65,5 +69,5 @@ func Lexical(phrases ...string) (*Grammar, error) {
 		}
 		d = d.minimize()
 	}
-	return newGrammar([]production{{"text", d.expr(charsExpr)}})
+	return newGrammar(m, []production{{"text", d.expr(charsExpr)}})
 }

@@ -30,7 +30,7 @@ func JSONObject(ws Whitespace) *Grammar { return mustJSON(ws, (*jsonRules).objec
 func mustJSON(ws Whitespace, root func(*jsonRules) *expr) *Grammar {
 	j := newJSONRules(ws)
 	j.rules[0] = production{"JSON", root(j)}
-	g, err := newGrammar(j.rules)
+	g, err := newGrammar(nil, j.rules)
 	if err != nil {
 		panic(err) // the rules are constant
 	}

@@ -84,7 +84,7 @@ func (m *Matcher) Vocabulary() *Vocabulary { return m.vocab }
 func (m *Matcher) Start() *State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := &State{m: m, gen: m.gen, config: m.e.start()}
+	s := &State{m: m, gen: m.gen, config: m.e.start(), budget: newBudget()}
 	m.e.err = nil // one configuration cannot exceed a limit that compiling did not
 	return s
 }

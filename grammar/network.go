@@ -94,8 +94,8 @@ func (n *node) kept() bool {
 }
 
 // compile builds the network of rules, the first of which is the root.
-func compile(rules []production) (*network, error) {
-	b, err := newBuilder(rules)
+func compile(m *meter, rules []production) (*network, error) {
+	b, err := newBuilder(m, rules)
 	if err != nil {
 		return nil, err
 	}
@@ -103,12 +103,13 @@ func compile(rules []production) (*network, error) {
 	if err := w.eliminate(b); err != nil {
 		return nil, err
 	}
+	m.spend(perNode * len(w.nodes))
 	w.measure()
 	if w.nodes[w.rules[0].start].dist < 0 {
 		return nil, fmt.Errorf("%w: rule %q", ErrEmpty, w.rules[0].name)
 	}
 	w.prune()
-	w.merge()
+	w.merge(m)
 	if err := w.rankRules(); err != nil {
 		return nil, err
 	}
@@ -170,8 +171,10 @@ func (w *network) eliminate(b *builder) error {
 					stack = append(stack, e.to)
 				}
 				work++
+				b.meter.spend(1)
 			}
 		}
+		b.meter.spend(1 + len(n.edges) + len(n.calls))
 		if work += len(n.edges) + len(n.calls); work > 8*maxBuildEdges {
 			return fmt.Errorf("%w: too many optional parts follow each other", ErrTooLarge)
 		}
@@ -234,8 +237,9 @@ const mergeRounds = 8
 
 // merge makes equal nodes one, so that fewer configurations differ: in "x"*, for example, the
 // node before the first x and the one after it.
-func (w *network) merge() {
+func (w *network) merge(m *meter) {
 	for range mergeRounds {
+		m.spend(perNode * len(w.nodes))
 		index := make(map[string]int32, len(w.nodes))
 		to := make([]int32, len(w.nodes))
 		var key []byte

@@ -63,21 +63,23 @@ func (e *re) asserts() bool {
 // Look-around, \b, \B, back-references and inline flags are refused with [ErrUnsupported].
 //
 // Errors are [*PositionError] or wrap [ErrEmpty] or [ErrTooLarge].
-func CompileRegexp(pattern string) (*Grammar, error) {
+func CompileRegexp(pattern string) (g *Grammar, err error) {
+	m := newMeter()
+	defer m.stop(&err)
 	e, err := parseRegexp(pattern)
 	if err != nil {
 		return nil, err
 	}
-	x, err := patternExpr(reCat(&re{op: reBegin}, e, &re{op: reEnd}), charsExpr)
+	x, err := patternExpr(m, reCat(&re{op: reBegin}, e, &re{op: reEnd}), charsExpr)
 	if err != nil {
 		return nil, err
 	}
-	return newGrammar([]production{{"regular expression", x}})
+	return newGrammar(m, []production{{"regular expression", x}})
 }
 
 // patternExpr returns the texts that contain a match of e; chars gives the form in which a
 // character appears in the text.
-func patternExpr(e *re, chars func(charSet) *expr) (*expr, error) {
+func patternExpr(m *meter, e *re, chars func(charSet) *expr) (*expr, error) {
 	if alternatives, ok := unanchor(e); ok {
 		var sub []*expr
 		for _, a := range alternatives {
@@ -85,7 +87,7 @@ func patternExpr(e *re, chars func(charSet) *expr) (*expr, error) {
 		}
 		return alt(sub...), nil
 	}
-	d, err := determinize(reCat(reAny, e, reAny))
+	d, err := determinize(m, reCat(reAny, e, reAny))
 	if err != nil {
 		return nil, err
 	}
@@ -167,13 +169,15 @@ func (e *re) expr(chars func(charSet) *expr) *expr {
 }
 
 // matches reports whether s contains a match of e.
-func (e *re) matches(s string) (bool, error) {
+func (e *re) matches(m *meter, s string) (bool, error) {
 	n, err := newRENFA(reCat(reAny, e, reAny))
 	if err != nil {
 		return false, err
 	}
+	m.spend(len(n.states))
 	set := n.closure([]int32{n.start}, true, s == "")
 	for i, r := range s {
+		m.spend(len(set))
 		var next []int32
 		for _, x := range set {
 			if n.states[x].set.contains(r) {

@@ -8,8 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxRegexpDepth bounds how deeply groups nest.
-const maxRegexpDepth = 500
+const (
+	// maxRegexpDepth bounds how deeply groups nest.
+	maxRegexpDepth = 500
+	// maxRegexpBytes bounds the source.
+	maxRegexpBytes = 1 << 16
+)
 
 // The sets of ECMA-262's character class escapes and the dot.
 var (
@@ -31,6 +35,10 @@ type regexpParser struct {
 func parseRegexp(src string) (e *re, err error) {
 	if !utf8.ValidString(src) {
 		return nil, fmt.Errorf("%w: the regular expression is not valid UTF-8", ErrSyntax)
+	}
+	if len(src) > maxRegexpBytes {
+		return nil, fmt.Errorf("%w: the regular expression has %d bytes, at most %d are possible", ErrTooLarge, len(src),
+			maxRegexpBytes)
 	}
 	p := &regexpParser{src: src}
 	defer func() {

@@ -60,8 +60,9 @@ const (
 // and const everything is supported.
 // Anything else is a [*SchemaError] that wraps [ErrUnsupported], as are unknown keywords and formats;
 // others wrap [ErrSyntax] or [ErrTooLarge]. A schema that nothing satisfies is [ErrEmpty].
-func FromJSONSchema(document []byte, options SchemaOptions) (*Grammar, error) {
+func FromJSONSchema(document []byte, options SchemaOptions) (g *Grammar, err error) {
 	c := newSchemaCompiler(options)
+	defer c.meter.stop(&err)
 	root, err := c.add(textfile.Trim(document))
 	if err != nil {
 		return nil, err
@@ -71,13 +72,14 @@ func FromJSONSchema(document []byte, options SchemaOptions) (*Grammar, error) {
 		return nil, err
 	}
 	c.json.rules[0] = production{"JSON Schema", body}
-	return newGrammar(c.json.rules)
+	return newGrammar(c.meter, c.json.rules)
 }
 
 // schemaCompiler turns schemas into rules. What applies to one value is a list of
 // schemas that all must hold (the schema itself, the properties of allOf's branches, …): a conjunction.
 type schemaCompiler struct {
 	options SchemaOptions
+	meter   *meter
 	json    *jsonRules
 	nextID  int
 
@@ -94,7 +96,7 @@ type schemaCompiler struct {
 
 func newSchemaCompiler(options SchemaOptions) *schemaCompiler {
 	return &schemaCompiler{
-		options: options, json: newJSONRules(options.Whitespace),
+		options: options, meter: newMeter(), json: newJSONRules(options.Whitespace),
 		formsOf: map[string][]*form{}, emptyOf: map[string]bool{}, strings: map[string]*dfa{},
 		choices: map[*schema][]choice{}, opposites: map[*schema]*schema{}, active: map[string]bool{},
 	}

@@ -133,7 +133,7 @@ func (c *schemaCompiler) string(f *form, at string) *expr {
 			name = ""
 		}
 		return c.json.rule(name+yes[0].source, func() *expr {
-			e, err := patternExpr(yes[0].re, jsonChars)
+			e, err := patternExpr(c.meter, yes[0].re, jsonChars)
 			if err != nil {
 				failSchema(at, "pattern", err, "%q", clip([]byte(yes[0].source)))
 			}
@@ -173,15 +173,15 @@ func (c *schemaCompiler) stringDFA(f *form, at string, formats bool) *dfa {
 		if p.format && !formats {
 			continue
 		}
-		and(determinize(reCat(reAny, p.re, reAny)))
+		and(determinize(c.meter, reCat(reAny, p.re, reAny)))
 	}
 	for _, p := range f.patternsOf(func(s *schema) []pattern { return s.notPatterns }) {
-		e, err := determinize(reCat(reAny, p.re, reAny))
+		e, err := determinize(c.meter, reCat(reAny, p.re, reAny))
 		check(err)
 		and(e.complement(), nil)
 	}
 	if texts := f.excludedTexts(); len(texts) > 0 {
-		and(textsDFA(texts).complement(), nil)
+		and(c.textsDFA(texts).complement(), nil)
 	}
 	if least, most := d.lengths(); lo <= hi && (lo > least || hi < most) {
 		if most <= hi {
@@ -194,12 +194,12 @@ func (c *schemaCompiler) stringDFA(f *form, at string, formats bool) *dfa {
 }
 
 // textsDFA returns the automaton of some texts.
-func textsDFA(texts []string) *dfa {
+func (c *schemaCompiler) textsDFA(texts []string) *dfa {
 	sub := make([]*re, len(texts))
 	for i, t := range texts {
 		sub[i] = reLiteral(t)
 	}
-	d, err := determinize(&re{op: reAlt, sub: sub})
+	d, err := determinize(c.meter, &re{op: reAlt, sub: sub})
 	if err != nil {
 		failSchema("", "", err, "a list of %d names or values", len(texts))
 	}
@@ -236,7 +236,7 @@ func (c *schemaCompiler) namesDFA(list []*schema) *dfa {
 					texts = append(texts, v.text)
 				}
 			}
-			d = textsDFA(texts)
+			d = c.textsDFA(texts)
 		} else {
 			d = c.stringDFA(f, where(list), true)
 		}

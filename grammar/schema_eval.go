@@ -8,7 +8,7 @@ import (
 
 // matches reports whether s contains a match.
 func (p pattern) matches(s string) bool {
-	ok, err := p.re.matches(s)
+	ok, err := p.re.matches(p.meter, s)
 	if err != nil {
 		failSchema("", "pattern", err, "%q", clip([]byte(p.source)))
 	}

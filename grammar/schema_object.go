@@ -172,7 +172,7 @@ func (b *objectBuilder) additional() *expr {
 		}
 		d := names
 		for _, p := range patterns {
-			e, err := determinize(reCat(reAny, p.re, reAny))
+			e, err := determinize(c.meter, reCat(reAny, p.re, reAny))
 			if err == nil {
 				if !matched(p) {
 					e = e.complement()
@@ -227,7 +227,7 @@ func (b *objectBuilder) names() *dfa {
 	}
 	d := anyText()
 	if len(listed) > 0 {
-		d = textsDFA(listed).complement().minimize()
+		d = b.c.textsDFA(listed).complement().minimize()
 	}
 	for _, s := range b.f.schemas {
 		if s.names == nil {

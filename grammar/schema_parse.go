@@ -86,6 +86,7 @@ type pattern struct {
 	// format: made from a format. It may be narrower than the format, and is not
 	// checked against the values of enum and const.
 	format bool
+	meter  *meter
 }
 
 type property struct {
@@ -425,6 +426,7 @@ func (p *keywordParser) types(v *jsonValue) typeSet {
 func (p *keywordParser) values(values []*jsonValue) {
 	out := []*jsonValue{}
 	for _, v := range values {
+		p.c.meter.spend(1 + (len(p.s.values)+len(out))/2)
 		if (p.s.values == nil || containsValue(p.s.values, v)) && !containsValue(out, v) {
 			out = append(out, v)
 		}
@@ -441,7 +443,7 @@ func (p *keywordParser) pattern(k, source string) pattern {
 	if err != nil {
 		p.fail(k, err, "%q", clip([]byte(source)))
 	}
-	return pattern{source: source, re: e}
+	return pattern{source: source, re: e, meter: p.c.meter}
 }
 
 // format adds what a format demands of strings, and of the numbers of OpenAPI's
@@ -462,6 +464,7 @@ func (p *keywordParser) format(name string) {
 	f, ok := formatPattern(name)
 	switch {
 	case ok:
+		f.meter = p.c.meter
 		p.s.patterns = append(p.s.patterns, f)
 	case !p.c.options.IgnoreUnknown:
 		p.fail("format", ErrUnsupported, "unknown format %q; known are %s", clip([]byte(name)), strings.Join(formatNames(), ", "))

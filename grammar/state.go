@@ -13,6 +13,7 @@ type State struct {
 	config *config
 	gen    uint32 // of the matcher, when config was made
 	ended  bool
+	budget *budget // shared by clones
 }
 
 // Clone returns a copy that goes on independently.
@@ -28,6 +29,7 @@ func (s *State) Matcher() *Matcher { return s.m }
 func (s *State) begin() {
 	m := s.m
 	m.mu.Lock()
+	m.e.budget = s.budget
 	if m.e.mem > m.e.limit {
 		m.e.reset()
 		m.gen++
@@ -41,7 +43,7 @@ func (s *State) begin() {
 // anything did.
 func (s *State) finish() error {
 	err := s.m.e.err
-	s.m.e.err, s.m.e.work = nil, 0
+	s.m.e.err, s.m.e.work, s.m.e.budget = nil, 0, nil
 	s.m.mu.Unlock()
 	return err
 }
@@ -97,6 +99,9 @@ func (s *State) Accept(id int32) error {
 	}
 	s.begin()
 	next := s.m.accept(s.config, id)
+	if next != s.m.e.dead {
+		s.budget.earn()
+	}
 	if err := s.finish(); err != nil {
 		return err
 	}

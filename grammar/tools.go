@@ -46,8 +46,9 @@ const (
 
 // Tools returns the grammar of answers that call tools. Errors are those of
 // [FromJSONSchema] for a tool's parameters, and [ErrSyntax] for a missing or repeated name.
-func Tools(tools []Tool, options ToolOptions) (*Grammar, error) {
+func Tools(tools []Tool, options ToolOptions) (g *Grammar, err error) {
 	c := newSchemaCompiler(options.Schema)
+	defer c.meter.stop(&err)
 	key := "arguments"
 	if options.Format == ToolsLlama {
 		key = "parameters"
@@ -68,7 +69,7 @@ func Tools(tools []Tool, options ToolOptions) (*Grammar, error) {
 	call := c.json.rule("tool call", func() *expr { return alt(calls...) })
 	answer, text := options.answer(call, c.json)
 	if options.Optional {
-		free, err := determinize(reCat(reAny, text, reAny))
+		free, err := determinize(c.meter, reCat(reAny, text, reAny))
 		if err != nil {
 			return nil, err
 		}
@@ -80,7 +81,7 @@ func Tools(tools []Tool, options ToolOptions) (*Grammar, error) {
 		}
 	}
 	c.json.rules[0] = production{"tools", answer}
-	return newGrammar(c.json.rules)
+	return newGrammar(c.meter, c.json.rules)
 }
 
 // call returns the texts of a call of t.
