@@ -29,6 +29,7 @@ type attention struct {
 
 	// operands of the running layer
 	layer        int
+	window       int // positions that a row sees, its own among them; 0: all
 	out, q, k, v model.Buffer
 
 	recur recurrences
@@ -58,6 +59,7 @@ type attendScratch struct {
 	o     []float32 // [chunks, queries, d]
 	m, l  []float32 // [chunks, queries]
 	valid []int32
+	first []int32
 	pages []kernel.KVPage
 }
 
@@ -78,6 +80,7 @@ func newAttention(e *Engine) *attention {
 			m:     e.mem.Float32s(queries * chunks),
 			l:     e.mem.Float32s(queries * chunks),
 			valid: arena.Make[int32](&e.mem, queries),
+			first: arena.Make[int32](&e.mem, queries),
 			pages: make([]kernel.KVPage, kernel.ChunkTokens/kernel.PageTokens),
 			args:  kernel.AttendArgs{HeadDim: c.HeadDim, Scale: c.AttnScale, Scratch: e.mem.Float32s(kernel.AttendScratch(queries))},
 		})
@@ -119,6 +122,7 @@ func (a *attention) begin(b *Batch) {
 // Attend implements model.Attention.
 func (a *attention) Attend(layer int, out, q, k, v model.Buffer, rows int) {
 	a.layer, a.out, a.q, a.k, a.v = layer, out, q, k, v
+	a.window = a.e.config.WindowOf(layer)
 	heads := a.e.config.KVHeads
 	team := a.e.team
 	a.e.begin(layer, OpStore, rows)
@@ -138,7 +142,7 @@ func (a *attention) Attend(layer int, out, q, k, v model.Buffer, rows int) {
 	}
 	pieces := 0
 	for i := range a.blocks {
-		pieces += a.blocks[i].chunks * heads
+		pieces += a.span(&a.blocks[i]) * heads
 	}
 	team.Run(&a.split, pieces)
 	a.e.end()
@@ -148,6 +152,18 @@ func (a *attention) Attend(layer int, out, q, k, v model.Buffer, rows int) {
 	}
 	a.e.end()
 }
+
+// firstSeen returns the first position that the row at pos sees.
+func (a *attention) firstSeen(pos int) int {
+	if a.window == 0 {
+		return 0
+	}
+	return max(0, pos+1-a.window)
+}
+
+// firstChunk returns the first chunk that a block sees, and span how many it sees.
+func (a *attention) firstChunk(b *block) int { return a.firstSeen(b.pos) / kernel.ChunkTokens }
+func (a *attention) span(b *block) int       { return b.chunks - a.firstChunk(b) }
 
 // view returns the part of a sequence's page that belongs to the layer.
 func (a *attention) view(pages []cache.Page, page, head int) kernel.KVPage {
@@ -190,11 +206,17 @@ func (a *attention) chunk(s *attendScratch, b *block, head, chunk int, o, m, l [
 	}
 	for i := range b.n {
 		visible := int32(min(max(b.pos+i+1-start, 0), kernel.ChunkTokens))
+		hidden := int32(min(max(a.firstSeen(b.pos+i)-start, 0), kernel.ChunkTokens))
 		for g := range a.group {
 			s.valid[i*a.group+g] = visible
+			s.first[i*a.group+g] = hidden
 		}
 	}
 	args := &s.args
+	args.First = nil
+	if a.window != 0 {
+		args.First = s.first
+	}
 	args.Queries = b.n * a.group
 	args.Q, args.Valid, args.Pages = s.q, s.valid, s.pages[:n]
 	args.Next = nil
@@ -205,15 +227,15 @@ func (a *attention) chunk(s *attendScratch, b *block, head, chunk int, o, m, l [
 	kernel.AttendChunk(args)
 }
 
-// finish joins the chunks of a block's queries. Chunk c's results start at
-// o[c·stride·d], m[c·stride] and l[c·stride].
+// finish joins the chunks of a block's queries. The results of the c-th chunk that the
+// block sees start at o[c·stride·d], m[c·stride] and l[c·stride].
 func (a *attention) finish(b *block, head int, o, m, l []float32, stride int) {
-	d := a.e.config.HeadDim
+	d, first := a.e.config.HeadDim, a.firstChunk(b)
 	for i := range b.n {
 		out := a.out.Row(b.first + i)[head*a.group*d:]
 		for g := range a.group {
 			j := i*a.group + g
-			kernel.MergeChunks(out[g*d:(g+1)*d], o[j*d:], m[j:], l[j:], chunksFor(b.pos+i+1), stride*d, stride)
+			kernel.MergeChunks(out[g*d:(g+1)*d], o[j*d:], m[j:], l[j:], chunksFor(b.pos+i+1)-first, stride*d, stride)
 		}
 	}
 }
@@ -228,8 +250,9 @@ func (t *wholeTask) Do(worker, slice int) {
 	s := &a.workers[worker]
 	a.gather(s, b, head)
 	n, d := b.n*a.group, a.e.config.HeadDim
-	for c := range b.chunks {
-		a.chunk(s, b, head, c, s.o[c*n*d:(c+1)*n*d], s.m[c*n:(c+1)*n], s.l[c*n:(c+1)*n])
+	first := a.firstChunk(b)
+	for c := range a.span(b) {
+		a.chunk(s, b, head, first+c, s.o[c*n*d:(c+1)*n*d], s.m[c*n:(c+1)*n], s.l[c*n:(c+1)*n])
 	}
 	a.finish(b, head, s.o, s.m, s.l, n)
 }
@@ -241,17 +264,17 @@ func (t *splitTask) Do(worker, slice int) {
 	a := t.a
 	heads := a.e.config.KVHeads
 	i := 0
-	for slice >= a.blocks[i].chunks*heads {
-		slice -= a.blocks[i].chunks * heads
+	for slice >= a.span(&a.blocks[i])*heads {
+		slice -= a.span(&a.blocks[i]) * heads
 		i++
 	}
 	b := &a.blocks[i]
-	head, c := slice/b.chunks, slice%b.chunks
+	head, c := slice/a.span(b), slice%a.span(b)
 	s := &a.workers[worker]
 	a.gather(s, b, head)
 	o, m, l := a.part(i*heads + head)
 	n, d := b.n*a.group, a.e.config.HeadDim
-	a.chunk(s, b, head, c, o[c*n*d:(c+1)*n*d], m[c*n:(c+1)*n], l[c*n:(c+1)*n])
+	a.chunk(s, b, head, a.firstChunk(b)+c, o[c*n*d:(c+1)*n*d], m[c*n:(c+1)*n], l[c*n:(c+1)*n])
 }
 
 // part returns the memory for the partial results of a (block, head) pair.

@@ -171,7 +171,7 @@ func New(m *model.Model, o Options) (*Engine, error) {
 	}
 	e.run = m.Graph.NewRun(&e.mem, e.maxRows)
 	e.pass = model.NewPass(m, model.PassOptions{
-		MaxRows: e.maxRows, Team: e.team, Attention: e.attend, Variant: o.Variant, Memory: &e.mem,
+		MaxRows: e.maxRows, Team: e.team, Attention: e.attend, Variant: o.Variant, Memory: &e.mem, Context: e.context,
 	})
 	return e, nil
 }

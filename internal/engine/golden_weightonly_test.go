@@ -2,7 +2,7 @@ package engine_test
 
 import (
 	"encoding/json"
-	"errors"
+	"math"
 	"os"
 	"testing"
 
@@ -13,23 +13,32 @@ import (
 	"trit/internal/model"
 )
 
-// TestGoldenWeightOnly compares models of the minicpm and hunyuan-dense families with
-// a float64 evaluation of their graphs, within the bounds of golden-2026b.
-func TestGoldenWeightOnly(t *testing.T) {
+// weightOnly is what golden-2026b/manifest.json says of its models.
+type weightOnly struct {
+	Tokens []int32 `json:"tokens"`
+	Models map[string]struct {
+		D        float64            `json:"d"`
+		Mistakes map[string]float64 `json:"mistakes"`
+	} `json:"models"`
+}
+
+func readWeightOnly(t testing.TB) (m weightOnly) {
+	t.Helper()
 	data, err := os.ReadFile(fixtures.Path(t, "golden-2026b", "manifest.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var manifest struct {
-		Tokens []int32 `json:"tokens"`
-		Models map[string]struct {
-			D float64 `json:"d"`
-		} `json:"models"`
-	}
-	if err := json.Unmarshal(data, &manifest); err != nil {
+	if err := json.Unmarshal(data, &m); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"mc1", "hy1"} {
+	return m
+}
+
+// TestGoldenWeightOnly compares models of the minicpm and hunyuan-dense families with
+// a float64 evaluation of their graphs, within the bounds of golden-2026b.
+func TestGoldenWeightOnly(t *testing.T) {
+	manifest := readWeightOnly(t)
+	for _, name := range []string{"mc1", "mc2", "hy1"} {
 		path := fixtures.Path(t, "golden-2026b", name+".gguf")
 		for _, c := range []struct {
 			kind        string
@@ -57,15 +66,85 @@ func TestGoldenWeightOnly(t *testing.T) {
 	}
 }
 
-// TestLongRopeLongFactorsRefused: factors for long contexts are not left out silently.
-func TestLongRopeLongFactorsRefused(t *testing.T) {
-	f, err := gguf.Open(fixtures.Path(t, "golden-2026b", "mc2.gguf"))
+// TestWeightOnlyGatesCanFail breaks models that pass, by keys of their files: the logits
+// must go as far astray, within 3 %, as those of the reference with the same mistake.
+func TestWeightOnlyGatesCanFail(t *testing.T) {
+	manifest := readWeightOnly(t)
+	tests := []struct {
+		name, wrong, key string
+		value            any // nil: without the key
+	}{
+		{"mc1", "no_embedding_scale", "minicpm.embedding_scale", float32(1)},
+		{"mc1", "logit_multiply", "minicpm.logit_scale", float32(0.25)},
+		{"mc1", "no_residual_scale", "minicpm.residual_scale", float32(1)},
+		{"mc1", "no_factors", "minicpm.rope.scaling.type", "none"},
+		{"mc1", "other_factors", "minicpm.rope.scaling.original_context_length", uint32(8)},
+		{"mc2", "no_embedding_scale", "minicpm.embedding_scale", float32(1)},
+		{"mc2", "logit_multiply", "minicpm.logit_scale", float32(0.5)},
+		{"mc2", "no_residual_scale", "minicpm.residual_scale", float32(1)},
+		{"mc2", "other_factors", "minicpm.rope.scaling.original_context_length", uint32(512)},
+		{"mc2", "no_attn_factor", "minicpm.rope.scaling.attn_factor", nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name+"/"+test.wrong, func(t *testing.T) {
+			f := parse(t, test.name)
+			if test.value == nil {
+				f.Metadata.Delete(test.key)
+			} else if err := f.Metadata.Set(test.key, test.value); err != nil {
+				t.Fatal(err)
+			}
+			m, err := model.Load(f, model.LoadOptions{Activations: model.Float})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			e := newEngine(t, m, engine.Options{KVType: kernel.KVF32})
+			got := logits(t, e, manifest.Tokens, nil, len(manifest.Tokens))
+			theirs := manifest.Models[test.name].Mistakes[test.wrong]
+			d := relative(got, readFloats(t, fixtures.Path(t, "golden-2026b", test.name+".float.f32")))
+			if theirs == 0 || math.Abs(d/theirs-1) > 0.03 {
+				t.Errorf("relative distance %.3g, the reference's is %.3g", d, theirs)
+			}
+		})
+	}
+}
+
+// parse reads a golden model into memory, where it can be changed.
+func parse(t *testing.T, name string) *gguf.File {
+	t.Helper()
+	data, err := os.ReadFile(fixtures.Path(t, "golden-2026b", name+".gguf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	_, err = model.Load(f, model.LoadOptions{})
-	if !errors.Is(err, model.ErrConfig) {
-		t.Errorf("error %v, want %v", err, model.ErrConfig)
+	f, err := gguf.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestLongRopeContext: the context of the engine chooses the factors, and keys that were
+// made with others are not taken for the same.
+func TestLongRopeContext(t *testing.T) {
+	manifest := readWeightOnly(t)
+	m := load(t, fixtures.Path(t, "golden-2026b", "mc2.gguf"), model.LoadOptions{Activations: model.Float})
+	original := m.Config.RopeOriginal
+	tokens := manifest.Tokens[:original]
+	want := readFloats(t, fixtures.Path(t, "golden-2026b", "mc2.float.f32"))[:original*m.Config.Vocab]
+	identities := map[int]any{}
+	for _, context := range []int{original, original + 1, 64} {
+		e := newEngine(t, m, engine.Options{KVType: kernel.KVF32, Context: context})
+		d := worst(logits(t, e, tokens, nil, len(tokens)), want, m.Config.Vocab)
+		if long := context > original; long != (d <= 1e-5) {
+			t.Errorf("context %d: distance %.3g from the logits with factors for long contexts", context, d)
+		}
+		identity, err := e.Identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		identities[context] = identity
+	}
+	if identities[original] == identities[original+1] || identities[original+1] != identities[64] {
+		t.Error("the identity does not follow the factors")
 	}
 }

@@ -32,8 +32,14 @@ func (e *Engine) Identity() (cache.Identity, error) {
 func (e *Engine) hashWeights() (sum [sha256.Size]byte, err error) {
 	c := *e.config
 	c.Name, c.Context = "", 0 // these change nothing
+	c.Yarn, c.Notes = nil, nil
 	h := sha256.New()
 	fmt.Fprintf(h, "%+v\n", c)
+	// What keys are turned by may depend on the engine's context.
+	for _, rotation := range c.UsedRotations() {
+		inv, scale := e.model.RopeFrequencies(rotation, e.context)
+		fmt.Fprintln(h, rotation, inv, scale)
+	}
 	for _, t := range e.model.File.Tensors {
 		fmt.Fprintf(h, "%q %d %v\n", t.Name, t.Type.ID(), t.Dims)
 		if _, err := io.Copy(h, t.Reader()); err != nil {

@@ -54,6 +54,8 @@ type StepInfo struct {
 	// row at position n attends to n+1. Context is the same for the last row of
 	// each sequence only: the positions that have to be read for all of them.
 	Positions, Context int64
+	// Windowed and WindowedContext are those of layers with a sliding window.
+	Windowed, WindowedContext int64
 }
 
 // StepResult describes a step that has ended.
@@ -98,10 +100,11 @@ func (e *Engine) traced(b *Batch, o model.Observer) error {
 	info := StepInfo{Rows: len(b.rows), Scored: len(b.scored)}
 	for i := range b.rows {
 		length := int64(b.positions[i]) + 1
-		info.Positions += length
+		windowed := min(length, int64(e.config.Window))
+		info.Positions, info.Windowed = info.Positions+length, info.Windowed+windowed
 		if i+1 == len(b.rows) || b.rows[i].seq != b.rows[i+1].seq {
 			info.Sequences++
-			info.Context += length
+			info.Context, info.WindowedContext = info.Context+length, info.WindowedContext+windowed
 		}
 	}
 	e.head.TakeBytes() // what was read between steps

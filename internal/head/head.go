@@ -43,8 +43,8 @@ type Mode uint8
 // The modes. Auto, Plain and Coarse give identical logits; the last three replace
 // the stored head by a smaller one, which changes the logits a little.
 const (
-	// Auto is Coarse for a large head in F32, F16 or BF16 on a CPU that is fast at
-	// it, and Plain otherwise.
+	// Auto is Coarse for a large head in F32, F16, BF16 or Q4_K on a CPU that is fast
+	// at it, and Plain otherwise.
 	Auto Mode = iota
 	// Plain multiplies the rows as they are stored.
 	Plain
@@ -90,7 +90,7 @@ func (m Mode) resolve(typ gguf.Type, rows, cols int) Mode {
 		return m
 	}
 	switch typ {
-	case gguf.TypeF32, gguf.TypeF16, gguf.TypeBF16:
+	case gguf.TypeF32, gguf.TypeF16, gguf.TypeBF16, gguf.TypeQ4_K:
 		if kernel.CoarseFast() && cols <= kernel.MaxCoarseCols && int64(rows)*int64(cols) >= minCoarseWeights {
 			return Coarse
 		}

@@ -25,6 +25,7 @@ const (
 	headQ8_0
 	headQ6_K
 	headQ4_0
+	headQ4_K
 	headFormats
 )
 
@@ -50,6 +51,8 @@ func headIndex(t gguf.Type) int {
 		return headQ6_K
 	case gguf.TypeQ4_0:
 		return headQ4_0
+	case gguf.TypeQ4_K:
+		return headQ4_K
 	}
 	return -1
 }
@@ -67,7 +70,7 @@ func mustHeadFormat(t gguf.Type, cols int) *headFormat {
 }
 
 // HeadSupports reports whether HeadRows and DecodeRow can read rows of type t:
-// F32, F16, BF16, Q8_0, Q6_K or Q4_0. They panic for other types.
+// F32, F16, BF16, Q8_0, Q6_K, Q4_0 or Q4_K. They panic for other types.
 func HeadSupports(t gguf.Type) bool { return headIndex(t) >= 0 }
 
 // HeadScratch returns the length of the scratch memory that HeadRows needs for

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"math"
 
+	"trit/gguf"
 	"trit/internal/half"
+	"trit/quant"
 )
 
 // Block sizes of the formats, as ggml defines them.
@@ -12,6 +14,7 @@ const (
 	q8_0Elems, q8_0Bytes = 32, 34
 	q6_KElems, q6_KBytes = 256, 210
 	q4_0Elems, q4_0Bytes = 32, 18
+	q4_KElems, q4_KBytes = 256, 144
 )
 
 var genericHead = headKernels{
@@ -22,6 +25,7 @@ var genericHead = headKernels{
 		headQ8_0: {elems: q8_0Elems, bytes: q8_0Bytes, decode: decodeQ8_0Generic},
 		headQ6_K: {elems: q6_KElems, bytes: q6_KBytes, decode: decodeQ6_KGeneric},
 		headQ4_0: {elems: q4_0Elems, bytes: q4_0Bytes, decode: decodeQ4_0Generic},
+		headQ4_K: {elems: q4_KElems, bytes: q4_KBytes, decode: decodeQ4_K},
 	},
 	tile: headTileGeneric,
 }
@@ -67,6 +71,14 @@ func decodeQ4_0Generic(dst []float32, src []byte) {
 			dst[j+16] = float32(int32(c>>4)-8) * d
 		}
 		dst, src = dst[q4_0Elems:], src[q4_0Bytes:]
+	}
+}
+
+// decodeQ4_K widens blocks of Q4_K. It has no assembly: heads of that type are usually
+// read from a coarse copy.
+func decodeQ4_K(dst []float32, src []byte) {
+	if err := quant.Decode(gguf.TypeQ4_K, dst, src); err != nil {
+		panic(err) // whole blocks cannot fail
 	}
 }
 

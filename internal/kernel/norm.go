@@ -22,3 +22,10 @@ func RMSNorm(dst, x, w []float32, eps float32) {
 	}
 	active.float.normMul(dst, x, w[:n], r)
 }
+
+// Clamp brings every number of x into [low, high]; a NaN stays one.
+func Clamp(x []float32, low, high float32) {
+	for i, v := range x {
+		x[i] = min(max(v, low), high)
+	}
+}

@@ -50,6 +50,17 @@ func YarnInvFreq(inv []float64, dim int, base float64, y Yarn) float32 {
 	return float32(y.Attention * (1 + float64(0.1*log64(y.Factor))))
 }
 
+// DynamicBase returns the base that stretches the rotation over a context longer than
+// the original one, as the formula that transformers calls dynamic does:
+//
+//	base · (factor·context/original − (factor − 1))^(dim/(dim−2))
+//
+// with at least four rotated dimensions.
+func DynamicBase(base float64, dim int, factor float64, original, context int) float64 {
+	stretch := float64(factor*float64(context)/float64(original)) - (factor - 1)
+	return float64(base * exp64(float64(float64(dim)/float64(dim-2)*log64(stretch))))
+}
+
 // RopeTable fills cos and sin with scale·cos θ_i and scale·sin θ_i, where
 // θ_i = pos · inv[i] is computed in float64. cos and sin have the length of inv.
 // scale is 1 for plain RoPE; methods that stretch the context pass their

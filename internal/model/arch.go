@@ -117,8 +117,9 @@ type Graph interface {
 	// Head is the table whose rows are multiplied with the final hidden state
 	// to give the logits.
 	Head() *Table
-	// RopeFactors divide the rotation frequencies; nil means no correction.
-	RopeFactors() []float32
+	// RopeFactors divide the rotation frequencies; nil means no correction. long says
+	// that the context is longer than that of the original training.
+	RopeFactors(long bool) []float32
 	// StateSize is how many numbers a sequence keeps beside its keys and values:
 	// what the recurrences of Pass.Recur carry from row to row. It is 0 for most.
 	StateSize() int

@@ -87,26 +87,6 @@ func ParseActivations(name string) (Activations, error) {
 	return 0, fmt.Errorf("%w: activations %q, want int8, int8g128 or float", ErrConfig, name)
 }
 
-// RopeStyle says which elements of a head vector are rotated together.
-type RopeStyle uint8
-
-// RopeNeox rotates element i with i+d/2, RopeNorm element 2i with 2i+1.
-const (
-	RopeNeox RopeStyle = iota + 1
-	RopeNorm
-)
-
-// String returns "neox" or "norm".
-func (s RopeStyle) String() string {
-	switch s {
-	case RopeNeox:
-		return "neox"
-	case RopeNorm:
-		return "norm"
-	}
-	return fmt.Sprintf("rope(%d)", uint8(s))
-}
-
 // Config holds the hyper-parameters of a model.
 type Config struct {
 	Architecture string // general.architecture
@@ -126,7 +106,24 @@ type Config struct {
 	RopeScale float64 // factor on all frequencies (1/rope.scaling.factor)
 	RopeStyle RopeStyle
 	Yarn      *kernel.Yarn // how the context is stretched; nil if it is not
-	LongRope  bool         // frequencies are divided by rope_factors_short
+	// RopeOriginal is the context of the original training, where longer ones are rotated
+	// with other frequencies: with LongRope divided by rope_factors_long instead of
+	// rope_factors_short, with RopeDynamic, a factor, as DynamicBase says. RopeAttention,
+	// if not 0, is a factor on queries and keys.
+	RopeOriginal  int
+	LongRope      bool
+	RopeDynamic   float64
+	RopeAttention float32
+	// LocalRopeBase is the base of layers with RotateLocal, whose frequencies are not
+	// scaled.
+	LocalRopeBase float64
+
+	// Sliding says which layers attend to the last Window positions only, the row's own
+	// among them; nil means none. Rotations says how layers rotate; nil means all as
+	// usual.
+	Sliding   []bool
+	Window    int
+	Rotations []Rotation
 
 	// Recurrent says which layers have a gated delta net in place of attention; nil
 	// means none. Such a net has KeyHeads and ValueHeads of StateDim elements, and a
@@ -179,8 +176,8 @@ func ReadConfig(m *gguf.Metadata) (*Config, error) {
 	c.RopeBase = r.float("rope.freq_base", 10000)
 	c.NormEps = float32(r.float("attention.layer_norm_rms_epsilon", -1))
 	c.AttnScale = float32(r.float("attention.scale", 1/math.Sqrt(float64(c.HeadDim))))
-	c.RopeScale, c.Yarn = r.ropeScaling(c.Context)
-	c.LongRope = r.longRope(c.Context)
+	r.ropeScaling(c)
+	r.window(c)
 	c.Vocab = r.vocab()
 	if r.err != nil {
 		return nil, r.err
@@ -314,62 +311,6 @@ func (r *keyReader) float(key string, def float64) float64 {
 		r.fail("%w", err)
 	}
 	return float64(v)
-}
-
-// ropeScaling returns the factor on the rotation frequencies, or the parameters of
-// YaRN.
-func (r *keyReader) ropeScaling(context int) (float64, *kernel.Yarn) {
-	kind := r.text("linear", r.prefix+"rope.scaling.type")
-	factor := r.float("rope.scaling.factor", r.float("rope.scale_linear", 0))
-	switch kind {
-	case "none", "", longRope:
-		return 1, nil
-	case "linear", "yarn":
-	default:
-		r.fail("%srope.scaling.type is %q; want none, linear, yarn or longrope", r.prefix, kind)
-		return 1, nil
-	}
-	if factor == 0 {
-		if kind == "yarn" {
-			r.fail("%srope.scaling.type is yarn, but %srope.scaling.factor is missing", r.prefix, r.prefix)
-		}
-		return 1, nil
-	}
-	if !(factor > 0 && factor < 1e6) {
-		r.fail("%srope.scaling.factor is %v, want a positive number", r.prefix, factor)
-		return 1, nil
-	}
-	if kind == "linear" {
-		return 1 / factor, nil
-	}
-	return 1, &kernel.Yarn{
-		Factor:        factor,
-		Context:       float64(r.dim("rope.scaling.original_context_length", context)),
-		BetaFast:      r.positive("rope.scaling.yarn_beta_fast", 32),
-		BetaSlow:      r.positive("rope.scaling.yarn_beta_slow", 1),
-		Extrapolation: r.positive("rope.scaling.yarn_ext_factor", 1),
-		Attention:     r.positive("rope.scaling.attn_factor", 1) * r.positive("rope.scaling.yarn_attn_factor", 1),
-	}
-}
-
-// longRope is the rope.scaling.type of LongRoPE (Ding et al., arXiv:2402.13753).
-const longRope = "longrope"
-
-// longRope reports whether frequencies are divided by the factors of LongRoPE. Its
-// second set of factors, for contexts longer than the original one, is refused.
-func (r *keyReader) longRope(context int) bool {
-	if r.text("", r.prefix+"rope.scaling.type") != longRope {
-		return false
-	}
-	original := r.dim("rope.scaling.original_context_length", context)
-	if original < context {
-		r.fail("%srope.scaling.type is longrope, and %srope.scaling.original_context_length %d is less than %scontext_length %d; "+
-			"its factors for long contexts are not supported", r.prefix, r.prefix, original, r.prefix, context)
-	}
-	if a := r.positive("rope.scaling.attn_factor", 1); a != 1 {
-		r.fail("%srope.scaling.attn_factor is %v; with longrope only 1 is supported", r.prefix, a)
-	}
-	return true
 }
 
 // positive reads a number above 0.

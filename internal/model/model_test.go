@@ -214,28 +214,67 @@ func ExampleArchitectures() {
 	// Output: [bitnet bitnet-25 bitnet-b1.58 hunyuan-dense llama minicpm qwen3 qwen35]
 }
 
+// TestWindows: which layers have a sliding window, as files say it in three ways.
+func TestWindows(t *testing.T) {
+	key, pattern := "llama.attention.sliding_window", "llama.attention.sliding_window_pattern"
+	for name, test := range map[string]struct {
+		set     map[string]any
+		sliding []bool
+		wrong   string
+	}{
+		"none":     {map[string]any{key: uint32(0)}, nil, ""},
+		"no end":   {map[string]any{key: uint32(1 << 30)}, nil, ""},
+		"all":      {map[string]any{key: uint32(7)}, []bool{true, true}, ""},
+		"list":     {map[string]any{key: uint32(7), pattern: []bool{false, true}}, []bool{false, true}, ""},
+		"number":   {map[string]any{key: uint32(7), pattern: uint32(2)}, []bool{true, false}, ""},
+		"length":   {map[string]any{key: uint32(7), pattern: []bool{true}}, nil, "1 entries for 2 layers"},
+		"no count": {map[string]any{key: "seven"}, nil, key},
+	} {
+		m, err := loadWith(t, test.set)
+		if test.wrong != "" {
+			if !errors.Is(err, model.ErrConfig) || !strings.Contains(err.Error(), test.wrong) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if c := m.Config; !slices.Equal(c.Sliding, test.sliding) || test.sliding != nil && c.Window != 7 {
+			t.Errorf("%s: %v, %d", name, c.Sliding, c.Window)
+		}
+	}
+}
+
+// loadWith loads a tiny llama with other keys.
+func loadWith(t *testing.T, set map[string]any) (*model.Model, error) {
+	t.Helper()
+	f := synthtest.File(t, synthtest.Shape(t, "tiny-llama"), synth.Options{})
+	for key, v := range set {
+		if err := f.Metadata.Set(key, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := model.Load(f, model.LoadOptions{})
+	if err == nil {
+		t.Cleanup(func() { m.Close() })
+	}
+	return m, err
+}
+
 // TestGraphKeys: keys that change the graph and that a family does not have are refused,
 // all at once; with their neutral values they are not.
 func TestGraphKeys(t *testing.T) {
 	base := map[string]any{"llama.attention.sliding_window": uint32(1 << 30), "llama.expert_count": uint32(0), "llama.logit_scale": float32(1)}
 	open := func(set map[string]any) error {
-		f := synthtest.File(t, synthtest.Shape(t, "tiny-llama"), synth.Options{})
-		for key, v := range set {
-			if err := f.Metadata.Set(key, v); err != nil {
-				t.Fatal(err)
-			}
-		}
-		m, err := model.Load(f, model.LoadOptions{})
-		if err == nil {
-			m.Close()
-		}
+		_, err := loadWith(t, set)
 		return err
 	}
 	if err := open(base); err != nil {
 		t.Errorf("neutral values: %v", err)
 	}
-	err := open(map[string]any{"llama.expert_count": uint32(8), "llama.attention.sliding_window": uint32(64), "llama.final_logit_softcapping": float32(30)})
-	for _, key := range []string{"llama.expert_count is 8", "llama.attention.sliding_window is 64", "llama.final_logit_softcapping is 30"} {
+	err := open(map[string]any{"llama.expert_count": uint32(8), "llama.attention.clamp_kqv": float32(8), "llama.final_logit_softcapping": float32(30)})
+	for _, key := range []string{"llama.expert_count is 8", "llama.attention.clamp_kqv is 8", "llama.final_logit_softcapping is 30"} {
 		if !errors.Is(err, model.ErrConfig) || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s: %v", key, err)
 		}

@@ -60,14 +60,12 @@ type Pass struct {
 	keep    []int // rows whose hidden state is wanted, ascending
 	kept    bool  // whether the buffers hold only those rows
 
-	invFreq   []float64           // [RopeDim/2]
-	ropeScale float32             // on cos and sin
-	cos, sin  []float32           // [maxRows, RopeDim/2]
-	normed    []float32           // [maxRows, in] the input of a projection with a norm of its own
-	turned    []float32           // [maxRows, in] the transformed input of a projection
-	int8      *kernel.Int8        // rounded input of a projection, or
-	groups    *kernel.GroupedInt8 // with scales for groups of columns
-	work      []*kernel.Workspace // one per worker
+	rotations [RotateNot]*rotation // those that layers have
+	normed    []float32            // [maxRows, in] the input of a projection with a norm of its own
+	turned    []float32            // [maxRows, in] the transformed input of a projection
+	int8      *kernel.Int8         // rounded input of a projection, or
+	groups    *kernel.GroupedInt8  // with scales for groups of columns
+	work      []*kernel.Workspace  // one per worker
 
 	project projectTask
 	dense   denseTask
@@ -86,6 +84,15 @@ type PassOptions struct {
 	Variant kernel.Variant
 	// Memory is where the scratch memory comes from. It is required.
 	Memory Memory
+	// Context is the largest number of positions of a sequence.
+	Context int
+}
+
+// rotation is how pairs of elements are turned, with the angles of a pass's rows.
+type rotation struct {
+	inv      []float64 // [RopeDim/2]
+	scale    float32   // on cos and sin
+	cos, sin []float32 // [maxRows, RopeDim/2]
 }
 
 // NewPass allocates a pass for a model.
@@ -98,9 +105,6 @@ func NewPass(m *Model, o PassOptions) *Pass {
 		attention: o.Attention,
 		variant:   o.Variant,
 		maxRows:   o.MaxRows,
-		invFreq:   make([]float64, c.RopeDim/2),
-		cos:       o.Memory.Float32s(o.MaxRows * c.RopeDim / 2),
-		sin:       o.Memory.Float32s(o.MaxRows * c.RopeDim / 2),
 		normed:    o.Memory.Float32s(o.MaxRows * normed),
 		turned:    o.Memory.Float32s(o.MaxRows * turned),
 	}
@@ -110,10 +114,10 @@ func NewPass(m *Model, o PassOptions) *Pass {
 	case Int8Groups:
 		p.groups = kernel.NewGroupedInt8(o.MaxRows, widest)
 	}
-	kernel.RopeInvFreq(p.invFreq, c.RopeDim, c.RopeBase, c.RopeScale, m.Graph.RopeFactors())
-	p.ropeScale = 1
-	if c.Yarn != nil {
-		p.ropeScale = kernel.YarnInvFreq(p.invFreq, c.RopeDim, c.RopeBase, *c.Yarn)
+	for _, kind := range c.UsedRotations() {
+		r := &rotation{cos: o.Memory.Float32s(o.MaxRows * c.RopeDim / 2), sin: o.Memory.Float32s(o.MaxRows * c.RopeDim / 2)}
+		r.inv, r.scale = m.RopeFrequencies(kind, o.Context)
+		p.rotations[kind] = r
 	}
 	for range o.Team.Size() {
 		p.work = append(p.work, kernel.NewWorkspace())
@@ -150,8 +154,13 @@ func (p *Pass) Begin(tokens, positions []int32, keep []int, o Observer) {
 	p.byRow.ops = p.byRow.ops[:0] // of a pass that panicked
 	p.begin(OpRopeTable)
 	half := p.cfg.RopeDim / 2
-	for i, pos := range positions {
-		kernel.RopeTable(p.cos[i*half:(i+1)*half], p.sin[i*half:(i+1)*half], int(pos), p.invFreq, p.ropeScale)
+	for _, r := range p.rotations {
+		if r == nil {
+			continue
+		}
+		for i, pos := range positions {
+			kernel.RopeTable(r.cos[i*half:(i+1)*half], r.sin[i*half:(i+1)*half], int(pos), r.inv, r.scale)
+		}
 	}
 	p.end()
 }
@@ -302,9 +311,19 @@ func (p *Pass) Stage(stage string, b Buffer) {
 	p.observe(stage, b)
 }
 
-// Rope rotates every head of every row by the row's position.
+// Rope rotates every head of every row by the row's position, as the layer does it.
 func (p *Pass) Rope(stage string, b Buffer) {
-	p.rowwise(rowOp{do: ropeRow, kind: OpKindRope, stage: stage, dst: b})
+	kind := p.cfg.Rotation(p.layer)
+	if kind == RotateNot {
+		p.Stage(stage, b)
+		return
+	}
+	p.rowwise(rowOp{do: ropeRow, kind: OpKindRope, stage: stage, dst: b, rotation: p.rotations[kind]})
+}
+
+// Clamp brings every number of every row into [low, high].
+func (p *Pass) Clamp(stage string, b Buffer, low, high float32) {
+	p.rowwise(rowOp{do: clampRow, kind: OpKindClamp, stage: stage, dst: b, low: low, high: high})
 }
 
 // Attend stores k and v in the cache and computes the attention of q:

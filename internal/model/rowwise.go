@@ -14,6 +14,8 @@ type rowOp struct {
 	factor    float32    // scaleRow
 	f         RowFunc    // eachRow
 	transform *Transform // turnRow
+	rotation  *rotation  // ropeRow
+	low, high float32    // clampRow
 }
 
 // rowTask runs pending operations, all of them on one row after the other. A row
@@ -100,6 +102,8 @@ func scaleRow(_ *Pass, o *rowOp, row int) {
 	kernel.Scale(o.dst.Row(row), o.dst.Row(row), o.factor)
 }
 
+func clampRow(_ *Pass, o *rowOp, row int) { kernel.Clamp(o.dst.Row(row), o.low, o.high) }
+
 func eachRow(_ *Pass, o *rowOp, row int) { o.f.Row(row) }
 
 func addRow(_ *Pass, o *rowOp, row int) { kernel.Add(o.dst.Row(row), o.dst.Row(row), o.src.Row(row)) }
@@ -137,7 +141,7 @@ func (a HiddenAct) gate(dst, x, up []float32) {
 func ropeRow(p *Pass, o *rowOp, row int) {
 	c := p.cfg
 	half := c.RopeDim / 2
-	cos, sin := p.cos[row*half:(row+1)*half], p.sin[row*half:(row+1)*half]
+	cos, sin := o.rotation.cos[row*half:(row+1)*half], o.rotation.sin[row*half:(row+1)*half]
 	x := o.dst.Row(row)
 	for h := 0; h < len(x); h += c.HeadDim {
 		if c.RopeStyle == RopeNorm {

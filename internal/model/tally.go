@@ -18,6 +18,7 @@ const (
 	OpKindEmbed     OpKind = "embed"     // looks a token's vector up
 	OpKindNorm      OpKind = "norm"      // RMS norm of a row, or of every head of it
 	OpKindScale     OpKind = "scale"     // multiplies a row with a factor
+	OpKindClamp     OpKind = "clamp"     // brings a row's numbers into a range
 	OpKindQuantize  OpKind = "quantize"  // rounds the input of projections to int8
 	OpKindProject   OpKind = "project"   // multiplies with ternary matrices
 	OpKindRope      OpKind = "rope"      // rotates heads by the position
@@ -53,6 +54,7 @@ type Op struct {
 //	quantize    4·K FLOPs (abs, max, multiply, round) and 1 for each scale
 //	norm        4·n + 4 FLOPs, for each head if there is one for each
 //	scale       n FLOPs
+//	clamp       2·n FLOPs
 //	rope        3·r FLOPs for each head, r of d elements rotated
 //	attend      H·d FLOPs, and (4·d + 5)·H for each position
 //	            2·G·d elements written, and as many read for each position
@@ -72,8 +74,9 @@ type Cost struct {
 	WeightBytes, RowBytes int64
 	// PositionFLOPs are done for each position that a row attends to.
 	// PositionBytes of it are read from the KV cache, once for all rows of a
-	// sequence, and StoreBytes of each row written there.
-	PositionFLOPs, PositionBytes, StoreBytes int64
+	// sequence, and StoreBytes of each row written there. Window, if not 0, is how many
+	// positions that are at most.
+	PositionFLOPs, PositionBytes, StoreBytes, Window int64
 }
 
 // StageOp is a stage that an observer sees, with what computes it.
@@ -165,6 +168,8 @@ func (t *Tally) rowwise(o *rowOp) {
 		tensors = []string{after.tensor}
 	case OpKindScale, OpKindAdd:
 		c.FLOPs = n
+	case OpKindClamp:
+		c.FLOPs = 2 * n
 	case OpKindQuantize:
 		c.FLOPs = 4*int64(o.src.Width) + t.groups(int64(o.src.Width))
 	case OpKindTransform:
@@ -245,6 +250,7 @@ func (t *Tally) attend(stage string, out Buffer) {
 	both := 2 * int64(t.pass.cfg.KVHeads) * vector
 	t.add(stage, OpKindAttend, Cost{
 		FLOPs: heads * d, PositionFLOPs: (4*d + 5) * heads, PositionBytes: both, StoreBytes: both,
+		Window: int64(t.pass.cfg.WindowOf(t.pass.layer)),
 	})
 	t.result(out, written{kind: OpKindAttend})
 	t.stage(stage, out, Buffer{})
@@ -277,7 +283,7 @@ func (o *Op) Group() string {
 		return "embedding"
 	case OpKindNorm:
 		return "norms"
-	case OpKindScale:
+	case OpKindScale, OpKindClamp:
 		return "scales"
 	case OpKindQuantize:
 		return "quantize"
@@ -318,7 +324,7 @@ func (m *Model) Scratch(maxRows int) int64 {
 	var mem memoryCount
 	m.Graph.NewRun(&mem, maxRows)
 	widest, normed, turned := m.inputs()
-	mem.Float32s(maxRows * (m.Config.RopeDim + normed + turned)) // as NewPass
+	mem.Float32s(maxRows * (len(m.Config.UsedRotations())*m.Config.RopeDim + normed + turned)) // as NewPass
 	switch m.Config.Activations {
 	case Int8:
 		return int64(mem) + kernel.Int8Bytes(maxRows, widest)

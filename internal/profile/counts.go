@@ -73,7 +73,10 @@ func Count(m *model.Model, kv kernel.KVType, depth int) *Counts {
 		if !ok {
 			i = len(counts.Stages)
 			index[key{op.Name, op.Cost}] = i
-			c := op.Cost
+			c, length := op.Cost, length
+			if c.Window != 0 {
+				length = min(length, c.Window)
+			}
 			counts.Stages = append(counts.Stages, Stage{
 				Name: op.Name, MACs: c.MACs, FLOPs: c.FLOPs + length*c.PositionFLOPs, WeightBytes: c.WeightBytes + c.RowBytes,
 				CacheRead: length * c.PositionBytes, CacheWrite: c.StoreBytes,

@@ -89,9 +89,13 @@ func (t *workTable) of(f *frame, i int) (Work, string) {
 	// Together the rows attend to so many positions, of which those of the last
 	// row of each sequence have to be read.
 	n := int64(op.rows)
+	positions, context := f.info.Positions, f.info.Context
+	if w.Window != 0 {
+		positions, context = f.info.Windowed, f.info.WindowedContext
+	}
 	return Work{
 		MACs:  n * w.MACs,
-		FLOPs: n*w.FLOPs + f.info.Positions*w.PositionFLOPs,
-		Bytes: n*(w.RowBytes+w.StoreBytes) + w.WeightBytes + f.info.Context*w.PositionBytes,
+		FLOPs: n*w.FLOPs + positions*w.PositionFLOPs,
+		Bytes: n*(w.RowBytes+w.StoreBytes) + w.WeightBytes + context*w.PositionBytes,
 	}, w.group
 }

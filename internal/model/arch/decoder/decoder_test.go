@@ -23,6 +23,7 @@ import (
 // them.
 type parts struct {
 	subNorms, headNorms, afterRope, inputNorms, postNorms, ungated, biases, factors, partial, scales bool
+	windows, rotations                                                                               bool
 	hybrid                                                                                           bool
 }
 
@@ -38,12 +39,18 @@ var families = map[string]parts{
 	"biases":     {biases: true},
 	"rotation":   {factors: true, partial: true},
 	"scales":     {scales: true},
-	"all":        {true, true, false, true, true, false, true, true, true, true, false},
-	"all-after":  {true, true, true, true, true, true, true, true, true, true, false},
+	"windows":    {windows: true},
+	"rotations":  {rotations: true, partial: true},
+	"all":        {true, true, false, true, true, false, true, true, true, true, true, false, false},
+	"all-after":  {true, true, true, true, true, true, true, true, true, true, true, false, false},
 }
 
 // The scales of families that have them.
 const embeddingScale, residualScale, logitScale = 3, 0.5, 0.25
+
+// Of families with windows the first layer has one, of those with rotations it has a base
+// of its own, and the last layer does not rotate.
+const window, localBase = 3, 100
 
 func init() {
 	for name, p := range families {
@@ -56,6 +63,12 @@ func init() {
 				}
 				if p.scales {
 					c.EmbeddingScale, c.ResidualScale, c.LogitScale = embeddingScale, residualScale, logitScale
+				}
+				if p.windows {
+					c.Slide(window, func(layer int) bool { return layer == 0 })
+				}
+				if p.rotations {
+					c.LocalRopeBase, c.Rotations = localBase, []model.Rotation{model.RotateLocal, model.RotateNot}
 				}
 				return nil
 			},
@@ -102,7 +115,7 @@ type oneSequence struct {
 	rows, stateSize int
 }
 
-func (a oneSequence) Attend(_ int, out, q, k, v model.Buffer, rows int) {
+func (a oneSequence) Attend(layer int, out, q, k, v model.Buffer, rows int) {
 	d, group := a.c.HeadDim, a.c.Heads/a.c.KVHeads
 	for row := range rows {
 		for h := range a.c.Heads {
@@ -114,6 +127,9 @@ func (a oneSequence) Attend(_ int, out, q, k, v model.Buffer, rows int) {
 					dot += float64(q.Row(row)[h*d+e]) * float64(k.Row(i)[h/group*d+e])
 				}
 				weights[i] = math.Exp(dot * float64(a.c.AttnScale))
+				if n := a.c.WindowOf(layer); n > 0 && row-i >= n {
+					weights[i] = 0
+				}
 				sum += weights[i]
 			}
 			for e := range d {
@@ -322,6 +338,8 @@ func lacking(p parts) map[string]parts {
 		"rotation factors": func(p *parts) *bool { return &p.factors },
 		"partial rotation": func(p *parts) *bool { return &p.partial },
 		"scales":           func(p *parts) *bool { return &p.scales },
+		"windows":          func(p *parts) *bool { return &p.windows },
+		"rotations":        func(p *parts) *bool { return &p.rotations },
 	} {
 		without := p
 		if b := field(&without); *b {

@@ -114,7 +114,7 @@ func (f *Family) tensors(c *model.Config) []model.TensorSpec {
 	freqs.Optional, freqs.Extra = true, true
 	if c.LongRope {
 		vector("rope_factors_short.weight", int64(c.RopeDim/2))
-		vector("rope_factors_long.weight", int64(c.RopeDim/2)).Optional = true
+		vector("rope_factors_long.weight", int64(c.RopeDim/2))
 	}
 
 	vector("blk.%d.attn_norm.weight", D, "layers.%d.input_layernorm.weight")
@@ -168,7 +168,7 @@ type weights struct {
 	Output     *model.Table `tensor:"output.weight"`             // [V, D], nil if tied
 	RopeFreqs  []float32    `tensor:"rope_freqs.weight"`         // [d/2], may be nil
 	RopeShort  []float32    `tensor:"rope_factors_short.weight"` // [d/2], nil without LongRoPE
-	RopeLong   []float32    `tensor:"rope_factors_long.weight"`  // [d/2], of longer contexts, which are refused
+	RopeLong   []float32    `tensor:"rope_factors_long.weight"`  // [d/2], of contexts longer than the original one
 }
 
 // Layer holds the tensors of one layer. Parts that the family does not have are nil.
@@ -241,9 +241,12 @@ func (g *Graph) StateSize() int {
 }
 
 // RopeFactors implements model.Graph.
-func (g *Graph) RopeFactors() []float32 {
-	if g.RopeShort != nil {
-		return g.RopeShort
+func (g *Graph) RopeFactors(long bool) []float32 {
+	switch {
+	case g.RopeShort == nil:
+		return g.RopeFreqs
+	case long:
+		return g.RopeLong
 	}
-	return g.RopeFreqs
+	return g.RopeShort
 }

@@ -13,17 +13,16 @@ import (
 // than a neutral one.
 type graphKey struct {
 	name    string
-	neutral func(x float64, c *model.Config) bool
+	neutral func(x float64) bool
 }
 
-func isZero(x float64, _ *model.Config) bool   { return x == 0 }
-func isFactor(x float64, _ *model.Config) bool { return x == 0 || x == 1 }
+func isZero(x float64) bool   { return x == 0 }
+func isFactor(x float64) bool { return x == 0 || x == 1 }
 
 // graphKeys are those of some families that others would otherwise run without.
 var graphKeys = []graphKey{
 	{"expert_count", isZero},
 	{"expert_used_count", isZero},
-	{"attention.sliding_window", func(x float64, c *model.Config) bool { return x == 0 || x >= float64(c.Context) }},
 	{"attention.scale", isZero},
 	{"attention.clamp_kqv", isZero},
 	{"attention.max_alibi_bias", isZero},
@@ -53,7 +52,7 @@ func (f *Family) configure(m *gguf.Metadata, c *model.Config) error {
 			}
 			x = float64(n)
 		}
-		if !key.neutral(x, c) {
+		if !key.neutral(x) {
 			errs = append(errs, fmt.Errorf("%w: %s is %v, which this family's graph does not have here: the model would run wrong; "+
 				"use the program that the file was made for", model.ErrConfig, name, x))
 		}

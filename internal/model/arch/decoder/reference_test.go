@@ -87,8 +87,12 @@ func scale(x []float64, s float64) []float64 {
 }
 
 // heads gives each head its rotation, and its norm where there is one.
-func (r *reference) heads(x, norm []float64, pos int) []float64 {
+func (r *reference) heads(x, norm []float64, layer, pos int) []float64 {
 	c := r.m.Config
+	base := c.RopeBase
+	if r.p.rotations {
+		base = localBase
+	}
 	d, half := c.HeadDim, c.HeadDim/2
 	if r.p.partial {
 		half = 16
@@ -104,8 +108,11 @@ func (r *reference) heads(x, norm []float64, pos int) []float64 {
 			head = r.norm(head, norm)
 		}
 		for i := range half {
-			angle := float64(pos) * math.Pow(c.RopeBase, -float64(i)/float64(half))
-			if factors != nil {
+			angle := float64(pos) * math.Pow(base, -float64(i)/float64(half))
+			if r.p.rotations && layer == 1 {
+				angle = 0
+			}
+			if factors != nil && !r.p.rotations {
 				angle /= factors[i%len(factors)] // of fewer than there are, where a part is left out
 			}
 			sin, cos := math.Sincos(angle)
@@ -166,8 +173,8 @@ func (r *reference) run(tokens []int32) [][]float64 {
 			if r.p.headNorms {
 				qNorm, kNorm = r.tensor("blk.%d.attn_q_norm.weight", l), r.tensor("blk.%d.attn_k_norm.weight", l)
 			}
-			q := r.heads(r.linear(l, "attn_q", a), qNorm, pos)
-			keys[l] = append(keys[l], r.heads(r.linear(l, "attn_k", a), kNorm, pos))
+			q := r.heads(r.linear(l, "attn_q", a), qNorm, l, pos)
+			keys[l] = append(keys[l], r.heads(r.linear(l, "attn_k", a), kNorm, l, pos))
 			values[l] = append(values[l], r.linear(l, "attn_v", a))
 			o := make([]float64, len(q))
 			for h := range c.Heads {
@@ -177,6 +184,9 @@ func (r *reference) run(tokens []int32) [][]float64 {
 						weights[i] += q[h*d+e] * keys[l][i][h/group*d+e]
 					}
 					weights[i] = math.Exp(weights[i] / math.Sqrt(float64(d)))
+					if r.p.windows && l == 0 && pos-i >= window {
+						weights[i] = 0
+					}
 					sum += weights[i]
 				}
 				for i, w := range weights {
