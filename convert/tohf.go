@@ -197,7 +197,7 @@ func (x *exporter) job(t *gguf.Tensor, name string, d safetensors.DType, shape [
 func (x *exporter) addTable(t *gguf.Tensor, spec model.TensorSpec) error {
 	d, typ := safetensors.F32, gguf.TypeF32
 	switch {
-	case t.Type == gguf.TypeF16, t.Type != gguf.TypeI2S && quant.IsTernary(t.Type): // whose scales are F16
+	case t.Type == gguf.TypeF16, quant.HalfScales(t.Type):
 		d, typ = safetensors.F16, gguf.TypeF16
 	case t.Type == gguf.TypeBF16:
 		d, typ = safetensors.BF16, gguf.TypeBF16

@@ -433,7 +433,7 @@ func checkScale(j *job, scale float32) error {
 // storedScale returns a scale as tensors of the type store it.
 func storedScale(t gguf.Type, scale float32) float32 {
 	switch {
-	case t == gguf.TypeF16, t != gguf.TypeI2S && quant.IsTernary(t):
+	case t == gguf.TypeF16, quant.HalfScales(t):
 		return half.F16ToF32(half.F32ToF16(scale))
 	case t == gguf.TypeBF16:
 		return half.BF16ToF32(half.F32ToBF16(scale))

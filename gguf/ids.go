@@ -49,9 +49,11 @@ var readings = map[uint32][]reading{
 		{typ: unread, name: "NVFP4", elems: 64, bytes: 36, advice: "4-bit floats of llama.cpp, which are not ternary; use another quantisation of the model"},
 		{typ: unread, name: "Q1_0 of Prism before April 2026", elems: 32, bytes: 6, advice: "use a current file of the model"},
 	},
-	41: {{typ: TypeQ1_0}, {typ: TypeQ2SEQ}},
-	42: {{typ: TypeQ2_0}, {typ: TypeQ2_0G128}, {typ: TypeSTQ1_0}},
-	43: {{typ: TypeSTQ1_0}},
+	41:  {{typ: TypeQ1_0}, {typ: TypeQ2SEQ}},
+	42:  {{typ: TypeQ2_0}, {typ: TypeQ2_0G128}, {typ: TypeSTQ1_0}},
+	43:  {{typ: TypeSTQ1_0}},
+	134: {{typ: TypeIQ1BN}, {typ: TypeIQ1BNBare}},
+	135: {{typ: TypeIQ2BN}, {typ: TypeIQ2BNBare}},
 }
 
 // String names the meaning as messages do.

@@ -162,7 +162,14 @@ func (c *codec) offset(col int) int { return col / c.elems * c.bytes }
 // of {−d, +d}) for [NewTernary] to read.
 func IsTernary(t gguf.Type) bool {
 	c := codecs[t]
-	return t == gguf.TypeI2S || c != nil && c.trits != nil
+	return t == gguf.TypeI2S || c != nil && c.trits != nil || rowCodecs[t] != nil
+}
+
+// HalfScales reports whether tensors of type t store ternary codes with scales in
+// binary16.
+func HalfScales(t gguf.Type) bool {
+	c, rows := codecs[t], rowCodecs[t]
+	return c != nil && c.trits != nil || rows != nil && rows.head == 2
 }
 
 // codecOf returns the codec of t. I2_S has none: its tensors are packed as a
@@ -177,6 +184,9 @@ func codecOf(t gguf.Type) (*codec, error) {
 func readableNames() []string {
 	names := []string{gguf.TypeI2S.String()}
 	for t := range codecs {
+		names = append(names, t.String())
+	}
+	for t := range rowCodecs {
 		names = append(names, t.String())
 	}
 	slices.Sort(names)

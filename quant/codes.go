@@ -19,6 +19,9 @@ func EncodeCodes(t gguf.Type, dst, codes []byte, scale float32) error {
 	if !IsTernary(t) {
 		return fmt.Errorf("%w: %v does not store ternary codes", ErrType, t)
 	}
+	if rowCodecs[t] != nil {
+		return onlyRead(t)
+	}
 	if err := checkLengths(t, len(codes), len(dst)); err != nil {
 		return err
 	}

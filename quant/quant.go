@@ -40,6 +40,9 @@ func RowBytes(t gguf.Type, cols int) (int, error) {
 		}
 		return cols / 4, nil
 	}
+	if c := rowCodecs[t]; c != nil {
+		return c.rowBytes(t, cols)
+	}
 	f, err := codecOf(t)
 	if err != nil {
 		return 0, err
@@ -86,6 +89,9 @@ func Decode(t gguf.Type, dst []float32, src []byte) error {
 	if t == gguf.TypeI2S {
 		return DecodeI2S(dst, src, LayoutA, 1, len(dst))
 	}
+	if c := rowCodecs[t]; c != nil {
+		return c.decode(t, dst, src)
+	}
 	if err := checkLengths(t, len(dst), len(src)); err != nil {
 		return err
 	}
@@ -101,8 +107,8 @@ func Decode(t gguf.Type, dst []float32, src []byte) error {
 // dst are then unspecified. Real-valued weights stored in a ternary type are
 // rounded relative to the largest magnitude of each block (Q1_0: to the mean
 // magnitude); to ternarise as BitNet models are trained, use [AbsMean] and
-// [EncodeCodes]. STQ1_0 takes only values of its form. Q4_K and Q5_K are not
-// written (ErrType).
+// [EncodeCodes]. STQ1_0 takes only values of its form. Q4_K and Q5_K and
+// the types of ik_llama.cpp are not written (ErrType).
 //
 // For I2_S src and dst are a whole tensor, whose values must be ternary already
 // (one magnitude besides zero); anything else is ErrNotTernary. Layout A is written.
@@ -110,12 +116,15 @@ func Encode(t gguf.Type, dst []byte, src []float32) error {
 	if t == gguf.TypeI2S {
 		return encodeI2SFloat(dst, src)
 	}
+	if rowCodecs[t] != nil {
+		return onlyRead(t)
+	}
 	if err := checkLengths(t, len(src), len(dst)); err != nil {
 		return err
 	}
 	c := codecs[t]
 	if c.encode == nil {
-		return fmt.Errorf("%w: %v is only read, not written", ErrType, t)
+		return onlyRead(t)
 	}
 	if !c.exact {
 		if err := checkFinite(src); err != nil {
@@ -123,6 +132,10 @@ func Encode(t gguf.Type, dst []byte, src []float32) error {
 		}
 	}
 	return c.encode(dst, src)
+}
+
+func onlyRead(t gguf.Type) error {
+	return fmt.Errorf("%w: %v is only read, not written", ErrType, t)
 }
 
 func checkLengths(t gguf.Type, elems, bytes int) error {

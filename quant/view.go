@@ -15,7 +15,8 @@ type TernaryView struct {
 	layout     I2SLayout
 	data       []byte
 	rows, cols int
-	codec      *codec // nil for I2_S, which has no rows of its own
+	codec      *codec    // nil for I2_S, which has no rows of its own,
+	rowCodec   *rowCodec // and for types whose rows have a scale in front
 	rowBytes   int
 	scales     []float32
 	groupCols  int
@@ -42,6 +43,9 @@ func NewTernary(t gguf.Type, layout I2SLayout, data []byte, rows, cols int) (*Te
 	if IsTernary(t) {
 		if err := v.checkRows(); err != nil {
 			return nil, err
+		}
+		if v.rowCodec != nil {
+			return v, v.collectRowScales()
 		}
 		return v, v.collectBlockScales()
 	}
@@ -106,6 +110,8 @@ func (v *TernaryView) codes(dst []byte, row int) (three bool, err error) {
 		invalid = unpackRowC(dst, v.data, row)
 	case v.typ == gguf.TypeI2S:
 		invalid = v.layout.unpackRange(dst, v.data, row*v.cols)
+	case v.rowCodec != nil:
+		return v.rowCodec.codes(dst, v.data, row), nil
 	case v.codec.trits != nil:
 		invalid = v.codec.trits.unpack(dst, v.rowData(row))
 	default:
@@ -129,6 +135,12 @@ func (v *TernaryView) checkRows() error {
 	}
 	if int64(len(v.data)) != want {
 		return fmt.Errorf("%w: %d rows × %d columns of %v take %d bytes, have %d", ErrLength, v.rows, v.cols, v.typ, want, len(v.data))
+	}
+	if v.rowCodec = rowCodecs[v.typ]; v.rowCodec != nil {
+		if n := v.rowCodec.together; v.rows%n != 0 {
+			return fmt.Errorf("%w: %v interleaves %d rows, which does not divide %d", ErrShape, v.typ, n, v.rows)
+		}
+		return nil
 	}
 	v.codec = codecs[v.typ]
 	v.rowBytes = v.codec.offset(v.cols)

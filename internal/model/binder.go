@@ -229,7 +229,7 @@ func (b *Binder) projections(t *gguf.Tensor, spec TensorSpec) ([]*Projection, er
 	}
 	first := Projection{Name: spec.Kind(), turnStage: spec.Kind() + "_hadamard"}
 	if len(matrices) == 1 {
-		if err := b.companions(&first, matrices[0], strings.TrimSuffix(t.Name, ".weight")); err != nil {
+		if err := b.companions(&first, matrices[0], t.Type, strings.TrimSuffix(t.Name, ".weight")); err != nil {
 			return nil, err
 		}
 	}
@@ -278,7 +278,7 @@ func (b *Binder) head() error {
 
 // companions loads what belongs to a projection beside its weights. Its bias need
 // not be in the family's table.
-func (b *Binder) companions(p *Projection, m *ternary.Matrix, base string) error {
+func (b *Binder) companions(p *Projection, m *ternary.Matrix, typ gguf.Type, base string) error {
 	var err error
 	if spec, ok := b.tensors.Lookup(NormIn(base)); ok {
 		if p.NormIn, err = b.companion(spec); err != nil {
@@ -293,7 +293,7 @@ func (b *Binder) companions(p *Projection, m *ternary.Matrix, base string) error
 	if p.Bias, err = b.companion(bias); err != nil || b.file == nil {
 		return err
 	}
-	return b.outputScale(m, base+".scale")
+	return b.outputScale(m, typ, base+".scale")
 }
 
 // companion loads a vector, if there is one.
@@ -408,11 +408,17 @@ func (b *Binder) variant(m *ternary.Matrix, tokens int) kernel.Variant {
 	return b.opts.Tuner.BestVariant(autotune.Shape{Rows: m.Rows, Cols: m.Cols, Tokens: tokens, GroupCols: m.GroupCols}, m.Layout)
 }
 
-// outputScale multiplies the scales of a matrix by the tensor of that name,
-// if there is one.
-func (b *Binder) outputScale(m *ternary.Matrix, name string) error {
+// outputScale multiplies the scales of a matrix by the tensor of that name, if there is
+// one. Types without scales need it.
+func (b *Binder) outputScale(m *ternary.Matrix, typ gguf.Type, name string) error {
 	t, ok := b.file.Tensor(name)
-	if !ok || b.outline != nil {
+	if b.outline != nil {
+		return nil
+	}
+	if !ok {
+		if typ == gguf.TypeIQ1BNBare || typ == gguf.TypeIQ2BNBare {
+			return fmt.Errorf("its type %v has no scales, and %s, which would have one, is missing", typ, name)
+		}
 		return nil
 	}
 	v, err := b.vector(t)

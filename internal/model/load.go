@@ -107,7 +107,7 @@ func trainedWith(f *gguf.File, arch *Arch, c *Config) Activations {
 			continue
 		}
 		switch t.Type {
-		case gguf.TypeI2S:
+		case gguf.TypeI2S, gguf.TypeIQ1BN, gguf.TypeIQ1BNBare, gguf.TypeIQ2BN, gguf.TypeIQ2BNBare, gguf.TypeIQ2BNR4:
 			return Int8
 		case gguf.TypeQ1_0, gguf.TypeQ2_0, gguf.TypeQ2_0G128, gguf.TypePQ2_0, gguf.TypePTQ1_0, gguf.TypeSTQ1_0:
 			return Int8Groups
