@@ -74,7 +74,7 @@ func TestDemoLogits(t *testing.T) {
 		{"reference.f32", model.Int8, kernel.KVF32, 1.5 * ref.D},
 	} {
 		t.Run(test.file+"/"+test.kv.String(), func(t *testing.T) {
-			want, err := validate.ReadLogits(fixtures.Path(t, "demo-model", test.file), len(ref.Tokens), ref.Vocabulary)
+			want, err := validate.ReadRows(fixtures.Path(t, "demo-model", test.file), len(ref.Tokens), ref.Vocabulary)
 			if err != nil {
 				t.Fatal(err)
 			}

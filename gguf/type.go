@@ -249,7 +249,8 @@ func (t Type) Size(dims []int64) (int64, error) {
 		return 0, fmt.Errorf("%w: %s interleaves %d rows, which does not divide the %d rows of %v", ErrCorrupt, tr.name, rowsTogether, rows, dims)
 	}
 	hi, size := bits.Mul64(uint64(n/tr.blockElems), uint64(tr.blockLen))
-	size, carry := bits.Add64(size, uint64(rows)*uint64(rowScale[t]), 0) // rows·scale ≤ n, as a row has at least a block
+	// A row has at least a block, so rows·rowScale is below n.
+	size, carry := bits.Add64(size, uint64(rows)*uint64(rowScale[t]), 0)
 	if hi != 0 || carry != 0 || size > math.MaxInt64 {
 		return 0, fmt.Errorf("%w: %s with dimensions %v has more bytes than a file can", ErrCorrupt, tr.name, dims)
 	}

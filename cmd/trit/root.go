@@ -67,6 +67,7 @@ lists. The model "demo" is part of the program.`,
 	for _, cmd := range []*cobra.Command{
 		a.inferCommand(),
 		a.chatCommand(),
+		a.embedCommand(),
 		a.healthCommand(),
 		a.modelsCommand(),
 		a.pullCommand(),

@@ -26,6 +26,7 @@ func (a *app) validateCommand() *cobra.Command {
 	var (
 		flags     modelFlags
 		logits    string
+		vectors   string
 		tokens    string
 		tolerance float64
 		output    string
@@ -34,10 +35,10 @@ func (a *app) validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "validate",
 		GroupID: "check",
-		Short:   "Check a model: file, weights, layers, attention, tokenizer, perplexity; or its logits",
+		Short:   "Check a model: file, weights, layers, attention, tokenizer, perplexity; or its logits or vectors",
 		Long: `Check a model.
 
-Without --logits this is the whole suite: the structure of the file, its tensors
+Without --logits or --vectors this is the whole suite: the structure of the file, its tensors
 against the architecture, every weight (legal codes, finite numbers, scales),
 the tokenizer and the chat template, the values of every stage of every layer,
 attention (weights that sum to one and never look ahead), decoding token by
@@ -52,29 +53,44 @@ The report has the relative L2 distance of every token, their median and
 maximum, and how often the largest logit is the same token's. The exit code is 1
 if the maximum is beyond the tolerance.
 
+With --vectors it compares the vectors of texts (see 'trit embed'): a file of
+little-endian float32 values with a row for each of the texts, whose tokens stand
+in --tokens with semicolons between the texts: 1,2;3,4,5. No token is added.
+
 Rounding to int8 is chaotic: one value that rounds the other way moves all
 later ones, so two correct engines differ by some percent. To check a graph
 exactly, compare with a reference whose activations were not rounded, with
 --activations float --kv-type f32.`,
-		Example: "  trit validate --model demo\n  trit validate --model model.gguf --output report.json\n  trit validate --model model.gguf --logits reference.f32 --tokens 1,17,300 --activations float --kv-type f32",
-		Args:    noArgs,
+		Example: "  trit validate --model demo\n  trit validate --model model.gguf --output report.json\n  trit validate --model model.gguf --logits reference.f32 --tokens 1,17,300 --activations float --kv-type f32\n" +
+			"  trit validate --model model.gguf --vectors reference.f32 --tokens '1,17,300;5,9' --activations float --kv-type f32",
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if logits == "" {
+			if logits != "" && vectors != "" {
+				return usage(cmd, fmt.Errorf("--logits and --vectors exclude each other"))
+			}
+			if logits == "" && vectors == "" {
 				for _, name := range []string{"tokens", "tolerance"} {
 					if cmd.Flags().Changed(name) {
-						return usage(cmd, fmt.Errorf("--%s goes with --logits", name))
+						return usage(cmd, fmt.Errorf("--%s goes with --logits or --vectors", name))
 					}
 				}
 				return a.validateModel(cmd, &flags, &suite, output)
 			}
 			for _, name := range []string{"skip", "text", "max-perplexity"} {
 				if cmd.Flags().Changed(name) {
-					return usage(cmd, fmt.Errorf("--%s does not go with --logits", name))
+					return usage(cmd, fmt.Errorf("--%s does not go with --logits or --vectors", name))
 				}
 			}
-			ids, err := parseIDs("tokens", tokens)
-			if err != nil {
-				return usage(cmd, err)
+			var texts [][]int32
+			for text := range strings.SplitSeq(tokens, ";") {
+				ids, err := parseIDs("tokens", text)
+				if err != nil {
+					return usage(cmd, err)
+				}
+				texts = append(texts, ids)
+			}
+			if logits != "" && len(texts) > 1 {
+				return usage(cmd, fmt.Errorf("--tokens: with --logits one text is compared, and there are %d", len(texts)))
 			}
 			if !cmd.Flags().Changed("tolerance") && flags.load.Activations == model.Float && flags.engine.KVType == kernel.KVF32 {
 				tolerance = exactTolerance
@@ -82,7 +98,10 @@ exactly, compare with a reference whose activations were not rounded, with
 			if !(tolerance > 0) {
 				return usage(cmd, fmt.Errorf("--tolerance %v: want a positive number", tolerance))
 			}
-			return a.validateLogits(cmd, &flags, logits, ids, tolerance, output)
+			if vectors != "" {
+				return a.validateVectors(cmd, &flags, vectors, texts, tolerance, output)
+			}
+			return a.validateLogits(cmd, &flags, logits, texts[0], tolerance, output)
 		},
 	}
 	flags.add(cmd)
@@ -92,8 +111,9 @@ exactly, compare with a reference whose activations were not rounded, with
 	cmd.Flags().StringVar(&suite.text, "text", "", "file with the text for the perplexity check (default: a built-in story)")
 	cmd.Flags().Float64Var(&suite.maxPerplexity, "max-perplexity", 0, "what the perplexity may be (0: 200)")
 	cmd.Flags().StringVar(&logits, "logits", "", "file with reference logits to compare with, instead of the suite")
-	cmd.Flags().StringVar(&tokens, "tokens", "", "with --logits: token ids, separated by commas")
-	cmd.Flags().Float64Var(&tolerance, "tolerance", roundedTolerance, fmt.Sprintf("with --logits: largest distance allowed (with --activations float --kv-type f32 the default is %g)", exactTolerance))
+	cmd.Flags().StringVar(&vectors, "vectors", "", "file with reference vectors of texts to compare with, instead of the suite")
+	cmd.Flags().StringVar(&tokens, "tokens", "", "with --logits and --vectors: token ids, separated by commas, texts by semicolons")
+	cmd.Flags().Float64Var(&tolerance, "tolerance", roundedTolerance, fmt.Sprintf("with --logits and --vectors: largest distance allowed (with --activations float --kv-type f32 the default is %g)", exactTolerance))
 	return cmd
 }
 
@@ -276,7 +296,7 @@ func (a *app) validateLogits(cmd *cobra.Command, flags *modelFlags, path string,
 	}
 	defer m.Close()
 	vocabulary := inside.Of(m).Weights.Config.Vocab
-	want, err := validate.ReadLogits(path, len(tokens), vocabulary)
+	want, err := validate.ReadRows(path, len(tokens), vocabulary)
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func TestTransformers(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, vocab := logits(t, out, tokens)
-			want, err := validate.ReadLogits(filepath.Join("testdata", test.name, "logits.f32"), len(tokens), vocab)
+			want, err := validate.ReadRows(filepath.Join("testdata", test.name, "logits.f32"), len(tokens), vocab)
 			if err != nil {
 				t.Fatal(err)
 			}

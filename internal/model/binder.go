@@ -323,6 +323,9 @@ func (b *Binder) matrices(t *gguf.Tensor, spec TensorSpec) ([]*ternary.Matrix, e
 	var view *quant.TernaryView
 	if quant.IsTernary(t.Type) {
 		view, err = quant.NewTernary(t.Type, b.opts.I2SLayout, data, n*rows, cols)
+	} else if t.Type == gguf.TypeQ2SEQ {
+		err = fmt.Errorf("its type %v stores -3, -1, +1 and +3 times a scale, which is not ternary; use the model's file in %v",
+			t.Type, gguf.TypeSTQ1_0)
 	} else {
 		view, err = quant.NewTernaryFloat(t.Type, data, n*rows, cols)
 		if errors.Is(err, quant.ErrNotTernary) {

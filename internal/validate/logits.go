@@ -10,7 +10,7 @@ import (
 	"slices"
 )
 
-// ErrReference reports reference logits that cannot be used.
+// ErrReference reports reference logits or vectors that cannot be used.
 var ErrReference = errors.New("validate: bad reference")
 
 // LogitReport compares logits with a reference, token by token.
@@ -53,9 +53,7 @@ func CompareLogits(tokens []int32, got, want []float32, vocabulary int) (*LogitR
 		distances[i] = t.Distance
 		r.Tokens = append(r.Tokens, t)
 	}
-	slices.Sort(distances)
-	r.Max = distances[len(distances)-1]
-	r.Median = (distances[(len(distances)-1)/2] + distances[len(distances)/2]) / 2
+	r.Median, r.Max = medianAndMax(distances)
 	r.ArgMaxAgreement = float64(agree) / float64(len(tokens))
 	return r, nil
 }
@@ -88,9 +86,46 @@ func argMax(x []float32) int32 {
 	return int32(best)
 }
 
-// ReadLogits reads a file of little-endian float32 values of shape
-// [tokens, vocabulary].
-func ReadLogits(path string, tokens, vocabulary int) ([]float32, error) {
+// A VectorReport compares vectors of texts with a reference, text by text.
+type VectorReport struct {
+	Vectors []VectorDistance `json:"vectors"`
+	// Median and Max are over the texts' distances.
+	Median float64 `json:"median_distance"`
+	Max    float64 `json:"max_distance"`
+}
+
+// VectorDistance compares the vectors of one text.
+type VectorDistance struct {
+	Tokens int `json:"tokens"` // of the text
+	// Distance is the relative L2 distance ‖got − want‖ / ‖want‖.
+	Distance float64 `json:"distance"`
+}
+
+// CompareVectors compares the vectors of texts of so many tokens each with a reference
+// of shape [texts, width]. A value that is not a number makes its text's distance +Inf.
+func CompareVectors(tokens []int, got [][]float32, want []float32) (*VectorReport, error) {
+	if len(tokens) == 0 || len(got) != len(tokens) || len(want) != len(got)*len(got[0]) {
+		return nil, fmt.Errorf("%w: %d texts, %d vectors, and %d values in the reference", ErrReference, len(tokens), len(got), len(want))
+	}
+	r := &VectorReport{}
+	distances := make([]float64, len(got))
+	for i, v := range got {
+		distances[i] = distance(v, want[i*len(v):(i+1)*len(v)])
+		r.Vectors = append(r.Vectors, VectorDistance{Tokens: tokens[i], Distance: distances[i]})
+	}
+	r.Median, r.Max = medianAndMax(distances)
+	return r, nil
+}
+
+// medianAndMax sorts the distances.
+func medianAndMax(distances []float64) (median, largest float64) {
+	slices.Sort(distances)
+	n := len(distances)
+	return (distances[(n-1)/2] + distances[n/2]) / 2, distances[n-1]
+}
+
+// ReadRows reads a file of little-endian float32 values: rows of so many each.
+func ReadRows(path string, rows, width int) ([]float32, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: there is no file %s", ErrReference, path)
@@ -98,16 +133,16 @@ func ReadLogits(path string, tokens, vocabulary int) ([]float32, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrReference, err)
 	}
-	if want := int64(tokens) * int64(vocabulary) * 4; info.Size() != want {
-		return nil, fmt.Errorf("%w: %s has %d bytes, but %d tokens × %d logits of 4 bytes are %d", ErrReference, path, info.Size(), tokens, vocabulary, want)
+	if want := int64(rows) * int64(width) * 4; info.Size() != want {
+		return nil, fmt.Errorf("%w: %s has %d bytes, but %d rows of %d values of 4 bytes are %d", ErrReference, path, info.Size(), rows, width, want)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrReference, err)
 	}
-	logits := make([]float32, len(data)/4)
-	for i := range logits {
-		logits[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+	values := make([]float32, len(data)/4)
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
 	}
-	return logits, nil
+	return values, nil
 }

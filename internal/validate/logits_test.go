@@ -40,24 +40,41 @@ func TestCompareLogitsNotANumber(t *testing.T) {
 	}
 }
 
+func TestCompareVectors(t *testing.T) {
+	got := [][]float32{{1, 0}, {0, 2}, {float32(math.NaN()), 1}}
+	r, err := CompareVectors([]int{3, 1, 2}, got, []float32{1, 0, 0, 1, 1, 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := r.Vectors; len(v) != 3 || v[0] != (VectorDistance{3, 0}) || v[1] != (VectorDistance{1, 1}) || !math.IsInf(v[2].Distance, 1) ||
+		r.Median != 1 || !math.IsInf(r.Max, 1) {
+		t.Errorf("%+v", r)
+	}
+	for _, want := range [][]float32{nil, {1, 2, 3}} {
+		if _, err := CompareVectors([]int{1}, got[:1], want); !errors.Is(err, ErrReference) {
+			t.Errorf("a reference of %d values: %v", len(want), err)
+		}
+	}
+}
+
 func TestBadReference(t *testing.T) {
 	if _, err := CompareLogits([]int32{1}, make([]float32, 3), make([]float32, 2), 2); !errors.Is(err, ErrReference) {
 		t.Errorf("wrong shape: %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "logits.f32")
-	if _, err := ReadLogits(path, 1, 2); !errors.Is(err, ErrReference) {
+	if _, err := ReadRows(path, 1, 2); !errors.Is(err, ErrReference) {
 		t.Errorf("missing file: %v", err)
 	}
 	if err := os.WriteFile(path, make([]byte, 9), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadLogits(path, 1, 2); !errors.Is(err, ErrReference) {
+	if _, err := ReadRows(path, 1, 2); !errors.Is(err, ErrReference) {
 		t.Errorf("wrong size: %v", err)
 	}
 	if err := os.WriteFile(path, []byte{0, 0, 128, 63, 0, 0, 0, 192}, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := ReadLogits(path, 1, 2); err != nil || v[0] != 1 || v[1] != -2 {
+	if v, err := ReadRows(path, 1, 2); err != nil || v[0] != 1 || v[1] != -2 {
 		t.Errorf("read %v, %v; want [1 -2]", v, err)
 	}
 }
