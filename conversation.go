@@ -73,15 +73,20 @@ type Truncation struct {
 	// DropOldest leaves out the oldest turns; see [chat.Fit]. The rest applies to
 	// it only.
 	DropOldest bool
-	// Reserve is the number of tokens that are kept free for the answer, at
-	// least 1.
+	// Context is a smaller context than the model's to fit into; 0 means the model's.
+	Context int
+	// Room is the number of tokens for the answer without which a conversation counts
+	// as too long, at least 1. What leaves more is never changed.
+	Room int
+	// Reserve is the number of tokens for the answer, at least Room, that a
+	// conversation leaves free which is too long.
 	Reserve int
 	// Slack, if something is left out, leaves out so many tokens more where
 	// possible: the next turns then begin in the same way, and their beginning is
 	// still in the prefix cache.
 	Slack int
-	// YieldReserve lets a last turn that is long have the reserve but for one
-	// token, where it would be refused otherwise.
+	// YieldReserve lets a last turn that is long have room and reserve but for
+	// one token, where it would be refused otherwise.
 	YieldReserve bool
 }
 
@@ -223,9 +228,9 @@ func (c *Conversation) validate(t *chat.Template) error {
 		return fault.Option("thinking", "the value %d is unknown; want ThinkingDefault, ThinkingOff or ThinkingOn",
 			c.Thinking)
 	}
-	if c.Truncation.Reserve < 0 || c.Truncation.Slack < 0 {
-		return fault.Option("truncation", "a reserve of %d and a slack of %d tokens; want 0 or more",
-			c.Truncation.Reserve, c.Truncation.Slack)
+	if t := c.Truncation; t.Context < 0 || t.Room < 0 || t.Reserve < 0 || t.Slack < 0 {
+		return fault.Option("truncation", "a context of %d, room for %d, a reserve of %d and a slack of %d tokens; "+
+			"want 0 or more", t.Context, t.Room, t.Reserve, t.Slack)
 	}
 	if c.Choices < 0 || c.Choices > generate.MaxChoices {
 		return fault.Option("choices", "there are %d; want 1 to %d", c.Choices, generate.MaxChoices)
@@ -321,11 +326,14 @@ func (p *Prepared) fit(policy *Truncation, render func([]chat.Message) ([]int32,
 	if err != nil {
 		return err
 	}
-	context := p.model.Context()
-	limit := max(1, context-max(policy.Reserve, 1))
-	if n <= limit {
+	context, room := p.model.Context(), max(policy.Room, 1)
+	if policy.Context > 0 {
+		context = min(context, policy.Context)
+	}
+	if n <= context-room {
 		return nil
 	}
+	limit := max(1, context-max(policy.Reserve, room))
 	limits := []int{limit}
 	if policy.Slack > 0 {
 		limits = []int{max(1, limit-policy.Slack), limit}

@@ -349,7 +349,9 @@ func TestConversationTruncation(t *testing.T) {
 	dropped := map[string]int{}
 	for name, policy := range map[string]trit.Truncation{
 		"least":   {DropOldest: true},
+		"room":    {DropOldest: true, Room: 60},
 		"reserve": {DropOldest: true, Reserve: 60},
+		"context": {DropOldest: true, Context: 69},
 		"slack":   {DropOldest: true, Slack: 60},
 		"too far": {DropOldest: true, Slack: 10000},
 		"yield":   {DropOldest: true, Reserve: 10000, YieldReserve: true},
@@ -363,15 +365,22 @@ func TestConversationTruncation(t *testing.T) {
 		if p.Dropped+len(p.Messages) != len(messages) || p.Messages[0].Role != "system" || p.Messages[1].Role != "user" {
 			t.Errorf("%s: %d dropped, %d kept: %v", name, p.Dropped, len(p.Messages), p.Messages)
 		}
-		if room := 128 - len(p.Prompt); room < 1 || name == "reserve" && room < 60 {
+		if room := 128 - len(p.Prompt); room < 1 || (name == "reserve" || name == "room") && room < 60 {
 			t.Errorf("%s: room for %d tokens", name, room)
 		}
 	}
-	if !(dropped["least"] > 0 && dropped["least"] < dropped["reserve"] && dropped["slack"] == dropped["reserve"] &&
+	if !(dropped["least"] > 0 && dropped["least"] < dropped["reserve"] && dropped["slack"] == dropped["reserve"] && dropped["room"] == dropped["reserve"] &&
+		dropped["context"] == dropped["reserve"] &&
 		dropped["too far"] == dropped["least"] && dropped["yield"] == dropped["least"]) {
 		t.Errorf("dropped: %v", dropped)
 	}
 	if _, err := prepare(trit.Truncation{DropOldest: true, Reserve: 10000}); !errors.Is(err, chat.ErrContext) {
 		t.Errorf("a reserve beyond the context: %v", err)
+	}
+	// What fits is not changed, whatever is to be left free of what does not.
+	fits, err := m.Prepare(trit.Conversation{Messages: messages[len(messages)-7:],
+		Truncation: trit.Truncation{DropOldest: true, Reserve: 10000}})
+	if err != nil || fits.Dropped != 0 || len(fits.Prompt) >= 128 {
+		t.Errorf("a conversation that fits: %v; %d dropped", err, fits.Dropped)
 	}
 }

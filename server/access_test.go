@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"trit/server/core"
 )
 
 func TestKeys(t *testing.T) {
@@ -86,6 +88,9 @@ func TestHostsAndOrigins(t *testing.T) {
 	r.expect(t, 200)
 	if r.header.Get("Access-Control-Allow-Origin") != "https://good.example" || r.header.Get("Vary") != "Origin" || r.header.Get("Access-Control-Allow-Credentials") != "" {
 		t.Errorf("headers: %v", r.header)
+	}
+	if exposed := r.header.Get("Access-Control-Expose-Headers"); !strings.Contains(exposed, core.IgnoredHeader) {
+		t.Errorf("pages may read %s", exposed)
 	}
 	ask := []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,content-type"}
 	r = s.do("OPTIONS", "/v1/completions", "", append(ask, "Origin", "https://good.example")...)

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -12,7 +14,7 @@ import (
 // full.
 func TestWhatClientsSend(t *testing.T) {
 	s := serve(t, Options{})
-	long := strings.Repeat("word ", 4000)
+	long := words(4000)
 	for _, test := range []struct {
 		name, path, body string
 		status           int
@@ -50,6 +52,27 @@ func TestWhatClientsSend(t *testing.T) {
 			"thinking":{"type":"enabled","budget_tokens":1024},"tools":[{"type":"web_search_20250305","name":"web_search"}],
 			"messages":[{"role":"user","content":"Hi"},{"role":"system","content":"Be brief."}]}`,
 			200, []string{`"output_tokens":3`}, `tools.0 ("web_search_20250305"), thinking`},
+		{"no limit of LM Studio and llama-server", "/v1/chat/completions", `{"model":"demo","max_tokens":-1,"temperature":0,"messages":[
+			{"role":"user","content":"What is the capital of France?"}]}`, 200, []string{`"finish_reason":"stop"`}, ""},
+		{"warming the cache of llama-server's chat", "/v1/chat/completions", `{"model":"demo","max_tokens":0,"messages":[
+			{"role":"user","content":"Hi"}]}`, 200, []string{`"finish_reason":"length"`, `"completion_tokens":0`}, ""},
+		{"a stream of nothing", "/v1/chat/completions", `{"model":"demo","max_tokens":0,"stream":true,"n":2,"logprobs":true,"messages":[
+			{"role":"user","content":"Hi"}]}`, 200, []string{`"index":1,"delta":{},"logprobs":null,"finish_reason":"length"`, "[DONE]"}, ""},
+		{"a slash at the end", "/v1/chat/completions/", `{"model":"demo","max_tokens":2,"messages":[{"role":"user","content":"Hi"}]}`,
+			200, []string{`"completion_tokens":2`}, ""},
+		{"two slashes", "//v1//completions", `{"model":"demo","max_tokens":2,"prompt":"Hi"}`, 200, []string{`"completion_tokens":2`}, ""},
+		{"llama-server's path", "/chat/completions", `{"model":"demo","max_tokens":2,"messages":[{"role":"user","content":"Hi"}]}`,
+			200, []string{`"completion_tokens":2`}, ""},
+		{"nothing there", "/nothing/", `{}`, 404, []string{`"not_found_error"`, `"message"`}, ""},
+		{"a conversation that fits", "/api/chat", `{"model":"demo","stream":false,"options":{"num_predict":300},"messages":[
+			{"role":"user","content":"` + words(300) + `"},{"role":"assistant","content":"Yes."},{"role":"user","content":"Hi"}]}`,
+			200, []string{`!"prompt_eval_count":1`, `"prompt_eval_count":3`}, ""},
+		{"a conversation that does not fit", "/api/chat", `{"model":"demo","stream":false,"options":{"num_predict":300},"messages":[
+			{"role":"user","content":"` + words(600) + `"},{"role":"assistant","content":"Yes."},{"role":"user","content":"Hi"}]}`,
+			200, nil, "messages (2 of 3, to fit the context)"},
+		{"a conversation that fits into a smaller context", "/api/chat", `{"model":"demo","stream":false,"options":{"num_ctx":340,"num_predict":300},
+			"messages":[{"role":"user","content":"` + words(300) + `"},{"role":"assistant","content":"Yes."},{"role":"user","content":"Hi"}]}`,
+			200, []string{`"prompt_eval_count":3`}, ""},
 		{"Anthropic's context is full", "/v1/messages", `{"model":"demo","max_tokens":3,"messages":[{"role":"user","content":"` + long + `"}]}`,
 			400, []string{`"prompt is too long: `, "maximum"}, ""},
 		{"Ollama's context is full", "/api/chat", `{"model":"demo","messages":[{"role":"user","content":"` + long + `"}]}`,
@@ -71,4 +94,51 @@ func TestWhatClientsSend(t *testing.T) {
 			}
 		})
 	}
+}
+
+// words returns a text of n tokens of the demo, or a little more.
+func words(n int) string { return strings.Repeat("dog ", n) }
+
+// TestControlTokensInPrompts: clients that apply the chat template themselves write
+// control tokens into a text, which the servers of all these APIs read as such.
+func TestControlTokensInPrompts(t *testing.T) {
+	s := serve(t, Options{})
+	var tokens struct{ Tokens []int32 }
+	r := s.do("POST", "/tokenize", `{"content":"User: Hi<|eot_id|>Assistant: ","add_special":true}`)
+	if err := json.Unmarshal([]byte(r.body), &tokens); err != nil || len(tokens.Tokens) == 0 {
+		t.Fatalf("%v: %s", err, r.body)
+	}
+	want := len(tokens.Tokens)
+	for path, form := range map[string][2]string{
+		"/completion":     {`{"prompt":%q,"n_predict":1%s}`, `"tokens_evaluated":%d,`},
+		"/v1/completions": {`{"prompt":%q,"max_tokens":1%s}`, `"prompt_tokens":%d,`},
+		"/api/generate":   {`{"model":"demo","raw":true,"stream":false,"prompt":%q,"options":{"num_predict":1}%s}`, `"prompt_eval_count":%d,`},
+	} {
+		const prompt = "User: Hi<|eot_id|>Assistant: "
+		count := fmt.Sprintf(form[1], want)
+		s.do("POST", path, fmt.Sprintf(form[0], prompt, "")).expect(t, 200, count)
+		if r := s.do("POST", path, fmt.Sprintf(form[0], prompt, `,"parse_special":false`)); r.status != 200 || strings.Contains(r.body, count) {
+			t.Errorf("%s with parse_special false: %s", path, r.body)
+		}
+	}
+}
+
+// TestAnyName: the alias * answers to every name that no model has, and to none that
+// would change something.
+func TestAnyName(t *testing.T) {
+	s := serve(t, Options{Aliases: map[string]string{"*": "demo", "gpt-4": "demo"}, AllowDelete: true, AllowPull: true})
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `{"model":"gpt-4o","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}`,
+		"/v1/messages":         `{"model":"claude-x","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}`,
+		"/api/chat":            `{"model":"llama3:8b","stream":false,"options":{"num_predict":1},"messages":[{"role":"user","content":"Hi"}]}`,
+		"/api/embed":           `{"model":"nomic","input":"Hi"}`,
+	} {
+		s.do("POST", path, body).expect(t, 200)
+	}
+	s.do("GET", "/v1/models/gpt-4o", "").expect(t, 200, `"root":"demo"`)
+	if r := s.do("GET", "/v1/models", ""); strings.Contains(r.body, `"*"`) || !strings.Contains(r.body, "gpt-4") {
+		t.Errorf("models: %s", r.body)
+	}
+	s.do("DELETE", "/api/delete", `{"model":"gpt-4o"}`).expect(t, 404)
+	s.do("POST", "/api/copy", `{"source":"gpt-4o","destination":"x"}`).expect(t, 404)
 }

@@ -2,14 +2,43 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"trit/server/anthropic"
 	"trit/server/core"
+	"trit/server/llamacpp"
 	"trit/server/ollama"
 	"trit/server/openai"
 	"trit/server/ui"
 )
+
+// alsoAt are further paths of endpoints, under which llama-server and vLLM have them.
+var alsoAt = map[string]string{
+	"GET /models":            "GET /v1/models",
+	"POST /chat/completions": "POST /v1/chat/completions",
+	"POST /responses":        "POST /v1/responses",
+	"POST /embeddings":       "POST /embedding",
+	"GET /v1/health":         "GET /health",
+	"GET /ping":              "GET /health",
+	"POST /ping":             "GET /health",
+}
+
+// otherPaths returns the routes that are at a further path. It panics if there is no such
+// route, which every start of the server would show.
+func otherPaths(routes []core.Route) []core.Route {
+	var others []core.Route
+	for pattern, of := range alsoAt {
+		i := slices.IndexFunc(routes, func(r core.Route) bool { return r.Pattern == of })
+		if i < 0 {
+			panic("server: no route " + of + " for " + pattern)
+		}
+		other := routes[i]
+		other.Pattern = pattern
+		others = append(others, other)
+	}
+	return others
+}
 
 // pathFamily guesses what a client expects that asks for something that is not
 // there.
@@ -22,7 +51,7 @@ func pathFamily(path string) *core.Family {
 	case strings.HasPrefix(path, "/v1/"):
 		return openai.Family
 	}
-	return core.PlainFamily
+	return llamacpp.Family
 }
 
 // pageRoutes serve the web page.

@@ -66,6 +66,7 @@ func New(o Options) (*Server, error) {
 	}
 	routes := slices.Concat(openai.Routes(c), ollama.Routes(c), anthropic.Routes(c), llamacpp.Routes(c),
 		operationRoutes(c), pageRoutes())
+	routes = append(routes, otherPaths(routes)...)
 	return &Server{core: c, handler: c.Handler(routes, pathFamily)}, nil
 }
 

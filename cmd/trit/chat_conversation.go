@@ -152,7 +152,7 @@ func (c *conversation) conversation(messages []chat.Message) trit.Conversation {
 		reserve = min(reserve, c.settings.maxTokens)
 	}
 	return trit.Conversation{Messages: c.withSystem(messages), Truncation: trit.Truncation{
-		DropOldest: true, Reserve: reserve, Slack: (context - reserve) / 4, YieldReserve: true,
+		DropOldest: true, Room: reserve, Slack: (context - reserve) / 4, YieldReserve: true,
 	}}
 }
 

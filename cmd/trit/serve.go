@@ -83,7 +83,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	model := flags.Lookup("model")
 	model.Usage = "path of a GGUF file or name of a model (repeatable; the first is the default; default demo)"
 	model.Value = &repeated{&f.models}
-	flags.StringArrayVar(&f.aliases, "alias", nil, "NAME=MODEL: a further name that requests may use (repeatable)")
+	flags.StringArrayVar(&f.aliases, "alias", nil, "NAME=MODEL: a further name that requests may use; * for all that no model has (repeatable)")
 	flags.StringVar(&f.keepAlive, "keep-alive", "5m", "how long a model that was loaded on demand stays without use; -1: until its memory is needed")
 	flags.StringVar(&f.memory, "memory-limit", "", "memory of all models together, such as 8GB (default: what the system or container allows, less a reserve)")
 	groupFlags(cmd, "Model", "alias", "keep-alive", "memory-limit")

@@ -116,7 +116,9 @@ func (b *messageBuilder) Add(p trit.Piece) error {
 	if err := b.begin(); err != nil {
 		return err
 	}
-	b.reply.Usage.OutputTokens++
+	if p.ID != core.NoToken {
+		b.reply.Usage.OutputTokens++
+	}
 	if err := b.grow("thinking", p.Reasoning); err != nil {
 		return err
 	}
@@ -245,9 +247,6 @@ func (b *messageBuilder) End() (any, error) {
 	if err := b.out.Piece("message_delta", messageDelta{Type: "message_delta", Delta: b.end,
 		Usage: b.reply.Usage}); err != nil {
 		return nil, err
-	}
-	if b.end.StopReason == nil { // nothing was to be generated
-		b.end.StopReason = new("max_tokens")
 	}
 	b.reply.StopReason, b.reply.StopSequence = b.end.StopReason, b.end.StopSequence
 	return b.reply, b.out.Piece("message_stop", bareEvent{"message_stop"})

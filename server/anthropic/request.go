@@ -132,11 +132,7 @@ func (q *messagesRequest) options(m *trit.Model) ([]trit.GenerateOption, error) 
 			return nil, core.BadRequest(fmt.Sprintf("stop_sequences.%d", i), "a stop sequence is empty")
 		}
 	}
-	limit := trit.MaxTokens(*q.MaxTokens)
-	if *q.MaxTokens == 0 {
-		limit = trit.PromptOnly()
-	}
-	return []trit.GenerateOption{trit.Sampling(o), trit.Stop(q.StopSequences...), limit}, nil
+	return []trit.GenerateOption{trit.Sampling(o), trit.Stop(q.StopSequences...), core.Limit(*q.MaxTokens).Option()}, nil
 }
 
 // conversation translates the request, except for its options.

@@ -31,11 +31,16 @@ type Conversation struct {
 // IgnoredHeader names what of a request was left out.
 const IgnoredHeader = "X-Trit-Ignored"
 
-// SayIgnored tells the client what of its request is left out.
+// SayIgnored tells the client what of its request is left out, beside what it has been
+// told already.
 func SayIgnored(w http.ResponseWriter, names []string) {
-	if len(names) > 0 {
-		w.Header().Set(IgnoredHeader, strings.Join(names, ", "))
+	if len(names) == 0 {
+		return
 	}
+	if said := w.Header().Get(IgnoredHeader); said != "" {
+		names = append([]string{said}, names...)
+	}
+	w.Header().Set(IgnoredHeader, strings.Join(names, ", "))
 }
 
 // IgnoreTool notes a tool of a kind that this server does not have.
@@ -78,6 +83,9 @@ func (l *Lease) Prepare(c *Conversation) (*Prepared, error) {
 			}
 		}
 		return nil, blameOption(err, field)
+	}
+	if p.Dropped > 0 {
+		c.Ignored = append(c.Ignored, fmt.Sprintf("messages (%d of %d, to fit the context)", p.Dropped, len(c.Messages)))
 	}
 	return &Prepared{Job: Job{Model: l, Prompt: p.Prompt, Choices: p.Choices, Options: p.Options,
 		Stats: new(trit.Stats)}, conversation: p}, nil

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"path"
+	"strings"
 	"time"
 )
 
@@ -31,6 +34,7 @@ func (s *Server) Handler(routes []Route, unknown func(path string) *Family) http
 		} else if done {
 			return
 		}
+		r = withPlainPath(r)
 		handler, pattern := mux.Handler(r)
 		if pattern == "" {
 			s.refuse(out, r, rec.family, noRoute(handler, out, r))
@@ -39,6 +43,22 @@ func (s *Server) Handler(routes []Route, unknown func(path string) *Family) http
 		rec.pattern = pattern
 		mux.ServeHTTP(out, r)
 	})
+}
+
+// withPlainPath returns a request as if its path had no slash at its end and no two in a
+// row: base URLs are often written so, and other servers take them. What begins with the
+// page's folder is left alone.
+func withPlainPath(r *http.Request) *http.Request {
+	plain := path.Clean("/" + r.URL.Path)
+	if plain == r.URL.Path || r.URL.RawPath != "" || strings.Contains(r.URL.Path, "/.") ||
+		strings.HasPrefix(plain, "/ui") {
+		return r
+	}
+	changed := *r
+	changed.URL = new(url.URL)
+	*changed.URL = *r.URL
+	changed.URL.Path = plain
+	return &changed
 }
 
 // guard is what a request passes before its route: keys, limits, deadlines.

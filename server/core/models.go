@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -117,23 +116,11 @@ func newModels(o *Options) (*Models, error) {
 		ms.own[name] = path
 		names = append(names, name)
 	}
-	for _, alias := range slices.Sorted(maps.Keys(o.Aliases)) {
-		name := o.Aliases[alias]
-		if alias == "" || name == "" {
-			return nil, fmt.Errorf("%w: the alias %q of %q: a name is empty", ErrOptions, alias, name)
-		}
-		if _, taken := ms.own[alias]; taken {
-			return nil, fmt.Errorf("%w: the alias %q is the name of a model", ErrOptions, alias)
-		}
-		real := servedName(name)
-		if real != name && filepath.Clean(ms.own[real]) != filepath.Clean(name) {
-			// A file that no model above is: this is its only name.
-			ms.own[alias] = name
-			names = append(names, alias)
-			continue
-		}
-		ms.aliases[alias] = real
+	more, err := ms.nameAliases(o.Aliases)
+	if err != nil {
+		return nil, err
 	}
+	names = append(names, more...)
 	o.Models = names
 	return ms, nil
 }
@@ -142,7 +129,7 @@ func newModels(o *Options) (*Models, error) {
 // models. It is loaded if need be.
 func (ms *Models) Acquire(ctx context.Context, name string) (*Lease, error) {
 	for {
-		found, err := ms.Resolve(name)
+		found, err := ms.Answering(name)
 		if err != nil {
 			return nil, err
 		}
@@ -398,7 +385,7 @@ func (ms *Models) List() ([]ServedModel, error) {
 // Describe fills in the state of a model.
 func (ms *Models) Describe(m *ServedModel) {
 	for _, alias := range slices.Sorted(maps.Keys(ms.aliases)) {
-		if ms.aliases[alias] == m.Name {
+		if alias != anyName && ms.aliases[alias] == m.Name {
 			m.Aliases = append(m.Aliases, alias)
 		}
 	}

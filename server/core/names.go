@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -50,8 +51,54 @@ func (ms *Models) canonical(name string) string {
 	return strings.TrimSuffix(name, ":latest")
 }
 
-// Resolve finds the model that a request may ask for by name. Paths are only
-// for the models that the operator names.
+// nameAliases takes the aliases of the options, and returns the names of the models that
+// have no other.
+func (ms *Models) nameAliases(aliases map[string]string) (names []string, err error) {
+	for _, alias := range slices.Sorted(maps.Keys(aliases)) {
+		name := aliases[alias]
+		if alias == "" || name == "" {
+			return nil, fmt.Errorf("%w: the alias %q of %q: a name is empty", ErrOptions, alias, name)
+		}
+		if _, taken := ms.own[alias]; taken {
+			return nil, fmt.Errorf("%w: the alias %q is the name of a model", ErrOptions, alias)
+		}
+		real := servedName(name)
+		if real == name || filepath.Clean(ms.own[real]) == filepath.Clean(name) {
+			ms.aliases[alias] = real
+			continue
+		}
+		// A file that no model is: this is its only name.
+		only := alias
+		if alias == anyName {
+			if _, taken := ms.own[real]; taken {
+				return nil, fmt.Errorf("%w: the alias %q of %q: another model is named %q; give the file a name "+
+					"of its own, the alias NAME=%s", ErrOptions, alias, name, real, name)
+			}
+			only, ms.aliases[alias] = real, real
+		}
+		ms.own[only] = name
+		names = append(names, only)
+	}
+	return names, nil
+}
+
+// anyName is the alias that stands for all names that no model has.
+const anyName = "*"
+
+// Answering finds the model that answers requests for a name: the one that Resolve finds,
+// or else the one that the operator has given all other names.
+func (ms *Models) Answering(name string) (*hub.Model, error) {
+	m, err := ms.Resolve(name)
+	if errors.Is(err, hub.ErrNotFound) {
+		if all, ok := ms.aliases[anyName]; ok {
+			return ms.Resolve(all)
+		}
+	}
+	return m, err
+}
+
+// Resolve finds the model that goes by a name. Paths are only for the models that the
+// operator names.
 func (ms *Models) Resolve(name string) (*hub.Model, error) {
 	real := ms.canonical(name)
 	if path, ok := ms.own[real]; ok {

@@ -18,6 +18,21 @@ type Job struct {
 	Stats   *trit.Stats // filled in when the job is over; may be nil
 }
 
+// Limit is the largest number of tokens of an answer, as llama-server has it: below 0
+// there is none but the context's, and 0 brings the prompt into the cache only.
+type Limit int
+
+// Option returns the option that keeps an answer to the limit.
+func (n Limit) Option() trit.GenerateOption {
+	switch {
+	case n == 0:
+		return trit.PromptOnly()
+	case n < 0:
+		return trit.MaxTokens(0)
+	}
+	return trit.MaxTokens(int(n))
+}
+
 // Generator continues the prompt of a job with these options.
 type Generator func(ctx context.Context, j *Job, options []trit.GenerateOption) iter.Seq2[trit.Token, error]
 
@@ -47,19 +62,30 @@ func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 		rec.prompt.Add(int64(len(j.Prompt)))
 		options := append(j.Options[:len(j.Options):len(j.Options)], trit.Choices(j.Choices), trit.CollectStats(stats),
 			trit.Arrived(came))
+		silent := true
 		for token, err := range s.Generate(ctx, j, options) {
 			if err != nil {
 				yield(token, stopped(ctx, err))
 				return
 			}
+			silent = false
 			slot.generated.Add(1)
 			rec.generated.Add(1)
 			if !yield(token, nil) {
 				return
 			}
 		}
+		// Where nothing was to be generated, that has an end as well.
+		for i := 0; silent && i < j.Choices; i++ {
+			if !yield(trit.Token{ID: NoToken, Index: i, Finish: trit.FinishLength}, nil) {
+				return
+			}
+		}
 	}
 }
+
+// NoToken is the id of what ends an answer without being a token.
+const NoToken = -1
 
 // Embed returns the embeddings of texts, when it is their turn.
 func (l *Lease) Embed(ctx context.Context, texts [][]int32, options ...trit.EmbedOption) ([][]float32, error) {

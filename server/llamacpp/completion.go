@@ -30,6 +30,7 @@ type completionRequest struct {
 	JSONSchema   json.RawMessage     `json:"json_schema"`
 	Samplers     *core.SamplersField `json:"samplers"`
 	ReturnTokens bool                `json:"return_tokens"`
+	ParseSpecial *bool               `json:"parse_special"` // true where it is left out
 
 	// What would change the answer, and is not served.
 	MaxTime           int   `json:"t_max_predict_ms"`
@@ -182,16 +183,11 @@ func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
 	}
 	c.Job = core.Job{Model: l, Choices: 1, Stats: new(trit.Stats),
 		Options: []trit.GenerateOption{trit.Sampling(sampling), trit.Stop(q.Stop...)}}
-	if c.Prompt, err = q.Prompt.encode(t, "prompt", true, true); err != nil {
+	if c.Prompt, err = q.Prompt.encode(t, "prompt", true, core.ValueOr(q.ParseSpecial, true)); err != nil {
 		return nil, err
 	}
 	c.Prompt = core.WithoutSecondBOS(t, c.Prompt)
-	switch {
-	case predict > 0:
-		c.Options = append(c.Options, trit.MaxTokens(predict))
-	case predict == 0:
-		c.Options = append(c.Options, trit.PromptOnly())
-	}
+	c.Options = append(c.Options, core.Limit(predict).Option())
 	if q.IgnoreEOS {
 		c.Options = append(c.Options, trit.IgnoreEnd())
 	}
@@ -201,6 +197,9 @@ func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
 
 // Add takes the next token.
 func (c *completionRun) Add(t trit.Token) error {
+	if t.ID == core.NoToken {
+		return nil
+	}
 	c.text.WriteString(t.Text)
 	c.tokens = append(c.tokens, t.ID)
 	c.end = t

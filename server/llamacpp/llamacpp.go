@@ -108,7 +108,7 @@ func (s *api) tokenize(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer l.Release()
 	t := l.Model.Tokenizer()
-	tokens, err := q.Content.encode(t, "content", q.AddSpecial, q.ParseSpecial == nil || *q.ParseSpecial)
+	tokens, err := q.Content.encode(t, "content", q.AddSpecial, core.ValueOr(q.ParseSpecial, true))
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (a *api) chat(w http.ResponseWriter, r *http.Request) error {
 		})
 	}
 	var c core.Conversation
-	c.Tools, c.Truncation.DropOldest = q.Tools, q.truncate()
+	c.Tools = q.Tools
 	c.SetFormat(q.Format.format())
 	var err error
 	if c.Messages, err = q.messages(); err != nil {
@@ -81,14 +81,14 @@ func (a *api) chat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c.Options = g.options
-	// A smaller context than the model's is kept to by reserving the rest.
-	c.Truncation.Reserve = l.Model.Context() - g.context + g.reserve()
+	c.Truncation = trit.Truncation{DropOldest: q.truncate(), Context: g.context, Reserve: g.reserve(), YieldReserve: true}
 	last := c.Messages[len(c.Messages)-1]
 	c.Continue = last.Role == "assistant" && len(last.ToolCalls) == 0
 	p, err := l.Prepare(&c)
 	if err != nil {
 		return err
 	}
+	core.SayIgnored(w, c.Ignored)
 	limit, err := g.bound(len(p.Prompt))
 	if err != nil {
 		return err

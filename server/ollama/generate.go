@@ -37,13 +37,17 @@ func (q *commonFields) truncate() bool { return q.Truncate == nil || *q.Truncate
 // generateRequest is the body of /api/generate.
 type generateRequest struct {
 	commonFields
-	Prompt   string            `json:"prompt"`
-	Suffix   string            `json:"suffix"`
-	System   string            `json:"system"`
-	Template string            `json:"template"`
-	Raw      bool              `json:"raw"`
-	Context  []int32           `json:"context"` // the tokens of an earlier prompt and answer
-	Images   []json.RawMessage `json:"images"`
+	Prompt   string `json:"prompt"`
+	Suffix   string `json:"suffix"`
+	System   string `json:"system"`
+	Template string `json:"template"`
+	Raw      bool   `json:"raw"`
+	// ParseSpecial is not Ollama's: false has the names of control tokens in a raw prompt
+	// stand for themselves. Left out, it is true.
+	ParseSpecial *bool `json:"parse_special"`
+
+	Context []int32           `json:"context"` // the tokens of an earlier prompt and answer
+	Images  []json.RawMessage `json:"images"`
 }
 
 // check reports what is not served, before a model is loaded for it.
@@ -145,7 +149,8 @@ func (a *api) prepareGenerate(l *core.Lease, q *generateRequest, g *generation) 
 			return nil, nil, err
 		}
 		j := &core.Job{Model: l, Choices: 1, Options: append(g.options, constraint...), Stats: new(trit.Stats),
-			Prompt: core.WithoutSecondBOS(t, t.Encode(q.Prompt, tokenizer.ParseSpecial(true)))}
+			Prompt: core.WithoutSecondBOS(t, t.Encode(q.Prompt,
+				tokenizer.ParseSpecial(core.ValueOr(q.ParseSpecial, true))))}
 		return j, func(ctx context.Context) iter.Seq2[trit.Piece, error] { return a.continueRaw(ctx, j) }, nil
 	}
 	if err := core.CheckTokens("context", q.Context, t); err != nil {
@@ -172,8 +177,9 @@ func (a *api) prepareGenerate(l *core.Lease, q *generateRequest, g *generation) 
 			turn = turn[1:]
 		}
 		earlier := q.Context
-		if room := g.context - g.reserve() - len(turn); q.truncate() && len(earlier) > room {
-			earlier = earlier[len(earlier)-max(room, 0):]
+		if q.truncate() && len(earlier)+len(turn) >= g.context {
+			room := min(max(g.context-g.reserve()-len(turn), 0), len(earlier))
+			earlier = earlier[len(earlier)-room:]
 		}
 		p.Prompt = slices.Concat(earlier, turn)
 	}
@@ -196,7 +202,7 @@ func (a *api) continueRaw(ctx context.Context, j *core.Job) iter.Seq2[trit.Piece
 // it if it is not to be kept. The server's own models are always kept.
 func (a *api) loadOnly(w http.ResponseWriter, r *http.Request, q *commonFields, answer func(answerLine) any) error {
 	line := answerLine{Model: q.Model, Done: true, DoneReason: "load"}
-	m, err := a.find(q.Model)
+	m, err := a.answering(q.Model)
 	if err != nil {
 		return err
 	}

@@ -88,7 +88,7 @@ func refuse(w http.ResponseWriter, r *http.Request) error {
 // Ollama's clients add, and how long it took to load.
 func (a *api) acquire(ctx context.Context, name string, keep *durationField) (*core.Lease, time.Duration, error) {
 	start := time.Now()
-	m, err := a.find(name)
+	m, err := a.answering(name)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -105,12 +105,18 @@ func (a *api) acquire(ctx context.Context, name string, keep *durationField) (*c
 // latest is the tag of names that have none.
 const latest = ":latest"
 
-// find returns the model that a client means.
-func (a *api) find(name string) (*hub.Model, error) {
+// find returns the model that goes by a name, answering the one that answers requests for
+// it.
+func (a *api) find(name string) (*hub.Model, error) { return found(name, a.Models.Resolve) }
+
+func (a *api) answering(name string) (*hub.Model, error) { return found(name, a.Models.Answering) }
+
+// found says in Ollama's words that there is no model of a name.
+func found(name string, find func(string) (*hub.Model, error)) (*hub.Model, error) {
 	if name == "" {
 		return nil, core.BadRequest("model", "model is required")
 	}
-	m, err := a.Models.Resolve(name)
+	m, err := find(name)
 	if errors.Is(err, hub.ErrNotFound) {
 		return nil, &core.Error{Status: http.StatusNotFound, Code: "model_not_found", Param: "model",
 			Message: fmt.Sprintf("model '%s' not found; GET /api/tags lists the models of this server, and POST "+

@@ -94,7 +94,8 @@ func (s *api) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit, err := req.limit(0, req.MaxCompletionTokens, req.MaxTokens)
+	limit, err := req.limit(noLimit, limitField{"max_completion_tokens", req.MaxCompletionTokens},
+		limitField{"max_tokens", req.MaxTokens})
 	if err != nil {
 		return err
 	}
@@ -180,8 +181,6 @@ func (req *chatRequest) check() error {
 		min, max int
 	}{
 		{"n", req.N, 1, maxAnswers},
-		{"max_tokens", req.MaxTokens, 1, maxInt32},
-		{"max_completion_tokens", req.MaxCompletionTokens, 1, maxInt32},
 		{"top_logprobs", req.TopLogProbs, 0, maxTopLogProbs},
 		{"prompt_logprobs", req.PromptLogProbs, 0, maxTopLogProbs},
 	} {

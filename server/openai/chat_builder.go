@@ -60,7 +60,7 @@ func (b *chatBuilder) Add(t trit.Piece) error {
 			return err
 		}
 	}
-	if core.IsTrue(b.request.LogProbs) && !b.request.ends(b.model, &t.Token) {
+	if core.IsTrue(b.request.LogProbs) && t.ID != core.NoToken && !b.request.ends(b.model, &t.Token) {
 		c.logProbs = append(c.logProbs, newAnswerLogProb(b.model.Model.Tokenizer(), &t.Token))
 	}
 	if t.Reasoning != "" {

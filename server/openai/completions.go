@@ -31,6 +31,7 @@ type completionRequest struct {
 
 	ResponseFormat   *responseFormat `json:"response_format"`
 	AddSpecialTokens *bool           `json:"add_special_tokens"` // vLLM
+	ParseSpecial     *bool           `json:"parse_special"`      // true where it is left out, as in llama-server and vLLM
 
 	Suffix *string `json:"suffix"` // not supported
 }
@@ -57,7 +58,7 @@ func (s *api) completions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit, err := req.limit(defaultMaxTokens, req.MaxTokens)
+	limit, err := req.limit(defaultMaxTokens, limitField{"max_tokens", req.MaxTokens})
 	if err != nil {
 		return err
 	}
@@ -66,8 +67,8 @@ func (s *api) completions(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer model.Release()
-	if err := req.Prompt.encode(model.Model, "prompt", tokenizer.AddSpecial(core.ValueOr(req.AddSpecialTokens,
-		true))); err != nil {
+	if err := req.Prompt.encode(model.Model, "prompt", tokenizer.AddSpecial(core.ValueOr(req.AddSpecialTokens, true)),
+		tokenizer.ParseSpecial(core.ValueOr(req.ParseSpecial, true))); err != nil {
 		return err
 	}
 	choices := core.ValueOr(req.N, 1)
@@ -101,10 +102,6 @@ func (s *api) completions(w http.ResponseWriter, r *http.Request) error {
 const defaultMaxTokens = 16
 
 func (req *completionRequest) check() error {
-	low := 1
-	if core.IsTrue(req.Echo) { // which can be all that is wanted
-		low = 0
-	}
 	for _, f := range []struct {
 		name     string
 		value    *int
@@ -112,7 +109,6 @@ func (req *completionRequest) check() error {
 	}{
 		{"n", req.N, 1, maxAnswers},
 		{"best_of", req.BestOf, core.ValueOr(req.N, 1), maxAnswers},
-		{"max_tokens", req.MaxTokens, low, maxInt32},
 		{"logprobs", req.LogProbs, 0, maxTopLogProbs},
 		{"prompt_logprobs", req.PromptLogProbs, 0, maxTopLogProbs},
 	} {
@@ -175,7 +171,7 @@ func (j *completionJob) events(ctx context.Context, index int, yield func(textEv
 	if echo && req.MaxTokens != nil && *req.MaxTokens == 0 {
 		j.Stats.PromptTokens = len(j.Job.Prompt)
 		for i := range j.Choices {
-			if !yield(textEvent{prompt: index, token: trit.Token{ID: -1, Index: i, Finish: trit.FinishLength}}) {
+			if !yield(textEvent{prompt: index, token: trit.Token{ID: core.NoToken, Index: i, Finish: trit.FinishLength}}) {
 				return nil
 			}
 		}

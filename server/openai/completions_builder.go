@@ -89,7 +89,7 @@ func (b *textBuilder) Add(e textEvent) error {
 // what ended it.
 func (c *textChoiceBuilder) add(t *trit.Token, part bool) {
 	c.finish = finishReason(t.Finish, false)
-	if t.ID < 0 {
+	if t.ID == core.NoToken {
 		return
 	}
 	c.tokens++

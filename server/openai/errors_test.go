@@ -49,9 +49,9 @@ func TestOpenAIErrors(t *testing.T) {
 		{"/v1/chat/completions", with(hello, "messages", user([]any{object{"type": "text", "text": "x"}, object{"type": "input_audio"}})), 400, "messages[0].content[1]", "unsupported_parameter"},
 		{"/v1/chat/completions", with(hello, "messages", []any{object{"role": "user", "content": "x", "tool_calls": []any{object{"type": "function"}}}}), 400, "messages[0].tool_calls", "invalid_value"},
 		{"/v1/chat/completions", with(hello, "messages", []any{object{"role": "assistant", "tool_calls": []any{object{"type": "function", "function": object{"name": "f", "arguments": "{"}}}}}), 400, "messages[0].tool_calls[0].function.arguments", "invalid_value"},
-		{"/v1/chat/completions", with(hello, "max_tokens", 0), 400, "max_tokens", "invalid_value"},
+		{"/v1/chat/completions", with(hello, "max_tokens", -2), 400, "max_tokens", "invalid_value"},
 		{"/v1/chat/completions", with(hello, "max_completion_tokens", -5), 400, "max_completion_tokens", "invalid_value"},
-		{"/v1/chat/completions", with(hello, "max_tokens", nil, "n_predict", 0), 400, "n_predict", "invalid_value"},
+		{"/v1/chat/completions", with(hello, "max_tokens", nil, "n_predict", -2), 400, "n_predict", "invalid_value"},
 		{"/v1/chat/completions", with(hello, "temperature", 2.5), 400, "temperature", "invalid_value"},
 		{"/v1/chat/completions", with(hello, "top_p", -0.1), 400, "top_p", "invalid_value"},
 		{"/v1/chat/completions", with(hello, "frequency_penalty", 3), 400, "frequency_penalty", "invalid_value"},
@@ -111,8 +111,8 @@ func TestOpenAIErrors(t *testing.T) {
 		{"/v1/completions", with(story, "suffix", "The end."), 400, "suffix", "unsupported_parameter"},
 		{"/v1/completions", with(story, "best_of", 2, "n", 3), 400, "best_of", "invalid_value"},
 		{"/v1/completions", with(story, "best_of", 2, "stream", true), 400, "best_of", "invalid_value"},
-		{"/v1/completions", with(story, "max_tokens", 0), 400, "max_tokens", "invalid_value"},
-		{"/v1/completions", with(story, "max_tokens", -1, "echo", true), 400, "max_tokens", "invalid_value"},
+		{"/v1/completions", with(story, "max_tokens", -3), 400, "max_tokens", "invalid_value"},
+		{"/v1/completions", with(story, "max_tokens", -2, "echo", true), 400, "max_tokens", "invalid_value"},
 		{"/v1/completions", with(story, "logprobs", 21), 400, "logprobs", "invalid_value"},
 
 		{"/v1/embeddings", object{"model": "demo"}, 400, "input", "invalid_value"},
@@ -134,7 +134,7 @@ func TestOpenAIErrors(t *testing.T) {
 		{"/v1/responses", object{"model": "demo", "input": []any{object{"type": "item_reference", "id": "x"}}}, 400, "input[0]", "unsupported_parameter"},
 		{"/v1/responses", object{"model": "demo", "input": []any{object{"role": "user", "content": []any{object{"type": "input_image"}}}}}, 400, "input[0].content[0]", "unsupported_parameter"},
 		{"/v1/responses", object{"model": "demo", "input": "x", "text": object{"format": object{"type": "json_schema"}}}, 400, "text.format", "invalid_value"},
-		{"/v1/responses", object{"model": "demo", "input": "x", "max_output_tokens": 0}, 400, "max_output_tokens", "invalid_value"},
+		{"/v1/responses", object{"model": "demo", "input": "x", "max_output_tokens": -2}, 400, "max_output_tokens", "invalid_value"},
 	} {
 		status, out := s.call("POST", test.path, test.body)
 		name := fmt.Sprint(test.body)

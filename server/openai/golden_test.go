@@ -63,7 +63,7 @@ func TestGolden(t *testing.T) {
 		{Name: "responses prompt", Path: responses, In: marks, Body: o{"input": "Hello!", "text": o{"format": o{"type": "json_schema", "name": "report", "schema": report}},
 			"temperature": 0, "top_logprobs": 1}},
 		{Name: "responses, truncated", Path: responses, In: marks, Body: o{"truncation": "auto", "max_output_tokens": 3000,
-			"input": []o{{"role": "user", "content": strings.Repeat("long ", 300)}, {"role": "assistant", "content": "Yes."}, greeting}}},
+			"input": []o{{"role": "user", "content": strings.Repeat("long ", 1500)}, {"role": "assistant", "content": "Yes."}, greeting}}},
 		{Name: "responses, thinking off", Path: responses, In: marks, Body: o{"input": "Hello!", "chat_template_kwargs": o{"enable_thinking": false}}},
 		{Name: "completion", Path: text, In: marks, Body: o{"prompt": "Once <tool_call>", "n": 2, "best_of": 3, "guided_choice": []string{"yes", "no"}}},
 		{Name: "completion of tokens", Path: text, In: marks, Body: o{"prompt": []int{72, 105}, "max_tokens": 4, "guided_regex": "yes|no"}},

@@ -144,7 +144,7 @@ func (s *api) listModels(w http.ResponseWriter, r *http.Request) error {
 // getModel answers with one of them.
 func (s *api) getModel(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("id")
-	found, err := s.Models.Resolve(name)
+	found, err := s.Models.Answering(name)
 	if err != nil {
 		return err
 	}

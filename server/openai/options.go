@@ -72,7 +72,7 @@ func (f *refusedFields) check() error {
 
 // apply returns the options for a generation with the model. logProbs asks for
 // the probabilities of the tokens, top for those of the most likely ones.
-func (f *requestOptions) apply(m *trit.Model, maxTokens int, logProbs bool, top int) ([]trit.GenerateOption, error) {
+func (f *requestOptions) apply(m *trit.Model, limit core.Limit, logProbs bool, top int) ([]trit.GenerateOption, error) {
 	if err := f.refusedFields.check(); err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (f *requestOptions) apply(m *trit.Model, maxTokens int, logProbs bool, top 
 		return nil, err
 	}
 	s.LogProb, s.TopLogProbs = logProbs, top
-	options := []trit.GenerateOption{trit.Sampling(s), trit.MaxTokens(maxTokens)}
+	options := []trit.GenerateOption{trit.Sampling(s), limit.Option()}
 	if len(f.Stop) == 1 && f.Stop[0] == "" { // clients send it for none
 		f.Stop = nil
 	}
@@ -92,7 +92,7 @@ func (f *requestOptions) apply(m *trit.Model, maxTokens int, logProbs bool, top 
 		options = append(options, trit.Stop(f.Stop...))
 	}
 	if f.MinTokens != nil {
-		if *f.MinTokens < 0 || maxTokens > 0 && *f.MinTokens > maxTokens {
+		if *f.MinTokens < 0 || limit > 0 && *f.MinTokens > int(limit) {
 			return nil, core.BadRequest("min_tokens", "min_tokens is %d; want 0 up to the largest number of tokens",
 				*f.MinTokens)
 		}
@@ -113,22 +113,29 @@ func (f *requestOptions) apply(m *trit.Model, maxTokens int, logProbs bool, top 
 	return options, nil
 }
 
-// limit returns the largest number of tokens of an answer, 0 for the end of the
-// context: the first field that is set, or otherwise.
-func (f *requestOptions) limit(otherwise int, fields ...*int) (int, error) {
-	for _, v := range fields {
-		if v != nil {
-			return *v, nil
+// limit returns the largest number of tokens of an answer: that of the first field that is
+// set, or otherwise. −1 is llama-server's and LM Studio's word for no limit, 0
+// llama-server's for a prompt that is to be in the cache.
+func (f *requestOptions) limit(otherwise core.Limit, fields ...limitField) (core.Limit, error) {
+	for _, field := range append(fields, limitField{"n_predict", f.NPredict}) {
+		if err := within(field.name, field.value, -1, maxInt32); err != nil {
+			return 0, err
+		}
+		if field.value != nil {
+			return core.Limit(*field.value), nil
 		}
 	}
-	switch n := core.ValueOr(f.NPredict, otherwise); {
-	case f.NPredict == nil || n > 0:
-		return n, nil
-	case n == -1:
-		return 0, nil
-	}
-	return 0, core.BadRequest("n_predict", "n_predict is %d; want 1 or more, or -1", *f.NPredict)
+	return otherwise, nil
 }
+
+// limitField is a field that bounds an answer, by its name.
+type limitField struct {
+	name  string
+	value *int
+}
+
+// noLimit is the limit of the chat APIs where a request has none.
+const noLimit core.Limit = -1
 
 // sampling returns the model's sampling options with those of the request.
 func (f *requestOptions) sampling(m *trit.Model) (sample.Options, error) {

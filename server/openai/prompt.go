@@ -70,7 +70,7 @@ func (f promptField) encode(m *trit.Model, param string, options ...tokenizer.En
 				return err
 			}
 		} else {
-			p.tokens = t.Encode(p.text, options...)
+			p.tokens = core.WithoutSecondBOS(t, t.Encode(p.text, options...))
 		}
 		if len(p.tokens) == 0 {
 			return core.BadRequest(param, "element %d of %s has no tokens; this model needs something to begin with",

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"trit"
 	"trit/chat"
 	"trit/server/core"
 )
@@ -67,7 +68,7 @@ func (s *api) responses(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit, err := req.limit(0, req.MaxOutputTokens)
+	limit, err := req.limit(noLimit, limitField{"max_output_tokens", req.MaxOutputTokens})
 	if err != nil {
 		return err
 	}
@@ -107,8 +108,8 @@ func (req *responseRequest) conversation() (*core.Conversation, error) {
 	}
 	c := new(core.Conversation)
 	c.SingleCall, c.Variables = !core.ValueOr(req.ParallelToolCalls, true), req.TemplateKwargs
-	c.Truncation.DropOldest, c.Truncation.Reserve = core.ValueOr(req.Truncation, "disabled") == "auto",
-		core.ValueOr(req.MaxOutputTokens, 0)
+	c.Truncation = trit.Truncation{DropOldest: core.ValueOr(req.Truncation, "disabled") == "auto",
+		Reserve: max(core.ValueOr(req.MaxOutputTokens, 0), 0), YieldReserve: true}
 	var err error
 	if err := responseInput(c, req.Input); err != nil {
 		return nil, err
@@ -153,9 +154,6 @@ func (req *responseRequest) conversation() (*core.Conversation, error) {
 }
 
 func (req *responseRequest) check() error {
-	if err := within("max_output_tokens", req.MaxOutputTokens, 1, maxInt32); err != nil {
-		return err
-	}
 	if err := within("top_logprobs", req.TopLogProbs, 0, maxTopLogProbs); err != nil {
 		return err
 	}

@@ -222,7 +222,7 @@ func (b *responseBuilder) Add(t trit.Piece) error {
 	if err := b.begin(); err != nil {
 		return err
 	}
-	if b.request.logProbs() && !b.request.ends(b.model, &t.Token) {
+	if b.request.logProbs() && t.ID != core.NoToken && !b.request.ends(b.model, &t.Token) {
 		b.fresh = append(b.fresh, newAnswerLogProb(b.model.Model.Tokenizer(), &t.Token))
 	}
 	b.finish, b.thoughts = t.Finish, t.ReasoningTokens
