@@ -31,7 +31,7 @@ type completionRequest struct {
 
 	ResponseFormat   *responseFormat `json:"response_format"`
 	AddSpecialTokens *bool           `json:"add_special_tokens"` // vLLM
-	ParseSpecial     *bool           `json:"parse_special"`      // true where it is left out, as in llama-server and vLLM
+	ParseSpecial     *bool           `json:"parse_special"`      // true where it is left out
 
 	Suffix *string `json:"suffix"` // not supported
 }
