@@ -20,8 +20,9 @@ type Options struct {
 	// none means the demo. The first is the one of requests that name no model.
 	Models []string
 	// Aliases are further names of models: what a request may call them, and
-	// what they are; "*" stands for all names that no model has. A file that is not among Models is loaded at the start like
-	// those, with the alias as its only name.
+	// what they are; "*" stands for all names that no model has. A file that is
+	// not among Models is loaded at the start like those, with the alias as its
+	// only name.
 	Aliases map[string]string
 	// Open are the options that every model is opened with.
 	Open []trit.Option
