@@ -10,6 +10,9 @@
 // table indexes its pages and adopts those that another table with the same
 // beginning has filled before, even after that one is gone.
 //
+// Of a model with recurrences a table also has a state, and pages may have
+// snapshots of it: see [Pool.StateData].
+//
 // A pool and its tables belong to one goroutine.
 package cache
 
@@ -36,8 +39,11 @@ type Config struct {
 	KVHeads int
 	HeadDim int
 	Type    kernel.KVType
-	// MaxPages is the budget.
+	// MaxPages is the budget. States count as so many pages as they have the
+	// memory of.
 	MaxPages int
+	// StateSize is the number of float32s of a state, 0 for models without.
+	StateSize int
 	// PrefixPages is the largest number of unreferenced pages that the prefix
 	// index may keep; 0 turns the index off. See [Table.Adopt].
 	PrefixPages int
@@ -68,8 +74,10 @@ type Pool struct {
 	halfBytes  int // bytes of K, and again of V, of one layer and head
 	planeBytes int // bytes of all that belongs to one layer and head
 	refs       []int32
-	free       []Page
+	free       []Page // that have memory, and
+	cold       []Page // those whose memory has been given back
 	prefix     *prefixIndex
+	states     states
 }
 
 // scaleBytes is the size of the scales of K, and again of V, of one layer and
@@ -78,7 +86,7 @@ const scaleBytes = 4 * kernel.PageTokens
 
 // NewPool returns an empty pool.
 func NewPool(c Config) (*Pool, error) {
-	if c.Layers < 1 || c.KVHeads < 1 || c.HeadDim < 1 || c.HeadDim > kernel.MaxHeadDim || c.MaxPages < 1 || c.PrefixPages < 0 {
+	if c.Layers < 1 || c.KVHeads < 1 || c.HeadDim < 1 || c.HeadDim > kernel.MaxHeadDim || c.MaxPages < 1 || c.PrefixPages < 0 || c.StateSize < 0 {
 		return nil, fmt.Errorf("cache: bad shape %+v", c)
 	}
 	p := &Pool{config: c, halfBytes: c.Type.PageBytes(c.HeadDim), planeBytes: c.planeBytes(), prefix: newPrefixIndex(c.PrefixPages)}
@@ -94,12 +102,15 @@ func NewPool(c Config) (*Pool, error) {
 	p.region = region
 	p.refs = make([]int32, 0, c.MaxPages)
 	p.free = make([]Page, 0, c.MaxPages)
+	if err := p.reserveStates(); err != nil {
+		return nil, errors.Join(err, region.Close())
+	}
 	return p, nil
 }
 
-// Close gives the memory of all pages back. The pool must not be used
+// Close gives the memory of all pages and states back. The pool must not be used
 // afterwards.
-func (p *Pool) Close() error { return p.region.Close() }
+func (p *Pool) Close() error { return errors.Join(p.region.Close(), p.states.close()) }
 
 // Config returns the shape of the pool.
 func (p *Pool) Config() Config { return p.config }
@@ -107,43 +118,94 @@ func (p *Pool) Config() Config { return p.config }
 // PageBytes returns the memory of one page.
 func (p *Pool) PageBytes() int64 { return int64(p.pageBytes) }
 
-// InUse returns the number of pages that are referenced.
-func (p *Pool) InUse() int { return len(p.refs) - len(p.free) - p.prefix.unreferenced }
+// InUse returns the number of pages that are referenced, and those that the states
+// of tables count as. Snapshots do not count: they give way.
+func (p *Pool) InUse() int {
+	return len(p.refs) - len(p.free) - len(p.cold) - p.prefix.unreferenced + p.states.held*p.states.pages
+}
 
-// Allocated returns the number of pages that have been used so far and so have
-// memory.
-func (p *Pool) Allocated() int { return len(p.refs) }
+// Allocated returns the number of pages that have memory.
+func (p *Pool) Allocated() int { return len(p.refs) - len(p.cold) }
 
-// Alloc returns a page with one reference: a free one, a new one, or the least
-// recently used of the prefix index. Its contents are undefined.
+// taken returns how much of the budget is not free.
+func (p *Pool) taken() int {
+	return len(p.refs) - len(p.free) - len(p.cold) + p.states.taken()*p.states.pages
+}
+
+// backed returns how much of the budget has memory.
+func (p *Pool) backed() int {
+	return p.Allocated() + p.states.backed()*p.states.pages
+}
+
+// Alloc returns a page with one reference: a free one, a new one, or one that the
+// least recently used of what is only kept has made room for. Its contents are
+// undefined.
 func (p *Pool) Alloc() (Page, error) {
+	if err := p.makeRoom(1, true); err != nil {
+		return 0, err
+	}
+	page, err := p.newPage()
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	p.refs[page] = 1
+	return page, nil
+}
+
+// makeRoom lets so many pages of the budget become free: pages that no table refers
+// to give way, and, if that is not enough, snapshots of running texts too.
+func (p *Pool) makeRoom(pages int, snapshots bool) error {
+	for p.taken()+pages > p.config.MaxPages {
+		switch {
+		case p.prefix.unreferenced > 0:
+			p.evict()
+		case snapshots && p.dropSnapshot():
+		default:
+			n := p.config.MaxPages
+			return fmt.Errorf("%w: all %d pages (%d positions, %.1f MB) are in use", ErrFull,
+				n, n*kernel.PageTokens, float64(n)*float64(p.pageBytes)/1e6)
+		}
+	}
+	return nil
+}
+
+// newPage returns a page that is not in use, for which there is room.
+func (p *Pool) newPage() (Page, error) {
 	if n := len(p.free); n > 0 {
 		page := p.free[n-1]
 		p.free = p.free[:n-1]
-		p.refs[page] = 1
 		return page, nil
 	}
-	page, err := p.grow()
-	if err != nil && p.prefix.unreferenced > 0 {
-		page, err = p.prefix.evict(), nil
-		p.refs[page] = 1
+	for p.backed()+1 > p.config.MaxPages {
+		if err := p.coolState(); err != nil {
+			return 0, err
+		}
 	}
-	return page, err
+	page := Page(len(p.refs))
+	if n := len(p.cold); n > 0 {
+		page = p.cold[n-1]
+	}
+	if err := p.region.Commit(int(page)*p.pageBytes, p.pageBytes); err != nil {
+		return 0, err
+	}
+	if int(page) < len(p.refs) {
+		p.cold = p.cold[:len(p.cold)-1]
+		return page, nil
+	}
+	p.refs = append(p.refs, 0)
+	p.prefix.nodes = append(p.prefix.nodes, node{older: none, newer: none, snapshot: NoState})
+	return page, nil
 }
 
-// grow returns a page that has not been used before.
-func (p *Pool) grow() (Page, error) {
-	n := len(p.refs)
-	if n == p.config.MaxPages {
-		return 0, fmt.Errorf("%w: all %d pages (%d positions, %.1f MB) are in use", ErrFull,
-			n, n*kernel.PageTokens, float64(n)*float64(p.pageBytes)/1e6)
+// coolPage gives the memory of a free page back.
+func (p *Pool) coolPage() error {
+	page := p.free[len(p.free)-1]
+	if err := p.region.Decommit(int(page)*p.pageBytes, p.pageBytes); err != nil {
+		return err
 	}
-	if err := p.region.Commit(n*p.pageBytes, p.pageBytes); err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrFull, err)
-	}
-	p.refs = append(p.refs, 1)
-	p.prefix.nodes = append(p.prefix.nodes, node{older: none, newer: none})
-	return Page(n), nil
+	p.free = p.free[:len(p.free)-1]
+	p.cold = append(p.cold, page)
+	return nil
 }
 
 // Retain adds a reference to a page.
@@ -161,10 +223,11 @@ func (p *Pool) Release(page Page) {
 	switch n := p.refs[page]; {
 	case n == 0 && p.prefix.has(page):
 		p.prefix.push(page)
-		if p.prefix.unreferenced > p.prefix.limit {
-			p.free = append(p.free, p.prefix.evict())
+		for p.prefix.unreferenced+p.prefix.snapshots*p.states.pages > p.prefix.limit {
+			p.evict()
 		}
 	case n == 0:
+		p.dropSnapshotOf(page)
 		p.free = append(p.free, page)
 	case n < 0:
 		panic(fmt.Sprintf("cache: page %d released more often than retained", page))

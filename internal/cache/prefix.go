@@ -37,6 +37,7 @@ type node struct {
 	serial       uint64 // 0: the page is not in the index
 	edge         edge
 	older, newer Page
+	snapshot     State // behind the page, whether it is in the index or not
 }
 
 // none is no page.
@@ -46,11 +47,13 @@ const none Page = -1
 type prefixIndex struct {
 	limit  int // unreferenced pages at most; 0 turns the index off
 	pages  map[edge]Page
+	found  []Page // memory of known
 	nodes  []node // by page
 	serial uint64
 
 	oldest, newest Page // ends of the list of unreferenced pages
 	unreferenced   int
+	snapshots      int // of unreferenced pages
 	evicted        int64
 }
 
@@ -60,15 +63,40 @@ func newPrefixIndex(limit int) *prefixIndex {
 
 // Adopt takes pages from the prefix index. The table's positions hold the first
 // tokens of text; as far as the index knows pages with the tokens that follow,
-// the table refers to them and grows. A last page that is not full gives way
-// to a full one. Adopt returns the number of positions then stored.
-func (t *Table) Adopt(text []int32) int {
+// the table refers to them and grows, to limit positions at most. A last page that
+// is not full gives way to a full one. Of a model with state the table grows up to
+// a snapshot of it. Adopt returns the number of positions then stored.
+func (t *Table) Adopt(text []int32, limit int) int {
+	known := t.known(text)
+	first, n := t.n/kernel.PageTokens, len(known)
+	if t.pool.config.StateSize > 0 {
+		n = t.adoptState(known, limit)
+	}
+	if limit = min(limit, (first+n)*kernel.PageTokens); limit <= t.n {
+		return t.n
+	}
+	for i, page := range known[:pagesFor(limit)-first] {
+		t.pool.Retain(page)
+		if first+i < len(t.pages) {
+			t.pool.Release(t.pages[first+i])
+			t.pages[first+i] = page
+		} else {
+			t.pages = append(t.pages, page)
+		}
+	}
+	t.n = limit
+	return t.n
+}
+
+// known returns the pages of the index that go on where the table's full pages end.
+// They are valid until the next call.
+func (t *Table) known(text []int32) []Page {
 	x := t.pool.prefix
-	i := t.n / kernel.PageTokens
-	parent := uint64(0)
+	found := x.found[:0]
+	i, parent := t.n/kernel.PageTokens, uint64(0)
 	if i > 0 {
 		if parent = x.nodes[t.pages[i-1]].serial; parent == 0 {
-			return t.n
+			return nil
 		}
 	}
 	for ; (i+1)*kernel.PageTokens <= len(text); i++ {
@@ -76,17 +104,10 @@ func (t *Table) Adopt(text []int32) int {
 		if !ok {
 			break
 		}
-		t.pool.Retain(page)
-		if i < len(t.pages) {
-			t.pool.Release(t.pages[i])
-			t.pages[i] = page
-		} else {
-			t.pages = append(t.pages, page)
-		}
-		parent = x.nodes[page].serial
-		t.n = (i + 1) * kernel.PageTokens
+		found, parent = append(found, page), x.nodes[page].serial
 	}
-	return t.n
+	x.found = found
+	return found
 }
 
 // Index makes the table's full pages known to the prefix index. text holds the
@@ -104,6 +125,7 @@ func (t *Table) Index(text []int32) {
 			e := makeEdge(parent, text, i)
 			if known, ok := x.pages[e]; ok {
 				t.pool.Retain(known)
+				t.pool.moveSnapshot(known, page)
 				t.pool.Release(page)
 				t.pages[i] = known
 				page = known
@@ -121,7 +143,7 @@ func (t *Table) Index(text []int32) {
 func (p *Pool) ForgetPrefixes() {
 	x := p.prefix
 	for x.oldest != none {
-		p.free = append(p.free, x.takeOldest())
+		p.freeOldest()
 	}
 	for page := range x.nodes {
 		x.remove(Page(page))
@@ -141,7 +163,7 @@ func makeEdge(parent uint64, text []int32, i int) edge {
 // add puts a page that a table refers to into the index.
 func (x *prefixIndex) add(page Page, e edge) {
 	x.serial++
-	x.nodes[page] = node{serial: x.serial, edge: e, older: none, newer: none}
+	x.nodes[page] = node{serial: x.serial, edge: e, older: none, newer: none, snapshot: x.nodes[page].snapshot}
 	x.pages[e] = page
 }
 
@@ -149,7 +171,7 @@ func (x *prefixIndex) add(page Page, e edge) {
 func (x *prefixIndex) remove(page Page) {
 	if n := &x.nodes[page]; n.serial != 0 {
 		delete(x.pages, n.edge)
-		*n = node{older: none, newer: none}
+		*n = node{older: none, newer: none, snapshot: n.snapshot}
 	}
 }
 
@@ -167,6 +189,9 @@ func (x *prefixIndex) push(page Page) {
 	}
 	x.newest = page
 	x.unreferenced++
+	if n.snapshot != NoState {
+		x.snapshots++
+	}
 }
 
 // unlink takes a page out of the list.
@@ -184,20 +209,24 @@ func (x *prefixIndex) unlink(page Page) {
 	}
 	n.older, n.newer = none, none
 	x.unreferenced--
+	if n.snapshot != NoState {
+		x.snapshots--
+	}
 }
 
-// takeOldest forgets the page that was used least recently and returns it. A
-// table gives its last page back first, so a page is normally older in the list
-// than the one before it in the text, and a text is eaten up from its end.
-func (x *prefixIndex) takeOldest() Page {
-	page := x.oldest
-	x.unlink(page)
-	x.remove(page)
-	return page
+// freeOldest forgets the page that was used least recently. A table gives its last
+// page back first, so a page is normally older in the list than the one before it
+// in the text, and a text is eaten up from its end.
+func (p *Pool) freeOldest() {
+	page := p.prefix.oldest
+	p.prefix.unlink(page)
+	p.prefix.remove(page)
+	p.dropSnapshotOf(page)
+	p.free = append(p.free, page)
 }
 
 // evict takes the oldest page away from the index for other use.
-func (x *prefixIndex) evict() Page {
-	x.evicted++
-	return x.takeOldest()
+func (p *Pool) evict() {
+	p.prefix.evicted++
+	p.freeOldest()
 }

@@ -48,7 +48,7 @@ func prefixValue(tokens []int32) float32 {
 func write(t testing.TB, tab *Table, tokens []int32) int {
 	t.Helper()
 	before := tab.Len()
-	adopted := tab.Adopt(tokens) - before
+	adopted := tab.Adopt(tokens, len(tokens)) - before
 	for pos := tab.Len(); pos < len(tokens); pos++ {
 		grow(t, tab, 1, prefixValue(tokens[:pos+1]))
 	}
@@ -112,7 +112,7 @@ func TestAdoptMidPage(t *testing.T) {
 	a, b := p.NewTable(0), p.NewTable(0)
 	write(t, a, tokens[:n+3])
 	write(t, b, tokens)
-	if got := a.Adopt(tokens); got != 3*n {
+	if got := a.Adopt(tokens, len(tokens)); got != 3*n {
 		t.Errorf("%d positions after adopting, want %d", got, 3*n)
 	}
 	verify(t, a, tokens)
@@ -120,7 +120,7 @@ func TestAdoptMidPage(t *testing.T) {
 		t.Errorf("%d pages in use, want 3", p.InUse())
 	}
 	a.Truncate(2*n + 1)
-	if got := a.Adopt(tokens); got != 3*n {
+	if got := a.Adopt(tokens, len(tokens)); got != 3*n {
 		t.Errorf("%d positions after cutting and adopting, want %d", got, 3*n)
 	}
 	verify(t, a, tokens)
@@ -160,11 +160,11 @@ func TestEviction(t *testing.T) {
 	a := p.NewTable(0)
 	write(t, a, text(7, 2*n)) // evicts two pages of text 0
 	b := p.NewTable(0)
-	if got := b.Adopt(text(0, 3*n)); got != n {
+	if got := b.Adopt(text(0, 3*n), 3*n); got != n {
 		t.Errorf("%d positions of the oldest text are left, want %d", got, n)
 	}
 	b.Release()
-	if got := b.Adopt(text(1, 3*n)); got != 3*n {
+	if got := b.Adopt(text(1, 3*n), 3*n); got != 3*n {
 		t.Errorf("%d positions of the newer text are left, want %d", got, 3*n)
 	}
 	if s := p.PrefixStats(); s.Evicted != 2 {
@@ -185,7 +185,7 @@ func TestEviction(t *testing.T) {
 	if s := p.PrefixStats(); s.Pages != 2 || s.Unreferenced != 2 || len(p.free) != 3 {
 		t.Errorf("with a budget of two pages: %+v, %d free", s, len(p.free))
 	}
-	if got := a.Adopt(text(1, 5*n)); got != 2*n {
+	if got := a.Adopt(text(1, 5*n), 5*n); got != 2*n {
 		t.Errorf("%d positions are left, want %d", got, 2*n)
 	}
 }
@@ -201,7 +201,7 @@ func TestWriteWithoutRoom(t *testing.T) {
 	grow(t, a, 1, 5)
 	// The index has lost the second page to a; a third does not exist.
 	b := p.NewTable(0)
-	if got := b.Adopt(tokens); got != n {
+	if got := b.Adopt(tokens, len(tokens)); got != n {
 		t.Errorf("%d positions were adopted, want %d", got, n)
 	}
 	check(t, a, n+1, 5)
@@ -231,7 +231,7 @@ func TestPrefixRandom(t *testing.T) {
 			to := s.text[:min(len(s.text), s.table.Len()+r.IntN(2*n))]
 			before := s.table.Len()
 			if r.IntN(2) == 0 {
-				adopted += s.table.Adopt(to) - before
+				adopted += s.table.Adopt(to, len(to)) - before
 			}
 			for pos := s.table.Len(); pos < len(to); pos++ {
 				if err := s.table.Reserve(1); err != nil {
@@ -335,7 +335,7 @@ func TestPrefixFile(t *testing.T) {
 	checkBooks(t, p)
 	for _, tokens := range texts {
 		a := p.NewTable(0)
-		if got := a.Adopt(tokens); got != len(tokens) {
+		if got := a.Adopt(tokens, len(tokens)); got != len(tokens) {
 			t.Errorf("%d positions were adopted, want %d", got, len(tokens))
 		}
 		verify(t, a, tokens)
@@ -450,6 +450,6 @@ func ExampleTable_Adopt() {
 	first.Index(text)
 	first.Release()
 	second := pool.NewTable(100)
-	fmt.Printf("%d of %d positions need not be computed again\n", second.Adopt(text), len(text))
+	fmt.Printf("%d of %d positions need not be computed again\n", second.Adopt(text, len(text)), len(text))
 	// Output: 96 of 100 positions need not be computed again
 }

@@ -7,12 +7,13 @@ type Table struct {
 	pool  *Pool
 	pages []Page
 	n     int
+	tableState
 }
 
 // NewTable returns the table of an empty sequence that is expected to grow to
 // the given number of positions.
 func (p *Pool) NewTable(positions int) *Table {
-	return &Table{pool: p, pages: make([]Page, 0, pagesFor(positions))}
+	return &Table{pool: p, pages: make([]Page, 0, pagesFor(positions)), tableState: newTableState(p.config.StateSize)}
 }
 
 // pagesFor returns the number of pages that positions take.
@@ -27,8 +28,9 @@ func (t *Table) Pages() []Page { return t.pages }
 
 // Reserve makes sure that the next n positions have pages of their own to
 // write to: it adds pages and copies a last page that is shared or in the prefix
-// index. It either
-// succeeds or leaves the table as it was and returns ErrFull.
+// index. Of a model with state it finds memory for that too, which is kept until
+// Advance or Cancel. It either succeeds or leaves the table as it was and returns
+// ErrFull.
 func (t *Table) Reserve(n int) error {
 	if n == 0 {
 		return nil
@@ -48,6 +50,10 @@ func (t *Table) Reserve(n int) error {
 		}
 		t.pages = append(t.pages, page)
 	}
+	if err := t.reserveState(n); err != nil {
+		t.shrink(have)
+		return err
+	}
 	return nil
 }
 
@@ -57,6 +63,7 @@ func (t *Table) own(i int) error {
 	old := t.pages[i]
 	shared, indexed := t.pool.Refs(old) > 1, t.pool.prefix.has(old)
 	if !shared && !indexed {
+		t.pool.dropSnapshotOf(old)
 		return nil
 	}
 	page, err := t.pool.Alloc()
@@ -65,6 +72,7 @@ func (t *Table) own(i int) error {
 			return err
 		}
 		t.pool.prefix.remove(old)
+		t.pool.dropSnapshotOf(old)
 		return nil
 	}
 	t.pool.copyPage(page, old)
@@ -73,12 +81,15 @@ func (t *Table) own(i int) error {
 	return nil
 }
 
-// Advance counts n reserved positions as stored.
-func (t *Table) Advance(n int) { t.n += n }
+// Advance counts n reserved positions as stored: of a model with state all of them.
+func (t *Table) Advance(n int) {
+	t.advanceState()
+	t.n += n
+}
 
 // Fork returns a table that shares all positions stored so far.
 func (t *Table) Fork() *Table {
-	f := &Table{pool: t.pool, pages: make([]Page, 0, cap(t.pages))}
+	f := t.pool.NewTable(cap(t.pages) * kernel.PageTokens)
 	f.Assign(t)
 	return f
 }
@@ -90,14 +101,20 @@ func (t *Table) Assign(from *Table) {
 	for _, page := range pages {
 		t.pool.Retain(page)
 	}
+	t.forkState(from)
 	t.shrink(0)
 	t.pages = append(t.pages, pages...)
 	t.n = from.n
 }
 
-// Truncate forgets all positions from n on. It does nothing if there are none.
+// Truncate forgets all positions from n on. It does nothing if there are none. Of a
+// model with state it forgets more: it goes back to the last mark or snapshot.
 func (t *Table) Truncate(n int) {
 	if n >= t.n {
+		return
+	}
+	if t.pool.config.StateSize > 0 {
+		t.goBack(n)
 		return
 	}
 	t.n = n
@@ -105,7 +122,11 @@ func (t *Table) Truncate(n int) {
 }
 
 // Release gives all pages back. The table is then empty.
-func (t *Table) Release() { t.n = 0; t.shrink(0) }
+func (t *Table) Release() {
+	t.releaseStates()
+	t.n = 0
+	t.shrink(0)
+}
 
 // shrink keeps the first n pages. The last page is released first, so that of a
 // text in the prefix index the beginning lives longest.

@@ -102,7 +102,7 @@ func (a *attention) splitBelow() int { return 4 * a.e.team.Size() }
 // begin cuts the rows of a batch into blocks.
 func (a *attention) begin(b *Batch) {
 	a.batch, a.blocks = b, a.blocks[:0]
-	if a.e.stateSize > 0 {
+	if a.e.pool.Config().StateSize > 0 {
 		a.recur.begin(b)
 	}
 	for i := range b.rows {

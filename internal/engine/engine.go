@@ -50,7 +50,7 @@ type Options struct {
 	// KVType is the element type of the KV cache; the zero value is f32.
 	KVType kernel.KVType
 	// CachePages is the budget of the KV cache in pages of kernel.PageTokens
-	// positions; 0 means enough for four sequences of the whole context, or for
+	// positions, in which states count too; 0 means enough for four sequences of the whole context, or for
 	// what 256 MB hold but at least one where addresses have 32 bits.
 	CachePages int
 	// PrefixPages is how many of these pages may keep beginnings of sequences that
@@ -68,13 +68,18 @@ type Options struct {
 	Team *parallel.Team
 }
 
+// statesPerSequence is how many states a sequence is given room for: its own, a
+// snapshot at the end of its prompt, and one that follows its text.
+const statesPerSequence = 3
+
 // defaultPages returns the pages of four sequences of the whole context. What is not
 // used costs no memory, but it does take addresses: where these have 32 bits, only
 // one sequence may go beyond 256 MB.
 func defaultPages(kv cache.Config, context int) int {
-	pages := 4 * pagesFor(context)
+	one := pagesFor(context) + statesPerSequence*kv.StatePages()
+	pages := 4 * one
 	if bits.UintSize == 32 {
-		pages = max(pagesFor(context), min(pages, int((256<<20)/kv.PageBytes())))
+		pages = max(one, min(pages, int((256<<20)/kv.PageBytes())))
 	}
 	return pages
 }
@@ -83,7 +88,7 @@ func defaultPages(kv cache.Config, context int) int {
 // without its budget.
 func kvConfig(m *model.Model, t kernel.KVType) cache.Config {
 	layers := len(m.Tally(t).KVLayers())
-	return cache.Config{Layers: layers, KVHeads: m.Config.KVHeads, HeadDim: m.Config.HeadDim, Type: t}
+	return cache.Config{Layers: layers, KVHeads: m.Config.KVHeads, HeadDim: m.Config.HeadDim, Type: t, StateSize: m.Graph.StateSize()}
 }
 
 const (
@@ -105,11 +110,8 @@ type Engine struct {
 	head    *head.Head
 	context int
 	maxRows int
-	// stateSize is the number of float32s that a sequence keeps beside keys and
-	// values, and states how many sequences do.
-	stateSize, states int
-	mem               arena.Arena // all scratch memory but the head's
-	tracer            Tracer
+	mem     arena.Arena // all scratch memory but the head's
+	tracer  Tracer
 
 	identity identity
 }
@@ -144,15 +146,16 @@ func New(m *model.Model, o Options) (*Engine, error) {
 	case o.PrefixPages < 0:
 		return nil, fault.Option("prefix_cache", "%d pages", o.PrefixPages)
 	}
-	if m.Graph.StateSize() > 0 {
-		o.PrefixPages = 0
+	if least := kv.StatePages() + 1; o.CachePages < least {
+		return nil, fault.Option("kv_tokens", "%d; want at least %d, because a state takes the room of %d", o.CachePages*kernel.PageTokens,
+			least*kernel.PageTokens, (least-1)*kernel.PageTokens)
 	}
 	kv.MaxPages, kv.PrefixPages = o.CachePages, o.PrefixPages
 	pool, err := cache.NewPool(kv)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{model: m, config: c, team: o.Team, pool: pool, context: o.Context, maxRows: o.MaxRows, stateSize: m.Graph.StateSize()}
+	e := &Engine{model: m, config: c, team: o.Team, pool: pool, context: o.Context, maxRows: o.MaxRows}
 	if e.team == nil {
 		if o.Threads == 0 {
 			o.Threads = parallel.DefaultThreads()
@@ -205,7 +208,7 @@ func (e *Engine) Cache() *cache.Pool { return e.pool }
 
 // Step runs the batch: every row's token is appended to its sequence and the
 // rows' results become available. The observer may be nil. On an error no
-// sequence has changed, but those that keep state may have lost it.
+// sequence has changed, but those that keep state may have lost tokens.
 //
 // The error is cache.ErrFull when the KV cache has no room.
 func (e *Engine) Step(b *Batch, o model.Observer) error {
@@ -232,17 +235,18 @@ func (e *Engine) step(b *Batch, o model.Observer) error {
 	e.pass.Begin(b.tokens, b.positions, b.keep, o)
 	hidden := e.run.Forward(e.pass)
 	if err := e.pass.End(); err != nil {
-		b.unreserve()
-		b.forgetStates()
+		b.unreserve(true)
 		return err
 	}
 	e.begin(model.LayerOut, OpResults, len(b.keep))
 	b.takeHidden(hidden, e.pass.Kept())
 	for i := range b.rows {
 		s := b.rows[i].seq
-		s.table.Advance(1)
+		if s.reserved {
+			s.table.Advance(s.pending)
+			s.pending, s.reserved = 0, false
+		}
 		s.tokens = append(s.tokens, b.tokens[i])
-		s.pending, s.reserved = 0, false
 	}
 	e.end()
 	if len(b.scored) > 0 {
@@ -262,28 +266,21 @@ func (b *Batch) reserve() error {
 			continue
 		}
 		if err := s.table.Reserve(s.pending); err != nil {
-			b.unreserve()
+			b.unreserve(false)
 			return err
 		}
-		s.needState()
 		s.reserved = true
 	}
 	return nil
 }
 
-// forgetStates has sequences whose state has gone on in a failed step start again.
-func (b *Batch) forgetStates() {
+// unreserve undoes reservations after an error, perhaps in the middle of the pass.
+func (b *Batch) unreserve(begun bool) {
 	for i := range b.rows {
-		if s := b.rows[i].seq; s.state != nil {
-			s.forget()
+		if s := b.rows[i].seq; s.reserved {
+			s.table.Cancel(begun)
+			s.reserved = false
 		}
-	}
-}
-
-// unreserve undoes reservations after an error.
-func (b *Batch) unreserve() {
-	for i := range b.rows {
-		b.rows[i].seq.reserved = false
 	}
 }
 

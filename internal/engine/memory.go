@@ -11,11 +11,13 @@ type MemoryInfo struct {
 	// Head is what the head mode adds to the stored head.
 	Head int64
 	// KV is the memory of the KV cache's pages that have been used so far, KVInUse
-	// of those that are in use, and KVMax what it may become. It grows page by
-	// page, and pages are used again, but not given back before Close.
+	// of those that are in use, and KVMax what it may become together with State. It
+	// grows page by page, and pages are used again, but given back before Close only
+	// where states take their place.
 	KV, KVInUse, KVMax int64
-	// State is what sequences keep beside keys and values, in models that do.
-	State int64
+	// State is the memory of states and their snapshots, of models that keep state
+	// beside keys and values, and StateInUse that of the states of sequences.
+	State, StateInUse int64
 }
 
 // Memory returns how much memory the engine takes. It belongs to the goroutine
@@ -23,13 +25,13 @@ type MemoryInfo struct {
 func (e *Engine) Memory() MemoryInfo {
 	s := e.mem.Stats().Add(e.head.Scratch())
 	int8 := e.pass.Int8Bytes()
-	page := e.pool.PageBytes()
+	page, states := e.pool.PageBytes(), e.pool.StateStats()
 	return MemoryInfo{
 		Scratch: s.Used + int8, ScratchPeak: s.HighWater + int8, ScratchReserved: s.Reserved + int8,
 		Head: e.head.Info().Resident,
-		KV:   int64(e.pool.Allocated()) * page, KVInUse: int64(e.pool.InUse()) * page,
+		KV:   int64(e.pool.Allocated()) * page, KVInUse: int64(e.pool.InUse()-states.Held*states.Pages) * page,
 		KVMax: int64(e.pool.Config().MaxPages) * page,
-		State: int64(e.states) * 4 * int64(e.stateSize),
+		State: int64(states.Allocated) * states.Bytes, StateInUse: int64(states.Held) * states.Bytes,
 	}
 }
 

@@ -23,7 +23,7 @@ func (c *Session) drop() {
 	}
 	c.index()
 	c.indexed = 0
-	c.seq.forget()
+	c.seq.table.Release()
 }
 
 // makeRoom takes pages away from one session, or keeps one request out of the
@@ -81,14 +81,15 @@ func (s *Scheduler) unpark() {
 		return
 	}
 	s.oldest().parked = false
-	room := s.engine.pool.Config().MaxPages
+	pool := s.engine.pool
+	room, state := pool.Config().MaxPages, pool.StateStats().Pages
 	for c := range s.sessions {
 		if !s.isIdle(c) {
-			room -= len(c.seq.table.Pages()) + 1
+			room -= len(c.seq.table.Pages()) + 1 + state
 		}
 	}
 	for _, r := range s.queue {
-		if need := (r.Session.seq.Len()+len(r.Tokens)-r.next)/kernel.PageTokens + 1; r.parked && need <= room {
+		if need := (r.Session.seq.Len()+len(r.Tokens)-r.next)/kernel.PageTokens + 1 + state; r.parked && need <= room {
 			r.parked = false
 			room -= need
 		}
@@ -112,7 +113,9 @@ func (s *Scheduler) restore(r *request) {
 	r.From = n + max(r.From-r.next, 0)
 	r.lost = n + max(r.lost-r.next, 0)
 	r.Tokens, r.start, r.next = tokens, held, 0
-	s.hash(r)
+	if r.Guesses == 0 {
+		s.hash(r)
+	}
 }
 
 // answer ends a request. Tokens that should have been run again, but were not,

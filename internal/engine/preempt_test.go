@@ -59,7 +59,7 @@ func TestPreemption(t *testing.T) {
 					if r.IntN(5) == 0 {
 						n = 1 + r.IntN(len(text)-at)
 					}
-					job := engine.Job{Session: c, Tokens: text[at : at+n], Want: engine.All, From: r.IntN(n), Tentative: r.IntN(3) == 0}
+					job := engine.Job{Session: c, Tokens: text[at : at+n], Want: engine.All, From: r.IntN(n), Guesses: max(0, r.IntN(3*n+1)-2*n)}
 					var sel []*head.Selector
 					if r.IntN(3) == 0 {
 						job.Want = engine.Select

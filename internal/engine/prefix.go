@@ -103,7 +103,10 @@ func (s *Scheduler) LoadPrefixes(path string) (pages int, err error) {
 
 // index makes the full pages of a session known, if there are more than before.
 func (c *Session) index() {
-	if full := c.seq.Len() / kernel.PageTokens; full > c.indexed && !c.private.Load() && c.seq.table != nil {
+	if c.seq.table == nil || c.private.Load() {
+		return
+	}
+	if full := c.seq.table.Len() / kernel.PageTokens; full > c.indexed {
 		c.seq.table.Index(c.seq.tokens)
 		c.indexed = full
 	}
@@ -120,7 +123,7 @@ type pageHash struct {
 func (s *Scheduler) look(r *request) {
 	c := r.Session
 	c.index()
-	if s.engine.pool.Config().PrefixPages == 0 || c.private.Load() || r.Tentative || r.observer != nil || len(r.Tokens) < 2 {
+	if s.engine.pool.Config().PrefixPages == 0 || c.private.Load() || r.Guesses > 0 || r.observer != nil || len(r.Tokens) < 2 {
 		return
 	}
 	s.hash(r)
@@ -149,7 +152,7 @@ func (s *Scheduler) hash(r *request) {
 // has them.
 func (r *request) reusable() int {
 	switch {
-	case r.Tentative || r.observer != nil:
+	case r.Guesses > 0 || r.observer != nil:
 		return r.lost
 	case r.Want == None:
 		return len(r.Tokens)
@@ -188,11 +191,41 @@ func (s *Scheduler) awaits(r *request) bool {
 	if page >= len(r.chain) {
 		return false
 	}
-	if _, ok := s.computing[r.chain[page]]; ok && at < r.start+r.reusable() {
+	limit := r.start + r.reusable()
+	if s.engine.pool.Config().StateSize > 0 {
+		if s.awaitsState(r, at, limit) {
+			return true
+		}
+		if at == page*kernel.PageTokens && page > 0 {
+			page-- // the state behind it is kept in the next step
+		}
+	} else if _, ok := s.computing[r.chain[page]]; ok && at < limit {
 		return true
 	}
 	for _, h := range r.chain[page:] {
-		s.computing[h] = struct{}{}
+		s.computing[h] = r
+	}
+	return false
+}
+
+// awaitsState is awaits for a model with state. Pages are of use only up to a snapshot,
+// so the request waits until the other one is where the two part, and has that one
+// leave a snapshot there.
+func (s *Scheduler) awaitsState(r *request, at, limit int) bool {
+	for page := at / kernel.PageTokens; page < len(r.chain); page++ {
+		other := s.computing[r.chain[page]]
+		if other == nil {
+			continue
+		}
+		for page < min(len(r.chain), len(other.chain)) && r.chain[page] == other.chain[page] {
+			page++
+		}
+		parting := min(page, limit/kernel.PageTokens) * kernel.PageTokens
+		if parting <= at || parting < other.Session.seq.Len() {
+			return false
+		}
+		other.Session.seq.table.Wish(parting)
+		return true
 	}
 	return false
 }

@@ -165,7 +165,7 @@ func TestTentative(t *testing.T) {
 	s := newScheduler(t, engine.Options{Context: 400})
 	text := longTokens(3 * kernel.PageTokens)
 	c := session(t, s)
-	if err := s.Run(ctx, []engine.Job{{Session: c, Tokens: text[:80], Tentative: true}}); err != nil {
+	if err := s.Run(ctx, []engine.Job{{Session: c, Tokens: text[:80], Guesses: 80}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Truncate(40); err != nil {
@@ -255,7 +255,7 @@ func TestPrefixClients(t *testing.T) {
 					if r.IntN(10) == 0 {
 						cancel()
 					}
-					err := s.Run(ctx, []engine.Job{{Session: c, Tokens: text[at : at+n], Want: engine.All, From: n - 1, Tentative: r.IntN(3) == 0}})
+					err := s.Run(ctx, []engine.Job{{Session: c, Tokens: text[at : at+n], Want: engine.All, From: n - 1, Guesses: max(0, r.IntN(3*n)-2*n)}})
 					cancel()
 					if errors.Is(err, context.Canceled) {
 						continue

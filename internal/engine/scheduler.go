@@ -46,7 +46,7 @@ type Scheduler struct {
 	seed      maphash.Seed
 	sessions  map[*Session]struct{} // that are open
 	serial    int64                 // of the last one
-	computing map[uint64]struct{}   // pages, by hash, that prompts of a batch compute
+	computing map[uint64]*request   // pages, by hash, that prompts of a batch compute
 	prefix    PrefixStats
 
 	gaugesMu sync.Mutex
@@ -72,7 +72,7 @@ func NewScheduler(e *Engine) *Scheduler {
 
 		seed:      maphash.MakeSeed(),
 		sessions:  map[*Session]struct{}{},
-		computing: map[uint64]struct{}{},
+		computing: map[uint64]*request{},
 	}
 	s.publish()
 	go s.loop()
@@ -316,14 +316,22 @@ func (s *Scheduler) add(r *request) {
 	if r.observer != nil && r.next < r.lost {
 		end = r.lost // without the observer
 	}
+	seq := r.Session.seq
+	if r.Guesses == 0 {
+		seq.table.Unmark() // what was guessed has proved right
+	}
+	guesses := len(r.Tokens) - r.Guesses
 	for i := r.next; i < end && s.batch.Free() > 0; i++ {
+		if i == guesses && (i > 0 || !seq.table.Marked()) {
+			seq.table.Mark(seq.table.Len() + seq.pending)
+		}
 		want, sel := None, (*head.Selector)(nil)
 		if i >= r.From {
 			if want = r.Want; want == Select {
 				sel = r.Selectors[i-r.From]
 			}
 		}
-		if _, err := s.batch.Add(r.Session.seq, r.Tokens[i], want, sel); err != nil {
+		if _, err := s.batch.Add(seq, r.Tokens[i], want, sel); err != nil {
 			r.err = err
 			return
 		}
@@ -351,8 +359,12 @@ func (s *Scheduler) deliver(err error) {
 			r.err = err
 		case r.inBatch > 0:
 			r.next += r.inBatch
-			if !r.Tentative {
-				r.Session.index()
+			if r.Guesses > 0 {
+				break
+			}
+			r.Session.index()
+			if r.next == len(r.Tokens) && r.next-r.lost > 1 {
+				r.Session.seq.table.Keep()
 			}
 		}
 		r.inBatch = 0

@@ -7,14 +7,13 @@ import (
 )
 
 // Sequence is what the KV cache holds for one client: the tokens that have been run,
-// and their keys and values.
+// and their keys, values and state.
 type Sequence struct {
 	engine   *Engine
 	table    *cache.Table // nil once closed
 	tokens   []int32
-	state    []float32 // beside keys and values; nil if there is none yet
-	span     int       // of the running batch
-	pending  int       // rows in a batch that has not run
+	span     int // of the running batch
+	pending  int // rows in a batch that has not run
 	reserved bool
 }
 
@@ -41,14 +40,10 @@ func (s *Sequence) Fork() *Sequence {
 func (s *Sequence) assign(from *Sequence) {
 	s.table.Assign(from.table)
 	s.tokens = append(s.tokens[:0], from.tokens...)
-	if from.state != nil {
-		s.needState()
-		copy(s.state, from.state)
-	}
 }
 
 // Truncate forgets all tokens from index n on. Of a model that keeps state beside keys
-// and values, those before it are lost too, and have to be run again.
+// and values, some of those before it may be lost too, and have to be run again.
 func (s *Sequence) Truncate(n int) error {
 	if n < 0 || n > len(s.tokens) {
 		return fmt.Errorf("%w: truncating a sequence of %d tokens to %d", ErrBatch, len(s.tokens), n)
@@ -56,11 +51,7 @@ func (s *Sequence) Truncate(n int) error {
 	if s.pending > 0 {
 		return fmt.Errorf("%w: truncating a sequence that is part of a batch", ErrBatch)
 	}
-	if s.state != nil && n < len(s.tokens) {
-		s.forget() // all: a state does not go back
-	} else {
-		s.table.Truncate(n)
-	}
+	s.table.Truncate(n)
 	s.tokens = s.tokens[:n]
 	return nil
 }
@@ -74,9 +65,7 @@ func (s *Sequence) with(tokens []int32) []int32 { return append(s.tokens, tokens
 // the sequence has grown by.
 func (s *Sequence) adopt(tokens []int32, limit int) int {
 	all := s.with(tokens)
-	s.table.Adopt(all)
-	s.table.Truncate(limit)
-	n := s.table.Len() - len(s.tokens)
+	n := s.table.Adopt(all, limit) - len(s.tokens)
 	s.tokens = all[:s.table.Len()]
 	return n
 }
@@ -84,7 +73,7 @@ func (s *Sequence) adopt(tokens []int32, limit int) int {
 // Close gives the sequence's memory back. Closing twice is harmless.
 func (s *Sequence) Close() {
 	if s.table != nil {
-		s.forget()
+		s.table.Release()
 		s.table, s.tokens = nil, nil
 	}
 }

@@ -39,10 +39,10 @@ type Job struct {
 	// Selectors receive the results of these tokens if they want Select, one
 	// each.
 	Selectors []*head.Selector
-	// Tentative tokens are likely to be taken back with Truncate. They are
-	// not looked up in the prefix cache, and enter it only once the session
-	// goes on behind them.
-	Tentative bool
+	// Guesses is how many of the last tokens are likely to be taken back with
+	// Truncate. The tokens of such a job are not looked up in the prefix cache, and
+	// enter it only once the session goes on behind them.
+	Guesses int
 }
 
 // request is a client's job on its way through the scheduler.
@@ -65,7 +65,7 @@ type request struct {
 
 // decodes reports whether a request is part of a running generation rather than
 // a prompt.
-func (r *request) decodes() bool { return r.Tentative || len(r.Tokens)-r.next == 1 }
+func (r *request) decodes() bool { return r.Guesses > 0 || len(r.Tokens)-r.next == 1 }
 
 // waits reports whether a request is to be left out of a batch with others.
 func (r *request) waits() bool { return r.parked || r.observer != nil }
@@ -181,6 +181,7 @@ func (c *Session) prepare(ctx context.Context, j Job, o model.Observer) (*reques
 	if want := len(j.Tokens) - j.From; j.Want == Select && want > 0 && len(j.Selectors) != want {
 		return nil, fmt.Errorf("%w: %d selectors for %d tokens that want Select", ErrBatch, len(j.Selectors), want)
 	}
+	j.Guesses = min(max(j.Guesses, 0), len(j.Tokens))
 	r.Job, r.observer = j, o
 	r.start, r.chain, r.next, r.inBatch, r.err = c.seq.Len(), r.chain[:0], 0, 0, nil
 	r.lost, r.parked = 0, false
@@ -272,7 +273,7 @@ func (c *Session) Truncate(n int) error {
 	var err error
 	e := c.scheduler.do(func() {
 		err = c.seq.Truncate(n)
-		c.indexed = min(c.indexed, c.seq.Len()/kernel.PageTokens)
+		c.indexed = min(c.indexed, c.seq.table.Len()/kernel.PageTokens)
 	})
 	if e != nil {
 		return e

@@ -1,14 +1,17 @@
 package engine
 
-import "trit/internal/model"
+import (
+	"trit/internal/cache"
+	"trit/internal/model"
+)
 
 // recurrences implements model.Attention.Recur: it takes each sequence of a batch
 // through a recurrence.
 //
-// A state cannot be rolled back. A sequence that is cut back, or whose step failed in
-// the middle, forgets what it holds and its tokens count as lost, as if it had been
-// preempted: the scheduler runs them again. For the same reason pages of keys and
-// values alone are of no use to another sequence, and there is no prefix cache.
+// A state does not go back. A sequence that is cut back, or whose step failed in the
+// middle, goes back to a snapshot (see package cache), and the tokens behind that count
+// as lost, as if it had been preempted: the scheduler runs them again. For the same
+// reason others can adopt pages only as far as there is a snapshot.
 type recurrences struct {
 	batch *Batch
 	spans []span
@@ -21,6 +24,8 @@ type recurrences struct {
 type span struct {
 	seq         *Sequence
 	first, last int
+	at          int // position of the first
+	state       cache.StateRun
 }
 
 // begin finds the rows of each sequence.
@@ -36,15 +41,29 @@ func (r *recurrences) begin(b *Batch) {
 			continue
 		}
 		s.span = len(r.spans)
-		r.spans = append(r.spans, span{seq: s, first: i, last: i})
+		r.spans = append(r.spans, span{seq: s, first: i, last: i, at: int(b.positions[i]), state: s.table.StateRun()})
 	}
 }
 
-// Do implements parallel.Task for a part of a sequence.
+// Do implements parallel.Task for a part of a sequence. Copies are made part by part
+// too, when its numbers are at hand.
 func (r *recurrences) Do(_, slice int) {
 	s, part := &r.spans[slice/r.parts], slice%r.parts
+	from, n := r.run.Numbers(part)
+	state := s.state.To[from : from+n]
+	if s.state.From == nil {
+		clear(state)
+	} else {
+		copy(state, s.state.From[from:from+n]) // nothing, if it is the same
+	}
+	saves, at := s.state.Saves, s.at
 	for row := s.first; row >= 0; row = r.next[row] {
-		r.run.Step(s.seq.state, row, part)
+		for len(saves) > 0 && saves[0].At == at {
+			copy(saves[0].Data[from:from+n], state)
+			saves = saves[1:]
+		}
+		r.run.Step(s.state.To, row, part)
+		at++
 	}
 }
 
@@ -52,21 +71,4 @@ func (r *recurrences) Do(_, slice int) {
 func (a *attention) Recur(run model.Recurrence) {
 	a.recur.run, a.recur.parts = run, run.Parts()
 	a.e.team.Run(&a.recur, len(a.recur.spans)*a.recur.parts)
-}
-
-// needState gives a sequence zeros to start from, if the model keeps state.
-func (s *Sequence) needState() {
-	if n := s.engine.stateSize; n > 0 && s.state == nil {
-		s.state = make([]float32, n)
-		s.engine.states++
-	}
-}
-
-// forget takes keys, values and state away.
-func (s *Sequence) forget() {
-	s.table.Release()
-	if s.state != nil {
-		s.state = nil
-		s.engine.states--
-	}
 }

@@ -127,7 +127,7 @@ func (a *choice) plan(ctx context.Context) (engine.Job, error) {
 	}
 	base, held := len(a.history), a.session.Len()
 	text := a.history[:base+a.count-1]
-	job := engine.Job{Session: a.session, Tokens: text[held:], From: base - held - 1, Want: engine.All, Tentative: a.count > 1}
+	job := engine.Job{Session: a.session, Tokens: text[held:], From: base - held - 1, Want: engine.All, Guesses: a.count - 1}
 	a.selectors = a.selectors[:0]
 	if a.partial {
 		for i := range a.count {

@@ -183,7 +183,7 @@ func (c *contrast) run(ctx context.Context) error {
 		c.ids = append(c.ids, t.ID)
 	}
 	for i := range c.ids {
-		c.jobs = append(c.jobs, engine.Job{Session: c.sessions[i], Tokens: c.ids[i : i+1], Want: engine.All, Tentative: true})
+		c.jobs = append(c.jobs, engine.Job{Session: c.sessions[i], Tokens: c.ids[i : i+1], Want: engine.All, Guesses: 1})
 	}
 	return c.sessions[0].Scheduler().Run(ctx, c.jobs)
 }

@@ -60,7 +60,7 @@ func (d *draft) next(ctx context.Context, a *choice, i int) (int32, error) {
 		}
 	}
 	held := d.session.Len()
-	job := engine.Job{Session: d.session, Tokens: text[held:], Want: engine.All, From: len(text) - held - 1, Tentative: i > 0}
+	job := engine.Job{Session: d.session, Tokens: text[held:], Want: engine.All, From: len(text) - held - 1, Guesses: min(i, 1)}
 	if err := d.session.Scheduler().Run(ctx, []engine.Job{job}); err != nil {
 		return 0, fmt.Errorf("draft model: %w", err)
 	}

@@ -24,9 +24,13 @@ type Attention interface {
 type Recurrence interface {
 	// Parts is how many independent parts a row has, at least 1.
 	Parts() int
+	// Numbers says which numbers of a state are the part's: so many, from the given one
+	// on. Every one of the Graph.StateSize numbers belongs to one part of one recurrence
+	// of a graph.
+	Numbers(part int) (from, n int)
 	// Step computes a part of a row. state is what the rows of the sequence before it
-	// have left, zeros at the beginning: all of its Graph.StateSize numbers, of which
-	// each recurrence of a graph, and each part of it, has numbers of its own.
+	// have left, zeros at the beginning: all of its numbers, of which the part uses its
+	// own.
 	Step(state []float32, row, part int)
 }
 

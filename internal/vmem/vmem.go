@@ -6,7 +6,10 @@
 // not use; address space that the system backs on first touch does all three.
 package vmem
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 // ErrReserve reports that the system does not grant the address space.
 var ErrReserve = errors.New("vmem: cannot reserve memory")
@@ -20,6 +23,13 @@ type Region struct {
 // Bytes returns the memory. On Windows only what Commit has covered may be
 // touched.
 func (r *Region) Bytes() []byte { return r.data }
+
+// wholePages returns the pages of the system that lie within n bytes from off on.
+func wholePages(off, n int) (from, to int) {
+	size := os.Getpagesize()
+	from, to = (off+size-1)/size*size, (off+n)/size*size
+	return from, max(from, to)
+}
 
 // Close gives the memory back. It must not be touched afterwards.
 func (r *Region) Close() error {

@@ -8,3 +8,6 @@ func Reserve(n int) (*Region, error) { return &Region{data: make([]byte, n)}, ni
 
 // Commit makes n bytes from off on usable.
 func (r *Region) Commit(off, n int) error { return nil }
+
+// Decommit does nothing: the heap gives no parts back.
+func (r *Region) Decommit(off, n int) error { return nil }

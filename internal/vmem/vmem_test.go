@@ -26,6 +26,14 @@ func TestReserve(t *testing.T) {
 			r.Bytes()[i] = 1
 		}
 	}
+	// What lies within a page of the system cannot be given back, and stays.
+	if err := errors.Join(r.Decommit(0, 1<<20), r.Decommit(n-4096, 100), r.Commit(0, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	r.Bytes()[12345] = 2
+	if r.Bytes()[n-4096] != 1 {
+		t.Error("memory that was not given back has changed")
+	}
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}

@@ -27,3 +27,17 @@ func (r *Region) Commit(off, n int) error {
 	}
 	return nil
 }
+
+// Decommit gives the memory of n bytes from off on back to the system, as far as it is
+// whole pages of it. They are to be committed before they are touched again, and then
+// hold anything.
+func (r *Region) Decommit(off, n int) error {
+	from, to := wholePages(off, n)
+	if from == to {
+		return nil
+	}
+	if err := windows.VirtualFree(uintptr(unsafe.Pointer(&r.data[from])), uintptr(to-from), windows.MEM_DECOMMIT); err != nil {
+		return fmt.Errorf("vmem: giving %d bytes back: %w", to-from, err)
+	}
+	return nil
+}

@@ -252,7 +252,7 @@ func TestHybrid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.TernaryBytes != m.TernaryBytes || o.TableBytes != m.TableBytes || o.Graph.StateSize() != m.Graph.StateSize() || m.Graph.StateSize() != 4*96 {
+	if o.TernaryBytes != m.TernaryBytes || o.TableBytes != m.TableBytes || o.Graph.StateSize() != m.Graph.StateSize() || m.Graph.StateSize() != 2*96 {
 		t.Errorf("the outline has %d, %d and %d, the model %d, %d and %d", o.TernaryBytes, o.TableBytes, o.Graph.StateSize(), m.TernaryBytes, m.TableBytes, m.Graph.StateSize())
 	}
 	arch, err := model.LookupArch("test-hybrid")

@@ -211,7 +211,8 @@ func extend(c *model.Config, b *model.Binder) (decoder.Extension, error) {
 }
 
 // StateSize implements decoder.Extension: for each delta net the inputs of the last
-// tokens' convolution, then a matrix for each value head.
+// tokens' convolution, those of one part of it after the other, then a matrix for each
+// value head.
 func (e *extension) StateSize() int { return e.size }
 
 // NewRun implements decoder.Extension.
@@ -393,14 +394,27 @@ const convPart = 1024
 // Parts implements model.Recurrence.
 func (l *convolution) Parts() int { return (l.u.Width + convPart - 1) / convPart }
 
+// channels returns the channels of a part.
+func (l *convolution) channels(part int) (from, to int) {
+	return part * convPart, min((part+1)*convPart, l.u.Width)
+}
+
+// Numbers implements model.Recurrence.
+func (l *convolution) Numbers(part int) (from, n int) {
+	from, to := l.channels(part)
+	past := l.c.ConvWidth - 1
+	return l.at + past*from, past * (to - from)
+}
+
 // Step implements model.Recurrence. The sum begins with the oldest token.
 func (l *convolution) Step(state []float32, row, part int) {
 	all, width := l.u.Width, l.c.ConvWidth
-	from, to := part*convPart, min((part+1)*convPart, all)
-	u := l.u.Row(row)[from:to]
-	past := state[l.at+from:]
+	from, to := l.channels(part)
+	u, n := l.u.Row(row)[from:to], to-from
+	at, size := l.Numbers(part)
+	past := state[at : at+size]
 	if width == 4 {
-		a, b, c := past[:len(u)], past[all:][:len(u)], past[2*all:][:len(u)]
+		a, b, c := past[:len(u)], past[n:][:len(u)], past[2*n:][:len(u)]
 		w0, w1 := l.Conv[from:][:len(u)], l.Conv[all+from:][:len(u)]
 		w2, w3 := l.Conv[2*all+from:][:len(u)], l.Conv[3*all+from:][:len(u)]
 		for i, x := range u {
@@ -411,14 +425,14 @@ func (l *convolution) Step(state []float32, row, part int) {
 		for i, x := range u {
 			var sum float32
 			for tap := range width - 1 {
-				sum += float32(past[tap*all+i] * l.Conv[tap*all+from+i])
+				sum += float32(past[tap*n+i] * l.Conv[tap*all+from+i])
 				if tap > 0 {
-					past[(tap-1)*all+i] = past[tap*all+i]
+					past[(tap-1)*n+i] = past[tap*n+i]
 				}
 			}
 			u[i] = sum + float32(x*l.Conv[(width-1)*all+from+i])
 			if width > 1 {
-				past[(width-2)*all+i] = x
+				past[(width-2)*n+i] = x
 			}
 		}
 	}
@@ -452,12 +466,18 @@ type deltaRule layer
 // Parts implements model.Recurrence.
 func (l *deltaRule) Parts() int { return l.c.ValueHeads }
 
+// Numbers implements model.Recurrence.
+func (l *deltaRule) Numbers(h int) (from, n int) {
+	n = l.c.StateDim * l.c.StateDim
+	return l.at + (l.c.ConvWidth-1)*l.u.Width + h*n, n
+}
+
 // Step implements model.Recurrence. Value head h belongs to key head h mod nK.
 func (l *deltaRule) Step(state []float32, row, h int) {
 	c, d := l.c, l.c.StateDim
 	u, key := l.u.Row(row), h%c.KeyHeads
-	at := l.at + (c.ConvWidth-1)*l.u.Width + h*d*d
-	kernel.DeltaStep(l.o.Row(row)[h*d:(h+1)*d], state[at:at+d*d],
+	at, n := l.Numbers(h)
+	kernel.DeltaStep(l.o.Row(row)[h*d:(h+1)*d], state[at:at+n],
 		u[key*d:(key+1)*d], u[(c.KeyHeads+key)*d:(c.KeyHeads+key+1)*d], u[(2*c.KeyHeads+h)*d:(2*c.KeyHeads+h+1)*d],
 		kernel.Exp1(l.g.Row(row)[h]), l.beta.Row(row)[h])
 }

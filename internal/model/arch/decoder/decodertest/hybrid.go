@@ -80,8 +80,8 @@ func extend(c *model.Config, b *model.Binder) (decoder.Extension, error) {
 	return e, nil
 }
 
-// StateSize implements decoder.Extension: [D] for every layer.
-func (e *extension) StateSize() int { return len(e.layers) * e.hidden }
+// StateSize implements decoder.Extension: [D] for every odd layer.
+func (e *extension) StateSize() int { return len(e.layers) / 2 * e.hidden }
 
 // NewRun implements decoder.Extension.
 func (e *extension) NewRun(r *decoder.Run, mem model.Memory, maxRows int) decoder.Blocks {
@@ -91,7 +91,7 @@ func (e *extension) NewRun(r *decoder.Run, mem model.Memory, maxRows int) decode
 	}
 	b.total = total{b, r.H}
 	for i := range e.layers {
-		b.sums = append(b.sums, sum{mixer: &e.layers[i], at: i * e.hidden, h: r.H})
+		b.sums = append(b.sums, sum{mixer: &e.layers[i], at: i / 2 * e.hidden, h: r.H})
 		b.gains = append(b.gains, gain{mixer: &e.layers[i], h: r.H})
 	}
 	return b
@@ -135,6 +135,12 @@ type sum struct {
 
 // Parts cuts a row in two.
 func (s *sum) Parts() int { return 2 }
+
+// Numbers returns half of the layer's.
+func (s *sum) Numbers(part int) (from, n int) {
+	n = s.h.Width / 2
+	return s.at + part*n, n
+}
 
 // Step computes half a row.
 func (s *sum) Step(state []float32, row, part int) {
