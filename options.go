@@ -91,7 +91,7 @@ func KVType(t KVFormat) Option {
 
 // KVTokens sets how many tokens of all texts together the KV cache can hold; 0
 // means four texts of the whole context, or what 256 MB hold but at least one
-// where addresses have 32 bits. Memory is taken as the tokens come.
+// where addresses have 32 bits. Memory is taken as the tokens come. States count: see [MemoryPlan].
 func KVTokens(n int) Option {
 	return func(o *openOptions) { o.engine.CachePages = pagesFor(o.count("kv_tokens", n)) }
 }

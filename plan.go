@@ -32,10 +32,16 @@ type MemoryPlan struct {
 	// texts together.
 	KVPage     int64 `json:"kv_page"`
 	PageTokens int   `json:"page_tokens"`
-	// State is what a text keeps beside keys and values, in models that do.
-	State    int64 `json:"state,omitempty"`
-	Context  int   `json:"context"`
-	KVTokens int   `json:"kv_tokens"`
+	// State is what models with recurrences keep beside keys and values, of each text
+	// and of the places in it that others can go on from. It is part of the KV cache and
+	// takes the room of StateTokens tokens.
+	State       int64 `json:"state,omitempty"`
+	StateTokens int   `json:"state_tokens,omitempty"`
+	// TextTokens is the room that a text of the whole context is given: Context, and
+	// some states.
+	TextTokens int `json:"text_tokens"`
+	Context    int `json:"context"`
+	KVTokens   int `json:"kv_tokens"`
 }
 
 // Fixed returns what the model takes without any text.
@@ -47,22 +53,19 @@ func (p *MemoryPlan) KV(tokens int) int64 {
 }
 
 // Least returns what the model takes to continue one text of the whole context.
-func (p *MemoryPlan) Least() int64 { return p.Fixed() + p.KV(p.Context) + p.State }
+func (p *MemoryPlan) Least() int64 { return p.Fixed() + p.KV(p.least()) }
 
-// Total returns what the model takes when its KV cache is full, of texts of the whole
-// context.
-func (p *MemoryPlan) Total() int64 {
-	return p.Fixed() + p.KV(p.KVTokens) + int64(p.texts())*p.State
-}
+// least returns the room of one text of the whole context.
+func (p *MemoryPlan) least() int { return p.Context + p.StateTokens }
 
-// texts returns how many texts of the whole context the KV cache is for.
-func (p *MemoryPlan) texts() int { return max(1, (p.KVTokens+p.Context-1)/max(1, p.Context)) }
+// Total returns what the model takes when its KV cache is full.
+func (p *MemoryPlan) Total() int64 { return p.Fixed() + p.KV(p.KVTokens) }
 
 // String lists the parts.
 func (p *MemoryPlan) String() string {
 	state := ""
 	if p.State > 0 {
-		state = fmt.Sprintf(", state %s for each text", Bytes(p.State))
+		state = fmt.Sprintf(", %s of it for each state", Bytes(p.State))
 	}
 	return fmt.Sprintf("%s (weights %s, tables %s, head %s, scratch %s, KV cache %s for %d tokens%s)", Bytes(p.Total()),
 		Bytes(p.Weights), Bytes(p.Tables), Bytes(p.Head), Bytes(p.Scratch), Bytes(p.KV(p.KVTokens)), p.KVTokens, state)
@@ -103,22 +106,13 @@ func (p *MemoryPlan) Fit(bytes int64) error {
 	}
 	if p.Least() > bytes {
 		e := &MemoryError{Needs: *p, Available: bytes}
-		e.Needs.KVTokens = p.Context
-		if room := bytes - p.Fixed() - p.State; room >= p.KVPage {
-			e.Context = int(room/p.KVPage) * p.PageTokens
+		e.Needs.KVTokens = p.least()
+		if room := bytes - p.Fixed(); room > 0 {
+			e.Context = max(0, int(room/p.KVPage)*p.PageTokens-p.StateTokens)
 		}
 		return e
 	}
-	// The more texts, the less room their states leave for keys and values.
-	most, texts := int64(0), int64(p.texts())
-	for n := int64(1); n <= texts; n++ {
-		room := (bytes - p.Fixed() - n*p.State) / p.KVPage * int64(p.PageTokens)
-		if n < texts {
-			room = min(room, n*int64(p.Context))
-		}
-		most = max(most, room)
-	}
-	p.KVTokens = int(most)
+	p.KVTokens = int((bytes-p.Fixed())/p.KVPage) * p.PageTokens
 	return nil
 }
 
@@ -181,6 +175,7 @@ func planFile(f *gguf.File, o openOptions) (*MemoryPlan, error) {
 	e := engine.EstimateMemory(m, o.engine)
 	return &MemoryPlan{
 		Weights: m.TernaryBytes, Tables: m.TableBytes, Head: e.Head, Scratch: e.Scratch,
-		KVPage: e.PageBytes, State: e.StateBytes, PageTokens: kernel.PageTokens, Context: e.Context, KVTokens: e.Pages * kernel.PageTokens,
+		KVPage: e.PageBytes, PageTokens: kernel.PageTokens, State: e.StateBytes, StateTokens: e.StatePages * kernel.PageTokens,
+		TextTokens: e.SequencePages * kernel.PageTokens, Context: e.Context, KVTokens: e.Pages * kernel.PageTokens,
 	}, nil
 }

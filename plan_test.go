@@ -2,12 +2,15 @@ package trit_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"trit"
 	"trit/internal/inside"
 	"trit/internal/kernel"
+	"trit/internal/model/synth"
 )
 
 func TestPlan(t *testing.T) {
@@ -78,21 +81,50 @@ func TestBytes(t *testing.T) {
 	}
 }
 
-// TestPlanOfState: texts of some models keep state, which leaves less room for keys and
-// values.
+// TestPlanOfState: what texts of some models keep beside keys and values takes its room
+// in the KV cache.
 func TestPlanOfState(t *testing.T) {
-	p := trit.MemoryPlan{Weights: 1000, KVPage: 10, PageTokens: 32, State: 100, Context: 320, KVTokens: 4 * 320}
-	if p.Least() != 1000+100+100 || p.Total() != 1000+4*100+4*100 {
+	path := filepath.Join(t.TempDir(), "hybrid.gguf")
+	shape, err := synth.LookupShape("tiny-qwen35")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := synth.New(shape, synth.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := g.Bytes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := trit.Plan(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := (p.State + p.KVPage - 1) / p.KVPage * int64(p.PageTokens)
+	if p.State == 0 || int64(p.StateTokens) != states || p.TextTokens != p.Context+3*p.StateTokens || p.KVTokens != 4*p.TextTokens {
+		t.Fatalf("%+v", p)
+	}
+	if want := p.Fixed() + p.KV(p.Context+p.StateTokens); p.Least() != want || p.Total() != p.Fixed()+p.KV(p.KVTokens) {
 		t.Errorf("at least %d bytes, in all %d", p.Least(), p.Total())
 	}
-	if err := p.Fit(p.Total() - 1); err != nil || p.KVTokens != 39*32 || p.Total() != 1790 {
-		t.Errorf("%d tokens in %d bytes, %v", p.KVTokens, p.Total(), err)
+	m, err := trit.Open(path, trit.MaxMemory(p.Least()))
+	if err != nil {
+		t.Fatal(err)
 	}
-	// A third state leaves room for 17 pages.
-	if err := p.Fit(1475); err != nil || p.KVTokens != 2*320 || p.Total() != 1400 {
-		t.Errorf("%d tokens in %d bytes, %v", p.KVTokens, p.Total(), err)
+	defer m.Close()
+	cache := inside.Of(m).Scheduler.Engine().Cache()
+	if got := cache.Config().MaxPages * p.PageTokens; got != p.Context+p.StateTokens || cache.StateStats().Bytes != p.State {
+		t.Errorf("the KV cache has room for %d tokens and states of %d bytes; the plan is %+v", got, cache.StateStats().Bytes, p)
 	}
-	if err := p.Fit(1199); !errors.Is(err, trit.ErrMemory) {
+	var e *trit.MemoryError
+	if err := p.Fit(p.Least() - 1); !errors.As(err, &e) || e.Context != p.Context-p.PageTokens {
 		t.Errorf("error: %v", err)
+	}
+	if _, err := trit.Open(path, trit.KVTokens(p.StateTokens)); err == nil || !strings.Contains(err.Error(), "option kv_tokens") {
+		t.Errorf("room for nothing but a state: %v", err)
 	}
 }

@@ -70,8 +70,13 @@ func (e *exposition) model(l *core.Loaded) {
 		labels...)
 	e.Gauge("trit_kv_cache_usage_ratio", "Fraction of the KV cache that running texts hold.",
 		usage(g.UsedPages, g.Pages), labels...)
-	e.Gauge("trit_kv_cache_allocated_bytes", "Memory of the pages that have been used so far.",
-		float64(g.AllocatedPages)*float64(g.PageBytes), labels...)
+	e.Gauge("trit_kv_cache_allocated_bytes", "Memory of the pages and states that have been used so far.",
+		float64(g.AllocatedPages)*float64(g.PageBytes)+float64(g.States.Allocated)*float64(g.States.Bytes), labels...)
+	e.Gauge("trit_states", "Recurrent states that running texts hold; they are among the pages used.",
+		float64(g.States.Held), labels...)
+	e.Gauge("trit_state_snapshots",
+		"Recurrent states from which texts can go on, and which give way when others need memory.",
+		float64(g.States.Snapshots), labels...)
 	e.Counter("trit_engine_steps_total", "Forward passes.", float64(g.Steps), labels...)
 	e.Counter("trit_engine_rows_total", "Tokens that went through forward passes.", float64(g.Rows), labels...)
 	e.Counter("trit_preemptions_total", "How often a text had to give its memory to others.", float64(g.Preemptions),

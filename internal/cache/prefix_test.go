@@ -276,8 +276,8 @@ func TestPrefixRandom(t *testing.T) {
 // checkBooks checks that every page is in use, in the index's list, or free.
 func checkBooks(t testing.TB, p *Pool) {
 	t.Helper()
-	state := make([]int, p.Allocated())
-	for _, page := range p.free {
+	state := make([]int, len(p.refs))
+	for _, page := range slices.Concat(p.free, p.cold) {
 		state[page]++
 		if p.prefix.has(page) {
 			t.Fatalf("free page %d is in the index", page)
@@ -298,6 +298,9 @@ func checkBooks(t testing.TB, p *Pool) {
 		if n := p.prefix.nodes[page]; n.serial != 0 && p.prefix.pages[n.edge] != Page(page) {
 			t.Fatalf("page %d is not where its edge leads", page)
 		}
+	}
+	if got := len(state) - len(p.cold); got != p.Allocated() {
+		t.Fatalf("%d pages have memory, counted %d", p.Allocated(), got)
 	}
 	if listed != p.prefix.unreferenced || listed > p.prefix.limit {
 		t.Fatalf("%d pages are in the list, counted %d, limit %d", listed, p.prefix.unreferenced, p.prefix.limit)

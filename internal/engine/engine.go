@@ -72,11 +72,16 @@ type Options struct {
 // snapshot at the end of its prompt, and one that follows its text.
 const statesPerSequence = 3
 
+// sequencePages returns the pages of a sequence of the whole context.
+func sequencePages(kv cache.Config, context int) int {
+	return pagesFor(context) + statesPerSequence*kv.StatePages()
+}
+
 // defaultPages returns the pages of four sequences of the whole context. What is not
 // used costs no memory, but it does take addresses: where these have 32 bits, only
 // one sequence may go beyond 256 MB.
 func defaultPages(kv cache.Config, context int) int {
-	one := pagesFor(context) + statesPerSequence*kv.StatePages()
+	one := sequencePages(kv, context)
 	pages := 4 * one
 	if bits.UintSize == 32 {
 		pages = max(one, min(pages, int((256<<20)/kv.PageBytes())))

@@ -20,8 +20,12 @@ type Estimate struct {
 	// Context is the largest number of positions of a sequence, which are
 	// ContextPages, and Pages the budget.
 	PageBytes int64
-	// StateBytes is what a sequence keeps beside keys and values, in models that do.
+	// StateBytes is the memory of a state, of models that keep one beside keys and
+	// values, and StatePages as how many pages it counts. SequencePages is what a
+	// sequence of the whole context takes of the budget, with snapshots.
 	StateBytes          int64
+	StatePages          int
+	SequencePages       int
 	Context             int
 	ContextPages, Pages int
 }
@@ -40,8 +44,8 @@ func EstimateMemory(m *model.Model, o Options) Estimate {
 	c := m.Config
 	rows := cmp.Or(o.MaxRows, defaultMaxRows)
 	kv := kvConfig(m, o.KVType)
-	e := Estimate{Context: cmp.Or(o.Context, c.Context), PageBytes: kv.PageBytes(), StateBytes: 4 * int64(m.Graph.StateSize())}
-	e.ContextPages = pagesFor(e.Context)
+	e := Estimate{Context: cmp.Or(o.Context, c.Context), PageBytes: kv.PageBytes(), StateBytes: kv.StateBytes(), StatePages: kv.StatePages()}
+	e.ContextPages, e.SequencePages = pagesFor(e.Context), sequencePages(kv, e.Context)
 	e.Pages = cmp.Or(o.CachePages, defaultPages(kv, e.Context))
 
 	D, d := int64(c.Hidden), int64(c.HeadDim)

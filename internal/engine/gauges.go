@@ -1,5 +1,7 @@
 package engine
 
+import "trit/internal/cache"
+
 // Gauges say what a scheduler has to do at a moment, and what it has done.
 type Gauges struct {
 	// Sessions are open; Queued of them wait for a step or are in one, of which
@@ -12,6 +14,9 @@ type Gauges struct {
 	// PageBytes is the memory of a page; AllocatedPages have memory.
 	PageBytes      int64
 	AllocatedPages int
+	// States are those of a model with recurrences. What sequences hold of them is among
+	// UsedPages.
+	States cache.StateStats
 	// Steps, Rows and Preemptions are those of the scheduler's methods.
 	Steps, Rows, Preemptions int64
 	// Prefix counts what the prefix cache has been good for.
@@ -36,7 +41,7 @@ func (s *Scheduler) publish() {
 	g := Gauges{
 		Sessions: len(s.sessions), Queued: len(s.queue),
 		Pages: pool.Config().MaxPages, UsedPages: pool.InUse(), PrefixPages: prefix.Unreferenced,
-		PageBytes: pool.PageBytes(), AllocatedPages: pool.Allocated(),
+		PageBytes: pool.PageBytes(), AllocatedPages: pool.Allocated(), States: pool.StateStats(),
 		Steps: s.steps.Load(), Rows: s.rows.Load(), Preemptions: s.dropped.Load(), Prefix: s.prefix,
 	}
 	g.Prefix.Pages, g.Prefix.Unreferenced, g.Prefix.Evicted = prefix.Pages, prefix.Unreferenced, prefix.Evicted

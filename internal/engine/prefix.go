@@ -188,21 +188,19 @@ func (s *Scheduler) adopt(r *request) {
 func (s *Scheduler) awaits(r *request) bool {
 	at := r.Session.seq.Len()
 	page := at / kernel.PageTokens
-	if page >= len(r.chain) {
-		return false
-	}
 	limit := r.start + r.reusable()
-	if s.engine.pool.Config().StateSize > 0 {
+	switch {
+	case s.engine.pool.Config().StateSize > 0:
 		if s.awaitsState(r, at, limit) {
 			return true
 		}
 		if at == page*kernel.PageTokens && page > 0 {
 			page-- // the state behind it is kept in the next step
 		}
-	} else if _, ok := s.computing[r.chain[page]]; ok && at < limit {
+	case page < len(r.chain) && at < limit && s.computing[r.chain[page]] != nil:
 		return true
 	}
-	for _, h := range r.chain[page:] {
+	for _, h := range r.chain[min(page, len(r.chain)):] {
 		s.computing[h] = r
 	}
 	return false

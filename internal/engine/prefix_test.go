@@ -67,7 +67,9 @@ func checkAllFree(t testing.TB, s *engine.Scheduler) {
 // TestSharedPrompts: of ten prompts that share 200 tokens, all but the first
 // compute less than a page of these, whether they come one after the other or
 // together, and the logits are the same bits as without sharing.
-func TestSharedPrompts(t *testing.T) {
+func TestSharedPrompts(t *testing.T) { onModels(t, 30, testSharedPrompts) }
+
+func testSharedPrompts(t *testing.T, newScheduler opener) {
 	const count, shared, own = 10, 200, 13
 	texts := prompts(count, shared, own)
 	for _, together := range []bool{false, true} {
@@ -103,8 +105,9 @@ func TestSharedPrompts(t *testing.T) {
 		if want := int64(count*(shared+own) - (count-1)*full); rows != want {
 			t.Errorf("together %v: %d rows were computed, want %d", together, rows, want)
 		}
-		if n := s.Engine().Cache().InUse(); n != full/kernel.PageTokens+count {
-			t.Errorf("together %v: %d pages in use, want %d shared and one each", together, n, full/kernel.PageTokens)
+		each := 1 + s.Engine().Cache().StateStats().Pages
+		if n := s.Engine().Cache().InUse(); n != full/kernel.PageTokens+count*each {
+			t.Errorf("together %v: %d pages in use, want %d shared and %d each", together, n, full/kernel.PageTokens, each)
 		}
 		stats, err := s.PrefixStats()
 		if err != nil {
@@ -121,13 +124,19 @@ func TestSharedPrompts(t *testing.T) {
 }
 
 // TestWholePromptKnown: of a prompt that is completely known, only what is asked
-// for is run.
-func TestWholePromptKnown(t *testing.T) {
+// for is run, and what is behind the last snapshot.
+func TestWholePromptKnown(t *testing.T) { onModels(t, 0, testWholePromptKnown) }
+
+func testWholePromptKnown(t *testing.T, newScheduler opener) {
 	ctx := context.Background()
 	s := newScheduler(t, engine.Options{Context: 400})
 	text := longTokens(3 * kernel.PageTokens)
 	want := lastLogits(t, s, [][]int32{text})[0]
-	for i, rows := range []int64{int64(len(text)), 1, 1} {
+	behind, parts := int64(1), int64(8+1)
+	if s.Engine().Model().Graph.StateSize() > 0 {
+		behind, parts = kernel.PageTokens, 40+kernel.PageTokens
+	}
+	for i, rows := range []int64{int64(len(text)), behind, behind} {
 		c, before := session(t, s), s.Rows()
 		if err := c.Run(ctx, text, engine.All, len(text)-1); err != nil {
 			t.Fatal(err)
@@ -148,8 +157,8 @@ func TestWholePromptKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	equalBits(t, "logits of a known prompt in two parts", d.Logits(0), want)
-	if got := s.Rows() - before; got != 8+1 {
-		t.Errorf("a known prompt in two parts computes %d rows, want 9", got)
+	if got := s.Rows() - before; got != parts {
+		t.Errorf("a known prompt in two parts computes %d rows, want %d", got, parts)
 	}
 	// What is asked of every token is computed for every token.
 	before = s.Rows()
@@ -160,7 +169,9 @@ func TestWholePromptKnown(t *testing.T) {
 }
 
 // TestTentative: tokens that were only tried do not enter the prefix cache.
-func TestTentative(t *testing.T) {
+func TestTentative(t *testing.T) { onModels(t, 0, testTentative) }
+
+func testTentative(t *testing.T, newScheduler opener) {
 	ctx := context.Background()
 	s := newScheduler(t, engine.Options{Context: 400})
 	text := longTokens(3 * kernel.PageTokens)
@@ -186,7 +197,9 @@ func TestTentative(t *testing.T) {
 
 // TestPrefixEviction: prompts that do not fit into the cache together push each
 // other out instead of failing.
-func TestPrefixEviction(t *testing.T) {
+func TestPrefixEviction(t *testing.T) { onModels(t, 3, testPrefixEviction) }
+
+func testPrefixEviction(t *testing.T, newScheduler opener) {
 	s := newScheduler(t, engine.Options{Context: 200, CachePages: 8, PrefixPages: 8})
 	for i := range 20 {
 		text := longTokens(150)
@@ -204,7 +217,9 @@ func TestPrefixEviction(t *testing.T) {
 }
 
 // TestPrefixOff: without pages for prefixes nothing is shared.
-func TestPrefixOff(t *testing.T) {
+func TestPrefixOff(t *testing.T) { onModels(t, 0, testPrefixOff) }
+
+func testPrefixOff(t *testing.T, newScheduler opener) {
 	s := newScheduler(t, engine.Options{Context: 200, PrefixPages: -1})
 	for range 2 {
 		c := session(t, s)
@@ -219,7 +234,9 @@ func TestPrefixOff(t *testing.T) {
 
 // TestPrefixClients lets clients with common beginnings run, try, cut, fork and
 // give up at once, and compares all logits with those of a client alone.
-func TestPrefixClients(t *testing.T) {
+func TestPrefixClients(t *testing.T) { onModels(t, 12, testPrefixClients) }
+
+func testPrefixClients(t *testing.T, newScheduler opener) {
 	s := newScheduler(t, engine.Options{MaxRows: 40, Context: 200, CachePages: 60, PrefixPages: 12})
 	texts := prompts(4, 70, 50)
 	var want [][]float32 // [text·len + position]

@@ -15,13 +15,45 @@ import (
 	"trit/internal/engine"
 	"trit/internal/head"
 	"trit/internal/model"
+	"trit/internal/model/arch/decoder/decodertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// opener makes a scheduler of a test's model.
+type opener func(testing.TB, engine.Options) *engine.Scheduler
+
+// onModels runs a test on a model without state and on two with: one whose state is as
+// large as a page, and one of a real family, whose state is larger. A budget of pages is
+// one for keys and values, and beside them for so many states.
+func onModels(t *testing.T, states int, test func(*testing.T, opener)) {
+	t.Run("attention", func(t *testing.T) { test(t, newScheduler) })
+	for name, m := range map[string]*model.Model{"sums": decodertest.Open(t, model.LoadOptions{}), "qwen35": hybrid(t)} {
+		t.Run(name, func(t *testing.T) {
+			test(t, func(t testing.TB, o engine.Options) *engine.Scheduler {
+				if o.CachePages > 0 {
+					o.CachePages += states * statePages(t, m, o)
+				}
+				return schedulerOf(t, m, o)
+			})
+		})
+	}
+}
+
+// statePages returns as how many pages a state counts.
+func statePages(t testing.TB, m *model.Model, o engine.Options) int {
+	t.Helper()
+	o.CachePages = 0
+	return engine.EstimateMemory(m, o).StatePages
+}
+
 func newScheduler(t testing.TB, o engine.Options) *engine.Scheduler {
 	t.Helper()
-	m := load(t, committed(), model.LoadOptions{})
+	return schedulerOf(t, load(t, committed(), model.LoadOptions{}), o)
+}
+
+func schedulerOf(t testing.TB, m *model.Model, o engine.Options) *engine.Scheduler {
+	t.Helper()
 	if o.Threads == 0 {
 		o.Threads = 2
 	}
@@ -50,7 +82,9 @@ func session(t testing.TB, s *engine.Scheduler) *engine.Session {
 
 // TestManyClients runs clients of random habits at once and compares each one's
 // logits with those that it gets alone.
-func TestManyClients(t *testing.T) {
+func TestManyClients(t *testing.T) { onModels(t, 0, testManyClients) }
+
+func testManyClients(t *testing.T, newScheduler opener) {
 	ctx := context.Background()
 	s := newScheduler(t, engine.Options{MaxRows: 24})
 	tokens := longTokens(120)
@@ -109,7 +143,9 @@ func TestManyClients(t *testing.T) {
 
 // TestCancelledClient: a client that has gone is dropped within a step, and
 // the others do not notice.
-func TestCancelledClient(t *testing.T) {
+func TestCancelledClient(t *testing.T) { onModels(t, 0, testCancelledClient) }
+
+func testCancelledClient(t *testing.T, newScheduler opener) {
 	s := newScheduler(t, engine.Options{MaxRows: 4, Context: 4096})
 	c, other := session(t, s), session(t, s)
 	ctx, cancel := context.WithCancel(context.Background())

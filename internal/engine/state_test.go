@@ -61,8 +61,8 @@ func TestStateSameBits(t *testing.T) {
 		}
 		equalBits(t, "after a fork", b.Logits(0), want[40*vocab:41*vocab])
 	}
-	if n, want := e.Memory().State, int64(3*4*m.Graph.StateSize()); n != want {
-		t.Errorf("three states take %d bytes, want %d", n, want)
+	if n, want := e.Memory().StateInUse, int64(3*4*m.Graph.StateSize()); n != want || e.Memory().State < n {
+		t.Errorf("three states take %d bytes, want %d, in all %d", n, want, e.Memory().State)
 	}
 	if got, want := e.Cache().Config().Layers, 2; got != want {
 		t.Errorf("the KV cache has %d layers, of those that attend there are %d", got, want)
@@ -72,15 +72,15 @@ func TestStateSameBits(t *testing.T) {
 	}
 }
 
-// TestStateTruncate: a state does not go back, so what is before the cut has to be run
-// again: by the caller of an engine, who is told so, or by a scheduler.
+// TestStateTruncate: a state does not go back, so what is behind the last snapshot has
+// to be run again: by the caller of an engine, who is told so, or by a scheduler.
 func TestStateTruncate(t *testing.T) {
 	m := decodertest.Open(t, model.LoadOptions{})
 	tokens := longTokens(120)
 	vocab := m.Config.Vocab
 	want := logits(t, newEngine(t, m, engine.Options{}), tokens, nil, len(tokens))
 
-	e := newEngine(t, m, engine.Options{CachePages: 5})
+	e := newEngine(t, m, engine.Options{CachePages: 6})
 	seq, b := e.NewSequence(), e.NewBatch()
 	if _, err := b.Add(seq, 1, engine.None, nil); err != nil {
 		t.Fatal(err)
@@ -118,28 +118,96 @@ func TestStateTruncate(t *testing.T) {
 		}
 		defer sessions[i].Close()
 	}
-	run := func(i, from, to int) {
+	// run runs tokens, and in all so many.
+	run := func(i, from, to, rows int) {
 		t.Helper()
+		before := s.Rows()
 		if err := sessions[i].Run(ctx, tokens[from:to], engine.All, 0); err != nil {
 			t.Fatal(err)
 		}
 		for k := from; k < to; k++ {
 			equalBits(t, fmt.Sprintf("session %d, token %d", i, k), sessions[i].Logits(k-from), want[k*vocab:(k+1)*vocab])
 		}
+		if got := s.Rows() - before; got != int64(rows) {
+			t.Errorf("session %d, tokens %d to %d: %d rows, want %d", i, from, to, got, rows)
+		}
 	}
-	run(0, 0, 80)
-	if err := sessions[0].Truncate(50); err != nil {
-		t.Fatal(err)
+	cut := func(i, n int) {
+		t.Helper()
+		if err := sessions[i].Truncate(n); err != nil {
+			t.Fatal(err)
+		}
 	}
-	run(0, 50, 90)
-	run(1, 0, 100) // takes the pages of the other, and with them its state
-	run(0, 90, 120)
-	run(1, 100, 120)
-	if stats, err := s.PrefixStats(); err != nil || stats.Hits != 0 || stats.Pages != 0 {
-		t.Errorf("keys and values without their state are shared: %+v, %v", stats, err)
-	}
+	run(0, 0, 70, 70)
+	cut(0, 66)
+	run(0, 66, 80, 14+2) // from the snapshot at 64
+	cut(0, 50)
+	run(0, 50, 90, 90)  // there is no snapshot before 64
+	run(1, 0, 120, 120) // takes the pages of the other, and with them its state
+	run(0, 90, 120, 120)
 	if !slices.Equal(sessions[0].Tokens(), tokens) {
 		t.Error("the first session holds other tokens")
+	}
+}
+
+// TestStateMark: guesses are taken back without running again what was there before
+// them.
+func TestStateMark(t *testing.T) {
+	m := hybrid(t)
+	tokens := longTokens(100)
+	vocab := m.Config.Vocab
+	want := logits(t, newEngine(t, m, engine.Options{}), tokens, nil, len(tokens))
+	s := schedulerOf(t, m, engine.Options{})
+	ctx := context.Background()
+	c := session(t, s)
+	run := func(what string, job engine.Job, rows int64) {
+		t.Helper()
+		before := s.Rows()
+		job.Session, job.Want = c, engine.All
+		if err := s.Run(ctx, []engine.Job{job}); err != nil {
+			t.Fatal(err)
+		}
+		at := c.Len() - job.Guesses - 1
+		equalBits(t, what, c.Logits(len(job.Tokens)-job.Guesses-1-job.From), want[at*vocab:(at+1)*vocab])
+		if got := s.Rows() - before; got != rows {
+			t.Errorf("%s: %d rows, want %d", what, got, rows)
+		}
+	}
+	cut := func(n int) {
+		t.Helper()
+		if err := c.Truncate(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	guess := func(from, to, right, wrong int) []int32 {
+		text := slices.Clone(tokens[from : to+right])
+		for range wrong {
+			text = append(text, 7)
+		}
+		return text
+	}
+	run("a prompt", engine.Job{Tokens: tokens[:40], From: 39}, 40)
+	run("all guesses wrong", engine.Job{Tokens: guess(40, 41, 0, 3), Guesses: 3}, 4)
+	cut(41)
+	run("two of four right", engine.Job{Tokens: guess(41, 42, 2, 2), Guesses: 4}, 5)
+	cut(44)
+	run("behind them", engine.Job{Tokens: guess(44, 45, 0, 2), Guesses: 2}, 2+3)
+	cut(45)
+	// One by one, as a draft model guesses.
+	run("no guess", engine.Job{Tokens: tokens[45:47]}, 2)
+	for i := range 3 {
+		if err := s.Run(ctx, []engine.Job{{Session: c, Tokens: tokens[47+i : 48+i], Want: engine.All, Guesses: 1}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cut(48)
+	run("one of three right", engine.Job{Tokens: tokens[48:49]}, 2)
+	// A cut before the mark.
+	run("two right", engine.Job{Tokens: guess(49, 50, 2, 0), Guesses: 2}, 3)
+	cut(45)
+	run("further back", engine.Job{Tokens: tokens[45:46]}, 45-32+1)
+	if stats := s.Engine().Cache().StateStats(); stats.Held > 2 {
+		t.Errorf("%d states are held", stats.Held)
 	}
 }
 

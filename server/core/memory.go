@@ -29,7 +29,7 @@ func (ms *Models) reserve(l *Loaded, plan *trit.MemoryPlan) error {
 		}
 		free := ms.limit - ms.used
 		if plan.Least() <= free {
-			kv := max(plan.KV(plan.Context), (free-plan.Fixed())/ms.sharers(l))
+			kv := max(plan.Least()-plan.Fixed(), (free-plan.Fixed())/ms.sharers(l))
 			err := plan.Fit(plan.Fixed() + kv)
 			l.plan, l.Charge = plan, plan.Total()
 			ms.used += l.Charge

@@ -229,7 +229,7 @@ func (ms *Models) open(l *Loaded, path string) (*trit.Model, error) {
 		return nil, err
 	}
 	plan.Model = l.Name
-	plan.KVTokens = ms.options.Parallel * plan.Context
+	plan.KVTokens = ms.options.Parallel * plan.TextTokens
 	if err := ms.reserve(l, plan); err != nil {
 		return nil, err
 	}
