@@ -13,6 +13,9 @@ const (
 	isSpace                    // White_Space
 	isPunct                    // \p{P}
 	isMark                     // \p{M}
+	isSymbol                   // \p{S}
+	isUpper                    // \p{Lu} and \p{Lt}
+	isLower                    // \p{Ll}
 )
 
 // classTable gives the properties of every code point: page[r>>8] selects a
@@ -44,6 +47,10 @@ var charClasses = sync.OnceValue(func() *classTable {
 		{unicode.White_Space, isSpace},
 		{unicode.P, isPunct},
 		{unicode.M, isMark},
+		{unicode.S, isSymbol},
+		{unicode.Lu, isUpper},
+		{unicode.Lt, isUpper},
+		{unicode.Ll, isLower},
 	} {
 		for _, r := range c.ranges.R16 {
 			mark(uint32(r.Lo), uint32(r.Hi), uint32(r.Stride), c.bit)
@@ -87,6 +94,15 @@ var asciiClass = func() (a [utf8.RuneSelf]uint8) {
 		}
 		if unicode.IsPunct(r) {
 			a[r] |= isPunct
+		}
+		if unicode.IsSymbol(r) {
+			a[r] |= isSymbol
+		}
+		if unicode.IsUpper(r) {
+			a[r] |= isUpper
+		}
+		if unicode.IsLower(r) {
+			a[r] |= isLower
 		}
 	}
 	return a

@@ -321,7 +321,7 @@ func TestFromGGUFErrors(t *testing.T) {
 		text  string
 	}{
 		{[]any{"tokenizer.ggml.model", "bert"}, ErrModel, "tokenizer.ggml.model"},
-		{[]any{"tokenizer.ggml.pre", "tekken"}, ErrPre, "tokenizer.ggml.pre"},
+		{[]any{"tokenizer.ggml.pre", "kimi-k2"}, ErrPre, "tokenizer.ggml.pre"},
 		{[]any{"tokenizer.ggml.pre", uint32(3)}, gguf.ErrType, "tokenizer.ggml.pre"},
 		{[]any{"tokenizer.ggml.token_type", []int32{1}}, ErrVocabulary, "tokenizer.ggml.token_type"},
 		{[]any{"tokenizer.ggml.scores", []float32{1}}, ErrVocabulary, "tokenizer.ggml.scores"},

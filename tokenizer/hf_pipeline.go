@@ -169,6 +169,10 @@ func preOf(steps []hfNode) (pre, note string) {
 		if isolated && !steps[1].regex() {
 			return splitRegexes[canonicalRegex(steps[0].Pattern.Regex)], ""
 		}
+	case "Split Split Split ByteLevel", "Split Split Split Split Digits ByteLevel", "Split Split Split Split Split Digits ByteLevel":
+		if name := splitLists[isolatedRegexes(steps)]; name != "" && !steps[len(steps)-1].regex() {
+			return name, ""
+		}
 	case "Digits ByteLevel":
 		if steps[0].IndividualDigits && steps[1].regex() {
 			return "starcoder", ""
@@ -193,15 +197,56 @@ func (n *hfNode) regex() bool { return n.UseRegex == nil || *n.UseRegex }
 const (
 	regexContractions = `(?i:'s|'t|'re|'ve|'m|'ll|'d)|`
 	regexTail         = `| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	regexSlashes      = `| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`
+	regexToLower      = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+`
+	regexFromUpper    = `[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*`
+	regexContraction  = `(?i:'s|'t|'re|'ve|'m|'ll|'d)?`
+	regexUpperLower   = regexToLower + `|` + regexFromUpper
 	regexGPT2         = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)`
 )
+
+const regexUpperLowerContracted = regexToLower + regexContraction + `|` + regexFromUpper + regexContraction
 
 var splitRegexes = map[string]string{
 	regexContractions + `[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}` + regexTail:                                               "llama-bpe",
 	regexContractions + `[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}` + regexTail:                                                    "qwen2",
 	regexContractions + `[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`: "qwen35",
+	regexUpperLower + `|\p{N}` + regexSlashes:                                                                           "tekken",
+	regexUpperLowerContracted + `|\p{N}{1,3}` + regexSlashes:                                                            "gpt-4o",
 	regexGPT2:          "gpt-2",
 	regexGPT2 + `|\s+`: "gpt-2",
+}
+
+// splitLists are lists of expressions that are applied one after the other, as
+// isolatedRegexes joins them.
+var splitLists = map[string]string{
+	`\p{N}{1,3}` + "\n[一-龥\u3040-ゟ゠-ヿ]+\n" + "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|" +
+		`[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`: "deepseek-v3",
+	`[\r\n]` + "\n" + `\s?\p{L}+` + "\n" + `\s?\p{P}+` + "\n" + regexCJK + "\n" + regexDigits: "deepseek-coder",
+	`[\r\n]` + "\n" + `\s?[` + deepSeekLetterRanges + "]+\n" + `\s?[` + deepSeekSignRanges + "]+\n" +
+		`\s+$` + "\n" + regexCJK + "\n" + regexDigits: "deepseek-llm",
+}
+
+const (
+	regexCJK    = "[一-龥ࠀ-一가-\ud7ff]+"
+	regexDigits = `\p{N}`
+)
+
+// isolatedRegexes joins the expressions of Split steps that keep matches and gaps, and
+// of Digits; it is empty if there are others before the last step.
+func isolatedRegexes(steps []hfNode) string {
+	var list []string
+	for _, n := range steps[:len(steps)-1] {
+		switch {
+		case n.Type == "Split" && n.Behavior == "Isolated" && !n.Invert:
+			list = append(list, strings.NewReplacer("\r", `\r`, "\n", `\n`).Replace(n.Pattern.Regex))
+		case n.Type == "Digits" && n.IndividualDigits:
+			list = append(list, regexDigits)
+		default:
+			return ""
+		}
+	}
+	return strings.Join(list, "\n")
 }
 
 // canonicalRegex rewrites other spellings of the same pattern: contractions, and

@@ -13,6 +13,11 @@ const (
 	splitGPT2
 	splitFalcon
 	splitDigitsGPT2 // single numbers, then GPT-2 within what is left
+	splitO200k      // words that begin in upper and end in lower case
+	splitTekken     // the same without contractions and with single numbers
+	splitDeepSeekLLM
+	splitDeepSeekCoder
+	splitDeepSeek3
 )
 
 // preTokenizer is what a name in tokenizer.ggml.pre stands for.
@@ -56,6 +61,16 @@ var preTokenizers = map[string]preTokenizer{
 	"jais":         {split: splitGPT2},
 
 	"falcon": {split: splitFalcon},
+
+	"gpt-4o": {split: splitO200k, keepSpaces: true}, // and gpt-oss
+	"llama4": {split: splitO200k, keepSpaces: true},
+	"tekken": {split: splitTekken, keepSpaces: true, ignoreMerges: true, addBOS: true},
+
+	"hunyuan":        {split: splitQwen2, keepSpaces: true},
+	"hunyuan-dense":  {split: splitDeepSeek3, keepSpaces: true},
+	"deepseek-v3":    {split: splitDeepSeek3, keepSpaces: true},
+	"deepseek-coder": {split: splitDeepSeekCoder, keepSpaces: true},
+	"deepseek-llm":   {split: splitDeepSeekLLM, keepSpaces: true},
 
 	"starcoder":  {split: splitDigitsGPT2},
 	"refact":     {split: splitDigitsGPT2},

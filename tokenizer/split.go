@@ -16,6 +16,8 @@ import "unicode/utf8"
 //	default  [\p{P}$+<=>^~|]+   then gpt2   then \p{N}+   then [0-9][0-9][0-9]
 //	falcon   [\p{P}$+<=>^~|`]+  then gpt2   then [0-9][0-9][0-9]
 //	digits   \p{N}              then gpt2
+//
+// The splitters of split_more.go are described there.
 
 // split calls yield with the pieces of text in order. Joined they are text.
 func split(kind splitKind, text string, yield func(piece string)) {
@@ -41,6 +43,18 @@ func split(kind splitKind, text string, yield func(piece string)) {
 		}
 	case splitGPT2:
 		s.gpt2All(text, yield)
+	case splitO200k, splitTekken:
+		for p := 0; p < len(text); {
+			e := s.cased(text, p, kind == splitO200k)
+			yield(text[p:e])
+			p = e
+		}
+	case splitDeepSeekLLM:
+		s.deepSeekLLM(text, yield)
+	case splitDeepSeekCoder:
+		s.deepSeekCoder(text, yield)
+	case splitDeepSeek3:
+		s.deepSeek3(text, yield)
 	case splitDefault:
 		s.runs(text, s.defaultSymbols, func(piece string) {
 			s.gpt2All(piece, func(piece string) {
@@ -168,12 +182,21 @@ func (s scanner) llama3(text string, p, maxNumbers int, letters uint8) int {
 		start, class = p+1, next
 	}
 	if known := letters | isNumber | isSpace; class&known == 0 {
-		e := s.others(text, start, known)
-		for e < len(text) && (text[e] == '\r' || text[e] == '\n') {
-			e++
-		}
-		return e
+		return lineEnds(text, s.others(text, start, known))
 	}
+	return s.spaces(text, p)
+}
+
+// lineEnds returns the end of the run of line ends from p.
+func lineEnds(text string, p int) int {
+	for p < len(text) && (text[p] == '\r' || text[p] == '\n') {
+		p++
+	}
+	return p
+}
+
+// spaces applies \s*[\r\n]+|\s+(?!\S)|\s+ to the run of spaces at p.
+func (s scanner) spaces(text string, p int) int {
 	e := s.while(text, p, isSpace)
 	for i := e - 1; i >= p; i-- {
 		if text[i] == '\r' || text[i] == '\n' {

@@ -30,9 +30,10 @@ type spm struct {
 	extra  []rune     // the characters of the symbols from Len() on
 	byteID [256]int32 // −1: none
 
-	// words is set if no token has a non-space before a space. Then no merge
-	// crosses the start of a word, and words merge independently.
-	words bool
+	// beforeSpace has the characters that some token has right before a space, as few
+	// tokens do. Behind any other character no merge crosses the start of a word, and
+	// the words on both sides merge independently.
+	beforeSpace map[rune]bool
 }
 
 // foreign returns the symbol of a character outside the vocabulary, or of the
@@ -45,7 +46,7 @@ func foreign(r rune, invalid bool, b byte) int32 {
 }
 
 func (t *Tokenizer) newSPM() *spm {
-	m := &spm{others: map[rune]int32{}, words: true}
+	m := &spm{others: map[rune]int32{}, beforeSpace: map[rune]bool{}}
 	n := int32(t.Len())
 	for i := range m.ascii {
 		m.ascii[i] = foreign(rune(i), false, 0)
@@ -72,18 +73,22 @@ func (t *Tokenizer) newSPM() *spm {
 		if len(text) <= maxMergedToken {
 			hasLen[len(text)] = true
 		}
-		afterText, count := false, 0
+		before, count := rune(-1), 0
 		for i := 0; i < len(text); count++ {
 			r, size := utf8.DecodeRuneInString(text[i:])
 			if r == utf8.RuneError && size == 1 {
 				i++
+				before = -1
 				continue // matches no symbol
 			}
-			space := text[i:i+size] == underscore
-			if space && afterText {
-				m.words = false
+			if text[i:i+size] != underscore {
+				before = r
+			} else {
+				if before >= 0 {
+					m.beforeSpace[before] = true
+				}
+				before = -1
 			}
-			afterText = !space
 			if m.char(r) < 0 {
 				set(r, n+int32(len(m.extra)))
 				m.extra = append(m.extra, r)
@@ -187,27 +192,30 @@ func (t *Tokenizer) appendSPM(dst []int32, text string, s *scratch) []int32 {
 	rest := view(s.text)
 	unknown := false
 	for rest != "" {
-		end := len(rest)
-		if m.words {
-			end = wordEnd(rest)
-		}
-		dst, unknown = t.appendWord(dst, rest[:min(end, maxPiece)], unknown, m, s)
-		rest = rest[min(end, maxPiece):]
+		end := min(m.wordEnd(rest), maxPiece)
+		dst, unknown = t.appendWord(dst, rest[:end], unknown, m, s)
+		rest = rest[end:]
 	}
 	return dst
 }
 
-// wordEnd returns the end of the spaces and the following non-spaces that text
-// starts with.
-func wordEnd(text string) int {
+// wordEnd returns the end of the spaces and the following non-spaces that text starts
+// with, and of further words that merges may join to them.
+func (m *spm) wordEnd(text string) int {
 	p := 0
-	for strings.HasPrefix(text[p:], underscore) {
-		p += len(underscore)
+	for {
+		for strings.HasPrefix(text[p:], underscore) {
+			p += len(underscore)
+		}
+		i := strings.Index(text[p:], underscore)
+		if i < 0 {
+			return len(text)
+		}
+		p += i
+		if last, size := utf8.DecodeLastRuneInString(text[:p]); last == utf8.RuneError && size == 1 || !m.beforeSpace[last] {
+			return p
+		}
 	}
-	if i := strings.Index(text[p:], underscore); i >= 0 {
-		return p + i
-	}
-	return len(text)
 }
 
 func (t *Tokenizer) appendWord(dst []int32, word string, unknown bool, m *spm, s *scratch) ([]int32, bool) {

@@ -315,7 +315,7 @@ func TestNewErrors(t *testing.T) {
 	}{
 		{Spec{}, ErrModel, "tokenizer.ggml.model"},
 		{Spec{Model: "bert"}, ErrModel, `"bert"`},
-		{Spec{Model: ModelBPE, Pre: "tekken", Tokens: tokens("a")}, ErrPre, "tokenizer.ggml.pre"},
+		{Spec{Model: ModelBPE, Pre: "kimi-k2", Tokens: tokens("a")}, ErrPre, "tokenizer.ggml.pre"},
 		{Spec{Model: ModelBPE}, ErrVocabulary, "tokenizer.ggml.tokens"},
 		{Spec{Model: ModelBPE, Tokens: tokens("a"), Merges: []string{"ab"}}, ErrVocabulary, "tokenizer.ggml.merges[0]"},
 		{Spec{Model: ModelBPE, Tokens: tokens("a"), Merges: []string{"a a", ""}}, ErrVocabulary, "tokenizer.ggml.merges[1]"},
