@@ -1,5 +1,7 @@
 package tui
 
+import "strings"
+
 // recall walks through earlier inputs, as a shell does with the arrow keys.
 type recall struct {
 	entries []string
@@ -20,6 +22,18 @@ func (r *recall) add(input string) bool {
 	}
 	r.at, r.draft = len(r.entries), ""
 	return fresh
+}
+
+func (r *recall) len() int { return len(r.entries) }
+
+// find returns the newest entry before one that contains a text.
+func (r *recall) find(text string, before int) (int, bool) {
+	for i := before - 1; i >= 0 && text != ""; i-- {
+		if strings.Contains(r.entries[i], text) {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // back goes to the input before; current is what is shown now.

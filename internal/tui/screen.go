@@ -54,6 +54,7 @@ type screen struct {
 	paintAt  time.Time // not before
 	hint     string    // instead of the status, until the next key
 	leaving  bool      // the next Ctrl-C leaves
+	search   *search   // among earlier inputs, nil when there is none
 	quit     bool
 }
 
@@ -82,6 +83,10 @@ type (
 	refreshMsg struct{}
 	resizeMsg  struct{ resized int }
 	doneMsg    struct{}
+	editedMsg  struct {
+		result func() (string, error)
+		err    error
+	}
 )
 
 func newScreen(ctx context.Context, o Options) *screen {
@@ -149,14 +154,16 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			s.repaint()
 		}
 	case refreshMsg:
-		s.show(s.feed.take())
+		cmd = s.show(s.feed.take())
 		if s.cancel != nil && !s.quit {
-			cmd = nextRefresh()
+			cmd = tea.Batch(cmd, nextRefresh())
 		}
 	case doneMsg:
 		s.cancel, s.stopping = nil, false
-		s.show(s.feed.take())
+		cmd = s.show(s.feed.take())
 		s.paintLast(true)
+	case editedMsg:
+		s.edited(msg)
 	case tea.MouseWheelMsg:
 		switch msg.Button {
 		case tea.MouseWheelUp:
@@ -165,7 +172,7 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			s.scroll(wheelLines)
 		}
 	case tea.PasteMsg:
-		s.hint, s.leaving = "", false
+		s.hint, s.leaving, s.search = "", false, nil
 		msg.Content = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(msg.Content)
 		s.input, cmd = s.input.Update(msg)
 	case tea.KeyPressMsg:
@@ -184,116 +191,6 @@ func nextRefresh() tea.Cmd {
 	return tea.Tick(refresh, func(time.Time) tea.Msg { return refreshMsg{} })
 }
 
-// press handles a key.
-func (s *screen) press(k tea.KeyPressMsg) tea.Cmd {
-	s.hint = ""
-	leaving := s.leaving
-	s.leaving = false
-	page := max(s.room()-1, 1)
-	switch k.Keystroke() {
-	case "ctrl+c":
-		switch {
-		case s.cancel != nil:
-			s.stop()
-		case s.input.Value() != "":
-			s.input.Reset()
-		case leaving:
-			s.quit = true
-		default:
-			s.leaving, s.hint = true, "Ctrl-C again or Ctrl-D leaves"
-		}
-		return nil
-	case "ctrl+d":
-		if s.input.Value() == "" {
-			s.quit = true
-			return nil
-		}
-	case "esc":
-		s.stop()
-		return nil
-	case "ctrl+z":
-		return tea.Suspend
-	case "ctrl+l":
-		s.repaint()
-		return tea.ClearScreen
-	case "enter":
-		return s.enter()
-	case "pgup":
-		s.scroll(-page)
-		return nil
-	case "pgdown":
-		s.scroll(page)
-		return nil
-	case "shift+up":
-		s.scroll(-1)
-		return nil
-	case "shift+down":
-		s.scroll(1)
-		return nil
-	case "ctrl+home":
-		s.scroll(-len(s.lines))
-		return nil
-	case "ctrl+end":
-		s.scroll(len(s.lines))
-		return nil
-	case "up":
-		if s.input.Line() == 0 && s.input.LineInfo().RowOffset == 0 {
-			s.replace(s.recall.back(s.input.Value()))
-			return nil
-		}
-	case "down":
-		if info := s.input.LineInfo(); s.input.Line() == s.input.LineCount()-1 && info.RowOffset >= info.Height-1 {
-			s.replace(s.recall.forward())
-			return nil
-		}
-	}
-	var cmd tea.Cmd
-	s.input, cmd = s.input.Update(k)
-	return cmd
-}
-
-// replace puts an earlier input into the input, if there is one.
-func (s *screen) replace(text string, ok bool) {
-	if ok {
-		s.input.SetValue(text)
-		s.input.MoveToEnd()
-	}
-}
-
-// enter sends the input, or continues it after a backslash.
-func (s *screen) enter() tea.Cmd {
-	text := s.input.Value()
-	if rest, ok := strings.CutSuffix(text, `\`); ok {
-		s.input.SetValue(rest + "\n")
-		s.input.MoveToEnd()
-		return nil
-	}
-	if strings.TrimSpace(text) == "" {
-		return nil
-	}
-	if s.cancel != nil {
-		s.hint = "the answer is not complete yet; Ctrl-C stops it"
-		return nil
-	}
-	s.input.Reset()
-	s.follow = true
-	s.add(block{Question, text})
-	if s.recall.add(text) && s.opts.Remember != nil {
-		if err := s.opts.Remember(text); err != nil {
-			s.add(block{Problem, err.Error()})
-		}
-	}
-	ctx, cancel := context.WithCancel(s.ctx)
-	s.cancel = cancel
-	done := make(chan struct{})
-	s.running.Go(func() {
-		defer close(done)
-		defer cancel()
-		s.opts.Handler.Handle(ctx, text, s.feed.emit)
-	})
-	return tea.Batch(func() tea.Msg { <-done; return doneMsg{} }, nextRefresh())
-}
-
 // stop ends the running answer.
 func (s *screen) stop() {
 	if s.cancel != nil {
@@ -303,11 +200,19 @@ func (s *screen) stop() {
 }
 
 // show takes over events.
-func (s *screen) show(events []Event) {
+func (s *screen) show(events []Event) tea.Cmd {
+	var cmds []tea.Cmd
 	for _, e := range events {
 		switch e.Kind {
 		case Quit:
 			s.quit = true
+		case Copy:
+			cmds = append(cmds, tea.SetClipboard(e.Text))
+		case Exec:
+			cmds = append(cmds, tea.ExecProcess(e.Command, func(err error) tea.Msg {
+				e.Done <- err
+				return nil
+			}))
 		case Clear:
 			s.blocks, s.starts, s.lines = nil, nil, nil
 			s.top, s.follow, s.dirty = 0, true, false
@@ -323,6 +228,7 @@ func (s *screen) show(events []Event) {
 		}
 	}
 	s.paintLast(false)
+	return tea.Batch(cmds...)
 }
 
 // add appends a block.

@@ -30,20 +30,20 @@ func (h *slowTalker) Handle(ctx context.Context, input string, emit func(Event))
 		for i := 0; ; i++ {
 			select {
 			case <-ctx.Done():
-				emit(Event{Notice, "stopped"})
+				emit(Event{Kind: Notice, Text: "stopped"})
 				return
 			case <-time.After(h.pause):
-				emit(Event{Answer, fmt.Sprintf("number%d ", i)})
+				emit(Event{Kind: Answer, Text: fmt.Sprintf("number%d ", i)})
 			}
 		}
 	case "clear":
-		emit(Event{Clear, ""})
-		emit(Event{Output, "empty"})
+		emit(Event{Kind: Clear})
+		emit(Event{Kind: Output, Text: "empty"})
 	case "quit":
-		emit(Event{Quit, ""})
+		emit(Event{Kind: Quit})
 	default:
-		emit(Event{Answer, "**echo** "})
-		emit(Event{Answer, strings.ToUpper(input)})
+		emit(Event{Kind: Answer, Text: "**echo** "})
+		emit(Event{Kind: Answer, Text: strings.ToUpper(input)})
 	}
 }
 
@@ -284,7 +284,7 @@ func TestScroll(t *testing.T) {
 	d.send(tea.MouseWheelMsg{Button: tea.MouseWheelUp})
 	before := d.shown()
 	// What comes below does not move what is being read.
-	d.show([]Event{{Output, "something new"}})
+	d.show([]Event{{Kind: Output, Text: "something new"}})
 	if got := d.shown(); strings.Split(got, "──")[0] != strings.Split(before, "──")[0] {
 		t.Errorf("the screen moved from\n%s\nto\n%s", before, got)
 	}

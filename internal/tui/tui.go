@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -34,6 +35,8 @@ const (
 	Notice               // a remark of the program
 	Problem              // an error
 	Clear                // forget everything that is shown
+	Copy                 // text for the clipboard, which terminals keep
+	Exec                 // run a program that has the terminal meanwhile
 	Quit                 // leave
 )
 
@@ -41,6 +44,10 @@ const (
 type Event struct {
 	Kind Kind
 	Text string
+	// Command is the program of Exec. How it has ended is sent to Done, which must
+	// have room for it.
+	Command *exec.Cmd
+	Done    chan<- error
 }
 
 // Handler answers the user. Its methods are called from different goroutines:
@@ -70,6 +77,12 @@ type Options struct {
 	History []string
 	// Remember is called with each new input; nil does nothing. Its errors are shown.
 	Remember func(input string) error
+	// Complete returns what the end of an input, from a byte on, may become; nil
+	// completes nothing.
+	Complete func(input string) (from int, options []string)
+	// Edit prepares an editor for the input: a program, and what returns the text
+	// when that has ended. nil: there is none.
+	Edit func(input string) (*exec.Cmd, func() (string, error), error)
 }
 
 // Run shows the conversation until the user leaves. What was said is then
@@ -103,6 +116,25 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("terminal: %w", err)
 	}
 	return nil
+}
+
+// Quotes around lines keep them together as one input.
+const quotes = `"""`
+
+// Unclosed reports that an input begins with three quotation marks and has no
+// three at its end: it goes on in the next line.
+func Unclosed(input string) bool {
+	rest, ok := strings.CutPrefix(strings.TrimSpace(input), quotes)
+	return ok && !strings.HasSuffix(rest, quotes)
+}
+
+// Unquote returns what stands between the quotation marks of a complete input.
+func Unquote(input string) string {
+	rest, ok := strings.CutPrefix(strings.TrimSpace(input), quotes)
+	if inside, closed := strings.CutSuffix(rest, quotes); ok && closed {
+		return strings.Trim(inside, "\n")
+	}
+	return input
 }
 
 // Printable removes what would command a terminal instead of being shown:
