@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
+	"trit"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +30,8 @@ func (a *app) chatCommand() *cobra.Command {
 On a terminal this is a program of its own: answers are Markdown and appear
 while they are generated, Alt-Enter starts another line of the input, the arrow
 keys bring back earlier inputs, Ctrl-C stops an answer, Ctrl-D leaves. /help
-lists the commands.
+lists the commands: they change the model, send files, edit what was said, ask
+for JSON, offer functions.
 
 Elsewhere, or with --plain, each line of the input is a message and the answers
 go to standard output; a line that ends in a backslash goes on in the next one.
@@ -48,13 +51,31 @@ model recommends.`,
 			if err != nil {
 				return err
 			}
-			defer m.Close()
 			c, err := newConversation(m, debug)
 			if err != nil {
-				return err
+				return errors.Join(err, m.Close())
 			}
+			defer func() { c.model.Close() }() // /model may have changed it
 			if err := settings.apply(&c.settings, m); err != nil {
 				return usage(cmd, err)
+			}
+			c.source, c.base = flags.model, c.settings
+			c.reopen = func(ctx context.Context, name string, progress func(done, total int64)) (*trit.Model, chatSettings, error) {
+				other := flags
+				other.model = name
+				opts, err := other.options(a, cmd)
+				if err != nil {
+					return nil, chatSettings{}, err
+				}
+				m, err := trit.OpenContext(ctx, name, append(opts, trit.Progress(progress))...)
+				if err != nil {
+					return nil, chatSettings{}, err
+				}
+				base := newSettings(m)
+				if err := settings.apply(&base, m); err != nil {
+					return nil, chatSettings{}, errors.Join(err, m.Close())
+				}
+				return m, base, nil
 			}
 			if system != "" {
 				remark, err := c.setSystem(system)
@@ -66,6 +87,7 @@ model recommends.`,
 				}
 			}
 			screen := !plain && !a.json && isTerminal(a.in) && isTerminal(a.out) && os.Getenv("TERM") != "dumb"
+			c.screen = screen
 			if screen {
 				return a.chatScreen(cmd.Context(), c)
 			}
@@ -99,6 +121,8 @@ func (a *app) chatScreen(ctx context.Context, c *conversation) error {
 		Greeting: c.greeting(),
 		History:  earlier,
 		Remember: history.add,
+		Complete: c.complete,
+		Edit:     editText,
 	})
 }
 

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
 	"trit"
 
 	"trit/chat"
@@ -20,9 +22,11 @@ import (
 
 // slashCommand is what an input that begins with a slash asks for.
 type slashCommand struct {
-	name string
-	args string
-	help string
+	name    string
+	args    string
+	help    string
+	aliases string // other names, that people know from other programs
+	values  values // what its argument may be, nil: anything
 	// run returns what to print, if anything, and the exchange of commands that
 	// ask the model.
 	run func(c *conversation, ctx context.Context, args string, emit func(tui.Event)) (string, *exchange, error)
@@ -32,43 +36,67 @@ type slashCommand struct {
 // because /help reads it.
 func slashCommands() []slashCommand {
 	return []slashCommand{
-		{"/system", "[TEXT|off]", "show, set or remove the system prompt", (*conversation).systemCommand},
-		{"/clear", "", "forget the conversation; the system prompt stays", (*conversation).clearCommand},
-		{"/save", "FILE", "write the conversation to a file, as JSON", (*conversation).saveCommand},
-		{"/load", "FILE", "go on with a conversation from a file", (*conversation).loadCommand},
-		{"/regenerate", "", "answer the last message again", (*conversation).regenerateCommand},
-		{"/set", "[NAME VALUE]", "show or change how tokens are chosen", (*conversation).setCommand},
-		{"/stats", "", "tokens, speed and use of the context", (*conversation).statsCommand},
-		{"/help", "", "this list", (*conversation).helpCommand},
-		{"/quit", "", "leave", (*conversation).quitCommand},
+		{"/system", "[TEXT|off]", "show, set or remove the system prompt", "", nil, (*conversation).systemCommand},
+		{"/file", "[FILE|off]", "send a text file with the next message, as @FILE in it does", "/read", paths,
+			(*conversation).fileCommand},
+		{"/edit", "", "change the last message in $EDITOR and ask again", "", nil, (*conversation).editCommand},
+		{"/undo", "", "take back the last message and its answer", "", nil, (*conversation).undoCommand},
+		{"/regenerate", "", "answer the last message again", "/retry /regen", nil, (*conversation).regenerateCommand},
+		{"/continue", "", "go on with an answer that was stopped or cut", "", nil, (*conversation).continueCommand},
+		{"/versions", "[NUMBER]", "what was said before an edit or another answer; go back to it", "/branches", nil,
+			(*conversation).versionsCommand},
+		{"/copy", "[code]", "put the last answer, or its last code, into the clipboard", "", words("code"),
+			(*conversation).copyCommand},
+		{"/json", "[on|off]", "answers are JSON objects", "", words("on", "off"), (*conversation).jsonCommand},
+		{"/schema", "[FILE|{…}|off]", "answers are JSON that a JSON Schema describes", "", paths, (*conversation).schemaCommand},
+		{"/tools", "[FILE|off]", "the model may call these functions, a list as OpenAI's API takes it", "", paths,
+			(*conversation).toolsCommand},
+		{"/result", "TEXT", "what a function that the model has called gives", "", nil, (*conversation).resultCommand},
+		{"/model", "[NAME]", "the models that are there; go on with another one", "/models /list", modelNames,
+			(*conversation).modelCommand},
+		{"/show", "[template|license]", "what the model is, its chat template, its licence", "", words("template", "license"),
+			(*conversation).showCommand},
+		{"/set", "[NAME VALUE]", "show or change how tokens are chosen", "", settingNames, (*conversation).setCommand},
+		{"/save", "FILE", "write the conversation to a file, as JSON", "", paths, (*conversation).saveCommand},
+		{"/load", "FILE", "go on with a conversation from a file", "", paths, (*conversation).loadCommand},
+		{"/clear", "", "forget the conversation; the system prompt stays", "/new", nil, (*conversation).clearCommand},
+		{"/stats", "", "tokens, speed and use of the context", "", nil, (*conversation).statsCommand},
+		{"/help", "", "this list", "/? /h", nil, (*conversation).helpCommand},
+		{"/quit", "", "leave", "/exit /bye /q", nil, (*conversation).quitCommand},
 	}
+}
+
+// findCommand finds a command by one of its names.
+func findCommand(name string) (*slashCommand, bool) {
+	for _, known := range slashCommands() {
+		if known.name == name || slices.Contains(strings.Fields(known.aliases), name) {
+			return &known, true
+		}
+	}
+	return nil, false
 }
 
 // command runs a command line, given without its slash.
 func (c *conversation) command(ctx context.Context, line string, emit func(tui.Event)) *exchange {
 	name, args, _ := strings.Cut(line, " ")
-	if name == "exit" {
-		name = "quit"
+	known, ok := findCommand("/" + name)
+	if !ok {
+		emit(tui.Event{Kind: tui.Problem, Text: fmt.Sprintf(
+			"No command /%s; /help lists them. A message that begins with a slash is written with two.", name)})
+		return nil
 	}
-	for _, known := range slashCommands() {
-		if known.name != "/"+name {
-			continue
-		}
-		args = strings.TrimSpace(args)
-		if args != "" && known.args == "" {
-			emit(tui.Event{Kind: tui.Problem, Text: fmt.Sprintf("%s takes no argument, got %q.", known.name, args)})
-			return nil
-		}
-		output, x, err := known.run(c, ctx, args, emit)
-		if err != nil {
-			emit(tui.Event{Kind: tui.Problem, Text: fmt.Sprintf("%s: %v", known.name, err)})
-		} else if output != "" {
-			emit(tui.Event{Kind: tui.Output, Text: output})
-		}
-		return x
+	args = strings.TrimSpace(args)
+	if args != "" && known.args == "" {
+		emit(tui.Event{Kind: tui.Problem, Text: fmt.Sprintf("%s takes no argument, got %q.", known.name, args)})
+		return nil
 	}
-	emit(tui.Event{Kind: tui.Problem, Text: fmt.Sprintf("No command /%s; /help lists them. A message that begins with a slash is written with two.", name)})
-	return nil
+	output, x, err := known.run(c, ctx, args, emit)
+	if err != nil {
+		emit(tui.Event{Kind: tui.Problem, Text: fmt.Sprintf("%s: %v", known.name, inFlags(err.Error()))})
+	} else if output != "" {
+		emit(tui.Event{Kind: tui.Output, Text: output})
+	}
+	return x
 }
 
 func (c *conversation) systemCommand(_ context.Context, args string, _ func(tui.Event)) (string, *exchange, error) {
@@ -95,6 +123,7 @@ func (c *conversation) systemCommand(_ context.Context, args string, _ func(tui.
 
 func (c *conversation) clearCommand(_ context.Context, _ string, emit func(tui.Event)) (string, *exchange, error) {
 	c.restart(nil, 0)
+	c.versions = nil
 	emit(tui.Event{Kind: tui.Clear})
 	return "The conversation is empty.", nil, nil
 }
@@ -113,7 +142,7 @@ func (c *conversation) length(messages []chat.Message) (int, error) {
 
 // restart replaces the messages of the conversation, which are used tokens long.
 func (c *conversation) restart(messages []chat.Message, used int) {
-	c.messages, c.window, c.attempt = messages, messages, 0
+	c.messages, c.window, c.attempt, c.pending = messages, messages, 0, unanswered(messages)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.used, c.last, c.totals = used, nil, totals{}
@@ -169,17 +198,8 @@ func (c *conversation) loadCommand(_ context.Context, args string, emit func(tui
 		return "", nil, err
 	}
 	c.restart(list, used)
-	emit(tui.Event{Kind: tui.Clear})
-	for _, m := range list {
-		switch m.Role {
-		case "user":
-			emit(tui.Event{Kind: tui.Question, Text: m.Content})
-		case "assistant":
-			emit(tui.Event{Kind: tui.Answer, Text: m.Content})
-		default:
-			emit(tui.Event{Kind: tui.Notice, Text: m.Role + ": " + m.Content})
-		}
-	}
+	c.versions = nil
+	c.replay(emit)
 	output := fmt.Sprintf("%d messages from %s.", len(list), path)
 	if system != "" {
 		output += " The system prompt is set."
@@ -191,6 +211,26 @@ func (c *conversation) loadCommand(_ context.Context, args string, emit func(tui
 		output += " The last one has no answer; /regenerate gives it one."
 	}
 	return output, nil, nil
+}
+
+// replay shows the conversation again.
+func (c *conversation) replay(emit func(tui.Event)) {
+	emit(tui.Event{Kind: tui.Clear})
+	for _, m := range c.messages {
+		switch m.Role {
+		case "user":
+			emit(tui.Event{Kind: tui.Question, Text: m.Content})
+		case "assistant":
+			if m.Content != "" {
+				emit(tui.Event{Kind: tui.Answer, Text: m.Content})
+			}
+			for _, call := range m.ToolCalls {
+				emit(tui.Event{Kind: tui.Notice, Text: callText(&call)})
+			}
+		default:
+			emit(tui.Event{Kind: tui.Notice, Text: m.Role + ": " + m.Content})
+		}
+	}
 }
 
 // readConversation reads a list of messages, or an object with one as OpenAI's
@@ -221,34 +261,6 @@ func readConversation(path string) ([]chat.Message, error) {
 		}
 	}
 	return list, nil
-}
-
-func (c *conversation) regenerateCommand(ctx context.Context, _ string, emit func(tui.Event)) (string, *exchange, error) {
-	messages, window := c.messages, c.window
-	question, ok := trimAnswers(&c.messages)
-	if _, seen := trimAnswers(&c.window); !ok || !seen {
-		c.messages, c.window = messages, window
-		return "", nil, errors.New("there is no message to answer")
-	}
-	c.attempt++
-	x := c.answer(ctx, question, emit)
-	if x.text == "" { // the answer before stays
-		c.messages, c.window = messages, window
-	}
-	return "", x, nil
-}
-
-// trimAnswers removes what follows the last message of the user and returns
-// that message's text, or reports that there is none. What is appended
-// afterwards does not overwrite what was removed.
-func trimAnswers(list *[]chat.Message) (string, bool) {
-	for i := len(*list) - 1; i >= 0; i-- {
-		if m := (*list)[i]; m.Role == "user" {
-			*list = (*list)[: i+1 : i+1]
-			return m.Content, true
-		}
-	}
-	return "", false
 }
 
 func (c *conversation) setCommand(_ context.Context, args string, _ func(tui.Event)) (string, *exchange, error) {
@@ -311,10 +323,12 @@ func (c *conversation) helpCommand(context.Context, string, func(tui.Event)) (st
 		fmt.Fprintf(&b, "%-22s %s\n", known.name+" "+known.args, known.help)
 	}
 	b.WriteString(`
-Enter sends. Alt-Enter, Ctrl-J or a backslash before Enter start another line.
-Up and Down bring back earlier inputs. PgUp, PgDn and the mouse wheel scroll;
-Shift and the mouse select text. Ctrl-C stops an answer, clears the input, or
-twice at an empty input leaves, as Ctrl-D does.`)
+Enter sends. Alt-Enter, Ctrl-J or a backslash before Enter start another line,
+and lines between """ and """ are one message. Tab completes commands and files.
+Up and Down bring back earlier inputs, Ctrl-R searches them. Ctrl-G writes the
+message in $EDITOR. PgUp, PgDn and the mouse wheel scroll; Shift and the mouse
+select text. Ctrl-C stops an answer, clears the input, or twice at an empty
+input leaves, as Ctrl-D does.`)
 	return b.String(), nil, nil
 }
 

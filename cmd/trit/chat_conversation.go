@@ -20,19 +20,29 @@ import (
 // implements tui.Handler.
 type conversation struct {
 	model    *trit.Model
+	source   string // the name or the path that the model was opened by
 	settings chatSettings
 	debug    bool
+	screen   bool // what was said is on a screen, which can show it again
+	reopen   reopen
+	base     chatSettings // what the flags and the model gave
 
 	system   string
 	messages []chat.Message // everything that was said, without the system prompt
 	window   []chat.Message // what of it the model still sees
 	attempt  uint64         // answers to the last question before the current one
+	versions versions       // what the conversation was before it went on in another way
+	attached []attachment   // files for the next message
+	format   format         // of the answers
+	tools    []chat.Tool    // that the model may call
+	pending  []chat.ToolCall
 
 	mu      sync.Mutex // guards what Status reads while an answer is generated
 	used    int        // tokens of the context
 	current *exchange  // the running answer, nil when there is none
 	last    *exchange  // the last complete one
 	totals  totals
+	loading string // how far a model is loaded, "" while none is
 }
 
 // exchange is a question with its answer.
@@ -40,6 +50,7 @@ type exchange struct {
 	question  string
 	reasoning string
 	text      string
+	calls     []chat.ToolCall
 	finish    trit.Finish
 	stats     trit.Stats
 	seed      uint64
@@ -49,6 +60,9 @@ type exchange struct {
 	first     time.Time
 	err       error
 }
+
+// empty reports that the model said nothing.
+func (x *exchange) empty() bool { return x.text == "" && len(x.calls) == 0 }
 
 // totals count all answers of a conversation.
 type totals struct {
@@ -65,8 +79,13 @@ func newConversation(m *trit.Model, debug bool) (*conversation, error) {
 		return nil, err
 	}
 	c := &conversation{model: m, debug: debug}
-	c.settings = chatSettings{sampling: m.Sampling(), maxTokens: chatMaxTokens}
+	c.settings = newSettings(m)
 	return c, nil
+}
+
+// newSettings are what a model recommends.
+func newSettings(m *trit.Model) chatSettings {
+	return chatSettings{sampling: m.Sampling(), maxTokens: chatMaxTokens}
 }
 
 // Handle implements tui.Handler.
@@ -81,13 +100,36 @@ func (c *conversation) handle(ctx context.Context, input string, emit func(tui.E
 	switch text := strings.TrimSpace(input); {
 	case text == "":
 		return nil
+	case tui.Unclosed(input):
+		emit(tui.Event{Kind: tui.Problem, Text: `The message begins with """ and has no """ at its end; it was not sent.`})
+		return nil
+	case strings.HasPrefix(text, `"""`):
+		return c.say(ctx, tui.Unquote(text), emit)
 	case strings.HasPrefix(text, "//"):
 		input = strings.Replace(input, "//", "/", 1)
 	case strings.HasPrefix(text, "/"), text == "quit", text == "exit":
 		return c.command(ctx, strings.TrimPrefix(text, "/"), emit)
 	}
+	return c.say(ctx, strings.TrimRight(input, "\n"), emit)
+}
+
+// say sends a message, with the files that go with it.
+func (c *conversation) say(ctx context.Context, text string, emit func(tui.Event)) *exchange {
+	if len(c.pending) > 0 {
+		emit(tui.Event{Kind: tui.Problem, Text: c.pendingNote() + " /undo takes the question back."})
+		return nil
+	}
+	text, files, err := c.withFiles(text)
+	if err != nil {
+		emit(tui.Event{Kind: tui.Problem, Text: err.Error()})
+		return nil
+	}
 	c.attempt = 0
-	return c.ask(ctx, chat.Message{Role: "user", Content: strings.TrimRight(input, "\n")}, emit)
+	x := c.ask(ctx, chat.Message{Role: "user", Content: text}, emit)
+	if x.empty() {
+		c.attached = files
+	}
+	return x
 }
 
 // ask adds a message to the conversation and lets the model answer. Without an
@@ -97,7 +139,7 @@ func (c *conversation) ask(ctx context.Context, question chat.Message, emit func
 	c.messages = append(slices.Clip(messages), question)
 	c.window = append(slices.Clip(window), question)
 	x := c.answer(ctx, question.Content, emit)
-	if x.text == "" {
+	if x.empty() {
 		c.messages, c.window = messages, window
 	}
 	return x
@@ -116,10 +158,11 @@ func (c *conversation) answer(ctx context.Context, question string, emit func(tu
 		err = c.generate(ctx, x, p, emit)
 		c.end(x)
 	}
-	if x.text != "" {
-		reply := chat.Message{Role: "assistant", Content: x.text, Reasoning: x.reasoning}
-		c.messages, c.window = append(c.messages, reply), append(c.window, reply)
+	if !x.empty() {
+		reply := chat.Message{Role: "assistant", Content: x.text, Reasoning: x.reasoning, ToolCalls: x.calls}
+		c.messages, c.window = withAnswer(c.messages, reply), withAnswer(c.window, reply)
 	}
+	c.called(x, emit)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		x.finish, x.err = trit.FinishCancelled, ctx.Err()
@@ -131,17 +174,30 @@ func (c *conversation) answer(ctx context.Context, question string, emit func(tu
 		emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The answer was cut after %d tokens; /set max-tokens changes that.", x.generated)})
 	case x.finish == trit.FinishLength:
 		emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The answer was cut at the end of the context of %d tokens.", c.context())})
-	case x.text == "":
+	case x.empty() && c.messages[len(c.messages)-1].Role == "assistant":
+		emit(tui.Event{Kind: tui.Notice, Text: "The model has nothing to add."})
+	case x.empty():
 		emit(tui.Event{Kind: tui.Notice, Text: "The model gave an empty answer; the message is not kept."})
 	}
 	return x
 }
 
+// withAnswer adds an answer to messages, or puts the rest of one to its beginning.
+func withAnswer(messages []chat.Message, answer chat.Message) []chat.Message {
+	last := len(messages) - 1
+	begun := messages[last]
+	if begun.Role != "assistant" {
+		return append(messages, answer)
+	}
+	answer.Content, answer.Reasoning = begun.Content+answer.Content, begun.Reasoning+answer.Reasoning
+	return append(slices.Clip(messages[:last]), answer)
+}
+
 func stoppedNote(x *exchange) string {
-	if x.text == "" {
+	if x.empty() {
 		return "Stopped before the answer; the message is not kept."
 	}
-	return "Stopped."
+	return "Stopped; /continue goes on."
 }
 
 // conversation returns what the model sees of messages.
@@ -153,7 +209,7 @@ func (c *conversation) conversation(messages []chat.Message) trit.Conversation {
 	}
 	return trit.Conversation{Messages: c.withSystem(messages), Truncation: trit.Truncation{
 		DropOldest: true, Room: reserve, Slack: (context - reserve) / 4, YieldReserve: true,
-	}}
+	}, Format: c.format.Format, Tools: c.tools, Continue: messages[len(messages)-1].Role == "assistant"}
 }
 
 // prepare makes the prompt for the answer to the last message. What does not fit
@@ -202,6 +258,7 @@ func (c *conversation) generate(ctx context.Context, x *exchange, p *trit.Prepar
 		}
 		reasoning.WriteString(piece.Reasoning)
 		text.WriteString(piece.Content)
+		x.calls = append(x.calls, piece.Calls...)
 	}
 	return nil
 }
@@ -304,6 +361,8 @@ func (c *conversation) Status() []string {
 	defer c.mu.Unlock()
 	var parts []string
 	switch x := c.current; {
+	case c.loading != "":
+		parts = append(parts, c.loading)
 	case x == nil:
 		if c.last != nil && c.last.stats.GenerateRate() > 0 {
 			parts = append(parts, fmt.Sprintf("%.1f tokens/s", c.last.stats.GenerateRate()))

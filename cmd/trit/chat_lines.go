@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -15,6 +16,8 @@ import (
 	"trit"
 	"trit/internal/textfile"
 	"trit/internal/tui"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 // chatLines is the conversation without a terminal's help: a line is a message.
@@ -109,6 +112,9 @@ func (l *lineChat) next(ctx context.Context, lines <-chan inputLine) (string, er
 	for {
 		select {
 		case line, ok := <-lines:
+			if !ok && message.Len() > 0 {
+				return message.String(), nil
+			}
 			if !ok {
 				return "", io.EOF
 			}
@@ -117,7 +123,7 @@ func (l *lineChat) next(ctx context.Context, lines <-chan inputLine) (string, er
 			}
 			rest, more := strings.CutSuffix(line.text, `\`)
 			message.WriteString(rest)
-			if !more || line.last {
+			if !more && !tui.Unclosed(message.String()) || line.last {
 				return message.String(), nil
 			}
 			message.WriteByte('\n')
@@ -209,9 +215,31 @@ func (l *lineChat) show(e tui.Event) {
 	case tui.Notice, tui.Problem:
 		l.endLine()
 		l.keep(l.line(l.err, l.errTerminal, e.Text))
+	case tui.Copy:
+		l.keep(l.copy(e.Text))
+	case tui.Exec:
+		e.Done <- l.exec(e.Command)
 	case tui.Quit:
 		l.quit = true
 	}
+}
+
+// copy gives a text to the clipboard of the terminal.
+func (l *lineChat) copy(text string) error {
+	if !l.terminal || os.Getenv("TERM") == "dumb" {
+		return l.line(l.err, l.errTerminal, "There is no terminal with a clipboard here.")
+	}
+	_, err := io.WriteString(l.out, ansi.SetSystemClipboard(text))
+	return err
+}
+
+// exec runs a program that has the terminal.
+func (l *lineChat) exec(command *exec.Cmd) error {
+	if l.signals == nil || !l.terminal {
+		return errors.New("there is no terminal for it")
+	}
+	command.Stdin, command.Stdout, command.Stderr = l.in, l.out, l.err
+	return command.Run()
 }
 
 // line writes a text that is complete.

@@ -110,7 +110,7 @@ func TestChatTerminal(t *testing.T) {
 	k.write("What is the capital of France?\r")
 	k.wait("Paris", "tokens/s")
 	k.write("/help\r")
-	k.wait("/regenerate", "Alt-Enter")
+	k.wait("/show [template", "Alt-Enter")
 	k.write("/clear\r")
 	k.wait("empty")
 	k.write("\x1b[A") // up: the input before
@@ -150,6 +150,45 @@ func TestChatPlainTerminal(t *testing.T) {
 		t.Errorf("escape sequences in %q", k.shown())
 	}
 	k.write("\x04")
+	if code := k.exit(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestChatTerminalKeys: completion, the search among inputs, and an editor that has
+// the terminal while it runs.
+func TestChatTerminalKeys(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv(hub.HomeEnv, home)
+	editor := filepath.Join(home, "editor")
+	script := "#!/bin/sh\necho the editor runs\nprintf 'What does a cow say?' >\"$1\"\n"
+	if err := os.WriteFile(editor, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("VISUAL", editor)
+	k := startTerminal(t, "chat", "--model", "demo", "--greedy")
+	k.wait("4.7", "/help")
+	k.write("/vers\t\r")
+	k.wait("one version")
+	k.write("What is the capital of France?\r")
+	k.wait("Paris")
+	k.write("/edit\r")
+	k.wait("the editor runs", "moo")
+	k.write("\x12capital")
+	k.wait("Ctrl-R older")
+	k.write("\r\r")
+	k.wait("Paris")
+	k.write("\x07") // the editor for what is typed
+	k.wait("the editor runs", "cow say")
+	k.write("\r")
+	k.wait("moo")
+	k.write("/copy\r")
+	k.wait("\x1b]52;c;QSBjb3cgc2F5cyBtb28u\x07")
+	k.write("/undo\r")
+	k.wait("Taken back")
+	k.write("\"\"\"What does\ra cow say?\"\"\"\r")
+	k.wait("a cow say?\"\"\"", "tokens/s")
+	k.write("/bye\r")
 	if code := k.exit(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}

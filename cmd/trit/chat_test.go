@@ -375,7 +375,7 @@ func TestChatSignals(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the second Ctrl-C does not leave")
 	}
-	for _, want := range []string{"Stopped.", "Paris.", "seed is 1"} {
+	for _, want := range []string{"Stopped; /continue goes on.", "Paris.", "seed is 1"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("%q does not contain %q", log.String(), want)
 		}
