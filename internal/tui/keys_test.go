@@ -110,12 +110,12 @@ func TestQuotes(t *testing.T) {
 		unclosed bool
 		text     string
 	}{
-		input:                {false, "one\ntwo"},
-		`"""`:                {true, `"""`},
-		`""" one`:            {true, `""" one`},
-		`"""one"""`:          {false, "one"},
-		`""""""`:             {false, ""},
-		`one """`:            {false, `one """`},
+		input:                 {false, "one\ntwo"},
+		`"""`:                 {true, `"""`},
+		`""" one`:             {true, `""" one`},
+		`"""one"""`:           {false, "one"},
+		`""""""`:              {false, ""},
+		`one """`:             {false, `one """`},
 		"\"\"\"\n  a\n\"\"\"": {false, "  a"},
 	} {
 		if got := Unclosed(input); got != want.unclosed {
