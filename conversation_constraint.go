@@ -49,17 +49,14 @@ func (p *Prepared) toolConstraint(c *Conversation, text bool) (Constraint, error
 	var tools []grammar.Tool
 	for _, t := range c.Tools {
 		if len(c.ToolChoice.Names) == 0 || slices.Contains(c.ToolChoice.Names, t.Function.Name) {
-			tools = append(tools, grammar.Tool{Name: t.Function.Name, Parameters: t.Function.Parameters})
+			tools = append(tools, grammar.Tool{
+				Name: t.Function.Name, Parameters: t.Function.Parameters,
+				Strict: t.Function.Strict != nil && *t.Function.Strict,
+			})
 		}
 	}
-	// Only a function that is to be strict must have a schema that can be met to
-	// the letter.
-	strict := slices.ContainsFunc(c.Tools, func(t chat.Tool) bool {
-		return t.Function.Strict != nil && *t.Function.Strict
-	})
 	options := grammar.ToolOptions{
 		Optional: text && c.ToolChoice.Mode == ToolsAuto, Parallel: !c.SingleCall,
-		Schema: grammar.SchemaOptions{IgnoreUnknown: !strict},
 	}
 	switch p.Tools {
 	case chat.ToolsLlama:

@@ -14,11 +14,10 @@ import (
 type Format struct {
 	// Object asks for a JSON object.
 	Object bool
-	// Schema asks for a JSON value that a schema of draft 2020-12 describes;
-	// [grammar.FromJSONSchema] says what of it is supported. The rest is an error
-	// unless IgnoreUnknown leaves it out of account.
-	Schema        json.RawMessage
-	IgnoreUnknown bool
+	// Schema asks for a JSON value that a JSON Schema describes; [grammar.FromJSONSchema]
+	// says what of it a text is held to. The rest is relaxed, and an error if Strict is set.
+	Schema json.RawMessage
+	Strict bool
 	// Regexp asks for a text that a regular expression of ECMA-262 matches as a
 	// whole; see [grammar.CompileRegexp].
 	Regexp string
@@ -45,10 +44,10 @@ func (f *Format) request() (*constraintRequest, error) {
 		})
 	}
 	if f.Schema != nil {
-		schema, o := slices.Clone(f.Schema), grammar.SchemaOptions{IgnoreUnknown: f.IgnoreUnknown}
+		schema, o := slices.Clone(f.Schema), grammar.SchemaOptions{Strict: f.Strict}
 		kind := "schema"
-		if o.IgnoreUnknown {
-			kind = "loose schema"
+		if o.Strict {
+			kind = "strict schema"
 		}
 		add("JSON Schema", constraintKey{kind, string(schema)}, func() (*grammar.Grammar, error) {
 			return grammar.FromJSONSchema(schema, o)

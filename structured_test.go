@@ -174,7 +174,7 @@ func TestConstraintOptions(t *testing.T) {
 		"regexp":  {trit.Regexp(`(?=x)`), grammar.ErrUnsupported},
 		"gbnf":    {trit.GBNF(`root ::= root`), grammar.ErrEmpty},
 		"choice":  {trit.Choice(), grammar.ErrEmpty},
-		"unknown": {trit.JSONSchema([]byte(`{"nonsense": 1}`)), grammar.ErrUnsupported},
+		"unknown": {trit.Formatted(trit.Format{Schema: []byte(`{"nonsense": 1}`), Strict: true}), grammar.ErrUnsupported},
 	} {
 		for _, err := range m.Generate(context.Background(), "x", test.option) {
 			if !errors.Is(err, test.want) {

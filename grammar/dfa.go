@@ -85,36 +85,61 @@ func determinize(m *meter, e *re) (*dfa, error) {
 	}
 	add([]int32{n.start}, true)
 	raw := map[string]int32{} // next states by the states they are the closure of
+	moves := n.moves(d.cuts)
+	to := make([][]int32, len(d.cuts)) // by class
+	var key []byte
 	for i := 0; i < len(states); i++ {
-		for _, lo := range d.cuts {
-			var to []int32
-			for _, s := range states[i] {
-				if n.states[s].set.contains(lo) {
-					to = append(to, n.states[s].out)
-				}
+		for _, s := range states[i] {
+			for _, class := range moves[s] {
+				to[class] = append(to[class], n.states[s].out)
 			}
+			m.spend(1 + len(moves[s]))
+		}
+		for class := range to {
 			next := int32(-1)
-			if len(to) > 0 {
-				slices.Sort(to)
-				to = slices.Compact(to)
-				var key []byte
-				for _, s := range to {
+			if len(to[class]) > 0 {
+				slices.Sort(to[class])
+				to[class] = slices.Compact(to[class])
+				key = key[:0]
+				for _, s := range to[class] {
 					key = append(key, byte(s), byte(s>>8), byte(s>>16))
 				}
 				var ok bool
 				if next, ok = raw[string(key)]; !ok {
-					next = add(to, false)
+					next = add(to[class], false)
 					raw[string(key)] = next
 				}
+				to[class] = to[class][:0]
 			}
 			d.next = append(d.next, next)
-			m.spend(len(states[i]))
 		}
 		if len(states) > maxDFAStates {
 			return nil, fmt.Errorf("%w: the regular expression's automaton has more than %d states", ErrTooLarge, maxDFAStates)
 		}
 	}
 	return d, nil
+}
+
+// moves returns, by state, the classes of characters that its set has.
+func (n *renfa) moves(cuts []rune) [][]int32 {
+	known := map[*runeRange][]int32{} // many states share a set
+	out := make([][]int32, len(n.states))
+	for i, s := range n.states {
+		if len(s.set) == 0 {
+			continue
+		}
+		list, ok := known[&s.set[0]]
+		if !ok {
+			for _, r := range s.set {
+				for c, _ := slices.BinarySearch(cuts, r.lo); c < len(cuts) && cuts[c] <= r.hi; c++ {
+					list = append(list, int32(c))
+				}
+			}
+			known[&s.set[0]] = list
+		}
+		out[i] = list
+	}
+	return out
 }
 
 // cutsOf returns the classes of characters that no set tells apart.
@@ -204,133 +229,6 @@ func intersectDFA(a, b *dfa, limit int) (*dfa, error) {
 	return d, nil
 }
 
-// minimizeLimit is the number of states up to which an automaton is minimized:
-// chains take quadratic time.
-const minimizeLimit = 512
-
-// minimize returns an automaton of the same texts without hopeless states, and
-// with as few states as possible if there are not too many. It is Moore's algorithm: states
-// are told apart first by whether they are final, then by where they lead.
-func (d *dfa) minimize() *dfa {
-	n, k := len(d.final), len(d.cuts)
-	live := d.live()
-	if !live[0] {
-		return noText()
-	}
-	if n > minimizeLimit {
-		return d.trim(live)
-	}
-	block := make([]int32, n)
-	for i := range block {
-		switch {
-		case !live[i]:
-			block[i] = -1
-		case d.final[i]:
-			block[i] = 1
-		}
-	}
-	blocks := 0
-	for {
-		d.meter.spend(2 * n * k)
-		index := map[string]int32{}
-		next := make([]int32, n)
-		var key []byte
-		for i := range n {
-			if block[i] < 0 {
-				next[i] = -1
-				continue
-			}
-			key = key64(key[:0], int64(block[i]))
-			for _, to := range d.next[i*k : (i+1)*k] {
-				if to >= 0 {
-					to = block[to]
-				}
-				key = key64(key, int64(to))
-			}
-			b, ok := index[string(key)]
-			if !ok {
-				b = int32(len(index))
-				index[string(key)] = b
-			}
-			next[i] = b
-		}
-		block = next
-		if len(index) == blocks {
-			break
-		}
-		blocks = len(index)
-	}
-	// States were numbered by their first member, so the start is block 0.
-	m := &dfa{meter: d.meter, cuts: d.cuts, next: make([]int32, blocks*k), final: make([]bool, blocks)}
-	for i := range n {
-		if b := block[i]; b >= 0 {
-			m.final[b] = d.final[i]
-			for c, to := range d.next[i*k : (i+1)*k] {
-				if to >= 0 {
-					to = block[to]
-				}
-				m.next[int(b)*k+c] = to
-			}
-		}
-	}
-	return m.mergeClasses()
-}
-
-// trim removes the states that are not live.
-func (d *dfa) trim(live []bool) *dfa {
-	k := len(d.cuts)
-	number := make([]int32, len(d.final))
-	n := int32(0)
-	for i := range number {
-		if number[i] = -1; live[i] {
-			number[i] = n
-			n++
-		}
-	}
-	t := &dfa{meter: d.meter, cuts: d.cuts}
-	for i, f := range d.final {
-		if !live[i] {
-			continue
-		}
-		t.final = append(t.final, f)
-		for _, to := range d.next[i*k : (i+1)*k] {
-			if to >= 0 {
-				to = number[to]
-			}
-			t.next = append(t.next, to)
-		}
-	}
-	return t
-}
-
-// mergeClasses joins neighbouring classes that lead to the same states.
-func (d *dfa) mergeClasses() *dfa {
-	k := len(d.cuts)
-	var keep []int
-	for c := range k {
-		if c > 0 {
-			same := true
-			for s := 0; s < len(d.final) && same; s++ {
-				same = d.next[s*k+c] == d.next[s*k+c-1]
-			}
-			if same {
-				continue
-			}
-		}
-		keep = append(keep, c)
-	}
-	m := &dfa{meter: d.meter, final: d.final}
-	for _, c := range keep {
-		m.cuts = append(m.cuts, d.cuts[c])
-	}
-	for s := range d.final {
-		for _, c := range keep {
-			m.next = append(m.next, d.next[s*k+c])
-		}
-	}
-	return m
-}
-
 // live reports which states can lead to a final one.
 func (d *dfa) live() []bool {
 	k := len(d.cuts)
@@ -368,32 +266,88 @@ func (d *dfa) lengths() (least, most int32) {
 	if !live[0] {
 		return 0, 0
 	}
+	// after are the live states that one more character leads to.
 	k := len(d.cuts)
-	// The states by how many characters have been read; more than there are states
-	// need a loop.
-	now := map[int32]bool{0: true}
-	least = -1
-	for n := int32(0); int(n) <= len(d.final) && len(now) > 0; n++ {
-		next := map[int32]bool{}
-		d.meter.spend(len(now) * k)
-		for s := range now {
-			if d.final[s] {
-				if most = n; least < 0 {
-					least = n
-				}
+	after := func(s int32) []int32 {
+		var out []int32
+		for c, to := range d.next[int(s)*k : (int(s)+1)*k] {
+			if to >= 0 && live[to] && len(newSet(d.class(c))) > 0 {
+				out = append(out, to)
 			}
-			for _, to := range d.next[int(s)*k : (int(s)+1)*k] {
-				if to >= 0 && live[to] {
-					next[to] = true
+		}
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	least = -1
+	seen := make([]bool, len(d.final))
+	seen[0] = true
+	for level := []int32{0}; least < 0; most++ {
+		var next []int32
+		for _, s := range level {
+			if d.final[s] {
+				least = most
+			}
+			for _, to := range after(s) {
+				if !seen[to] {
+					seen[to] = true
+					next = append(next, to)
 				}
 			}
 		}
-		now = next
+		level = next
 	}
-	if len(now) > 0 {
-		most = unbounded
+	// The greatest is the longest path from the start, and there is none if a path comes back to a state.
+	const active = -1
+	longest := make([]int32, len(d.final)) // plus one, once it is known
+	type place struct {
+		state int32
+		after []int32
 	}
-	return least, most
+	for path := []place{{0, after(0)}}; len(path) > 0; {
+		top := &path[len(path)-1]
+		if longest[top.state] == 0 {
+			longest[top.state] = active
+		}
+		if len(top.after) > 0 {
+			to := top.after[len(top.after)-1]
+			top.after = top.after[:len(top.after)-1]
+			switch longest[to] {
+			case active:
+				return least, unbounded
+			case 0:
+				path = append(path, place{to, after(to)})
+			}
+			continue
+		}
+		n := int32(1)
+		for _, to := range after(top.state) {
+			n = max(n, longest[to]+1)
+		}
+		longest[top.state] = n
+		path = path[:len(path)-1]
+	}
+	return least, longest[0] - 1
+}
+
+// prefix returns how many characters all texts that match, which has no hopeless states, have in common at
+// their beginning.
+func (d *dfa) prefix() int32 {
+	k, state := len(d.cuts), int32(0)
+	for n := int32(0); ; n++ {
+		next := int32(-1)
+		for c, to := range d.next[int(state)*k : (int(state)+1)*k] {
+			if r := newSet(d.class(c)); to >= 0 && len(r) > 0 {
+				if next >= 0 || !r.single() {
+					return n
+				}
+				next = to
+			}
+		}
+		if next < 0 || d.final[state] {
+			return n
+		}
+		state = next
+	}
 }
 
 // isEmpty reports whether no text matches.

@@ -28,6 +28,11 @@ var (
 	ErrLimit = errors.New("grammar: too ambiguous")
 	// ErrMask reports a mask that does not cover the vocabulary.
 	ErrMask = errors.New("grammar: bad mask")
+	// ErrInvalid reports a value that does not satisfy its schema.
+	ErrInvalid = errors.New("grammar: the schema is not satisfied")
+	// ErrUndecided reports a value of which cannot be told whether it satisfies its
+	// schema.
+	ErrUndecided = errors.New("grammar: whether the schema is satisfied cannot be told")
 	// ErrNoCompletion reports that the vocabulary cannot complete the text.
 	ErrNoCompletion = errors.New("grammar: no completion")
 )
@@ -75,11 +80,7 @@ type SchemaError struct {
 
 // Error says what is wrong and where.
 func (e *SchemaError) Error() string {
-	at := e.Pointer
-	if e.Keyword != "" {
-		at += "/" + escapePointer(e.Keyword)
-	}
-	return fmt.Sprintf("%v: JSON Schema at %q: %s", e.Err, "#"+at, e.Msg)
+	return fmt.Sprintf("%v: JSON Schema at %q: %s", e.Err, "#"+pointerOf(e.Pointer, e.Keyword), e.Msg)
 }
 
 // Unwrap returns the sentinel error.

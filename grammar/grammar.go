@@ -9,6 +9,9 @@ import (
 // Grammar is a language of texts. It is immutable and safe for concurrent use.
 type Grammar struct {
 	net *network
+	// Of one that is made of JSON Schemas:
+	relaxed []Relaxation
+	roots   map[string]*schema // by tool; "" for the schema of the whole text
 }
 
 // newGrammar compiles rules, the first of which is the whole text.
@@ -17,7 +20,7 @@ func newGrammar(m *meter, rules []production) (*Grammar, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Grammar{net}, nil
+	return &Grammar{net: net}, nil
 }
 
 // Text returns the grammar of all UTF-8 text. With [Vocabulary.Restrict]

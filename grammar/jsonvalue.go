@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -172,6 +173,65 @@ func (v *jsonValue) equal(w *jsonValue) bool {
 		}
 	}
 	return true
+}
+
+// appendKey appends what two values have in common exactly if they are equal.
+func (v *jsonValue) appendKey(key []byte) []byte {
+	key = append(key, byte(v.kind))
+	switch v.kind {
+	case jsonBool:
+		return strconv.AppendBool(key, v.truth)
+	case jsonNumber:
+		return append(append(key, v.number.RatString()...), 0)
+	case jsonString:
+		return append(key64(key, int64(len(v.text))), v.text...)
+	case jsonArray:
+		key = key64(key, int64(len(v.items)))
+		for _, x := range v.items {
+			key = x.appendKey(key)
+		}
+	case jsonObject:
+		key = key64(key, int64(len(v.keys)))
+		for _, k := range slices.Sorted(slices.Values(v.keys)) {
+			key = append(key64(key, int64(len(k))), k...)
+			key = v.fields[k].appendKey(key)
+		}
+	}
+	return key
+}
+
+// valueSet is a set of values.
+type valueSet map[string]struct{}
+
+func newValueSet(list []*jsonValue) valueSet {
+	s := valueSet{}
+	for _, v := range list {
+		s.add(v)
+	}
+	return s
+}
+
+func (s valueSet) has(v *jsonValue) bool {
+	_, ok := s[string(v.appendKey(nil))]
+	return ok
+}
+
+// add adds a value and reports whether it is new.
+func (s valueSet) add(v *jsonValue) bool {
+	n := len(s)
+	s[string(v.appendKey(nil))] = struct{}{}
+	return len(s) > n
+}
+
+// distinctValues returns a list without the values that were there before. It is not nil.
+func distinctValues(list []*jsonValue) []*jsonValue {
+	seen, out := valueSet{}, []*jsonValue{}
+	for _, v := range list {
+		if seen.add(v) {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // literal returns the texts of a value: its own form, and the whitespace that j allows.

@@ -19,7 +19,7 @@ func many(n int, separator string, f func(i int) string) string {
 // TestCompilingIsBounded compiles sources that are much work for their size.
 func TestCompilingIsBounded(t *testing.T) {
 	schema := func(s string) func() (*Grammar, error) {
-		return func() (*Grammar, error) { return FromJSONSchema([]byte(s), SchemaOptions{}) }
+		return func() (*Grammar, error) { return FromJSONSchema([]byte(s), SchemaOptions{Strict: true}) }
 	}
 	pattern := func(s string) func() (*Grammar, error) { return func() (*Grammar, error) { return CompileRegexp(s) } }
 	gbnf := func(s string) func() (*Grammar, error) { return func() (*Grammar, error) { return ParseGBNF(s) } }

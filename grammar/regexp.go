@@ -200,6 +200,9 @@ type renfa struct {
 	states []renfaState
 	start  int32
 	final  int32
+
+	seen []int32 // scratch of closure: by state, the last mark
+	mark int32
 }
 
 type renfaState struct {
@@ -283,15 +286,18 @@ func (n *renfa) build(e *re, from, to int32) bool {
 	return true
 }
 
-// closure returns, ascending, the states that can be reached without consuming a character,
+// closure returns the states that can be reached without consuming a character,
 // at the begin or the end of the text, or neither.
 func (n *renfa) closure(from []int32, begin, end bool) []int32 {
-	seen := make(map[int32]bool, len(from))
+	if n.seen == nil {
+		n.seen = make([]int32, len(n.states))
+	}
+	n.mark++
 	var out []int32
 	visit := func(to []int32) {
 		for _, s := range to {
-			if !seen[s] {
-				seen[s] = true
+			if n.seen[s] != n.mark {
+				n.seen[s] = n.mark
 				out = append(out, s)
 			}
 		}
@@ -308,6 +314,31 @@ func (n *renfa) closure(from []int32, begin, end bool) []int32 {
 		}
 	}
 	return out
+}
+
+// shortest returns the least number of characters of a text that contains a match of e; false if there is
+// none.
+func (e *re) shortest() (least int32, ok bool) {
+	n, err := newRENFA(reCat(reAny, e, reAny))
+	if err != nil {
+		return 0, true
+	}
+	// The states at the begin of the text, after it, and, of either, at the end.
+	set, later := []int32{n.start}, make([]bool, len(n.states))
+	for length := int32(0); len(set) > 0; length++ {
+		if n.accepts(n.closure(set, length == 0, true)) {
+			return length, true
+		}
+		var next []int32
+		for _, s := range n.closure(set, length == 0, false) {
+			if out := n.states[s].out; len(n.states[s].set) > 0 && !later[out] {
+				later[out] = true
+				next = append(next, out)
+			}
+		}
+		set = next
+	}
+	return 0, false
 }
 
 func (n *renfa) accepts(set []int32) bool {

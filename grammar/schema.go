@@ -15,8 +15,9 @@ type SchemaOptions struct {
 	// not mention additionalProperties. JSON Schema allows them, but models rarely
 	// should invent any, so by default they are left out.
 	OpenObjects bool
-	// IgnoreUnknown ignores unknown keywords and formats instead of refusing them.
-	IgnoreUnknown bool
+	// Strict refuses unknown keywords and formats, which otherwise are annotations, and
+	// what a grammar cannot hold to, which otherwise is relaxed (see [Relaxation]).
+	Strict bool
 }
 
 // Limits on what schemas become.
@@ -29,7 +30,8 @@ const (
 )
 
 // FromJSONSchema returns the grammar of JSON texts that a schema of draft 2020-12
-// describes. Every text of the grammar is valid; not every valid text is in the grammar, because
+// describes. Every text of the grammar is valid unless [Grammar.Relaxed] names a demand that it does not
+// hold to; not every valid text is in the grammar, because
 //
 //   - properties come in the order of "properties" (first those of the schema itself, then those of
 //     what it refers to), then required ones that are not listed, then additional ones, whose names might
@@ -41,25 +43,26 @@ const (
 //   - strings under a pattern or format are written in their usual form, others with any
 //     escapes; values of enum and const as in the schema.
 //
-// Supported are the boolean schemas; type, enum, const; multipleOf, minimum,
-// maximum, exclusiveMinimum, exclusiveMaximum; minLength, maxLength, pattern ([CompileRegexp] says which
-// expressions; here they match anywhere in the string, as in ECMA-262) and format; prefixItems,
-// items, minItems, maxItems; properties, patternProperties, additionalProperties, propertyNames,
-// required, minProperties, maxProperties, dependentRequired, dependentSchemas; allOf, anyOf, oneOf, not,
-// if, then, else; $ref within the document, $defs, $anchor, and recursion. The
-// formats are date, time, date-time, duration, email, hostname, ipv4, ipv6, uri, uri-reference, uuid,
-// json-pointer, relative-json-pointer, and OpenAPI's int32, int64, float, double.
+// All keywords of the draft are known, and so are those of older drafts and of OpenAPI that mean the same
+// under another name: lists of schemas in items with additionalItems, definitions, dependencies,
+// exclusiveMinimum and exclusiveMaximum that are true or false, id, $recursiveRef, nullable, and the
+// mapping of discriminator. Beside $ref other keywords count, except in a document that says with
+// $schema that it is of draft 7 or older. Other keywords are annotations. [CompileRegexp] says which
+// expressions patterns may be; they match anywhere in the string, as in ECMA-262. The formats that
+// mean something are date, time, date-time, duration, email, hostname, ipv4, ipv6, uri, uri-reference,
+// their international forms, uuid, json-pointer, relative-json-pointer, and OpenAPI's int32 and int64.
 //
-// Some of these, and what is below, are supported only where a grammar can express them:
+// Some keywords can be held to only where a grammar can express what they mean there; elsewhere they are
+// relaxed, or an error if the options are strict:
 // oneOf where its branches exclude each other or can be made to with not; not and if where
 // the negated schema consists of keywords whose opposite is expressible (type, enum,
 // const, ranges and lengths, pattern, required, properties, contains, and combinations);
 // uniqueItems for at most one item or items from a short list of values;
-// contains where a list has only one, without uniqueItems; minProperties beyond the listed properties only by one;
-// unevaluatedProperties and unevaluatedItems where they mean additionalProperties and items. Beside enum
-// and const everything is supported.
-// Anything else is a [*SchemaError] that wraps [ErrUnsupported], as are unknown keywords and formats;
-// others wrap [ErrSyntax] or [ErrTooLarge]. A schema that nothing satisfies is [ErrEmpty].
+// contains where a list has only one, without uniqueItems; $ref and $dynamicRef within the document, the latter if one
+// schema has its $dynamicAnchor. Beside enum and const everything is held to.
+//
+// Errors are a [*SchemaError] that wraps [ErrSyntax], [ErrTooLarge] or, only if the options are strict,
+// [ErrUnsupported]. A schema that nothing satisfies is [ErrEmpty].
 func FromJSONSchema(document []byte, options SchemaOptions) (g *Grammar, err error) {
 	c := newSchemaCompiler(options)
 	defer c.meter.stop(&err)
@@ -72,16 +75,17 @@ func FromJSONSchema(document []byte, options SchemaOptions) (g *Grammar, err err
 		return nil, err
 	}
 	c.json.rules[0] = production{"JSON Schema", body}
-	return newGrammar(c.meter, c.json.rules)
+	return c.grammar(map[string]*schema{"": root})
 }
 
 // schemaCompiler turns schemas into rules. What applies to one value is a list of
 // schemas that all must hold (the schema itself, the properties of allOf's branches, …): a conjunction.
 type schemaCompiler struct {
 	options SchemaOptions
-	meter   *meter
 	json    *jsonRules
 	nextID  int
+	tool    string // whose parameters are being compiled
+	relaxed []Relaxation
 
 	// What has been found out, so that the schemas made on the way are made once.
 	formsOf   map[string][]*form // by conjunction
@@ -90,32 +94,44 @@ type schemaCompiler struct {
 	choices   map[*schema][]choice
 	opposites map[*schema]*schema
 
-	active map[string]bool // conjunctions whose emptiness is being found out
-	work   int
+	active  map[string]bool // conjunctions whose emptiness is being found out
+	work    int
+	checker // of the values of enum and const; its meter counts all work
 }
 
 func newSchemaCompiler(options SchemaOptions) *schemaCompiler {
 	return &schemaCompiler{
-		options: options, meter: newMeter(), json: newJSONRules(options.Whitespace),
+		options: options, checker: checker{newMeter()}, json: newJSONRules(options.Whitespace),
 		formsOf: map[string][]*form{}, emptyOf: map[string]bool{}, strings: map[string]*dfa{},
 		choices: map[*schema][]choice{}, opposites: map[*schema]*schema{}, active: map[string]bool{},
 	}
 }
 
+// grammar compiles the rules. roots are the schemas that texts can be checked against, by tool.
+func (c *schemaCompiler) grammar(roots map[string]*schema) (*Grammar, error) {
+	g, err := newGrammar(c.meter, c.json.rules)
+	if err != nil {
+		return nil, err
+	}
+	g.relaxed, g.roots = c.relaxed, roots
+	return g, nil
+}
+
 // add parses a document.
 func (c *schemaCompiler) add(document []byte) (root *schema, err error) {
 	if len(document) > maxSchemaBytes {
-		return nil, fmt.Errorf("%w: the JSON Schema has %d bytes, at most %d are possible", ErrTooLarge, len(document), maxSchemaBytes)
+		return nil, fmt.Errorf("%w: the JSON Schema has %d bytes, at most %d are possible", ErrTooLarge, len(document),
+			maxSchemaBytes)
 	}
 	v, err := parseJSON("JSON Schema", document)
 	if err != nil {
 		return nil, err
 	}
 	defer recoverSchema(&err)
-	d := &schemaDocument{byPointer: map[string]*schema{}, anchors: map[string]*schema{}}
-	root = c.parse(d, "", v)
-	c.resolve(d, v)
-	return root, nil
+	d := newSchemaDocument(v)
+	root = c.parse(d, d.main, "", v)
+	c.resolve(d)
+	return root, c.refuseUnknown(d)
 }
 
 // expr returns the texts of values that satisfy s.

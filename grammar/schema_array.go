@@ -13,17 +13,19 @@ const (
 func (c *schemaCompiler) array(f *form, at string) *expr {
 	j := c.json
 	lo, hi := f.itemRange()
-	for _, s := range f.schemas {
-		if s.unique && hi > 1 {
-			return c.uniqueArray(f, lo, hi, s.pointer)
-		}
-	}
 	if lo > hi {
 		return never
 	}
+	var e *expr
 	for _, s := range f.schemas {
-		if s.contains != nil && (s.minContains > 0 || s.maxContains != unbounded) {
-			return c.containsArray(f, s, lo, hi)
+		if s.unique && hi > 1 && c.attempt(func() { e = c.uniqueArray(f, lo, hi, s.pointer) }) {
+			return e
+		}
+	}
+	for _, s := range f.schemas {
+		if s.contains != nil && (s.minContains > 0 || s.maxContains != unbounded) &&
+			c.attempt(func() { e = c.containsArray(f, s, lo, hi) }) {
+			return e
 		}
 	}
 	prefix := f.prefix()
@@ -63,7 +65,7 @@ func (c *schemaCompiler) array(f *form, at string) *expr {
 func (c *schemaCompiler) containsArray(f *form, s *schema, lo, hi int32) *expr {
 	for _, t := range f.schemas {
 		if t != s && t.contains != nil {
-			failSchema(t.pointer, "contains", ErrUnsupported, "two of them for one list cannot be expressed")
+			c.relax(t.pointer, "contains", ErrUnsupported, "two of them for one list cannot be expressed")
 		}
 	}
 	items, found := max(lo, int32(f.prefix()), 1), s.minContains

@@ -14,14 +14,16 @@ func (c *schemaCompiler) value(list []*schema) *expr {
 }
 
 // anything reports whether f demands nothing beyond types.
-func (f *form) anything() bool {
-	return !slices.ContainsFunc(f.schemas, func(s *schema) bool {
-		return s.excluded != nil || s.low != nil || s.high != nil || s.multipleOf != nil ||
-			s.minLength > 0 || s.maxLength != unbounded || s.patterns != nil || s.notPatterns != nil ||
-			s.prefixItems != nil || s.items != nil || s.minItems > 0 || s.maxItems != unbounded || s.unique || s.contains != nil ||
-			s.properties != nil || s.matching != nil || s.additional != nil || s.names != nil ||
-			s.required != nil || s.minProps > 0 || s.maxProps != unbounded
-	})
+func (f *form) anything() bool { return !slices.ContainsFunc(f.schemas, (*schema).demands) }
+
+// demands reports whether s itself demands something beyond types and values.
+func (s *schema) demands() bool {
+	return s.excluded != nil || s.low != nil || s.high != nil || s.multipleOf != nil ||
+		s.minLength > 0 || s.maxLength != unbounded || s.patterns != nil || s.notPatterns != nil ||
+		s.prefixItems != nil || s.items != nil || s.minItems > 0 || s.maxItems != unbounded || s.unique || s.contains != nil ||
+		s.properties != nil || s.matching != nil || s.additional != nil || s.names != nil ||
+		s.required != nil || s.minProps > 0 || s.maxProps != unbounded || s.dependentNames != nil ||
+		s.unevaluatedProps != nil || s.unevaluatedItems != nil
 }
 
 // form returns the texts of one alternative.
@@ -52,7 +54,7 @@ func (c *schemaCompiler) form(f *form, at string) *expr {
 	for _, s := range f.schemas {
 		for _, v := range s.excluded {
 			if (v.kind == jsonArray || v.kind == jsonObject) && f.types.has(v) {
-				failSchema(s.pointer, "", ErrUnsupported, "excluding lists and objects by value cannot be expressed")
+				c.relax(s.pointer, "", ErrUnsupported, "excluding lists and objects by value cannot be expressed")
 			}
 		}
 	}
@@ -79,7 +81,12 @@ func (c *schemaCompiler) number(f *form, at string) *expr {
 	}
 	e, err := n.expr()
 	if err != nil {
-		failSchema(at, "", err, "the range or multipleOf")
+		c.relax(at, "multipleOf", err, "the range or multipleOf")
+		n.multipleOf = nil
+		if e, err = n.expr(); err != nil {
+			c.relax(at, "minimum", err, "the range")
+			return c.json.number()
+		}
 	}
 	return e
 }
@@ -93,11 +100,15 @@ func (f *form) lengths() (lo, hi int32) {
 	return lo, hi
 }
 
-// patternsOf returns the distinct patterns that pick selects.
+// patternsOf returns the distinct patterns that pick selects, without those that are no
+// automata.
 func (f *form) patternsOf(pick func(*schema) []pattern) []pattern {
 	var out []pattern
 	for _, s := range f.schemas {
 		for _, p := range pick(s) {
+			if p.re == nil {
+				continue // relaxed when it was parsed
+			}
 			if !slices.ContainsFunc(out, func(x pattern) bool { return x.source == p.source && x.format == p.format }) {
 				out = append(out, p)
 			}
@@ -135,7 +146,8 @@ func (c *schemaCompiler) string(f *form, at string) *expr {
 		return c.json.rule(name+yes[0].source, func() *expr {
 			e, err := patternExpr(c.meter, yes[0].re, jsonChars)
 			if err != nil {
-				failSchema(at, "pattern", err, "%q", clip([]byte(yes[0].source)))
+				c.relax(at, "pattern", err, "%q", clip([]byte(yes[0].source)))
+				return c.json.string()
 			}
 			return seq(lit(`"`), e, lit(`"`))
 		})
@@ -154,16 +166,16 @@ func (c *schemaCompiler) stringDFA(f *form, at string, formats bool) *dfa {
 		return d
 	}
 	d := anyText()
-	check := func(err error) {
-		if err != nil {
-			failSchema(at, "", err, "the strings")
+	and := func(keyword string, e *dfa, err error) {
+		var both *dfa
+		if err == nil {
+			both, err = intersectDFA(d, e, maxProductDFA)
 		}
-	}
-	and := func(e *dfa, err error) {
-		check(err)
-		d, err = intersectDFA(d, e, maxProductDFA)
-		check(err)
-		d = d.minimize()
+		if err != nil {
+			c.relax(at, keyword, err, "the strings")
+			return
+		}
+		d = both.minimize()
 	}
 	lo, hi := f.lengths()
 	if lo > hi {
@@ -173,62 +185,73 @@ func (c *schemaCompiler) stringDFA(f *form, at string, formats bool) *dfa {
 		if p.format && !formats {
 			continue
 		}
-		and(determinize(c.meter, reCat(reAny, p.re, reAny)))
+		e, err := determinize(c.meter, reCat(reAny, p.re, reAny))
+		and("pattern", e, err)
 	}
 	for _, p := range f.patternsOf(func(s *schema) []pattern { return s.notPatterns }) {
 		e, err := determinize(c.meter, reCat(reAny, p.re, reAny))
-		check(err)
-		and(e.complement(), nil)
+		if err == nil {
+			e = e.complement()
+		}
+		and("not", e, err)
 	}
 	if texts := f.excludedTexts(); len(texts) > 0 {
-		and(c.textsDFA(texts).complement(), nil)
+		e, err := c.textsDFA(texts)
+		if err == nil {
+			e = e.complement()
+		}
+		and("not", e, err)
 	}
 	if least, most := d.lengths(); lo <= hi && (lo > least || hi < most) {
+		keyword := "maxLength"
 		if most <= hi {
-			hi = unbounded // the patterns see to it
+			hi, keyword = unbounded, "minLength" // the patterns see to the other
 		}
-		and(lengthDFA(lo, hi, maxProductDFA))
+		e, err := lengthDFA(lo, hi, maxProductDFA)
+		and(keyword, e, err)
 	}
 	c.strings[k] = d
 	return d
 }
 
 // textsDFA returns the automaton of some texts.
-func (c *schemaCompiler) textsDFA(texts []string) *dfa {
+func (c *schemaCompiler) textsDFA(texts []string) (*dfa, error) {
 	sub := make([]*re, len(texts))
 	for i, t := range texts {
 		sub[i] = reLiteral(t)
 	}
-	d, err := determinize(c.meter, &re{op: reAlt, sub: sub})
-	if err != nil {
-		failSchema("", "", err, "a list of %d names or values", len(texts))
-	}
-	return d
+	return determinize(c.meter, &re{op: reAlt, sub: sub})
 }
 
 // stringsEmpty reports whether f certainly allows no string. Formats are left out: not every
-// validator checks them, and ours are narrow.
+// validator checks them, and ours are narrow. An expression alone needs no automaton.
 func (c *schemaCompiler) stringsEmpty(f *form) bool {
 	lo, hi := f.lengths()
 	if lo > hi {
 		return true
 	}
-	for _, s := range f.schemas {
-		if s.patterns != nil {
-			return c.stringDFA(f, where(f.schemas), false).isEmpty()
-		}
+	yes := f.patternsOf(func(s *schema) []pattern { return s.patterns })
+	yes = slices.DeleteFunc(yes, func(p pattern) bool { return p.format })
+	no := f.patternsOf(func(s *schema) []pattern { return s.notPatterns })
+	switch {
+	case len(yes) == 0:
+		return false
+	case len(yes) == 1 && len(no) == 0:
+		least, ok := yes[0].re.shortest()
+		return !ok || least > hi
 	}
-	return false
+	return c.stringDFA(f, where(f.schemas), false).isEmpty()
 }
 
 // namesDFA returns the automaton of the strings that a conjunction allows.
 func (c *schemaCompiler) namesDFA(list []*schema) *dfa {
-	all := anyText().complement().minimize()
+	all := noText()
 	for _, f := range c.forms(list) {
 		if f.types&typeString == 0 {
 			continue
 		}
 		var d *dfa
+		var err error
 		if f.finite {
 			var texts []string
 			for _, v := range f.sure {
@@ -236,16 +259,19 @@ func (c *schemaCompiler) namesDFA(list []*schema) *dfa {
 					texts = append(texts, v.text)
 				}
 			}
-			d = c.textsDFA(texts)
+			d, err = c.textsDFA(texts)
 		} else {
 			d = c.stringDFA(f, where(list), true)
 		}
-		// The union is the complement of the complements' intersection.
-		u, err := intersectDFA(all.complement(), d.complement(), maxProductDFA)
-		if err != nil {
-			failSchema(where(list), "", err, "the property names")
+		if err == nil {
+			// The union is the complement of the complements' intersection.
+			d, err = intersectDFA(all.complement(), d.complement(), maxProductDFA)
 		}
-		all = u.complement().minimize()
+		if err != nil {
+			c.relax(where(list), "", err, "the property names")
+			return anyText()
+		}
+		all = d.complement().minimize()
 	}
 	return all
 }

@@ -1,9 +1,6 @@
 package grammar
 
-import (
-	"math/big"
-	"slices"
-)
+import "slices"
 
 // form is one of the alternatives that a conjunction stands for: schemas without
 // combinators that all must hold, or a list of values.
@@ -12,12 +9,21 @@ type form struct {
 	schemas []*schema
 	finite  bool
 	values  []*jsonValue // if finite: those that possibly satisfy it
-	sure    []*jsonValue // of them, those that certainly do
+	sure    []*jsonValue // of them, those that certainly do, as far as can be decided
+	// scopes are what decides which properties and items are evaluated, by the schemas with unevaluatedProperties or
+	// unevaluatedItems.
+	scopes map[*schema][]*schema
 }
 
 // choice is a set of alternatives, one of which must hold: the branches of an
 // anyOf and what is like it.
 type choice [][]*schema
+
+// demand is a choice that a schema asks for.
+type demand struct {
+	from *schema
+	choice
+}
 
 // forms returns the alternatives of a conjunction; none if it certainly cannot be satisfied.
 func (c *schemaCompiler) forms(list []*schema) []*form {
@@ -29,7 +35,10 @@ func (c *schemaCompiler) forms(list []*schema) []*form {
 		failSchema(where(list), "", ErrTooLarge, "there are more than %d combinations of schemas", maxConjuncts)
 	}
 	b := &formBuilder{c: c, at: where(list)}
-	b.build(formState{types: typeAll}, list)
+	if !c.attempt(func() { b.build(formState{types: typeAll}, nil, list) }) {
+		b = &formBuilder{c: c, at: where(list), flat: true}
+		b.build(formState{types: typeAll}, nil, list)
+	}
 	c.formsOf[k] = b.forms
 	return b.forms
 }
@@ -38,13 +47,15 @@ type formBuilder struct {
 	c     *schemaCompiler
 	at    string
 	forms []*form
+	flat  bool // leave alternatives out of account: they are too many
 }
 
 // formState is a form under construction.
 type formState struct {
 	types   typeSet
 	schemas []*schema
-	choices []choice
+	links   []link // why they apply
+	choices []demand
 	oneOfs  []*schema // whose oneOf is still to do
 	// context is how many of schemas are not what the question is about. They
 	// may contain the oneOf that is being decided, so listed values are not checked against them.
@@ -52,14 +63,24 @@ type formState struct {
 	finite  bool // some schema lists its values
 }
 
-// build adds schemas to a state and appends the forms it comes to.
-func (b *formBuilder) build(st formState, more []*schema) {
-	if b.c.work++; b.c.work > maxFormWork {
+// build adds schemas to a state and appends the forms it comes to. from is the schema that has more as its branches,
+// nil if there is none.
+func (b *formBuilder) build(st formState, from *schema, more []*schema) {
+	if b.c.work++; b.c.work > maxFormWork && !b.flat {
 		failSchema(b.at, "", ErrTooLarge, "combining the alternatives takes too long")
 	}
 	st.schemas = slices.Clone(st.schemas)
 	st.choices = slices.Clone(st.choices)
 	st.oneOfs = slices.Clone(st.oneOfs)
+	st.links = slices.Clip(st.links)
+	if from != nil {
+		own := from.inPlace()
+		for _, s := range more {
+			if s != from.not && slices.Contains(own, s) { // what was made of a negation evaluates nothing
+				st.links = append(st.links, link{from, s})
+			}
+		}
+	}
 	for queue := more; len(queue) > 0; queue = queue[1:] {
 		s := queue[0]
 		if slices.Contains(st.schemas, s) {
@@ -71,33 +92,48 @@ func (b *formBuilder) build(st formState, more []*schema) {
 		st.schemas = append(st.schemas, s)
 		st.types &= s.types
 		st.finite = st.finite || s.values != nil
+		always := s.allOf
 		if s.target != nil {
-			queue = append(slices.Clip(queue), s.target)
+			always = append(slices.Clip(always), s.target)
 		}
-		queue = append(slices.Clip(queue), s.allOf...)
+		for _, x := range always {
+			st.links = append(st.links, link{s, x})
+		}
+		queue = append(slices.Clip(queue), always...)
 		if s.oneOf != nil {
 			st.oneOfs = append(st.oneOfs, s)
 		}
-		st.choices = append(st.choices, b.c.choicesOf(s)...)
+		for _, choice := range b.c.choicesOf(s) {
+			st.choices = append(st.choices, demand{s, choice})
+		}
 	}
 	switch {
 	case st.types == 0:
 	case st.finite:
 		b.add(b.c.finiteForm(st))
-	case len(st.oneOfs) > 0:
+	case len(st.oneOfs) > 0 && !b.flat:
 		s := st.oneOfs[0]
 		st.oneOfs = st.oneOfs[1:]
 		for _, branch := range b.c.exclusive(s, st) {
-			b.build(st, branch)
+			b.build(st, s, branch)
 		}
-	case len(st.choices) > 0:
-		choice := st.choices[0]
+	case len(st.choices) > 0 && !b.flat:
+		d := st.choices[0]
 		st.choices = st.choices[1:]
-		for _, branch := range choice {
-			b.build(st, branch)
+		for _, branch := range d.choice {
+			b.build(st, d.from, branch)
 		}
 	default:
-		b.add(&form{types: st.types, schemas: st.schemas})
+		f := &form{types: st.types, schemas: st.schemas}
+		for _, s := range st.schemas {
+			if !b.flat && (s.unevaluatedProps != nil || s.unevaluatedItems != nil) {
+				if f.scopes == nil {
+					f.scopes = map[*schema][]*schema{}
+				}
+				f.scopes[s] = scope(s, st.links)
+			}
+		}
+		b.add(f)
 	}
 }
 
@@ -105,8 +141,22 @@ func (b *formBuilder) add(f *form) {
 	if f.finite && len(f.values) == 0 {
 		return
 	}
+	if f.finite && len(b.forms) > 0 {
+		if last := b.forms[len(b.forms)-1]; last.finite { // lists of values are one list
+			b.forms[len(b.forms)-1] = last.merge(f)
+			return
+		}
+	}
 	if b.forms = append(b.forms, f); len(b.forms) > maxForms {
 		failSchema(b.at, "", ErrTooLarge, "it comes to more than %d alternatives", maxForms)
+	}
+}
+
+// merge returns the values of two lists.
+func (f *form) merge(g *form) *form {
+	return &form{
+		types: f.types | g.types, schemas: f.schemas, finite: true,
+		values: distinctValues(slices.Concat(f.values, g.values)), sure: distinctValues(slices.Concat(f.sure, g.sure)),
 	}
 }
 
@@ -126,17 +176,17 @@ func (c *schemaCompiler) finiteForm(st formState) *form {
 				return false
 			}
 			for _, choice := range st.choices {
-				if !slices.ContainsFunc(choice, func(branch []*schema) bool { return c.validAll(v, branch, how) }) {
+				if !slices.ContainsFunc(choice.choice, func(branch []*schema) bool { return c.validAll(v, branch, how) }) {
 					return false
 				}
 			}
 			return true
 		}
-		if containsValue(f.values, v) || !holds(possibly) {
+		if !holds(possibly) {
 			continue
 		}
 		f.values = append(f.values, v)
-		if holds(certainly) {
+		if holds(hopefully) {
 			f.sure = append(f.sure, v)
 		}
 	}
@@ -166,7 +216,7 @@ func (c *schemaCompiler) findChoices(s *schema) []choice {
 		out = append(out, ch)
 	}
 	if s.not != nil {
-		out = append(out, c.negate(s.not, s.pointer, "not"))
+		c.attempt(func() { out = append(out, c.negate(s.not, s.pointer, "not")) })
 	}
 	if s.when != nil && (s.then != nil || s.other != nil) {
 		yes := []*schema{s.when}
@@ -174,7 +224,9 @@ func (c *schemaCompiler) findChoices(s *schema) []choice {
 			yes = append(yes, s.then)
 		}
 		ch := choice{yes}
-		for _, no := range c.negate(s.when, s.pointer, "if") {
+		not := choice{nil}
+		c.attempt(func() { not = c.negate(s.when, s.pointer, "if") })
+		for _, no := range not {
 			if s.other != nil {
 				no = append(slices.Clip(no), s.other)
 			}
@@ -220,7 +272,18 @@ func (c *schemaCompiler) with(s *schema, names ...string) *schema {
 
 // exclusive returns the alternatives of s.oneOf, given st: exactly one of its branches may
 // hold.
-func (c *schemaCompiler) exclusive(s *schema, st formState) choice {
+func (c *schemaCompiler) exclusive(s *schema, st formState) (out choice) {
+	if !c.attempt(func() { out = c.apart(s, st) }) {
+		out = nil
+		for _, x := range s.oneOf {
+			out = append(out, []*schema{x})
+		}
+	}
+	return out
+}
+
+// apart is exclusive where that can be expressed.
+func (c *schemaCompiler) apart(s *schema, st formState) choice {
 	var out choice
 	for i, x := range s.oneOf {
 		branches := choice{{x}}
@@ -248,7 +311,7 @@ func (c *schemaCompiler) exclusive(s *schema, st formState) choice {
 // disjoint reports whether two branches certainly exclude each other.
 func (c *schemaCompiler) disjoint(st formState, x, y *schema) bool {
 	b := &formBuilder{c: c, at: x.pointer}
-	b.build(formState{types: st.types, schemas: st.schemas, context: len(st.schemas)}, []*schema{x, y})
+	b.build(formState{types: st.types, schemas: st.schemas, context: len(st.schemas)}, nil, []*schema{x, y})
 	for _, f := range b.forms {
 		if !c.emptyForm(f) {
 			return false
@@ -280,8 +343,14 @@ func (c *schemaCompiler) isEmpty(list []*schema) bool {
 }
 
 // emptyForm is isEmpty for one alternative. It goes by JSON Schema's meaning, in which
-// objects are open.
+// objects are open, and leaves out what is unevaluated, of which a form knows less than there
+// may be.
 func (c *schemaCompiler) emptyForm(f *form) bool {
+	if f.scopes != nil {
+		plain := *f
+		plain.scopes = nil
+		f = &plain
+	}
 	if f.finite {
 		return len(f.values) == 0
 	}
@@ -317,144 +386,12 @@ func (c *schemaCompiler) emptyForm(f *form) bool {
 			lo, hi = 1, 0
 		}
 		for _, name := range required {
-			if lo > hi || !c.nameAllowed(f, name, possibly) || c.isEmpty(f.property(name)) {
+			if lo > hi || !c.nameAllowed(f, name, possibly) || c.isEmpty(f.property(c.meter, name)) {
 				lo, hi = 1, 0
 				break
 			}
 		}
 		if lo <= hi {
-			return false
-		}
-	}
-	return true
-}
-
-// has reports whether v is of one of the types.
-func (t typeSet) has(v *jsonValue) bool { return t&v.types() != 0 }
-
-// types returns the type of a value.
-func (v *jsonValue) types() typeSet {
-	switch v.kind {
-	case jsonNull:
-		return typeNull
-	case jsonBool:
-		return typeBoolean
-	case jsonString:
-		return typeString
-	case jsonArray:
-		return typeArray
-	case jsonObject:
-		return typeObject
-	}
-	if v.number.IsInt() {
-		return typeInteger
-	}
-	return typeFraction
-}
-
-// excludes reports whether v is among the values that a negated enum forbids.
-func (f *form) excludes(v *jsonValue) bool {
-	return slices.ContainsFunc(f.schemas, func(s *schema) bool { return containsValue(s.excluded, v) })
-}
-
-// numbers merges what is demanded of numbers.
-func (f *form) numbers() numberSpec {
-	n := &schema{}
-	for _, s := range f.schemas {
-		if s.low != nil {
-			n.atLeast(s.low, s.lowOpen)
-		}
-		if s.high != nil {
-			n.atMost(s.high, s.highOpen)
-		}
-		for _, m := range s.multipleOf {
-			if !slices.ContainsFunc(n.multipleOf, func(x *big.Rat) bool { return x.Cmp(m) == 0 }) {
-				n.multipleOf = append(n.multipleOf, m)
-			}
-		}
-	}
-	return numberSpec{low: n.low, high: n.high, lowOpen: n.lowOpen, highOpen: n.highOpen, multipleOf: n.multipleOf, types: f.types & typeNumber}
-}
-
-// itemRange returns the least and the greatest number of items.
-func (f *form) itemRange() (lo, hi int32) {
-	hi = unbounded
-	for _, s := range f.schemas {
-		lo, hi = max(lo, s.minItems), min(hi, s.maxItems)
-	}
-	return lo, hi
-}
-
-// prefix returns the number of items that may have schemas of their own.
-func (f *form) prefix() int {
-	n := 0
-	for _, s := range f.schemas {
-		n = max(n, len(s.prefixItems))
-	}
-	return n
-}
-
-// item returns what applies to item i.
-func (f *form) item(i int) []*schema {
-	var out []*schema
-	for _, s := range f.schemas {
-		if i < len(s.prefixItems) {
-			out = append(out, s.prefixItems[i])
-		} else if s.items != nil {
-			out = append(out, s.items)
-		}
-	}
-	return out
-}
-
-func (f *form) propertyRange() (lo, hi int32) {
-	hi = unbounded
-	for _, s := range f.schemas {
-		lo, hi = max(lo, s.minProps), min(hi, s.maxProps)
-	}
-	return lo, hi
-}
-
-// required returns the names that must be there, in order.
-func (f *form) required() []string {
-	var out []string
-	seen := map[string]bool{}
-	for _, s := range f.schemas {
-		for _, name := range s.required {
-			if !seen[name] {
-				seen[name] = true
-				out = append(out, name)
-			}
-		}
-	}
-	return out
-}
-
-// property returns what applies to the value of a property.
-func (f *form) property(name string) []*schema {
-	var out []*schema
-	for _, s := range f.schemas {
-		found := false
-		if x := s.named[name]; x != nil {
-			out, found = append(out, x), true
-		}
-		for _, m := range s.matching {
-			if m.pattern.matches(name) {
-				out, found = append(out, m.s), true
-			}
-		}
-		if !found && s.additional != nil {
-			out = append(out, s.additional)
-		}
-	}
-	return out
-}
-
-// nameAllowed reports whether propertyNames allows a name.
-func (c *schemaCompiler) nameAllowed(f *form, name string, how verdict) bool {
-	v := &jsonValue{kind: jsonString, text: name}
-	for _, s := range f.schemas {
-		if s.names != nil && !c.valid(v, s.names, how) {
 			return false
 		}
 	}

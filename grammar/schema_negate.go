@@ -92,6 +92,9 @@ func (n *negation) of(s *schema) choice {
 		if p.format {
 			n.fail(s, "format")
 		}
+		if p.re == nil {
+			n.fail(s, "a pattern that is no automaton")
+		}
 		lacks(typeString, func(x *schema) { x.notPatterns = []pattern{p} })
 	}
 	for _, p := range s.notPatterns {
@@ -131,6 +134,10 @@ func (n *negation) of(s *schema) choice {
 // refuse reports keywords without an expressible opposite.
 func (n *negation) refuse(s *schema) {
 	switch {
+	case s.unresolved:
+		n.fail(s, "an unknown schema")
+	case s.unevaluatedProps != nil || s.unevaluatedItems != nil:
+		n.fail(s, "unevaluatedProperties and unevaluatedItems")
 	case s.multipleOf != nil:
 		n.fail(s, "multipleOf")
 	case s.items != nil && len(n.of(s.items)) > 0:

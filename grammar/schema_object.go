@@ -1,10 +1,14 @@
 package grammar
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+	"strconv"
+)
 
-// maxPatternProperties bounds the distinct patterns of one object: every
-// combination of them is a class of names.
-const maxPatternProperties = 4
+// maxNameClasses bounds the classes of names of one object: by which patterns of
+// patternProperties they match.
+const maxNameClasses = 32
 
 // objectBuilder builds the texts of the objects of one form.
 type objectBuilder struct {
@@ -16,6 +20,8 @@ type objectBuilder struct {
 	lo, hi   int32 // number of properties
 	cap      int32 // more properties than that are not told apart
 	extra    *expr // an additional property; never if there are none
+	classes  []nameClass
+	kinds    []*expr // additional properties whose names certainly differ from those of the other kinds
 	g        *graph
 	index    map[objectState]int
 	states   []objectState
@@ -30,12 +36,14 @@ type listedProperty struct {
 }
 
 // objectState is a place in an object. Place 'a': property at is next, if it is written; 'c': property at is
-// written next; 'x': an additional one is; 'y': after an additional one. n properties are written
-// before it (after it, for 'c' and 'x'), up to cap.
+// written next; 'x': an additional one is; 'k': one of kind at is; 'y': after an additional one. n properties
+// are written before it (after it, for 'c', 'x' and 'k'), up to cap. used are the kinds that are written, as long as
+// there are too few properties.
 type objectState struct {
 	place byte
 	at    int
 	n     int32
+	used  uint32
 }
 
 func (b *objectBuilder) build() *expr {
@@ -46,7 +54,10 @@ func (b *objectBuilder) build() *expr {
 	if b.lo == 0 && b.hi == unbounded && len(b.listed) == 0 && b.free() {
 		return j.object()
 	}
-	b.extra = b.additional()
+	if !b.c.attempt(func() { b.extra = b.additional() }) {
+		pair := seq(j.string(), j.colon(), j.value())
+		b.extra = pair
+	}
 	if b.extra == never && int64(b.hi) >= int64(len(b.listed)) {
 		b.hi, b.cap = unbounded, max(b.lo, 1) // the limit cannot be reached
 	}
@@ -58,17 +69,29 @@ func (b *objectBuilder) build() *expr {
 		}
 		return seq(lit("{"), j.space(), lit("}"))
 	}
-	b.g, b.index = &graph{}, map[objectState]int{}
-	b.state(objectState{'a', 0, 0})
+	if more := int(b.lo) - len(b.listed); b.extra != never && more > 1 && len(b.distinct()) < more {
+		b.c.relax(b.at, "minProperties", ErrTooLarge, "so many names that are not listed cannot be kept apart")
+		b.lo = int32(len(b.listed)) + 1
+	}
+	if !b.c.attempt(b.pairs) {
+		b.lo, b.hi, b.cap = 0, unbounded, 1
+		b.pairs()
+	}
+	return seq(lit("{"), j.space(), graphExpr(b.g), lit("}"))
+}
+
+// pairs builds the graph of what is between the braces.
+func (b *objectBuilder) pairs() {
+	b.g, b.index, b.states = &graph{}, map[objectState]int{}, nil
+	b.state(objectState{place: 'a'})
 	b.finished = b.g.node()
 	b.g.final = []int{b.finished}
 	for i := 0; i < len(b.states); i++ {
 		if len(b.states) > maxProductDFA {
-			failSchema(b.at, "", ErrTooLarge, "minProperties and maxProperties of an object with many properties")
+			failSchema(b.at, "minProperties", ErrTooLarge, "minProperties and maxProperties of an object with many properties")
 		}
 		b.expand(b.states[i])
 	}
-	return seq(lit("{"), j.space(), graphExpr(b.g), lit("}"))
 }
 
 // count finds the properties and how many there may be. It returns false if there can be
@@ -97,8 +120,8 @@ func (b *objectBuilder) count() bool {
 			return true
 		}
 		seen[name] = true
-		conj := b.f.property(name)
-		if !b.c.nameAllowed(b.f, name, certainly) || b.c.isEmpty(conj) {
+		conj := b.f.property(b.c.meter, name)
+		if !b.c.nameAllowed(b.f, name, hopefully) || b.c.isEmpty(conj) {
 			return !required[name]
 		}
 		b.listed = append(b.listed, listedProperty{name, required[name], b.c.value(conj)})
@@ -122,7 +145,8 @@ func (b *objectBuilder) count() bool {
 // free reports whether additional properties may have any name and value.
 func (b *objectBuilder) free() bool {
 	return b.open() && !slices.ContainsFunc(b.f.schemas, func(s *schema) bool {
-		return s.matching != nil || s.additional != nil || s.names != nil || s.properties != nil
+		return s.matching != nil || s.additional != nil || s.names != nil || s.properties != nil ||
+			s.unevaluatedProps != nil
 	})
 }
 
@@ -131,7 +155,7 @@ func (b *objectBuilder) free() bool {
 func (b *objectBuilder) open() bool {
 	lists := false
 	for _, s := range b.f.schemas {
-		if s.additional != nil {
+		if s.additional != nil || s.unevaluatedProps != nil && b.f.scopes != nil {
 			return true // as it says
 		}
 		lists = lists || s.matching != nil || slices.ContainsFunc(s.properties, func(p property) bool { return !p.s.never })
@@ -139,10 +163,98 @@ func (b *objectBuilder) open() bool {
 	return !lists || b.c.options.OpenObjects
 }
 
+// nameClass is the names that match the same patterns.
+type nameClass struct {
+	names   *dfa
+	matched []string // sources of the patterns
+	value   *expr
+}
+
+// pair returns the texts of a property with such a name.
+func (n nameClass) pair(j *jsonRules) *expr {
+	d, name := n.names, j.string()
+	if len(d.cuts) > 1 || !d.final[0] || d.next[0] != 0 {
+		name = seq(lit(`"`), d.expr(jsonChars), lit(`"`))
+	}
+	return seq(name, j.colon(), n.value)
+}
+
+// kindCharacters are what names begin with, apart from less usual characters.
+const kindCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+
+// distinct returns kinds of additional properties. The names of two kinds differ in the first character
+// that all names do not have in common.
+func (b *objectBuilder) distinct() []*expr {
+	if b.kinds != nil {
+		return b.kinds
+	}
+	n := 16
+	if b.lo > 3 {
+		n = 8 // more of them can be combined in too many ways
+	}
+	common := int32(-1)
+	for _, class := range b.classes {
+		if p := class.names.prefix(); common < 0 || p < common {
+			common = p
+		}
+	}
+	b.kinds = []*expr{}
+	for kind := range n {
+		var set charSet
+		for i, r := range kindCharacters {
+			if i%n == kind {
+				set = append(set, oneChar(r)...)
+			}
+		}
+		at := &re{op: reRepeat, sub: []*re{{op: reSet, set: allChars}}, min: common, max: common}
+		begin, err := determinize(b.c.meter, reCat(at, &re{op: reSet, set: newSet(set...)}, reAny))
+		if err != nil {
+			failSchema(b.at, "minProperties", err, "the names")
+		}
+		var sub []*expr
+		for _, class := range b.classes {
+			d, err := intersectDFA(class.names, begin, maxProductDFA)
+			if err != nil {
+				failSchema(b.at, "minProperties", err, "the names")
+			}
+			if class.names = d.minimize(); !class.names.isEmpty() {
+				sub = append(sub, class.pair(b.c.json))
+			}
+		}
+		if len(sub) > 0 {
+			name := "property " + key(b.f.schemas) + " " + strconv.Itoa(kind)
+			b.kinds = append(b.kinds, b.c.json.named(name, "#"+b.at+", additional properties", func() *expr { return alt(sub...) }))
+		}
+	}
+	return b.kinds
+}
+
 // additional returns the texts of the properties that are not listed, by the patterns
 // that their names match.
 func (b *objectBuilder) additional() *expr {
 	c, j := b.c, b.c.json
+	if !b.open() && !slices.ContainsFunc(b.f.schemas, func(s *schema) bool { return s.matching != nil }) {
+		return never
+	}
+	var sub []*expr
+	for _, class := range b.nameClasses() {
+		conj := b.valueOf(func(p pattern) bool { return p.re == nil || slices.Contains(class.matched, p.source) })
+		if len(class.matched) == 0 && !b.open() || c.isEmpty(conj) {
+			continue
+		}
+		class.value = c.value(conj)
+		b.classes = append(b.classes, class)
+		sub = append(sub, class.pair(j))
+	}
+	if len(sub) == 0 {
+		return never
+	}
+	return j.named("property "+key(b.f.schemas), "#"+b.at+", additional properties", func() *expr { return alt(sub...) })
+}
+
+// nameClasses returns the classes of names that are not listed.
+func (b *objectBuilder) nameClasses() []nameClass {
+	classes := []nameClass{{names: b.names()}}
 	patterns := b.f.patternsOf(func(s *schema) []pattern {
 		var out []pattern
 		for _, m := range s.matching {
@@ -150,52 +262,35 @@ func (b *objectBuilder) additional() *expr {
 		}
 		return out
 	})
-	if len(patterns) > maxPatternProperties {
-		failSchema(b.at, "patternProperties", ErrTooLarge, "at most %d patterns are possible", maxPatternProperties)
-	}
-	var sub []*expr
-	var names *dfa // that are not listed and that propertyNames allows
-	for set := range 1 << len(patterns) {
-		if set == 0 && !b.open() {
-			continue
+	for _, p := range patterns {
+		yes, err := determinize(b.c.meter, reCat(reAny, p.re, reAny))
+		if err != nil {
+			failSchema(b.at, "patternProperties", err, "%q", clip([]byte(p.source)))
 		}
-		matched := func(p pattern) bool {
-			i := slices.IndexFunc(patterns, func(x pattern) bool { return x.source == p.source })
-			return set>>i&1 != 0
-		}
-		conj := b.valueOf(matched)
-		if c.isEmpty(conj) {
-			continue
-		}
-		if names == nil {
-			names = b.names()
-		}
-		d := names
-		for _, p := range patterns {
-			e, err := determinize(c.meter, reCat(reAny, p.re, reAny))
-			if err == nil {
-				if !matched(p) {
-					e = e.complement()
+		yes = yes.minimize()
+		no := yes.complement()
+		var next []nameClass
+		for _, class := range classes {
+			for _, side := range []*dfa{yes, no} {
+				d, err := intersectDFA(class.names, side, maxProductDFA)
+				if err != nil {
+					failSchema(b.at, "patternProperties", err, "%q", clip([]byte(p.source)))
 				}
-				d, err = intersectDFA(d, e, maxProductDFA)
+				if d = d.minimize(); d.isEmpty() {
+					continue
+				}
+				matched := slices.Clip(class.matched)
+				if side == yes {
+					matched = append(matched, p.source)
+				}
+				next = append(next, nameClass{names: d, matched: matched})
 			}
-			if err != nil {
-				failSchema(b.at, "patternProperties", err, "%q", clip([]byte(p.source)))
-			}
-			d = d.minimize()
 		}
-		name := j.string()
-		if len(d.cuts) > 1 || !d.final[0] || d.next[0] != 0 {
-			name = seq(lit(`"`), d.expr(jsonChars), lit(`"`))
-		}
-		if !d.isEmpty() {
-			sub = append(sub, seq(name, j.colon(), c.value(conj)))
+		if classes = next; len(classes) > maxNameClasses {
+			failSchema(b.at, "patternProperties", ErrTooLarge, "the patterns make more than %d classes of names", maxNameClasses)
 		}
 	}
-	if len(sub) == 0 {
-		return never
-	}
-	return j.named("property "+key(b.f.schemas), "#"+b.at+", additional properties", func() *expr { return alt(sub...) })
+	return classes
 }
 
 // valueOf returns what applies to the value of a property that is not listed.
@@ -205,11 +300,17 @@ func (b *objectBuilder) valueOf(matched func(pattern) bool) []*schema {
 		found := false
 		for _, m := range s.matching {
 			if matched(m.pattern) {
-				out, found = append(out, m.s), true
+				found = true
+				if m.pattern.re != nil {
+					out = append(out, m.s)
+				}
 			}
 		}
 		if !found && s.additional != nil {
 			out = append(out, s.additional)
+		}
+		if s.unevaluatedProps != nil && b.f.scopes != nil && !b.f.evaluates(s, "", matched) {
+			out = append(out, s.unevaluatedProps)
 		}
 	}
 	return out
@@ -227,17 +328,22 @@ func (b *objectBuilder) names() *dfa {
 	}
 	d := anyText()
 	if len(listed) > 0 {
-		d = b.c.textsDFA(listed).complement().minimize()
+		if texts, err := b.c.textsDFA(listed); err == nil {
+			d = texts.complement().minimize()
+		} else {
+			b.c.relax(b.at, "properties", err, "additional names may be those of properties")
+		}
 	}
 	for _, s := range b.f.schemas {
 		if s.names == nil {
 			continue
 		}
-		var err error
-		if d, err = intersectDFA(d, b.c.namesDFA([]*schema{s.names}), maxProductDFA); err != nil {
-			failSchema(s.pointer, "propertyNames", err, "the names")
+		both, err := intersectDFA(d, b.c.namesDFA([]*schema{s.names}), maxProductDFA)
+		if err != nil {
+			b.c.relax(s.pointer, "propertyNames", err, "the names")
+			continue
 		}
-		d = d.minimize()
+		d = both.minimize()
 	}
 	return d
 }
@@ -279,27 +385,49 @@ func (b *objectBuilder) expand(s objectState) {
 			if s.n >= b.lo {
 				end()
 			}
-			// Additional names may repeat: together they count as one.
-			if b.extra != never && !full && s.n+1 >= b.lo {
-				next(objectState{'x', 0, s.n + 1})
+			if b.extra != never && !full {
+				b.more(s, next)
 			}
 			return
 		}
 		if !full {
-			next(objectState{'c', s.at, s.n + 1})
+			next(objectState{place: 'c', at: s.at, n: s.n + 1})
 		}
 		if !b.listed[s.at].required {
-			b.g.edge(from, b.state(objectState{'a', s.at + 1, s.n}), nil)
+			b.g.edge(from, b.state(objectState{place: 'a', at: s.at + 1, n: s.n}), nil)
 		}
 	case 'c':
 		p := b.listed[s.at]
-		b.g.edge(from, b.state(objectState{'a', s.at + 1, s.n}), seq(lit(quote(p.name)), j.colon(), p.value))
+		b.g.edge(from, b.state(objectState{place: 'a', at: s.at + 1, n: s.n}), seq(lit(quote(p.name)), j.colon(), p.value))
 	case 'x':
-		b.g.edge(from, b.state(objectState{'y', 0, s.n}), b.extra)
+		b.g.edge(from, b.state(objectState{place: 'y', n: s.n}), b.extra)
+	case 'k':
+		b.g.edge(from, b.state(objectState{place: 'y', n: s.n, used: s.used}), b.kinds[s.at])
 	case 'y':
-		end()
+		if s.n >= b.lo {
+			end()
+		}
 		if !full {
-			next(objectState{'x', 0, s.n + 1})
+			b.more(s, next)
+		}
+	}
+}
+
+// more goes on to an additional property. Additional names may repeat, so together they count as one, unless they
+// are of different kinds.
+func (b *objectBuilder) more(s objectState, next func(objectState)) {
+	missing := int(b.lo - s.n)
+	if missing <= 1 && s.used == 0 || missing <= 0 {
+		next(objectState{place: 'x', n: s.n + 1})
+		return
+	}
+	kinds := b.distinct()
+	if len(kinds)-bits.OnesCount32(s.used) < missing {
+		return
+	}
+	for i := range kinds {
+		if s.used>>i&1 == 0 {
+			next(objectState{place: 'k', at: i, n: s.n + 1, used: s.used | 1<<i})
 		}
 	}
 }

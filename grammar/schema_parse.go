@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -40,6 +41,7 @@ type schema struct {
 
 	types    typeSet
 	values   []*jsonValue // enum or const; not nil if present
+	set      valueSet     // of values, if they come from the document
 	excluded []*jsonValue // the complement of values: only made by negation
 
 	multipleOf  []*big.Rat
@@ -73,8 +75,14 @@ type schema struct {
 	allOf, anyOf, oneOf []*schema
 	not                 *schema
 	when, then, other   *schema // if, then, else
-	reference           string
-	target              *schema // of reference
+
+	unevaluatedProps, unevaluatedItems *schema // beside keywords that may evaluate some
+
+	resource   *resource // that the schema belongs to
+	reference  string
+	dynamic    bool    // the reference depends on how the schema was reached
+	target     *schema // of reference
+	unresolved bool    // the reference leads out of the document
 
 	negated [][]*schema // what negate found, if not nil
 }
@@ -82,11 +90,10 @@ type schema struct {
 // pattern is a regular expression and its source.
 type pattern struct {
 	source string
-	re     *re
+	re     *re // nil if it cannot be an automaton
 	// format: made from a format. It may be narrower than the format, and is not
 	// checked against the values of enum and const.
 	format bool
-	meter  *meter
 }
 
 type property struct {
@@ -111,42 +118,13 @@ func (c *schemaCompiler) newSchema(pointer string) *schema {
 	return s
 }
 
-// schemaDocument resolves the references of one document.
-type schemaDocument struct {
-	byPointer map[string]*schema
-	anchors   map[string]*schema
-	id        string // the document's $id
-	all       []*schema
-}
-
-// annotations are the keywords that constrain nothing. $defs and definitions are
-// containers.
-var annotations = []string{
-	"$schema", "$comment", "$vocabulary", "$defs", "definitions", "title", "description", "default", "examples", "deprecated",
-	"readOnly", "writeOnly", "contentEncoding", "contentMediaType", "contentSchema",
-}
-
-// remedies say what to write instead of keywords of other dialects.
-var remedies = map[string]string{
-	"nullable":         `add "null" to "type"`,
-	"dependencies":     `use "dependentRequired" or "dependentSchemas"`,
-	"additionalItems":  `use "prefixItems" and "items"`,
-	"id":               `use "$id"`,
-	"$recursiveRef":    `use "$ref"`,
-	"$dynamicRef":      `use "$ref"`,
-	"discriminator":    `give the property a "const" in each branch of "oneOf"`,
-	"$recursiveAnchor": `use "$anchor"`,
-	"$dynamicAnchor":   `use "$anchor"`,
-	"propertyOrdering": `properties are written in the order of "properties"`,
-}
-
 // failSchema reports an error by panicking; compile recovers it.
 func failSchema(pointer, keyword string, err error, format string, args ...any) {
 	panic(&SchemaError{pointer, keyword, fmt.Sprintf(format, args...), err})
 }
 
-// parse parses the schema v and all schemas in it.
-func (c *schemaCompiler) parse(d *schemaDocument, pointer string, v *jsonValue) *schema {
+// parse parses the schema v, which belongs to a resource, and all schemas in it.
+func (c *schemaCompiler) parse(d *schemaDocument, in *resource, pointer string, v *jsonValue) *schema {
 	if s := d.byPointer[pointer]; s != nil {
 		return s
 	}
@@ -164,8 +142,15 @@ func (c *schemaCompiler) parse(d *schemaDocument, pointer string, v *jsonValue) 
 		failSchema(pointer, "", ErrSyntax, "a schema is an object, true or false")
 	}
 	p := &keywordParser{c: c, d: d, s: s, v: v}
+	s.resource = d.enter(in, pointer, v)
+	if v.fields["$ref"] != nil && d.old {
+		p.keyword("$ref", v.fields["$ref"]) // the others beside it mean nothing
+		return s
+	}
 	for _, k := range v.keys {
-		p.keyword(k, v.fields[k])
+		if !p.absent(k, v.fields[k]) {
+			p.keyword(k, v.fields[k])
+		}
 	}
 	p.finish()
 	return s
@@ -201,10 +186,8 @@ func (p *keywordParser) keyword(k string, v *jsonValue) {
 			p.fail(k, ErrSyntax, "expected a number above 0")
 		}
 		s.multipleOf = append(s.multipleOf, m)
-	case "minimum", "exclusiveMinimum":
-		s.atLeast(p.number(k, v), k != "minimum")
-	case "maximum", "exclusiveMaximum":
-		s.atMost(p.number(k, v), k != "maximum")
+	case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum":
+		p.bound(k, v)
 	case "minLength":
 		s.minLength = p.count(k, v)
 	case "maxLength":
@@ -215,9 +198,10 @@ func (p *keywordParser) keyword(k string, v *jsonValue) {
 		p.format(p.text(k, v))
 	case "items":
 		if v.kind == jsonArray {
-			p.fail(k, ErrUnsupported, `lists of schemas are from an older draft; use "prefixItems"`)
+			p.tuple(v)
+		} else {
+			s.items = p.sub(v, k)
 		}
-		s.items = p.sub(v, k)
 	case "prefixItems":
 		s.prefixItems = p.list(k, v)
 	case "minItems":
@@ -237,6 +221,9 @@ func (p *keywordParser) keyword(k string, v *jsonValue) {
 		s.named = map[string]*schema{}
 		for _, x := range s.properties {
 			s.named[x.name] = x.s
+			if of := v.fields[x.name].fields["required"]; of != nil && of.kind == jsonBool && of.truth {
+				s.required = append(s.required, x.name) // draft 3
+			}
 		}
 	case "patternProperties":
 		for _, x := range p.schemas(k, v) {
@@ -247,7 +234,7 @@ func (p *keywordParser) keyword(k string, v *jsonValue) {
 	case "propertyNames":
 		s.names = p.sub(v, k)
 	case "required":
-		s.required = p.texts(k, v)
+		s.required = append(s.required, p.texts(k, v)...)
 	case "minProperties":
 		s.minProps = p.count(k, v)
 	case "maxProperties":
@@ -275,58 +262,60 @@ func (p *keywordParser) keyword(k string, v *jsonValue) {
 		s.other = p.sub(v, k)
 	case "$ref":
 		s.reference = p.text(k, v)
-	case "$anchor":
-		p.d.anchors[p.text(k, v)] = s
-	case "$id":
-		if s.pointer != "" {
-			p.fail(k, ErrUnsupported, "only the whole document may have an $id")
+	case "$dynamicRef", "$recursiveRef":
+		if s.reference == "" {
+			s.reference, s.dynamic = p.text(k, v), true
 		}
-		p.d.id, _, _ = strings.Cut(p.text(k, v), "#")
-	case "unevaluatedProperties", "unevaluatedItems": // finish
-	default:
-		p.other(k, v)
-	}
-}
-
-// other handles the keywords that constrain nothing and unknown ones.
-func (p *keywordParser) other(k string, v *jsonValue) {
-	switch {
-	case k == "$defs" || k == "definitions":
+	case "$anchor", "$dynamicAnchor":
+		s.resource.anchors[p.text(k, v)] = s
+		if k == "$dynamicAnchor" {
+			p.d.dynamic[v.text]++
+		}
+	case "$recursiveAnchor":
+		if p.truth(k, v) {
+			s.resource.anchors[""] = s
+			p.d.dynamic[""]++
+		}
+	case "$id", "id", "$schema", "additionalItems", "nullable", "discriminator", "unevaluatedProperties",
+		"unevaluatedItems": // with what they belong to
+	case "dependencies":
+		p.dependencies(v)
+	case "$defs", "definitions":
 		p.schemas(k, v)
-	case slices.Contains(annotations, k) || strings.HasPrefix(k, "x-") || p.c.options.IgnoreUnknown:
-	case remedies[k] != "":
-		p.fail(k, ErrUnsupported, "unknown keyword of another dialect: %s", remedies[k])
 	default:
-		p.fail(k, ErrUnsupported, "unknown keyword; the options can have unknown ones ignored")
+		p.unknown(k)
 	}
 }
 
-// finish checks what keywords mean together.
+// finish does what keywords mean together.
 func (p *keywordParser) finish() {
 	s := p.s
-	inPlace := s.allOf != nil || s.anyOf != nil || s.oneOf != nil || s.not != nil || s.when != nil || s.reference != "" || s.dependentSchemas != nil
-	for _, k := range []string{"unevaluatedProperties", "unevaluatedItems"} {
-		v := p.v.fields[k]
-		if v == nil {
-			continue
-		}
-		u := p.sub(v, k)
-		switch {
-		case v.kind == jsonBool && v.truth:
-		case inPlace || s.contains != nil:
-			p.fail(k, ErrUnsupported, `not beside "allOf", "anyOf", "oneOf", "not", "if", "$ref", "dependentSchemas" or "contains"; use "additionalProperties" or "items" in each branch`)
-		case k == "unevaluatedItems" && s.items == nil:
-			s.items = u
-		case k == "unevaluatedProperties" && s.additional == nil:
-			s.additional = u
-		}
-	}
 	if s.when == nil {
 		s.then, s.other = nil, nil // without "if" they mean nothing
 	}
 	if s.contains == nil {
 		s.minContains, s.maxContains = 1, unbounded
 	}
+	inPlace := s.allOf != nil || s.anyOf != nil || s.oneOf != nil || s.when != nil || s.reference != "" ||
+		s.dependentSchemas != nil
+	if v := p.v.fields["unevaluatedProperties"]; v != nil {
+		switch u := p.sub(v, "unevaluatedProperties"); {
+		case inPlace:
+			s.unevaluatedProps = u
+		case s.additional == nil:
+			s.additional = u
+		}
+	}
+	if v := p.v.fields["unevaluatedItems"]; v != nil {
+		switch u := p.sub(v, "unevaluatedItems"); {
+		case inPlace || s.contains != nil:
+			s.unevaluatedItems = u
+		case s.items == nil:
+			s.items = u
+		}
+	}
+	p.fold()
+	p.openAPI()
 }
 
 func (p *keywordParser) sub(v *jsonValue, path ...string) *schema {
@@ -334,14 +323,14 @@ func (p *keywordParser) sub(v *jsonValue, path ...string) *schema {
 	for _, k := range path {
 		pointer += "/" + escapePointer(k)
 	}
-	return p.c.parse(p.d, pointer, v)
+	return p.c.parse(p.d, p.s.resource, pointer, v)
 }
 
 func (p *keywordParser) list(k string, v *jsonValue) []*schema {
 	if v.kind != jsonArray || len(v.items) == 0 {
 		p.fail(k, ErrSyntax, "expected a list of schemas")
 	}
-	var out []*schema
+	out := []*schema{}
 	for i, x := range v.items {
 		out = append(out, p.sub(x, k, strconv.Itoa(i)))
 	}
@@ -401,6 +390,9 @@ func (p *keywordParser) count(k string, v *jsonValue) int32 {
 		p.fail(k, ErrSyntax, "expected an integer of at least 0")
 	}
 	if n.Num().Cmp(big.NewInt(maxCount)) > 0 {
+		if strings.HasPrefix(k, "max") {
+			return unbounded // no text gets there
+		}
 		p.fail(k, ErrTooLarge, "at most %d is possible", maxCount)
 	}
 	return int32(n.Num().Int64())
@@ -414,6 +406,9 @@ func (p *keywordParser) types(v *jsonValue) typeSet {
 	var types typeSet
 	for _, x := range items {
 		t, ok := typeNames[p.text("type", x)]
+		if x.text == "any" && !p.c.options.Strict { // draft 3
+			t, ok = typeAll, true
+		}
 		if !ok {
 			p.fail("type", ErrSyntax, "unknown type %q", x.text)
 		}
@@ -424,26 +419,38 @@ func (p *keywordParser) types(v *jsonValue) typeSet {
 
 // values keeps the values that were also allowed before.
 func (p *keywordParser) values(values []*jsonValue) {
-	out := []*jsonValue{}
-	for _, v := range values {
-		p.c.meter.spend(1 + (len(p.s.values)+len(out))/2)
-		if (p.s.values == nil || containsValue(p.s.values, v)) && !containsValue(out, v) {
-			out = append(out, v)
-		}
+	if p.s.values != nil {
+		before := newValueSet(p.s.values)
+		values = slices.DeleteFunc(slices.Clone(values), func(v *jsonValue) bool { return !before.has(v) })
 	}
-	p.s.values = out
+	p.c.meter.spend(len(values))
+	p.s.values = distinctValues(values)
+	p.s.set = newValueSet(p.s.values)
+}
+
+// lists reports whether v is among the values of s.
+func (s *schema) lists(v *jsonValue) bool {
+	if s.set != nil {
+		return s.set.has(v)
+	}
+	return containsValue(s.values, v)
 }
 
 func containsValue(list []*jsonValue, v *jsonValue) bool {
 	return slices.ContainsFunc(list, v.equal)
 }
 
+// pattern returns the expression of a pattern.
 func (p *keywordParser) pattern(k, source string) pattern {
 	e, err := parseRegexp(source)
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrUnsupported):
+		p.c.relax(p.s.pointer, k, err, "%q", clip([]byte(source)))
+	default:
 		p.fail(k, err, "%q", clip([]byte(source)))
 	}
-	return pattern{source: source, re: e, meter: p.c.meter}
+	return pattern{source: source, re: e}
 }
 
 // format adds what a format demands of strings, and of the numbers of OpenAPI's
@@ -461,13 +468,10 @@ func (p *keywordParser) format(name string) {
 	case "float", "double":
 		return // what is generated fits both
 	}
-	f, ok := formatPattern(name)
-	switch {
-	case ok:
-		f.meter = p.c.meter
+	if f, ok := formatPattern(name); ok {
 		p.s.patterns = append(p.s.patterns, f)
-	case !p.c.options.IgnoreUnknown:
-		p.fail("format", ErrUnsupported, "unknown format %q; known are %s", clip([]byte(name)), strings.Join(formatNames(), ", "))
+	} else {
+		p.d.foreign(p.s, "format", name)
 	}
 }
 

@@ -63,7 +63,7 @@ func TestRandomSchemas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		options := SchemaOptions{Whitespace: Whitespace(r.IntN(2)), OpenObjects: r.IntN(2) == 0}
+		options := SchemaOptions{Whitespace: Whitespace(r.IntN(2)), OpenObjects: r.IntN(2) == 0, Strict: r.IntN(2) == 0}
 		grammar, err := FromJSONSchema(schema, options)
 		switch {
 		case errors.Is(err, ErrUnsupported), errors.Is(err, ErrEmpty), errors.Is(err, ErrTooLarge), errors.Is(err, ErrSyntax):
@@ -92,8 +92,12 @@ func TestRandomSchemas(t *testing.T) {
 			if err := json.Unmarshal(text, &value); err != nil {
 				t.Fatalf("schema %d: %v\n%s\n%s", n, err, schema, text)
 			}
-			if err := validator.Validate(value); err != nil {
-				t.Fatalf("schema %d: %v\n%s\n%s", n, err, schema, text)
+			wrong, checked := validator.Validate(value), grammar.Check("", text)
+			if wrong != nil && len(grammar.Relaxed()) == 0 || (wrong != nil) != errors.Is(checked, ErrInvalid) {
+				t.Fatalf("schema %d: %v, while Check says %v\n%s\n%s", n, wrong, checked, schema, text)
+			}
+			if wrong != nil {
+				count["relaxed and wrong"]++
 			}
 			count["texts"]++
 		}

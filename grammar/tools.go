@@ -11,6 +11,8 @@ type Tool struct {
 	// Parameters is a JSON Schema for the object of arguments; empty for a
 	// function without any.
 	Parameters []byte
+	// Strict makes the options of the schema strict; see [SchemaOptions].
+	Strict bool
 }
 
 // ToolFormat is the form in which a model writes calls.
@@ -54,13 +56,14 @@ func Tools(tools []Tool, options ToolOptions) (g *Grammar, err error) {
 		key = "parameters"
 	}
 	seen := map[string]bool{}
+	roots := map[string]*schema{}
 	var calls []*expr
 	for i, t := range tools {
 		if t.Name == "" || seen[t.Name] || !utf8.ValidString(t.Name) {
 			return nil, fmt.Errorf("%w: tool %d is called %q; every tool needs a name of its own", ErrSyntax, i, clip([]byte(t.Name)))
 		}
 		seen[t.Name] = true
-		call, err := c.call(t, key)
+		call, err := c.call(t, key, roots)
 		if err != nil {
 			return nil, fmt.Errorf("tool %q: %w", t.Name, err)
 		}
@@ -81,12 +84,15 @@ func Tools(tools []Tool, options ToolOptions) (g *Grammar, err error) {
 		}
 	}
 	c.json.rules[0] = production{"tools", answer}
-	return newGrammar(c.meter, c.json.rules)
+	return c.grammar(roots)
 }
 
-// call returns the texts of a call of t.
-func (c *schemaCompiler) call(t Tool, key string) (*expr, error) {
+// call returns the texts of a call of t, and adds the schema of its arguments to roots.
+func (c *schemaCompiler) call(t Tool, key string, roots map[string]*schema) (*expr, error) {
 	j := c.json
+	c.tool = t.Name
+	defer func(strict bool) { c.options.Strict = strict }(c.options.Strict)
+	c.options.Strict = c.options.Strict || t.Strict
 	arguments := seq(lit("{"), j.space(), lit("}"))
 	if len(t.Parameters) > 0 {
 		root, err := c.add(t.Parameters)
@@ -96,6 +102,7 @@ func (c *schemaCompiler) call(t Tool, key string) (*expr, error) {
 		object := c.newSchema("")
 		object.types = typeObject
 		object.allOf = []*schema{root}
+		roots[t.Name] = object
 		if arguments, err = c.expr(object); err != nil {
 			return nil, err
 		}

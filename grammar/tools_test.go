@@ -7,8 +7,8 @@ import (
 
 func TestTools(t *testing.T) {
 	tools := []Tool{
-		{"weather", []byte(`{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city"]}`)},
-		{"now", nil},
+		{Name: "weather", Parameters: []byte(`{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city"]}`)},
+		{Name: "now", Parameters: nil},
 	}
 	const (
 		weather = `{"name": "weather", "arguments": {"city": "Köln"}}`
@@ -46,16 +46,16 @@ func TestTools(t *testing.T) {
 			}
 		})
 	}
-	for _, bad := range [][]Tool{{{"", nil}}, {{"a", nil}, {"a", nil}}, {{"a", []byte(`{`)}}} {
+	for _, bad := range [][]Tool{{{Name: "", Parameters: nil}}, {{Name: "a", Parameters: nil}, {Name: "a", Parameters: nil}}, {{Name: "a", Parameters: []byte(`{`)}}} {
 		if _, err := Tools(bad, ToolOptions{}); !errors.Is(err, ErrSyntax) {
 			t.Errorf("%v: %v", bad, err)
 		}
 	}
 	var at *SchemaError
-	if _, err := Tools([]Tool{{"a", []byte(`{"properties":{"x":{"type":"?"}}}`)}}, ToolOptions{}); !errors.As(err, &at) || at.Pointer != "/properties/x" {
+	if _, err := Tools([]Tool{{Name: "a", Parameters: []byte(`{"properties":{"x":{"type":"?"}}}`)}}, ToolOptions{}); !errors.As(err, &at) || at.Pointer != "/properties/x" {
 		t.Error(err)
 	}
-	if _, err := Tools([]Tool{{"a", []byte(`{"type":"string"}`)}}, ToolOptions{}); !errors.Is(err, ErrEmpty) {
+	if _, err := Tools([]Tool{{Name: "a", Parameters: []byte(`{"type":"string"}`)}}, ToolOptions{}); !errors.Is(err, ErrEmpty) {
 		t.Error(err)
 	}
 	if _, err := Tools(nil, ToolOptions{}); !errors.Is(err, ErrEmpty) {
@@ -68,7 +68,7 @@ func TestToolControlToken(t *testing.T) {
 	tok := byteTokens("<|x|>")
 	marked := controlTokens{tok, "[TOOL_CALLS]"}
 	v := vocabulary(t, marked)
-	g, err := Tools([]Tool{{"f", nil}}, ToolOptions{Format: ToolsMistral, Optional: true})
+	g, err := Tools([]Tool{{Name: "f", Parameters: nil}}, ToolOptions{Format: ToolsMistral, Optional: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -391,7 +391,7 @@ func TestInferUsage(t *testing.T) {
 		{"--json-mode --regex x", "--json-mode and --regex exclude each other"},
 		{"--json-schema {", "--json-schema"},
 		{"--json-schema nowhere.json", "nowhere.json"},
-		{`--json-schema {"nonsense":1}`, "nonsense"},
+		{`--json-schema {"type":"nonsense"}`, "nonsense"},
 		{"--grammar nowhere.gbnf", "nowhere.gbnf"},
 		{"--grammar root::=x", `rule "x"`},
 		{"--regex (", "--regex"},

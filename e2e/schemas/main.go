@@ -74,7 +74,7 @@ func run(out *json.Encoder, count int, seed uint64, extra int) error {
 		if err != nil {
 			return err
 		}
-		g, err := grammar.FromJSONSchema(schema, grammar.SchemaOptions{OpenObjects: n%2 == 1})
+		g, err := grammar.FromJSONSchema(schema, grammar.SchemaOptions{OpenObjects: n%2 == 1, Strict: true})
 		if reason := refusal(err); reason != "" {
 			refused[reason]++
 			continue

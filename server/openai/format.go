@@ -140,7 +140,7 @@ func (rf *responseFormat) format(param string) (core.Format, error) {
 			param, rf.Type)
 	}
 	schema, err := schemaOf(schema, at)
-	return core.Format{Format: trit.Format{Schema: schema, IgnoreUnknown: !core.IsTrue(strict)}, Field: at}, err
+	return core.Format{Format: trit.Format{Schema: schema, Strict: core.IsTrue(strict)}, Field: at}, err
 }
 
 // schemaOf returns a JSON Schema that is given as an object or as its text.

@@ -1,0 +1,56 @@
+package grammar
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Relaxed returns the demands of the JSON Schemas that g is made of that texts of g may break.
+func (g *Grammar) Relaxed() []Relaxation { return g.relaxed }
+
+// Check reports whether a JSON value satisfies the schema that g is made of: all of it, with what [Grammar.Relaxed]
+// lists. tool names the tool whose arguments the value is, "" if g is not made of tools. The error wraps
+// [ErrInvalid] if the value does not satisfy the schema, [ErrUndecided] if that cannot be told, because of a pattern or
+// a reference that is not understood, or [ErrSyntax] if it is not JSON. A grammar without such a schema
+// finds nothing wrong.
+func (g *Grammar) Check(tool string, value []byte) (err error) {
+	root := g.roots[tool]
+	if root == nil {
+		return nil
+	}
+	v, err := parseJSON("value", value)
+	if err != nil {
+		return err
+	}
+	m := newMeter()
+	defer func() {
+		if errors.Is(err, ErrTooLarge) {
+			err = fmt.Errorf("%w: it takes too long", ErrUndecided)
+		}
+	}()
+	defer recoverSchema(&err)
+	defer m.stop(&err)
+	ask := func(how verdict) bool { return (&checker{m}).valid(v, root, how) }
+	switch {
+	case ask(certainly):
+		return nil
+	case ask(possibly):
+		return fmt.Errorf("%w%s", ErrUndecided, g.places(tool))
+	}
+	return fmt.Errorf("%w%s", ErrInvalid, g.places(tool))
+}
+
+// places says which demands a text of g may break.
+func (g *Grammar) places(tool string) string {
+	var at []string
+	for _, r := range g.relaxed {
+		if r.Tool == tool && len(at) < 8 {
+			at = append(at, r.Place())
+		}
+	}
+	if len(at) == 0 {
+		return ""
+	}
+	return "; the grammar does not hold to " + strings.Join(at, ", ")
+}
