@@ -24,7 +24,7 @@ func TestCompilingIsBounded(t *testing.T) {
 	pattern := func(s string) func() (*Grammar, error) { return func() (*Grammar, error) { return CompileRegexp(s) } }
 	gbnf := func(s string) func() (*Grammar, error) { return func() (*Grammar, error) { return ParseGBNF(s) } }
 	for name, compile := range map[string]func() (*Grammar, error){
-		"states":     schema(`{"type":"object","properties":{"a":{"type":"string","pattern":"a[ab]{20}$"}}}`),
+		"states":     schema(`{"type":"object","properties":{"a":{"type":"string","pattern":"a[ab]{20}$","minLength":3}}}`),
 		"enum":       schema(`{"enum":[` + many(40000, ",", func(i int) string { return fmt.Sprintf(`"v%d"`, i) }) + `]}`),
 		"optional":   gbnf("root ::= " + strings.Repeat(`"a"? `, 100000) + `"x"`),
 		"groups":     pattern(strings.Repeat(`(a|b|c)?`, 8000)),

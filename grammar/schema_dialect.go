@@ -186,8 +186,8 @@ func refersTo(reference, value string) bool {
 	return reference == value || value != "" && strings.HasSuffix(reference, "/"+value)
 }
 
-// absent reports whether a keyword is as good as not there: programs write null for a list that they do not have, and up
-// to draft 3 a property said itself that it is required.
+// absent reports whether a keyword is as good as not there: programs write null for a list that
+// they do not have, and up to draft 3 a property said itself that it is required.
 func (p *keywordParser) absent(k string, v *jsonValue) bool {
 	if p.c.options.Strict {
 		return false

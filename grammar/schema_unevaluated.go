@@ -3,7 +3,8 @@ package grammar
 // What unevaluatedProperties and unevaluatedItems apply to: the properties and items that neither the keywords beside
 // them nor the schemas that apply to the same value say anything about.
 
-// evaluators returns the schemas that apply to the same value as s and that v satisfies, which is then evaluated by them.
+// evaluators returns the schemas that apply to the same value as s and that v satisfies, which
+// is then evaluated by them.
 func (c *checker) evaluators(v *jsonValue, s *schema, how verdict) []*schema {
 	var out []*schema
 	add := func(list ...*schema) {
