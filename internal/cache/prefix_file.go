@@ -26,13 +26,17 @@ type Identity struct {
 	Numerics uint32
 }
 
-// A prefix file is a prefixHeader, Pages times a prefixEntry followed by the
-// page's bytes, and the SHA-256 of all that, little-endian. The page's bytes
-// are in the machine's own order. A page comes after the one before it in the
-// text.
+// A prefix file is a prefixHeader, a prefixStates, Pages times a prefixEntry and a
+// prefixSnapshot followed by the page's bytes and, if it has a snapshot, those of the
+// state, and the SHA-256 of all that, little-endian. The bytes of pages and states are in
+// the machine's own order. A page comes after the one before it in the text.
+//
+// Version 2 has neither prefixStates nor prefixSnapshot, and is still read where there
+// is no state.
 const (
-	prefixMagic   = "tritkv\r\n"
-	prefixVersion = 2
+	prefixMagic     = "tritkv\r\n"
+	prefixVersion   = 3
+	prefixStateless = 2
 )
 
 type prefixHeader struct {
@@ -49,6 +53,13 @@ type prefixHeader struct {
 	Order     [4]byte // 1, 2, 3, 4 in the machine's byte order
 	Pages     uint32
 }
+
+type prefixStates struct {
+	StateBytes uint64 // of one
+	Snapshots  uint32
+}
+
+type prefixSnapshot uint32 // 1 for a page that has one, otherwise 0
 
 type prefixEntry struct {
 	Parent uint32 // number of the page before it in the text, from 1; 0 for none
@@ -67,15 +78,17 @@ func (p *Pool) prefixHeader(id Identity) prefixHeader {
 	return h
 }
 
-// SavePrefixes writes all pages of the prefix index and returns their number.
+// SavePrefixes writes all pages of the prefix index that can be adopted, and returns
+// their number.
 func (p *Pool) SavePrefixes(w io.Writer, id Identity) (int, error) {
-	order := p.prefix.fromRoot()
+	order, snapshots := p.adoptable()
 	h := p.prefixHeader(id)
 	h.Pages = uint32(len(order))
+	states := prefixStates{StateBytes: 4 * uint64(p.config.StateSize), Snapshots: uint32(snapshots)}
 	sum := sha256.New()
 	buffered := bufio.NewWriterSize(w, 1<<16)
 	out := io.MultiWriter(buffered, sum)
-	if err := binary.Write(out, binary.LittleEndian, &h); err != nil {
+	if err := errors.Join(binary.Write(out, binary.LittleEndian, &h), binary.Write(out, binary.LittleEndian, &states)); err != nil {
 		return 0, fmt.Errorf("saving prefixes: %w", err)
 	}
 	number := make(map[uint64]uint32, len(order)) // by serial
@@ -83,11 +96,15 @@ func (p *Pool) SavePrefixes(w io.Writer, id Identity) (int, error) {
 		n := &p.prefix.nodes[page]
 		number[n.serial] = uint32(i + 1)
 		entry := prefixEntry{Parent: number[n.edge.parent], Tokens: n.edge.tokens}
-		if err := binary.Write(out, binary.LittleEndian, &entry); err != nil {
-			return i, fmt.Errorf("saving prefixes: %w", err)
+		parts := []any{&entry, prefixSnapshot(0), p.data(page)}
+		if n.snapshot != NoState {
+			parts[1] = prefixSnapshot(1)
+			parts = append(parts, p.stateMemory(n.snapshot)[:states.StateBytes])
 		}
-		if _, err := out.Write(p.data(page)); err != nil {
-			return i, fmt.Errorf("saving prefixes: %w", err)
+		for _, part := range parts {
+			if err := binary.Write(out, binary.LittleEndian, part); err != nil {
+				return i, fmt.Errorf("saving prefixes: %w", err)
+			}
 		}
 	}
 	if _, err := buffered.Write(sum.Sum(nil)); err != nil {
@@ -97,6 +114,30 @@ func (p *Pool) SavePrefixes(w io.Writer, id Identity) (int, error) {
 		return 0, fmt.Errorf("saving prefixes: %w", err)
 	}
 	return len(order), nil
+}
+
+// adoptable lists the pages of the index that a table can adopt: of a model with state
+// those that lead to a snapshot. A page comes after the one before it in the text.
+func (p *Pool) adoptable() (pages []Page, snapshots int) {
+	order := p.prefix.fromRoot()
+	if p.config.StateSize == 0 {
+		return order, 0
+	}
+	leads := make(map[uint64]bool, len(order)) // by serial
+	for _, page := range slices.Backward(order) {
+		if n := &p.prefix.nodes[page]; n.snapshot != NoState || leads[n.serial] {
+			leads[n.serial], leads[n.edge.parent] = true, true
+		}
+	}
+	for _, page := range order {
+		if n := &p.prefix.nodes[page]; leads[n.serial] {
+			pages = append(pages, page)
+			if n.snapshot != NoState {
+				snapshots++
+			}
+		}
+	}
+	return pages, snapshots
 }
 
 // fromRoot lists the pages that can be reached from the root, level by level.
@@ -126,6 +167,9 @@ func (p *Pool) LoadPrefixes(r io.Reader, id Identity) (int, error) {
 	for i := len(l.pages) - 1; i >= 0; i-- {
 		p.Release(l.pages[i])
 	}
+	for _, s := range l.states {
+		p.releaseState(s)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -137,7 +181,8 @@ type prefixLoader struct {
 	pool    *Pool
 	in      *bufio.Reader
 	entries []prefixEntry
-	pages   []Page // of entries, each referenced once
+	pages   []Page  // of entries, each referenced once, as are the
+	states  []State // of entries, NoState for those without
 }
 
 func (l *prefixLoader) load(id Identity) error {
@@ -150,10 +195,26 @@ func (l *prefixLoader) load(id Identity) error {
 	if err := l.pool.checkHeader(&got, id); err != nil {
 		return err
 	}
-	for i := range got.Pages {
-		var entry prefixEntry
-		if err := readPart(in, fmt.Sprintf("page %d of %d", i+1, got.Pages), &entry); err != nil {
+	var states prefixStates
+	if got.Version != prefixStateless {
+		if err := readPart(in, "header", &states); err != nil {
 			return err
+		}
+	}
+	if err := l.pool.checkRoom(&got, &states); err != nil {
+		return err
+	}
+	for i := range got.Pages {
+		what := fmt.Sprintf("page %d of %d", i+1, got.Pages)
+		var entry prefixEntry
+		if err := readPart(in, what, &entry); err != nil {
+			return err
+		}
+		var snapshot prefixSnapshot
+		if got.Version != prefixStateless {
+			if err := readPart(in, what, &snapshot); err != nil {
+				return err
+			}
 		}
 		if entry.Parent > i {
 			return fmt.Errorf("%w: page %d follows page %d, which comes later", ErrPrefixFile, i+1, entry.Parent)
@@ -162,8 +223,23 @@ func (l *prefixLoader) load(id Identity) error {
 		if err != nil {
 			return fmt.Errorf("loading %d pages of prefixes: %w", got.Pages, err)
 		}
-		l.entries, l.pages = append(l.entries, entry), append(l.pages, page)
-		if err := readPart(in, fmt.Sprintf("page %d of %d", i+1, got.Pages), l.pool.data(page)); err != nil {
+		l.entries, l.pages, l.states = append(l.entries, entry), append(l.pages, page), append(l.states, NoState)
+		if err := readPart(in, what, l.pool.data(page)); err != nil {
+			return err
+		}
+		if snapshot == 0 {
+			continue
+		}
+		if snapshot > 1 || states.Snapshots == 0 {
+			return fmt.Errorf("%w: %s has a snapshot too many (%d)", ErrPrefixFile, what, snapshot)
+		}
+		states.Snapshots--
+		state, err := l.pool.allocState(true)
+		if err != nil {
+			return fmt.Errorf("loading %d pages of prefixes: %w", got.Pages, err)
+		}
+		l.states[i] = state
+		if err := readPart(in, what, l.pool.stateMemory(state)[:states.StateBytes]); err != nil {
 			return err
 		}
 	}
@@ -204,11 +280,13 @@ func (p *Pool) checkHeader(got *prefixHeader, id Identity) error {
 	if got.Magic != want.Magic {
 		return fmt.Errorf("%w: it does not start with %q", ErrPrefixFile, prefixMagic)
 	}
+	if got.Version != want.Version && (got.Version != prefixStateless || p.config.StateSize > 0) {
+		return badField("format version", got.Version, want.Version)
+	}
 	for _, field := range []struct {
 		what      string
 		got, want any
 	}{
-		{"format version", got.Version, want.Version},
 		{"numerics version", got.Numerics, want.Numerics},
 		{"weights' hash", fmt.Sprintf("%x", got.Weights), fmt.Sprintf("%x", want.Weights)},
 		{"KV type", string(bytes.TrimRight(got.KVType[:], "\x00")), p.config.Type.String()},
@@ -220,11 +298,28 @@ func (p *Pool) checkHeader(got *prefixHeader, id Identity) error {
 		{"byte order", got.Order, want.Order},
 	} {
 		if field.got != field.want {
-			return fmt.Errorf("%w: its %s is %v, here it is %v; it was saved by another model or version, delete it", ErrPrefixFile, field.what, field.got, field.want)
+			return badField(field.what, field.got, field.want)
 		}
 	}
-	if limit := min(p.config.PrefixPages, p.config.MaxPages); int64(got.Pages) > int64(limit) {
-		return fmt.Errorf("%w: the file holds %d pages of prefixes, the budget is %d", ErrFull, got.Pages, limit)
+	return nil
+}
+
+// badField says that a file has something else in a field of its header.
+func badField(what string, got, want any) error {
+	return fmt.Errorf("%w: its %s is %v, here it is %v; it was saved by another model or version, delete it", ErrPrefixFile, what, got, want)
+}
+
+// checkRoom compares what a file holds with the budget.
+func (p *Pool) checkRoom(h *prefixHeader, s *prefixStates) error {
+	if want := 4 * uint64(p.config.StateSize); s.StateBytes != want {
+		return badField("state size in bytes", s.StateBytes, want)
+	}
+	if p.config.StateSize == 0 && s.Snapshots > 0 {
+		return badField("number of snapshots", s.Snapshots, 0)
+	}
+	limit := int64(min(p.config.PrefixPages, p.config.MaxPages))
+	if n := int64(h.Pages) + int64(s.Snapshots)*int64(p.states.pages); n > limit {
+		return fmt.Errorf("%w: the file holds %d pages of prefixes, the budget is %d", ErrFull, n, limit)
 	}
 	return nil
 }
@@ -241,8 +336,11 @@ func (l *prefixLoader) index() {
 			l.pool.Retain(known)
 			l.pool.Release(l.pages[i])
 			l.pages[i] = known
-			continue
+		} else {
+			x.add(l.pages[i], e)
 		}
-		x.add(l.pages[i], e)
+		if s := l.states[i]; s != NoState {
+			l.pool.setSnapshot(l.pages[i], s)
+		}
 	}
 }

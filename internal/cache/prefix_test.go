@@ -367,10 +367,12 @@ func TestPrefixFileMismatch(t *testing.T) {
 		return p
 	}
 	base := Config{Layers: 2, KVHeads: 3, HeadDim: 4, Type: kernel.KVF32, MaxPages: 20, PrefixPages: 20}
-	half, layers, small := base, base, base
+	half, layers, small, state := base, base, base, base
+	state.StateSize = 10
 	half.Type, layers.Layers, small.PrefixPages = kernel.KVF16, 3, 4
 	const entry = 4 + 4*kernel.PageTokens
-	header := binary.Size(prefixHeader{})
+	pages := binary.Size(prefixHeader{}) - 4
+	header := binary.Size(prefixHeader{}) + binary.Size(prefixStates{})
 	weights := id
 	weights.Weights[31]++
 	for _, test := range []struct {
@@ -389,10 +391,13 @@ func TestPrefixFileMismatch(t *testing.T) {
 		{"version", other(base), id, edit(func(b []byte) { b[8]++ }), ErrPrefixFile},
 		{"parent", other(base), id, edit(func(b []byte) { b[header] = 9 }), ErrPrefixFile},
 		{"token", other(base), id, edit(func(b []byte) { b[header+4]++ }), ErrPrefixFile},
-		{"value", other(base), id, edit(func(b []byte) { b[header+entry+100] ^= 64 }), ErrPrefixFile},
+		{"value", other(base), id, edit(func(b []byte) { b[header+entry+4+100] ^= 64 }), ErrPrefixFile},
 		{"checksum", other(base), id, edit(func(b []byte) { b[len(b)-1]++ }), ErrPrefixFile},
 		{"longer", other(base), id, append(bytes.Clone(file), 0), ErrPrefixFile},
-		{"pages", other(base), id, edit(func(b []byte) { binary.LittleEndian.PutUint32(b[header-4:], 1<<31) }), ErrFull},
+		{"pages", other(base), id, edit(func(b []byte) { binary.LittleEndian.PutUint32(b[pages:], 1<<31) }), ErrFull},
+		{"snapshots", other(base), id, edit(func(b []byte) { b[header-4]++ }), ErrPrefixFile},
+		{"snapshot", other(base), id, edit(func(b []byte) { b[header+entry]++ }), ErrPrefixFile},
+		{"state", other(state), id, file, ErrPrefixFile},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if pages, err := test.pool.LoadPrefixes(bytes.NewReader(test.file), test.id); !errors.Is(err, test.want) || pages != 0 {

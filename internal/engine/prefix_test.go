@@ -308,7 +308,9 @@ func testPrefixClients(t *testing.T, newScheduler opener) {
 	checkAllFree(t, s)
 }
 
-func TestPrefixSave(t *testing.T) {
+func TestPrefixSave(t *testing.T) { onModels(t, 0, testPrefixSave) }
+
+func testPrefixSave(t *testing.T, newScheduler opener) {
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "prompts.kv")
 	text := longTokens(100)
@@ -338,13 +340,7 @@ func TestPrefixSave(t *testing.T) {
 	if _, err := kv.LoadPrefixes(path); !errors.Is(err, cache.ErrPrefixFile) {
 		t.Errorf("another KV type: %v", err)
 	}
-	m := load(t, committed(), model.LoadOptions{Activations: model.Float})
-	e, err := engine.New(m, engine.Options{Threads: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	float := engine.NewScheduler(e)
-	defer float.Close()
+	float := schedulerOf(t, load(t, committed(), model.LoadOptions{Activations: model.Float}), engine.Options{Threads: 1})
 	if _, err := float.LoadPrefixes(path); !errors.Is(err, cache.ErrPrefixFile) {
 		t.Errorf("other activations: %v", err)
 	}
