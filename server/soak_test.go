@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -16,6 +17,8 @@ import (
 	"testing"
 	"time"
 	"trit/internal/inside"
+	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 
 	"trit"
 )
@@ -23,7 +26,19 @@ import (
 // TestSoak lets many streaming clients at the server, a fifth of which leave in
 // the middle, and checks that nothing goes wrong and nothing is left. It takes a
 // few seconds, or with TRIT_LONG=1 minutes.
-func TestSoak(t *testing.T) {
+func TestSoak(t *testing.T) { soak(t, nil) }
+
+// TestSoakHybrid is the same with a model that keeps state.
+func TestSoakHybrid(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "demo.gguf")
+	data := synthtest.Bytes(t, synthtest.Shape(t, "tiny-qwen35"), synth.Options{})
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	soak(t, []string{path})
+}
+
+func soak(t *testing.T, models []string) {
 	const clients = 64
 	duration := 3 * time.Second
 	if os.Getenv("TRIT_LONG") != "" {
@@ -32,7 +47,7 @@ func TestSoak(t *testing.T) {
 	if testing.Short() {
 		duration = time.Second
 	}
-	s := serve(t, Options{Parallel: 24, Queue: clients})
+	s := serve(t, Options{Models: models, Parallel: 24, Queue: clients})
 	scheduler := inside.Of(s.demo().Model).Scheduler
 	shared := strings.Repeat("Once upon a time there was a cat who had a red hat. ", 4)
 
@@ -87,7 +102,7 @@ func TestSoak(t *testing.T) {
 		t.Error(err)
 	}
 	g := scheduler.Gauges()
-	if g.UsedPages != 0 || g.PrefixPages != 0 || g.FreePages() != g.Pages || g.Queued != 0 {
+	if g.UsedPages != 0 || g.PrefixPages != 0 || g.FreePages() != g.Pages || g.Queued != 0 || g.States.Held != 0 || g.States.Snapshots != 0 {
 		t.Errorf("pages are left: %+v", g)
 	}
 	if complete.Load() == 0 || left.Load() == 0 {

@@ -84,8 +84,8 @@ func (s *Scheduler) unpark() {
 	pool := s.engine.pool
 	room, state := pool.Config().MaxPages, pool.StateStats().Pages
 	for c := range s.sessions {
-		if !s.isIdle(c) {
-			room -= len(c.seq.table.Pages()) + 1 + state
+		if pages := len(c.seq.table.Pages()); pages > 0 && !s.isIdle(c) {
+			room -= pages + 1 + state
 		}
 	}
 	for _, r := range s.queue {

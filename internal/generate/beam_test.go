@@ -10,7 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"trit/internal/engine"
 	"trit/internal/generate"
+	"trit/internal/model"
 	"trit/sample"
 )
 
@@ -162,8 +164,10 @@ func (d *demo) beams(prompt []int32, size, groups int, diversity float64, length
 	return all
 }
 
-func TestBeams(t *testing.T) {
-	d := openDemo(t)
+func TestBeams(t *testing.T) { onModels(t, testBeams) }
+
+func testBeams(t *testing.T, open opener) {
+	d := open(t, engine.Options{}, model.LoadOptions{})
 	prompt := d.encode("The little dog")
 	for _, test := range []struct {
 		beams, groups int

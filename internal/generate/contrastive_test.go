@@ -10,6 +10,7 @@ import (
 
 	"trit/internal/engine"
 	"trit/internal/generate"
+	"trit/internal/model"
 	"trit/sample"
 )
 
@@ -64,8 +65,10 @@ func (d *demo) contrastive(prompt []int32, k int, alpha float64, tokens int) (id
 	return text[len(prompt):]
 }
 
-func TestContrastive(t *testing.T) {
-	d := openDemo(t)
+func TestContrastive(t *testing.T) { onModels(t, testContrastive) }
+
+func testContrastive(t *testing.T, open opener) {
+	d := open(t, engine.Options{}, model.LoadOptions{})
 	tests := []generate.Contrastive{{K: 4, Alpha: 0.6}, {K: 1, Alpha: 0.6}, {K: 4, Alpha: 0}, {K: 8, Alpha: 0.9}}
 	if testing.Short() {
 		tests = tests[:1]

@@ -298,9 +298,10 @@ func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) 
 // those that do not fit went on too, each would in every step take the memory of
 // another, whose text had to be run again.
 func (g *Generation) fitting(live []*choice, shared int) int {
-	left := g.session.Scheduler().Engine().Cache().Config().MaxPages - shared
+	cache := g.session.Scheduler().Engine().Cache().Config()
+	left, own := cache.MaxPages-shared, cache.StatePages()+1-shared
 	for i, a := range live {
-		if left -= (len(a.history)+maxGuesses)/kernel.PageTokens + 1 - shared; left < 0 {
+		if left -= (len(a.history)+maxGuesses)/kernel.PageTokens + own; left < 0 {
 			return max(i, 1)
 		}
 	}

@@ -62,8 +62,10 @@ func TestSelect(t *testing.T) {
 
 // TestChoices: several choices come out of one prompt and one batch each step;
 // the first is the one that comes alone, and each is what its seed gives.
-func TestChoices(t *testing.T) {
-	d := openDemo(t)
+func TestChoices(t *testing.T) { onModels(t, testChoices) }
+
+func testChoices(t *testing.T, open opener) {
+	d := open(t, engine.Options{}, model.LoadOptions{})
 	o := seeded(40, 11)
 	alone, _ := d.one(story, o)
 	o.Choices = 5
@@ -111,12 +113,14 @@ func TestChoices(t *testing.T) {
 // TestChoicesFullCache: choices that do not fit into the KV cache together are made
 // one after the other as it fills, not by taking memory from each other in every
 // step.
-func TestChoicesFullCache(t *testing.T) {
+func TestChoicesFullCache(t *testing.T) { onModels(t, testChoicesFullCache) }
+
+func testChoicesFullCache(t *testing.T, open opener) {
 	o := seeded(120, 11)
 	o.Choices = 6
 	// Texts may end earlier, but not before they fill the cache.
 	o.MinTokens = 100
-	want, _ := openDemo(t).generate(story, o)
+	want, _ := open(t, engine.Options{}, model.LoadOptions{}).generate(story, o)
 	d := open(t, engine.Options{CachePages: 12, Context: 300}, model.LoadOptions{})
 	got, _ := d.generate(story, o)
 	total := len(d.encode(story))
@@ -136,8 +140,10 @@ func TestChoicesFullCache(t *testing.T) {
 
 // TestPrefix: a second generation finds the prompt, and what the first one has
 // generated, in the prefix cache.
-func TestPrefix(t *testing.T) {
-	d := openDemo(t)
+func TestPrefix(t *testing.T) { onModels(t, testPrefix) }
+
+func testPrefix(t *testing.T, open opener) {
+	d := open(t, engine.Options{}, model.LoadOptions{})
 	prompt := strings.Repeat("The little dog ran to the park. ", 8)
 	n := len(d.encode(prompt))
 	first, stats := d.one(prompt, greedy(60))

@@ -18,6 +18,8 @@ import (
 	"trit/internal/kernel"
 	"trit/internal/model"
 	_ "trit/internal/model/arch"
+	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 	"trit/sample"
 	"trit/tokenizer"
 )
@@ -41,12 +43,42 @@ func open(t testing.TB, o engine.Options, load model.LoadOptions) *demo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &demo{t: t}
-	if d.tokenizer, err = tokenizer.FromGGUF(f.Metadata); err != nil {
-		t.Fatal(err)
-	}
 	m, err := model.Load(f, load)
 	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return openModel(t, m, o)
+}
+
+// openHybrid opens a small hybrid model. A budget of pages is one for keys and values.
+func openHybrid(t testing.TB, o engine.Options, load model.LoadOptions) *demo {
+	t.Helper()
+	m := synthtest.Model(t, synthtest.Shape(t, "tiny-qwen35"), synth.Options{}, load)
+	if o.CachePages > 0 {
+		o.CachePages += 3 * engine.EstimateMemory(m, engine.Options{KVType: kernel.KVF16}).StatePages
+	}
+	return openModel(t, m, o)
+}
+
+// opener is open or openHybrid.
+type opener func(testing.TB, engine.Options, model.LoadOptions) *demo
+
+// onModels runs a test on the demo model and on a hybrid one.
+func onModels(t *testing.T, test func(*testing.T, opener)) {
+	t.Run("demo", func(t *testing.T) { test(t, open) })
+	t.Run("hybrid", func(t *testing.T) { test(t, openHybrid) })
+}
+
+func openModel(t testing.TB, m *model.Model, o engine.Options) *demo {
+	t.Helper()
+	d := &demo{t: t}
+	var err error
+	if d.tokenizer, err = tokenizer.FromGGUF(m.File.Metadata); err != nil {
 		t.Fatal(err)
 	}
 	if o.Threads == 0 {
@@ -63,9 +95,6 @@ func open(t testing.TB, o engine.Options, load model.LoadOptions) *demo {
 			t.Errorf("%d KV pages are in use at the end", n)
 		}
 		if err := d.scheduler.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -16,16 +16,18 @@ import (
 
 // openDrafts returns draft models: one that is nearly as good as the demo model,
 // and one that is nearly always wrong.
-func openDrafts(t testing.TB) (good, bad *demo) {
+func openDrafts(t testing.TB, open opener) (good, bad *demo) {
 	return open(t, engine.Options{}, model.LoadOptions{Activations: model.Float}),
 		open(t, engine.Options{}, model.LoadOptions{HiddenAct: model.SiLU})
 }
 
 // TestGuessesChangeNothing: the greedy text, and with lookup the sampled text
 // too, is the same token for token with and without guessing.
-func TestGuessesChangeNothing(t *testing.T) {
-	d := openDemo(t)
-	good, bad := openDrafts(t)
+func TestGuessesChangeNothing(t *testing.T) { onModels(t, testGuessesChangeNothing) }
+
+func testGuessesChangeNothing(t *testing.T, open opener) {
+	d := open(t, engine.Options{}, model.LoadOptions{})
+	good, bad := openDrafts(t, open)
 	sampled := seeded(100, 5)
 	sampled.Sampling.Temperature = 0.7
 	sampled.Sampling.RepeatPenalty, sampled.Sampling.PenaltyLastN = 1.1, 32
@@ -100,7 +102,7 @@ func TestLookupSaves(t *testing.T) {
 // bad one, which must give up.
 func TestDraftSaves(t *testing.T) {
 	d := openDemo(t)
-	good, bad := openDrafts(t)
+	good, bad := openDrafts(t, open)
 	for _, temperature := range []float64{0, 0.8} {
 		o := seeded(150, 3)
 		o.IgnoreEnd = true
@@ -121,9 +123,11 @@ func TestDraftSaves(t *testing.T) {
 
 // TestDraftRepeatable: with a draft model the sampled text is another one than
 // without, but the same every time.
-func TestDraftRepeatable(t *testing.T) {
-	d := openDemo(t)
-	good, _ := openDrafts(t)
+func TestDraftRepeatable(t *testing.T) { onModels(t, testDraftRepeatable) }
+
+func testDraftRepeatable(t *testing.T, open opener) {
+	d := open(t, engine.Options{}, model.LoadOptions{})
+	good, _ := openDrafts(t, open)
 	o := seeded(80, 9)
 	o.Choices = 2
 	o.Speculation.Draft = good.scheduler
