@@ -101,8 +101,11 @@ type Piece struct {
 	// ReasoningTokens is how many tokens of the choice so far are reasoning, its
 	// marks included.
 	ReasoningTokens int
-	// Calls are the calls of tools that the token completes.
-	Calls []chat.ToolCall
+	// Calls are the calls of tools that the token completes, CallParts what it adds to
+	// calls that need not be complete: of an answer that reaches its limit within a call,
+	// there are parts and no call.
+	Calls     []chat.ToolCall
+	CallParts []chat.CallPart
 	// Called is set on the last piece of an answer that has called tools.
 	Called bool
 	// Results are what the tools returned that [Model.ConverseWithTools] has run.
@@ -422,13 +425,14 @@ func (c *choiceParser) add(token Token) Piece {
 	out.Content, out.Calls = c.tools.Write(out.Content)
 	if token.Finish != "" {
 		end := c.tools.Close
-		if token.Finish == FinishLength {
+		if token.Finish == FinishLength || token.Finish != FinishStop && c.tools.InCall() {
 			end = c.tools.Cut
 		}
 		content, calls := end()
 		out.Content += content
 		out.Calls = append(out.Calls, calls...)
 	}
+	out.CallParts = c.tools.Parts()
 	c.called = c.called || len(out.Calls) > 0
 	out.Called = c.called && token.Finish != ""
 	return out

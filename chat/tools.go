@@ -81,6 +81,11 @@ type ToolParser struct {
 	called bool // a call was found
 	plain  bool // everything from here on is content
 	scan   jsonScanner
+	found  int       // complete calls
+	part   *callPart // of the call that is open, once its arguments have begun
+	parts  []CallPart
+	// spareID is that of a call that turned out to be none.
+	spareID string
 }
 
 // NewToolParser returns a parser for one answer.
@@ -118,7 +123,7 @@ func (p *ToolParser) Cut() (content string, calls []ToolCall) {
 	if p.inCall {
 		if _, found, v := p.parseCall(true); v == isCall { // only its closing mark is missing
 			calls = append(calls, found...)
-			p.called = true
+			p.complete(found)
 		}
 	} else {
 		content += string(p.buf[:skipSpace(p.buf, 0)])
@@ -154,13 +159,15 @@ func (p *ToolParser) advance(final bool) (string, []ToolCall) {
 		}
 		n, found, v := p.parseCall(final)
 		if v == needMore {
+			p.grow()
 			break
 		}
 		if v == isCall {
 			calls = append(calls, found...)
-			p.called = true
+			p.complete(found)
 			p.buf = p.buf[n:]
 		} else { // the tag is content after all; a call may follow it
+			p.giveUp()
 			content = append(append(content, p.space...), p.buf[:p.skip]...)
 			p.buf = p.buf[p.skip:]
 			p.plain = p.plain || p.format == ToolsLlama
@@ -199,7 +206,7 @@ func (p *ToolParser) findOpen() (content []byte, more bool) {
 }
 
 func (p *ToolParser) open(skip int) {
-	p.inCall, p.skip, p.scan = true, skip, jsonScanner{}
+	p.inCall, p.skip, p.scan, p.part = true, skip, jsonScanner{}, nil
 }
 
 // findLlama looks for a call at the start of the answer, or after another call.
@@ -398,8 +405,10 @@ func (p *ToolParser) decodeCall(raw []byte) (ToolCall, bool) {
 }
 
 func (p *ToolParser) call(id, name, args string) ToolCall {
-	if id == "" {
-		id = p.NewID()
+	if p.part != nil {
+		id = p.part.id // as it has been told
+	} else if id == "" {
+		id = p.newID()
 	}
 	return ToolCall{ID: id, Type: "function", Function: FunctionCall{Name: name, Arguments: args}}
 }

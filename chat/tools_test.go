@@ -25,7 +25,23 @@ func parsePieces(text string, format ToolFormat, n int) (content string, calls [
 		content, calls, text = content+c, append(calls, more...), text[k:]
 	}
 	c, more := p.Close()
-	return content + c, append(calls, more...)
+	content, calls = content+c, append(calls, more...)
+	if got := joinParts(p.Parts()); len(got) == len(calls) && !cmp.Equal(got, calls) {
+		return fmt.Sprintf("the parts are %v", got), calls
+	}
+	return content, calls
+}
+
+// joinParts puts calls together of what was told of them.
+func joinParts(parts []CallPart) []ToolCall {
+	var calls []ToolCall
+	for _, p := range parts {
+		if p.ID != "" {
+			calls = append(calls, ToolCall{ID: p.ID, Type: "function", Function: FunctionCall{Name: p.Name}})
+		}
+		calls[p.Index].Function.Arguments += p.Arguments
+	}
+	return calls
 }
 
 func TestToolCalls(t *testing.T) {
@@ -110,6 +126,25 @@ func TestToolParserStreams(t *testing.T) {
 	}
 	if want := []string{"Let", " me", "", " <b>", "", "", "", "", ""}; !cmp.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestToolParserParts: the arguments of a call are told as they come.
+func TestToolParserParts(t *testing.T) {
+	p := NewToolParser(ToolsHermes)
+	p.NewID = numbered()
+	var got []CallPart
+	for _, piece := range []string{`<tool_call>{"name": "f"`, `, "arguments": `, `{"a`, `": [1, `, `2]}`, `}</tool_call>`,
+		`<tool_call>{"arguments": {}, "name": "g"}`, `</tool_call>`, `<tool_call>{"name": "h", "arguments": {"b": "}`} {
+		p.Write(piece)
+		got = append(got, p.Parts()...)
+	}
+	content, calls := p.Cut()
+	if content != "" || len(calls) > 0 || len(p.Parts()) > 0 {
+		t.Errorf("the end adds %q, %v", content, calls)
+	}
+	if want := []CallPart{{0, "id1", "f", `{"a`}, {0, "", "", `": [1, `}, {0, "", "", `2]}`}, {1, "id2", "g", "{}"}, {2, "id3", "h", `{"b": "}`}}; !cmp.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"trit"
 	"trit/server/core"
 )
 
@@ -73,6 +74,10 @@ func TestWhatClientsSend(t *testing.T) {
 		{"a conversation that fits into a smaller context", "/api/chat", `{"model":"demo","stream":false,"options":{"num_ctx":340,"num_predict":300},
 			"messages":[{"role":"user","content":"` + words(300) + `"},{"role":"assistant","content":"Yes."},{"role":"user","content":"Hi"}]}`,
 			200, []string{`"prompt_eval_count":3`}, ""},
+		{"a document of text", "/v1/messages", `{"model":"demo","max_tokens":3,"messages":[{"role":"user","content":[{"type":"document",
+			"title":"T","source":{"type":"text","media_type":"text/plain","data":"Hi"}}]}]}`, 200, []string{`"output_tokens":3`}, ""},
+		{"a document of another kind", "/v1/messages", `{"model":"demo","max_tokens":3,"messages":[{"role":"user","content":[{"type":"document",
+			"source":{"type":"base64","media_type":"application/pdf","data":"Hi"}}]}]}`, 400, []string{"document"}, ""},
 		{"Anthropic's context is full", "/v1/messages", `{"model":"demo","max_tokens":3,"messages":[{"role":"user","content":"` + long + `"}]}`,
 			400, []string{`"prompt is too long: `, "maximum"}, ""},
 		{"Ollama's context is full", "/api/chat", `{"model":"demo","messages":[{"role":"user","content":"` + long + `"}]}`,
@@ -141,4 +146,24 @@ func TestAnyName(t *testing.T) {
 	}
 	s.do("DELETE", "/api/delete", `{"model":"gpt-4o"}`).expect(t, 404)
 	s.do("POST", "/api/copy", `{"source":"gpt-4o","destination":"x"}`).expect(t, 404)
+}
+
+// TestModelLists: clients learn what a model can do, and how long a text may be, from the
+// fields of the server that they were written for.
+func TestModelLists(t *testing.T) {
+	s := serve(t, Options{Aliases: map[string]string{"gpt-4": "demo"}, Open: []trit.Option{trit.ContextSize(256)}})
+	for path, mentions := range map[string][]string{
+		"/v1/models": {`"id":"demo"`, `"id":"gpt-4"`, `"aliases":["gpt-4"]`, `"max_model_len":256`, `"context_length":256`, `"n_ctx":256`,
+			`"n_ctx_train":512`, `"n_vocab":`, `"capabilities":["completion","tools","embedding"]`, `"type":"model"`, `"display_name":"demo"`,
+			`"has_more":false`, `"first_id":"demo"`, `"last_id":"gpt-4"`, `"max_input_tokens":256`},
+		"/v1/models/gpt-4": {`"id":"gpt-4"`, `"root":"demo"`, `"max_model_len":256`},
+		"/models":          {`"id":"demo"`},
+		"/api/tags":        {`"capabilities":["completion","tools","embedding"]`, `"context_length":256`, `"embedding_length":`},
+		"/api/status":      {`"disabled":true`},
+	} {
+		s.do("GET", path, "").expect(t, 200, mentions...)
+	}
+	s.do("POST", "/api/show", `{"model":"demo"}`).expect(t, 200, `"embedding"`, `"context_length":256`)
+	s.do("GET", "/v1/models/none", "").expect(t, 404, `"code":"model_not_found"`)
+	s.do("GET", "/v1/models/none", "", "Anthropic-Version", "2023-06-01").expect(t, 404, `"type":"not_found_error"`, `"request_id"`)
 }

@@ -40,6 +40,15 @@ func otherPaths(routes []core.Route) []core.Route {
 	return others
 }
 
+// modelsFamily tells Anthropic's clients from OpenAI's, whose lists of models have the same
+// path.
+func modelsFamily(r *http.Request) *core.Family {
+	if r.Header.Get("Anthropic-Version") != "" {
+		return anthropic.Family
+	}
+	return openai.Family
+}
+
 // pathFamily guesses what a client expects that asks for something that is not
 // there.
 func pathFamily(path string) *core.Family {

@@ -29,6 +29,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 
 	"trit/internal/version"
 	"trit/server/anthropic"
@@ -66,6 +67,11 @@ func New(o Options) (*Server, error) {
 	}
 	routes := slices.Concat(openai.Routes(c), ollama.Routes(c), anthropic.Routes(c), llamacpp.Routes(c),
 		operationRoutes(c), pageRoutes())
+	for i := range routes {
+		if strings.HasPrefix(routes[i].Pattern, "GET /v1/models") {
+			routes[i].FamilyOf = modelsFamily
+		}
+	}
 	routes = append(routes, otherPaths(routes)...)
 	return &Server{core: c, handler: c.Handler(routes, pathFamily)}, nil
 }

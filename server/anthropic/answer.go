@@ -100,9 +100,10 @@ type messageBuilder struct {
 	begun     bool
 	end       messageEnd
 
-	kind    string          // of the open block: "text", "thinking", or "" if there is none
+	kind    string          // of the open block: "text", "thinking", "tool_use", or "" if there is none
 	pending string          // white space that may become the beginning of a text
-	text    strings.Builder // of the open block
+	text    strings.Builder // of the open block; of a tool, its input
+	tool    contentPart     // that is called in the open block
 }
 
 func newMessageBuilder(q *messagesRequest, p *core.Prepared, out *core.Reply, requestID string) *messageBuilder {
@@ -125,8 +126,8 @@ func (b *messageBuilder) Add(p trit.Piece) error {
 	if err := b.grow("text", p.Content); err != nil {
 		return err
 	}
-	for _, c := range p.Calls {
-		if err := b.call(c); err != nil {
+	for _, part := range p.CallParts {
+		if err := b.callPart(part); err != nil {
 			return err
 		}
 	}
@@ -177,45 +178,51 @@ func (b *messageBuilder) grow(kind, s string) error {
 	return b.out.Piece("content_block_delta", blockDelta{"content_block_delta", len(b.reply.Content), delta})
 }
 
-// close ends the open block of text.
+// close ends the open block.
 func (b *messageBuilder) close() error {
 	if b.kind == "" {
 		return nil
 	}
 	b.pending = ""
 	part := contentPart{Type: b.kind}
-	part.set(b.text.String())
+	whole := true
+	if b.kind == "tool_use" {
+		// An input that the limit has cut is no object: a whole answer leaves it out.
+		part = b.tool
+		part.Input = json.RawMessage(b.text.String())
+		whole = b.out.Streams() || json.Valid(part.Input)
+	} else {
+		part.set(b.text.String())
+	}
 	b.kind = ""
 	b.text.Reset()
-	return b.stop(part)
-}
-
-// stop ends a block.
-func (b *messageBuilder) stop(part contentPart) error {
 	index := len(b.reply.Content)
-	b.reply.Content = append(b.reply.Content, part)
+	if whole {
+		b.reply.Content = append(b.reply.Content, part)
+	}
 	return b.out.Piece("content_block_stop", blockStop{"content_block_stop", index})
 }
 
-// call adds a block that calls a tool.
-func (b *messageBuilder) call(c chat.ToolCall) error {
-	if err := b.close(); err != nil {
-		return err
+// callPart goes on with a block that calls a tool, which it begins if need be.
+func (b *messageBuilder) callPart(part chat.CallPart) error {
+	if part.ID != "" {
+		if err := b.close(); err != nil {
+			return err
+		}
+		b.pending, b.kind = "", "tool_use"
+		b.tool = contentPart{Type: b.kind, ID: "toolu_" + strings.TrimPrefix(part.ID, "call_"), Name: part.Name,
+			Input: json.RawMessage("{}")}
+		if err := b.out.Piece("content_block_start", blockStart{"content_block_start", len(b.reply.Content),
+			b.tool}); err != nil {
+			return err
+		}
 	}
-	b.pending = ""
-	whole := contentPart{Type: "tool_use", ID: "toolu_" + strings.TrimPrefix(c.ID, "call_"), Name: c.Function.Name,
-		Input: core.ArgumentsObject(c.Function.Arguments)}
-	begun, arguments := whole, string(whole.Input)
-	begun.Input = json.RawMessage("{}")
-	index := len(b.reply.Content)
-	if err := b.out.Piece("content_block_start", blockStart{"content_block_start", index, begun}); err != nil {
-		return err
+	if part.Arguments == "" {
+		return nil
 	}
-	if err := b.out.Piece("content_block_delta", blockDelta{"content_block_delta", index,
-		partDelta{Type: "input_json_delta", PartialJSON: &arguments}}); err != nil {
-		return err
-	}
-	return b.stop(whole)
+	b.text.WriteString(part.Arguments)
+	return b.out.Piece("content_block_delta", blockDelta{"content_block_delta", len(b.reply.Content),
+		partDelta{Type: "input_json_delta", PartialJSON: &part.Arguments}})
 }
 
 // endOf says why the answer ended with its last piece.

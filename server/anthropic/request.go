@@ -56,6 +56,24 @@ type contentBlock struct {
 	ToolUseID string          `json:"tool_use_id"`
 	Content   contentField    `json:"content"`
 	IsError   bool            `json:"is_error"`
+	Title     string          `json:"title"`
+	Source    struct {
+		Type string `json:"type"`
+		Data string `json:"data"`
+	} `json:"source"`
+}
+
+// plain returns the text of a block that is one, or of a document that is.
+func (b *contentBlock) plain() (string, bool) {
+	switch {
+	case b.Type == "text":
+		return b.Text, true
+	case b.Type == "document" && b.Source.Type == "text" && b.Title != "":
+		return b.Title + "\n\n" + b.Source.Data, true
+	case b.Type == "document" && b.Source.Type == "text":
+		return b.Source.Data, true
+	}
+	return "", false
 }
 
 type toolField struct {
@@ -100,10 +118,11 @@ func (c *contentField) UnmarshalJSON(data []byte) error {
 func (c contentField) text(place string) (string, error) {
 	var parts []string
 	for i, b := range c {
-		if b.Type != "text" {
+		text, ok := b.plain()
+		if !ok {
 			return "", b.refuse(fmt.Sprintf("%s.%d", place, i))
 		}
-		parts = append(parts, b.Text)
+		parts = append(parts, text)
 	}
 	return strings.Join(parts, "\n"), nil
 }
@@ -296,9 +315,10 @@ func (q *messagesRequest) messagesOf(c *core.Conversation) error {
 		}
 		for j, b := range m.Content {
 			place := fmt.Sprintf("messages.%d.content.%d", i, j)
+			text, isText := b.plain()
 			switch {
-			case b.Type == "text":
-				add(chat.Message{Role: m.Role, Content: b.Text})
+			case isText:
+				add(chat.Message{Role: m.Role, Content: text})
 			case b.Type == "tool_use" && m.Role == "assistant":
 				if b.ID == "" || b.Name == "" {
 					return core.BadRequest(place, "a tool_use block needs an id and a name")

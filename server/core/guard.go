@@ -68,13 +68,13 @@ func (s *Server) guard(rt *Route) http.Handler {
 		Message: fmt.Sprintf("the request took longer than %s, which is the %s of this server; "+
 			"ask for fewer tokens", s.Options.RequestTimeout, s.Options.OptionName("request_timeout"))}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		recordIn(r.Context()).family = rt.Family
+		recordIn(r.Context()).family = rt.family(r)
 		if err := s.guards.admit(rt, r); err != nil {
-			s.refuse(w, r, rt.Family, err)
+			s.refuse(w, r, rt.family(r), err)
 			return
 		}
 		if rt.Access != AccessOpen && s.draining.Load() {
-			s.refuse(w, r, rt.Family, ErrShuttingDown)
+			s.refuse(w, r, rt.family(r), ErrShuttingDown)
 			return
 		}
 		if rt.Access == accessKey {

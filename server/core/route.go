@@ -26,7 +26,10 @@ type Route struct {
 	// pattern is that of http.ServeMux, with the method.
 	Pattern string
 	Family  *Family
-	Access  access
+	// FamilyOf says whose form of errors the client of a request expects, where two APIs
+	// have the same path; nil: Family's.
+	FamilyOf func(r *http.Request) *Family
+	Access   access
 	// handle answers the request, or returns an error that the family writes.
 	// Once it has begun to answer it must report errors in the stream itself
 	// and return errAnswered.
@@ -41,6 +44,14 @@ const (
 	AccessOpen                // everybody: health, the page
 	AccessAdmin               // whoever has an admin key, or everybody if the operator says so
 )
+
+// family returns the one whose form of errors the client of a request expects.
+func (rt *Route) family(r *http.Request) *Family {
+	if rt.FamilyOf != nil {
+		return rt.FamilyOf(r)
+	}
+	return rt.Family
+}
 
 // Family is a group of endpoints with one way to report errors.
 type Family struct {
@@ -76,7 +87,7 @@ func (rt *Route) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if e.Retry > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(e.Retry.Seconds()+0.5))))
 	}
-	rt.Family.WriteError(w, e)
+	rt.family(r).WriteError(w, e)
 }
 
 // ReadJSON reads the body of a request into v, which is a pointer to a struct.

@@ -26,6 +26,7 @@ type Server struct {
 	Generate Generator
 
 	guards   *guards
+	about    aboutCache
 	draining atomic.Bool
 	requests requestCounts
 }

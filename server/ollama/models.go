@@ -2,19 +2,15 @@ package ollama
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"math"
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"trit/gguf"
 	"trit/hub"
-	"trit/sample"
 	"trit/server/core"
 )
 
@@ -26,6 +22,8 @@ type modelDetails struct {
 	Families          []string `json:"families"`
 	ParameterSize     string   `json:"parameter_size"`
 	QuantizationLevel string   `json:"quantization_level"`
+	ContextLength     int      `json:"context_length,omitempty"`
+	EmbeddingLength   int64    `json:"embedding_length,omitempty"`
 }
 
 type listedModel struct {
@@ -35,6 +33,8 @@ type listedModel struct {
 	Size       int64        `json:"size"`
 	Digest     string       `json:"digest"`
 	Details    modelDetails `json:"details"`
+	// Capabilities is llama-server's too, whose list has Ollama's models beside OpenAI's.
+	Capabilities []string `json:"capabilities"`
 }
 
 type runningModel struct {
@@ -74,15 +74,15 @@ func (a *api) tags(w http.ResponseWriter, r *http.Request) error {
 	}
 	models := []listedModel{}
 	for _, m := range served {
-		info, err := a.about.get(m.Hub)
+		about, err := a.About(m.Hub)
 		if err != nil {
 			a.Log.Warn("a model is left out of the list", "model", m.Name, "error", err)
 			continue
 		}
 		for _, name := range append([]string{m.Name}, m.Aliases...) {
 			models = append(models, listedModel{
-				Name: taggedName(name), Model: taggedName(name), ModifiedAt: a.modified(info),
-				Size: info.details.Size, Digest: info.digest, Details: info.words(),
+				Name: taggedName(name), Model: taggedName(name), ModifiedAt: about.Modified,
+				Size: about.Size, Digest: about.Digest, Details: words(about), Capabilities: about.Capabilities(),
 			})
 		}
 	}
@@ -105,11 +105,11 @@ func (a *api) running(w http.ResponseWriter, r *http.Request) error {
 	for i := range models {
 		m := &models[i]
 		if found, err := a.Models.Resolve(m.Name); err == nil { // its file may have been deleted meanwhile
-			info, err := a.about.get(found)
+			about, err := a.About(found)
 			if err != nil {
 				return err
 			}
-			m.Digest, m.Details = info.digest, info.words()
+			m.Digest, m.Details = about.Digest, words(about)
 		}
 		m.Name = taggedName(m.Name)
 		m.Model = m.Name
@@ -134,20 +134,20 @@ func (a *api) show(w http.ResponseWriter, r *http.Request) error {
 	if err := core.ReadJSON(r, &q); err != nil {
 		return err
 	}
-	m, err := a.find(q.name())
+	m, err := a.answering(q.name())
 	if err != nil {
 		return err
 	}
-	info, err := a.about.get(m)
+	about, err := a.About(m)
 	if err != nil {
 		return err
 	}
 	answer := shownModel{
-		License: info.details.License, Template: info.details.ChatTemplate, Details: info.words(),
-		Parameters: info.parameters, Modelfile: "FROM " + taggedName(m.Name) + "\n", ModelInfo: map[string]any{},
-		Capabilities: []string{"completion", "tools"}, ModifiedAt: a.modified(info),
+		License: about.License, Template: about.ChatTemplate, Details: words(about),
+		Parameters: about.Recommended, Modelfile: "FROM " + taggedName(m.Name) + "\n", ModelInfo: map[string]any{},
+		Capabilities: about.Capabilities(), ModifiedAt: about.Modified,
 	}
-	for line := range strings.Lines(info.parameters) {
+	for line := range strings.Lines(about.Recommended) {
 		answer.Modelfile += "PARAMETER " + line
 	}
 	f, err := m.Open()
@@ -158,7 +158,7 @@ func (a *api) show(w http.ResponseWriter, r *http.Request) error {
 	for key, v := range f.Metadata.All() {
 		answer.ModelInfo[key] = metadataJSON(v, q.Verbose)
 	}
-	answer.ModelInfo["general.parameter_count"] = info.details.Parameters
+	answer.ModelInfo["general.parameter_count"] = about.Parameters
 	if q.Verbose {
 		for _, t := range f.Tensors {
 			answer.Tensors = append(answer.Tensors, shownTensor{Name: t.Name, Type: t.Type.String(), Shape: t.Dims})
@@ -255,93 +255,13 @@ func (a *api) remove(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// modelInfo is what a model's file says, and how to tell it from others.
-type modelInfo struct {
-	details    *hub.Details
-	parameters string // the sampling options that the file recommends, a line each
-	digest     string
-	modified   time.Time // zero for the embedded model
-}
-
-// modelInfoCache keeps what has been read from files, until they change.
-type modelInfoCache struct {
-	mu    sync.Mutex
-	known map[string]*modelInfo // by digest of the file's place, size and time
-}
-
-// maxModelInfos bounds the cache; there are seldom more models.
-const maxModelInfos = 256
-
-func (c *modelInfoCache) get(m *hub.Model) (*modelInfo, error) {
-	identity, modified := "embedded", time.Time{}
-	if m.Path != "" {
-		stat, err := os.Stat(m.Path)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", hub.ErrNotFound, err)
-		}
-		modified = stat.ModTime().UTC()
-		identity = fmt.Sprintf("%s %d %d", m.Path, stat.Size(), modified.UnixNano())
-	}
-	sum := sha256.Sum256([]byte(m.Name + " " + identity))
-	key := hex.EncodeToString(sum[:])
-	c.mu.Lock()
-	info := c.known[key]
-	c.mu.Unlock()
-	if info != nil {
-		return info, nil
-	}
-	details, err := hub.Describe(m)
-	if err != nil {
-		return nil, err
-	}
-	info = &modelInfo{details: details, digest: key, modified: modified}
-	if details.Origin != nil && details.Origin.SHA256 != "" {
-		info.digest = details.Origin.SHA256
-	}
-	if info.parameters, err = recommended(m); err != nil {
-		return nil, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.known == nil || len(c.known) >= maxModelInfos {
-		c.known = map[string]*modelInfo{}
-	}
-	c.known[key] = info
-	return info, nil
-}
-
-// recommended returns the sampling options in a model's file, in the form of a
-// Modelfile's parameters.
-func recommended(m *hub.Model) (string, error) {
-	f, err := m.Open()
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	var b strings.Builder
-	for _, p := range sample.Params() {
-		if v, ok := f.Metadata.Get(p.Key()); ok && p.Recommended {
-			fmt.Fprintf(&b, "%s %v\n", p.Name, v.Any())
-		}
-	}
-	return b.String(), nil
-}
-
 // words describes a model as Ollama does.
-func (i *modelInfo) words() modelDetails {
+func words(about *core.About) modelDetails {
 	return modelDetails{
-		Format: "gguf", Family: i.details.Architecture, Families: []string{i.details.Architecture},
-		ParameterSize: parameterSize(i.details.Parameters), QuantizationLevel: i.details.Type,
+		Format: "gguf", Family: about.Architecture, Families: []string{about.Architecture},
+		ParameterSize: parameterSize(about.Parameters), QuantizationLevel: about.Type,
+		ContextLength: about.Context, EmbeddingLength: about.Hidden,
 	}
-}
-
-// modified returns when a model came to be where it is. The embedded one came
-// with the program.
-func (a *api) modified(i *modelInfo) time.Time {
-	if i.modified.IsZero() {
-		return a.Started.UTC()
-	}
-	return i.modified
 }
 
 // parameterSize writes a number of parameters as Ollama does.

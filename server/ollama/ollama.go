@@ -26,10 +26,7 @@ var Family = &core.Family{Name: "ollama", WriteError: func(w http.ResponseWriter
 const version = "0.17.4"
 
 // api answers as Ollama does.
-type api struct {
-	*core.Server
-	about modelInfoCache
-}
+type api struct{ *core.Server }
 
 type errorLine struct {
 	Error string `json:"error"`
@@ -44,9 +41,10 @@ func errorText(e *core.Error) string {
 
 // Routes returns the endpoints of Ollama's API.
 func Routes(c *core.Server) []core.Route {
-	a := &api{Server: c}
+	a := &api{c}
 	routes := []core.Route{
 		{Pattern: "HEAD /{$}", Access: core.AccessOpen, Handle: a.alive},
+		{Pattern: "GET /api/status", Access: core.AccessOpen, Handle: a.status},
 		{Pattern: "GET /api/version", Access: core.AccessOpen, Handle: a.version},
 		{Pattern: "GET /api/tags", Handle: a.tags},
 		{Pattern: "POST /api/show", Handle: a.show},
@@ -77,6 +75,11 @@ func (a *api) alive(w http.ResponseWriter, r *http.Request) error {
 
 func (a *api) version(w http.ResponseWriter, r *http.Request) error {
 	return core.WriteJSON(w, http.StatusOK, map[string]string{"version": version})
+}
+
+// status says that nothing is passed on to Ollama's cloud.
+func (a *api) status(w http.ResponseWriter, r *http.Request) error {
+	return core.WriteJSON(w, http.StatusOK, map[string]any{"cloud": map[string]any{"disabled": true, "source": "none"}})
 }
 
 func refuse(w http.ResponseWriter, r *http.Request) error {

@@ -79,9 +79,35 @@ type chatDelta struct {
 	ToolCalls []chatCallPart `json:"tool_calls,omitempty"`
 }
 
+// chatCallPart is what a piece of a stream adds to a call: the first has its id and name.
 type chatCallPart struct {
-	Index int `json:"index"`
-	chat.ToolCall
+	Index    int              `json:"index"`
+	ID       string           `json:"id,omitempty"`
+	Type     string           `json:"type,omitempty"`
+	Function chatFunctionPart `json:"function"`
+}
+
+type chatFunctionPart struct {
+	Name      string `json:"name,omitempty"`
+	Arguments string `json:"arguments"`
+}
+
+func newChatCallPart(p chat.CallPart) chatCallPart {
+	out := chatCallPart{Index: p.Index, ID: p.ID, Function: chatFunctionPart{Name: p.Name, Arguments: p.Arguments}}
+	if p.ID != "" {
+		out.Type = "function"
+	}
+	return out
+}
+
+// addCallPart adds a part to the calls so far. Of a call that the limit cuts, OpenAI's own
+// answers have what is there of the arguments.
+func addCallPart(calls []chat.ToolCall, p chat.CallPart) []chat.ToolCall {
+	if p.Index == len(calls) {
+		calls = append(calls, chat.ToolCall{ID: p.ID, Type: "function", Function: chat.FunctionCall{Name: p.Name}})
+	}
+	calls[p.Index].Function.Arguments += p.Arguments
+	return calls
 }
 
 // chatCompletions answers POST /v1/chat/completions.

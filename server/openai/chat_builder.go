@@ -75,9 +75,9 @@ func (b *chatBuilder) Add(t trit.Piece) error {
 			return err
 		}
 	}
-	for _, call := range t.Calls {
-		delta := chatDelta{ToolCalls: []chatCallPart{{Index: len(c.calls), ToolCall: call}}}
-		c.calls = append(c.calls, call)
+	for _, part := range t.CallParts {
+		delta := chatDelta{ToolCalls: []chatCallPart{newChatCallPart(part)}}
+		c.calls = addCallPart(c.calls, part)
 		if err := b.send(t.Index, delta, c.take()); err != nil {
 			return err
 		}

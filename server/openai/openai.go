@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
-	"os"
 
 	"trit/internal/engine"
 	"trit/internal/inside"
@@ -97,58 +96,4 @@ func fingerprint(l *core.Lease) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %+v %d %v", engine.Numerics, l.Name, *m.Weights.Config, e.Context(),
 		e.HeadInfo().Mode))
 	return "fp_" + hex.EncodeToString(sum[:6])
-}
-
-// modelReply describes a model. root is vLLM's field and status is llama.cpp's.
-type modelReply struct {
-	ID      string      `json:"id"`
-	Object  string      `json:"object"`
-	Created int64       `json:"created"`
-	OwnedBy string      `json:"owned_by"`
-	Root    string      `json:"root"` // the name of the model that an alias stands for
-	Status  modelStatus `json:"status"`
-}
-
-type modelStatus struct {
-	Value core.ModelState `json:"value"`
-}
-
-// newModelReply describes a model under a name of its own or an alias.
-func (s *api) newModelReply(name string, m *core.ServedModel) modelReply {
-	created := s.Started
-	if info, err := os.Stat(m.Hub.Path); m.Hub.Path != "" && err == nil {
-		created = info.ModTime()
-	}
-	return modelReply{ID: name, Object: "model", Created: created.Unix(), OwnedBy: "trit", Root: m.Name,
-		Status: modelStatus{m.State}}
-}
-
-// listModels answers with the models that a request may name, and their aliases.
-func (s *api) listModels(w http.ResponseWriter, r *http.Request) error {
-	served, err := s.Models.List()
-	if err != nil {
-		return err
-	}
-	data := []modelReply{}
-	for _, m := range served {
-		for _, name := range append([]string{m.Name}, m.Aliases...) {
-			data = append(data, s.newModelReply(name, &m))
-		}
-	}
-	return core.WriteJSON(w, http.StatusOK, struct {
-		Object string       `json:"object"`
-		Data   []modelReply `json:"data"`
-	}{"list", data})
-}
-
-// getModel answers with one of them.
-func (s *api) getModel(w http.ResponseWriter, r *http.Request) error {
-	name := r.PathValue("id")
-	found, err := s.Models.Answering(name)
-	if err != nil {
-		return err
-	}
-	m := core.ServedModel{Name: found.Name, Hub: found}
-	s.Models.Describe(&m)
-	return core.WriteJSON(w, http.StatusOK, s.newModelReply(name, &m))
 }

@@ -152,7 +152,8 @@ type responseBuilder struct {
 	begun    bool
 	thought  *outputReasoning // while its text grows
 	message  *outputMessage   // the same
-	text     strings.Builder  // of either
+	call     *outputCall      // while its arguments grow
+	text     strings.Builder  // of any of these
 	logProbs []answerLogProb
 	fresh    []answerLogProb // of tokens whose text is still to come
 	finish   trit.Finish
@@ -236,10 +237,13 @@ func (b *responseBuilder) Add(t trit.Piece) error {
 			return err
 		}
 	}
-	for _, call := range t.Calls {
-		if err := b.addCall(&call); err != nil {
+	for _, part := range t.CallParts {
+		if err := b.addCallPart(part); err != nil {
 			return err
 		}
+	}
+	if len(t.Calls) > 0 {
+		return b.endCall("completed")
 	}
 	return nil
 }
@@ -247,6 +251,9 @@ func (b *responseBuilder) Add(t trit.Piece) error {
 // addReasoning appends to what is thought, which it begins if need be.
 func (b *responseBuilder) addReasoning(text string) error {
 	if err := b.endText("completed"); err != nil {
+		return err
+	}
+	if err := b.endCall("completed"); err != nil {
 		return err
 	}
 	b.fresh = nil // thoughts have no probabilities in this API
@@ -285,6 +292,9 @@ func (b *responseBuilder) endReasoning() error {
 // addText appends to the message, which it begins if need be.
 func (b *responseBuilder) addText(text string) error {
 	if err := b.endReasoning(); err != nil {
+		return err
+	}
+	if err := b.endCall("completed"); err != nil {
 		return err
 	}
 	index := len(b.response.Output)
@@ -332,33 +342,56 @@ func (b *responseBuilder) endText(status string) error {
 	return b.send(&responseEvent{Type: "response.output_item.done", OutputIndex: &index, Item: m})
 }
 
-// addCall adds a call, after completing the text before it.
-func (b *responseBuilder) addCall(call *chat.ToolCall) error {
+// addCallPart goes on with a call, which it begins after completing what is before it.
+func (b *responseBuilder) addCallPart(part chat.CallPart) error {
+	index := len(b.response.Output)
+	if part.ID != "" {
+		if err := b.endItem("completed"); err != nil {
+			return err
+		}
+		b.fresh = nil // calls have no probabilities in this API
+		index = len(b.response.Output)
+		b.call = &outputCall{ID: core.NewID("fc_"), Type: "function_call", Status: "in_progress", CallID: part.ID,
+			Name: part.Name}
+		b.text.Reset()
+		if err := b.send(&responseEvent{Type: "response.output_item.added", OutputIndex: &index, Item: b.call}); err != nil {
+			return err
+		}
+	}
+	if part.Arguments == "" {
+		return nil
+	}
+	b.text.WriteString(part.Arguments)
+	return b.send(&responseEvent{Type: "response.function_call_arguments.delta", OutputIndex: &index,
+		ItemID: b.call.ID, Delta: &part.Arguments})
+}
+
+// endCall completes the call, if there is one.
+func (b *responseBuilder) endCall(status string) error {
+	c := b.call
+	if c == nil {
+		return nil
+	}
+	index, arguments := len(b.response.Output), b.text.String()
+	b.call = nil
+	if err := b.send(&responseEvent{Type: "response.function_call_arguments.done", OutputIndex: &index,
+		ItemID: c.ID, Name: c.Name, Arguments: &arguments}); err != nil {
+		return err
+	}
+	c.Arguments, c.Status = arguments, status
+	b.response.Output = append(b.response.Output, c)
+	return b.send(&responseEvent{Type: "response.output_item.done", OutputIndex: &index, Item: c})
+}
+
+// endItem completes what is open: reasoning, the message, or a call.
+func (b *responseBuilder) endItem(status string) error {
 	if err := b.endReasoning(); err != nil {
 		return err
 	}
-	if err := b.endText("completed"); err != nil {
+	if err := b.endText(status); err != nil {
 		return err
 	}
-	b.fresh = nil // calls have no probabilities in this API
-	index := len(b.response.Output)
-	item := &outputCall{ID: core.NewID("fc_"), Type: "function_call", Status: "in_progress", CallID: call.ID,
-		Name: call.Function.Name}
-	if err := b.send(&responseEvent{Type: "response.output_item.added", OutputIndex: &index, Item: item}); err != nil {
-		return err
-	}
-	arguments := call.Function.Arguments
-	if err := b.send(&responseEvent{Type: "response.function_call_arguments.delta", OutputIndex: &index,
-		ItemID: item.ID, Delta: &arguments}); err != nil {
-		return err
-	}
-	if err := b.send(&responseEvent{Type: "response.function_call_arguments.done", OutputIndex: &index,
-		ItemID: item.ID, Name: item.Name, Arguments: &arguments}); err != nil {
-		return err
-	}
-	item.Arguments, item.Status = arguments, "completed"
-	b.response.Output = append(b.response.Output, item)
-	return b.send(&responseEvent{Type: "response.output_item.done", OutputIndex: &index, Item: item})
+	return b.endCall(status)
 }
 
 // End completes the response.
@@ -374,12 +407,12 @@ func (b *responseBuilder) End() (any, error) {
 	if err := b.endReasoning(); err != nil {
 		return nil, err
 	}
-	if b.message == nil && len(b.response.Output) == 0 { // an answer without a word is an empty one
+	if b.message == nil && b.call == nil && len(b.response.Output) == 0 { // an answer without a word is an empty one
 		if err := b.addText(""); err != nil {
 			return nil, err
 		}
 	}
-	if err := b.endText(status); err != nil {
+	if err := b.endItem(status); err != nil {
 		return nil, err
 	}
 	b.response.Status = status
