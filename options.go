@@ -201,6 +201,8 @@ type ActivationFunction = model.HiddenAct
 const (
 	HiddenSiLU  = model.SiLU  // z·sigmoid(z)
 	HiddenReLU2 = model.ReLU2 // max(z, 0)²
+	// HiddenGELU is the tanh approximation of GELU.
+	HiddenGELU = model.GELUTanh
 )
 
 // HiddenAct overrides the activation function of the feed-forward network.

@@ -166,7 +166,7 @@ func TestEmbedErrors(t *testing.T) {
 // TestValidateVectors compares the vectors of golden models, and sees what is wrong.
 func TestValidateVectors(t *testing.T) {
 	const tokens = "1,17,300,45,45,9,222,511,3,120,77,64,401,5,17,300;5,9,222,17,401;300"
-	for model, d := range map[string]string{"eq1": "0.0344"} {
+	for model, d := range map[string]string{"eq1": "0.0344", "eg1": "0.026"} {
 		path := fixtures.Path(t, "golden-2026b", model+".gguf")
 		vectors := func(kind string) string { return fixtures.Path(t, "golden-2026b", model+"."+kind+".f32") }
 		runTrit(t, "validate", "--model", path, "--vectors", vectors("float"), "--tokens", tokens, "--activations", "float", "--kv-type", "f32").

@@ -35,7 +35,7 @@ func (f *modelFlags) add(cmd *cobra.Command) {
 	engineFlags(cmd, &f.engine, "output head: auto, plain, coarse (all exact), or requantised in memory: q8, q6, q4")
 	parsedFlag(cmd, &f.load.Activations, "activations", "",
 		"what projections round their input to: int8, int8g128, float (default: as the model was trained)", model.ParseActivations)
-	parsedFlag(cmd, &f.load.HiddenAct, "hidden-act", "", "activation function instead of the file's: silu, relu2", model.ParseHiddenAct)
+	parsedFlag(cmd, &f.load.HiddenAct, "hidden-act", "", "activation function instead of the file's: silu, relu2, gelu_pytorch_tanh", model.ParseHiddenAct)
 	parsedFlag(cmd, &f.load.I2SLayout, "i2s-layout", "",
 		"packing of I2_S tensors: a (all official files), b (ARM builds since November 2025), c", quant.ParseI2SLayout)
 	cmd.Flags().BoolVar(&f.load.CopyTables, "copy-tables", false,

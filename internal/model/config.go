@@ -27,10 +27,12 @@ var (
 // to the gate.
 type HiddenAct uint8
 
-// The activation functions: SiLU is z·sigmoid(z), ReLU2 is max(z,0)².
+// The activation functions: SiLU is z·sigmoid(z), ReLU2 is max(z,0)², GELUTanh the
+// approximation ½z·(1 + tanh(√(2/π)·(z + 0.044715·z³))).
 const (
 	SiLU HiddenAct = iota + 1
 	ReLU2
+	GELUTanh
 )
 
 // String returns the name that Hugging Face configurations use.
@@ -40,6 +42,8 @@ func (a HiddenAct) String() string {
 		return "silu"
 	case ReLU2:
 		return "relu2"
+	case GELUTanh:
+		return "gelu_pytorch_tanh"
 	}
 	return fmt.Sprintf("hidden_act(%d)", uint8(a))
 }
@@ -51,8 +55,10 @@ func ParseHiddenAct(name string) (HiddenAct, error) {
 		return SiLU, nil
 	case "relu2", "relu_squared", "squared_relu":
 		return ReLU2, nil
+	case "gelu_pytorch_tanh", "gelu_tanh", "gelu_new":
+		return GELUTanh, nil
 	}
-	return 0, fmt.Errorf("%w: activation function %q, want silu or relu2", ErrConfig, name)
+	return 0, fmt.Errorf("%w: activation function %q, want silu, relu2 or gelu_pytorch_tanh", ErrConfig, name)
 }
 
 // Activations says what the input of a ternary projection is rounded to.

@@ -135,6 +135,8 @@ func (a HiddenAct) gate(dst, x, up []float32) {
 		kernel.SiLUMul(dst, x, up)
 	case ReLU2:
 		kernel.ReLU2Mul(dst, x, up)
+	case GELUTanh:
+		kernel.GELUTanhMul(dst, x, up)
 	}
 }
 

@@ -59,7 +59,7 @@ type Op struct {
 //	attend      H·d FLOPs, and (4·d + 5)·H for each position
 //	            2·G·d elements written, and as many read for each position
 //	            (and a scale per vector if the type has them)
-//	act         5·n (SiLU) or 3·n (ReLU²) FLOPs, the product with a gate among them
+//	act         5·n (SiLU), 3·n (ReLU²) or 9·n (GELU) FLOPs, the product with a gate among them
 //	transform   n·log2(block) + n FLOPs, and n for signs
 //	add         n FLOPs
 //	head        2·V·D FLOPs
@@ -258,8 +258,11 @@ func (t *Tally) attend(stage string, out Buffer) {
 
 // flops returns the operations for one element, the product with a gate among them.
 func (a HiddenAct) flops() int64 {
-	if a == ReLU2 {
+	switch a {
+	case ReLU2:
 		return 3 // compare, square, times up
+	case GELUTanh:
+		return 9 // cube, times, add, times, exp, add, divide, times up
 	}
 	return 5 // negate, exp, add, divide, times up
 }

@@ -4,6 +4,7 @@ package arch
 
 import (
 	_ "trit/internal/model/arch/bitnet"  // bitnet, bitnet-b1.58, bitnet-25
+	_ "trit/internal/model/arch/gemma3"  // gemma3
 	_ "trit/internal/model/arch/hunyuan" // hunyuan-dense
 	_ "trit/internal/model/arch/llama"   // llama
 	_ "trit/internal/model/arch/minicpm" // minicpm

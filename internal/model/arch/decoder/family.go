@@ -122,11 +122,14 @@ func (f *Family) tensors(c *model.Config) []model.TensorSpec {
 	rotated(projection("blk.%d.attn_k.weight", D, kv, "layers.%d.self_attn.k_proj.weight", "layers.%d.attention.wk.weight"), c.KVHeads)
 	projection("blk.%d.attn_v.weight", D, kv, "layers.%d.self_attn.v_proj.weight", "layers.%d.attention.wv.weight")
 	projection("blk.%d.attn_output.weight", q, D, "layers.%d.self_attn.o_proj.weight", "layers.%d.attention.wo.weight")
-	ffnNorm := "blk.%d.ffn_norm.weight"
+	ffnNorm, hfNorm := "blk.%d.ffn_norm.weight", "layers.%d.post_attention_layernorm.weight"
 	if f.LateNorm {
 		ffnNorm = "blk.%d.post_attention_norm.weight"
 	}
-	vector(ffnNorm, D, "layers.%d.post_attention_layernorm.weight")
+	if f.PostNorms {
+		hfNorm = "layers.%d.pre_feedforward_layernorm.weight"
+	}
+	vector(ffnNorm, D, hfNorm)
 	if !f.Ungated {
 		projection("blk.%d.ffn_gate.weight", D, F, "layers.%d.mlp.gate_proj.weight", "layers.%d.feed_forward.w1.weight")
 	}
@@ -144,8 +147,8 @@ func (f *Family) tensors(c *model.Config) []model.TensorSpec {
 		vector("blk.%d.attn_k_norm.weight", d, "layers.%d.self_attn.k_norm.weight")
 	}
 	if f.PostNorms {
-		vector("blk.%d.post_attention_norm.weight", D)
-		vector("blk.%d.post_ffw_norm.weight", D)
+		vector("blk.%d.post_attention_norm.weight", D, "layers.%d.post_attention_layernorm.weight")
+		vector("blk.%d.post_ffw_norm.weight", D, "layers.%d.post_feedforward_layernorm.weight")
 	}
 	if f.InputNorms {
 		for _, spec := range table {

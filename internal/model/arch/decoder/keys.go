@@ -17,12 +17,14 @@ type graphKey struct {
 }
 
 func isZero(x float64) bool   { return x == 0 }
+func isOne(x float64) bool    { return x == 1 }
 func isFactor(x float64) bool { return x == 0 || x == 1 }
 
 // graphKeys are those of some families that others would otherwise run without.
 var graphKeys = []graphKey{
 	{"expert_count", isZero},
 	{"expert_used_count", isZero},
+	{"attention.causal", isOne},
 	{"attention.scale", isZero},
 	{"attention.clamp_kqv", isZero},
 	{"attention.max_alibi_bias", isZero},
@@ -34,6 +36,24 @@ var graphKeys = []graphKey{
 	{"logit_scale", isFactor},
 }
 
+// graphValue reads a key as a number, of whatever type it is; 1 stands for true.
+func graphValue(m *gguf.Metadata, name string) (float64, error) {
+	x, err := m.Float64(name)
+	if err == nil {
+		return x, nil
+	}
+	if n, err := m.Int64(name); err == nil {
+		return float64(n), nil
+	}
+	switch yes, boolErr := m.Bool(name); {
+	case boolErr != nil:
+		return 0, err
+	case yes:
+		return 1, nil
+	}
+	return 0, nil
+}
+
 // configure is Configure of the family, and refuses keys that change the graph and that
 // the family does not consume: all of them at once.
 func (f *Family) configure(m *gguf.Metadata, c *model.Config) error {
@@ -43,14 +63,10 @@ func (f *Family) configure(m *gguf.Metadata, c *model.Config) error {
 		if !m.Has(name) || slices.Contains(f.Keys, key.name) {
 			continue
 		}
-		x, err := m.Float64(name)
+		x, err := graphValue(m, name)
 		if err != nil {
-			n, intErr := m.Int64(name)
-			if intErr != nil {
-				errs = append(errs, err)
-				continue
-			}
-			x = float64(n)
+			errs = append(errs, err)
+			continue
 		}
 		if !key.neutral(x) {
 			errs = append(errs, fmt.Errorf("%w: %s is %v, which this family's graph does not have here: the model would run wrong; "+
