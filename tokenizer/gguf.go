@@ -3,7 +3,9 @@ package tokenizer
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"strings"
 
 	"trit/gguf"
 )
@@ -159,7 +161,15 @@ func tokenType(v int32) TokenType {
 	return TokenType(v)
 }
 
+// ordinary reports whether a token is a piece of text, as far as its type or, in files
+// without types, its form tells.
+func (t Token) ordinary() bool {
+	marked := strings.HasPrefix(t.Text, "<") && strings.HasSuffix(t.Text, ">") && len(t.Text) > 2
+	return t.Type == Normal && !marked
+}
+
 func readSpecial(m *gguf.Metadata, spec *Spec) error {
+	defaults := maps.Clone(spec.Special)
 	read := func(r Role, key string) error {
 		id, err := m.Int64(key)
 		switch {
@@ -168,6 +178,7 @@ func readSpecial(m *gguf.Metadata, spec *Spec) error {
 		case err != nil:
 			return fmt.Errorf("tokenizer: %w", err)
 		}
+		delete(defaults, r)
 		// An id that does not fit is outside every vocabulary: [New] reports it.
 		spec.Special[r] = int32(min(max(id, -1), math.MaxInt32))
 		return nil
@@ -184,6 +195,11 @@ func readSpecial(m *gguf.Metadata, spec *Spec) error {
 	for r := range numRoles {
 		if err := read(r, r.Key()); err != nil {
 			return err
+		}
+	}
+	for r, id := range defaults { // what a family's number stands for is an ordinary token in others
+		if int(id) < len(spec.Tokens) && spec.Tokens[id].ordinary() {
+			delete(spec.Special, r)
 		}
 	}
 	ids, err := m.Int32sOr(keyEndTokens, nil)
