@@ -32,6 +32,7 @@ type hfConfig struct {
 	Context        *int64      `json:"max_position_embeddings"`
 	NormEps        *float64    `json:"rms_norm_eps"`
 	HiddenAct      *string     `json:"hidden_act"`
+	Activation     *string     `json:"hidden_activation"` // which Gemma has in its place
 	RopeTheta      *float64    `json:"rope_theta"`
 	RopeScaling    *hfRope     `json:"rope_scaling"`
 	RopeParameters *hfRope     `json:"rope_parameters"`
@@ -50,6 +51,16 @@ type hfConfig struct {
 	ValueDim         *int64   `json:"linear_value_head_dim"`
 	LinearKeyHeads   *int64   `json:"linear_num_key_heads"`
 	LinearValueHeads *int64   `json:"linear_num_value_heads"`
+
+	// Of Gemma.
+	SlidingEvery *int64   `json:"sliding_window_pattern"`
+	LocalTheta   *float64 `json:"rope_local_base_freq"`
+	QueryScalar  *float64 `json:"query_pre_attn_scalar"`
+
+	// What no family has.
+	AttnSoftcap   *float64 `json:"attn_logit_softcapping"`
+	FinalSoftcap  *float64 `json:"final_logit_softcapping"`
+	Bidirectional *bool    `json:"use_bidirectional_attention"`
 
 	Text json.RawMessage `json:"text_config"` // of models that see pictures too
 }
@@ -72,6 +83,39 @@ type hfRope struct {
 	Attention *float64 `json:"attention_factor"`
 	MScale    *float64 `json:"mscale"`
 	MScaleAll *float64 `json:"mscale_all_dim"`
+
+	Sliding *hfRope `json:"-"` // of layers with a sliding window, where they have settings of their own
+}
+
+// UnmarshalJSON reads the settings of all layers, or those of each kind of layer.
+func (r *hfRope) UnmarshalJSON(b []byte) error {
+	type plain hfRope
+	var kinds map[string]json.RawMessage
+	if err := json.Unmarshal(b, &kinds); err != nil {
+		return err
+	}
+	full, sliding := kinds["full_attention"], kinds["sliding_attention"]
+	if full == nil && sliding == nil {
+		for key, v := range kinds {
+			if len(v) > 0 && v[0] == '{' {
+				return fmt.Errorf("rotary settings of layers of kind %.40q are not known", key)
+			}
+		}
+		return json.Unmarshal(b, (*plain)(r))
+	}
+	for key := range kinds {
+		if key != "full_attention" && key != "sliding_attention" {
+			return fmt.Errorf("rotary settings of layers of kind %.40q are not known", key)
+		}
+	}
+	if full == nil {
+		return errors.New("rotary settings of layers of kind \"full_attention\" are missing")
+	}
+	if err := json.Unmarshal(full, (*plain)(r)); err != nil || sliding == nil {
+		return err
+	}
+	r.Sliding = new(hfRope)
+	return json.Unmarshal(sliding, (*plain)(r.Sliding))
 }
 
 // hfQuantize is quantization_config.
@@ -131,6 +175,9 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("convert: %w", err)
 	}
+	if textfile.Placeholder(data) {
+		return nil, fmt.Errorf("%w: %s is a placeholder of Git LFS; download the file itself", ErrConfig, path)
+	}
 	return textfile.Trim(data), nil
 }
 
@@ -142,7 +189,7 @@ func readConfig(dir string) (*hfConfig, error) {
 		return nil, err
 	}
 	if !found {
-		return nil, fmt.Errorf("%w: %s has no config.json; give the folder of a Hugging Face checkpoint", ErrConfig, dir)
+		return nil, noConfig(dir)
 	}
 	if c.Text != nil {
 		if err := json.Unmarshal(c.Text, c); err != nil {
@@ -150,6 +197,21 @@ func readConfig(dir string) (*hfConfig, error) {
 		}
 	}
 	return c, c.check()
+}
+
+// noConfig says what a folder without config.json is, as far as its other files tell.
+func noConfig(dir string) error {
+	var adapter struct {
+		Kind string `json:"peft_type"`
+		Base string `json:"base_model_name_or_path"`
+	}
+	if found, err := readJSON(dir, "adapter_config.json", &adapter); err != nil {
+		return err
+	} else if found {
+		return fmt.Errorf("%w: %s has an adapter (%q) and no model; merge it into its base model %q first, and convert the result",
+			ErrUnsupported, dir, adapter.Kind, adapter.Base)
+	}
+	return fmt.Errorf("%w: %s has no config.json; give the folder of a Hugging Face checkpoint", ErrConfig, dir)
 }
 
 // check verifies what no family can do without, and refuses what changes the
@@ -188,6 +250,14 @@ func (c *hfConfig) check() error {
 	}
 	if p := c.partialRotary(); p != 1 && c.LinearValueHeads == nil {
 		return fmt.Errorf("%w: partial_rotary_factor is %v in config.json; only whole heads can be rotated", ErrUnsupported, p)
+	}
+	for name, given := range map[string]bool{
+		"attn_logit_softcapping": c.AttnSoftcap != nil, "final_logit_softcapping": c.FinalSoftcap != nil,
+		"use_bidirectional_attention": c.Bidirectional != nil && *c.Bidirectional,
+	} {
+		if given {
+			return fmt.Errorf("%w: config.json has %s, which no architecture here computes", ErrUnsupported, name)
+		}
 	}
 	return c.checkQuantization()
 }

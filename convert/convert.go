@@ -115,5 +115,12 @@ func planHF(o Options, dir string, config *hfConfig, in *source) (*hfPlan, error
 	if err := p.texts(files); err != nil {
 		return nil, err
 	}
+	vectors, err := readEmbedding(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.embedding(vectors); err != nil {
+		return nil, err
+	}
 	return p, p.scales()
 }

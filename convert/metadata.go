@@ -73,6 +73,9 @@ func (p *hfPlan) model(name, license string) error {
 	if err := p.recurrence(&w, arch); err != nil {
 		return err
 	}
+	if err := p.windows(&w, arch, headDim); err != nil {
+		return err
+	}
 	w.set(arch+".hidden_act", act)
 	if w.err != nil {
 		return w.err
@@ -90,15 +93,22 @@ func (p *hfPlan) model(name, license string) error {
 // hiddenAct returns the activation function as config.json has it, or the
 // default of the model class.
 func (p *hfPlan) hiddenAct() string {
-	if p.hf.HiddenAct != nil {
-		if act, err := model.ParseHiddenAct(*p.hf.HiddenAct); err == nil {
+	given := p.hf.HiddenAct
+	if p.hf.Activation != nil {
+		given = p.hf.Activation
+	}
+	if given != nil {
+		if act, err := model.ParseHiddenAct(*given); err == nil {
 			return act.String()
 		}
-		return *p.hf.HiddenAct
+		return *given
 	}
 	act := "silu"
-	if p.report.Class == microsoftClass {
-		act = "relu2"
+	switch {
+	case p.report.Class == microsoftClass:
+		act = model.ReLU2.String()
+	case p.family.Names[0] == gemma3:
+		act = model.GELUTanh.String()
 	}
 	p.report.decide("hidden_act", act, "config.json has none; it is the default of %s", p.report.Class)
 	return act
@@ -128,7 +138,7 @@ func (p *hfPlan) architecture(act string) string {
 // window, are exact.
 func (p *hfPlan) context() int64 {
 	context, window := *p.hf.Context, p.hf.SlidingWindow
-	if window == nil || *window < 1 || *window >= context || p.hf.UseSliding != nil && !*p.hf.UseSliding {
+	if p.family.Names[0] == gemma3 || window == nil || *window < 1 || *window >= context || p.hf.UseSliding != nil && !*p.hf.UseSliding {
 		return context
 	}
 	p.report.decide("context_length", fmt.Sprint(*window),
@@ -163,8 +173,11 @@ func (p *hfPlan) ropeBase() float64 {
 		return *p.hf.rope().Theta
 	}
 	base := 10000.0
-	if p.report.Class == microsoftClass {
+	switch {
+	case p.report.Class == microsoftClass:
 		base = 500000
+	case p.family.Names[0] == gemma3:
+		base = gemmaTheta
 	}
 	p.report.decide("rope.freq_base", fmt.Sprint(base), "config.json has no rope_theta; it is the default of %s", p.report.Class)
 	return base

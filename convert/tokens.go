@@ -67,30 +67,55 @@ func readTokens(dir, pre string) (*tokenFiles, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s: %w", ErrTokenizer, dir, err)
 	}
-	if f.templates, f.template, err = readTemplates(dir); err != nil {
+	if err := f.readTemplates(); err != nil {
 		return nil, err
 	}
 	_, err = readJSON(dir, "generation_config.json", &f.generation)
 	return f, err
 }
 
-// readTemplates reads the named chat templates of tokenizer_config.json, and
-// chat_template.jinja.
-func readTemplates(dir string) (named map[string]string, text *string, err error) {
-	var config struct {
-		Template json.RawMessage `json:"chat_template"`
+// additionalTemplates is the folder of named templates in files of their own, and
+// maxTemplates how many of them are read.
+const (
+	additionalTemplates = "additional_chat_templates"
+	maxTemplates        = 64
+)
+
+// readTemplates reads the chat templates of tokenizer_config.json, of
+// chat_template.json, which processors of several kinds of input have, of the folder of
+// named ones, and of chat_template.jinja.
+func (f *tokenFiles) readTemplates() error {
+	f.templates = map[string]string{}
+	for _, name := range []string{"chat_template.json", "tokenizer_config.json"} { // the last one counts
+		var config struct {
+			Template json.RawMessage `json:"chat_template"`
+		}
+		if _, err := readJSON(f.dir, name, &config); err != nil {
+			return err
+		}
+		named, err := parseTemplates(config.Template)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrConfig, filepath.Join(f.dir, name), err)
+		}
+		maps.Copy(f.templates, named)
 	}
-	if _, err := readJSON(dir, "tokenizer_config.json", &config); err != nil {
-		return nil, nil, err
+	files, err := filepath.Glob(filepath.Join(f.dir, additionalTemplates, "*.jinja"))
+	if err != nil || len(files) > maxTemplates {
+		return fmt.Errorf("%w: %s has %d templates, want at most %d (%v)", ErrConfig, filepath.Join(f.dir, additionalTemplates), len(files),
+			maxTemplates, err)
 	}
-	if named, err = parseTemplates(config.Template); err != nil {
-		return nil, nil, fmt.Errorf("%w: %s: %w", ErrConfig, filepath.Join(dir, "tokenizer_config.json"), err)
+	for _, path := range files {
+		data, err := readFile(path)
+		if err != nil {
+			return err
+		}
+		f.templates[strings.TrimSuffix(filepath.Base(path), ".jinja")] = string(data)
 	}
-	data, err := optionalFile(dir, "chat_template.jinja")
-	if err != nil || data == nil {
-		return named, nil, err
+	data, err := optionalFile(f.dir, "chat_template.jinja")
+	if err == nil && data != nil {
+		f.template = new(string(data))
 	}
-	return named, new(string(data)), nil
+	return err
 }
 
 // texts sets the keys of the tokenizer, the chat templates and the defaults for
@@ -200,13 +225,13 @@ func (p *hfPlan) sampling(gen *hfGeneration) error {
 	return w.err
 }
 
-// templates sets the chat templates: chat_template.jinja, which wins over
-// tokenizer_config.json in Hugging Face's library too, and the named ones.
+// templates sets the chat templates: chat_template.jinja, which wins over the other
+// files in Hugging Face's library too, and the named ones.
 func (p *hfPlan) templates(f *tokenFiles) error {
 	text, found := f.templates["default"]
 	if f.template != nil {
 		if found {
-			p.report.decide("tokenizer.chat_template", "chat_template.jinja", "tokenizer_config.json has one too")
+			p.report.decide("tokenizer.chat_template", "chat_template.jinja", "another file has one too")
 		}
 		text, found = *f.template, true
 	}

@@ -24,6 +24,9 @@ func FromHF(dir string, opts ...Option) (*Tokenizer, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		}
+		if textfile.Placeholder(data) {
+			err = fmt.Errorf("%w: %s is a placeholder of Git LFS; download the file itself", ErrFormat, filepath.Join(dir, name))
+		}
 		return data, err
 	}
 	var files hfFiles

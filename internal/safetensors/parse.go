@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"trit/internal/textfile"
 )
 
 const (
@@ -31,6 +33,9 @@ func parseFile(file []byte) ([]*Tensor, map[string]string, error) {
 	}
 	n := binary.LittleEndian.Uint64(file)
 	if n > maxHeader {
+		if textfile.Placeholder(file) {
+			return nil, nil, fmt.Errorf("%w: it is a placeholder of Git LFS; download the file itself", ErrHeader)
+		}
 		return nil, nil, fmt.Errorf("%w: header length %d, the format allows at most %d (is this a safetensors file?)", ErrHeader, n, maxHeader)
 	}
 	if n > uint64(len(file)-8) {

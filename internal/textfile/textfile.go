@@ -3,6 +3,7 @@
 package textfile
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,10 @@ func Trim[T ~string | ~[]byte](text T) T {
 	}
 	return text
 }
+
+// Placeholder reports whether data is not a file's contents but what Git LFS leaves in
+// its place where they were not downloaded.
+func Placeholder(data []byte) bool { return bytes.HasPrefix(data, []byte("version https://git-lfs")) }
 
 // Read reads a file of at most the given size, or anything else under that name
 // that can be read to an end, such as a pipe. The text has no byte order mark.

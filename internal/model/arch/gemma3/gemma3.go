@@ -22,11 +22,24 @@ import (
 func init() {
 	decoder.Register(decoder.Family{
 		Names:      []string{"gemma3"},
+		HFNames:    []string{"Gemma3ForCausalLM", "Gemma3TextModel"},
 		Configure:  configure,
 		HeadNorms:  decoder.BeforeRope,
 		InputNorms: true,
 		PostNorms:  true,
+		Tensors:    tensors,
 	})
+}
+
+// tensors has the norms of checkpoints, which are around 0, become those of files.
+func tensors(_ *model.Config, table []model.TensorSpec) []model.TensorSpec {
+	offset := &model.HFForm{Value: func(x float32) float32 { return 1 + x }}
+	for i := range table {
+		if s := &table[i]; s.Role == model.RoleVector && len(s.HF) > 0 {
+			s.HFForm = offset
+		}
+	}
+	return table
 }
 
 // Where a file does not say which layers slide, all but every sixth do; and those that
