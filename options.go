@@ -197,12 +197,10 @@ func Activations(a ActivationFormat) Option {
 // ActivationFunction is the function within the feed-forward network.
 type ActivationFunction = model.HiddenAct
 
-// The functions.
 const (
 	HiddenSiLU  = model.SiLU  // z·sigmoid(z)
 	HiddenReLU2 = model.ReLU2 // max(z, 0)²
-	// HiddenGELU is the tanh approximation of GELU.
-	HiddenGELU = model.GELUTanh
+	HiddenGELU  = model.GELUTanh
 )
 
 // HiddenAct overrides the activation function of the feed-forward network.

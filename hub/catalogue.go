@@ -136,13 +136,13 @@ func Catalogue() []Entry {
 			Name: "bitnet-embeddings-0.6b", Repository: "microsoft/bitnet-embedding-0.6b", File: "bitnet-embeddings-0.6b-bf16-i2_s.gguf",
 			SHA256: "c89c64f05a2d3f83565250a6762640197fc624df866d4a1bd5853f811219af17", Size: 428_000_000,
 			Form: FormGGUF, Architecture: "qwen3", Parameters: 600_000_000, Context: 32768,
-			Tokenizer: "qwen-2", Description: "text embeddings of 1024 numbers by Microsoft; its architecture cannot be run yet", Embedding: true,
+			Tokenizer: "qwen-2", Description: "text embeddings of 1024 numbers by Microsoft", Embedding: true,
 		},
 		Entry{
 			Name: "bitnet-embeddings-270m", Repository: "microsoft/bitnet-embedding-270m", File: "bitnet-embeddings-270m-bf16-i2_s.gguf",
 			SHA256: "8ee5ae971b103cd55758934be54e5c9f7cc2b58b15890615acce8e649988c751", Size: 367_000_000,
 			Form: FormGGUF, Architecture: "gemma3", Parameters: 270_000_000, Context: 32768,
-			Tokenizer: "gemma", Description: "text embeddings of 640 numbers by Microsoft; its architecture cannot be run yet", Embedding: true,
+			Tokenizer: "gemma", Description: "text embeddings of 640 numbers by Microsoft", Embedding: true,
 		})
 }
 

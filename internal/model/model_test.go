@@ -211,7 +211,7 @@ func TestTensorTables(t *testing.T) {
 
 func ExampleArchitectures() {
 	fmt.Println(model.Architectures())
-	// Output: [bitnet bitnet-25 bitnet-b1.58 hunyuan-dense llama minicpm qwen3 qwen35]
+	// Output: [bitnet bitnet-25 bitnet-b1.58 gemma3 hunyuan-dense llama minicpm qwen3 qwen35]
 }
 
 // TestWindows: which layers have a sliding window, as files say it in three ways.

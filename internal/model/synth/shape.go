@@ -57,6 +57,9 @@ type Shape struct {
 	// Rotation is the block size of the Hadamard transform that the inputs of projections
 	// go through; 0 for none.
 	Rotation int
+	// Pooling is that of embedding models, whose projections have norms of their own; 0
+	// for other models.
+	Pooling model.Pooling
 }
 
 // stateDim is the width of a head of a delta net.
@@ -68,7 +71,8 @@ const stateDim = 128
 // 10.31 billion). falcon-e-3b adds up to the published size of its packed file,
 // 999 MB; its RoPE base and epsilon are those of Falcon3. The first Bonsai models have
 // the geometry of Qwen3; those of Bonsai 2 that of Qwen3.5 and Qwen3.8, and they add up
-// to the published sizes of 0.43, 0.95, 2.0 and 5.9 GB. The tiny shapes are for tests:
+// to the published sizes of 0.43, 0.95, 2.0 and 5.9 GB. The embedding models have the
+// geometry of Qwen3 0.6B and Gemma 3 270M, and add up to 428 and 367 MB. The tiny shapes are for tests:
 // every storage type can hold them.
 var shapes = []Shape{
 	{Name: "bitnet-2b", Model: "BitNet-b1.58-2B-4T", Architecture: "bitnet-b1.58",
@@ -126,6 +130,12 @@ var shapes = []Shape{
 		Layers: 64, Hidden: 5120, FFN: 17408, Heads: 24, KVHeads: 4, HeadDim: 256, Vocab: 248320, Context: 262144,
 		RopeBase: 1e7, NormEps: 1e-6, Tokenizer: tokenizer.ModelBPE, Pre: "qwen35",
 		Type: gguf.TypePTQ1_0, RopeDim: 64, KeyHeads: 16, ValueHeads: 48, Rotation: 1024},
+	{Name: "bitnet-embeddings-0.6b", Model: "bitnet-embedding-0.6b", Architecture: "qwen3",
+		Layers: 28, Hidden: 1024, FFN: 3072, Heads: 16, KVHeads: 8, HeadDim: 128, Vocab: 151669, Context: 32768,
+		RopeBase: 1e6, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "qwen2", Pooling: model.PoolMean},
+	{Name: "bitnet-embeddings-270m", Model: "bitnet-embedding-270m", Architecture: "gemma3",
+		Layers: 18, Hidden: 640, FFN: 2048, Heads: 4, KVHeads: 1, HeadDim: 256, Vocab: 262144, Context: 32768,
+		RopeBase: 1e6, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelSPM, Pooling: model.PoolMean},
 	{Name: "tiny", Model: "a small model for tests", Architecture: "bitnet-b1.58",
 		Layers: 2, Hidden: 256, FFN: 512, Heads: 4, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
 		RopeBase: 10000, NormEps: 1e-5, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "llama-bpe"},
@@ -135,6 +145,9 @@ var shapes = []Shape{
 	{Name: "tiny-qwen3", Model: "a small qwen3 with heads wider than their share, for tests", Architecture: "qwen3",
 		Layers: 2, Hidden: 256, FFN: 512, Heads: 8, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
 		RopeBase: 1000000, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "qwen2"},
+	{Name: "tiny-gemma3", Model: "a small gemma3 embedding model, for tests", Architecture: "gemma3",
+		Layers: 2, Hidden: 256, FFN: 512, Heads: 4, KVHeads: 1, HeadDim: 128, Vocab: 512, Context: 512,
+		RopeBase: 1000000, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelSPM, Pooling: model.PoolMean},
 	{Name: "tiny-qwen35", Model: "a small hybrid model with rotated weights, for tests", Architecture: "qwen35",
 		Layers: 4, Hidden: 256, FFN: 512, Heads: 2, KVHeads: 1, HeadDim: 128, Vocab: 512, Context: 512,
 		RopeBase: 1e7, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "qwen35",
@@ -233,6 +246,9 @@ func (s Shape) setKeys(m *gguf.Metadata) error {
 			key   string
 			value any
 		}{key, value})
+	}
+	if s.Pooling != 0 {
+		add(model.KeyPooling, uint32(s.Pooling))
 	}
 	if s.Yarn > 0 {
 		add("rope.scaling.type", "yarn")

@@ -114,7 +114,7 @@ func New(s Shape, o Options) (*Generator, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrShape, s.Name, err)
 	}
 	for spec := range arch.Table(g.config).Rows() {
-		if spec.Role == model.RoleHead && s.Tied || spec.Extra {
+		if spec.Role == model.RoleHead && s.Tied || spec.Extra && (s.Pooling == 0 || !strings.Contains(spec.Name, "_norm_in.")) {
 			continue
 		}
 		t := tensor{name: spec.Name, dims: spec.Dims, role: spec.Role}
