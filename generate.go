@@ -1,6 +1,7 @@
 package trit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,6 +76,7 @@ func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateO
 			defer func() { *o.stats = g.Stats() }()
 		}
 		meter := m.measure(o.arrived, o.Options.Choices, g.Stats)
+		m.metrics.Limit.Observe(float64(cmp.Or(o.Options.MaxTokens, m.Context())))
 		defer func() { meter.close(g.Finish()) }()
 		g.Tokens(ctx, prompt)(meter.yield(yield))
 	}

@@ -20,6 +20,7 @@ type meter struct {
 	consumer time.Duration // time that the consumer took
 	last     []time.Duration
 	first    bool
+	firstAt  time.Time // when the first token came
 	ended    int // answers
 	failed   bool
 	stats    func() Stats
@@ -54,7 +55,9 @@ func (r *meter) yield(next func(Token, error) bool) func(Token, error) bool {
 func (r *meter) token(t Token, now time.Time) {
 	if !r.first {
 		r.first = true
+		r.firstAt = now
 		r.metrics.FirstToken.ObserveDuration(now.Sub(r.arrived))
+		r.metrics.Prefill.ObserveDuration(now.Sub(r.began))
 	}
 	clock := now.Sub(r.began) - r.consumer
 	if last := &r.last[t.Index]; *last == 0 {
@@ -85,6 +88,9 @@ func (r *meter) close(finish Finish) {
 	}
 	m.Running.Add(-1)
 	m.Total.ObserveDuration(time.Since(r.arrived))
+	if r.first {
+		m.Decode.ObserveDuration(time.Since(r.firstAt))
+	}
 	m.Prompt.Observe(float64(s.PromptTokens))
 	m.Generated.Observe(float64(s.GeneratedTokens))
 	m.PromptTokens.Add(s.PromptTokens)

@@ -17,6 +17,7 @@ func (s *operations) metrics(w http.ResponseWriter, _ *http.Request) error {
 	var e exposition
 	s.expose(&e)
 	w.Header().Set("Content-Type", metrics.ContentType)
+	w.Header().Set("Process-Start-Time-Unix", strconv.FormatInt(s.Started.Unix(), 10)) // as llama-server
 	if _, err := e.WriteTo(w); err != nil {
 		return core.ErrAnswered // the client has gone
 	}
@@ -36,10 +37,14 @@ func (s *operations) expose(e *exposition) {
 		e.Counter("trit_http_requests_total", "Requests by route and status.", float64(n), "route", pattern, "status",
 			strconv.Itoa(status))
 	})
+	e.lora(float64(s.Started.Unix()))
 	seen := map[string]bool{}
 	ms.Each(func(l *core.Loaded) {
 		seen[l.Name] = true
 		e.model(l)
+		if l.Name == s.Options.Models[0] {
+			e.llamacpp(l, inside.Of(l.Model).Scheduler.Gauges())
+		}
 	})
 	// Those who route requests want to know of a model from the beginning.
 	for _, name := range s.Options.Models {
@@ -90,6 +95,7 @@ func (e *exposition) model(l *core.Loaded) {
 	l.Model.Metrics().Each(func(m metrics.Metric) { e.Metric("trit_", m, labels...) })
 
 	e.load(l.Name, running, waiting, usage(g.UsedPages, g.Pages))
+	e.vllm(l, g)
 	e.Gauge("vllm:cache_config_info", "Information of the LLMEngine CacheConfig", 1,
 		"block_size", strconv.Itoa(kernel.PageTokens), "num_gpu_blocks", strconv.Itoa(g.Pages), "model_name", l.Name)
 }

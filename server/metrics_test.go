@@ -91,7 +91,31 @@ func TestMetrics(t *testing.T) {
 	if len(f["trit_build_info"].GetMetric()) != 1 {
 		t.Error("there is no trit_build_info")
 	}
+	for name, want := range map[string]float64{
+		"vllm:prompt_tokens_total": value(f["trit_prompt_tokens_total"], "model", "demo"), "vllm:generation_tokens_total": 30, "vllm:num_preemptions_total": 0,
+		"vllm:prefix_cache_hits_total": float64(g.Prefix.ReusedTokens), "vllm:prefix_cache_queries_total": float64(g.Prefix.PromptTokens),
+	} {
+		if got := value(f[name], "model_name", "demo"); got != want {
+			t.Errorf("%s is %g, want %g", name, got, want)
+		}
+	}
+	if got := value(f["vllm:request_success_total"], "finished_reason", "length"); got != 3 {
+		t.Errorf("vLLM's name says that %g answers have ended by length", got)
+	}
+	if got := value(f["vllm:lora_requests_info"], "running_lora_adapters", "", "waiting_lora_adapters", "", "max_lora", "0"); !(got > 1e9) {
+		t.Errorf("lora_requests_info: %v", f["vllm:lora_requests_info"])
+	}
+	for name, want := range map[string]float64{"llamacpp:tokens_predicted_total": 30, "llamacpp:n_decode_total": float64(g.Steps), "llamacpp:requests_processing": 0} {
+		if got := value(f[name]); got != want {
+			t.Errorf("%s is %g, want %g", name, got, want)
+		}
+	}
+	if value(f["llamacpp:prompt_tokens_seconds"]) <= 0 || value(f["llamacpp:predicted_tokens_seconds"]) <= 0 {
+		t.Errorf("rates: %v, %v", f["llamacpp:prompt_tokens_seconds"], f["llamacpp:predicted_tokens_seconds"])
+	}
 	for name, want := range map[string]uint64{
+		"vllm:time_to_first_token_seconds": 3, "vllm:inter_token_latency_seconds": 27, "vllm:e2e_request_latency_seconds": 3,
+		"vllm:request_prefill_time_seconds": 3, "vllm:request_decode_time_seconds": 3, "vllm:request_max_num_generation_tokens": 3,
 		"trit_time_to_first_token_seconds": 3, "trit_time_per_output_token_seconds": 27, "trit_request_queue_time_seconds": 3,
 		"trit_request_duration_seconds": 3, "trit_request_prompt_tokens": 3, "trit_request_generation_tokens": 3,
 	} {

@@ -21,10 +21,12 @@ type Metrics struct {
 	// FirstToken is the time from a request's arrival to its first token, in
 	// seconds; OutputToken that between two tokens of an answer, without the
 	// time that the consumer took; Queue the time a request had to wait before
-	// it was begun; Total that from arrival to end.
-	FirstToken, OutputToken, Queue, Total *Histogram
-	// Prompt and Generated are tokens per request, of all its answers together.
-	Prompt, Generated *Histogram
+	// it was begun; Prefill that from then to its first token, Decode that from the
+	// first token to the end; Total that from arrival to end.
+	FirstToken, OutputToken, Queue, Prefill, Decode, Total *Histogram
+	// Prompt and Generated are tokens per request, of all its answers together; Limit is
+	// how many an answer may have.
+	Prompt, Generated, Limit *Histogram
 
 	// PromptTokens and GeneratedTokens were processed, CachedTokens of the
 	// prompts' found in the prefix cache; of GuessedTokens that speculation
@@ -37,12 +39,16 @@ type Metrics struct {
 
 // New returns metrics that have counted nothing yet.
 func New() *Metrics {
+	phase := []float64{.001, .01, .05, .1, .3, .5, .8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 60, 120, 240, 480, 960}
 	return &Metrics{
+		Prefill:     NewHistogram(phase...),
+		Decode:      NewHistogram(phase...),
 		FirstToken:  NewHistogram(.001, .005, .01, .02, .04, .06, .08, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160),
 		OutputToken: NewHistogram(.0005, .001, .0025, .005, .01, .025, .05, .075, .1, .15, .2, .3, .4, .5, .75, 1, 2.5, 5),
 		Queue:       NewHistogram(.001, .01, .1, .3, .5, .8, 1, 1.5, 2, 2.5, 5, 10, 20, 40, 80, 160, 320, 640),
 		Total:       NewHistogram(.01, .05, .1, .3, .5, .8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 60, 120, 240, 480, 960),
 		Prompt:      NewHistogram(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000),
+		Limit:       NewHistogram(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000),
 		Generated:   NewHistogram(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000),
 	}
 }
@@ -84,9 +90,12 @@ func (m *Metrics) Each(f func(Metric)) {
 	many("time_to_first_token_seconds", "Time from the arrival of a request to its first token.", m.FirstToken)
 	many("time_per_output_token_seconds", "Time between two tokens of an answer, without the time the client took.", m.OutputToken)
 	many("request_queue_time_seconds", "Time that a request waited before it was begun.", m.Queue)
+	many("request_prefill_time_seconds", "Time from the beginning of a request to its first token.", m.Prefill)
+	many("request_decode_time_seconds", "Time from the first token of a request to its end.", m.Decode)
 	many("request_duration_seconds", "Time from the arrival of a request to its end.", m.Total)
 	many("request_prompt_tokens", "Tokens of a request's prompt.", m.Prompt)
 	many("request_generation_tokens", "Generated tokens of a request, of all answers together.", m.Generated)
+	many("request_limit_tokens", "Tokens that an answer may have at most.", m.Limit)
 	one(KindCounter, "prompt_tokens_total", "Tokens of prompts.", float64(m.PromptTokens.Load()))
 	one(KindCounter, "prompt_tokens_cached_total", "Tokens of prompts that the prefix cache had.", float64(m.CachedTokens.Load()))
 	one(KindCounter, "generation_tokens_total", "Generated tokens.", float64(m.GeneratedTokens.Load()))
