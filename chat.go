@@ -16,6 +16,7 @@ var ErrNoTemplate = errors.New("trit: no chat template")
 
 // chatFormat is a model's template, found when it is first needed.
 type chatFormat struct {
+	given    *chat.Template // in place of the file's; may be nil
 	once     sync.Once
 	template *chat.Template
 	why      string
@@ -41,7 +42,21 @@ func (m *Model) chatFormat() *chatFormat {
 	return c
 }
 
+// ChatTemplate is the template of conversations in place of the file's; see [chat.Parse]
+// and [chat.Builtin].
+func ChatTemplate(t *chat.Template) Option {
+	return func(o *openOptions) {
+		if t == nil {
+			o.fail("chat_template", "it is nil")
+		}
+		o.template = t
+	}
+}
+
 func (m *Model) chooseTemplate() (t *chat.Template, why string, err error) {
+	if t := m.format.given; t != nil {
+		return t, "the template that the model was opened with", nil
+	}
 	meta := m.model.File.Metadata
 	template, err := meta.StringOr("tokenizer.chat_template", "")
 	if err != nil {

@@ -82,6 +82,12 @@ func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateO
 	}
 }
 
+// SamplingDefaults changes the sampling options that hold where a generation says
+// nothing, which are those that the file recommends.
+func SamplingDefaults(set func(*sample.Options)) Option {
+	return func(o *openOptions) { o.sampling = set }
+}
+
 // samplingDefaults returns the sampling options that a model's file
 // recommends, or those of package sample where it says nothing.
 func samplingDefaults(meta *gguf.Metadata) (sample.Options, error) {

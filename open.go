@@ -127,6 +127,9 @@ func open(
 	return m, nil
 }
 
+// CopyTables holds the embedding and the head in memory: the file may be written to.
+func CopyTables() Option { return func(o *openOptions) { o.load.CopyTables = true } }
+
 // load reads the parts of a model.
 func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	if v, ok, err := kernel.VariantFromEnv(); err != nil {
@@ -141,6 +144,11 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	if m.tokenizer, err = openTokenizer(f.Metadata, o); err == nil {
 		m.sampling, err = samplingDefaults(f.Metadata)
 	}
+	if err == nil && o.sampling != nil {
+		o.sampling(&m.sampling)
+		err = m.sampling.Validate()
+	}
+	m.format.given = o.template
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.name, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"trit/chat"
 
 	"trit/grammar"
 	"trit/internal/engine"
@@ -28,6 +29,8 @@ type openOptions struct {
 	load      model.LoadOptions
 	pre       string
 	tokenizer string
+	template  *chat.Template
+	sampling  func(*sample.Options)
 	memory    int64 // 0: no limit
 	err       error // what is wrong with the options
 }
@@ -230,9 +233,6 @@ func PreTokenizer(name string) Option { return func(o *openOptions) { o.pre = na
 // TokenizerPath takes the tokenizer from a tokenizer.json, a tokenizer.model or
 // a folder with one of them instead of the model's file; "" does not.
 func TokenizerPath(path string) Option { return func(o *openOptions) { o.tokenizer = path } }
-
-// CopyTables holds the embedding and the head in memory: the file may be written to.
-func CopyTables() Option { return func(o *openOptions) { o.load.CopyTables = true } }
 
 // Progress sets a function that is called while the weights are loaded, with
 // the weights done so far and in all.

@@ -21,7 +21,7 @@ type meter struct {
 	last     []time.Duration
 	first    bool
 	firstAt  time.Time // when the first token came
-	ended    int // answers
+	ended    int       // answers
 	failed   bool
 	stats    func() Stats
 }

@@ -7,7 +7,10 @@ import (
 	"testing"
 
 	"trit"
+	"trit/chat"
+	"trit/sample"
 	"trit/server/core"
+	"trit/server/internal/servertest"
 )
 
 // TestWhatClientsSend has requests that real clients send and that the API's own server
@@ -166,4 +169,57 @@ func TestModelLists(t *testing.T) {
 	s.do("POST", "/api/show", `{"model":"demo"}`).expect(t, 200, `"embedding"`, `"context_length":256`)
 	s.do("GET", "/v1/models/none", "").expect(t, 404, `"code":"model_not_found"`)
 	s.do("GET", "/v1/models/none", "", "Anthropic-Version", "2023-06-01").expect(t, 404, `"type":"not_found_error"`, `"request_id"`)
+}
+
+// TestLlamaServer has what programs for llama-server ask it for.
+func TestLlamaServer(t *testing.T) {
+	servertest.Copies(t, "other")
+	s := serve(t, Options{Open: []trit.Option{trit.SamplingDefaults(func(o *sample.Options) { o.Temperature = 0 })}})
+	for _, test := range []struct {
+		name, path, body string
+		status           int
+		mentions         []string // or behind ! what must not be there
+	}{
+		{"several prompts", "/completion", `{"prompt":["Once upon",[1,2,3],"A dog"],"n_predict":2,"response_fields":["index","tokens_predicted","generation_settings/n_predict","none"]}`,
+			200, []string{`[{"index":0,"n_predict":2,"tokens_predicted":2},{"index":1,"n_predict":2,"tokens_predicted":2},{"index":2,"n_predict":2,"tokens_predicted":2}]`}},
+		{"a stream of several prompts", "/completion", `{"prompt":["Once","A dog"],"n_predict":2,"stream":true}`,
+			200, []string{`data: {"index":0,`, `data: {"index":1,`, `"stop":true`}},
+		{"an object", "/completion", `{"prompt":{"prompt_string":"Once upon"},"n_predict":1}`, 200, []string{`{"index":0,"content":`, `"prompt":"Once upon"`}},
+		{"a prompt of texts and tokens", "/completion", `{"prompt":["Once",5],"n_predict":1}`, 200, []string{`{"index":0,"content":`}},
+		{"one of several is wrong", "/completion", `{"prompt":["Once",[99999999]],"n_predict":1}`, 400, []string{"prompt"}},
+		{"an object without a text", "/completion", `{"prompt":{"x":1},"n_predict":1}`, 400, []string{"prompt"}},
+		{"lists within lists", "/completion", `{"prompt":[[[1]]],"n_predict":1}`, 400, []string{"prompt"}},
+		{"no prompt", "/completion", `{"prompt":[],"n_predict":1}`, 400, []string{"prompt is required"}},
+		{"the tokens of a chat", "/v1/chat/completions/input_tokens", `{"messages":[{"role":"user","content":"Hi"}]}`, 200, []string{`{"object":"response.input_tokens","input_tokens":`, `!"input_tokens":0`}},
+		{"the tokens of a response", "/v1/responses/input_tokens", `{"input":"Hi"}`, 200, []string{`"input_tokens":`}},
+		{"loading", "/models/load", `{"model":"other"}`, 200, []string{`{"success":true}`}},
+		{"unloading", "/models/unload", `{"model":"other"}`, 200, []string{`{"success":true}`}},
+		{"unloading what stays", "/models/unload", `{"model":"demo"}`, 409, []string{"started with"}},
+		{"loading what is not here", "/models/load", `{"model":"none"}`, 404, []string{"none"}},
+		{"the server's temperature", "/completion", `{"prompt":"Once","n_predict":1}`, 200, []string{`"temperature":0,`}},
+		{"the request's temperature", "/completion", `{"prompt":"Once","n_predict":1,"temperature":0.5}`, 200, []string{`"temperature":0.5,`}},
+	} {
+		r := s.do("POST", test.path, test.body)
+		if r.status != test.status {
+			t.Errorf("%s: %d %s", test.name, r.status, r.body)
+		}
+		for _, text := range test.mentions {
+			if without, ok := strings.CutPrefix(text, "!"); ok == strings.Contains(r.body, without) {
+				t.Errorf("%s: %s: %s", test.name, text, r.body)
+			}
+		}
+	}
+	if got := s.states(t); got != "demo" {
+		t.Errorf("loaded: %s", got)
+	}
+}
+
+// TestGivenTemplate: the operator's template is used instead of the file's.
+func TestGivenTemplate(t *testing.T) {
+	template, err := chat.Parse("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, Options{Open: []trit.Option{trit.ChatTemplate(template)}})
+	s.do("POST", "/apply-template", `{"messages":[{"role":"user","content":"Hi"}]}`).expect(t, 200, `"prompt":"<user>Hi"`)
 }

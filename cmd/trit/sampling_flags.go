@@ -72,11 +72,7 @@ type samplingFlags struct {
 // add defines the flags on a command.
 func (f *samplingFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.SetNormalizeFunc(normalizeFlag)
-	for _, p := range sample.Params() {
-		flags.Var(&samplingFlag{param: p, all: f}, p.Flag, p.Help+defaultNote(&p))
-		f.names = append(f.names, p.Flag)
-	}
+	f.addNumbers(cmd)
 	flags.StringArrayVar(&f.breakers, "dry-sequence-breaker", nil, "DRY does not look beyond this `text`, in which \\n is a line end (repeatable; 'none': no text; default: \\n : \" *)")
 	flags.StringVar(&f.samplers, "samplers", "", "the stages in their order, separated by ; (default: "+sample.DefaultOrder().String()+")")
 	flags.StringArrayVar(&f.bias, "logit-bias", nil, "`ID+VALUE`, ID-VALUE or ID=VALUE: add to a token's logit; ID-inf bans it (repeatable)")
@@ -87,6 +83,15 @@ func (f *samplingFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.seedText, "seed", "random", "seed of the random choices, a `number` or 'random'; the same seed gives the same text")
 	f.names = append(f.names, "dry-sequence-breaker", "samplers", "logit-bias", "bad-words", "allowed-tokens", "forced-tokens", "greedy", "seed")
 	groupFlags(cmd, "Sampling", f.names...)
+}
+
+// addNumbers defines the flags that are numbers.
+func (f *samplingFlags) addNumbers(cmd *cobra.Command) {
+	cmd.Flags().SetNormalizeFunc(normalizeFlag)
+	for _, p := range sample.Params() {
+		cmd.Flags().Var(&samplingFlag{param: p, all: f}, p.Flag, p.Help+defaultNote(&p))
+		f.names = append(f.names, p.Flag)
+	}
 }
 
 // used returns the flags that were given, but not those in except.

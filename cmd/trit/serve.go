@@ -17,15 +17,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit"
+	"trit/chat"
 	"trit/internal/textfile"
+	"trit/sample"
 	"trit/server"
 )
 
 // serveFlags are the flags of serve.
 type serveFlags struct {
 	modelFlags
-	models  []string
-	aliases []string
+	sampling samplingFlags
+	models   []string
+	aliases  []string
+
+	template, templateFile string
 
 	host string
 	port int
@@ -73,7 +78,7 @@ not.`,
 	}
 	f.modelFlags.add(cmd)
 	f.add(cmd)
-	groupedHelp(cmd, "Network", "Model", "Scheduling", "Access", "Limits")
+	groupedHelp(cmd, "Network", "Model", "Sampling, where requests say nothing", "Scheduling", "Access", "Limits")
 	return cmd
 }
 
@@ -86,7 +91,11 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.aliases, "alias", nil, "NAME=MODEL: a further name that requests may use; * for all that no model has (repeatable)")
 	flags.StringVar(&f.keepAlive, "keep-alive", "5m", "how long a model that was loaded on demand stays without use; -1: until its memory is needed")
 	flags.StringVar(&f.memory, "memory-limit", "", "memory of all models together, such as 8GB (default: what the system or container allows, less a reserve)")
-	groupFlags(cmd, "Model", "alias", "keep-alive", "memory-limit")
+	flags.StringVar(&f.template, "chat-template", "", "template of conversations instead of the models' own: Jinja, or the name of a built-in one ("+strings.Join(chat.BuiltinNames(), ", ")+")")
+	flags.StringVar(&f.templateFile, "chat-template-file", "", "file with such a template")
+	groupFlags(cmd, "Model", "alias", "keep-alive", "memory-limit", "chat-template", "chat-template-file")
+	f.sampling.addNumbers(cmd)
+	groupFlags(cmd, "Sampling, where requests say nothing", f.sampling.names...)
 
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on; 0.0.0.0 for all networks")
 	flags.IntVarP(&f.port, "port", "p", 8080, "port to listen on; 0 for any free one")
@@ -282,9 +291,52 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 		}
 		o.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
+	if o.Open, err = f.defaults(o.Open); err != nil {
+		return fail(err)
+	}
 	o.OptionName = flagOf
 	o.Log, err = f.logger(a, cmd)
 	return o, err
+}
+
+// maxTemplate bounds the size of a chat template.
+const maxTemplate = 1 << 20
+
+// defaults adds what holds where requests and models' files say something else, or nothing.
+func (f *serveFlags) defaults(open []trit.Option) ([]trit.Option, error) {
+	if err := f.sampling.numbers(new(sample.Neutral())); err != nil {
+		return nil, err
+	}
+	if len(f.sampling.given) > 0 {
+		open = append(open, trit.SamplingDefaults(func(o *sample.Options) {
+			_ = f.sampling.numbers(o) // the same values as above
+		}))
+	}
+	source, flag := f.template, "--chat-template"
+	if f.templateFile != "" {
+		if source != "" {
+			return nil, errors.New("--chat-template and --chat-template-file exclude each other")
+		}
+		data, err := textfile.Read(f.templateFile, maxTemplate)
+		if err != nil {
+			return nil, fmt.Errorf("--chat-template-file: %w", err)
+		}
+		source, flag = string(data), "--chat-template-file "+f.templateFile
+	}
+	if source == "" {
+		return open, nil
+	}
+	t, builtin := chat.Builtin(source)
+	if !builtin {
+		if !strings.Contains(source, "{") {
+			return nil, fmt.Errorf("%s %q: want Jinja, or one of %s", flag, source, strings.Join(chat.BuiltinNames(), ", "))
+		}
+		var err error
+		if t, err = chat.Parse(source); err != nil {
+			return nil, fmt.Errorf("%s: %w", flag, err)
+		}
+	}
+	return append(open, trit.ChatTemplate(t)), nil
 }
 
 // logger returns the server's log, which by default also has what is not worth

@@ -3,9 +3,10 @@ package llamacpp
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"trit"
 	"trit/sample"
@@ -31,6 +32,7 @@ type completionRequest struct {
 	Samplers     *core.SamplersField `json:"samplers"`
 	ReturnTokens bool                `json:"return_tokens"`
 	ParseSpecial *bool               `json:"parse_special"` // true where it is left out
+	Fields       []string            `json:"response_fields"`
 
 	// What would change the answer, and is not served.
 	MaxTime           int   `json:"t_max_predict_ms"`
@@ -101,18 +103,68 @@ func (s *api) completion(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	c, err := q.prepare(l)
-	if err != nil {
-		return err
+	prompts, several := q.Prompt.split()
+	var runs []*completionRun
+	for i, prompt := range prompts {
+		c, err := q.prepare(l, prompt)
+		if err != nil {
+			return err
+		}
+		c.index = i
+		runs = append(runs, c)
 	}
-	c.out = s.NewReply(w, r, core.FormOf(q.Stream, core.Events))
-	return core.Answer(c.out, s.Run(c.out.Context(), &c.Job), c)
+	if len(runs) == 0 {
+		return core.BadRequest("prompt", "prompt is required: a string, an array of strings and token ids, or several of these")
+	}
+	out := s.NewReply(w, r, core.FormOf(q.Stream, core.Events))
+	for _, c := range runs {
+		c.out = out
+	}
+	if !several {
+		return core.Answer(out, s.Run(out.Context(), &runs[0].Job), runs[0])
+	}
+	return s.completeAll(w, out, runs)
+}
+
+// completeAll answers several prompts, so many at a time as the model takes: whole answers
+// in a list, pieces of a stream as they come.
+func (s *api) completeAll(w http.ResponseWriter, out *core.Reply, runs []*completionRun) error {
+	defer out.Close()
+	whole := make([]any, len(runs))
+	group, ctx := errgroup.WithContext(out.Context())
+	group.SetLimit(s.Options.Parallel)
+	for i, c := range runs {
+		group.Go(func() error {
+			for token, err := range s.Run(ctx, &c.Job) {
+				if err != nil {
+					return err
+				}
+				if err := c.Add(token); err != nil {
+					return err
+				}
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			var err error
+			whole[i], err = c.End()
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return out.Fail(err, runs[0].Fail)
+	}
+	if out.Streams() {
+		return nil
+	}
+	return core.WriteJSON(w, http.StatusOK, whole)
 }
 
 // completionRun makes the answer of a completion of its tokens: the parts of
 // a stream and the whole answer.
 type completionRun struct {
 	core.Job
+	index    int // among the prompts of the request
 	request  *completionRequest
 	settings generationSettings
 	out      *core.Reply
@@ -122,15 +174,7 @@ type completionRun struct {
 	end      trit.Token // the last one
 }
 
-func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
-	if len(q.Prompt) == 0 {
-		return nil, core.BadRequest("prompt", "prompt is required: a string, or an array of strings and token ids")
-	}
-	if len(q.Prompt) > 1 && !slices.ContainsFunc(q.Prompt, func(p promptPart) bool { return !p.isText }) {
-		return nil, core.Unsupported("prompt",
-			"prompt has %d texts without a token id, which are %[1]d prompts; send them one by one, "+
-				"or to /v1/completions", len(q.Prompt))
-	}
+func (q *completionRequest) prepare(l *core.Lease, prompt promptField) (*completionRun, error) {
 	switch {
 	case q.MaxTime > 0:
 		return nil, core.Unsupported("t_max_predict_ms",
@@ -183,7 +227,7 @@ func (q *completionRequest) prepare(l *core.Lease) (*completionRun, error) {
 	}
 	c.Job = core.Job{Model: l, Choices: 1, Stats: new(trit.Stats),
 		Options: []trit.GenerateOption{trit.Sampling(sampling), trit.Stop(q.Stop...)}}
-	if c.Prompt, err = q.Prompt.encode(t, "prompt", true, core.ValueOr(q.ParseSpecial, true)); err != nil {
+	if c.Prompt, err = prompt.encode(t, "prompt", true, core.ValueOr(q.ParseSpecial, true)); err != nil {
 		return nil, err
 	}
 	c.Prompt = core.WithoutSecondBOS(t, c.Prompt)
@@ -203,7 +247,7 @@ func (c *completionRun) Add(t trit.Token) error {
 	c.text.WriteString(t.Text)
 	c.tokens = append(c.tokens, t.ID)
 	c.end = t
-	part := completionReply{Content: t.Text, Tokens: []int32{t.ID}, TokensPredicted: len(c.tokens),
+	part := completionReply{Index: c.index, Content: t.Text, Tokens: []int32{t.ID}, TokensPredicted: len(c.tokens),
 		TokensEvaluated: len(c.Prompt)}
 	if c.request.NProbs > 0 {
 		one := newTokenProbs(c.Model.Model.Tokenizer(), t)
@@ -226,16 +270,50 @@ func (c *completionRun) End() (any, error) {
 	case trit.FinishStopString:
 		e.StopType, e.StoppingWord = "word", c.end.StopString
 	}
-	answer := completionReply{Tokens: []int32{}, Stop: true, TokensPredicted: len(c.tokens),
+	answer := completionReply{Index: c.index, Tokens: []int32{}, Stop: true, TokensPredicted: len(c.tokens),
 		TokensEvaluated: len(c.Prompt), replyEnd: e}
-	if c.out.Streams() {
-		return nil, c.out.Piece("", answer)
+	if !c.out.Streams() {
+		answer.Content, answer.Probabilities = c.text.String(), c.probs
+		if c.request.ReturnTokens {
+			answer.Tokens = c.tokens
+		}
 	}
-	answer.Content, answer.Probabilities = c.text.String(), c.probs
-	if c.request.ReturnTokens {
-		answer.Tokens = c.tokens
+	var end any = answer
+	if len(c.request.Fields) > 0 {
+		var err error
+		if end, err = pick(answer, c.request.Fields); err != nil {
+			return nil, err
+		}
 	}
-	return answer, nil
+	return end, c.out.Piece("", end)
+}
+
+// pick returns the fields of an answer that are asked for, under the last of their names:
+// "generation_settings/n_predict" is within another. Those that are not there are left out.
+func pick(answer any, fields []string) (map[string]any, error) {
+	data, err := json.Marshal(answer)
+	if err != nil {
+		return nil, err
+	}
+	var all any
+	if err := json.Unmarshal(data, &all); err != nil {
+		return nil, err
+	}
+	out := map[string]any{}
+	for _, path := range fields {
+		value, name, found := all, "", true
+		for part := range strings.SplitSeq(path, "/") {
+			object, ok := value.(map[string]any)
+			if name = part; ok {
+				value, ok = object[part]
+			}
+			found = found && ok
+		}
+		if found {
+			out[name] = value
+		}
+	}
+	return out, nil
 }
 
 // Fail ends the stream with an error.

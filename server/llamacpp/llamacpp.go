@@ -1,7 +1,6 @@
 package llamacpp
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -76,6 +75,8 @@ func Routes(c *core.Server) []core.Route {
 		{Pattern: "POST /completion", Handle: s.completion},
 		{Pattern: "POST /completions", Handle: s.completion},
 		{Pattern: "POST /embedding", Handle: s.embedding},
+		{Pattern: "POST /models/load", Handle: s.loadModel},
+		{Pattern: "POST /models/unload", Handle: s.unloadModel},
 		{Pattern: "POST /infill", Handle: refuseInfill},
 	}
 	for i := range routes {
@@ -88,6 +89,43 @@ func Routes(c *core.Server) []core.Route {
 func refuseInfill(w http.ResponseWriter, r *http.Request) error {
 	return &core.Error{Status: http.StatusNotImplemented, Code: "unsupported_endpoint",
 		Message: "infill is not supported: no ternary model has been trained to fill in the middle"}
+}
+
+// loadModel loads a model, unloadModel frees its memory, as a router of llama-server does.
+func (s *api) loadModel(w http.ResponseWriter, r *http.Request) error {
+	return s.withModel(w, r, func(name string) error {
+		l, err := s.Models.Acquire(r.Context(), name)
+		if err == nil {
+			l.Release()
+		}
+		return err
+	})
+}
+
+func (s *api) unloadModel(w http.ResponseWriter, r *http.Request) error {
+	return s.withModel(w, r, func(name string) error {
+		m, err := s.Models.Resolve(name)
+		if err != nil {
+			return err
+		}
+		return s.Models.Drop(r.Context(), m.Name)
+	})
+}
+
+func (s *api) withModel(w http.ResponseWriter, r *http.Request, do func(name string) error) error {
+	var q struct {
+		Model string `json:"model"`
+	}
+	if err := core.ReadJSON(r, &q); err != nil {
+		return err
+	}
+	if q.Model == "" {
+		return core.BadRequest("model", "model is required")
+	}
+	if err := do(q.Model); err != nil {
+		return err
+	}
+	return core.WriteJSON(w, http.StatusOK, map[string]bool{"success": true})
 }
 
 // tokenize answers with the tokens of a text.
@@ -232,66 +270,4 @@ func (s *api) embedding(w http.ResponseWriter, r *http.Request) error {
 		answers = append(answers, embedding{Index: i, Embedding: [][]float32{v}})
 	}
 	return core.WriteJSON(w, http.StatusOK, answers)
-}
-
-// promptField is a text, a list of tokens, or a list of both.
-type promptField []promptPart
-
-type promptPart struct {
-	text   string
-	token  int32
-	isText bool
-	wrong  string // what stood there instead of a text or a token
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (p *promptField) UnmarshalJSON(data []byte) error {
-	*p = nil
-	if bytes.Equal(data, []byte("null")) {
-		return nil
-	}
-	var parts []json.RawMessage
-	if data[0] != '[' {
-		parts = []json.RawMessage{data}
-	} else if err := json.Unmarshal(data, &parts); err != nil {
-		return err
-	}
-	for _, raw := range parts {
-		part := promptPart{isText: raw[0] == '"'}
-		var err error
-		if part.isText {
-			err = json.Unmarshal(raw, &part.text)
-		} else {
-			err = json.Unmarshal(raw, &part.token)
-		}
-		if err != nil || data[0] != '[' && !part.isText {
-			// encode reports it, which knows the name of the field.
-			*p = promptField{{wrong: core.ShortJSON(data)}}
-			return nil
-		}
-		*p = append(*p, part)
-	}
-	return nil
-}
-
-// encode returns the tokens of a prompt. field is what the request calls it.
-func (p promptField) encode(t *tokenizer.Tokenizer, field string, addSpecial, parseSpecial bool) ([]int32, error) {
-	tokens := []int32{}
-	for i, part := range p {
-		if part.wrong != "" {
-			return nil, core.BadRequest(field, "%s is %s; want a string, or an array of strings and token ids", field,
-				part.wrong)
-		}
-		if !part.isText {
-			if err := core.CheckTokens(field, []int32{part.token}, t); err != nil {
-				return nil, err
-			}
-			tokens = append(tokens, part.token)
-			continue
-		}
-		// Special tokens belong to the ends of the whole.
-		tokens = t.AppendEncode(tokens, part.text, tokenizer.AddSpecial(addSpecial && i == 0),
-			tokenizer.ParseSpecial(parseSpecial))
-	}
-	return tokens, nil
 }

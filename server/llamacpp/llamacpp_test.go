@@ -94,8 +94,8 @@ func TestUtilityErrors(t *testing.T) {
 		{"POST", "/completion", servertest.Object{"prompt": "x", "samplers": []string{"magic"}}, 400, "invalid_request_error"},
 		{"POST", "/completion", servertest.Object{"prompt": "x", "temperature": -1, "stream": true}, 400, "invalid_request_error"},
 		{"POST", "/completion", servertest.Object{"prompt": "x", "n_probs": -1}, 400, "invalid_request_error"},
-		{"POST", "/completion", servertest.Object{"prompt": [][]int{{1}}}, 400, "invalid_request_error"},
-		{"POST", "/completion", servertest.Object{"prompt": []string{"Once", "Twice"}}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": [][][]int{{{1}}}}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": make([]string, 2049)}, 400, "invalid_request_error"},
 		{"POST", "/completion", servertest.Object{"prompt": strings.Repeat("story ", 5000)}, 400, "exceed_context_size_error"},
 		{"POST", "/completion", servertest.Object{"prompt": "x", "t_max_predict_ms": 5}, 400, "invalid_request_error"},
 		{"POST", "/completion", servertest.Object{"prompt": "x", "n_indent": 2}, 400, "invalid_request_error"},
@@ -122,7 +122,7 @@ func TestWrongPromptNamesField(t *testing.T) {
 		{"/tokenize", `{"content":5}`, []string{"content is 5; want a string"}},
 		{"/apply-template", `{"messages":[{"role":"user","content":"x"},5]}`, []string{"messages[1]"}},
 		{"/apply-template", `{"messages":[{"role":"user","content":5}]}`, []string{"messages[0]", "content"}},
-		{"/completion", `{"prompt":[[1]]}`, []string{"prompt is [[1]]; want a string"}},
+		{"/completion", `{"prompt":[[[1]]]}`, []string{"prompt is [[[1]]]; want a string"}},
 	} {
 		var e errorReply
 		w.Ask("POST", test.path, test.body).Into(400, &e)

@@ -29,6 +29,8 @@ func Routes(c *core.Server) []core.Route {
 		{Pattern: "GET /v1/models", Handle: s.listModels},
 		{Pattern: "GET /v1/models/{id...}", Handle: s.getModel},
 		{Pattern: "POST /v1/responses", Handle: s.responses},
+		{Pattern: "POST /v1/responses/input_tokens", Handle: s.countResponse},
+		{Pattern: "POST /v1/chat/completions/input_tokens", Handle: s.countChat},
 		{Pattern: "GET /v1/responses/{id}", Handle: notStored},
 		{Pattern: "DELETE /v1/responses/{id}", Handle: notStored},
 		{Pattern: "POST /v1/responses/{id}/cancel", Handle: notStored},

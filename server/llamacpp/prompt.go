@@ -1,0 +1,135 @@
+package llamacpp
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"trit/server/core"
+	"trit/tokenizer"
+)
+
+// promptField is a text, a list of tokens, or a list of both.
+type promptField []promptPart
+
+type promptPart struct {
+	text   string
+	token  int32
+	isText bool
+	list   promptField // of a request with several prompts
+	isList bool
+	wrong  string // what stood there instead of a text or a token
+}
+
+// maxPrompts bounds the prompts of a request.
+const maxPrompts = 2048
+
+// split returns the prompts of a request. They are several if it has lists, or texts only.
+func (p promptField) split() (prompts []promptField, several bool) {
+	lists, texts := 0, 0
+	for _, part := range p {
+		if part.isList {
+			lists++
+		} else if part.isText {
+			texts++
+		}
+	}
+	if lists == 0 && (texts < len(p) || len(p) < 2) {
+		if len(p) == 0 {
+			return nil, false
+		}
+		return []promptField{p}, false
+	}
+	for _, part := range p {
+		if part.isList {
+			prompts = append(prompts, part.list)
+		} else {
+			prompts = append(prompts, promptField{part})
+		}
+	}
+	if len(prompts) > maxPrompts {
+		return []promptField{{{wrong: fmt.Sprintf("%d prompts, and %d are allowed", len(prompts), maxPrompts)}}}, false
+	}
+	return prompts, true
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *promptField) UnmarshalJSON(data []byte) error {
+	*p = nil
+	if bytes.Equal(data, []byte("null")) {
+		return nil
+	}
+	var parts []json.RawMessage
+	if data[0] != '[' {
+		parts = []json.RawMessage{data}
+	} else if err := json.Unmarshal(data, &parts); err != nil {
+		return err
+	}
+	for _, raw := range parts {
+		part := promptPart{isText: raw[0] == '"', isList: raw[0] == '[' || raw[0] == '{'}
+		var err error
+		switch {
+		case part.isText:
+			err = json.Unmarshal(raw, &part.text)
+		case raw[0] == '{':
+			var object struct {
+				Prompt *string `json:"prompt_string"`
+			}
+			if err = json.Unmarshal(raw, &object); err == nil && object.Prompt == nil {
+				err = errors.New("there is no prompt_string")
+			}
+			part.list = promptField{{isText: true, text: core.ValueOr(object.Prompt, "")}}
+		case part.isList && data[0] == '[':
+			var list []json.RawMessage
+			if err = json.Unmarshal(raw, &list); err == nil && slices.ContainsFunc(list, isComposite) {
+				err = errors.New("lists within lists")
+			}
+			if err == nil {
+				err = part.list.UnmarshalJSON(raw)
+			}
+		default:
+			err = json.Unmarshal(raw, &part.token)
+		}
+		if err != nil || data[0] != '[' && !part.isText && raw[0] != '{' {
+			// encode reports it, which knows the name of the field.
+			*p = promptField{{wrong: core.ShortJSON(data)}}
+			return nil
+		}
+		if data[0] == '{' { // one prompt
+			*p = part.list
+			return nil
+		}
+		*p = append(*p, part)
+	}
+	return nil
+}
+
+// isComposite reports whether a JSON value is a list or an object.
+func isComposite(raw json.RawMessage) bool { return raw[0] == '[' || raw[0] == '{' }
+
+// encode returns the tokens of a prompt. field is what the request calls it.
+func (p promptField) encode(t *tokenizer.Tokenizer, field string, addSpecial, parseSpecial bool) ([]int32, error) {
+	tokens := []int32{}
+	for i, part := range p {
+		if part.isList {
+			part.wrong = "a list of prompts"
+		}
+		if part.wrong != "" {
+			return nil, core.BadRequest(field, "%s is %s; want a string, or an array of strings and token ids", field,
+				part.wrong)
+		}
+		if !part.isText {
+			if err := core.CheckTokens(field, []int32{part.token}, t); err != nil {
+				return nil, err
+			}
+			tokens = append(tokens, part.token)
+			continue
+		}
+		// Special tokens belong to the ends of the whole.
+		tokens = t.AppendEncode(tokens, part.text, tokenizer.AddSpecial(addSpecial && i == 0),
+			tokenizer.ParseSpecial(parseSpecial))
+	}
+	return tokens, nil
+}
