@@ -116,8 +116,11 @@ func diagnoseModel(f *gguf.File) []fix {
 
 // impliedAct is the activation function that the name of an architecture implies.
 func impliedAct(arch string) model.HiddenAct {
-	if arch == "bitnet-b1.58" || arch == "bitnet-25" {
+	switch arch {
+	case "bitnet-b1.58", "bitnet-25":
 		return model.ReLU2
+	case gemma3:
+		return model.GELUTanh
 	}
 	return model.SiLU
 }

@@ -38,14 +38,15 @@ func (a *app) validateCommand() *cobra.Command {
 		Short:   "Check a model: file, weights, layers, attention, tokenizer, perplexity; or its logits or vectors",
 		Long: `Check a model.
 
-Without --logits or --vectors this is the whole suite: the structure of the file, its tensors
-against the architecture, every weight (legal codes, finite numbers, scales),
-the tokenizer and the chat template, the values of every stage of every layer,
-attention (weights that sum to one and never look ahead), decoding token by
-token against the whole prompt, and the perplexity of a simple text. The last
-shows when a file is read wrongly: in another layout of I2_S, or with another
-activation function. The exit code is 1 if a check fails; --output writes the
-report as JSON.
+Without --logits or --vectors this is the whole suite: the structure of the
+file, its tensors against the architecture, every weight (legal codes, finite
+numbers, scales), the tokenizer and the chat template, the values of every stage
+of every layer, attention (weights that sum to one and never look ahead),
+decoding token by token against the whole prompt, and the perplexity of a simple
+text, or with embedding models the likeness of sentences. The last shows when a
+file is read wrongly: in another layout of I2_S, with another activation
+function, or with another pooling. The exit code is 1 if a check fails; --output
+writes the report as JSON.
 
 With --logits it compares logits with a reference: a file of little-endian
 float32 values of shape [tokens, vocabulary], the logits after each of --tokens.

@@ -45,6 +45,7 @@ func ExampleRun() {
 	// attention passed
 	// decode passed
 	// perplexity skipped
+	// embeddings skipped
 }
 
 // A text that the model knows well has a low perplexity.

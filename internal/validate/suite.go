@@ -27,11 +27,13 @@ const (
 	CheckAttention  = "attention"  // its weights sum to one and never look ahead
 	CheckDecode     = "decode"     // token by token gives the logits of the whole prompt
 	CheckPerplexity = "perplexity" // a simple text is predicted better than by chance
+	CheckEmbeddings = "embeddings" // texts that say the same have like vectors
 )
 
 // CheckNames lists the checks in the order in which they are made.
 func CheckNames() []string {
-	return []string{CheckFile, CheckTensors, CheckWeights, CheckTokenizer, CheckForward, CheckAttention, CheckDecode, CheckPerplexity}
+	return []string{CheckFile, CheckTensors, CheckWeights, CheckTokenizer, CheckForward, CheckAttention, CheckDecode, CheckPerplexity,
+		CheckEmbeddings}
 }
 
 // defaultMaxPerplexity is far beyond what a model of any size has on the built-in
@@ -103,6 +105,7 @@ func Run(ctx context.Context, name string, f *gguf.File, o Options) (*Report, er
 		{CheckAttention, s.checkAttention},
 		{CheckDecode, s.checkDecode},
 		{CheckPerplexity, s.checkPerplexity},
+		{CheckEmbeddings, s.checkEmbeddings},
 	} {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("validate: stopped: %w", err)

@@ -63,6 +63,9 @@ func TestRunDemo(t *testing.T) {
 			t.Errorf("order %v", order)
 		}
 		for _, c := range r.Checks {
+			if c.Name == CheckEmbeddings && c.Status == Skipped {
+				continue
+			}
 			if c.Status != Passed || c.Summary == "" || c.Detail == nil || len(c.Warnings) > 0 {
 				t.Errorf("%v: %+v", kv, c)
 			}
