@@ -57,6 +57,12 @@ type hfConfig struct {
 	LocalTheta   *float64 `json:"rope_local_base_freq"`
 	QueryScalar  *float64 `json:"query_pre_attn_scalar"`
 
+	// Of MiniCPM.
+	ScaleEmbedding *float64 `json:"scale_emb"`
+	ScaleDepth     *float64 `json:"scale_depth"`
+	BaseWidth      *float64 `json:"dim_model_base"`
+	Original       *int64   `json:"original_max_position_embeddings"` // where rope_scaling has none
+
 	// What no family has.
 	AttnSoftcap   *float64 `json:"attn_logit_softcapping"`
 	FinalSoftcap  *float64 `json:"final_logit_softcapping"`
@@ -83,6 +89,11 @@ type hfRope struct {
 	Attention *float64 `json:"attention_factor"`
 	MScale    *float64 `json:"mscale"`
 	MScaleAll *float64 `json:"mscale_all_dim"`
+
+	// Of LongRoPE, and of the dynamic scaling of Hunyuan.
+	Short []float64 `json:"short_factor"`
+	Long  []float64 `json:"long_factor"`
+	Alpha *float64  `json:"alpha"`
 
 	Sliding *hfRope `json:"-"` // of layers with a sliding window, where they have settings of their own
 }

@@ -76,7 +76,7 @@ func TestRefused(t *testing.T) {
 		{"no JSON", bf16Master, func(c *checkpoint) { c.files["config.json"] = "{" }, ErrConfig, []string{"config.json"}},
 		{"class", bf16Master, set("architectures", []string{"OtherForCausalLM"}), ErrArchitecture, []string{"OtherForCausalLM", "BitNetForCausalLM"}},
 		{"activation", bf16Master, set("hidden_act", "gelu"), ErrConfig, []string{"hidden_act", "gelu"}},
-		{"rope type", bf16Master, set("rope_scaling", map[string]any{"rope_type": "dynamic", "factor": 2}), ErrUnsupported, []string{"dynamic"}},
+		{"rope type", bf16Master, set("rope_scaling", map[string]any{"rope_type": "spiral", "factor": 2}), ErrUnsupported, []string{"spiral"}},
 		{"yarn factor", bf16Master, set("rope_scaling", map[string]any{"type": "yarn"}), ErrConfig, []string{"yarn", "factor"}},
 		{"yarn context", bf16Master, set("rope_scaling", map[string]any{"type": "yarn", "factor": 2, "original_max_position_embeddings": 0}),
 			ErrConfig, []string{"original_max_position_embeddings is 0"}},

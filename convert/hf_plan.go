@@ -20,7 +20,7 @@ type hfPlan struct {
 	family *model.Arch
 	config *model.Config
 
-	ropeFactors []float32 // the contents of rope_freqs, or nil
+	ropeFactors map[string][]float32 // the contents of tensors that config.json describes
 }
 
 // newHFPlan finds the family of the model.
@@ -52,8 +52,10 @@ func (p *hfPlan) tensors(source []*safetensors.Tensor) error {
 			return err
 		}
 	}
-	if p.ropeFactors != nil && !slices.ContainsFunc(p.jobs, func(j *job) bool { return j.values != nil }) {
-		return fmt.Errorf("%w: rope_scaling of type llama3 has no place in architecture %s", ErrUnsupported, p.config.Architecture)
+	for name := range p.ropeFactors {
+		if !slices.ContainsFunc(p.jobs, func(j *job) bool { return j.name == name }) {
+			return fmt.Errorf("%w: %s, which rope_scaling asks for, has no place in architecture %s", ErrUnsupported, name, p.config.Architecture)
+		}
 	}
 	return f.checkUnused()
 }
@@ -81,8 +83,11 @@ func (f *finder) find(name string) *safetensors.Tensor {
 // it.
 func (f *finder) add(spec model.TensorSpec) error {
 	name := spec.Name
-	if name == "rope_freqs.weight" && f.ropeFactors != nil {
-		f.plan.add(&job{name: name, dims: spec.Dims, typ: gguf.TypeF32, role: spec.Role, values: f.ropeFactors})
+	if values := f.ropeFactors[name]; values != nil {
+		if int64(len(values)) != spec.Dims[0] {
+			return fmt.Errorf("%w: rope_scaling in config.json has %d factors, want %d", ErrConfig, len(values), spec.Dims[0])
+		}
+		f.plan.add(&job{name: name, dims: spec.Dims, typ: gguf.TypeF32, role: spec.Role, values: values})
 		return nil
 	}
 	if len(spec.HF) == 0 {

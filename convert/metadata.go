@@ -76,6 +76,9 @@ func (p *hfPlan) model(name, license string) error {
 	if err := p.windows(&w, arch, headDim); err != nil {
 		return err
 	}
+	if err := p.factors(&w, arch); err != nil {
+		return err
+	}
 	w.set(arch+".hidden_act", act)
 	if w.err != nil {
 		return w.err
@@ -202,13 +205,18 @@ func (p *hfPlan) ropeScaling(w *metaWriter, arch string, headDim int64, base flo
 		if err != nil {
 			return err
 		}
-		p.ropeFactors = factors
+		p.ropeFactors = map[string][]float32{"rope_freqs.weight": factors}
 		p.report.decide("rope_freqs.weight", fmt.Sprintf("%d factors", len(factors)), "rope_scaling of type llama3")
 		return nil
 	case "yarn":
 		return p.yarn(w, arch+".rope.scaling.", r)
+	case "longrope":
+		return p.longRope(w, arch+".rope.scaling.", r)
+	case "dynamic":
+		return p.dynamic(w, arch, headDim, base, r)
 	default:
-		return fmt.Errorf("%w: rope_scaling has type %q in config.json, want default, linear, yarn or llama3", ErrUnsupported, kind)
+		return fmt.Errorf("%w: rope_scaling has type %q in config.json, want default, linear, dynamic, yarn, longrope or llama3",
+			ErrUnsupported, kind)
 	}
 }
 

@@ -131,6 +131,17 @@ func Catalogue() []Entry {
 			Tokenizer: "gpt-neox", License: "apache-2.0", Description: "TriLM " + m.size + " of the Spectra suite, base, float activations",
 		})
 	}
+	for _, m := range []struct {
+		size, architecture string
+		parameters         int64
+	}{{"1B", "llama", 1_000_000_000}, {"3B", "llama", 3_000_000_000}, {"8B", "minicpm", 8_000_000_000}} {
+		small := strings.ToLower(m.size)
+		entries = append(entries, Entry{
+			Name: "bitcpm-" + small, Repository: "openbmb/BitCPM-CANN-" + m.size + "-gguf", File: "bitcpm4-" + small + "-tq2_0.gguf",
+			Form: FormGGUF, Architecture: m.architecture, Parameters: m.parameters, Context: 32768,
+			Tokenizer: "minicpm", Chat: "chatml", License: "apache-2.0", Description: "BitCPM4 " + m.size + " by OpenBMB, chat, ready to run",
+		})
+	}
 	return append(entries,
 		Entry{
 			Name: "bitnet-embeddings-0.6b", Repository: "microsoft/bitnet-embedding-0.6b", File: "bitnet-embeddings-0.6b-bf16-i2_s.gguf",

@@ -143,8 +143,8 @@ func (f *Family) tensors(c *model.Config) []model.TensorSpec {
 			"layers.%d.mlp.ffn_layernorm.weight", "layers.%d.feed_forward.ffn_sub_norm.weight").Optional = true
 	}
 	if f.HeadNorms != Never {
-		vector("blk.%d.attn_q_norm.weight", d, "layers.%d.self_attn.q_norm.weight")
-		vector("blk.%d.attn_k_norm.weight", d, "layers.%d.self_attn.k_norm.weight")
+		vector("blk.%d.attn_q_norm.weight", d, "layers.%d.self_attn.q_norm.weight", "layers.%d.self_attn.query_layernorm.weight")
+		vector("blk.%d.attn_k_norm.weight", d, "layers.%d.self_attn.k_norm.weight", "layers.%d.self_attn.key_layernorm.weight")
 	}
 	if f.PostNorms {
 		vector("blk.%d.post_attention_norm.weight", D, "layers.%d.post_attention_layernorm.weight")

@@ -16,6 +16,7 @@ import (
 func init() {
 	decoder.Register(decoder.Family{
 		Names:      []string{"hunyuan-dense"},
+		HFNames:    []string{"HunYuanDenseV1ForCausalLM"},
 		WeightOnly: true,
 		Configure:  configure,
 		HeadNorms:  decoder.AfterRope,

@@ -17,6 +17,7 @@ import (
 func init() {
 	decoder.Register(decoder.Family{
 		Names:      []string{"minicpm"},
+		HFNames:    []string{"MiniCPMForCausalLM"},
 		WeightOnly: true,
 		Keys:       []string{"embedding_scale", "residual_scale", "logit_scale"},
 		Configure:  configure,
