@@ -21,7 +21,7 @@ func TestNoFlagsInLibrary(t *testing.T) {
 		}
 		if d.IsDir() {
 			switch name := d.Name(); {
-			case path != "." && strings.HasPrefix(name, "."), name == "cmd", name == "e2e", name == "gen", name == "testdata":
+			case path != "." && strings.HasPrefix(name, "."), name == "cmd", name == "deploy", name == "e2e", name == "gen", name == "testdata":
 				return fs.SkipDir
 			}
 			return nil

@@ -23,6 +23,9 @@ func groupFlags(cmd *cobra.Command, heading string, names ...string) {
 	}
 }
 
+// headingsAnnotation notes on a command the order of its headings.
+const headingsAnnotation = "trit_headings"
+
 // groupedHelp makes the help of a command show its flags by headings, in this
 // order. Flags without a heading come last.
 func groupedHelp(cmd *cobra.Command, headings ...string) {
@@ -32,22 +35,8 @@ func groupedHelp(cmd *cobra.Command, headings ...string) {
 		if cmd.HasExample() {
 			fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
 		}
-		groups := map[string]*pflag.FlagSet{}
-		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
-			heading := "Other"
-			if g := f.Annotations[groupAnnotation]; len(g) > 0 {
-				heading = g[0]
-			}
-			if groups[heading] == nil {
-				groups[heading] = pflag.NewFlagSet(heading, pflag.ContinueOnError)
-				groups[heading].SortFlags = false
-			}
-			groups[heading].AddFlag(f)
-		})
-		for _, heading := range append(headings, "Other") {
-			if g := groups[heading]; g != nil && g.HasAvailableFlags() {
-				fmt.Fprintf(&b, "\n%s:\n%s", heading, g.FlagUsagesWrapped(helpWidth()))
-			}
+		for _, g := range flagGroups(cmd) {
+			fmt.Fprintf(&b, "\n%s:\n%s", g.heading, g.flags.FlagUsagesWrapped(helpWidth()))
 		}
 		if cmd.HasAvailableInheritedFlags() {
 			fmt.Fprintf(&b, "\nGlobal:\n%s", cmd.InheritedFlags().FlagUsagesWrapped(helpWidth()))
@@ -56,6 +45,40 @@ func groupedHelp(cmd *cobra.Command, headings ...string) {
 		return err
 	})
 	cmd.Flags().SortFlags = false
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[headingsAnnotation] = strings.Join(headings, "\n")
+}
+
+// flagGroup are the flags of a command under one heading.
+type flagGroup struct {
+	heading string
+	flags   *pflag.FlagSet
+}
+
+// flagGroups returns the flags that are a command's own in the order in which its
+// help shows them.
+func flagGroups(cmd *cobra.Command) (all []flagGroup) {
+	const rest = "Other"
+	groups := map[string]*pflag.FlagSet{}
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		heading := rest
+		if g := f.Annotations[groupAnnotation]; len(g) > 0 {
+			heading = g[0]
+		}
+		if groups[heading] == nil {
+			groups[heading] = pflag.NewFlagSet(heading, pflag.ContinueOnError)
+			groups[heading].SortFlags = false
+		}
+		groups[heading].AddFlag(f)
+	})
+	for _, heading := range append(strings.Split(cmd.Annotations[headingsAnnotation], "\n"), rest) {
+		if g := groups[heading]; g != nil && g.HasAvailableFlags() {
+			all = append(all, flagGroup{heading, g})
+		}
+	}
+	return all
 }
 
 // helpWidth is the number of columns of help texts.

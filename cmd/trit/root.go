@@ -63,7 +63,8 @@ lists. The model "demo" is part of the program.`,
 		&cobra.Group{ID: "files", Title: "Look at and make files:"},
 		&cobra.Group{ID: "check", Title: "Check and measure:"},
 	)
-	root.AddCommand(a.demoCommand(), a.serveCommand()) // they print no results
+	root.AddCommand(a.demoCommand(), a.serveCommand(), a.manCommand()) // they print no results
+	root.AddCommand(helpTopics()...)
 	for _, cmd := range []*cobra.Command{
 		a.inferCommand(),
 		a.chatCommand(),

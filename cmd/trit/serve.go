@@ -97,8 +97,8 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	f.sampling.addNumbers(cmd)
 	groupFlags(cmd, "Sampling, where requests say nothing", f.sampling.names...)
 
-	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen on; 0.0.0.0 for all networks")
-	flags.IntVarP(&f.port, "port", "p", 8080, "port to listen on; 0 for any free one")
+	flags.StringVar(&f.host, "host", defaultHost, "address to listen on; 0.0.0.0 for all networks (also in $"+hostVariable+")")
+	flags.IntVarP(&f.port, "port", "p", defaultPort, "port to listen on; 0 for any free one (also in $"+hostVariable+")")
 	flags.StringVar(&f.certificate, "tls-cert", "", "PEM file with the certificate chain of an HTTPS server")
 	flags.StringVar(&f.key, "tls-key", "", "PEM file with its private key")
 	groupFlags(cmd, "Network", "host", "port", "tls-cert", "tls-key")
@@ -183,6 +183,21 @@ func (a *app) serve(cmd *cobra.Command, f *serveFlags) error {
 	return s.Serve(cmd.Context(), listener)
 }
 
+// listenAt takes from the environment where to listen, unless flags say it.
+func (f *serveFlags) listenAt(cmd *cobra.Command) error {
+	address, err := environmentAddress()
+	if err != nil {
+		return err
+	}
+	if !cmd.Flags().Changed("host") {
+		f.host = address.host
+	}
+	if !cmd.Flags().Changed("port") {
+		f.port = address.port
+	}
+	return nil
+}
+
 // wsaAddressInUse is what Windows calls EADDRINUSE.
 const wsaAddressInUse = syscall.Errno(10048)
 
@@ -220,6 +235,9 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 		f.models = []string{"demo"}
 	}
 	f.model = f.models[0]
+	if err := f.listenAt(cmd); err != nil {
+		return fail(err)
+	}
 	open, err := f.modelFlags.options(a, cmd)
 	if err != nil {
 		return server.Options{}, err

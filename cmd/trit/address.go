@@ -1,0 +1,129 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// hostVariable names where 'trit serve' listens and where the commands that talk with it find it, so that both agree.
+const hostVariable = "TRIT_HOST"
+
+// defaultHost and defaultPort are where the server listens if nothing else is said.
+const (
+	defaultHost = "127.0.0.1"
+	defaultPort = 8080
+)
+
+// serverAddress is an address as TRIT_HOST and --url give it.
+type serverAddress struct {
+	scheme string // http or https
+	host   string
+	port   int
+	path   string // in front of all paths, behind a proxy
+}
+
+// parseAddress reads HOST, HOST:PORT, :PORT or a URL.
+func parseAddress(text string) (serverAddress, error) {
+	bad := fmt.Errorf("%q: want an address such as 127.0.0.1:8080 or http://127.0.0.1:8080", text)
+	a := serverAddress{scheme: "http", host: defaultHost, port: defaultPort}
+	rest := strings.TrimSpace(text)
+	if scheme, after, ok := strings.Cut(rest, "://"); ok {
+		if scheme != "http" && scheme != "https" {
+			return a, bad
+		}
+		a.scheme, rest = scheme, after
+		a.port = map[string]int{"http": 80, "https": 443}[scheme]
+	}
+	rest, path, _ := strings.Cut(rest, "/")
+	a.path = strings.TrimSuffix("/"+path, "/")
+	if rest == "" {
+		return a, bad
+	}
+	host, port, err := net.SplitHostPort(rest)
+	if err != nil { // no port
+		host, port = strings.Trim(rest, "[]"), strconv.Itoa(a.port)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if u, e := url.Parse("http://" + net.JoinHostPort(host, "1")); err != nil || e != nil || u.User != nil || u.Hostname() != host {
+		return a, bad
+	}
+	a.host, a.port = cmp.Or(host, defaultHost), int(n)
+	return a, nil
+}
+
+// url is where a client on the same machine, or on another, finds the server.
+func (s serverAddress) url() string {
+	host := s.host
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() { // where it listens, which nobody can call
+		host = map[bool]string{true: "127.0.0.1", false: "::1"}[ip.To4() != nil]
+	}
+	return s.scheme + "://" + net.JoinHostPort(host, strconv.Itoa(s.port)) + s.path
+}
+
+// environmentAddress is what TRIT_HOST says.
+func environmentAddress() (serverAddress, error) {
+	text := os.Getenv(hostVariable)
+	if text == "" {
+		return serverAddress{scheme: "http", host: defaultHost, port: defaultPort}, nil
+	}
+	address, err := parseAddress(text)
+	if err != nil {
+		return address, fmt.Errorf("%s=%w", hostVariable, err)
+	}
+	return address, nil
+}
+
+// remote is the server that a command talks with.
+type remote struct {
+	address  string
+	insecure bool
+	base     string
+	client   http.Client
+}
+
+func (r *remote) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&r.address, "url", "", "address of the server (default: $"+hostVariable+", or http://127.0.0.1:8080)")
+	cmd.Flags().BoolVar(&r.insecure, "insecure", false, "accept any certificate of an HTTPS server")
+}
+
+// open reads the flags.
+func (r *remote) open(cmd *cobra.Command) error {
+	address, err := environmentAddress()
+	if r.address != "" {
+		if address, err = parseAddress(r.address); err != nil {
+			err = fmt.Errorf("--url %w", err)
+		}
+	}
+	if err != nil {
+		return usage(cmd, err)
+	}
+	r.base = address.url()
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy, transport.DisableKeepAlives = nil, true
+	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: r.insecure}
+	r.client.Transport = transport
+	return nil
+}
+
+// get asks for a path. An answer of another status than 200 is no error.
+func (r *remote) get(ctx context.Context, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := r.client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no answer: %w", err)
+	}
+	return answer, nil
+}
