@@ -22,6 +22,7 @@ var exceptions = []exception{
 	{"CONTRIBUTING.md", `go generate .*`, ".ci/run has a step with this command", ""},
 	{"CONTRIBUTING.md", `GOARCH=arm64 .*qemu.*`, ".ci/run has a step with this command", ""},
 	{"CONTRIBUTING.md", `\.ci/(run|long)`, "runs this test", ""},
+	{"CONTRIBUTING.md", `\.ci/(release|package).*`, ".ci/run has a step that does this in a clone", ""},
 	{"CONTRIBUTING.md", `\.ci/rename .*`, ".ci/run has a step that does this in a clone", ""},
 	{"docs/performance.md", `.*(bench|profile) --shape bitnet-2b .*`, "measures for minutes, with a model of 0.8 GB", ""},
 	{"docs/performance.md", `go test ./server -run - -bench Serve`, "measures for minutes, with a model of 0.8 GB", ""},
