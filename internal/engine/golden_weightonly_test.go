@@ -34,11 +34,11 @@ func readWeightOnly(t testing.TB) (m weightOnly) {
 	return m
 }
 
-// TestGoldenWeightOnly compares models of the minicpm and hunyuan-dense families with
+// TestGoldenWeightOnly compares models of the minicpm, hunyuan-dense and maple families with
 // a float64 evaluation of their graphs, within the bounds of golden-2026b.
 func TestGoldenWeightOnly(t *testing.T) {
 	manifest := readWeightOnly(t)
-	for _, name := range []string{"mc1", "mc2", "hy1"} {
+	for _, name := range []string{"mc1", "mc2", "hy1", "mp1"} {
 		path := fixtures.Path(t, "golden-2026b", name+".gguf")
 		for _, c := range []struct {
 			kind        string

@@ -7,3 +7,10 @@ package kernel
 func Exp(dst, src []float32) {
 	active.float.exp(dst, src[:len(dst)])
 }
+
+// ExpSum replaces every x[i] by e^(x[i] − max x) and returns their sum, in the order of
+// attention's softmax: x divided by the sum is softmax(x).
+func ExpSum(x []float32) float32 {
+	_, sum := active.float.expSum(x, x)
+	return sum
+}

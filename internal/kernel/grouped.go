@@ -79,6 +79,11 @@ func (x *GroupedInt8) record(row, g int) []byte {
 	return x.data[at : at+recordBytes : at+recordBytes]
 }
 
+// CopyRow makes a row the same as one of from, which has the same width.
+func (x *GroupedInt8) CopyRow(row int, from *GroupedInt8, at int) {
+	copy(x.data[row*x.stride:(row+1)*x.stride], from.data[at*from.stride:(at+1)*from.stride])
+}
+
 // Value returns the activation that stands for column c of a row, code/s.
 func (x *GroupedInt8) Value(row, c int) float32 {
 	record := x.record(row, c/ternary.GroupWidth)

@@ -80,6 +80,15 @@ func (x *Int8) Reset(cols, groupCols int) {
 	x.GroupSums = x.GroupSums[:n]
 }
 
+// CopyRow makes a row the same as one of from, which has the same width and groups.
+func (x *Int8) CopyRow(row int, from *Int8, at int) {
+	copy(x.Q[row*x.Stride:(row+1)*x.Stride], from.Q[at*from.Stride:(at+1)*from.Stride])
+	x.Scale[row], x.Sum[row] = from.Scale[at], from.Sum[at]
+	if n := x.Groups(); x.GroupCols != 0 {
+		copy(x.GroupSums[row*n:(row+1)*n], from.GroupSums[at*n:(at+1)*n])
+	}
+}
+
 // QuantizeRow quantises a, x.Cols activations, into a row of x as BitNet models
 // are trained to expect (formula of the Hugging Face reference and bitnet.cpp):
 //

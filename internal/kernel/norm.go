@@ -29,3 +29,13 @@ func Clamp(x []float32, low, high float32) {
 		x[i] = min(max(v, low), high)
 	}
 }
+
+// ClampMax brings every number of x to at most high; a NaN stays one.
+func ClampMax(x []float32, high float32) {
+	for i, v := range x {
+		x[i] = min(v, high)
+	}
+}
+
+// AddScaled computes dst[i] += x[i]·s, each product rounded. x has the length of dst.
+func AddScaled(dst, x []float32, s float32) { active.attend.axpy(dst, x[:len(dst)], s) }

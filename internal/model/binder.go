@@ -232,6 +232,13 @@ func (b *Binder) projections(t *gguf.Tensor, spec TensorSpec) ([]*Projection, er
 		if err := b.companions(&first, matrices[0], t.Type, strings.TrimSuffix(t.Name, ".weight")); err != nil {
 			return nil, err
 		}
+	} else if b.file != nil {
+		for _, name := range []string{".bias", ".scale"} {
+			if _, ok := b.file.Tensor(strings.TrimSuffix(t.Name, ".weight") + name); ok {
+				return nil, fmt.Errorf("%s%s: experts with biases or scales of their own are not supported; "+
+					"use the program that the file was made for", strings.TrimSuffix(t.Name, ".weight"), name)
+			}
+		}
 	}
 	var list []*Projection
 	for i, m := range matrices {

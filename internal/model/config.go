@@ -138,6 +138,8 @@ type Config struct {
 	KeyHeads, ValueHeads int
 	StateDim, ConvWidth  int
 
+	Experts Experts // of a feed-forward network; none of them for most models
+
 	NormEps   float32
 	AttnScale float32 // factor on attention scores, normally 1/√d
 	// Factors that some families have; 0 means none.
@@ -166,7 +168,10 @@ func ReadConfig(m *gguf.Metadata) (*Config, error) {
 	c.Context = r.dim("context_length", -1)
 	c.Hidden = r.dim("embedding_length", -1)
 	c.Layers = r.dim("block_count", -1)
-	c.FFN = r.dim("feed_forward_length", -1)
+	r.experts(c)
+	if c.Experts.Count == 0 {
+		c.FFN = r.dim("feed_forward_length", -1)
+	}
 	c.Heads = r.dim("attention.head_count", -1)
 	c.KVHeads = r.dim("attention.head_count_kv", c.Heads)
 	if r.err != nil {

@@ -74,6 +74,7 @@ type Pass struct {
 	dense   denseTask
 	wide    [][]float32 // per worker: rows of a matrix of numbers
 	byRow   rowTask
+	mixer   *mixer // nil for models without experts
 	err     error
 }
 
@@ -130,6 +131,9 @@ func NewPass(m *Model, o PassOptions) *Pass {
 		p.wide = append(p.wide, o.Memory.Float32s(kernel.HeadScratch(m.dense)))
 	}
 	p.byRow.ops = make([]rowOp, 0, maxRowOps)
+	if p.mixer = newMixer(p, o.Memory, o.MaxRows); p.mixer != nil {
+		p.mixer.prepare(o.MaxRows)
+	}
 	return p
 }
 
@@ -173,9 +177,9 @@ func (p *Pass) Begin(tokens, positions []int32, keep []int, o Observer) {
 func (p *Pass) Int8Bytes() int64 {
 	switch {
 	case p.int8 != nil:
-		return int64(cap(p.int8.Q))
+		return int64(cap(p.int8.Q)) + mixerInt8Bytes(p.cfg, p.maxRows)
 	case p.groups != nil:
-		return p.groups.Bytes()
+		return p.groups.Bytes() + mixerInt8Bytes(p.cfg, p.maxRows)
 	}
 	return 0
 }

@@ -73,7 +73,7 @@ func (p *Pass) projectAlike(in Buffer, outs []Projected) {
 		part := &t.parts[t.n]
 		part.w, part.out, part.first = o.W, o.Out, slices
 		part.panels = o.W.Matrix.Panels()
-		part.step = p.panelsPerSlice(o.W.Matrix, total)
+		part.step = p.panelsPerSlice(o.W.Matrix, total, p.rows)
 		slices += (part.panels + part.step - 1) / part.step
 		t.n++
 	}
@@ -93,9 +93,9 @@ const (
 // section has so many panels in all. The slices of a section are nearly alike, so
 // that its workers' shares are. The rates are rough and low; they decide only about
 // granularity.
-func (p *Pass) panelsPerSlice(w *ternary.Matrix, total int) int {
+func (p *Pass) panelsPerSlice(w *ternary.Matrix, total, rows int) int {
 	const bytesPerNano, macsPerNano = 8, 100
-	nanos := max(w.PanelBytes()/bytesPerNano, ternary.PanelRows*w.Cols*p.rows/macsPerNano, 1)
+	nanos := max(w.PanelBytes()/bytesPerNano, ternary.PanelRows*w.Cols*rows/macsPerNano, 1)
 	n := total / (p.team.Size() * slicesPerWorker)
 	n = max(1, min(max(n, minSliceNanos/nanos), maxSliceNanos/nanos))
 	slices := (w.Panels() + n - 1) / n
@@ -128,32 +128,43 @@ func (t *projectTask) Do(worker, slice int) {
 		i--
 	}
 	part := &t.parts[i]
-	p, m := t.p, part.w.Matrix
 	from := (slice - part.first) * part.step
-	to := min(from+part.step, part.panels)
-	ws := p.work[worker]
+	t.p.multiply(worker, part.w, part.out, operand{t.p.int8, t.p.groups, t.in}, 0, t.p.rows, from, min(from+part.step, part.panels))
+}
+
+// operand is the input of projections: rounded with a scale per row or with scales for
+// groups of columns, or as it is.
+type operand struct {
+	int8   *kernel.Int8
+	groups *kernel.GroupedInt8
+	float  Buffer
+}
+
+// multiply computes panels of a product for the input's rows from row0 to row1−1.
+func (p *Pass) multiply(worker int, w *Projection, out Buffer, in operand, row0, row1, from, to int) {
+	m, ws := w.Matrix, p.work[worker]
 	switch {
-	case p.groups != nil:
+	case in.groups != nil:
 		ws.Variant = p.variant
-		kernel.MatMulGrouped(part.out.Data, part.out.Width, m, p.groups, 0, p.rows, from, to, ws)
-	case p.int8 == nil:
-		kernel.MatMulF32(part.out.Data, part.out.Width, m, t.in.Data, t.in.Width, p.rows, from, to, ws)
+		kernel.MatMulGrouped(out.Data, out.Width, m, in.groups, row0, row1, from, to, ws)
+	case in.int8 == nil:
+		kernel.MatMulF32(out.Data[row0*out.Width:], out.Width, m, in.float.Data[row0*in.float.Width:], in.float.Width, row1-row0, from, to, ws)
 	default:
 		switch {
 		case p.variant != kernel.Auto:
 			ws.Variant = p.variant
-		case p.rows == 1:
-			ws.Variant = part.w.Vec
+		case row1-row0 == 1:
+			ws.Variant = w.Vec
 		default:
-			ws.Variant = part.w.Mat
+			ws.Variant = w.Mat
 		}
-		kernel.MatMulI8(part.out.Data, part.out.Width, m, p.int8, 0, p.rows, from, to, ws)
+		kernel.MatMulI8(out.Data, out.Width, m, in.int8, row0, row1, from, to, ws)
 	}
-	if part.w.Bias != nil {
+	if w.Bias != nil {
 		lo, hi := from*ternary.PanelRows, min(to*ternary.PanelRows, m.Rows)
-		for r := range p.rows {
-			row := part.out.Row(r)[lo:hi]
-			kernel.Add(row, row, part.w.Bias[lo:hi])
+		for r := row0; r < row1; r++ {
+			row := out.Row(r)[lo:hi]
+			kernel.Add(row, row, w.Bias[lo:hi])
 		}
 	}
 }

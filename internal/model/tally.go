@@ -70,8 +70,9 @@ type Cost struct {
 	// each row, FLOPs float operations of each row.
 	MACs, FLOPs int64
 	// WeightBytes are read once for all rows, RowBytes once for each (of an
-	// embedding).
-	WeightBytes, RowBytes int64
+	// embedding, of experts), but not more than MostBytes for all together, if that is
+	// not 0.
+	WeightBytes, RowBytes, MostBytes int64
 	// PositionFLOPs are done for each position that a row attends to.
 	// PositionBytes of it are read from the KV cache, once for all rows of a
 	// sequence, and StoreBytes of each row written there. Window, if not 0, is how many
@@ -116,6 +117,7 @@ type written struct {
 func (m *Model) Tally(kv kernel.KVType) *Tally {
 	t := &Tally{kv: kv, last: map[*float32]written{}}
 	t.pass = &Pass{cfg: m.Config, tally: t, rows: 1, keep: []int{0}, layer: LayerIn, normed: noMemory{}.Float32s(1), turned: noMemory{}.Float32s(1)}
+	t.pass.mixer = newMixer(t.pass, noMemory{}, 1)
 	m.Graph.NewRun(noMemory{}, 1).Forward(t.pass)
 	t.pass.layer = LayerOut
 	head := m.Graph.Head()
@@ -194,25 +196,32 @@ func (t *Tally) project(outs []Projected) {
 	var c Cost
 	var tensors []string
 	for _, o := range outs {
-		m := o.W.Matrix
-		rows, cols := int64(m.Rows), int64(m.Cols)
-		c.WeightBytes += m.Bytes() + 4*int64(len(o.W.Bias))
-		groups := int64(m.Groups())
-		switch t.pass.cfg.Activations {
-		case Float:
-			c.FLOPs += 2*rows*cols + rows*groups
-		case Int8Groups:
-			groups = t.groups(cols)
-			fallthrough
-		default:
-			c.MACs += rows * cols
-			c.FLOPs += 2 * rows * groups
-		}
-		c.FLOPs += int64(len(o.W.Bias))
+		one := t.product(o.W)
+		c.MACs, c.FLOPs, c.WeightBytes = c.MACs+one.MACs, c.FLOPs+one.FLOPs, c.WeightBytes+one.WeightBytes
 		tensors = append(tensors, o.W.Name+".weight")
 		t.result(o.Out, written{kind: OpKindProject, tensor: o.W.Name + ".weight"})
 	}
 	t.add(t.pass.projectName(outs), OpKindProject, c, tensors...)
+}
+
+// product returns the work of one multiplication.
+func (t *Tally) product(w *Projection) (c Cost) {
+	m := w.Matrix
+	rows, cols := int64(m.Rows), int64(m.Cols)
+	c.WeightBytes = m.Bytes() + 4*int64(len(w.Bias))
+	groups := int64(m.Groups())
+	switch t.pass.cfg.Activations {
+	case Float:
+		c.FLOPs = 2*rows*cols + rows*groups
+	case Int8Groups:
+		groups = t.groups(cols)
+		fallthrough
+	default:
+		c.MACs = rows * cols
+		c.FLOPs = 2 * rows * groups
+	}
+	c.FLOPs += int64(len(w.Bias))
+	return c
 }
 
 // multiply enters a product with a matrix of numbers.
@@ -220,6 +229,48 @@ func (t *Tally) multiply(stage string, out Buffer, w *Table) {
 	t.add(stage, OpKindMultiply, Cost{FLOPs: 2 * int64(w.Rows) * int64(w.Cols), WeightBytes: w.Bytes()}, kindOf(w.Name))
 	t.result(out, written{kind: OpKindMultiply, tensor: kindOf(w.Name)})
 	t.stage(stage, out, Buffer{})
+}
+
+// mix enters what follows the router of a mixture of experts.
+func (t *Tally) mix(m *mixer, out, in Buffer, x *Mixture) {
+	e := &t.pass.cfg.Experts
+	count, used := int64(e.Count), int64(e.Used)
+	t.result(m.chosen, written{kind: OpKindEach})
+	t.add(opExpertWeights, OpKindEach, Cost{FLOPs: 4*count + used*(count+3)})
+	t.result(m.weights, written{kind: OpKindEach})
+	t.stage(opExperts, m.chosen, Buffer{})
+	t.stage(opExpertWeights, m.weights, Buffer{})
+	products := func(op string, rows, cols int64, outs []Buffer, stacks ...[]*Projection) {
+		if t.pass.cfg.Activations != Float {
+			t.add(OpQuantize, OpKindQuantize, Cost{FLOPs: 4*cols + t.groups(cols)})
+		}
+		var c Cost
+		var tensors []string
+		for i, stack := range stacks {
+			one := t.product(stack[0])
+			c.MACs, c.FLOPs = c.MACs+used*one.MACs, c.FLOPs+used*one.FLOPs
+			c.RowBytes, c.MostBytes = c.RowBytes+used*one.WeightBytes, c.MostBytes+count*one.WeightBytes
+			name := stack[0].Name + ".weight"
+			tensors = append(tensors, name)
+			t.result(outs[i], written{kind: OpKindProject, tensor: name})
+		}
+		t.add(op, OpKindProject, c, tensors...)
+		for i, stack := range stacks {
+			name := "expert_" + strings.TrimSuffix(strings.TrimPrefix(stack[0].Name, "ffn_"), "_exps")
+			t.stage(name, Buffer{Width: e.Used * outs[i].Width, Data: outs[i].Data}, Buffer{})
+		}
+	}
+	D, F := int64(in.Width), int64(e.FFN)
+	products(opExpertsIn, F, D, []Buffer{m.gate, m.up}, x.Gate, x.Up)
+	act := t.pass.cfg.HiddenAct.flops() * F
+	if t.pass.cfg.Experts.ClampOf(t.pass.layer) != 0 {
+		act += 3 * F
+	}
+	t.add(opExpertGated, OpKindAct, Cost{FLOPs: used * act})
+	t.result(m.gate, written{kind: OpKindAct, tensor: t.last[unsafe.SliceData(m.gate.Data)].tensor})
+	t.stage(opExpertGated, Buffer{Width: e.Used * m.gate.Width, Data: m.gate.Data}, m.up)
+	products(opExpertsOut, D, F, []Buffer{m.down}, x.Down)
+	t.own(opMixed, OpKindEach, out, Cost{FLOPs: 2 * used * D})
 }
 
 // kindOf is a tensor's name without its layer.
@@ -327,12 +378,13 @@ func (m *Model) Scratch(maxRows int) int64 {
 	var mem memoryCount
 	m.Graph.NewRun(&mem, maxRows)
 	widest, normed, turned := m.inputs()
+	newMixer(&Pass{cfg: m.Config}, &mem, maxRows)
 	mem.Float32s(maxRows * (len(m.Config.UsedRotations())*m.Config.RopeDim + normed + turned)) // as NewPass
 	switch m.Config.Activations {
 	case Int8:
-		return int64(mem) + kernel.Int8Bytes(maxRows, widest)
+		return int64(mem) + kernel.Int8Bytes(maxRows, widest) + mixerInt8Bytes(m.Config, maxRows)
 	case Int8Groups:
-		return int64(mem) + kernel.GroupedInt8Bytes(maxRows, widest)
+		return int64(mem) + kernel.GroupedInt8Bytes(maxRows, widest) + mixerInt8Bytes(m.Config, maxRows)
 	}
 	return int64(mem)
 }

@@ -93,9 +93,13 @@ func (t *workTable) of(f *frame, i int) (Work, string) {
 	if w.Window != 0 {
 		positions, context = f.info.Windowed, f.info.WindowedContext
 	}
+	rowBytes := n * w.RowBytes
+	if w.MostBytes != 0 {
+		rowBytes = min(rowBytes, w.MostBytes)
+	}
 	return Work{
 		MACs:  n * w.MACs,
 		FLOPs: n*w.FLOPs + positions*w.PositionFLOPs,
-		Bytes: n*(w.RowBytes+w.StoreBytes) + w.WeightBytes + context*w.PositionBytes,
+		Bytes: rowBytes + n*w.StoreBytes + w.WeightBytes + context*w.PositionBytes,
 	}, w.group
 }

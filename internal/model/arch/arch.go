@@ -7,6 +7,7 @@ import (
 	_ "trit/internal/model/arch/gemma3"  // gemma3
 	_ "trit/internal/model/arch/hunyuan" // hunyuan-dense
 	_ "trit/internal/model/arch/llama"   // llama
+	_ "trit/internal/model/arch/maple"   // maple
 	_ "trit/internal/model/arch/minicpm" // minicpm
 	_ "trit/internal/model/arch/qwen3"   // qwen3
 	_ "trit/internal/model/arch/qwen35"

@@ -28,9 +28,11 @@ func (g *Graph) NewRun(mem model.Memory, maxRows int) model.Run {
 		K:     model.NewBuffer(mem, maxRows, c.KVHeads*c.HeadDim),
 		V:     model.NewBuffer(mem, maxRows, c.KVHeads*c.HeadDim),
 		O:     model.NewBuffer(mem, maxRows, c.Heads*c.HeadDim),
-		Up:    model.NewBuffer(mem, maxRows, c.FFN),
 	}
-	if !g.Ungated {
+	if c.Experts.Count == 0 {
+		r.Up = model.NewBuffer(mem, maxRows, c.FFN)
+	}
+	if c.Experts.Count == 0 && !g.Ungated {
 		r.Gate = model.NewBuffer(mem, maxRows, c.FFN)
 	}
 	if g.extension != nil {
@@ -109,8 +111,12 @@ func (r *Run) normHeads(p *model.Pass, l *Layer) {
 }
 
 // feedForward computes H = Down·(act(Gate·H)·(Up·H)), or without a gate
-// H = Down·act(Up·H).
+// H = Down·act(Up·H), or what a mixture of experts computes.
 func (r *Run) feedForward(p *model.Pass, l *Layer) {
+	if l.Router != nil {
+		p.Mix(r.H, r.H, &l.mixture)
+		return
+	}
 	gated := r.Gate
 	if r.Ungated {
 		gated = r.Up

@@ -7,6 +7,8 @@
 package decoder
 
 import (
+	"fmt"
+
 	"trit/gguf"
 	"trit/internal/model"
 )
@@ -41,6 +43,10 @@ type Family struct {
 	// Ungated: the feed-forward network has no ffn_gate, and its activation
 	// function is applied to ffn_up.
 	Ungated bool
+
+	// Experts: the feed-forward networks may be mixtures of experts, as files say. The
+	// family's Configure says whether their weights are renormed.
+	Experts bool
 
 	// ValueOrder is that of model.Arch.
 	ValueOrder func(c *model.Config) []int32
@@ -130,11 +136,21 @@ func (f *Family) tensors(c *model.Config) []model.TensorSpec {
 		hfNorm = "layers.%d.pre_feedforward_layernorm.weight"
 	}
 	vector(ffnNorm, D, hfNorm)
-	if !f.Ungated {
-		projection("blk.%d.ffn_gate.weight", D, F, "layers.%d.mlp.gate_proj.weight", "layers.%d.feed_forward.w1.weight")
+	if E := int64(c.Experts.Count); E > 0 {
+		add(model.TensorSpec{Name: "blk.%d.ffn_gate_inp.weight", Role: model.RoleDense, Dims: []int64{D, E}})
+		for _, s := range []struct {
+			name    string
+			in, out int64
+		}{{"gate", D, F}, {"up", D, F}, {"down", F, D}} {
+			add(model.TensorSpec{Name: "blk.%d.ffn_" + s.name + "_exps.weight", Role: model.RoleProjection, Dims: []int64{s.in, s.out, E}})
+		}
+	} else {
+		if !f.Ungated {
+			projection("blk.%d.ffn_gate.weight", D, F, "layers.%d.mlp.gate_proj.weight", "layers.%d.feed_forward.w1.weight")
+		}
+		projection("blk.%d.ffn_up.weight", D, F, "layers.%d.mlp.up_proj.weight", "layers.%d.feed_forward.w3.weight")
+		projection("blk.%d.ffn_down.weight", F, D, "layers.%d.mlp.down_proj.weight", "layers.%d.feed_forward.w2.weight")
 	}
-	projection("blk.%d.ffn_up.weight", D, F, "layers.%d.mlp.up_proj.weight", "layers.%d.feed_forward.w3.weight")
-	projection("blk.%d.ffn_down.weight", F, D, "layers.%d.mlp.down_proj.weight", "layers.%d.feed_forward.w2.weight")
 
 	if f.SubNorms {
 		vector("blk.%d.attn_sub_norm.weight", q, "layers.%d.self_attn.attn_sub_norm.weight",
@@ -191,6 +207,13 @@ type Layer struct {
 	FFNSubNorm   []float32         `tensor:"ffn_sub_norm.weight"`        // [F]
 	Down         *model.Projection `tensor:"ffn_down.weight"`            // [D, F]
 	PostFFNNorm  []float32         `tensor:"post_ffw_norm.weight"`       // [D]
+
+	// Of a mixture of experts, in place of Gate, Up and Down.
+	Router   *model.Linear       `tensor:"ffn_gate_inp.weight"`  // [E, D]
+	GateExps []*model.Projection `tensor:"ffn_gate_exps.weight"` // [F, D] of each expert
+	UpExps   []*model.Projection `tensor:"ffn_up_exps.weight"`   // [F, D] of each expert
+	DownExps []*model.Projection `tensor:"ffn_down_exps.weight"` // [D, F] of each expert
+	mixture  model.Mixture
 }
 
 // Graph is a decoder with its weights.
@@ -214,6 +237,12 @@ func (f *Family) build(c *model.Config, b *model.Binder) (model.Graph, error) {
 		}
 		if f.LateNorm {
 			l.FFNNorm, l.PostAttnNorm = l.PostAttnNorm, nil
+		}
+		if l.Router != nil {
+			l.mixture = model.Mixture{Router: l.Router.Table, Gate: l.GateExps, Up: l.UpExps, Down: l.DownExps}
+			if err := l.mixture.Check(); err != nil {
+				return nil, fmt.Errorf("layer %d: %w", i, err)
+			}
 		}
 		g.Layers = append(g.Layers, l)
 	}

@@ -25,6 +25,11 @@ var graphKeys = []graphKey{
 	{"expert_count", isZero},
 	{"expert_used_count", isZero},
 	{"attention.causal", isOne},
+	{"expert_weights_scale", isFactor},
+	{"expert_shared_count", isZero},
+	{"expert_group_count", isFactor},
+	{"expert_gating_func", isFactor}, // 1 is softmax
+	{"leading_dense_block_count", isZero},
 	{"attention.scale", isZero},
 	{"attention.clamp_kqv", isZero},
 	{"attention.max_alibi_bias", isZero},
@@ -54,13 +59,16 @@ func graphValue(m *gguf.Metadata, name string) (float64, error) {
 	return 0, nil
 }
 
+// expertKeys are those that families with experts consume.
+var expertKeys = []string{"expert_count", "expert_used_count", "expert_weights_scale"}
+
 // configure is Configure of the family, and refuses keys that change the graph and that
 // the family does not consume: all of them at once.
 func (f *Family) configure(m *gguf.Metadata, c *model.Config) error {
 	var errs []error
 	for _, key := range graphKeys {
 		name := c.Architecture + "." + key.name
-		if !m.Has(name) || slices.Contains(f.Keys, key.name) {
+		if !m.Has(name) || slices.Contains(f.Keys, key.name) || f.Experts && slices.Contains(expertKeys, key.name) {
 			continue
 		}
 		x, err := graphValue(m, name)
