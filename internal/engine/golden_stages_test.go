@@ -160,8 +160,9 @@ func (f *forcer) atTies(w *model.Projection, row func(int) int, in, want []float
 	return best
 }
 
-// run feeds tokens and compares.
-func (f *forcer) run(m *model.Model, index string, o engine.Options, tokens []int32) {
+// read reads which stages the reference has.
+func (f *forcer) read(m *model.Model, index string) {
+	f.t.Helper()
 	data, err := os.ReadFile(index)
 	if err != nil {
 		f.t.Fatal(err)
@@ -175,6 +176,12 @@ func (f *forcer) run(m *model.Model, index string, o engine.Options, tokens []in
 	for _, s := range list {
 		f.stages[s.Stage] = s
 	}
+}
+
+// run feeds tokens and compares.
+func (f *forcer) run(m *model.Model, index string, o engine.Options, tokens []int32) {
+	f.t.Helper()
+	f.read(m, index)
 	logits(f.t, newEngine(f.t, m, o), tokens, f, len(tokens))
 	// The input of the head is the only one that is not a stage here.
 	delete(f.stages, "out.output_hadamard")

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"trit/gguf"
@@ -11,6 +14,7 @@ import (
 	"trit/internal/fixtures"
 	"trit/internal/kernel"
 	"trit/internal/model"
+	"trit/internal/ternary"
 )
 
 // weightOnly is what golden-2026b/manifest.json says of its models.
@@ -84,6 +88,11 @@ func TestWeightOnlyGatesCanFail(t *testing.T) {
 		{"mc2", "no_residual_scale", "minicpm.residual_scale", float32(1)},
 		{"mc2", "other_factors", "minicpm.rope.scaling.original_context_length", uint32(512)},
 		{"mc2", "no_attn_factor", "minicpm.rope.scaling.attn_factor", nil},
+		{"mp1", "window_plus", "maple.attention.sliding_window", uint32(5)},
+		{"mp1", "window_minus", "maple.attention.sliding_window", uint32(3)},
+		{"mp1", "full_rope", "maple.rope.dimension_count", uint32(64)},
+		{"mp1", "no_renormalise", "maple.expert_weights_norm", false},
+		{"mp1", "no_clamp", "maple.swiglu_clamp_exp", []float32{0, 0, 0, 0}},
 	}
 	for _, test := range tests {
 		t.Run(test.name+"/"+test.wrong, func(t *testing.T) {
@@ -106,6 +115,129 @@ func TestWeightOnlyGatesCanFail(t *testing.T) {
 				t.Errorf("relative distance %.3g, the reference's is %.3g", d, theirs)
 			}
 		})
+	}
+}
+
+// chosenExperts keeps which experts the rows of each layer use.
+type chosenExperts map[int][]float32
+
+func (c chosenExperts) Stage(layer int, name string, rows, width int, data []float32) {
+	if name == "experts" {
+		c[layer] = append([]float32(nil), data...)
+	}
+}
+
+// TestExpertsChosen: rows use the reference's experts, in float and in int8, also in
+// batches of other rows.
+func TestExpertsChosen(t *testing.T) {
+	manifest := readWeightOnly(t)
+	values := readFloats(t, fixtures.Path(t, "golden-2026b", "mp1.stages.f32"))
+	data, err := os.ReadFile(fixtures.Path(t, "golden-2026b", "mp1.stages.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stages []stage
+	if err := json.Unmarshal(data, &stages); err != nil {
+		t.Fatal(err)
+	}
+	for _, activations := range []model.Activations{model.Float, model.Int8Groups} {
+		m := load(t, fixtures.Path(t, "golden-2026b", "mp1.gguf"), model.LoadOptions{Activations: activations})
+		chosen := chosenExperts{}
+		logits(t, newEngine(t, m, engine.Options{KVType: kernel.KVF32}), manifest.Tokens, chosen, len(manifest.Tokens))
+		compared := 0
+		for _, s := range stages {
+			layer, ok := strings.CutSuffix(s.Stage, ".experts")
+			if !ok {
+				continue
+			}
+			n, err := strconv.Atoi(layer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := values[s.Offset : s.Offset+len(manifest.Tokens)*s.Width]; !slices.Equal(chosen[n], want) {
+				t.Errorf("%v, layer %d: the experts are %v, want %v", activations, n, chosen[n], want)
+			}
+			compared++
+		}
+		if compared != 2 || len(chosen) != m.Config.Layers {
+			t.Errorf("%d layers compared, %d have experts", compared, len(chosen))
+		}
+	}
+}
+
+// layerEnds compares, of the layers of which the reference has nothing else, their ends.
+// Such a layer rounds values that it has computed itself: where one of them lies on a tie
+// of the rounding, a row may be as far off as one that rounds otherwise.
+type layerEnds struct {
+	forcer
+	rounds  []string     // stages that are rounded
+	tied    map[int]bool // rows of the running layer
+	d       float64      // what a tie may make
+	skipped int
+}
+
+func (l *layerEnds) Stage(layer int, name string, rows, width int, data []float32) {
+	if layer < 0 || l.stages[model.StageName(layer, "attn_norm")] != (stage{}) {
+		l.forcer.Stage(layer, name, rows, width, data)
+		return
+	}
+	if slices.Contains(l.rounds, name) {
+		for i := 0; i < rows*width; i += ternary.GroupWidth {
+			group := data[i : i+ternary.GroupWidth]
+			amax := 1e-5
+			for _, x := range group {
+				amax = max(amax, math.Abs(float64(x)))
+			}
+			for _, x := range group {
+				if v := math.Abs(float64(x) / amax * 127); math.Abs(v-math.Trunc(v)-0.5) < 1e-4 {
+					l.tied[i/width] = true
+				}
+			}
+		}
+	}
+	full := model.StageName(layer, name)
+	want, w := l.reference(full, rows)
+	if w == 0 {
+		return
+	}
+	l.seen++
+	for r := range rows {
+		d, bound := relative(data[r*w:(r+1)*w], want[r*w:(r+1)*w]), 1e-6
+		if l.tied[r] {
+			bound, l.skipped = l.d, l.skipped+1
+		}
+		if !(d <= bound) {
+			l.t.Errorf("stage %s, row %d: relative distance %.3g exceeds %.3g", full, r, d, bound)
+		}
+	}
+	copy(data, want)
+	clear(l.tied)
+}
+
+// TestStagesMaple checks every stage from the reference's own input to it.
+func TestStagesMaple(t *testing.T) {
+	manifest := readWeightOnly(t)
+	m := load(t, fixtures.Path(t, "golden-2026b", "mp1.gguf"), model.LoadOptions{})
+	f := &layerEnds{
+		forcer: forcer{
+			t: t, values: readFloats(t, fixtures.Path(t, "golden-2026b", "mp1.stages.f32")), rounded: true,
+			names: map[string]string{"attn_q_norm": "q_norm", "attn_k_norm": "k_norm"},
+			inputs: map[string]product{
+				"q":           {"attn_q.weight", "attn_norm", nil},
+				"k":           {"attn_k.weight", "attn_norm", nil},
+				"v":           {"attn_v.weight", "attn_norm", nil},
+				"attn_output": {"attn_output.weight", "attention", nil},
+			},
+		},
+		rounds: []string{"attn_norm", "attention", "ffn_norm", "expert_gated"}, tied: map[int]bool{}, d: manifest.Models["mp1"].D,
+	}
+	f.read(m, fixtures.Path(t, "golden-2026b", "mp1.stages.json"))
+	logits(t, newEngine(t, m, engine.Options{KVType: kernel.KVF32}), manifest.Tokens, f, len(manifest.Tokens))
+	if f.seen != len(f.stages) {
+		t.Errorf("%d stages observed, the reference has %d", f.seen, len(f.stages))
+	}
+	if f.skipped > len(manifest.Tokens) {
+		t.Errorf("%d of %d rows have ties", f.skipped, 2*len(manifest.Tokens))
 	}
 }
 

@@ -217,10 +217,20 @@ func hybrid(t testing.TB) *model.Model {
 	return synthtest.Model(t, synthtest.Shape(t, "tiny-qwen35"), synth.Options{}, model.LoadOptions{})
 }
 
+// maple opens a small mixture of experts with sliding windows.
+func maple(t testing.TB) *model.Model {
+	t.Helper()
+	return synthtest.Model(t, synthtest.Shape(t, "tiny-maple"), synth.Options{}, model.LoadOptions{})
+}
+
+// TestMapleSameBits is TestHybridSameBits for a mixture of experts.
+func TestMapleSameBits(t *testing.T) { testSameBits(t, maple(t)) }
+
 // TestHybridSameBits: a model of a real hybrid family gives the same bits however its
 // text is cut, with any number of threads.
-func TestHybridSameBits(t *testing.T) {
-	m := hybrid(t)
+func TestHybridSameBits(t *testing.T) { testSameBits(t, hybrid(t)) }
+
+func testSameBits(t *testing.T, m *model.Model) {
 	tokens := longTokens(150)
 	want := logits(t, newEngine(t, m, engine.Options{Threads: 1}), tokens, nil, len(tokens))
 	e := newEngine(t, m, engine.Options{Threads: 3})
@@ -232,7 +242,7 @@ func TestHybridSameBits(t *testing.T) {
 
 // TestStateAllocates nothing in a step.
 func TestStateAllocates(t *testing.T) {
-	for _, m := range []*model.Model{decodertest.Open(t, model.LoadOptions{}), hybrid(t)} {
+	for _, m := range []*model.Model{decodertest.Open(t, model.LoadOptions{}), hybrid(t), maple(t)} {
 		e := newEngine(t, m, engine.Options{KVType: kernel.KVF16})
 		s, b := e.NewSequence(), e.NewBatch()
 		defer s.Close()

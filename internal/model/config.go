@@ -168,10 +168,11 @@ func ReadConfig(m *gguf.Metadata) (*Config, error) {
 	c.Context = r.dim("context_length", -1)
 	c.Hidden = r.dim("embedding_length", -1)
 	c.Layers = r.dim("block_count", -1)
-	r.experts(c)
-	if c.Experts.Count == 0 {
-		c.FFN = r.dim("feed_forward_length", -1)
+	ffn := "feed_forward_length"
+	if !has(m, r.prefix+ffn) && has(m, r.prefix+expertFFN) {
+		ffn = expertFFN
 	}
+	c.FFN = r.dim(ffn, -1)
 	c.Heads = r.dim("attention.head_count", -1)
 	c.KVHeads = r.dim("attention.head_count_kv", c.Heads)
 	if r.err != nil {
@@ -249,6 +250,15 @@ func (k *Keys) Dim(key string, def int) int { return k.r.dim(key, def) }
 // Factor reads a number above 0; an absent key gives def.
 func (k *Keys) Factor(key string, def float32) float32 {
 	return float32(k.r.positive(key, float64(def)))
+}
+
+// Bool reads yes or no; an absent key gives def.
+func (k *Keys) Bool(key string, def bool) bool {
+	v, err := k.r.m.BoolOr(k.r.prefix+key, def)
+	if err != nil {
+		k.r.fail("%w", err)
+	}
+	return v
 }
 
 // Uint reads a number from 0 up to the largest size.

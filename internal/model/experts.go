@@ -43,9 +43,9 @@ func (e *Experts) ClampOf(layer int) float32 {
 	return e.Clamp[layer]
 }
 
-// experts reads what the experts are like. FFN is their width then.
-func (r *keyReader) experts(c *Config) {
-	e := &c.Experts
+// Experts reads what the experts of a model are like, if it has any.
+func (k *Keys) Experts(c *Config) {
+	r, e := &k.r, &c.Experts
 	if !has(r.m, r.prefix+"expert_count") {
 		return
 	}
@@ -57,8 +57,8 @@ func (r *keyReader) experts(c *Config) {
 		return
 	}
 	e.Count, e.Used = r.dim("expert_count", -1), r.dim("expert_used_count", -1)
-	e.FFN = r.dim("expert_feed_forward_length", r.dim("feed_forward_length", 0))
-	c.FFN, e.Scale = e.FFN, float32(r.float("expert_weights_scale", 0))
+	e.FFN, e.Scale = r.dim(expertFFN, c.FFN), float32(r.float("expert_weights_scale", 0))
+	c.FFN = e.FFN
 	if key := r.prefix + clampKey; has(r.m, key) {
 		if e.Clamp, err = r.m.Float32s(key); err != nil {
 			r.fail("%w", err)
@@ -71,8 +71,6 @@ func (r *keyReader) experts(c *Config) {
 	case e.Count > maxExperts || e.Used > min(e.Count, maxUsed):
 		r.fail("%sexpert_used_count is %d of %sexpert_count %d; want at most %d of at most %d",
 			r.prefix, e.Used, r.prefix, e.Count, maxUsed, maxExperts)
-	case e.FFN < 1:
-		r.fail("%sexpert_feed_forward_length is missing", r.prefix)
 	case !(e.Scale >= 0 && e.Scale < 1e6):
 		r.fail("%sexpert_weights_scale is %v, want a number from 0 on", r.prefix, e.Scale)
 	case slices.ContainsFunc(e.Clamp, func(x float32) bool { return !(x >= 0) }):
@@ -80,8 +78,11 @@ func (r *keyReader) experts(c *Config) {
 	}
 }
 
-// clampKey is the key of the bounds of gated values.
-const clampKey = "swiglu_clamp_exp"
+// The keys of the bounds of gated values, and of the width of an expert.
+const (
+	clampKey  = "swiglu_clamp_exp"
+	expertFFN = "expert_feed_forward_length"
+)
 
 // Limits on experts, far beyond every known model.
 const (

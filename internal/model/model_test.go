@@ -175,6 +175,9 @@ func TestTensorTables(t *testing.T) {
 			}
 			want = 10 // those of both kinds of layers
 		}
+		if name == "maple" {
+			keys["maple.expert_count"], keys["maple.expert_used_count"] = uint32(8), uint32(2)
+		}
 		c, err := configure(t, keys, model.LoadOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -211,7 +214,7 @@ func TestTensorTables(t *testing.T) {
 
 func ExampleArchitectures() {
 	fmt.Println(model.Architectures())
-	// Output: [bitnet bitnet-25 bitnet-b1.58 gemma3 hunyuan-dense llama minicpm qwen3 qwen35]
+	// Output: [bitnet bitnet-25 bitnet-b1.58 gemma3 hunyuan-dense llama maple minicpm qwen3 qwen35]
 }
 
 // TestWindows: which layers have a sliding window, as files say it in three ways.
@@ -273,8 +276,8 @@ func TestGraphKeys(t *testing.T) {
 	if err := open(base); err != nil {
 		t.Errorf("neutral values: %v", err)
 	}
-	err := open(map[string]any{"llama.expert_count": uint32(8), "llama.attention.clamp_kqv": float32(8), "llama.final_logit_softcapping": float32(30)})
-	for _, key := range []string{"llama.expert_count is 8", "llama.attention.clamp_kqv is 8", "llama.final_logit_softcapping is 30"} {
+	err := open(map[string]any{"llama.expert_count": uint32(8), "llama.attention.clamp_kqv": float32(8), "llama.swiglu_clamp_exp": []float32{7, 7}, "llama.final_logit_softcapping": float32(30)})
+	for _, key := range []string{"llama.expert_count is 8", "llama.attention.clamp_kqv is 8", "llama.swiglu_clamp_exp is a list or a text", "llama.final_logit_softcapping is 30"} {
 		if !errors.Is(err, model.ErrConfig) || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s: %v", key, err)
 		}

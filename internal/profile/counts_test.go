@@ -265,8 +265,8 @@ func TestCountOfKnownModels(t *testing.T) {
 
 // TestOutline: the counts of an outline are those of the model.
 func TestOutline(t *testing.T) {
-	for _, shape := range []string{"tiny", "tiny-llama", "tiny-qwen3"} {
-		m := tinyModel(t, shape, synth.Options{Head: gguf.TypeQ8_0}, model.LoadOptions{})
+	for _, shape := range []string{"tiny", "tiny-llama", "tiny-qwen3", "tiny-maple"} {
+		m := tinyModel(t, shape, synth.Options{Head: gguf.TypeQ8_0}, model.LoadOptions{Activations: model.Int8})
 		embedding := m.Graph.Embedding()
 		o, err := model.Outline(m.Config, model.OutlineOptions{
 			Embedding: embedding.Type, Head: m.Graph.Head().Type, Tied: m.Graph.Head() == embedding,

@@ -54,6 +54,11 @@ type Shape struct {
 	// KeyHeads and ValueHeads are those of the delta nets that three of four layers of a
 	// hybrid model have in place of attention, of stateDim elements each.
 	KeyHeads, ValueHeads int
+	// Experts is how many feed-forward networks of width FFN a layer has, of which each
+	// token uses UsedExperts; 0 means one.
+	Experts, UsedExperts int
+	// Window is how many positions three of four layers attend to; 0 means all.
+	Window int
 	// Rotation is the block size of the Hadamard transform that the inputs of projections
 	// go through; 0 for none.
 	Rotation int
@@ -69,7 +74,7 @@ const stateDim = 128
 // their config.json files; the Falcon3 rows from their model cards, and they add
 // up to the published parameter counts with an untied head (1.67, 3.23, 7.46 and
 // 10.31 billion). falcon-e-3b adds up to the published size of its packed file,
-// 999 MB; its RoPE base and epsilon are those of Falcon3. The first Bonsai models have
+// 999 MB; its RoPE base and epsilon are those of Falcon3. maple-20b is from its model card. The first Bonsai models have
 // the geometry of Qwen3; those of Bonsai 2 that of Qwen3.5 and Qwen3.8, and they add up
 // to the published sizes of 0.43, 0.95, 2.0 and 5.9 GB. The embedding models have the
 // geometry of Qwen3 0.6B and Gemma 3 270M, and add up to 428 and 367 MB. The tiny shapes are for tests:
@@ -139,6 +144,10 @@ var shapes = []Shape{
 	{Name: "tiny", Model: "a small model for tests", Architecture: "bitnet-b1.58",
 		Layers: 2, Hidden: 256, FFN: 512, Heads: 4, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
 		RopeBase: 10000, NormEps: 1e-5, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "llama-bpe"},
+	{Name: "maple-20b", Model: "Maple 20B-A1B", Architecture: "maple",
+		Layers: 24, Hidden: 2048, FFN: 512, Heads: 16, KVHeads: 4, HeadDim: 128, Vocab: 151936, Context: 131072,
+		RopeBase: 10000, NormEps: 1e-6, Tokenizer: tokenizer.ModelBPE, Pre: "qwen2",
+		Type: gguf.TypeTQ1_0, RopeDim: 64, Experts: 256, UsedExperts: 8, Window: 512},
 	{Name: "tiny-llama", Model: "a small llama with a head of its own, for tests", Architecture: "llama",
 		Layers: 2, Hidden: 256, FFN: 512, Heads: 4, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
 		RopeBase: 10000, NormEps: 1e-5, Tokenizer: tokenizer.ModelSPM},
@@ -152,6 +161,10 @@ var shapes = []Shape{
 		Layers: 4, Hidden: 256, FFN: 512, Heads: 2, KVHeads: 1, HeadDim: 128, Vocab: 512, Context: 512,
 		RopeBase: 1e7, NormEps: 1e-6, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "qwen35",
 		Type: gguf.TypePTQ1_0, RopeDim: 32, KeyHeads: 1, ValueHeads: 2, Rotation: 256},
+	{Name: "tiny-maple", Model: "a small mixture of experts with sliding windows, for tests", Architecture: "maple",
+		Layers: 4, Hidden: 256, FFN: 256, Heads: 4, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
+		RopeBase: 10000, NormEps: 1e-6, Tokenizer: tokenizer.ModelBPE, Pre: "qwen2",
+		Type: gguf.TypeTQ1_0, RopeDim: 32, Experts: 8, UsedExperts: 2, Window: 40},
 }
 
 // Shapes lists the known shapes.
@@ -262,6 +275,19 @@ func (s Shape) setKeys(m *gguf.Metadata) error {
 		add("ssm.group_count", uint32(s.KeyHeads))
 		add("ssm.time_step_rank", uint32(s.ValueHeads))
 		add("ssm.inner_size", uint32(s.ValueHeads*stateDim))
+	}
+	if s.Experts > 0 {
+		add("expert_count", uint32(s.Experts))
+		add("expert_used_count", uint32(s.UsedExperts))
+		add("expert_feed_forward_length", uint32(s.FFN))
+	}
+	if s.Window > 0 {
+		sliding := make([]bool, s.Layers)
+		for i := range sliding {
+			sliding[i] = i%4 != 3
+		}
+		add("attention.sliding_window", uint32(s.Window))
+		add("attention.sliding_window_pattern", sliding)
 	}
 	if err := m.Set("general.architecture", s.Architecture); err != nil {
 		return err

@@ -146,7 +146,7 @@ func (g *Generator) storage(spec model.TensorSpec) (gguf.Type, int64, error) {
 			t, block = g.opts.Head, g.opts.Head.BlockElements()
 		}
 	case model.RoleDense:
-		if spec.Dims[0] >= stateDim { // no convolution
+		if spec.Dims[0] >= stateDim && g.shape.Experts == 0 { // neither convolution nor router
 			t = gguf.TypeBF16
 		}
 	}

@@ -24,6 +24,7 @@ import (
 type parts struct {
 	subNorms, headNorms, afterRope, inputNorms, postNorms, ungated, biases, factors, partial, scales bool
 	windows, rotations                                                                               bool
+	experts, renormed, clamped                                                                       bool
 	hybrid                                                                                           bool
 }
 
@@ -41,8 +42,10 @@ var families = map[string]parts{
 	"scales":     {scales: true},
 	"windows":    {windows: true},
 	"rotations":  {rotations: true, partial: true},
-	"all":        {true, true, false, true, true, false, true, true, true, true, true, false, false},
-	"all-after":  {true, true, true, true, true, true, true, true, true, true, true, false, false},
+	"experts":    {experts: true},
+	"renormed":   {experts: true, renormed: true, clamped: true},
+	"all":        {true, true, false, true, true, false, true, true, true, true, true, false, false, false, false, false},
+	"all-after":  {true, true, true, true, true, true, true, true, true, true, true, false, false, false, false, false},
 }
 
 // The scales of families that have them.
@@ -52,10 +55,15 @@ const embeddingScale, residualScale, logitScale = 3, 0.5, 0.25
 // of its own, and the last layer does not rotate.
 const window, localBase = 3, 100
 
+// Of families with experts each row uses usedExperts; their weights have a factor, and
+// gated values may be clamped.
+const experts, usedExperts, expertScale, clamp = 5, 2, 1.5, 0.05
+
 func init() {
 	for name, p := range families {
 		f := decoder.Family{
 			Names: []string{"test-" + name}, SubNorms: p.subNorms, InputNorms: p.inputNorms, PostNorms: p.postNorms, Ungated: p.ungated,
+			Experts: p.experts,
 			Configure: func(_ *gguf.Metadata, c *model.Config) error {
 				c.RopeStyle, c.HiddenAct = model.RopeNeox, model.SiLU
 				if p.partial {
@@ -66,6 +74,12 @@ func init() {
 				}
 				if p.windows {
 					c.Slide(window, func(layer int) bool { return layer == 0 })
+				}
+				if p.experts {
+					c.Experts.Renormed, c.Experts.Scale = p.renormed, expertScale
+				}
+				if p.clamped {
+					c.Experts.Clamp = []float32{clamp, clamp}
 				}
 				if p.rotations {
 					c.LocalRopeBase, c.Rotations = localBase, []model.Rotation{model.RotateLocal, model.RotateNot}
@@ -98,10 +112,14 @@ func init() {
 // open makes a model of a test family; its heads are wider than their share.
 func open(t *testing.T, name string, a model.Activations) *model.Model {
 	t.Helper()
-	return synthtest.Model(t, synth.Shape{
+	shape := synth.Shape{
 		Name: name, Architecture: "test-" + name, Layers: 2, Hidden: 96, FFN: 80, Heads: 4, KVHeads: 2, HeadDim: 48, Vocab: 512, Context: 64,
 		RopeBase: 10000, NormEps: 1e-5, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "llama-bpe",
-	}, synth.Options{Type: gguf.TypeF16, Seed: 3}, model.LoadOptions{Activations: a})
+	}
+	if families[name].experts {
+		shape.Experts, shape.UsedExperts = experts, usedExperts
+	}
+	return synthtest.Model(t, shape, synth.Options{Type: gguf.TypeF16, Seed: 3}, model.LoadOptions{Activations: a})
 }
 
 // heap is memory for passes.
@@ -338,6 +356,8 @@ func lacking(p parts) map[string]parts {
 		"rotation factors": func(p *parts) *bool { return &p.factors },
 		"partial rotation": func(p *parts) *bool { return &p.partial },
 		"scales":           func(p *parts) *bool { return &p.scales },
+		"renormed weights": func(p *parts) *bool { return &p.renormed },
+		"clamps":           func(p *parts) *bool { return &p.clamped },
 		"windows":          func(p *parts) *bool { return &p.windows },
 		"rotations":        func(p *parts) *bool { return &p.rotations },
 	} {

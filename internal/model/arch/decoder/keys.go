@@ -30,6 +30,7 @@ var graphKeys = []graphKey{
 	{"expert_group_count", isFactor},
 	{"expert_gating_func", isFactor}, // 1 is softmax
 	{"leading_dense_block_count", isZero},
+	{"swiglu_clamp_exp", isZero},
 	{"attention.scale", isZero},
 	{"attention.clamp_kqv", isZero},
 	{"attention.max_alibi_bias", isZero},
@@ -60,7 +61,7 @@ func graphValue(m *gguf.Metadata, name string) (float64, error) {
 }
 
 // expertKeys are those that families with experts consume.
-var expertKeys = []string{"expert_count", "expert_used_count", "expert_weights_scale"}
+var expertKeys = []string{"expert_count", "expert_used_count", "expert_weights_scale", "swiglu_clamp_exp"}
 
 // configure is Configure of the family, and refuses keys that change the graph and that
 // the family does not consume: all of them at once.
@@ -71,15 +72,20 @@ func (f *Family) configure(m *gguf.Metadata, c *model.Config) error {
 		if !m.Has(name) || slices.Contains(f.Keys, key.name) || f.Experts && slices.Contains(expertKeys, key.name) {
 			continue
 		}
-		x, err := graphValue(m, name)
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		found := any("a list or a text")
+		if x, err := graphValue(m, name); err == nil {
+			if key.neutral(x) {
+				continue
+			}
+			found = x
 		}
-		if !key.neutral(x) {
-			errs = append(errs, fmt.Errorf("%w: %s is %v, which this family's graph does not have here: the model would run wrong; "+
-				"use the program that the file was made for", model.ErrConfig, name, x))
-		}
+		errs = append(errs, fmt.Errorf("%w: %s is %v, which this family's graph does not have here: the model would run wrong; "+
+			"use the program that the file was made for", model.ErrConfig, name, found))
+	}
+	if f.Experts {
+		k := model.ReadKeys(m, c)
+		k.Experts(c)
+		errs = append(errs, k.Err())
 	}
 	if f.Configure != nil {
 		errs = append(errs, f.Configure(m, c))

@@ -1,8 +1,10 @@
 package decoder_test
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"trit/internal/model"
@@ -127,6 +129,53 @@ func (r *reference) heads(x, norm []float64, layer, pos int) []float64 {
 	return out
 }
 
+// matrix multiplies with one matrix of a stack.
+func (r *reference) matrix(layer int, name string, i, rows int, x []float64) []float64 {
+	w := r.tensor("blk.%d.%s.weight", layer, name)[i*rows*len(x):]
+	y := make([]float64, rows)
+	for row := range y {
+		for c, v := range x {
+			y[row] += w[row*len(x)+c] * v
+		}
+	}
+	return y
+}
+
+// mixture computes a mixture of experts.
+func (r *reference) mixture(layer int, x []float64) []float64 {
+	c := r.m.Config
+	p := r.matrix(layer, "ffn_gate_inp", 0, experts, x)
+	total := 0.0
+	for i := range p {
+		p[i] = math.Exp(p[i])
+		total += p[i]
+	}
+	order := make([]int, experts)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(p[b], p[a]) })
+	used := order[:usedExperts]
+	if r.p.renormed {
+		total = 0
+		for _, e := range used {
+			total += p[e]
+		}
+	}
+	y := make([]float64, len(x))
+	for _, e := range used {
+		gate, up := r.matrix(layer, "ffn_gate_exps", e, c.Experts.FFN, x), r.matrix(layer, "ffn_up_exps", e, c.Experts.FFN, x)
+		for i, z := range gate {
+			if r.p.clamped {
+				z, up[i] = min(z, clamp), max(-clamp, min(up[i], clamp))
+			}
+			gate[i] = z / (1 + math.Exp(-z)) * up[i]
+		}
+		y = add(y, scale(r.matrix(layer, "ffn_down_exps", e, len(x), gate), p[e]/total*expertScale))
+	}
+	return y
+}
+
 func (r *reference) run(tokens []int32) [][]float64 {
 	c := r.m.Config
 	D, d, group := c.Hidden, c.HeadDim, c.Heads/c.KVHeads
@@ -205,6 +254,10 @@ func (r *reference) run(tokens []int32) [][]float64 {
 			x = residual(x, y)
 
 			f := r.norm(x, r.tensor("blk.%d.ffn_norm.weight", l))
+			if r.p.experts {
+				x = residual(x, r.mixture(l, f))
+				continue
+			}
 			up := r.linear(l, "ffn_up", f)
 			g := make([]float64, len(up))
 			if r.p.ungated {

@@ -32,12 +32,13 @@ const clamp = 7
 func configure(m *gguf.Metadata, c *model.Config) error {
 	c.RopeStyle = model.RopeNeox
 	c.HiddenAct = model.SiLU
-	c.Experts.Renormed = true
+	k := model.ReadKeys(m, c)
+	c.Experts.Renormed = k.Bool("expert_weights_norm", true)
 	if c.Experts.Clamp == nil {
 		c.Experts.Clamp = slices.Repeat([]float32{clamp}, c.Layers)
 	}
 	if c.Experts.Count == 0 {
-		return model.ReadKeys(m, c).Fail("expert_count is missing or 0: models of this family have experts")
+		return k.Fail("expert_count is missing or 0: models of this family have experts")
 	}
 	c.Rotations = make([]model.Rotation, c.Layers)
 	for i := range c.Rotations {
@@ -45,5 +46,5 @@ func configure(m *gguf.Metadata, c *model.Config) error {
 			c.Rotations[i] = model.RotateNot
 		}
 	}
-	return nil
+	return k.Err()
 }
