@@ -70,15 +70,15 @@ type Shape struct {
 // stateDim is the width of a head of a delta net.
 const stateDim = 128
 
-// shapes holds the published geometries. The BitNet and Llama 3 rows are from
-// their config.json files; the Falcon3 rows from their model cards, and they add
-// up to the published parameter counts with an untied head (1.67, 3.23, 7.46 and
-// 10.31 billion). falcon-e-3b adds up to the published size of its packed file,
-// 999 MB; its RoPE base and epsilon are those of Falcon3. maple-20b is from its model card. The first Bonsai models have
-// the geometry of Qwen3; those of Bonsai 2 that of Qwen3.5 and Qwen3.8, and they add up
-// to the published sizes of 0.43, 0.95, 2.0 and 5.9 GB. The embedding models have the
-// geometry of Qwen3 0.6B and Gemma 3 270M, and add up to 428 and 367 MB. The tiny shapes are for tests:
-// every storage type can hold them.
+// shapes holds the published geometries. The BitNet and Llama 3 rows are from their
+// config.json files; the Falcon3 rows from their model cards, and they add up to the
+// published parameter counts with an untied head (1.67, 3.23, 7.46 and 10.31 billion).
+// falcon-e-3b adds up to the published size of its packed file, 999 MB; its RoPE base
+// and epsilon are those of Falcon3. maple-20b is from its model card. The first Bonsai
+// models have the geometry of Qwen3; those of Bonsai 2 that of Qwen3.5 and Qwen3.8, and
+// they add up to the published sizes of 0.43, 0.95, 2.0 and 5.9 GB. The embedding models
+// have the geometry of Qwen3 0.6B and Gemma 3 270M, and add up to 428 and 367 MB. The
+// tiny shapes are for tests: every storage type can hold them.
 var shapes = []Shape{
 	{Name: "bitnet-2b", Model: "BitNet-b1.58-2B-4T", Architecture: "bitnet-b1.58",
 		Layers: 30, Hidden: 2560, FFN: 6912, Heads: 20, KVHeads: 5, HeadDim: 128, Vocab: 128256, Context: 4096,
