@@ -181,3 +181,38 @@ func TestTLS(t *testing.T) {
 }
 
 // Under contention nothing is lost and nobody is forgotten.
+
+// TestLocalOrigins: apps and pages of this machine may use a server that only this machine
+// reaches, and no page of a web site may.
+func TestLocalOrigins(t *testing.T) {
+	const body = `{"model":"demo","prompt":"Once","max_tokens":1}`
+	s := serve(t, Options{CORSOrigins: []string{"chrome-extension://*"}})
+	for origin, status := range map[string]int{
+		"http://localhost:3000": 200, "https://localhost": 200, "http://127.0.0.1:5173": 200, "http://[::1]:8000": 200,
+		"app://obsidian.md": 200, "tauri://localhost": 200, "vscode-webview://abc": 200, "chrome-extension://abc": 200,
+		"http://localhost.evil.example": 403, "http://127.0.0.1.evil.example": 403, "https://evil.example": 403, "null": 403, "file://": 403,
+		"moz-extension://abc": 403, "http://192.168.1.7": 403, "http://0.0.0.0:80": 403,
+	} {
+		r := s.do("POST", "/v1/completions", body, "Origin", origin, "Sec-Fetch-Site", "cross-site")
+		if r.status != status || (r.header.Get("Access-Control-Allow-Origin") == origin) != (status == 200) {
+			t.Errorf("%s: %d %v", origin, r.status, r.header)
+		}
+	}
+	s.do("OPTIONS", "/api/chat", "", "Origin", "http://localhost:3000", "Access-Control-Request-Method", "POST").expect(t, 204)
+	// The name that a page of an attacker has made lead here is no name of this machine.
+	s.do("POST", "/v1/completions", body, "Origin", "http://localhost:3000", "Host", "evil.example").expect(t, 403)
+
+	// Without a listener of its own the server does not know who reaches it.
+	other, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest("POST", "http://127.0.0.1/v1/completions", strings.NewReader(body))
+	r.Header.Set("Origin", "http://localhost:3000")
+	other.Handler().ServeHTTP(w, r)
+	if w.Code != 403 {
+		t.Errorf("a page of localhost on a handler: %d", w.Code)
+	}
+}

@@ -30,6 +30,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ErrorLog:          s.httpLog(),
 	}
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		s.core.Local()
+	}
 	if s.core.Options.TLS != nil {
 		hs.TLSConfig = s.core.Options.TLS.Clone()
 		hs.TLSConfig.NextProtos = []string{"h2", "http/1.1"}

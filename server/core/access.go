@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -23,6 +24,7 @@ type guards struct {
 	keys    []key // of both kinds
 	hosts   []string
 	cross   *http.CrossOriginProtection
+	local   atomic.Bool // only programs of this machine reach the server
 
 	mu       sync.Mutex
 	limiters map[string]*rate.Limiter // by key or address
@@ -47,7 +49,7 @@ func newGuards(o *Options) (*guards, error) {
 		g.keys = append(g.keys, key{sha256.Sum256([]byte(k)), true})
 	}
 	for _, origin := range o.CORSOrigins {
-		if origin == "*" {
+		if scheme, all := strings.CutSuffix(origin, "://*"); origin == "*" || all && scheme != "http" && scheme != "https" {
 			continue
 		}
 		u, err := url.Parse(origin)
@@ -112,10 +114,29 @@ func (g *guards) origins(w http.ResponseWriter, r *http.Request) (done bool, err
 	return false, nil
 }
 
-// trusts reports whether the operator has named an origin.
+// trusts reports whether the operator has named an origin, or the scheme of apps that it
+// is of; or whether it is on this machine, and so is all that reaches the server.
 func (g *guards) trusts(origin string) bool {
-	return slices.Contains(g.options.CORSOrigins, "*") || slices.Contains(g.options.CORSOrigins, origin)
+	scheme, rest, ok := strings.Cut(origin, "://")
+	for _, named := range g.options.CORSOrigins {
+		if named == "*" || named == origin || ok && named == scheme+"://*" {
+			return true
+		}
+	}
+	if !ok || !g.local.Load() {
+		return false
+	}
+	if slices.Contains(appSchemes, scheme) {
+		return true
+	}
+	host := strings.ToLower(hostOnly(rest))
+	ip := net.ParseIP(host)
+	return (scheme == "http" || scheme == "https") && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
+
+// appSchemes are those of programs on this machine that are made of web pages. No page of
+// a web site has them.
+var appSchemes = []string{"app", "tauri", "vscode-webview", "vscode-file"}
 
 // allowedHeaders repeats the headers that a page wants to send, which is as much
 // as there are no cookies to protect, unless they are no header names.

@@ -76,7 +76,9 @@ type Options struct {
 	// reaching the server under a name of their own.
 	AllowedHosts []string
 	// CORSOrigins are the web sites whose pages may use the server, such as
-	// "https://example.org"; "*" means all.
+	// "https://example.org"; "*" means all, "app://*" the apps of that scheme. While the
+	// server listens on a loopback address, pages of localhost and apps on this machine
+	// may use it too.
 	CORSOrigins []string
 	// RateLimit is how many requests a key, or without keys an address, may
 	// make per minute; 0 means any number.

@@ -69,6 +69,10 @@ func (s *Server) Load(ctx context.Context) error {
 // Drain makes the server refuse new requests; those that run may finish.
 func (s *Server) Drain() { s.draining.Store(true) }
 
+// Local says that only programs of this machine reach the server. Pages of theirs may use
+// it then, as with Ollama: those of localhost, and apps that are made of web pages.
+func (s *Server) Local() { s.guards.local.Store(true) }
+
 // Draining reports whether the server is about to stop.
 func (s *Server) Draining() bool { return s.draining.Load() }
 
