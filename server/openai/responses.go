@@ -38,6 +38,7 @@ type responseRequest struct {
 	Tools             []responseTool        `json:"tools"`
 	ToolChoice        *core.ToolChoiceField `json:"tool_choice"`
 	ParallelToolCalls *bool                 `json:"parallel_tool_calls"`
+	known             []responseTool        // those that the model may call
 
 	TemplateKwargs templateField `json:"chat_template_kwargs"` // vLLM
 
@@ -56,6 +57,71 @@ type responseTool struct {
 	Description *string         `json:"description"`
 	Parameters  json.RawMessage `json:"parameters"`
 	Strict      *bool           `json:"strict"`
+
+	Tools []responseTool `json:"tools,omitempty"` // of a namespace
+	// Namespace is that of the function, Custom says that it is a tool of the type custom:
+	// its input is a text.
+	Namespace string `json:"-"`
+	Custom    bool   `json:"-"`
+}
+
+// customParameters are those of the function that a custom tool becomes.
+var customParameters = json.RawMessage(`{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],` +
+	`"additionalProperties":false}`)
+
+// customInput is the arguments of such a function.
+type customInput struct {
+	Input string `json:"input"`
+}
+
+// functions returns the tools of a request as functions: those of namespaces among the
+// others, and a custom tool, whose input is a text, as a function with that text. Codex
+// sends both. Tools that only OpenAI's own server runs are left out.
+func (req *responseRequest) functions(c *core.Conversation) ([]responseTool, error) {
+	var out []responseTool
+	seen := map[string]bool{}
+	var add func(tools []responseTool, at, namespace string) error
+	add = func(tools []responseTool, at, namespace string) error {
+		for i, t := range tools {
+			param := fmt.Sprintf("%s[%d]", at, i)
+			switch t.Type {
+			case "namespace":
+				if namespace != "" {
+					return core.BadRequest(param, "%s is a namespace within a namespace", param)
+				}
+				if err := add(t.Tools, param+".tools", t.Name); err != nil {
+					return err
+				}
+				continue
+			case "function":
+			case "custom":
+				t.Custom, t.Parameters = true, customParameters
+			case "":
+				return core.BadRequest(param+".type", "%s has no type; want function", param)
+			default:
+				c.IgnoreTool(param, t.Type)
+				continue
+			}
+			if namespace != "" && seen[t.Name] { // calls could not tell them apart
+				c.IgnoreTool(param, t.Name)
+				continue
+			}
+			seen[t.Name], t.Namespace = true, namespace
+			f := chat.Function{Name: t.Name, Description: core.ValueOr(t.Description, ""), Parameters: t.Parameters,
+				Strict: t.Strict}
+			if err := checkTool(&f, param); err != nil {
+				return err
+			}
+			t.Parameters = f.Parameters
+			out = append(out, t)
+			if len(out) > maxTools {
+				return core.BadRequest("tools", "there are more than %d tools, which is what is allowed", maxTools)
+			}
+			c.Tools = append(c.Tools, chat.Tool{Type: "function", Function: f})
+		}
+		return nil
+	}
+	return out, add(req.Tools, "tools", "")
 }
 
 // responses answers POST /v1/responses.
@@ -90,7 +156,7 @@ func (s *api) responses(w http.ResponseWriter, r *http.Request) error {
 	}
 	core.SayIgnored(w, c.Ignored)
 	out := s.NewReply(w, r, core.FormOf(req.Stream, core.Events))
-	b := newResponseBuilder(&req, p, c.Tools, out)
+	b := newResponseBuilder(&req, p, out)
 	b.response.Temperature, b.response.TopP = core.FewDigits(sampling.Temperature), core.FewDigits(sampling.TopP)
 	return core.Answer(out, s.Converse(out.Context(), p), b)
 }
@@ -129,25 +195,8 @@ func (req *responseRequest) conversation() (*core.Conversation, error) {
 		return nil, err
 	}
 	c.SetFormat(f)
-	if len(req.Tools) > maxTools {
-		return nil, core.BadRequest("tools", "there are %d tools; at most %d are allowed", len(req.Tools), maxTools)
-	}
-	for i, t := range req.Tools {
-		param := fmt.Sprintf("tools[%d]", i)
-		switch t.Type {
-		case "function":
-		case "":
-			return nil, core.BadRequest(param+".type", "%s has no type; want function", param)
-		default: // Codex sends web_search and others with every request
-			c.IgnoreTool(param, t.Type)
-			continue
-		}
-		f := chat.Function{Name: t.Name, Description: core.ValueOr(t.Description, ""), Parameters: t.Parameters,
-			Strict: t.Strict}
-		if err := checkTool(&f, param); err != nil {
-			return nil, err
-		}
-		c.Tools = append(c.Tools, chat.Tool{Type: "function", Function: f})
+	if req.known, err = req.functions(c); err != nil {
+		return nil, err
 	}
 	c.ToolChoice, err = req.ToolChoice.Of(c.Tools)
 	return c, err
@@ -229,6 +278,7 @@ func responseItem(c *core.Conversation, messages []chat.Message, data json.RawMe
 		Name      string          `json:"name"`
 		Arguments json.RawMessage `json:"arguments"`
 		Output    json.RawMessage `json:"output"`
+		Input     string          `json:"input"`
 	}
 	if err := core.DecodeAt(data, &item, param); err != nil {
 		return nil, err
@@ -252,7 +302,13 @@ func responseItem(c *core.Conversation, messages []chat.Message, data json.RawMe
 		}
 		text, err := contentParts(item.Content, param+".content")
 		return append(messages, chat.Message{Role: item.Role, Content: text}), err
-	case "function_call":
+	case "custom_tool_call", "function_call":
+		if item.Type == "custom_tool_call" {
+			var err error
+			if item.Arguments, err = json.Marshal(customInput{item.Input}); err != nil {
+				return nil, err
+			}
+		}
 		call, err := toolCall(item.CallID, item.Name, item.Arguments, param)
 		if err != nil {
 			return nil, err
@@ -263,7 +319,7 @@ func responseItem(c *core.Conversation, messages []chat.Message, data json.RawMe
 			return messages, nil
 		}
 		return append(messages, chat.Message{Role: "assistant", ToolCalls: []chat.ToolCall{call}}), nil
-	case "function_call_output":
+	case "function_call_output", "custom_tool_call_output":
 		text, err := contentParts(item.Output, param+".output")
 		return append(messages, chat.Message{Role: "tool", Content: text, ToolCallID: item.CallID, Name: item.Name}),
 			err

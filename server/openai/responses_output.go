@@ -23,7 +23,7 @@ type responseObject struct {
 	Instructions       *string             `json:"instructions"`
 	MaxOutputTokens    *int                `json:"max_output_tokens"`
 	Model              string              `json:"model"`
-	Output             []any               `json:"output"` // *outputReasoning, *outputMessage and *outputCall
+	Output             []any               `json:"output"` // of outputReasoning, outputMessage, outputCall …
 	ParallelToolCalls  bool                `json:"parallel_tool_calls"`
 	PreviousResponseID *string             `json:"previous_response_id"` // always null
 	Reasoning          responseReasoning   `json:"reasoning"`
@@ -110,6 +110,24 @@ type outputCall struct {
 	CallID    string `json:"call_id"`
 	Name      string `json:"name"`
 	Arguments string `json:"arguments"`
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// outputCustomCall is a call of a custom tool.
+type outputCustomCall struct {
+	ID        string `json:"id"`
+	Type      string `json:"type"`
+	Status    string `json:"status"`
+	CallID    string `json:"call_id"`
+	Name      string `json:"name"`
+	Input     string `json:"input"`
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// customOf returns a call of a custom tool with its input, as far as that is complete.
+func customOf(c *outputCall, input string) *outputCustomCall {
+	return &outputCustomCall{ID: "ctc_" + strings.TrimPrefix(c.ID, "fc_"), Type: "custom_tool_call", Status: c.Status,
+		CallID: c.CallID, Name: c.Name, Input: input, Namespace: c.Namespace}
 }
 
 // responseEvent is an event of a stream; which fields it has depends on its
@@ -128,6 +146,7 @@ type responseEvent struct {
 	LogProbs       *[]answerLogProb `json:"logprobs,omitempty"`
 	Name           string           `json:"name,omitempty"`
 	Arguments      *string          `json:"arguments,omitempty"`
+	Input          *string          `json:"input,omitempty"`
 }
 
 // responseFailure is the event that ends a stream with an error.
@@ -153,6 +172,7 @@ type responseBuilder struct {
 	thought  *outputReasoning // while its text grows
 	message  *outputMessage   // the same
 	call     *outputCall      // while its arguments grow
+	custom   bool             // the call is one of a custom tool
 	text     strings.Builder  // of any of these
 	logProbs []answerLogProb
 	fresh    []answerLogProb // of tokens whose text is still to come
@@ -160,7 +180,7 @@ type responseBuilder struct {
 	thoughts int // tokens of the reasoning
 }
 
-func newResponseBuilder(req *responseRequest, p *core.Prepared, tools []chat.Tool, out *core.Reply) *responseBuilder {
+func newResponseBuilder(req *responseRequest, p *core.Prepared, out *core.Reply) *responseBuilder {
 	r := &responseObject{
 		ID: core.NewID("resp_"), Object: "response", CreatedAt: time.Now().Unix(), Status: "in_progress",
 		Instructions: req.Instructions, MaxOutputTokens: req.MaxOutputTokens, Model: p.Model.Name, Output: []any{},
@@ -178,16 +198,16 @@ func newResponseBuilder(req *responseRequest, p *core.Prepared, tools []chat.Too
 	if req.ToolChoice != nil {
 		r.ToolChoice = req.ToolChoice.Raw
 	}
-	for _, t := range tools {
-		// Calls always fit the parameters, so all functions are strict.
-		echo := responseTool{Type: "function", Name: t.Function.Name, Parameters: t.Function.Parameters, Strict: new(true)}
-		if t.Function.Description != "" {
-			echo.Description = &t.Function.Description
+	for _, t := range req.known {
+		if t.Custom {
+			t.Parameters, t.Strict = nil, nil
+		} else {
+			t.Strict = new(true) // calls always fit the parameters
 		}
-		if echo.Parameters == nil {
-			echo.Parameters = json.RawMessage("null")
+		if t.Parameters == nil {
+			t.Parameters = json.RawMessage("null")
 		}
-		r.Tools = append(r.Tools, echo)
+		r.Tools = append(r.Tools, t)
 	}
 	return &responseBuilder{response: r, request: req, model: p.Model, stats: p.Stats, out: out}
 }
@@ -353,8 +373,18 @@ func (b *responseBuilder) addCallPart(part chat.CallPart) error {
 		index = len(b.response.Output)
 		b.call = &outputCall{ID: core.NewID("fc_"), Type: "function_call", Status: "in_progress", CallID: part.ID,
 			Name: part.Name}
+		b.custom = false
+		for _, t := range b.request.known {
+			if t.Name == part.Name {
+				b.call.Namespace, b.custom = t.Namespace, t.Custom
+			}
+		}
 		b.text.Reset()
-		if err := b.send(&responseEvent{Type: "response.output_item.added", OutputIndex: &index, Item: b.call}); err != nil {
+		var item any = b.call
+		if b.custom {
+			item = customOf(b.call, "")
+		}
+		if err := b.send(&responseEvent{Type: "response.output_item.added", OutputIndex: &index, Item: item}); err != nil {
 			return err
 		}
 	}
@@ -362,6 +392,9 @@ func (b *responseBuilder) addCallPart(part chat.CallPart) error {
 		return nil
 	}
 	b.text.WriteString(part.Arguments)
+	if b.custom { // whose input is not what the model writes, but a text in it
+		return nil
+	}
 	return b.send(&responseEvent{Type: "response.function_call_arguments.delta", OutputIndex: &index,
 		ItemID: b.call.ID, Delta: &part.Arguments})
 }
@@ -374,6 +407,26 @@ func (b *responseBuilder) endCall(status string) error {
 	}
 	index, arguments := len(b.response.Output), b.text.String()
 	b.call = nil
+	if b.custom {
+		var in customInput
+		if json.Unmarshal([]byte(arguments), &in) != nil {
+			in.Input, status = "", "incomplete" // the limit has cut it
+		}
+		c.Status = status
+		item := customOf(c, in.Input)
+		b.response.Output = append(b.response.Output, item)
+		for _, e := range []*responseEvent{
+			{Type: "response.custom_tool_call_input.delta", ItemID: item.ID, Delta: &in.Input},
+			{Type: "response.custom_tool_call_input.done", ItemID: item.ID, Input: &in.Input},
+			{Type: "response.output_item.done", Item: item},
+		} {
+			e.OutputIndex = &index
+			if err := b.send(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if err := b.send(&responseEvent{Type: "response.function_call_arguments.done", OutputIndex: &index,
 		ItemID: c.ID, Name: c.Name, Arguments: &arguments}); err != nil {
 		return err
