@@ -39,7 +39,6 @@ They go into a temporary file that is mapped like a downloaded one, so memory
 and loading are measured as they are for real models.
 --kernels compares all implementations of the ternary products instead.`,
 		Example: "  trit bench --model demo\n  trit bench --shape bitnet-2b -p 256 -n 32 --batch 1,2,4,8,16 --depth 0,2048 --svg bench.svg\n  trit bench --kernels --shape bitnet-2b",
-		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.kernels {
 				return a.benchKernels(cmd, &f)
@@ -54,6 +53,7 @@ and loading are measured as they are for real models.
 	cmd.Flags().IntSliceVar(&f.batches, "batch", []int{1}, "numbers of sequences that generate together")
 	cmd.Flags().IntSliceVar(&f.depths, "depth", []int{0}, "numbers of tokens that a sequence holds before it generates")
 	cmd.Flags().BoolVar(&f.kernels, "kernels", false, "compare the kernels over the shapes of known models (or of --shape)")
+	takesModel(cmd)
 	return cmd
 }
 

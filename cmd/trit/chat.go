@@ -13,14 +13,17 @@ import (
 	"trit/internal/tui"
 )
 
+// chatFlags are the flags of the commands that talk.
+type chatFlags struct {
+	modelFlags
+	settings settingFlags
+	system   string
+	debug    bool
+	plain    bool
+}
+
 func (a *app) chatCommand() *cobra.Command {
-	var (
-		flags    modelFlags
-		settings settingFlags
-		system   string
-		debug    bool
-		plain    bool
-	)
+	var f chatFlags
 	cmd := &cobra.Command{
 		Use:     "chat",
 		GroupID: "run",
@@ -40,68 +43,82 @@ conversation.
 
 When a conversation outgrows the model's context its oldest messages are left
 out; the system prompt stays. Sampling flags that are not given leave what the
-model recommends.`,
-		Example: "  trit chat --model demo\n  echo \"What does a cow say?\" | trit chat --model demo --greedy",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := settings.check(cmd); err != nil {
-				return usage(cmd, err)
-			}
-			m, err := flags.open(a, cmd)
-			if err != nil {
-				return err
-			}
-			c, err := newConversation(m, debug)
-			if err != nil {
-				return errors.Join(err, m.Close())
-			}
-			defer func() { c.model.Close() }() // /model may have changed it
-			if err := settings.apply(&c.settings, m); err != nil {
-				return usage(cmd, err)
-			}
-			c.source, c.base = flags.model, c.settings
-			c.reopen = func(ctx context.Context, name string, progress func(done, total int64)) (*trit.Model, chatSettings, error) {
-				other := flags
-				other.model = name
-				opts, err := other.options(a, cmd)
-				if err != nil {
-					return nil, chatSettings{}, err
-				}
-				m, err := trit.OpenContext(ctx, name, append(opts, trit.Progress(progress))...)
-				if err != nil {
-					return nil, chatSettings{}, err
-				}
-				base := newSettings(m)
-				if err := settings.apply(&base, m); err != nil {
-					return nil, chatSettings{}, errors.Join(err, m.Close())
-				}
-				return m, base, nil
-			}
-			if system != "" {
-				remark, err := c.setSystem(system)
-				if err != nil {
+model recommends. Without a model, those that are installed are offered.`,
+		Example: "  trit chat demo\n  echo \"What does a cow say?\" | trit chat --model demo --greedy",
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if f.model == "" && isTerminal(a.in) && isTerminal(a.err) {
+				if f.model, err = a.pickModel(cmd.Context()); err != nil {
 					return err
 				}
-				if remark != "" {
-					a.log.Warn(remark)
-				}
 			}
-			screen := !plain && !a.json && isTerminal(a.in) && isTerminal(a.out) && os.Getenv("TERM") != "dumb"
-			c.screen = screen
-			if screen {
-				return a.chatScreen(cmd.Context(), c)
-			}
-			return a.chatLines(cmd.Context(), c)
+			return a.chat(cmd, &f)
 		},
 	}
-	flags.add(cmd)
-	settings.add(cmd)
-	cmd.Flags().StringVar(&system, "system-prompt", "", "what the model is told before the conversation")
-	cmd.Flags().BoolVar(&debug, "debug", false, "show for each answer the prompt and the most likely first tokens")
-	cmd.Flags().BoolVar(&plain, "plain", false, "read and write lines, also on a terminal")
+	f.add(cmd)
+	takesModel(cmd)
+	return cmd
+}
+
+func (f *chatFlags) add(cmd *cobra.Command) {
+	f.modelFlags.add(cmd)
+	f.settings.add(cmd)
+	cmd.Flags().StringVar(&f.system, "system-prompt", "", "what the model is told before the conversation")
+	cmd.Flags().BoolVar(&f.debug, "debug", false, "show for each answer the prompt and the most likely first tokens")
+	cmd.Flags().BoolVar(&f.plain, "plain", false, "read and write lines, also on a terminal")
 	groupFlags(cmd, "Conversation", "system-prompt", "max-tokens", "debug", "plain")
 	groupedHelp(cmd, "Conversation", "Sampling", "Model")
-	return cmd
+}
+
+// chat is a conversation with a model.
+func (a *app) chat(cmd *cobra.Command, f *chatFlags) error {
+	if err := f.settings.check(cmd); err != nil {
+		return usage(cmd, err)
+	}
+	m, err := f.open(a, cmd)
+	if err != nil {
+		return err
+	}
+	c, err := newConversation(m, f.debug)
+	if err != nil {
+		return errors.Join(err, m.Close())
+	}
+	defer func() { c.model.Close() }() // /model may have changed it
+	if err := f.settings.apply(&c.settings, m); err != nil {
+		return usage(cmd, err)
+	}
+	c.source, c.base = f.model, c.settings
+	c.reopen = func(ctx context.Context, name string, progress func(done, total int64)) (*trit.Model, chatSettings, error) {
+		other := f.modelFlags
+		other.model = name
+		opts, err := other.options(a, cmd)
+		if err != nil {
+			return nil, chatSettings{}, err
+		}
+		m, err := trit.OpenContext(ctx, name, append(opts, trit.Progress(progress))...)
+		if err != nil {
+			return nil, chatSettings{}, err
+		}
+		base := newSettings(m)
+		if err := f.settings.apply(&base, m); err != nil {
+			return nil, chatSettings{}, errors.Join(err, m.Close())
+		}
+		return m, base, nil
+	}
+	if f.system != "" {
+		remark, err := c.setSystem(f.system)
+		if err != nil {
+			return err
+		}
+		if remark != "" {
+			a.log.Warn(remark)
+		}
+	}
+	screen := !f.plain && !a.json && isTerminal(a.in) && isTerminal(a.out) && os.Getenv("TERM") != "dumb"
+	c.screen = screen
+	if screen {
+		return a.chatScreen(cmd.Context(), c)
+	}
+	return a.chatLines(cmd.Context(), c)
 }
 
 // chatScreen is the conversation on a terminal.

@@ -28,7 +28,6 @@ transformers library reads them, generation_config.json, and the tokenizer's
 files if they can be reconstructed; the report says whether they could. Converting
 the folder with 'trit convert' gives the same trits again.`,
 		Example: "  trit export --model demo --output demo-hf\n  trit export --model model.gguf --output checkpoint",
-		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := required(cmd, "model", "output"); err != nil {
 				return err
@@ -56,5 +55,6 @@ the folder with 'trit convert' gives the same trits again.`,
 	parsedFlag(cmd, &o.ScaleConvention, "scale-convention", "auto",
 		"what weight_scale is to mean: auto (as transformers expects), multiplier, divisor", convert.ParseScaleConvention)
 	parsedFlag(cmd, &o.I2SLayout, "i2s-layout", "a", "packing of the input's I2_S tensors: a, b, c", quant.ParseI2SLayout)
+	takesModel(cmd)
 	return cmd
 }

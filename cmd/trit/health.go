@@ -17,7 +17,7 @@ func (a *app) healthCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:     "health",
-		GroupID: "check",
+		GroupID: "server",
 		Short:   "Ask a running server whether it is ready",
 		Long: `Ask a running server whether it is ready: its models are loaded, its queue is
 not full, and it is not about to stop. The exit code is 0 if so and 1 if not,

@@ -43,8 +43,9 @@ func demoFile(t testing.TB) []byte {
 func TestPullShowCopyRemove(t *testing.T) {
 	newStore(t)
 	fakehub.Serve(t, map[string][]byte{"small-i2_s.gguf": demoFile(t)})
-	runStore(t, "pull", "hf:org/repo").expect(t, exitOK, "repo: 2.3 MB", "checksum verified", "licence mit", "trit infer --model repo")
+	runStore(t, "pull", "hf:org/repo").expect(t, exitOK, "repo: 2.3 MB", "checksum verified", "licence mit", "trit run repo")
 	runStore(t, "pull", "hf:org/repo").expect(t, exitOK, "up to date")
+	runStore(t, "pull", "http://127.0.0.1:1/repo.gguf", "--name", "repo", "--if-missing").expect(t, exitOK, "repo is here")
 	runStore(t, "infer", "--model", "repo", "--prompt", "Once upon a time", "--greedy", "-n", "5").expect(t, exitOK, "there was")
 	runStore(t, "show", "repo").expect(t, exitOK, "bitnet-b1.58", "I2_S", "hf:org/repo:small-i2_s.gguf", "verified by", "sha256")
 	runStore(t, "show", "repo", "--template").expect(t, exitOK, "messages")

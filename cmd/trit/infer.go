@@ -43,7 +43,6 @@ that does not fit, the command fails.`,
   trit infer -m demo --chat -p "Is a fox an animal?" --choice Yes --choice No
   trit infer -m demo -p "Once upon a time" --beams 4 --length-penalty 1
   trit infer -m model.gguf --prompt-file long.txt --lookup --prompt-cache long.cache`,
-		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(cmd); err != nil {
 				return usage(cmd, err)
@@ -69,6 +68,7 @@ that does not fit, the command fails.`,
 		},
 	}
 	f.add(cmd)
+	takesModel(cmd)
 	return cmd
 }
 

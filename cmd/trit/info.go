@@ -20,7 +20,6 @@ func (a *app) infoCommand() *cobra.Command {
 		GroupID: "files",
 		Short:   "Load a model and say what it is and how it runs here",
 		Example: "  trit info --model demo",
-		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			m, err := flags.open(a, cmd)
 			if err != nil {
@@ -67,6 +66,7 @@ func (a *app) infoCommand() *cobra.Command {
 		},
 	}
 	flags.add(cmd)
+	takesModel(cmd)
 	return cmd
 }
 

@@ -29,7 +29,6 @@ func (a *app) inspectCommand() *cobra.Command {
 The file need not be a model that can be run. What 'trit repair' would mend, or
 what needs a decision, is listed at the end.`,
 		Example: "  trit inspect --model demo\n  trit inspect --model model.gguf --verbose",
-		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := required(cmd, "model"); err != nil {
 				return err
@@ -41,6 +40,7 @@ what needs a decision, is listed at the end.`,
 	}
 	cmd.Flags().StringVarP(&name, "model", "m", "", "path of a GGUF file or name of a model (required)")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list offsets, sizes and whole arrays")
+	takesModel(cmd)
 	return cmd
 }
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -49,7 +50,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	})
 	if err != nil && cmd == root && !errors.As(err, new(*usageError)) { // there is no such command
-		err = usage(root, errors.New(strings.TrimSpace(err.Error())))
+		err = usage(root, errors.New(strings.TrimSpace(err.Error())+suggestions(root, args)))
 	}
 	var usage *usageError
 	switch {
@@ -66,6 +67,23 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	fmt.Fprintf(stderr, "trit: %s\n", inFlags(err.Error()))
 	return exitFailed
+}
+
+// suggestions says which commands may have been meant. One that deletes is never among them.
+func suggestions(root *cobra.Command, args []string) string {
+	root.DisableSuggestions = false
+	root.SuggestionsMinimumDistance = 2
+	for _, arg := range args {
+		if strings.HasPrefix(arg, "-") {
+			continue
+		}
+		names := slices.DeleteFunc(root.SuggestionsFor(arg), func(name string) bool { return name == "rm" })
+		if len(names) > 0 {
+			return "; is 'trit " + strings.Join(names, "' or 'trit ") + "' meant?"
+		}
+		break
+	}
+	return ""
 }
 
 // errCheckFailed is returned by commands whose checks failed after they have

@@ -115,7 +115,7 @@ func TestValidateFlag(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	runTrit(t, "infr").expect(t, exitUsage, `unknown command "infr"`, "infer", "Run 'trit --help'")
 	runTrit(t, "--bogus").expect(t, exitUsage, "--bogus", "Run 'trit --help'")
-	runTrit(t, "info", "model.gguf").expect(t, exitUsage, `unexpected argument "model.gguf"; a model is named with --model`)
+	runTrit(t, "info", "model.gguf", "another.gguf").expect(t, exitUsage, `unexpected argument "another.gguf"`)
 	runTrit(t, "infer", "-m", "demo", "tell", "me").expect(t, exitUsage, `unexpected argument "tell"`+"\n")
 	runTrit(t, "perplexity", "-m", "demo", "--file", "x", "--ctx", "1").expect(t, exitUsage, "--ctx 1: want at least 4")
 	runTrit(t, "health", "--url", "localhost:http").expect(t, exitUsage, `--url "localhost:http": want an address`)
@@ -250,7 +250,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"infer", "--model", "demo", "--prompt", "x", "--i2s-layout", "z"}, "z"},
 		{[]string{"infer", "--model", "demo", "--prompt", "x", "--max-tokens", "-3"}, "--max-tokens"},
 		{[]string{"infer", "--no-such-flag"}, "no-such-flag"},
-		{[]string{"infer", "extra"}, "extra"},
+		{[]string{"infer", "demo", "extra"}, "extra"},
 		{[]string{"info", "--model", "demo", "--threads", "-1"}, "--threads"},
 		{[]string{"info", "--model", "demo", "--log-level", "loud"}, "loud"},
 		{[]string{"inspect"}, "--model"},

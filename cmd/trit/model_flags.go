@@ -116,16 +116,16 @@ func (f *modelFlags) open(a *app, cmd *cobra.Command) (*trit.Model, error) {
 }
 
 // progress returns a bar on the error stream, or nil where nobody would see it.
-func (a *app) progress(what string) *progressbar.ProgressBar {
+func (a *app) progress(what string, more ...progressbar.Option) *progressbar.ProgressBar {
 	if !isTerminal(a.err) {
 		return nil
 	}
-	return progressbar.NewOptions64(1,
+	return progressbar.NewOptions64(1, append([]progressbar.Option{
 		progressbar.OptionSetWriter(a.err),
 		progressbar.OptionSetDescription(what),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionThrottle(100_000_000),
 		progressbar.OptionSetPredictTime(true),
-	)
+	}, more...)...)
 }

@@ -13,6 +13,7 @@ func (a *app) modelsCommand() *cobra.Command {
 	var catalogue bool
 	cmd := &cobra.Command{
 		Use:     "models",
+		Aliases: []string{"list", "ls"},
 		GroupID: "run",
 		Short:   "List the models that can be named, or those that can be downloaded",
 		Long: `List the models that can be named: the built-in one, those that the

@@ -1,6 +1,11 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
 
 // parsedFlag defines a flag whose value a function reads, such as the name of a
 // storage type. Without the flag, or with an empty value, dst becomes what the
@@ -41,6 +46,16 @@ func (v *parsedValue[T]) Set(text string) error {
 }
 
 func (v *parsedValue[T]) Type() string { return "string" }
+
+// choices returns the values that the help of the flag names.
+func (v *parsedValue[T]) choices(usage string) (all []string) {
+	for _, word := range strings.FieldsFunc(usage, func(r rune) bool { return strings.ContainsRune(" ,:()", r) }) {
+		if _, err := v.parse(word); err == nil && !slices.Contains(all, word) {
+			all = append(all, word)
+		}
+	}
+	return all
+}
 
 // explains marks the type for flagError.
 func (v *parsedValue[T]) explains() {}

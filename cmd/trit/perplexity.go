@@ -40,7 +40,6 @@ standard error.
 The same text with other flags or files shows what they cost: --kv-type int8,
 --head q6, a file made by quantize.`,
 		Example: "  trit perplexity --model demo --file text.txt\n  trit perplexity --model model.gguf --file wiki.test.raw --ctx 512 --kv-type int8",
-		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if file == "" {
 				return usage(cmd, fmt.Errorf("--file is missing"))
@@ -63,6 +62,7 @@ The same text with other flags or files shows what they cost: --kv-type int8,
 	cmd.Flags().IntVar(&o.Context, "ctx", 0, "tokens of a window (0: 512, or what the model was trained for if that is less)")
 	cmd.Flags().IntVar(&o.Stride, "stride", 0, "tokens between the beginnings of windows (0: as --ctx)")
 	cmd.Flags().IntVar(&o.Windows, "windows", 0, "largest number of windows (0: all)")
+	takesModel(cmd)
 	return cmd
 }
 

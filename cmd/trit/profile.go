@@ -49,7 +49,6 @@ track per worker with nested spans for steps, layers, operations and work.
 the shape of a known model.`,
 		Example: "  trit profile --model demo\n  trit profile --shape bitnet-2b --batch 8\n  trit profile --shape bitnet-2b --prompt-tokens 256 --iterations 100 --svg profile.svg\n" +
 			"  trit profile --model demo --iterations 20 --trace trace.json   # open it in ui.perfetto.dev",
-		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.profile(cmd, &f) },
 	}
 	f.measuredFlags.add(cmd, "the operations")
@@ -62,6 +61,7 @@ the shape of a known model.`,
 	cmd.Flags().Float64Var(&f.topP, "top-p", 1, "keep the most likely tokens with this total probability")
 	cmd.Flags().StringVar(&f.trace, "trace", "", "also write the profiled steps as a Chrome trace into this file")
 	cmd.Flags().BoolVar(&f.layers, "layers", false, "also print a table of all layers")
+	takesModel(cmd)
 	return cmd
 }
 

@@ -77,7 +77,7 @@ func TestProfileUsage(t *testing.T) {
 		{[]string{"--model", "demo", "--head", "x"}, "--head"},
 		{[]string{"--model", "demo", "--top-p", "7"}, "top"},
 		{[]string{"--shape", "huge"}, "--shape"},
-		{[]string{"more"}, "more"},
+		{[]string{"demo", "more"}, "more"},
 	} {
 		runTrit(t, append([]string{"profile"}, test.args...)...).expect(t, exitUsage, test.want, "trit profile --help")
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"trit/convert"
@@ -14,8 +16,9 @@ import (
 
 func (a *app) pullCommand() *cobra.Command {
 	var (
-		o     hub.PullOptions
-		types storageFlags
+		o       hub.PullOptions
+		types   storageFlags
+		missing bool
 	)
 	cmd := &cobra.Command{
 		Use:     "pull NAME|hf:OWNER/REPO[@REVISION][:FILE-OR-TYPE]|URL",
@@ -41,26 +44,17 @@ when the same command is given again.`,
 			if o.Connections < 1 || o.Connections > 64 {
 				return usage(cmd, fmt.Errorf("--connections %d: want 1 to 64", o.Connections))
 			}
-			o.Log = a.log
-			o.Convert = a.pullConverter(convertOptions)
-			o.Variant = strings.ToLower(convertOptions.Type.String() + "/" + convertOptions.Embedding.String())
-			if bar := a.progress("downloading"); bar != nil {
-				defer bar.Clear()
-				stage := hub.Downloading
-				o.Progress = func(p hub.Progress) {
-					if p.Stage != stage {
-						stage = p.Stage
-						bar.Describe(string(stage))
-					}
-					bar.ChangeMax64(max(p.Total, 1))
-					bar.Set64(p.Done)
+			if missing {
+				m, err := hub.Resolve(cmp.Or(o.Name, args[0]))
+				if err == nil {
+					return a.print(hub.Pulled{Model: *m}, func(b *strings.Builder) { fmt.Fprintf(b, "%s is here: %s\n", m.Name, m.Path) })
+				}
+				if !errors.Is(err, hub.ErrNotFound) {
+					return err
 				}
 			}
-			pulled, err := hub.Pull(cmd.Context(), args[0], o)
+			pulled, err := a.pull(cmd.Context(), args[0], o, convertOptions)
 			if err != nil {
-				if errors.Is(err, context.Canceled) {
-					fmt.Fprintf(a.err, "\nthe same command goes on with the download where it stopped; trit rm deletes what has come\n")
-				}
 				return err
 			}
 			return a.print(pulled, func(b *strings.Builder) { writePulled(b, pulled) })
@@ -69,11 +63,39 @@ when the same command is given again.`,
 	cmd.Flags().StringVar(&o.Name, "name", "", "name in the store (default: made from the address)")
 	cmd.Flags().StringVar(&o.Revision, "revision", "", "branch, tag or commit of the repository (default: main)")
 	cmd.Flags().StringVar(&o.SHA256, "sha256", "", "checksum that the file must have, for URLs")
-	cmd.Flags().IntVar(&o.Connections, "connections", 4, "parallel connections")
+	cmd.Flags().IntVar(&o.Connections, "connections", pullConnections, "parallel connections")
 	cmd.Flags().BoolVar(&o.Force, "force", false, "replace a model of the same name, and fetch what is there already")
+	cmd.Flags().BoolVar(&missing, "if-missing", false, "do nothing if there is a model of this name, also without a connection")
 	types.add(cmd, "when converting: ")
 	cmd.Flags().BoolVar(&o.KeepCheckpoint, "keep-checkpoint", false, "when converting: keep the downloaded checkpoint")
 	return cmd
+}
+
+// pullConnections is how many connections a download has if nothing else is said.
+const pullConnections = 4
+
+// pull downloads a model, and shows how far that is.
+func (a *app) pull(ctx context.Context, ref string, o hub.PullOptions, c convert.Options) (*hub.Pulled, error) {
+	o.Log = a.log
+	o.Convert = a.pullConverter(c)
+	o.Variant = strings.ToLower(c.Type.String() + "/" + c.Embedding.String())
+	if bar := a.progress("downloading", progressbar.OptionShowBytes(true), progressbar.OptionShowTotalBytes(true)); bar != nil {
+		defer bar.Clear()
+		stage := hub.Downloading
+		o.Progress = func(p hub.Progress) {
+			if p.Stage != stage {
+				stage = p.Stage
+				bar.Describe(string(stage))
+			}
+			bar.ChangeMax64(max(p.Total, 1))
+			bar.Set64(p.Done)
+		}
+	}
+	pulled, err := hub.Pull(ctx, ref, o)
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintf(a.err, "\nthe same command goes on with the download where it stopped\n")
+	}
+	return pulled, err
 }
 
 // pullConverter returns what converts a downloaded checkpoint.
@@ -112,8 +134,8 @@ func writePulled(b *strings.Builder, p *hub.Pulled) {
 	if p.Manifest.License != "" {
 		license = ", licence " + p.Manifest.License
 	}
-	fmt.Fprintf(b, "%s: %s, %s%s%s\n%s\nNext: trit show %s\n      trit infer --model %s --prompt \"…\"\n",
-		p.Name, byteSize(p.Manifest.Size), verified, made, license, p.Path, p.Name, p.Name)
+	fmt.Fprintf(b, "%s: %s, %s%s%s\n%s\nNext: trit run %s\n",
+		p.Name, byteSize(p.Manifest.Size), verified, made, license, p.Path, p.Name)
 }
 
 // oneArg wants exactly one positional argument.

@@ -34,7 +34,6 @@ are packed anew in layout a if --i2s-layout says so.
 
 All other keys and tensors are kept, known or not. The input is never changed.`,
 		Example: "  trit repair --model old.gguf --output new.gguf\n  trit repair --model arm.gguf --output new.gguf --i2s-layout b",
-		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := required(cmd, "model", "output"); err != nil {
 				return err
@@ -61,6 +60,7 @@ All other keys and tensors are kept, known or not. The input is never changed.`,
 	parsedFlag(cmd, &o.HiddenAct, "hidden-act", "", "write down this activation function: silu, relu2", model.ParseHiddenAct)
 	parsedFlag(cmd, &o.Activations, "activations", "",
 		"write down what projections round their input to: int8, int8g128, float", model.ParseActivations)
+	takesModel(cmd)
 	return cmd
 }
 

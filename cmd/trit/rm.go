@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -11,13 +12,14 @@ import (
 )
 
 func (a *app) rmCommand() *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	cmd := &cobra.Command{
 		Use:     "rm NAME...",
 		GroupID: "files",
 		Short:   "Remove models from the store",
 		Long: `Remove models from the store, and what interrupted downloads have left.
 
-There is no question whether you are sure. The built-in model, models that the
+On a terminal you are asked whether you are sure, unless --force is given. The built-in model, models that the
 environment registers, and files outside the store are refused.`,
 		Example: "  trit rm bitnet-2b-4t",
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -27,6 +29,15 @@ environment registers, and files outside the store are refused.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !force && isTerminal(a.in) && isTerminal(a.err) {
+				sure, err := a.question(cmd.Context(), fmt.Sprintf("Delete %s? [y/N] ", strings.Join(args, ", ")))
+				if err != nil {
+					return err
+				}
+				if answer := strings.ToLower(sure); answer != "y" && answer != "yes" {
+					return errors.New("nothing was deleted")
+				}
+			}
 			all := []*hub.Removed{}
 			var failed error
 			for _, name := range args {
@@ -45,4 +56,6 @@ environment registers, and files outside the store are refused.`,
 			return cmp.Or(failed, err)
 		},
 	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "ask nothing")
+	return cmd
 }

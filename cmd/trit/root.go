@@ -60,6 +60,7 @@ lists. The model "demo" is part of the program.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, flagError(err)) })
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run a model:"},
+		&cobra.Group{ID: "server", Title: "Ask a running server:"},
 		&cobra.Group{ID: "files", Title: "Look at and make files:"},
 		&cobra.Group{ID: "check", Title: "Check and measure:"},
 	)
@@ -68,6 +69,10 @@ lists. The model "demo" is part of the program.`,
 	for _, cmd := range []*cobra.Command{
 		a.inferCommand(),
 		a.chatCommand(),
+		a.runCommand(),
+		a.psCommand(),
+		a.loadCommand(),
+		a.unloadCommand(),
 		a.embedCommand(),
 		a.healthCommand(),
 		a.modelsCommand(),
@@ -93,6 +98,8 @@ lists. The model "demo" is part of the program.`,
 		annotate(cmd, jsonNote)
 		root.AddCommand(cmd)
 	}
+	root.DisableSuggestions = true // run makes them
+	complete(root)
 	return root
 }
 
@@ -172,9 +179,6 @@ func flagError(err error) error {
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
-	}
-	if model := cmd.Flags().Lookup("model"); model != nil && !model.Changed {
-		return usage(cmd, fmt.Errorf("unexpected argument %q; a model is named with --model", args[0]))
 	}
 	return usage(cmd, fmt.Errorf("unexpected argument %q", args[0]))
 }

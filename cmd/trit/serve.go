@@ -73,12 +73,12 @@ not.`,
 		Example: `  trit serve
   trit serve --model model.gguf --port 8080 --parallel 16
   trit serve --host 0.0.0.0 --api-key-file keys.txt --tls-cert cert.pem --tls-key key.pem`,
-		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd, &f) },
 	}
 	f.modelFlags.add(cmd)
 	f.add(cmd)
 	groupedHelp(cmd, "Network", "Model", "Sampling, where requests say nothing", "Scheduling", "Access", "Limits")
+	takesModel(cmd)
 	return cmd
 }
 

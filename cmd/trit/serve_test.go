@@ -163,7 +163,7 @@ func TestServeWarnsAndRefuses(t *testing.T) {
 		`"*" for all`:           nil, // in the help
 		"text or json":          {"--log-format", "xml"},
 		"such as 30s":           {"--grace", "0s"},
-		"unexpected argument":   {"model.gguf"},
+		"unexpected argument":   {"model.gguf", "another.gguf"},
 		"--kv-type":             {"--kv-type", "f64"},
 		`the host "http://x/y"`: {"--allowed-host", "http://x/y"},
 	} {

@@ -29,7 +29,6 @@ The tokenizer is a model's (--model) or a file of its own (--tokenizer: a
 tokenizer.json, a tokenizer.model, or a folder with one). The exit code is 1 if
 decoding the tokens does not give the text back.`,
 		Example: "  trit test-tokenizer --model demo --text \"Tell me a story.\"",
-		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (name == "") == (path == "") {
 				return usage(cmd, fmt.Errorf("give either --model or --tokenizer"))
@@ -50,6 +49,7 @@ decoding the tokens does not give the text back.`,
 	cmd.Flags().StringVar(&pre, "pre", "", "pre-tokenizer instead of the file's: "+strings.Join(tokenizer.PreTokenizers(), ", "))
 	cmd.Flags().StringVar(&text, "text", "", "the text to tokenize (required)")
 	cmd.Flags().BoolVar(&special, "special", false, "recognise control tokens in the text")
+	takesModel(cmd)
 	return cmd
 }
 

@@ -75,7 +75,7 @@ docs/debugging.md shows what to do with it.`,
 			case len(args) == 2:
 				return usage(cmd, fmt.Errorf("unexpected arguments %q and %q; two traces are compared with --compare", args[0], args[1]))
 			}
-			return noArgs(cmd, args)
+			return modelArg(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if t.compare {

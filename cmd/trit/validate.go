@@ -64,7 +64,6 @@ exactly, compare with a reference whose activations were not rounded, with
 --activations float --kv-type f32.`,
 		Example: "  trit validate --model demo\n  trit validate --model model.gguf --output report.json\n  trit validate --model model.gguf --logits reference.f32 --tokens 1,17,300 --activations float --kv-type f32\n" +
 			"  trit validate --model model.gguf --vectors reference.f32 --tokens '1,17,300;5,9' --activations float --kv-type f32",
-		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if logits != "" && vectors != "" {
 				return usage(cmd, fmt.Errorf("--logits and --vectors exclude each other"))
@@ -115,6 +114,7 @@ exactly, compare with a reference whose activations were not rounded, with
 	cmd.Flags().StringVar(&vectors, "vectors", "", "file with reference vectors of texts to compare with, instead of the suite")
 	cmd.Flags().StringVar(&tokens, "tokens", "", "with --logits and --vectors: token ids, separated by commas, texts by semicolons")
 	cmd.Flags().Float64Var(&tolerance, "tolerance", roundedTolerance, fmt.Sprintf("with --logits and --vectors: largest distance allowed (with --activations float --kv-type f32 the default is %g)", exactTolerance))
+	takesModel(cmd)
 	return cmd
 }
 

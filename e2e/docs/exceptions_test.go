@@ -22,6 +22,10 @@ var exceptions = []exception{
 	{"CONTRIBUTING.md", `go generate .*`, ".ci/run has a step with this command", ""},
 	{"CONTRIBUTING.md", `GOARCH=arm64 .*qemu.*`, ".ci/run has a step with this command", ""},
 	{"CONTRIBUTING.md", `\.ci/(run|long)`, "runs this test", ""},
+	{"docs/install.md", `(curl|sha256sum|minisign|apt|systemctl|podman) .*`, "needs a release and root; .ci/package installs one", ""},
+	{"docs/install.md", `TRIT_HOME=/var/lib/trit trit pull (\S+)`, "downloads", "trit cp --force demo/demo.gguf $1"},
+	{"docs/install.md", `trit run (bitnet-\S+) (".*")`, "downloads", "trit cp --force demo/demo.gguf $1"},
+	{"docs/kubernetes.md", `(kubectl|helm) .*`, "needs a cluster; .ci/chart renders the chart", ""},
 	{"CONTRIBUTING.md", `\.ci/(release|package).*`, ".ci/run has a step that does this in a clone", ""},
 	{"CONTRIBUTING.md", `\.ci/rename .*`, ".ci/run has a step that does this in a clone", ""},
 	{"docs/performance.md", `.*(bench|profile) --shape bitnet-2b .*`, "measures for minutes, with a model of 0.8 GB", ""},
@@ -65,7 +69,7 @@ var preparations = []preparation{
 	{"trit repair --help", "models of other programs", `
 		cp demo/demo.gguf old.gguf
 		cp demo/demo.gguf arm.gguf`},
-	{"trit health --help", "a running server", "trit serve"},
+	{"trit (health|ps|load|unload) --help", "a running server", "trit serve"},
 	{"trit trace --help", "two models", `
 		cp demo/demo.gguf good.gguf
 		cp demo/demo.gguf bad.gguf`},

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"trit/convert"
+	"trit/hub"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var f chatFlags
+	cmd := &cobra.Command{
+		Use:     "run MODEL [PROMPT]",
+		GroupID: "run",
+		Short:   "Talk with a model, which is downloaded first if it is not here",
+		Long: `Talk with a model, which is downloaded first if it is not here.
+
+MODEL is what 'trit chat' and 'trit pull' take: the name of an installed model or
+of one that 'trit models --catalogue' lists, hf:OWNER/REPO, a URL or a file. With
+PROMPT, answer that and end.`,
+		Example: "  trit run demo\n  trit run demo \"What does a cow say?\"",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(cmd, errors.New("name a model; 'trit models' lists those that are here, 'trit models --catalogue' others"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, err := a.fetch(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			f.model = name
+			if prompt := strings.Join(args[1:], " "); prompt != "" {
+				f.plain = true
+				a.in = strings.NewReader(strings.ReplaceAll(prompt, "\n", "\\\n")) // one message, however many lines
+			}
+			return a.chat(cmd, &f)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().Lookup("model").Hidden = true
+	return cmd
+}
+
+// fetch returns the name under which a model can be opened, after it has been downloaded if it has to be.
+func (a *app) fetch(ctx context.Context, name string) (string, error) {
+	_, err := hub.Resolve(name)
+	if err == nil || !errors.Is(err, hub.ErrNotFound) {
+		return name, err
+	}
+	entry, known := hub.Lookup(name)
+	if !known && !strings.HasPrefix(name, "hf:") && !strings.Contains(name, "://") {
+		return "", err
+	}
+	if known && entry.Size > 0 {
+		fmt.Fprintf(a.err, "%s (%s, licence %s): downloading %s\n", entry.Name, entry.Description, entry.License, byteSize(entry.Size))
+	}
+	pulled, err := a.pull(ctx, name, hub.PullOptions{Connections: pullConnections}, convert.Options{})
+	if err != nil {
+		return "", err
+	}
+	return pulled.Name, nil
+}
