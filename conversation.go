@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"trit/chat"
+	"trit/grammar"
 	"trit/internal/fault"
 	"trit/internal/generate"
 	"trit/tokenizer"
@@ -152,6 +153,8 @@ type Prepared struct {
 
 	model *Model
 	trim  bool // white space before the answer is left out
+	// What the answer is kept to is made of these, nil if it is not.
+	format, tools *grammar.Grammar
 }
 
 // Prepare turns a conversation into a prompt and a constraint without running

@@ -2,6 +2,7 @@ package trit
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"trit/chat"
@@ -19,7 +20,7 @@ func (p *Prepared) constrain(c *Conversation, o *generateOptions) error {
 	if format != nil {
 		o.constraints = append(o.constraints, *format)
 	}
-	if err := p.model.applyConstraint(o); err != nil {
+	if p.format, err = p.model.applyConstraint(o); err != nil {
 		return err
 	}
 	p.Constraint = o.Options.Constraint
@@ -73,6 +74,38 @@ func (p *Prepared) toolConstraint(c *Conversation, text bool) (Constraint, error
 	if err != nil {
 		return nil, err
 	}
-	return p.model.constraint(constraintKey{"tools", string(key)},
+	constraint, g, err := p.model.constraint(constraintKey{"tools", string(key)},
 		func() (*grammar.Grammar, error) { return grammar.Tools(tools, options) })
+	p.tools = g
+	return constraint, err
+}
+
+// Relaxed returns the demands of the format's schema and of the tools' that the answer may break; see
+// [grammar.Relaxation].
+func (p *Prepared) Relaxed() []grammar.Relaxation {
+	var out []grammar.Relaxation
+	for _, g := range []*grammar.Grammar{p.format, p.tools} {
+		if g != nil {
+			out = append(out, g.Relaxed()...)
+		}
+	}
+	return out
+}
+
+// Check reports whether an answer that is not cut satisfies all of the schemas that it has to: the format's, if it has
+// no calls, and those of the tools that it calls. Errors are those of [grammar.Grammar.Check]. Without anything relaxed
+// nothing can be wrong.
+func (p *Prepared) Check(content string, calls []chat.ToolCall) error {
+	for i, call := range calls {
+		if p.tools == nil {
+			break
+		}
+		if err := p.tools.Check(call.Function.Name, []byte(call.Function.Arguments)); err != nil {
+			return fmt.Errorf("call %d, of %q: %w", i, call.Function.Name, err)
+		}
+	}
+	if p.format != nil && len(calls) == 0 {
+		return p.format.Check("", []byte(content))
+	}
+	return nil
 }

@@ -59,7 +59,7 @@ func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateO
 				return
 			}
 		}
-		if err := m.applyConstraint(&o); err != nil {
+		if _, err := m.applyConstraint(&o); err != nil {
 			yield(Token{}, err)
 			return
 		}

@@ -26,7 +26,26 @@ func (m *Model) Vocabulary() (*grammar.Vocabulary, error) {
 // found out about a grammar is kept for the next call with the same one, for
 // the last few of them.
 func (m *Model) Constraint(g *grammar.Grammar) (generate.Constraint, error) {
-	return m.constraint(g, func() (*grammar.Grammar, error) { return g, nil })
+	c, _, err := m.constraint(g, func() (*grammar.Grammar, error) { return g, nil })
+	return c, err
+}
+
+// Compile returns the constraint that a format asks for, for [Constrain], and its grammar, which
+// says what of a JSON Schema a text is not held to and whether it satisfies all of it. Both are
+// nil for a format that any text has. What was compiled last is remembered.
+func (m *Model) Compile(f Format) (Constraint, *grammar.Grammar, error) {
+	r, err := f.request()
+	if err == nil && r != nil {
+		c, g, err := m.constraint(r.key, r.compile)
+		if err == nil {
+			return c, g, nil
+		}
+		return nil, nil, &OptionError{Option: "format", Err: fmt.Errorf("%s: %w", r.what, err)}
+	}
+	if err != nil {
+		err = &OptionError{Option: "format", Err: err}
+	}
+	return nil, nil, err
 }
 
 // constraintRequest is a constraint that an option asks for.
@@ -59,6 +78,7 @@ const maxMatchers = 8
 type matcherEntry struct {
 	key     any
 	once    sync.Once
+	grammar *grammar.Grammar
 	matcher *grammar.Matcher
 	err     error
 }
@@ -84,28 +104,29 @@ func (c *constraintCache) entry(key any) *matcherEntry {
 
 // constraint returns the constraint that a key stands for, compiling it unless
 // it is remembered.
-func (m *Model) constraint(key any, compile func() (*grammar.Grammar, error)) (generate.Constraint, error) {
+func (m *Model) constraint(key any, compile func() (*grammar.Grammar, error)) (
+	generate.Constraint, *grammar.Grammar, error) {
 	e := m.constraints.entry(key)
 	e.once.Do(func() {
-		var g *grammar.Grammar
 		var v *grammar.Vocabulary
-		if g, e.err = compile(); e.err != nil {
+		if e.grammar, e.err = compile(); e.err != nil {
 			return
 		}
 		if v, e.err = m.Vocabulary(); e.err == nil {
-			e.matcher, e.err = grammar.NewMatcher(g, v)
+			e.matcher, e.err = grammar.NewMatcher(e.grammar, v)
 		}
 	})
 	if e.err != nil {
-		return nil, e.err
+		return nil, nil, e.err
 	}
-	return generate.Grammar(e.matcher.Start()), nil
+	return generate.Grammar(e.matcher.Start()), e.grammar, nil
 }
 
-// applyConstraint turns the constraint that the options ask for into one.
-func (m *Model) applyConstraint(o *generateOptions) error {
+// applyConstraint turns the constraint that the options ask for into one. The grammar is nil if it is not made of
+// one.
+func (m *Model) applyConstraint(o *generateOptions) (*grammar.Grammar, error) {
 	if len(o.constraints) == 0 {
-		return nil
+		return nil, nil
 	}
 	var names []string
 	for _, c := range o.constraints {
@@ -115,12 +136,12 @@ func (m *Model) applyConstraint(o *generateOptions) error {
 		names = append(names, "Constrain")
 	}
 	if len(names) > 1 {
-		return fault.Option("format", "a text can have one constraint, not %s", strings.Join(names, " and "))
+		return nil, fault.Option("format", "a text can have one constraint, not %s", strings.Join(names, " and "))
 	}
-	c, err := m.constraint(o.constraints[0].key, o.constraints[0].compile)
+	c, g, err := m.constraint(o.constraints[0].key, o.constraints[0].compile)
 	if err != nil {
-		return &OptionError{Option: "format", Err: fmt.Errorf("%s: %w", names[0], err)}
+		return nil, &OptionError{Option: "format", Err: fmt.Errorf("%s: %w", names[0], err)}
 	}
 	o.Options.Constraint, o.constraints = c, nil
-	return nil
+	return g, nil
 }

@@ -68,7 +68,7 @@ func init() {
 		if o.err != nil {
 			return generate.Options{}, o.err
 		}
-		if err := own.applyConstraint(o); err != nil {
+		if _, err := own.applyConstraint(o); err != nil {
 			return generate.Options{}, err
 		}
 		return o.Options, nil

@@ -59,6 +59,9 @@ type Reply struct {
 	Finish    Finish
 	// Cut says that the answer ended before it satisfied its format.
 	Cut bool
+	// Schema is nil if the answer satisfies the schemas of the format and of the tools. Otherwise something was relaxed
+	// that the answer then broke, or that cannot be decided; see [Prepared.Check].
+	Schema error
 	// Tokens is how many tokens were generated for it.
 	Tokens int
 	// ReasoningTokens is how many of them are reasoning, its marks included.
@@ -116,6 +119,9 @@ func (p *Prepared) Replies(pieces iter.Seq2[Piece, error]) ([]Reply, error) {
 		r := &replies[i]
 		r.Content, r.Reasoning, r.Dropped = content[i].String(), reasoning[i].String(), p.Dropped
 		r.Messages = []chat.Message{r.Message()}
+		if len(p.Relaxed()) > 0 && failed == nil && !r.Cut {
+			r.Schema = p.Check(r.Content, r.Calls)
+		}
 	}
 	return replies, failed
 }

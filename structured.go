@@ -89,7 +89,8 @@ var typeSchemas = func() map[reflect.Type]*jsonschema.Schema {
 		return &jsonschema.Schema{Type: kind, Minimum: &least, Maximum: &greatest}
 	}
 	all := map[reflect.Type]*jsonschema.Schema{
-		reflect.TypeFor[time.Time]():       {Type: "string", Format: "date-time"},
+		// Go reads no leap seconds, and T and Z only in upper case.
+		reflect.TypeFor[time.Time]():       {Type: "string", Format: "date-time", Pattern: `^[^tz]{17}[0-5][^tz]*$`},
 		reflect.TypeFor[slog.Level]():      {Type: "string", Enum: []any{"DEBUG", "INFO", "WARN", "ERROR"}},
 		reflect.TypeFor[big.Int]():         {Type: "integer"},
 		reflect.TypeFor[big.Rat]():         {Type: "string", Pattern: `^-?\d{1,18}(/[1-9]\d{0,17})?$`},

@@ -47,7 +47,10 @@ func lengthDFA(lo, hi int32, limit int) (*dfa, error) {
 }
 
 // determinize returns the automaton of the texts that e matches as a whole.
-func determinize(m *meter, e *re) (*dfa, error) {
+func determinize(m *meter, e *re) (*dfa, error) { return determinizeAt(m, e, place{begin: true}) }
+
+// determinizeAt is determinize for the rest of a text, from a place on.
+func determinizeAt(m *meter, e *re, start place) (*dfa, error) {
 	n, err := newRENFA(e)
 	if err != nil {
 		return nil, err
@@ -58,56 +61,79 @@ func determinize(m *meter, e *re) (*dfa, error) {
 	for _, s := range n.states {
 		sets = append(sets, s.set)
 	}
+	if n.boundaries {
+		sets = append(sets, setWord)
+	}
 	d.cuts = cutsOf(sets)
+	// A state is what can be reached before a character of a word, and before another one: the same without word
+	// boundaries. What $ leads to matters only if nothing follows.
+	type state struct{ word, other []int32 }
 	index := map[string]int32{}
-	var states [][]int32
-	// add numbers a set of states at which a character was just consumed, or at the
-	// beginning. What $ leads to matters only if nothing follows.
-	add := func(from []int32, begin bool) int32 {
-		set := n.closure(from, begin, false)
-		m.spend(len(set))
-		slices.Sort(set)
-		var key []byte
-		for _, s := range set {
-			key = append(key, byte(s), byte(s>>8), byte(s>>16))
+	var states []state
+	var key []byte
+	add := func(from []int32, at place) int32 {
+		var s state
+		s.other = n.closure(from, at)
+		m.spend(len(s.other))
+		slices.Sort(s.other)
+		s.word = s.other
+		key = appendStates(key[:0], s.other)
+		if n.boundaries {
+			s.word = n.closure(from, place{begin: at.begin, before: at.before, next: true})
+			m.spend(len(s.word))
+			slices.Sort(s.word)
+			key = appendStates(append(key, 0xff, 0xff, 0xff), s.word)
 		}
-		if begin {
+		at.end = true
+		final := n.accepts(n.closure(from, at))
+		if final {
+			key = append(key, 1)
+		}
+		if at.begin {
 			key = append(key, 0)
 		}
 		i, ok := index[string(key)]
 		if !ok {
 			i = int32(len(states))
 			index[string(key)] = i
-			states = append(states, set)
-			d.final = append(d.final, n.accepts(n.closure(set, begin, true)))
+			states = append(states, s)
+			d.final = append(d.final, final)
 		}
 		return i
 	}
-	add([]int32{n.start}, true)
+	add([]int32{n.start}, start)
 	raw := map[string]int32{} // next states by the states they are the closure of
 	moves := n.moves(d.cuts)
 	to := make([][]int32, len(d.cuts)) // by class
-	var key []byte
+	var from []byte
 	for i := 0; i < len(states); i++ {
-		for _, s := range states[i] {
-			for _, class := range moves[s] {
-				to[class] = append(to[class], n.states[s].out)
+		for side, set := range [][]int32{states[i].other, states[i].word} {
+			if side == 1 && !n.boundaries {
+				break
 			}
-			m.spend(1 + len(moves[s]))
+			for _, s := range set {
+				for _, class := range moves[s] {
+					if !n.boundaries || setWord.contains(d.cuts[class]) == (side == 1) {
+						to[class] = append(to[class], n.states[s].out)
+					}
+				}
+				m.spend(1 + len(moves[s]))
+			}
 		}
 		for class := range to {
 			next := int32(-1)
 			if len(to[class]) > 0 {
 				slices.Sort(to[class])
 				to[class] = slices.Compact(to[class])
-				key = key[:0]
-				for _, s := range to[class] {
-					key = append(key, byte(s), byte(s>>8), byte(s>>16))
+				word := n.boundaries && setWord.contains(d.cuts[class])
+				from = appendStates(from[:0], to[class])
+				if word {
+					from = append(from, 0)
 				}
 				var ok bool
-				if next, ok = raw[string(key)]; !ok {
-					next = add(to[class], false)
-					raw[string(key)] = next
+				if next, ok = raw[string(from)]; !ok {
+					next = add(to[class], place{before: word})
+					raw[string(from)] = next
 				}
 				to[class] = to[class][:0]
 			}
@@ -118,6 +144,13 @@ func determinize(m *meter, e *re) (*dfa, error) {
 		}
 	}
 	return d, nil
+}
+
+func appendStates(key []byte, set []int32) []byte {
+	for _, s := range set {
+		key = append(key, byte(s), byte(s>>8), byte(s>>16))
+	}
+	return key
 }
 
 // moves returns, by state, the classes of characters that its set has.

@@ -107,7 +107,7 @@ func FuzzParseGBNF(f *testing.F) {
 }
 
 func FuzzCompileRegexp(f *testing.F) {
-	for _, src := range []string{`^a|b$`, `(?:a{2,3}|[^\d-z])*?`, `\p{Lu}\u{1F600}\uD83D\uDE00\x41\cA`, `(a^|b$)+`, `.{0,1000}x`, `[^]`, `a(?=b)`, `\bfoo`} {
+	for _, src := range []string{`^a|b$`, `(?:a{2,3}|[^\d-z])*?`, `\p{Lu}\u{1F600}\uD83D\uDE00\x41\cA`, `(a^|b$)+`, `.{0,1000}x`, `[^]`, `a(?=b)b`, `\bfoo`, `^(?=.*[A-Z])(?!b).{2,}$`, `(?i)[[:alpha:]]`} {
 		f.Add(src, uint64(1))
 	}
 	f.Fuzz(func(t *testing.T, src string, seed uint64) {
@@ -121,6 +121,11 @@ func FuzzCompileRegexp(f *testing.F) {
 		e, err := parseRegexp(src)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if e.has(reLook) {
+			if e, err = withoutLooks(nil, reCat(&re{op: reBegin}, e, &re{op: reEnd})); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for _, text := range follow(t, g, seed) {
 			if len(text) > 200 {

@@ -2,19 +2,23 @@ package grammar
 
 import (
 	"fmt"
-	"unicode/utf8"
+	"maps"
+	"slices"
 )
 
 // reOp is the kind of a node of a regular expression.
 type reOp uint8
 
 const (
-	reSet    reOp = iota // one character of set
-	reConcat             // sub, one after the other
-	reAlt                // one of sub
-	reRepeat             // sub[0], min to max times
-	reBegin              // ^
-	reEnd                // $
+	reSet      reOp = iota // one character of set
+	reConcat               // sub, one after the other
+	reAlt                  // one of sub
+	reRepeat               // sub[0], min to max times
+	reBegin                // ^
+	reEnd                  // $
+	reBoundary             // \b; with negate \B
+	reLook                 // (?=sub[0]); with negate (?!sub[0])
+	reDFA                  // what dfa matches as a whole; only made from reLook
 )
 
 // re is a node of a parsed regular expression.
@@ -23,6 +27,8 @@ type re struct {
 	set      charSet
 	sub      []*re
 	min, max int32
+	negate   bool
+	dfa      *dfa
 }
 
 func reCat(sub ...*re) *re { return &re{op: reConcat, sub: sub} }
@@ -38,13 +44,16 @@ func reLiteral(s string) *re {
 	return e
 }
 
-// asserts reports whether e contains ^ or $.
-func (e *re) asserts() bool {
-	if e.op == reBegin || e.op == reEnd {
+// asserts reports whether e contains ^, $, \b or \B.
+func (e *re) asserts() bool { return e.has(reBegin) || e.has(reEnd) || e.has(reBoundary) }
+
+// has reports whether e contains a node of a kind.
+func (e *re) has(op reOp) bool {
+	if e.op == op {
 		return true
 	}
 	for _, s := range e.sub {
-		if s.asserts() {
+		if s.has(op) {
 			return true
 		}
 	}
@@ -60,7 +69,9 @@ func (e *re) asserts() bool {
 // \d \D \w \W \s \S, \p{…} and \P{…} with general categories, scripts and the properties
 // Any, ASCII and White_Space, and the escapes \t \n \v \f \r \0 \cX \xHH \uHHHH \u{…}.
 // As in web browsers a { that begins no quantifier, and lone } and ], stand for themselves.
-// Look-around, \b, \B, back-references and inline flags are refused with [ErrUnsupported].
+// Word boundaries are known, and so is look-ahead outside of repetitions without an end. Of Python's and
+// Perl's spellings (?P<name>…), \A, \Z, \z, \a, \e, comments, sets such as [[:alpha:]], and the flags (?i) and (?s) at
+// the beginning are known too. Look-behind, back-references and other flags are refused with [ErrUnsupported].
 //
 // Errors are [*PositionError] or wrap [ErrEmpty] or [ErrTooLarge].
 func CompileRegexp(pattern string) (g *Grammar, err error) {
@@ -70,7 +81,10 @@ func CompileRegexp(pattern string) (g *Grammar, err error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := patternExpr(m, reCat(&re{op: reBegin}, e, &re{op: reEnd}), charsExpr)
+	if e, err = withoutLooks(m, reCat(&re{op: reBegin}, e, &re{op: reEnd})); err != nil {
+		return nil, err
+	}
+	x, err := patternExpr(m, e, charsExpr)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +177,8 @@ func (e *re) expr(chars func(charSet) *expr) *expr {
 		return seq(sub...)
 	case reAlt:
 		return alt(sub...)
+	case reDFA:
+		return e.dfa.expr(chars)
 	default:
 		return repeat(sub[0], e.min, e.max)
 	}
@@ -175,18 +191,21 @@ func (e *re) matches(m *meter, s string) (bool, error) {
 		return false, err
 	}
 	m.spend(len(n.states))
-	set := n.closure([]int32{n.start}, true, s == "")
-	for i, r := range s {
-		m.spend(len(set))
-		var next []int32
-		for _, x := range set {
+	set, at := []int32{n.start}, place{begin: true}
+	for _, r := range s {
+		at.next = setWord.contains(r)
+		closed := n.closure(set, at)
+		m.spend(len(closed))
+		set = nil
+		for _, x := range closed {
 			if n.states[x].set.contains(r) {
-				next = append(next, n.states[x].out)
+				set = append(set, n.states[x].out)
 			}
 		}
-		set = n.closure(next, false, i+utf8.RuneLen(r) == len(s))
+		at = place{before: at.next}
 	}
-	return n.accepts(set), nil
+	at.end = true
+	return n.accepts(n.closure(set, at)), nil
 }
 
 // Limits on automata of regular expressions.
@@ -201,6 +220,8 @@ type renfa struct {
 	start  int32
 	final  int32
 
+	boundaries bool // there are \b or \B
+
 	seen []int32 // scratch of closure: by state, the last mark
 	mark int32
 }
@@ -210,7 +231,12 @@ type renfaState struct {
 	out        int32
 	empty      []int32
 	begin, end []int32 // through ^ and $
+	edge, flat []int32 // through \b and \B
 }
+
+// place is what assertions ask about a place in a text: whether it is at the ends, and whether
+// the characters before and after it belong to words.
+type place struct{ begin, end, before, next bool }
 
 // newRENFA builds the automaton of e.
 func newRENFA(e *re) (*renfa, error) {
@@ -258,6 +284,15 @@ func (n *renfa) build(e *re, from, to int32) bool {
 		n.states[from].begin = append(n.states[from].begin, to)
 	case reEnd:
 		n.states[from].end = append(n.states[from].end, to)
+	case reBoundary:
+		n.boundaries = true
+		if e.negate {
+			n.states[from].flat = append(n.states[from].flat, to)
+		} else {
+			n.states[from].edge = append(n.states[from].edge, to)
+		}
+	case reDFA:
+		return n.embed(e.dfa, from, to)
 	case reRepeat:
 		for range e.min {
 			next := n.state()
@@ -286,9 +321,38 @@ func (n *renfa) build(e *re, from, to int32) bool {
 	return true
 }
 
-// closure returns the states that can be reached without consuming a character,
-// at the begin or the end of the text, or neither.
-func (n *renfa) closure(from []int32, begin, end bool) []int32 {
+// embed adds the paths of an automaton.
+func (n *renfa) embed(d *dfa, from, to int32) bool {
+	k := len(d.cuts)
+	first := int32(len(n.states))
+	for range d.final {
+		n.state()
+	}
+	n.link(from, first)
+	for s, final := range d.final {
+		if final {
+			n.link(first+int32(s), to)
+		}
+		ranges := map[int32][]runeRange{}
+		for c, t := range d.next[s*k : (s+1)*k] {
+			if t >= 0 {
+				ranges[t] = append(ranges[t], d.class(c))
+			}
+		}
+		for _, t := range slices.Sorted(maps.Keys(ranges)) {
+			x := n.state()
+			n.link(first+int32(s), x)
+			n.states[x].set, n.states[x].out = newSet(ranges[t]...), first+t
+		}
+		if len(n.states) > maxNFAStates {
+			return false
+		}
+	}
+	return true
+}
+
+// closure returns the states that can be reached from others without consuming a character.
+func (n *renfa) closure(from []int32, at place) []int32 {
 	if n.seen == nil {
 		n.seen = make([]int32, len(n.states))
 	}
@@ -306,31 +370,35 @@ func (n *renfa) closure(from []int32, begin, end bool) []int32 {
 	for i := 0; i < len(out); i++ {
 		s := &n.states[out[i]]
 		visit(s.empty)
-		if begin {
+		if at.begin {
 			visit(s.begin)
 		}
-		if end {
+		if at.end {
 			visit(s.end)
+		}
+		if at.before != (at.next && !at.end) {
+			visit(s.edge)
+		} else {
+			visit(s.flat)
 		}
 	}
 	return out
 }
 
 // shortest returns the least number of characters of a text that contains a match of e; false if there is
-// none.
+// none. It is no more than that where word boundaries matter.
 func (e *re) shortest() (least int32, ok bool) {
 	n, err := newRENFA(reCat(reAny, e, reAny))
-	if err != nil {
+	if err != nil || n.boundaries {
 		return 0, true
 	}
-	// The states at the begin of the text, after it, and, of either, at the end.
 	set, later := []int32{n.start}, make([]bool, len(n.states))
 	for length := int32(0); len(set) > 0; length++ {
-		if n.accepts(n.closure(set, length == 0, true)) {
+		if n.accepts(n.closure(set, place{begin: length == 0, end: true})) {
 			return length, true
 		}
 		var next []int32
-		for _, s := range n.closure(set, length == 0, false) {
+		for _, s := range n.closure(set, place{begin: length == 0}) {
 			if out := n.states[s].out; len(n.states[s].set) > 0 && !later[out] {
 				later[out] = true
 				next = append(next, out)

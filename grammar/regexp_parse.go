@@ -26,9 +26,12 @@ var (
 )
 
 type regexpParser struct {
-	src   string
-	pos   int
-	depth int
+	src    string
+	pos    int
+	depth  int
+	fold   bool // (?i)
+	folded int  // characters that were folded
+	all    bool // (?s): the dot is any character
 }
 
 // parseRegexp parses the syntax that [CompileRegexp] describes.
@@ -50,6 +53,7 @@ func parseRegexp(src string) (e *re, err error) {
 			err = pe
 		}
 	}()
+	p.flags()
 	e = p.alternatives()
 	if p.pos < len(src) {
 		p.fail(p.pos, ErrSyntax, "unmatched )")
@@ -99,7 +103,7 @@ func (p *regexpParser) sequence() *re {
 		start := p.pos
 		atom := p.atom()
 		if lo, hi, ok := p.quantifier(); ok {
-			if atom.op == reBegin || atom.op == reEnd {
+			if atom.op == reBegin || atom.op == reEnd || atom.op == reBoundary || atom.op == reLook {
 				p.fail(start, ErrSyntax, "an assertion cannot be repeated")
 			}
 			if p.take("?"); hi < lo { // a lazy quantifier matches the same texts
@@ -175,11 +179,14 @@ func (p *regexpParser) atom() *re {
 		return &re{op: reEnd}
 	case '.':
 		p.pos++
+		if p.all {
+			return &re{op: reSet, set: allChars}
+		}
 		return &re{op: reSet, set: setLineEnd.negate()}
 	case '(':
 		return p.group()
 	case '[':
-		return &re{op: reSet, set: p.set()}
+		return p.chars(p.set())
 	case '*', '+', '?':
 		p.fail(start, ErrSyntax, "%c has nothing before it to repeat", c)
 	case '{':
@@ -187,22 +194,35 @@ func (p *regexpParser) atom() *re {
 			p.fail(start, ErrSyntax, "the quantifier has nothing before it to repeat")
 		}
 	case '\\':
-		return &re{op: reSet, set: p.escape(false)}
+		if e := p.assertion(); e != nil {
+			return e
+		}
+		return p.chars(p.escape(false))
 	}
 	r, n := utf8.DecodeRuneInString(p.src[p.pos:])
 	p.pos += n
-	return &re{op: reSet, set: oneChar(r)}
+	return p.chars(oneChar(r))
 }
 
 func (p *regexpParser) group() *re {
 	start := p.pos
+	look := &re{}
 	p.pos++
 	if p.take("?") {
 		switch {
 		case p.take(":"):
-		case p.take("="), p.take("!"), p.take("<="), p.take("<!"):
-			p.fail(start, ErrUnsupported, "look-around cannot be turned into a grammar; rewrite the expression without it")
-		case p.take("<"):
+		case p.take("="), p.take("!"):
+			look.op, look.negate = reLook, p.src[p.pos-1] == '!'
+		case p.take("<="), p.take("<!"):
+			p.fail(start, ErrUnsupported, "look-behind cannot be turned into a grammar; rewrite the expression without it")
+		case p.take("#"):
+			end := strings.IndexByte(p.src[p.pos:], ')')
+			if end < 0 {
+				p.fail(start, ErrSyntax, "the comment has no closing )")
+			}
+			p.pos += end + 1
+			return reCat()
+		case p.take("<"), p.take("P<"):
 			end := strings.IndexByte(p.src[p.pos:], '>')
 			if end <= 0 {
 				p.fail(start, ErrSyntax, "the group's name has no closing >")
@@ -216,6 +236,10 @@ func (p *regexpParser) group() *re {
 	if !p.take(")") {
 		p.fail(start, ErrSyntax, "the group has no closing )")
 	}
+	if look.op == reLook {
+		look.sub = []*re{e}
+		return look
+	}
 	return reCat(e)
 }
 
@@ -226,6 +250,10 @@ func (p *regexpParser) set() charSet {
 	negate := p.take("^")
 	var s charSet
 	for !p.take("]") {
+		if class, ok := p.posixClass(); ok {
+			s = append(s, class...)
+			continue
+		}
 		if p.pos >= len(p.src) {
 			p.fail(start, ErrSyntax, "the set has no closing ]")
 		}
@@ -297,11 +325,16 @@ func (p *regexpParser) escape(inSet bool) charSet {
 		return oneChar('\f')
 	case 'r':
 		return oneChar('\r')
-	case 'b', 'B':
-		if inSet && r == 'b' {
+	case 'b':
+		if inSet {
 			return oneChar('\b')
 		}
-		p.fail(start, ErrUnsupported, `the word boundary \%c cannot be turned into a grammar`, r)
+	case 'a':
+		return oneChar('\a')
+	case 'e':
+		return oneChar(0x1b)
+	case '_':
+		return oneChar('_')
 	case '0':
 		if c := p.peek(); c >= '0' && c <= '9' {
 			p.fail(start, ErrUnsupported, "octal escapes are not supported")
@@ -327,7 +360,7 @@ func (p *regexpParser) escape(inSet bool) charSet {
 		}
 		return s
 	}
-	if r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z' && r < utf8.RuneSelf || r == '_' {
+	if r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z' && r < utf8.RuneSelf {
 		p.fail(start, ErrSyntax, `unknown escape \%c`, r)
 	}
 	return oneChar(r)

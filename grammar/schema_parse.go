@@ -174,7 +174,7 @@ func (p *keywordParser) keyword(k string, v *jsonValue) {
 	case "type":
 		s.types = p.types(v)
 	case "enum":
-		if v.kind != jsonArray || len(v.items) == 0 {
+		if v.kind != jsonArray || len(v.items) == 0 && p.c.options.Strict {
 			p.fail(k, ErrSyntax, "expected a list of values")
 		}
 		p.values(v.items)
@@ -443,9 +443,12 @@ func containsValue(list []*jsonValue, v *jsonValue) bool {
 // pattern returns the expression of a pattern.
 func (p *keywordParser) pattern(k, source string) pattern {
 	e, err := parseRegexp(source)
+	if err == nil {
+		e, err = withoutLooks(p.c.meter, e)
+	}
 	switch {
 	case err == nil:
-	case errors.Is(err, ErrUnsupported):
+	case errors.Is(err, ErrUnsupported), errors.Is(err, ErrTooLarge):
 		p.c.relax(p.s.pointer, k, err, "%q", clip([]byte(source)))
 	default:
 		p.fail(k, err, "%q", clip([]byte(source)))

@@ -39,7 +39,7 @@ func (c *checker) evaluatedProperties(v *jsonValue, s *schema, how verdict) map[
 	done := map[string]bool{}
 	for _, name := range v.keys {
 		_, found, sure := s.ownProperty(c.meter, name)
-		done[name] = found || s.additional != nil || !sure && how.unknown
+		done[name] = found || s.additional != nil || (!sure || s.unresolved) && how.unknown
 	}
 	for _, x := range c.evaluators(v, s, how) {
 		for name, yes := range c.evaluatedProperties(v, x, how) {
@@ -53,7 +53,8 @@ func (c *checker) evaluatedProperties(v *jsonValue, s *schema, how verdict) map[
 func (c *checker) evaluatedItems(v *jsonValue, s *schema, how verdict) []bool {
 	done := make([]bool, len(v.items))
 	for i, x := range v.items {
-		done[i] = i < len(s.prefixItems) || s.items != nil || s.contains != nil && c.valid(x, s.contains, how)
+		done[i] = i < len(s.prefixItems) || s.items != nil || s.contains != nil && c.valid(x, s.contains, how) ||
+			s.unresolved && how.unknown
 	}
 	for _, x := range c.evaluators(v, s, how) {
 		for i, yes := range c.evaluatedItems(v, x, how) {
@@ -93,7 +94,7 @@ type link struct{ from, to *schema }
 // matches.
 func (f *form) evaluates(s *schema, name string, matched func(pattern) bool) bool {
 	for _, x := range f.scopes[s] {
-		if x.additional != nil || x != s && x.unevaluatedProps != nil || x.named[name] != nil {
+		if x.unresolved || x.additional != nil || x != s && x.unevaluatedProps != nil || x.named[name] != nil {
 			return true
 		}
 		for _, m := range x.matching {
@@ -109,7 +110,7 @@ func (f *form) evaluates(s *schema, name string, matched func(pattern) bool) boo
 // left out.
 func (f *form) evaluatesItem(s *schema, i int) bool {
 	for _, x := range f.scopes[s] {
-		if i < len(x.prefixItems) || x.items != nil || x != s && x.unevaluatedItems != nil {
+		if x.unresolved || i < len(x.prefixItems) || x.items != nil || x != s && x.unevaluatedItems != nil {
 			return true
 		}
 	}

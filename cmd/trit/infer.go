@@ -64,6 +64,13 @@ that does not fit, the command fails.`,
 			}
 			defer m.Close()
 			r := &inference{app: a, flags: &f, model: m, prompt: prompt, given: cmd.Flags().Changed}
+			if constraint != nil && len(constraint.Relaxed()) > 0 {
+				r.relaxed = constraint
+				for _, x := range constraint.Relaxed() {
+					a.log.Warn("the text is not held to a part of the JSON Schema, and checked when it is finished", "place",
+						x.Place(), "reason", x.Reason)
+				}
+			}
 			return withTrace(cmd, m, func() error { return r.run(cmd, constraint) })
 		},
 	}
@@ -85,6 +92,7 @@ type inference struct {
 	stops     []int32        // --stop-token
 	maxTokens int
 	seed      uint64
+	relaxed   *grammar.Grammar // the constraint, if it is made of a schema that it does not hold to altogether
 }
 
 func (r *inference) run(cmd *cobra.Command, constraint *grammar.Grammar) error {

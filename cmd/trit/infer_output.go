@@ -121,6 +121,7 @@ func (r *inference) print(tokens iter.Seq2[trit.Token, error], stats *trit.Stats
 	for i := range result.Answers {
 		a := &result.Answers[i]
 		a.Text = p.texts[i].String()
+		r.checkSchema(a.Text, a.Cut)
 		if !certain {
 			seed := r.seed
 			if i > 0 {
@@ -138,6 +139,18 @@ func (r *inference) print(tokens iter.Seq2[trit.Token, error], stats *trit.Stats
 		r.printStats(&result)
 	}
 	return r.cut(&result)
+}
+
+// checkSchema says if a text does not satisfy its schema, where it could not be held to all of it.
+func (r *inference) checkSchema(text string, cut bool) {
+	if r.relaxed == nil || cut {
+		return
+	}
+	if err := r.relaxed.Check("", []byte(text)); err != nil {
+		r.app.log.Warn("the text and its JSON Schema", "error", err)
+	} else {
+		r.app.log.Info("the text satisfies its JSON Schema")
+	}
 }
 
 // cut returns an error if answers are cut.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"trit"
+	"trit/chat"
 )
 
 // Conversation is what the chat APIs ask for: a conversation as the library
@@ -87,11 +88,40 @@ func (l *Lease) Prepare(c *Conversation) (*Prepared, error) {
 	if p.Dropped > 0 {
 		c.Ignored = append(c.Ignored, fmt.Sprintf("messages (%d of %d, to fit the context)", p.Dropped, len(c.Messages)))
 	}
+	c.Ignored = append(c.Ignored, relaxed(p.Relaxed(), c.FormatField)...)
 	return &Prepared{Job: Job{Model: l, Prompt: p.Prompt, Choices: p.Choices, Options: p.Options,
 		Stats: new(trit.Stats)}, conversation: p}, nil
 }
 
 // Converse runs a prepared conversation. Its errors are for Classify.
 func (s *Server) Converse(ctx context.Context, p *Prepared) iter.Seq2[trit.Piece, error] {
-	return p.conversation.Pieces(s.Run(ctx, &p.Job))
+	pieces := p.conversation.Pieces(s.Run(ctx, &p.Job))
+	if len(p.conversation.Relaxed()) == 0 {
+		return pieces
+	}
+	return p.checked(ctx, pieces)
+}
+
+// checked passes pieces on, and tells the request's record whether the answers satisfy their schemas.
+func (p *Prepared) checked(ctx context.Context, pieces iter.Seq2[trit.Piece, error]) iter.Seq2[trit.Piece, error] {
+	return func(yield func(trit.Piece, error) bool) {
+		answers := make([]struct {
+			content strings.Builder
+			calls   []chat.ToolCall
+		}, p.Choices)
+		rec := recordIn(ctx)
+		for piece, err := range pieces {
+			if err == nil && piece.Index < len(answers) {
+				a := &answers[piece.Index]
+				a.content.WriteString(piece.Content)
+				a.calls = append(a.calls, piece.Calls...)
+				if piece.Finish != "" {
+					rec.judge(piece.Cut, p.conversation.Check(a.content.String(), a.calls))
+				}
+			}
+			if !yield(piece, err) {
+				return
+			}
+		}
+	}
 }

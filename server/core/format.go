@@ -1,8 +1,10 @@
 package core
 
 import (
+	"fmt"
+
 	"trit"
-	"trit/internal/inside"
+	"trit/grammar"
 )
 
 // Format is what an answer must look like, and the field of the request that says
@@ -17,15 +19,34 @@ func (f *Format) Empty() bool {
 	return !f.Object && f.Schema == nil && f.Regexp == "" && f.GBNF == "" && f.Choice == nil
 }
 
-// Formatted returns the options that keep a text of the model to a format. The
+// Formatted returns the options that keep a text of the model to a format, and what of it is left out. The
 // format is compiled here, so that its errors come before the answer begins.
-func (l *Lease) Formatted(f Format) ([]trit.GenerateOption, error) {
+func (l *Lease) Formatted(f Format) (options []trit.GenerateOption, ignored []string, err error) {
 	if f.Empty() {
-		return nil, nil
+		return nil, nil, nil
 	}
-	o, err := inside.Options(l.Model, []trit.GenerateOption{trit.Formatted(f.Format)})
+	c, g, err := l.Model.Compile(f.Format)
 	if err != nil {
-		return nil, blameOption(err, f.Field)
+		return nil, nil, blameOption(err, f.Field)
 	}
-	return []trit.GenerateOption{trit.Constrain(o.Constraint)}, nil
+	return []trit.GenerateOption{trit.Constrain(c)}, relaxed(g.Relaxed(), f.Field), nil
+}
+
+// maxRelaxed bounds what an answer's header names.
+const maxRelaxed = 8
+
+// relaxed names the demands of schemas that an answer is not held to. field has the schema of a format.
+func relaxed(list []grammar.Relaxation, field string) []string {
+	var out []string
+	for i, r := range list {
+		if i == maxRelaxed {
+			return append(out, fmt.Sprintf("%d more", len(list)-i))
+		}
+		at := field
+		if r.Tool != "" {
+			at = fmt.Sprintf("tools (%.40q)", r.Tool)
+		}
+		out = append(out, fmt.Sprintf("%s %.80q", at, r.Place()))
+	}
+	return out
 }

@@ -24,7 +24,7 @@ func (s *Server) Handler(routes []Route, unknown func(path string) *Family) http
 	// may have sent it.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec, r := begin(r, unknown(r.URL.Path))
-		out := &response{ResponseWriter: w}
+		out := &response{ResponseWriter: w, rec: rec}
 		out.Header().Set("X-Request-Id", rec.id)
 		out.Header().Set("X-Content-Type-Options", "nosniff")
 		defer s.finish(out, r, rec)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"trit/grammar"
 )
 
 // record is what is known of a request. It belongs to the goroutines of the
@@ -27,7 +29,32 @@ type record struct {
 
 	model             string
 	prompt, generated atomic.Int64
+	// schema says whether the answers satisfy schemas that they could not be held to: the worst of several.
+	schema string
 }
+
+// judge notes whether an answer satisfies its schemas.
+func (rec *record) judge(cut bool, err error) {
+	switch {
+	case rec.schema == schemaInvalid:
+	case errors.Is(err, grammar.ErrUndecided) || cut:
+		rec.schema = schemaUndecided
+	case err != nil:
+		rec.schema = schemaInvalid
+	case rec.schema == "":
+		rec.schema = schemaValid
+	}
+}
+
+// SchemaHeader says of an answer that is not streamed whether it satisfies a schema that it could not be held to.
+const SchemaHeader = "X-Trit-Schema"
+
+// The verdicts.
+const (
+	schemaValid     = "valid"
+	schemaInvalid   = "invalid"
+	schemaUndecided = "undecided"
+)
 
 type recordKey struct{}
 
@@ -168,6 +195,9 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 		attrs = append(attrs, slog.String("model", rec.model), slog.Int64("prompt_tokens", rec.prompt.Load()),
 			slog.Int64("tokens", rec.generated.Load()))
 	}
+	if rec.schema != "" {
+		attrs = append(attrs, slog.String("schema", rec.schema))
+	}
 	if rec.failure != nil {
 		attrs = append(attrs, slog.String("error", rec.failure.Message))
 	}
@@ -177,12 +207,16 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 // response notes what is sent to the client.
 type response struct {
 	http.ResponseWriter
+	rec    *record
 	status int
 	bytes  int64
 	broken bool // the client does not take it
 }
 
 func (w *response) WriteHeader(status int) {
+	if w.rec != nil && w.rec.schema != "" {
+		w.Header().Set(SchemaHeader, w.rec.schema)
+	}
 	if w.status == 0 && status >= 200 {
 		w.status = status
 	}
@@ -191,7 +225,7 @@ func (w *response) WriteHeader(status int) {
 
 func (w *response) Write(b []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.WriteHeader(http.StatusOK)
 	}
 	n, err := w.ResponseWriter.Write(b)
 	w.bytes += int64(n)

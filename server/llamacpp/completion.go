@@ -116,6 +116,7 @@ func (s *api) completion(w http.ResponseWriter, r *http.Request) error {
 	if len(runs) == 0 {
 		return core.BadRequest("prompt", "prompt is required: a string, an array of strings and token ids, or several of these")
 	}
+	core.SayIgnored(w, runs[0].ignored)
 	out := s.NewReply(w, r, core.FormOf(q.Stream, core.Events))
 	for _, c := range runs {
 		c.out = out
@@ -166,6 +167,7 @@ type completionRun struct {
 	core.Job
 	index    int // among the prompts of the request
 	request  *completionRequest
+	ignored  []string // what of the format is left out
 	settings generationSettings
 	out      *core.Reply
 	text     strings.Builder
@@ -214,11 +216,11 @@ func (q *completionRequest) prepare(l *core.Lease, prompt promptField) (*complet
 		}
 		f = core.Format{Format: trit.Format{Schema: q.JSONSchema}, Field: "json_schema"}
 	}
-	constraint, err := l.Formatted(f)
+	constraint, ignored, err := l.Formatted(f)
 	if err != nil {
 		return nil, err
 	}
-	c := &completionRun{request: q, settings: newGenerationSettings(&sampling)}
+	c := &completionRun{request: q, ignored: ignored, settings: newGenerationSettings(&sampling)}
 	for name, value := range map[string]any{
 		"stop": append([]string{}, q.Stop...), "max_tokens": predict, "n_predict": predict,
 		"ignore_eos": q.IgnoreEOS, "stream": q.Stream, "n_probs": q.NProbs, "grammar": q.Grammar,

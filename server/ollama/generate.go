@@ -115,7 +115,7 @@ func (a *api) generate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, pieces, err := a.prepareGenerate(l, &q, g)
+	p, pieces, err := a.prepareGenerate(w, l, &q, g)
 	if err != nil {
 		return err
 	}
@@ -141,13 +141,15 @@ func (a *api) generate(w http.ResponseWriter, r *http.Request) error {
 type runner func(ctx context.Context) iter.Seq2[trit.Piece, error]
 
 // prepareGenerate makes the prompt of /api/generate, and what runs it.
-func (a *api) prepareGenerate(l *core.Lease, q *generateRequest, g *generation) (*core.Job, runner, error) {
+func (a *api) prepareGenerate(w http.ResponseWriter, l *core.Lease, q *generateRequest, g *generation) (
+	*core.Job, runner, error) {
 	t := l.Model.Tokenizer()
 	if q.Raw {
-		constraint, err := l.Formatted(q.Format.format())
+		constraint, ignored, err := l.Formatted(q.Format.format())
 		if err != nil {
 			return nil, nil, err
 		}
+		core.SayIgnored(w, ignored)
 		j := &core.Job{Model: l, Choices: 1, Options: append(g.options, constraint...), Stats: new(trit.Stats),
 			Prompt: core.WithoutSecondBOS(t, t.Encode(q.Prompt,
 				tokenizer.ParseSpecial(core.ValueOr(q.ParseSpecial, true))))}
@@ -170,6 +172,7 @@ func (a *api) prepareGenerate(l *core.Lease, q *generateRequest, g *generation) 
 	if err != nil {
 		return nil, nil, err
 	}
+	core.SayIgnored(w, c.Ignored)
 	if len(q.Context) > 0 {
 		// The template begins every text with BOS, and this one has begun already.
 		turn := p.Prompt

@@ -82,9 +82,12 @@ func (s *api) completions(w http.ResponseWriter, r *http.Request) error {
 	}
 	jobs := make([]*completionJob, len(req.Prompt))
 	for i := range jobs {
-		constraint, err := model.Formatted(f) // each text has one of its own
+		constraint, ignored, err := model.Formatted(f) // each text has one of its own
 		if err != nil {
 			return err
+		}
+		if i == 0 {
+			core.SayIgnored(w, ignored)
 		}
 		jobs[i] = &completionJob{
 			Job: core.Job{Model: model, Prompt: req.Prompt[i].tokens, Choices: choices,
