@@ -44,6 +44,9 @@ type Config struct {
 	MaxPages int
 	// StateSize is the number of float32s of a state, 0 for models without.
 	StateSize int
+	// RecordSize is the number of float32s that a recorded position takes, of models
+	// with state; see StateRun. 0 means that none can be recorded.
+	RecordSize int
 	// PrefixPages is the largest number of unreferenced pages that the prefix
 	// index may keep; 0 turns the index off. See [Table.Adopt].
 	PrefixPages int
@@ -86,7 +89,7 @@ const scaleBytes = 4 * kernel.PageTokens
 
 // NewPool returns an empty pool.
 func NewPool(c Config) (*Pool, error) {
-	if c.Layers < 1 || c.KVHeads < 1 || c.HeadDim < 1 || c.HeadDim > kernel.MaxHeadDim || c.MaxPages < 1 || c.PrefixPages < 0 || c.StateSize < 0 {
+	if c.Layers < 1 || c.KVHeads < 1 || c.HeadDim < 1 || c.HeadDim > kernel.MaxHeadDim || c.MaxPages < 1 || c.PrefixPages < 0 || c.StateSize < 0 || c.RecordSize < 0 {
 		return nil, fmt.Errorf("cache: bad shape %+v", c)
 	}
 	p := &Pool{config: c, halfBytes: c.Type.PageBytes(c.HeadDim), planeBytes: c.planeBytes(), prefix: newPrefixIndex(c.PrefixPages)}

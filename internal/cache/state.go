@@ -95,7 +95,8 @@ func (s *states) backed() int { return len(s.slots) - len(s.cold) }
 
 // StateStats describe the states of a pool.
 type StateStats struct {
-	// Held are those of tables. Snapshots belong to pages alone.
+	// Held are those of tables, and records of guesses, which have the memory of one.
+	// Snapshots belong to pages alone.
 	Held, Snapshots int
 	// Allocated have memory, of Bytes each, and count as Pages.
 	Allocated int

@@ -12,12 +12,12 @@ import (
 	"trit/internal/kernel"
 )
 
-const stateSize = 100
+const stateSize, recordSize = 100, 20
 
 // newStatePool returns a pool whose states count as two pages.
 func newStatePool(t testing.TB, maxPages, prefixPages int) *Pool {
 	t.Helper()
-	c := Config{Layers: 1, KVHeads: 1, HeadDim: 1, Type: kernel.KVF32, MaxPages: maxPages, PrefixPages: prefixPages, StateSize: stateSize}
+	c := Config{Layers: 1, KVHeads: 1, HeadDim: 1, Type: kernel.KVF32, MaxPages: maxPages, PrefixPages: prefixPages, StateSize: stateSize, RecordSize: recordSize}
 	p, err := NewPool(c)
 	if err != nil {
 		t.Fatal(err)
@@ -45,33 +45,56 @@ func storeOne(tab *Table, pos int, value float32) {
 	kernel.StoreV(&page, pos%n, []float32{value})
 }
 
-// step runs the next tokens of a text as an engine does.
-func step(tab *Table, text []int32, tokens int) error {
+// step runs the next tokens of a text as an engine does, the last so many as guesses.
+func step(tab *Table, text []int32, tokens, guesses int) error {
+	if guesses > 0 {
+		tab.Guess(tab.Len() + tokens - guesses)
+	}
 	if err := tab.Reserve(tokens); err != nil {
 		return err
 	}
 	run, at := tab.StateRun(), tab.Len()
+	state := make([]float32, stateSize)
+	if run.To != nil {
+		state = run.To
+	}
 	if run.From == nil {
-		clear(run.To)
+		clear(state)
 	} else {
-		copy(run.To, run.From)
+		copy(state, run.From)
 	}
 	saves := run.Saves
-	for pos := at; pos < at+tokens; pos++ {
+	for pos := run.Base; pos < at+tokens; pos++ {
 		for len(saves) > 0 && saves[0].At == pos {
-			copy(saves[0].Data, run.To)
+			copy(saves[0].Data, state)
 			saves = saves[1:]
 		}
-		storeOne(tab, pos, prefixValue(text[:pos+1]))
-		for i := range run.To {
-			run.To[i] += float32((int(text[pos])*5 + pos) % 89)
+		if pos == run.Hold {
+			state = slices.Clone(state)
 		}
+		if pos < at {
+			add(state, run.Replay[(pos-run.Base)*recordSize:][:recordSize])
+			continue
+		}
+		storeOne(tab, pos, prefixValue(text[:pos+1]))
+		record := slices.Repeat([]float32{float32((int(text[pos])*5 + pos) % 89)}, recordSize)
+		if i := pos - run.Hold; i >= 0 && i < run.Records {
+			copy(run.Record[i*recordSize:], record)
+		}
+		add(state, record)
 	}
 	if len(saves) > 0 {
 		return errors.New("a copy was asked for where the step does not come")
 	}
 	tab.Advance(tokens)
 	return nil
+}
+
+// add adds a record to a state, one of its numbers to as many as there are of them.
+func add(state, record []float32) {
+	for i := range state {
+		state[i] += record[i%len(record)]
+	}
 }
 
 // checkState checks the state of a table, and all its snapshots.
@@ -85,17 +108,17 @@ func checkState(t testing.TB, tab *Table, text []int32) {
 			t.Fatalf("%s behind %d tokens is %v and %v, want %v", what, at, data[0], data[stateSize-1], want)
 		}
 	}
-	if (tab.state == NoState) != (tab.n == 0) {
-		t.Fatalf("state %d of a table of %d positions", tab.state, tab.n)
+	if (tab.state == NoState) != (tab.base() == 0) || tab.base() < 0 {
+		t.Fatalf("state %d at %d of a table of %d positions", tab.state, tab.base(), tab.n)
 	}
-	if tab.n > 0 {
-		same("the state", tab.state, tab.n)
+	if tab.base() > 0 {
+		same("the state", tab.state, tab.base())
 	}
-	if tab.mark != NoState {
-		if tab.markAt > tab.n {
-			t.Fatalf("a mark at %d of %d positions", tab.markAt, tab.n)
+	for i := range tab.replay {
+		at := tab.base() + i
+		if got, want := p.StateData(tab.record)[(i+1)*recordSize-1], float32((int(text[at])*5+at)%89); got != want {
+			t.Fatalf("the record of position %d is %v, want %v", at, got, want)
 		}
-		same("the mark", tab.mark, tab.markAt)
 	}
 	for i := range tab.n / n {
 		if s := p.Snapshot(tab.pages[i]); s != NoState {
@@ -110,13 +133,13 @@ func checkStateBooks(t testing.TB, p *Pool, tables ...*Table) {
 	refs := make([]int32, len(p.states.slots))
 	tables = slices.Clone(tables)
 	for _, tab := range tables {
-		for _, s := range []State{tab.state, tab.mark} {
+		for _, s := range []State{tab.state, tab.record} {
 			if s != NoState {
 				refs[s]++
 			}
 		}
-		if tab.next != NoState {
-			t.Fatal("a table has reserved a state between two steps")
+		if tab.reserved || tab.replay > 0 && tab.record == NoState {
+			t.Fatalf("a table between two steps: %+v", tab.tableState)
 		}
 	}
 	held, listed := 0, 0
@@ -176,7 +199,7 @@ func TestStateRandom(t *testing.T) {
 			text  []int32 // what it is to become
 		}
 		var pairs []pair
-		adopted, full, back, failed := 0, 0, 0, 0
+		adopted, full, back, failed, taken := 0, 0, 0, 0, 0
 		for range 6000 {
 			if len(pairs) == 0 || r.IntN(4) == 0 && len(pairs) < 6 {
 				pairs = append(pairs, pair{p.NewTable(0), base[r.IntN(len(base))]})
@@ -193,22 +216,48 @@ func TestStateRandom(t *testing.T) {
 				if tokens == 0 {
 					break
 				}
+				guesses := 0
 				if r.IntN(3) == 0 {
-					s.table.Mark(s.table.Len() + r.IntN(tokens+1))
+					guesses = 1 + r.IntN(min(tokens, 9))
 				}
-				err := step(s.table, s.text, tokens)
+				// Some of the last guesses are wrong.
+				right, end := guesses, s.table.Len()+tokens
+				ran := s.text[:end]
+				if guesses > 0 && r.IntN(2) == 0 {
+					right = r.IntN(guesses)
+					ran = slices.Clone(ran)
+					for i := end - guesses + right; i < end; i++ {
+						ran[i]++
+					}
+				}
+				err := step(s.table, ran, tokens, guesses)
 				if errors.Is(err, ErrFull) {
 					full++
 					s.table.Release()
 				} else if err != nil {
 					t.Fatal(err)
 				}
+				if err == nil && s.table.Len() < min(end, end-guesses+p.records()) {
+					t.Fatalf("%d positions, of %d with %d guesses", s.table.Len(), end, guesses)
+				}
+				recorded := s.table.replay > 0
+				s.table.Truncate(end - guesses + right)
+				if recorded && s.table.Len() < end-guesses {
+					t.Fatalf("without its wrong guesses the table has %d positions, want at least %d", s.table.Len(), end-guesses)
+				}
+				if recorded {
+					taken++
+				}
 			case op < 13: // a step that fails in the middle
 				if s.table.Len() == len(s.text) || s.table.Reserve(1) != nil {
 					break
 				}
-				for i := range s.table.StateRun().To {
-					s.table.StateRun().To[i] = -1
+				run := s.table.StateRun()
+				for i := range run.To {
+					run.To[i] = -1
+				}
+				for i := range run.Record {
+					run.Record[i] = -1
 				}
 				s.table.Cancel(true)
 				failed++
@@ -230,8 +279,6 @@ func TestStateRandom(t *testing.T) {
 			case op < 19:
 				s.table.Keep()
 				s.table.Wish(n * (1 + r.IntN(8)))
-			case op < 20:
-				s.table.Unmark()
 			case op < 22:
 				if len(pairs) < 6 {
 					pairs = append(pairs, pair{s.table.Fork(), s.text})
@@ -252,8 +299,8 @@ func TestStateRandom(t *testing.T) {
 			checkBooks(t, p)
 			checkStateBooks(t, p, tables...)
 		}
-		if back == 0 || failed == 0 || size.prefix > 0 && adopted == 0 || size.pages < 100 && full == 0 {
-			t.Errorf("%d pages: %d adopted, %d times full, %d back, %d failed: the test tries nothing", size.pages, adopted, full, back, failed)
+		if back == 0 || failed == 0 || taken == 0 || size.prefix > 0 && adopted == 0 || size.pages < 100 && full == 0 {
+			t.Errorf("%d pages: %d adopted, %d times full, %d back, %d failed, %d guesses: the test tries nothing", size.pages, adopted, full, back, failed, taken)
 		}
 		for _, s := range pairs {
 			s.table.Release()
@@ -274,13 +321,13 @@ func TestSnapshots(t *testing.T) {
 	a := p.NewTable(0)
 	a.Wish(2 * n)
 	for a.Len() < 4*n+5 {
-		if err := step(a, tokens, min(n, 4*n+5-a.Len())); err != nil {
+		if err := step(a, tokens, min(n, 4*n+5-a.Len()), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
 	a.Keep()
 	for a.Len() < 11*n+1 {
-		if err := step(a, tokens, 1); err != nil {
+		if err := step(a, tokens, 1, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -305,7 +352,7 @@ func TestSnapshots(t *testing.T) {
 			t.Errorf("%d positions were adopted, want %d", got, want)
 		}
 		checkState(t, b, other)
-		if err := step(b, other, len(other)-b.Len()); err != nil {
+		if err := step(b, other, len(other)-b.Len(), 0); err != nil {
 			t.Fatal(err)
 		}
 		checkState(t, b, other)
@@ -326,7 +373,7 @@ func TestStateMemory(t *testing.T) {
 	p := newStatePool(t, 20, 0)
 	tokens := text(1, 18*n)
 	a := p.NewTable(0)
-	if err := step(a, tokens, 18*n); err != nil {
+	if err := step(a, tokens, 18*n, 0); err != nil {
 		t.Fatal(err)
 	}
 	a.Release()
@@ -336,12 +383,12 @@ func TestStateMemory(t *testing.T) {
 	var tables []*Table
 	for range 6 {
 		b := p.NewTable(0)
-		if err := step(b, tokens, 1); err != nil {
+		if err := step(b, tokens, 1, 0); err != nil {
 			t.Fatal(err)
 		}
 		tables = append(tables, b)
 	}
-	if err := step(p.NewTable(0), tokens, 1); !errors.Is(err, ErrFull) {
+	if err := step(p.NewTable(0), tokens, 1, 0); !errors.Is(err, ErrFull) {
 		t.Errorf("a seventh text: %v", err)
 	}
 	if s := p.StateStats(); s.Allocated != 6 || p.Allocated() > 8 || p.Allocated() < 6 {
@@ -352,7 +399,7 @@ func TestStateMemory(t *testing.T) {
 	for _, b := range tables {
 		b.Release()
 	}
-	if err := step(a, tokens, 18*n); err != nil {
+	if err := step(a, tokens, 18*n, 0); err != nil {
 		t.Fatal(err)
 	}
 	checkState(t, a, tokens)
@@ -369,14 +416,14 @@ func savedStates(t testing.TB, id Identity) (file []byte, texts [][]int32) {
 	for _, tokens := range texts {
 		a := p.NewTable(0)
 		a.Wish(2 * n)
-		if err := step(a, tokens, len(tokens)); err != nil {
+		if err := step(a, tokens, len(tokens), 0); err != nil {
 			t.Fatal(err)
 		}
 		a.Index(tokens)
 		a.Release()
 	}
 	b := p.NewTable(0) // of no use, as there is no snapshot
-	if err := step(b, text(3, 2*n), 2*n-1); err != nil {
+	if err := step(b, text(3, 2*n), 2*n-1, 0); err != nil {
 		t.Fatal(err)
 	}
 	b.Index(text(3, 2*n))

@@ -81,11 +81,9 @@ func (t *Table) own(i int) error {
 	return nil
 }
 
-// Advance counts n reserved positions as stored: of a model with state all of them.
-func (t *Table) Advance(n int) {
-	t.advanceState()
-	t.n += n
-}
+// Advance counts n reserved positions as stored: of a model with state all of them, but
+// no more guesses than there is room to record.
+func (t *Table) Advance(n int) { t.advanceState(n) }
 
 // Fork returns a table that shares all positions stored so far.
 func (t *Table) Fork() *Table {
@@ -108,7 +106,8 @@ func (t *Table) Assign(from *Table) {
 }
 
 // Truncate forgets all positions from n on. It does nothing if there are none. Of a
-// model with state it forgets more: it goes back to the last mark or snapshot.
+// model with state it forgets more where it has not been told of guesses: it goes back to
+// the last snapshot.
 func (t *Table) Truncate(n int) {
 	if n >= t.n {
 		return

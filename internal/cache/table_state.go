@@ -10,19 +10,26 @@ import (
 const maxWishes = 4
 
 // tableState is what a table knows of its state.
+//
+// The state of a text whose last tokens are guesses stays where the first of them is.
+// Of these positions there is a record instead, from which the next step makes up for
+// them, as far as they have not been taken back. So guesses cost neither another state
+// nor running anything twice.
 type tableState struct {
-	state State // behind the last position
-	// While positions are reserved: where the state behind them goes, which is the
-	// state itself if that can be written in place, and the copies to make on the
-	// way.
-	next  State
-	saves []Save
+	state  State // behind all positions but the last replay ones
+	replay int
+	record State // of these; NoState if there are none
 
-	// mark is the state behind markAt positions, from where the text may go back at
-	// once; NoState if there is none. wanted is where the next one is to be made,
-	// −1 for nowhere.
-	mark           State
-	markAt, wanted int
+	// While positions are reserved: next is the state at position hold, which may be
+	// the memory of state, and nextRecord the record of what follows. saves are the
+	// copies to make on the way.
+	reserved   bool
+	hold       int
+	next       State
+	nextRecord State
+	saves      []Save
+
+	guess int // position of the first guess among those to be reserved next, −1 for none
 	// rolling is the page whose snapshot, rolled, is given up for the next one; −1 for
 	// none.
 	rolling int
@@ -32,56 +39,72 @@ type tableState struct {
 
 // StateRun is what happens to the state of a table in a step.
 type StateRun struct {
-	// From is the state behind the last position, nil for zeros; To is where the one
-	// behind the reserved positions goes, and may be the same memory.
-	From, To []float32
+	// From is the state at position Base, nil for zeros. To is where the one at Hold
+	// goes, and may be the same memory; nil if that is Base too. Positions from Hold on
+	// are guesses: a state behind them is not kept.
+	From, To   []float32
+	Base, Hold int
+	// Replay is the record of the positions from Base up to the reserved ones, and
+	// Record where that of the first Records positions from Hold on goes, each of
+	// Config.RecordSize numbers. They may be the same memory.
+	Replay, Record []float32
+	Records        int
 	// Saves are copies of the state, in the order of their positions.
 	Saves []Save
 }
 
-// Save is a copy of the state before position At.
+// Save is a copy of the state at position At, which becomes the snapshot of the page
+// before that.
 type Save struct {
 	At    int
 	Data  []float32
 	state State
-	page  bool // it becomes the snapshot of the page before At; otherwise it is the mark
 	roll  bool // the next one takes its place
 }
 
 func newTableState(size int) tableState {
-	t := tableState{state: NoState, next: NoState, mark: NoState, wanted: -1, rolling: -1}
+	t := tableState{state: NoState, record: NoState, next: NoState, nextRecord: NoState, guess: -1, rolling: -1}
 	if size > 0 {
 		t.saves, t.wishes = make([]Save, 0, 4), make([]int, 0, maxWishes)
 	}
 	return t
 }
 
+// base returns the position that the state is at.
+func (t *Table) base() int { return t.n - t.replay }
+
 // StateRun returns what is to happen to the state in a step over the reserved
 // positions. It is valid until Advance or Cancel.
 func (t *Table) StateRun() StateRun {
-	r := StateRun{To: t.pool.StateData(t.next), Saves: t.saves}
+	p := t.pool
+	r := StateRun{Base: t.base(), Hold: t.hold, Saves: t.saves}
 	if t.state != NoState {
-		r.From = t.pool.StateData(t.state)
+		r.From = p.StateData(t.state)
+	}
+	if r.Hold > r.Base {
+		r.To = p.StateData(t.next)
+	}
+	if t.replay > 0 {
+		r.Replay = p.StateData(t.record)
+	}
+	if t.nextRecord != NoState {
+		r.Record, r.Records = p.StateData(t.nextRecord), p.records()
 	}
 	return r
 }
 
-// Mark asks for the state before a position to be kept, so that the table can be cut
-// back to there without going further. It takes the place of an earlier mark.
-func (t *Table) Mark(at int) {
-	if t.pool.config.StateSize > 0 {
-		t.wanted = at
+// records returns how many positions a record has room for. It has the memory of a
+// state.
+func (p *Pool) records() int {
+	if p.config.RecordSize == 0 {
+		return 0
 	}
+	return p.config.StateSize / p.config.RecordSize
 }
 
-// Marked reports whether there is a mark.
-func (t *Table) Marked() bool { return t.mark != NoState }
-
-// Unmark gives the mark up.
-func (t *Table) Unmark() {
-	t.pool.releaseState(t.mark)
-	t.mark, t.wanted = NoState, -1
-}
+// Guess says that the positions from at on, of those that are reserved next, are
+// guesses: the table is likely to be cut back there.
+func (t *Table) Guess(at int) { t.guess = at }
 
 // Wish asks for a snapshot at a position, which is a multiple of kernel.PageTokens,
 // when the table comes there: another text is known to branch off.
@@ -106,29 +129,45 @@ func (t *Table) reserveState(n int) error {
 		return nil
 	}
 	t.Cancel(false)
-	if t.wanted == t.n && t.state != NoState {
-		t.Unmark()
-		t.mark, t.markAt = p.retainState(t.state), t.n
-	}
-	if err := t.reserveNext(); err != nil {
-		return err
-	}
-	t.saves = t.saves[:0]
-	last := (t.n + n - 1) / kernel.PageTokens
-	for i := (t.n + kernel.PageTokens - 1) / kernel.PageTokens; i <= last; i++ {
-		at := i * kernel.PageTokens
-		if i == 0 || i-1 < len(t.pages) && p.Snapshot(t.pages[i-1]) != NoState {
-			continue
+	t.reserveRecord(t.n + n)
+	if t.hold > t.base() {
+		if err := t.reserveNext(); err != nil {
+			if t.nextRecord != t.record {
+				p.releaseState(t.nextRecord)
+			}
+			t.nextRecord = NoState
+			return err
 		}
-		stays := i%p.snapshotPages() == 0 || slices.Contains(t.wishes, at)
-		if stays || i == last {
-			t.save(Save{At: at, page: true, roll: !stays})
-		}
+		t.reserveSaves(min(t.hold, t.n+n-1))
 	}
-	if t.wanted > t.n && t.wanted < t.n+n {
-		t.save(Save{At: t.wanted})
-	}
+	t.reserved = true
 	return nil
+}
+
+// reserveRecord decides how far the state goes on in a step up to position end, and
+// finds memory for the record of the rest. Without any the state goes on to the end.
+func (t *Table) reserveRecord(end int) {
+	p := t.pool
+	guess := t.guess
+	t.hold, t.guess, t.nextRecord = end, -1, NoState
+	if guess < t.n || guess >= end || p.records() == 0 {
+		return
+	}
+	owned := t.record != NoState && !p.shared(t.record)
+	switch {
+	case guess == t.n && t.replay > 0 && owned && end-t.base() <= p.records(): // more guesses
+		t.hold, t.nextRecord = t.base(), t.record
+		return
+	case owned:
+		t.nextRecord = t.record
+	default:
+		record, err := p.allocState(false)
+		if err != nil {
+			return // it is only kept to save time
+		}
+		t.nextRecord = record
+	}
+	t.hold = guess
 }
 
 // reserveNext finds memory for the next state.
@@ -143,14 +182,9 @@ func (t *Table) reserveNext() error {
 		return nil
 	}
 	if t.state != NoState {
-		// Without room for a copy, what is kept of this very state gives way.
-		if t.mark == t.state {
-			t.Unmark()
-		}
-		if page := p.states.slots[t.state].page; page != none && p.states.slots[t.state].refs == 2 && p.Refs(page) > 0 {
-			p.dropSnapshotOf(page)
-		}
-		if !p.shared(t.state) {
+		// Without room for a copy, a snapshot that is this very state gives way.
+		if slot := &p.states.slots[t.state]; slot.page != none && slot.refs == 2 && p.Refs(slot.page) > 0 {
+			p.dropSnapshotOf(slot.page)
 			return nil
 		}
 	}
@@ -158,48 +192,54 @@ func (t *Table) reserveNext() error {
 	return err
 }
 
-// save finds memory for a copy and notes it, in the order of positions. The copy that
-// it takes the place of, if nobody else wants that, is its memory.
-func (t *Table) save(s Save) {
+// reserveSaves chooses the snapshots to make up to a position, and finds memory for
+// them.
+func (t *Table) reserveSaves(to int) {
 	p := t.pool
-	s.state = NoState
-	switch {
-	case s.roll && t.rolls() && !p.shared(t.rolled):
-		s.state = p.retainState(t.rolled)
-		t.dropRolling()
-	case !s.page && t.mark != NoState && t.mark != t.state && !p.shared(t.mark):
-		s.state, t.mark = t.mark, NoState
-	}
-	if s.state == NoState {
-		var err error
-		if s.state, err = p.allocState(false); err != nil {
-			return // it is only kept to save time
-		}
-	}
-	s.Data = p.StateData(s.state)
-	i := len(t.saves)
-	for i > 0 && t.saves[i-1].At > s.At {
-		i--
-	}
-	t.saves = slices.Insert(t.saves, i, s)
-}
-
-// advanceState counts the reserved positions as done, before they are counted.
-func (t *Table) advanceState() {
-	p := t.pool
-	if t.next == NoState {
-		return
-	}
-	if t.next != t.state {
-		p.releaseState(t.state)
-	}
-	t.state, t.next = t.next, NoState
-	for _, s := range t.saves {
-		if !s.page {
-			t.Unmark()
-			t.mark, t.markAt = s.state, s.At
+	last := to / kernel.PageTokens
+	for i := max(1, (t.base()+kernel.PageTokens-1)/kernel.PageTokens); i <= last; i++ {
+		at := i * kernel.PageTokens
+		stays := i%p.snapshotPages() == 0 || slices.Contains(t.wishes, at)
+		if !stays && i != last || p.Snapshot(t.pages[i-1]) != NoState {
 			continue
 		}
+		s := Save{At: at, roll: !stays, state: NoState}
+		if s.roll && t.rolls() && !p.shared(t.rolled) {
+			// The memory of the one that it takes the place of.
+			s.state = p.retainState(t.rolled)
+			t.dropRolling()
+		} else {
+			var err error
+			if s.state, err = p.allocState(false); err != nil {
+				return // it is only kept to save time
+			}
+		}
+		s.Data = p.StateData(s.state)
+		t.saves = append(t.saves, s)
+	}
+}
+
+// advanceState makes what was reserved the table's, and counts n positions as stored as
+// far as their state can be made up for.
+func (t *Table) advanceState(n int) {
+	p := t.pool
+	end := t.n + n
+	if !t.reserved {
+		t.n = end
+		return
+	}
+	if t.hold > t.base() && t.next != t.state {
+		p.releaseState(t.state)
+		t.state = t.next
+	}
+	if t.nextRecord != t.record {
+		p.releaseState(t.record)
+		t.record = t.nextRecord
+	}
+	t.replay = min(end-t.hold, p.records())
+	t.n = t.hold + t.replay
+	t.shrink(pagesFor(t.n))
+	for _, s := range t.saves {
 		i := s.At/kernel.PageTokens - 1
 		p.setSnapshot(t.pages[i], s.state)
 		p.releaseState(s.state)
@@ -209,7 +249,12 @@ func (t *Table) advanceState() {
 		}
 		t.wishes = slices.DeleteFunc(t.wishes, func(at int) bool { return at <= s.At })
 	}
-	t.saves, t.wanted = t.saves[:0], -1
+	t.unreserve()
+}
+
+// unreserve forgets what was reserved, without giving it back.
+func (t *Table) unreserve() {
+	t.reserved, t.next, t.nextRecord, t.saves = false, NoState, NoState, t.saves[:0]
 }
 
 // rolls reports whether the rolling snapshot is still there.
@@ -228,52 +273,76 @@ func (t *Table) dropRolling() {
 // Cancel undoes Reserve. If the step has begun, a state that was written in place is
 // gone, and the table goes back to what is kept.
 func (t *Table) Cancel(begun bool) {
-	if t.next == NoState {
+	if !t.reserved {
 		return
 	}
+	p := t.pool
 	for _, s := range t.saves {
-		t.pool.releaseState(s.state)
+		p.releaseState(s.state)
 	}
-	t.saves = t.saves[:0]
-	inPlace := t.next == t.state
-	if !inPlace {
-		t.pool.releaseState(t.next)
+	commits := t.hold > t.base()
+	inPlace, overwritten := commits && t.next == t.state, commits && t.nextRecord == t.record
+	if commits && !inPlace {
+		p.releaseState(t.next)
 	}
-	t.next = NoState
-	if begun && inPlace {
-		t.goBack(t.n)
+	if t.nextRecord != t.record {
+		p.releaseState(t.nextRecord)
+	}
+	t.unreserve()
+	switch {
+	case begun && inPlace:
+		t.forgetState()
+		t.toSnapshot(t.n)
+	case begun && overwritten:
+		t.goBack(t.base())
 	}
 }
 
-// goBack gives the state up and takes the last one that is kept up to position n.
+// goBack forgets the positions from n on, and others before n if the state is beyond.
 func (t *Table) goBack(n int) {
+	t.Cancel(false)
+	base := t.base()
+	if n < base {
+		t.forgetState()
+		t.toSnapshot(n)
+		return
+	}
+	t.replay = n - base
+	if t.replay == 0 {
+		t.pool.releaseState(t.record)
+		t.record = NoState
+	}
+	t.cut(n)
+}
+
+// toSnapshot takes the last snapshot up to position n.
+func (t *Table) toSnapshot(n int) {
 	p := t.pool
-	state, at := NoState, 0
+	at := 0
 	for i := min(n/kernel.PageTokens, len(t.pages)); i > 0; i-- {
 		if s := p.Snapshot(t.pages[i-1]); s != NoState {
-			state, at = s, i*kernel.PageTokens
+			t.state, at = p.retainState(s), i*kernel.PageTokens
+			p.touch(s)
 			break
 		}
 	}
-	p.releaseState(t.state)
-	switch {
-	case t.mark != NoState && t.markAt <= n && t.markAt >= at:
-		t.state, at, t.mark = t.mark, t.markAt, NoState
-	case state != NoState:
-		t.state = p.retainState(state)
-		p.touch(state)
-	default:
-		t.state = NoState
-	}
-	if t.markAt > at {
-		t.Unmark()
-	}
-	t.wanted = -1
-	if t.rolling >= pagesFor(at) {
+	t.cut(at)
+}
+
+// cut keeps n positions, with their pages.
+func (t *Table) cut(n int) {
+	t.n = n
+	if t.rolling >= pagesFor(n) {
 		t.rolling = -1
 	}
-	t.n = at
-	t.shrink(pagesFor(at))
+	t.shrink(pagesFor(n))
+}
+
+// forgetState gives the state and the record up.
+func (t *Table) forgetState() {
+	t.pool.releaseState(t.state)
+	t.pool.releaseState(t.record)
+	t.state, t.record, t.replay, t.guess = NoState, NoState, 0, -1
 }
 
 // adoptState takes over the last snapshot of pages that follow the table's, and returns
@@ -282,43 +351,41 @@ func (t *Table) goBack(n int) {
 func (t *Table) adoptState(known []Page, limit int) int {
 	p := t.pool
 	first := t.n / kernel.PageTokens
-	n := min(len(known), limit/kernel.PageTokens-first)
+	n := max(0, min(len(known), limit/kernel.PageTokens-first))
 	for n > 0 && p.Snapshot(known[n-1]) == NoState {
 		n--
 	}
 	if n > 0 && (first+n)*kernel.PageTokens > t.n {
 		state := p.retainState(p.Snapshot(known[n-1]))
 		p.touch(state)
-		p.releaseState(t.state)
-		t.state = state
-		t.Unmark()
-		t.rolling = -1
+		t.forgetState()
+		t.state, t.rolling = state, -1
 	}
-	if len(known) > max(n, 0) {
+	if len(known) > n {
 		t.Wish((first + len(known)) * kernel.PageTokens)
 	}
-	return max(n, 0)
+	return n
 }
 
 // forkState shares the state of another table.
 func (t *Table) forkState(from *Table) {
-	state := from.state
-	if state != NoState {
-		t.pool.retainState(state)
+	state, record, replay := from.state, from.record, from.replay
+	for _, s := range []State{state, record} {
+		if s != NoState {
+			t.pool.retainState(s)
+		}
 	}
 	t.releaseStates()
-	t.state = state
+	t.state, t.record, t.replay = state, record, replay
 }
 
 // releaseStates gives all states back. What is behind a full page stays as its
 // snapshot.
 func (t *Table) releaseStates() {
 	t.Cancel(false)
-	if t.state != NoState && t.n%kernel.PageTokens == 0 {
-		t.pool.setSnapshot(t.pages[t.n/kernel.PageTokens-1], t.state)
+	if base := t.base(); t.state != NoState && base%kernel.PageTokens == 0 {
+		t.pool.setSnapshot(t.pages[base/kernel.PageTokens-1], t.state)
 	}
-	t.pool.releaseState(t.state)
-	t.state = NoState
-	t.Unmark()
+	t.forgetState()
 	t.rolling, t.wishes = -1, t.wishes[:0]
 }

@@ -93,7 +93,8 @@ func defaultPages(kv cache.Config, context int) int {
 // without its budget.
 func kvConfig(m *model.Model, t kernel.KVType) cache.Config {
 	layers := len(m.Tally(t).KVLayers())
-	return cache.Config{Layers: layers, KVHeads: m.Config.KVHeads, HeadDim: m.Config.HeadDim, Type: t, StateSize: m.Graph.StateSize()}
+	return cache.Config{Layers: layers, KVHeads: m.Config.KVHeads, HeadDim: m.Config.HeadDim, Type: t, StateSize: m.Graph.StateSize(),
+		RecordSize: m.Graph.RecordSize()}
 }
 
 const (

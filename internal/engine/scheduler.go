@@ -317,13 +317,10 @@ func (s *Scheduler) add(r *request) {
 		end = r.lost // without the observer
 	}
 	seq := r.Session.seq
-	if r.Guesses == 0 {
-		seq.table.Unmark() // what was guessed has proved right
-	}
-	guesses := len(r.Tokens) - r.Guesses
+	guesses, guess := len(r.Tokens)-r.Guesses, -1
 	for i := r.next; i < end && s.batch.Free() > 0; i++ {
-		if i == guesses && (i > 0 || !seq.table.Marked()) {
-			seq.table.Mark(seq.table.Len() + seq.pending)
+		if i >= guesses && guess < 0 {
+			guess = seq.table.Len() + seq.pending
 		}
 		want, sel := None, (*head.Selector)(nil)
 		if i >= r.From {
@@ -337,6 +334,7 @@ func (s *Scheduler) add(r *request) {
 		}
 		r.inBatch++
 	}
+	seq.table.Guess(guess)
 }
 
 // deliver hands out the results of a batch and answers the requests that are

@@ -150,9 +150,9 @@ func TestStateTruncate(t *testing.T) {
 	}
 }
 
-// TestStateMark: guesses are taken back without running again what was there before
-// them.
-func TestStateMark(t *testing.T) {
+// TestStateGuesses: guesses are taken back, and others kept, without running anything
+// again.
+func TestStateGuesses(t *testing.T) {
 	m := hybrid(t)
 	tokens := longTokens(100)
 	vocab := m.Config.Vocab
@@ -191,7 +191,7 @@ func TestStateMark(t *testing.T) {
 	cut(41)
 	run("two of four right", engine.Job{Tokens: guess(41, 42, 2, 2), Guesses: 4}, 5)
 	cut(44)
-	run("behind them", engine.Job{Tokens: guess(44, 45, 0, 2), Guesses: 2}, 2+3)
+	run("behind them", engine.Job{Tokens: guess(44, 45, 0, 2), Guesses: 2}, 3)
 	cut(45)
 	// One by one, as a draft model guesses.
 	run("no guess", engine.Job{Tokens: tokens[45:47]}, 2)
@@ -201,8 +201,8 @@ func TestStateMark(t *testing.T) {
 		}
 	}
 	cut(48)
-	run("one of three right", engine.Job{Tokens: tokens[48:49]}, 2)
-	// A cut before the mark.
+	run("one of three right", engine.Job{Tokens: tokens[48:49]}, 1)
+	// A cut before the guesses.
 	run("two right", engine.Job{Tokens: guess(49, 50, 2, 0), Guesses: 2}, 3)
 	cut(45)
 	run("further back", engine.Job{Tokens: tokens[45:46]}, 45-32+1)

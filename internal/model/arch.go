@@ -123,6 +123,8 @@ type Graph interface {
 	// StateSize is how many numbers a sequence keeps beside its keys and values:
 	// what the recurrences of Pass.Recur carry from row to row. It is 0 for most.
 	StateSize() int
+	// RecordSize is how many numbers a row's record has; see Recurrence.
+	RecordSize() int
 }
 
 // Run is a graph together with the buffers of a pass.

@@ -21,17 +21,28 @@ type Attention interface {
 }
 
 // Recurrence is an operation that goes from row to row of a sequence.
+//
+// What a step does to the state can be recorded and done again: rows that turn out to
+// be wrong never enter a state, and the others need not be run again.
 type Recurrence interface {
 	// Parts is how many independent parts a row has, at least 1.
 	Parts() int
 	// Numbers says which numbers of a state are the part's: so many, from the given one
 	// on. Every one of the Graph.StateSize numbers belongs to one part of one recurrence
 	// of a graph.
+	// No part has more than the first.
 	Numbers(part int) (from, n int)
+	// Operands says, in the same way, which of the Graph.RecordSize numbers of a row's
+	// record are the part's.
+	Operands(part int) (from, n int)
 	// Step computes a part of a row. state is what the rows of the sequence before it
-	// have left, zeros at the beginning: all of its numbers, of which the part uses its
-	// own.
+	// have left, zeros at the beginning: the part's own numbers.
 	Step(state []float32, row, part int)
+	// Record notes what Step will do to the state in the part's own numbers of a record.
+	Record(record []float32, row, part int)
+	// Replay does to the state what Step has done, to the bit. scratch has as many
+	// numbers as the state.
+	Replay(state, record, scratch []float32, part int)
 }
 
 // RowFunc is an operation on single rows that only one family has.

@@ -71,8 +71,9 @@ const (
 type Extension interface {
 	// NewRun allocates the buffers of the extension's blocks, beside those of r.
 	NewRun(r *Run, mem model.Memory, maxRows int) Blocks
-	// StateSize is what model.Graph asks for.
+	// StateSize and RecordSize are what model.Graph asks for.
 	StateSize() int
+	RecordSize() int
 }
 
 // Blocks are the blocks of an extension with their buffers. Both methods take the
@@ -270,6 +271,14 @@ func (g *Graph) StateSize() int {
 		return 0
 	}
 	return g.extension.StateSize()
+}
+
+// RecordSize implements model.Graph.
+func (g *Graph) RecordSize() int {
+	if g.extension == nil {
+		return 0
+	}
+	return g.extension.RecordSize()
 }
 
 // RopeFactors implements model.Graph.

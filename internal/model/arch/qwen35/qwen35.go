@@ -179,10 +179,11 @@ type net struct {
 }
 
 type extension struct {
-	c    *model.Config
-	nets []net // of attending layers empty
-	at   []int // where the state of each layer begins
-	size int
+	c            *model.Config
+	nets         []net // of attending layers empty
+	at           []int // where the state of each layer begins, and its
+	noted        []int // part of a record
+	size, record int
 }
 
 func extend(c *model.Config, b *model.Binder) (decoder.Extension, error) {
@@ -202,9 +203,10 @@ func extend(c *model.Config, b *model.Binder) (decoder.Extension, error) {
 			n.Conv = taps
 		}
 		e.nets = append(e.nets, n)
-		e.at = append(e.at, e.size)
+		e.at, e.noted = append(e.at, e.size), append(e.noted, e.record)
 		if c.Recurrent[i] {
 			e.size += (c.ConvWidth-1)*channels + c.ValueHeads*c.StateDim*c.StateDim
+			e.record += channels + c.ValueHeads*headRecord(c)
 		}
 	}
 	return e, nil
@@ -214,6 +216,14 @@ func extend(c *model.Config, b *model.Binder) (decoder.Extension, error) {
 // tokens' convolution, those of one part of it after the other, then a matrix for each
 // value head.
 func (e *extension) StateSize() int { return e.size }
+
+// RecordSize implements decoder.Extension: for each delta net the input of the
+// convolution, then what each value head is given.
+func (e *extension) RecordSize() int { return e.record }
+
+// headRecord is the size of the record of a value head: key, value, and how much is kept
+// and written.
+func headRecord(c *model.Config) int { return 2*c.StateDim + 2 }
 
 // NewRun implements decoder.Extension.
 func (e *extension) NewRun(r *decoder.Run, mem model.Memory, maxRows int) decoder.Blocks {
@@ -230,7 +240,7 @@ func (e *extension) NewRun(r *decoder.Run, mem model.Memory, maxRows int) decode
 	}
 	b.split, b.gated = split{b, r.Q}, gated{b, r.O}
 	for i := range e.nets {
-		n := &layer{blocks: b, net: &e.nets[i], at: e.at[i]}
+		n := &layer{blocks: b, net: &e.nets[i], at: e.at[i], noted: e.noted[i]}
 		b.layers = append(b.layers, n)
 	}
 	return b
@@ -360,7 +370,7 @@ func (g *gated) Row(row int) {
 type layer struct {
 	*blocks
 	*net
-	at int // of its state
+	at, noted int // where its state and its record begin
 }
 
 // betas is beta = sigmoid(beta).
@@ -411,8 +421,7 @@ func (l *convolution) Step(state []float32, row, part int) {
 	all, width := l.u.Width, l.c.ConvWidth
 	from, to := l.channels(part)
 	u, n := l.u.Row(row)[from:to], to-from
-	at, size := l.Numbers(part)
-	past := state[at : at+size]
+	past := state
 	if width == 4 {
 		a, b, c := past[:len(u)], past[n:][:len(u)], past[2*n:][:len(u)]
 		w0, w1 := l.Conv[from:][:len(u)], l.Conv[all+from:][:len(u)]
@@ -437,6 +446,26 @@ func (l *convolution) Step(state []float32, row, part int) {
 		}
 	}
 	kernel.SiLUMul(u, u, ones[:len(u)])
+}
+
+// Operands implements model.Recurrence.
+func (l *convolution) Operands(part int) (from, n int) {
+	from, to := l.channels(part)
+	return l.noted + from, to - from
+}
+
+// Record implements model.Recurrence.
+func (l *convolution) Record(record []float32, row, part int) {
+	from, to := l.channels(part)
+	copy(record, l.u.Row(row)[from:to])
+}
+
+// Replay implements model.Recurrence.
+func (l *convolution) Replay(state, record, _ []float32, _ int) {
+	if len(state) > 0 {
+		copy(state, state[len(record):])
+		copy(state[len(state)-len(record):], record)
+	}
 }
 
 var ones = slices.Repeat([]float32{1}, convPart)
@@ -474,12 +503,38 @@ func (l *deltaRule) Numbers(h int) (from, n int) {
 
 // Step implements model.Recurrence. Value head h belongs to key head h mod nK.
 func (l *deltaRule) Step(state []float32, row, h int) {
-	c, d := l.c, l.c.StateDim
-	u, key := l.u.Row(row), h%c.KeyHeads
-	at, n := l.Numbers(h)
-	kernel.DeltaStep(l.o.Row(row)[h*d:(h+1)*d], state[at:at+n],
-		u[key*d:(key+1)*d], u[(c.KeyHeads+key)*d:(c.KeyHeads+key+1)*d], u[(2*c.KeyHeads+h)*d:(2*c.KeyHeads+h+1)*d],
-		kernel.Exp1(l.g.Row(row)[h]), l.beta.Row(row)[h])
+	q, k, v := l.heads(row, h)
+	d := l.c.StateDim
+	kernel.DeltaStep(l.o.Row(row)[h*d:(h+1)*d], state, q, k, v, kernel.Exp1(l.g.Row(row)[h]), l.beta.Row(row)[h])
+}
+
+// heads returns the query, key and value of a value head.
+func (l *deltaRule) heads(row, h int) (q, k, v []float32) {
+	d, keys := l.c.StateDim, l.c.KeyHeads
+	u, key := l.u.Row(row), h%keys
+	return u[key*d : (key+1)*d], u[(keys+key)*d : (keys+key+1)*d], u[(2*keys+h)*d : (2*keys+h+1)*d]
+}
+
+// Operands implements model.Recurrence.
+func (l *deltaRule) Operands(h int) (from, n int) {
+	n = headRecord(l.c)
+	return l.noted + l.u.Width + h*n, n
+}
+
+// Record implements model.Recurrence.
+func (l *deltaRule) Record(record []float32, row, h int) {
+	_, k, v := l.heads(row, h)
+	d := l.c.StateDim
+	copy(record, k)
+	copy(record[d:], v)
+	record[2*d], record[2*d+1] = kernel.Exp1(l.g.Row(row)[h]), l.beta.Row(row)[h]
+}
+
+// Replay implements model.Recurrence. Nobody asks for the result.
+func (l *deltaRule) Replay(state, record, scratch []float32, _ int) {
+	d := l.c.StateDim
+	k, v := record[:d], record[d:2*d]
+	kernel.DeltaStep(scratch[:d], state, k, k, v, record[2*d], record[2*d+1])
 }
 
 // normGate norms every head and multiplies it with the SiLU of its gate, in place.

@@ -83,6 +83,9 @@ func extend(c *model.Config, b *model.Binder) (decoder.Extension, error) {
 // StateSize implements decoder.Extension: [D] for every odd layer.
 func (e *extension) StateSize() int { return len(e.layers) / 2 * e.hidden }
 
+// RecordSize implements decoder.Extension.
+func (e *extension) RecordSize() int { return e.StateSize() }
+
 // NewRun implements decoder.Extension.
 func (e *extension) NewRun(r *decoder.Run, mem model.Memory, maxRows int) decoder.Blocks {
 	b := &blocks{extension: e}
@@ -142,14 +145,29 @@ func (s *sum) Numbers(part int) (from, n int) {
 	return s.at + part*n, n
 }
 
+// Operands returns the place of what is added.
+func (s *sum) Operands(part int) (from, n int) { return s.Numbers(part) }
+
+// half returns the part's half of a row.
+func (s *sum) half(row []float32, part int) []float32 {
+	n := len(row) / 2
+	return row[part*n : (part+1)*n]
+}
+
 // Step computes half a row.
 func (s *sum) Step(state []float32, row, part int) {
-	h, state := s.h.Row(row), state[s.at:]
-	n := len(h) / 2
-	from := part * n
-	for i := from; i < from+n; i++ {
-		state[i] = float32(state[i]*s.Decay[i]/2) + h[i]
-		h[i] = state[i]
+	h := s.half(s.h.Row(row), part)
+	s.Replay(state, h, nil, part)
+	copy(h, state)
+}
+
+// Record notes what is added.
+func (s *sum) Record(record []float32, row, part int) { copy(record, s.half(s.h.Row(row), part)) }
+
+// Replay adds it.
+func (s *sum) Replay(state, record, _ []float32, part int) {
+	for i, decay := range s.half(s.Decay, part) {
+		state[i] = float32(state[i]*decay/2) + record[i]
 	}
 }
 
