@@ -166,7 +166,8 @@ func (a oneSequence) Recur(r model.Recurrence) {
 	state := make([]float32, a.stateSize)
 	for row := range a.rows {
 		for part := range r.Parts() {
-			r.Step(state, row, part)
+			from, n := r.Numbers(part)
+			r.Step(state[from:from+n], row, part)
 		}
 	}
 }
