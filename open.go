@@ -137,9 +137,7 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	} else if ok && o.engine.Variant == kernel.Auto {
 		o.engine.Variant = v
 	}
-	if err := m.limitMemory(f, &o); err != nil {
-		return err
-	}
+	blockers := model.Blockers(f, o.load)
 	var err error
 	if m.tokenizer, err = openTokenizer(f.Metadata, o); err == nil {
 		m.sampling, err = samplingDefaults(f.Metadata)
@@ -149,8 +147,15 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 		err = m.sampling.Validate()
 	}
 	m.format.given = o.template
-	if err != nil {
+	switch {
+	case len(blockers) > 0:
+		return fmt.Errorf("%s: %w\nrun it with the program that it was made for, or with llama.cpp", m.name,
+			errors.Join(append(blockers, err)...))
+	case err != nil:
 		return fmt.Errorf("%s: %w", m.name, err)
+	}
+	if err := m.limitMemory(f, &o); err != nil {
+		return err
 	}
 	if o.engine.Threads == 0 {
 		o.engine.Threads = parallel.DefaultThreads()

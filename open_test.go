@@ -15,6 +15,8 @@ import (
 	"trit/gguf"
 	"trit/hub"
 	"trit/internal/model"
+	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 )
 
 // demoBytes returns the demo model as a file in memory.
@@ -228,5 +230,33 @@ func writeBytes(data []byte) func(io.Writer) error {
 	return func(w io.Writer) error {
 		_, err := w.Write(data)
 		return err
+	}
+}
+
+// TestOpenNamesAllBlockers: what keeps a file from running is told at once, with what to
+// run instead.
+func TestOpenNamesAllBlockers(t *testing.T) {
+	f := synthtest.File(t, synthtest.Shape(t, "tiny-llama"), synth.Options{})
+	for key, v := range map[string]any{
+		"llama.rope.scaling.type": "su", "llama.expert_count": uint32(8), "llama.final_logit_softcapping": float32(30),
+		"tokenizer.ggml.model": "of tomorrow",
+	} {
+		if err := f.Metadata.Set(key, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, x := range f.Tensors {
+		if strings.HasSuffix(x.Name, "ffn_up.weight") {
+			x.Type = gguf.TypeQ3_K
+		}
+	}
+	_, err := trit.OpenFile(t.Context(), "odd.gguf", f)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, part := range []string{"odd.gguf", "su", "llama.expert_count is 8", "llama.final_logit_softcapping is 30", "2 tensors", "Q3_K", "of tomorrow", "llama.cpp"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is not in the error: %v", part, err)
+		}
 	}
 }

@@ -134,7 +134,8 @@ type hfQuantize struct {
 	Method       string   `json:"quant_method"`
 	LinearClass  string   `json:"linear_class"`
 	Mode         string   `json:"quantization_mode"`
-	InnerNorm    bool     `json:"use_rms_norm"`
+	InnerNorm    bool     `json:"use_rms_norm"` // a norm of its own input in each projection
+	InnerEps     *float64 `json:"rms_norm_eps"` // of these norms
 	NotConverted []string `json:"modules_to_not_convert"`
 }
 
@@ -287,8 +288,8 @@ func (c *hfConfig) checkQuantization() error {
 	if q.Method != "bitnet" {
 		return fmt.Errorf("%w: quantization_config.quant_method is %q in config.json, only \"bitnet\" is ternary; start from the model's unquantised checkpoint", ErrUnsupported, q.Method)
 	}
-	if q.InnerNorm {
-		return fmt.Errorf("%w: quantization_config.use_rms_norm is true in config.json: a norm inside each projection has no place in the GGUF architectures", ErrUnsupported)
+	if eps := q.InnerEps; q.InnerNorm && c.NormEps != nil && (eps != nil && *eps != *c.NormEps || eps == nil && *c.NormEps != 1e-6) {
+		return fmt.Errorf("%w: quantization_config.rms_norm_eps and rms_norm_eps differ in config.json (without the former it is 1e-6)", ErrUnsupported)
 	}
 	for _, name := range q.NotConverted {
 		for _, part := range strings.Split(name, ".") {

@@ -90,7 +90,11 @@ func TestRefused(t *testing.T) {
 		}, ErrConfig, []string{"rope_theta"}},
 		{"partial rotary", bf16Master, set("partial_rotary_factor", 0.5), ErrUnsupported, []string{"partial_rotary_factor"}},
 		{"method", bf16Master, quantize("quant_method", "gptq"), ErrUnsupported, []string{"gptq", "unquantised"}},
-		{"inner norm", bf16Master, quantize("use_rms_norm", true), ErrUnsupported, []string{"use_rms_norm"}},
+		{"inner norm", bf16Master, func(c *checkpoint) {
+			quantize("use_rms_norm", true)(c)
+			c.config["rms_norm_eps"] = 1e-6
+		}, ErrUnsupported, []string{"use_rms_norm", "bitnet"}},
+		{"inner norm's eps", bf16Master, quantize("use_rms_norm", true), ErrUnsupported, []string{"quantization_config.rms_norm_eps"}},
 		{"not converted", bf16Master, quantize("modules_to_not_convert", []string{"lm_head", "model.layers.0.mlp.up_proj"}), ErrUnsupported, []string{"up_proj"}},
 		{"linear class", packedMultiplier, quantize("linear_class", "quadratic"), ErrUnsupported, []string{"quadratic", "option scale_convention"}},
 		{"missing norm", bf16Master, drop("layers.1.input_layernorm"), ErrTensor, []string{"layers.1.input_layernorm.weight", "blk.1.attn_norm.weight", "missing"}},

@@ -47,10 +47,21 @@ func (p *hfPlan) tensors(source []*safetensors.Tensor) error {
 	for _, t := range source {
 		f.byName[t.Name] = t
 	}
+	inner, normed := p.hf.Quantization != nil && p.hf.Quantization.InnerNorm, false
 	for spec := range p.family.Table(p.config).All() {
+		if model.IsNormIn(spec.Name) {
+			if !inner {
+				continue // transformers would not use it
+			}
+			spec.Optional, normed = false, true
+		}
 		if err := f.add(spec); err != nil {
 			return err
 		}
+	}
+	if inner && !normed {
+		return fmt.Errorf("%w: quantization_config.use_rms_norm is true in config.json: a norm inside each projection has no place in architecture %s",
+			ErrUnsupported, p.config.Architecture)
 	}
 	for name := range p.ropeFactors {
 		if !slices.ContainsFunc(p.jobs, func(j *job) bool { return j.name == name }) {

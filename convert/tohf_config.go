@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"trit/internal/model"
 	"trit/quant"
 	"trit/sample"
 	"trit/tokenizer"
@@ -108,14 +109,25 @@ func (x *exporter) configJSON() (map[string]any, error) {
 	if scaling != nil {
 		config["rope_scaling"] = scaling
 	}
+	normed := false
+	for _, t := range x.o.Input.Tensors {
+		normed = normed || model.IsNormIn(t.Name)
+	}
+	if normed && x.floats {
+		return nil, fmt.Errorf("%w: projections with norms of their own inputs, whose activations are not rounded", ErrUnsupported)
+	}
 	if !x.floats {
 		class := "autobitlinear"
 		if x.divisor {
 			class = "bitlinear"
 		}
-		config["quantization_config"] = map[string]any{
+		quantization := map[string]any{
 			"quant_method": "bitnet", "linear_class": class, "quantization_mode": "offline", "modules_to_not_convert": nil,
 		}
+		if normed {
+			quantization["use_rms_norm"], quantization["rms_norm_eps"] = true, decimal(c.NormEps)
+		}
+		config["quantization_config"] = quantization
 		r.decide("weight_scale", x.rules.convention.String(), "linear_class is %q, as config.json says", class)
 	} else {
 		r.decide("weights", "written as floats", "the model's activations are not rounded, which packed weights imply")

@@ -358,3 +358,44 @@ func TestExportActivations(t *testing.T) {
 		t.Errorf("%+v, %v", q, err)
 	}
 }
+
+// TestInnerNorms: a checkpoint whose projections have norms of their own (use_rms_norm)
+// runs with them, and becomes one again.
+func TestInnerNorms(t *testing.T) {
+	form := triLM
+	c := form.make(newWeights(t, smallShape, true))
+	c.config["quantization_config"] = map[string]any{"quant_method": "bitnet", "linear_class": "autobitlinear", "use_rms_norm": true}
+	c.config["rms_norm_eps"] = 1e-6
+	added := 0
+	for _, x := range slices.Clone(c.tensors) {
+		name, ok := strings.CutSuffix(x.Name, "_proj.weight")
+		if !ok {
+			continue
+		}
+		norm := make([]float32, x.Shape[1])
+		for i := range norm {
+			norm[i] = 0.5 + float32(i%7)/8
+		}
+		c.add(name+"_proj.rms_norm.weight", safetensors.F32, x.Shape[1:], norm)
+		added++
+	}
+	_, f := convertTo(t, c.write(t), Options{Type: gguf.TypeI2S, Embedding: gguf.TypeF16})
+	m, err := model.Load(f, model.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	normed := 0
+	m.Projections(func(_ string, p *model.Projection) {
+		if p.NormIn != nil && p.NormIn[1] == 0.625 {
+			normed++
+		}
+	})
+	if normed != added || added != 7*smallShape.layers {
+		t.Errorf("%d of %d projections have norms", normed, added)
+	}
+
+	lacking := c
+	lacking.drop("layers.1.mlp.up_proj.rms_norm")
+	_, err = FromHF(context.Background(), Options{Input: lacking.write(t), Output: filepath.Join(t.TempDir(), "x.gguf"), Type: gguf.TypeI2S})
+	wantError(t, err, ErrTensor, "up_proj.rms_norm.weight", "missing")
+}

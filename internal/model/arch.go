@@ -22,6 +22,8 @@ type Arch struct {
 	// ValueOrder, if not nil, is the order into which a rotated ssm_out wants its
 	// input brought; see Transform.
 	ValueOrder func(c *Config) []int32
+	// Refuse, if not nil, returns what keys ask for that the family's graph does not have.
+	Refuse func(m *gguf.Metadata, architecture string) error
 	// Configure completes the configuration from the family's own keys.
 	Configure func(m *gguf.Metadata, c *Config) error
 	// Tensors lists the tensors of a model with that configuration.

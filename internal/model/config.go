@@ -223,7 +223,7 @@ const (
 	maxDim     = 1 << 24
 )
 
-// keyReader reads keys below a prefix and keeps the first error.
+// keyReader reads keys below a prefix and gathers what is wrong with them.
 type keyReader struct {
 	m      *gguf.Metadata
 	prefix string
@@ -231,9 +231,7 @@ type keyReader struct {
 }
 
 func (r *keyReader) fail(format string, args ...any) {
-	if r.err == nil {
-		r.err = fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...)
-	}
+	r.err = errors.Join(r.err, fmt.Errorf("%w: "+format, append([]any{ErrConfig}, args...)...))
 }
 
 // Keys reads the keys of one architecture for the Configure of a family.
@@ -271,7 +269,7 @@ func (k *Keys) Uint(key string) uint64 {
 	return v
 }
 
-// Err returns what was wrong first.
+// Err returns what was wrong.
 func (k *Keys) Err() error { return k.r.err }
 
 // Fail returns an error about the keys.

@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"trit/gguf"
@@ -78,6 +79,31 @@ func load(f *gguf.File, o LoadOptions) (*Model, error) {
 	return m, nil
 }
 
+// Blockers returns what a file's header tells to keep its model from running, all of it:
+// the architecture, hyper-parameters, keys that ask for another graph, types of tensors.
+func Blockers(f *gguf.File, o LoadOptions) []error {
+	var errs []error
+	if _, _, err := configureFile(f, o); err != nil {
+		errs = append(errs, err)
+	}
+	var types []string
+	tensors := map[string][]string{}
+	for _, t := range f.Tensors {
+		if _, err := quant.RowBytes(t.Type, 0); err != nil {
+			name := t.Type.String()
+			if tensors[name] == nil {
+				types = append(types, name)
+			}
+			tensors[name] = append(tensors[name], t.Name)
+		}
+	}
+	for _, name := range types {
+		errs = append(errs, fmt.Errorf("%w: %d tensors, %s among them, are stored as %s, which cannot be computed with",
+			ErrTensor, len(tensors[name]), tensors[name][0], name))
+	}
+	return errs
+}
+
 // configureFile returns the family and the configuration of a file.
 func configureFile(f *gguf.File, o LoadOptions) (*Arch, *Config, error) {
 	name, err := f.Metadata.String("general.architecture")
@@ -120,6 +146,11 @@ func trainedWith(f *gguf.File, arch *Arch, c *Config) Activations {
 // overrides of the options applied.
 func Configure(arch *Arch, meta *gguf.Metadata, o LoadOptions) (*Config, error) {
 	c, err := ReadConfig(meta)
+	if arch.Refuse != nil {
+		if architecture, nameErr := meta.String("general.architecture"); nameErr == nil {
+			err = errors.Join(err, arch.Refuse(meta, architecture))
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -63,6 +63,7 @@ func configure(t testing.TB, changes map[string]any, o model.LoadOptions) (*mode
 // TestHiddenAct pins how the activation function is chosen: by option, by the
 // file's own key, or by architecture and shape.
 func TestHiddenAct(t *testing.T) {
+	microsoft := map[string]any{"general.architecture": "bitnet", "bitnet-b1.58.vocab_size": uint32(128256)}
 	large := map[string]any{"bitnet-b1.58.vocab_size": uint32(32002), "bitnet-b1.58.block_count": uint32(24), "bitnet-b1.58.embedding_length": uint32(1536),
 		"bitnet-b1.58.attention.head_count": uint32(16), "bitnet-b1.58.attention.head_count_kv": uint32(16)}
 	with := func(base map[string]any, key string, value any) map[string]any {
@@ -80,7 +81,8 @@ func TestHiddenAct(t *testing.T) {
 	}{
 		{"2B-4T", nil, model.LoadOptions{}, model.ReLU2},
 		{"older label", map[string]any{"general.architecture": "bitnet-25"}, model.LoadOptions{}, model.ReLU2},
-		{"1bitLLM", map[string]any{"general.architecture": "bitnet"}, model.LoadOptions{}, model.SiLU},
+		{"1bitLLM", map[string]any{"general.architecture": "bitnet", "bitnet-b1.58.block_count": uint32(26)}, model.LoadOptions{}, model.SiLU},
+		{"2B-4T under the label of 1bitLLM", microsoft, model.LoadOptions{}, model.ReLU2},
 		{"1bitLLM under the label of 2B-4T", large, model.LoadOptions{}, model.SiLU},
 		{"llama", map[string]any{"general.architecture": "llama"}, model.LoadOptions{}, model.SiLU},
 		{"key", map[string]any{"bitnet-b1.58.hidden_act": "silu"}, model.LoadOptions{}, model.SiLU},
@@ -96,9 +98,11 @@ func TestHiddenAct(t *testing.T) {
 			t.Errorf("%s: %v, want %v", test.name, c.HiddenAct, test.want)
 		}
 	}
-	c, err := configure(t, large, model.LoadOptions{})
-	if err != nil || len(c.Notes) != 1 {
-		t.Errorf("a decision by shape leaves no note: %v, %v", c, err)
+	for _, changes := range []map[string]any{large, microsoft} {
+		c, err := configure(t, changes, model.LoadOptions{})
+		if err != nil || len(c.Notes) != 1 {
+			t.Errorf("a decision by shape leaves no note: %v, %v", c, err)
+		}
 	}
 }
 

@@ -16,6 +16,9 @@ func NormIn(projection string) string {
 	return strings.TrimSuffix(projection, ".weight") + "_norm_in.weight"
 }
 
+// IsNormIn reports whether a tensor is the norm of a projection's own input.
+func IsNormIn(name string) bool { return strings.HasSuffix(name, "_norm_in.weight") }
+
 // GenericName replaces the layer number of a tensor's name by %d, which makes it
 // the name of a [TensorSpec]: blk.3.attn_q.weight becomes blk.%d.attn_q.weight.
 // A name without a layer number stays as it is.

@@ -34,6 +34,10 @@ func configure(_ *gguf.Metadata, c *model.Config) error {
 	c.HiddenAct = model.ReLU2
 	if c.Architecture == "bitnet" {
 		c.HiddenAct = model.SiLU
+		if isMicrosoft(c) {
+			c.HiddenAct = model.ReLU2
+			c.Notes = append(c.Notes, "the shape is that of BitNet-b1.58-2B-4T although the architecture says bitnet: using relu2")
+		}
 	} else if isOneBitLLM(c) {
 		// Some converters give the 1bitLLM models the label of 2B-4T.
 		c.HiddenAct = model.SiLU
@@ -45,4 +49,10 @@ func configure(_ *gguf.Metadata, c *model.Config) error {
 // isOneBitLLM recognises the 0.7B and 3B models of 1bitLLM by their shape.
 func isOneBitLLM(c *model.Config) bool {
 	return c.Vocab == 32002 && (c.Layers == 24 && c.Hidden == 1536 || c.Layers == 26 && c.Hidden == 3200)
+}
+
+// isMicrosoft recognises the 2B-4T model by its shape, which some converters give the
+// label of the 1bitLLM models.
+func isMicrosoft(c *model.Config) bool {
+	return c.Vocab == 128256 && c.Layers == 30 && c.Hidden == 2560 && c.FFN == 6912
 }

@@ -8,6 +8,7 @@ package decoder
 
 import (
 	"fmt"
+	"strings"
 
 	"trit/gguf"
 	"trit/internal/model"
@@ -87,7 +88,7 @@ type Blocks interface {
 // Register adds a family of decoders to those of package model.
 func Register(f Family) {
 	model.Register(&model.Arch{
-		Names: f.Names, HFNames: f.HFNames, WeightOnly: f.WeightOnly, ValueOrder: f.ValueOrder, Configure: f.configure, Tensors: f.tensors, Build: f.build,
+		Names: f.Names, HFNames: f.HFNames, WeightOnly: f.WeightOnly, ValueOrder: f.ValueOrder, Refuse: f.refuse, Configure: f.configure, Tensors: f.tensors, Build: f.build,
 	})
 }
 
@@ -170,7 +171,7 @@ func (f *Family) tensors(c *model.Config) []model.TensorSpec {
 	if f.InputNorms {
 		for _, spec := range table {
 			if spec.Role == model.RoleProjection {
-				norm := vector(model.NormIn(spec.Name), spec.Dims[0])
+				norm := vector(model.NormIn(spec.Name), spec.Dims[0], innerNorms(spec.HF)...)
 				norm.Optional, norm.Extra = true, true
 			}
 		}
@@ -179,6 +180,15 @@ func (f *Family) tensors(c *model.Config) []model.TensorSpec {
 		table = f.Tensors(c, table)
 	}
 	return table
+}
+
+// innerNorms are the names of norms inside of modules with those weights.
+func innerNorms(weights []string) []string {
+	var names []string
+	for _, name := range weights {
+		names = append(names, strings.TrimSuffix(name, "weight")+"rms_norm.weight")
+	}
+	return names
 }
 
 // weights are the tensors outside the layers.

@@ -63,12 +63,12 @@ func graphValue(m *gguf.Metadata, name string) (float64, error) {
 // expertKeys are those that families with experts consume.
 var expertKeys = []string{"expert_count", "expert_used_count", "expert_weights_scale", "swiglu_clamp_exp"}
 
-// configure is Configure of the family, and refuses keys that change the graph and that
-// the family does not consume: all of them at once.
-func (f *Family) configure(m *gguf.Metadata, c *model.Config) error {
+// refuse returns which keys change the graph and are not consumed by the family: all of
+// them at once.
+func (f *Family) refuse(m *gguf.Metadata, architecture string) error {
 	var errs []error
 	for _, key := range graphKeys {
-		name := c.Architecture + "." + key.name
+		name := architecture + "." + key.name
 		if !m.Has(name) || slices.Contains(f.Keys, key.name) || f.Experts && slices.Contains(expertKeys, key.name) {
 			continue
 		}
@@ -79,9 +79,15 @@ func (f *Family) configure(m *gguf.Metadata, c *model.Config) error {
 			}
 			found = x
 		}
-		errs = append(errs, fmt.Errorf("%w: %s is %v, which this family's graph does not have here: the model would run wrong; "+
-			"use the program that the file was made for", model.ErrConfig, name, found))
+		errs = append(errs, fmt.Errorf("%w: %s is %v, which this family's graph does not have here: the model would run wrong",
+			model.ErrConfig, name, found))
 	}
+	return errors.Join(errs...)
+}
+
+// configure is Configure of the family, with its experts.
+func (f *Family) configure(m *gguf.Metadata, c *model.Config) error {
+	var errs []error
 	if f.Experts {
 		k := model.ReadKeys(m, c)
 		k.Experts(c)

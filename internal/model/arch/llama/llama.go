@@ -21,6 +21,8 @@ func init() {
 		Names:     []string{"llama"},
 		HFNames:   []string{"LlamaForCausalLM", "FalconEForCausalLM", "MistralForCausalLM"},
 		Configure: configure,
+		// Checkpoints with use_rms_norm have one in each projection.
+		InputNorms: true,
 	})
 }
 
