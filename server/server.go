@@ -86,6 +86,10 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Close unloads the models. Running answers end with an error.
 func (s *Server) Close() error { return s.core.Close() }
 
+// SetKeys replaces the API keys and admin keys that the options named, for requests that
+// come from now on. A server that wanted keys goes on to do so: none are an error.
+func (s *Server) SetKeys(api, admin []string) error { return s.core.SetKeys(api, admin) }
+
 // httpLog passes what net/http has to say on to the server's log.
 func (s *Server) httpLog() *log.Logger {
 	if !s.core.Log.Enabled(context.Background(), slog.LevelDebug) {

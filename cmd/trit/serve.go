@@ -9,8 +9,10 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -45,6 +47,7 @@ type serveFlags struct {
 	hosts, origins             []string
 	rateLimit                  int
 	certificate, key           string
+	pair                       atomic.Pointer[tls.Certificate]
 	maxBody, maxHeader         string
 	request, write, read, idle time.Duration
 	grace, drainDelay          time.Duration
@@ -177,6 +180,7 @@ func (a *app) serve(cmd *cobra.Command, f *serveFlags) error {
 	}
 	fmt.Fprintf(a.err, "listening on %s://%s\n", scheme, listener.Addr())
 	f.warn(a, listener.Addr(), &options)
+	defer f.reload(a, s, &options)()
 	// A second signal ends the program at once.
 	stop := context.AfterFunc(cmd.Context(), func() { signal.Reset(os.Interrupt, syscall.SIGTERM) })
 	defer stop()
@@ -246,7 +250,7 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 		Models: f.models, Open: append(open, trit.BatchRows(f.batchRows), trit.PrefixCache(f.prefixTokens)),
 		Parallel: f.parallel, Queue: f.queue,
 		RequestTimeout: f.request, WriteTimeout: f.write, ReadTimeout: f.read, IdleTimeout: f.idle, Grace: f.grace, DrainDelay: f.drainDelay,
-		APIKeys: f.apiKeys, AdminKeys: f.adminKeys, AllowPull: f.allowPull, AllowDelete: f.allowDelete,
+		AllowPull: f.allowPull, AllowDelete: f.allowDelete,
 		AllowedHosts: f.hosts, CORSOrigins: f.origins, RateLimit: f.rateLimit,
 	}
 	if cmd.Flags().Changed("parallel") && cmd.Flags().Changed("batch-size") {
@@ -293,21 +297,18 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 		return fail(err)
 	}
 	o.MaxHeader = int(min(header, 1<<30))
-	if o.APIKeys, err = addKeys(o.APIKeys, f.apiKeyFile, "TRIT_API_KEY"); err != nil {
-		return server.Options{}, err
-	}
-	if o.AdminKeys, err = addKeys(o.AdminKeys, f.adminKeyFile, "TRIT_ADMIN_KEY"); err != nil {
+	if o.APIKeys, o.AdminKeys, err = f.keys(); err != nil {
 		return server.Options{}, err
 	}
 	if (f.certificate == "") != (f.key == "") {
 		return fail(fmt.Errorf("--tls-cert and --tls-key go together"))
 	}
 	if f.certificate != "" {
-		pair, err := tls.LoadX509KeyPair(f.certificate, f.key)
-		if err != nil {
-			return server.Options{}, fmt.Errorf("--tls-cert %s --tls-key %s: %w", f.certificate, f.key, err)
+		if err := f.loadCertificate(); err != nil {
+			return server.Options{}, err
 		}
-		o.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12,
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return f.pair.Load(), nil }}
 	}
 	if o.Open, err = f.defaults(o.Open); err != nil {
 		return fail(err)
@@ -355,6 +356,55 @@ func (f *serveFlags) defaults(open []trit.Option) ([]trit.Option, error) {
 		}
 	}
 	return append(open, trit.ChatTemplate(t)), nil
+}
+
+// keys returns the keys of the flags, the files and the environment.
+func (f *serveFlags) keys() (api, admin []string, err error) {
+	if api, err = addKeys(slices.Clone(f.apiKeys), f.apiKeyFile, "TRIT_API_KEY"); err != nil {
+		return nil, nil, err
+	}
+	admin, err = addKeys(slices.Clone(f.adminKeys), f.adminKeyFile, "TRIT_ADMIN_KEY")
+	return api, admin, err
+}
+
+// loadCertificate reads the certificate and its key.
+func (f *serveFlags) loadCertificate() error {
+	pair, err := tls.LoadX509KeyPair(f.certificate, f.key)
+	if err != nil {
+		return fmt.Errorf("--tls-cert %s --tls-key %s: %w", f.certificate, f.key, err)
+	}
+	f.pair.Store(&pair)
+	return nil
+}
+
+// reload reads the files of keys and of the certificate anew when the program gets SIGHUP,
+// until stop is called. What cannot be read leaves what was there before.
+func (f *serveFlags) reload(a *app, s *server.Server, o *server.Options) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range signals {
+			api, admin, err := f.keys()
+			if err == nil {
+				err = s.SetKeys(api, admin)
+			}
+			if o.TLS != nil {
+				err = errors.Join(err, f.loadCertificate())
+			}
+			if err != nil {
+				a.log.Error("SIGHUP: what was there before stays", "error", err)
+				continue
+			}
+			a.log.Info("SIGHUP: keys and certificate are read anew", "keys", len(api), "admin_keys", len(admin))
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-done
+	}
 }
 
 // logger returns the server's log, which by default also has what is not worth

@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -124,10 +126,38 @@ func TestServeKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("TRIT_ADMIN_KEY", "root")
-	url, _, _ := startServe(t, "--threads", "1", "--api-key", "carol", "--api-key-file", file)
+	url, log, _ := startServe(t, "--threads", "1", "--api-key", "carol", "--api-key-file", file)
 	for key, want := range map[string]int{"alice": 200, "bob": 200, "carol": 200, "root": 200, "people": 401, "": 401, "# people": 401} {
 		if status, body := fetch(t, "GET", url+"/v1/models", "", "X-Api-Key", key); status != want {
 			t.Errorf("key %q: status %d, want %d: %s", key, status, want, body)
+		}
+	}
+	if runtime.GOOS == "windows" {
+		return // which has no SIGHUP to send
+	}
+	hangUp := func(keys, said string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(keys), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		self, err := os.FindProcess(os.Getpid())
+		if err == nil {
+			err = self.Signal(syscall.SIGHUP)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(10 * time.Second); !strings.Contains(log.String(), said); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("after SIGHUP the log is %s", log)
+			}
+		}
+	}
+	hangUp("bob\ndave\n", "read anew")
+	hangUp("# nobody\n", "stays") // a file without keys changes nothing
+	for key, want := range map[string]int{"alice": 401, "bob": 200, "carol": 200, "dave": 200, "root": 200, "": 401} {
+		if status, body := fetch(t, "GET", url+"/v1/models", "", "X-Api-Key", key); status != want {
+			t.Errorf("after SIGHUP, key %q: status %d, want %d: %s", key, status, want, body)
 		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 // guards decide who may ask for what.
 type guards struct {
 	options *Options
-	keys    []key // of both kinds
+	keys    atomic.Pointer[keys]
 	hosts   []string
 	cross   *http.CrossOriginProtection
 	local   atomic.Bool // only programs of this machine reach the server
@@ -40,14 +40,27 @@ type key struct {
 // name is what the log calls a key.
 func (k *key) name() string { return hex.EncodeToString(k.hash[:4]) }
 
+// keys are those that requests may have.
+type keys struct {
+	all    []key // of both kinds
+	wanted bool  // requests must have one
+	admins bool  // there are admin keys
+}
+
+func newKeys(api, admin []string) *keys {
+	k := &keys{wanted: len(api) > 0, admins: len(admin) > 0}
+	for _, text := range api {
+		k.all = append(k.all, key{sha256.Sum256([]byte(text)), false})
+	}
+	for _, text := range admin {
+		k.all = append(k.all, key{sha256.Sum256([]byte(text)), true})
+	}
+	return k
+}
+
 func newGuards(o *Options) (*guards, error) {
 	g := &guards{options: o, cross: http.NewCrossOriginProtection(), limiters: map[string]*rate.Limiter{}}
-	for _, k := range o.APIKeys {
-		g.keys = append(g.keys, key{sha256.Sum256([]byte(k)), false})
-	}
-	for _, k := range o.AdminKeys {
-		g.keys = append(g.keys, key{sha256.Sum256([]byte(k)), true})
-	}
+	g.keys.Store(newKeys(o.APIKeys, o.AdminKeys))
 	for _, origin := range o.CORSOrigins {
 		if scheme, all := strings.CutSuffix(origin, "://*"); origin == "*" || all && scheme != "http" && scheme != "https" {
 			continue
@@ -192,7 +205,7 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 	if known != nil {
 		rec.key = client
 	}
-	if known == nil && len(g.options.APIKeys) > 0 {
+	if known == nil && g.keys.Load().wanted {
 		if err := g.slowDown("without a key: " + client); err != nil { // who tries keys out
 			return err
 		}
@@ -200,7 +213,7 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 			Message: "this server wants an API key: send it as \"Authorization: Bearer KEY\" or \"x-api-key: KEY\""}
 	}
 	if rt.Access == AccessAdmin && !(known != nil && known.admin) && !g.permitted(rt.Pattern) {
-		if len(g.options.AdminKeys) > 0 {
+		if g.keys.Load().admins {
 			return &Error{Status: http.StatusForbidden, Code: "admin_key_required",
 				Message: "this needs one of the server's admin keys"}
 		}
@@ -237,8 +250,9 @@ func (g *guards) find(r *http.Request) *key {
 	}
 	hash := sha256.Sum256([]byte(given))
 	var found *key
-	for i := range g.keys {
-		if k := &g.keys[i]; subtle.ConstantTimeCompare(hash[:], k.hash[:]) == 1 && (found == nil || k.admin) {
+	all := g.keys.Load().all
+	for i := range all {
+		if k := &all[i]; subtle.ConstantTimeCompare(hash[:], k.hash[:]) == 1 && (found == nil || k.admin) {
 			found = k
 		}
 	}

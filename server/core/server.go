@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -72,6 +73,19 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // Local says that only programs of this machine reach the server. Pages of theirs may use
 // it then, as with Ollama: those of localhost, and apps that are made of web pages.
 func (s *Server) Local() { s.guards.local.Store(true) }
+
+// SetKeys replaces the keys that the options named. Where requests had to have a key they
+// still must: no keys at all are an error.
+func (s *Server) SetKeys(api, admin []string) error {
+	if slices.Contains(api, "") || slices.Contains(admin, "") {
+		return fmt.Errorf("%w: a key is empty", ErrOptions)
+	}
+	if s.guards.keys.Load().wanted && len(api) == 0 {
+		return fmt.Errorf("%w: there are no API keys any more, and everybody could use the server", ErrOptions)
+	}
+	s.guards.keys.Store(newKeys(api, admin))
+	return nil
+}
 
 // Draining reports whether the server is about to stop.
 func (s *Server) Draining() bool { return s.draining.Load() }
