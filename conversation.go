@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -35,6 +36,10 @@ type Conversation struct {
 	Truncation Truncation
 	// Thinking switches what the model thinks before it answers.
 	Thinking Thinking
+	// ThinkingBudget bounds the tokens of that: after so many, the block is closed in the form that
+	// the template has for it, and the answer follows. 0 is no bound. Models that do not think, or
+	// whose marks are unknown, are left alone.
+	ThinkingBudget int
 	// Variables are further variables of the template, which override all others.
 	Variables map[string]any
 	// Choices is the number of answers; 0 leaves it to the options.
@@ -64,9 +69,28 @@ type Thinking uint8
 // The switch.
 const (
 	ThinkingDefault Thinking = iota // as the template does it unasked
-	ThinkingOff
-	ThinkingOn // an error with a template that knows no thinking
+	ThinkingOff                     // where the template has no switch, the block is closed at once
+	ThinkingOn                      // an error with a template that knows no thinking
 )
+
+// thinkingNames are the values of the switch as texts.
+var thinkingNames = [...]string{ThinkingDefault: "auto", ThinkingOff: "off", ThinkingOn: "on"}
+
+// String returns auto, off or on.
+func (t Thinking) String() string {
+	if int(t) < len(thinkingNames) {
+		return thinkingNames[t]
+	}
+	return fmt.Sprintf("Thinking(%d)", uint8(t))
+}
+
+// ParseThinking reads auto, off or on.
+func ParseThinking(text string) (Thinking, error) {
+	if i := slices.Index(thinkingNames[:], text); i >= 0 {
+		return Thinking(i), nil
+	}
+	return 0, fmt.Errorf("%q: want on, off or auto", text)
+}
 
 // Truncation says what becomes of a conversation that leaves no room for an
 // answer. The zero value refuses it with [ErrContext].
@@ -234,6 +258,9 @@ func (c *Conversation) validate(t *chat.Template) error {
 		return fault.Option("thinking", "the value %d is unknown; want ThinkingDefault, ThinkingOff or ThinkingOn",
 			c.Thinking)
 	}
+	if c.ThinkingBudget < 0 {
+		return fault.Option("thinking_budget", "%d tokens; want a positive number, or 0 for no bound", c.ThinkingBudget)
+	}
 	if t := c.Truncation; t.Context < 0 || t.Room < 0 || t.Reserve < 0 || t.Slack < 0 {
 		return fault.Option("truncation", "a context of %d, room for %d, a reserve of %d and a slack of %d tokens; "+
 			"want 0 or more", t.Context, t.Room, t.Reserve, t.Slack)
@@ -242,6 +269,17 @@ func (c *Conversation) validate(t *chat.Template) error {
 		return fault.Option("choices", "there are %d; want 1 to %d", c.Choices, generate.MaxChoices)
 	}
 	return nil
+}
+
+// thinking returns the switch with the template's variable, which overrides it.
+func (c *Conversation) thinking() Thinking {
+	switch on, set := c.Variables[chat.ThinkingVariable].(bool); {
+	case !set:
+		return c.Thinking
+	case on:
+		return ThinkingOn
+	}
+	return ThinkingOff
 }
 
 // render makes the prompt, of the newest messages that fit if that is wanted.
@@ -277,6 +315,9 @@ func (p *Prepared) render(c *Conversation, t *chat.Template) error {
 			p.Text, err = p.continued(in)
 		} else {
 			p.Text, err = p.model.renderChat(in)
+			if c.thinking() == ThinkingOff && p.Reasoning.Opened(p.Text) { // the template has no switch
+				p.Text = p.Reasoning.Skip(p.Text)
+			}
 		}
 		// The template has written all special tokens itself.
 		return p.model.tokenizer.Encode(p.Text, tokenizer.AddSpecial(false), tokenizer.ParseSpecial(true)), err

@@ -33,15 +33,37 @@ func (p *Prepared) constrain(c *Conversation, o *generateOptions) error {
 			p.Constraint = generate.Either(text, p.Constraint)
 		}
 	}
+	p.Constraint = p.think(c, p.Constraint)
 	if p.Constraint == nil {
 		return nil
-	}
-	if p.Opened { // what is thought is free
-		p.Constraint = generate.After(p.model.tokenizer, p.Reasoning.Close, p.Constraint)
 	}
 	constraint := p.Constraint
 	p.Options = append(p.Options, func(o *generateOptions) { o.Options.Constraint, o.constraints = constraint, nil })
 	return nil
+}
+
+// think lets the reasoning come before the answer that the conversation allows: free, and no more of
+// it than the budget. A model may open the block by itself if its template has not.
+func (p *Prepared) think(c *Conversation, answer Constraint) Constraint {
+	begun := c.Bare || p.Reasoning.Skipped(p.Text) ||
+		c.Continue && c.Messages[len(c.Messages)-1].Content != "" // the answer
+	if p.Reasoning.Open == "" || begun && !p.Opened {
+		return answer
+	}
+	r := generate.Reasoning{
+		Open: p.Reasoning.Open, Close: p.Reasoning.Close, End: p.Reasoning.End, Opened: p.Opened, Budget: -1,
+	}
+	switch off := c.thinking() == ThinkingOff; {
+	case off && answer != nil && !p.Opened:
+		return answer
+	case off:
+		r.Budget = 0
+	case c.ThinkingBudget > 0:
+		r.Budget = c.ThinkingBudget
+	case answer == nil:
+		return nil
+	}
+	return r.Before(p.model.tokenizer, answer)
 }
 
 // toolConstraint returns the constraint that makes calls well-formed. text

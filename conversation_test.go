@@ -136,6 +136,7 @@ func TestConversationErrors(t *testing.T) {
 		{"tools", "not JSON", trit.Conversation{Messages: hello, Tools: []chat.Tool{{Function: chat.Function{Name: "f", Parameters: json.RawMessage("{")}}}}, nil},
 		{"thinking", "knows no thinking", trit.Conversation{Messages: hello, Thinking: trit.ThinkingOn}, nil},
 		{"thinking", "value 9", trit.Conversation{Messages: hello, Thinking: 9}, nil},
+		{"thinking_budget", "-1 tokens", trit.Conversation{Messages: hello, ThinkingBudget: -1}, nil},
 		{"truncation", "reserve of -1", trit.Conversation{Messages: hello, Truncation: trit.Truncation{Reserve: -1}}, nil},
 		{"choices", "-1", trit.Conversation{Messages: hello, Choices: -1}, nil},
 		{"format", "JSON and GBNF", trit.Conversation{Messages: hello, Format: trit.Format{Object: true, GBNF: "root ::= \"a\""}}, nil},
@@ -320,13 +321,91 @@ func TestConversationConstraints(t *testing.T) {
 	if !allows("b") || p.Constraint.CanEnd() || mask[eos/64]>>(eos%64)&1 != 0 {
 		t.Error("what is thought should be free, and not end")
 	}
-	accept(" so it is.\n</think>")
+	accept(" so it is.\n</think>\n\n")
 	if allows("b") || !allows("y") {
 		t.Error("behind the thought the format should hold")
 	}
 	accept("yes")
 	if !p.Constraint.Done() {
 		t.Error("the answer is complete")
+	}
+}
+
+// TestThinkingBudget bounds what a model thinks, and switches it off where the template cannot.
+func TestThinkingBudget(t *testing.T) {
+	hello := []chat.Message{{Role: "user", Content: "Hello!"}}
+	begun := func(thought string) []chat.Message {
+		return append(hello[:1:1], chat.Message{Role: "assistant", Reasoning: thought})
+	}
+	opening := withTemplate(t, "testdata/templates/opening")
+	thinking := withTemplate(t, "testdata/templates/thinking")
+	digits := trit.Format{Regexp: "[0-9]{3}"}
+	for _, test := range []struct {
+		name     string
+		m        *trit.Model
+		c        trit.Conversation
+		thoughts int // tokens
+		prompt   string
+	}{
+		{"no bound", opening, trit.Conversation{Messages: hello}, 200, "<think>\n"},
+		{"budget", opening, trit.Conversation{Messages: hello, ThinkingBudget: 9}, 9, "<think>\n"},
+		{"budget and format", opening, trit.Conversation{Messages: hello, ThinkingBudget: 9, Format: digits}, 9, "<think>\n"},
+		{"off", opening, trit.Conversation{Messages: hello, Thinking: trit.ThinkingOff}, 0, "<think>\n\n</think>\n\n"},
+		{"off by the variable", opening, trit.Conversation{Messages: hello, ThinkingBudget: 9,
+			Variables: map[string]any{"enable_thinking": false}}, 0, "<think>\n\n</think>\n\n"},
+		{"off and format", opening, trit.Conversation{Messages: hello, Thinking: trit.ThinkingOff, Format: digits}, 0,
+			"<think>\n\n</think>\n\n"},
+		{"off by the template", thinking, trit.Conversation{Messages: hello, Thinking: trit.ThinkingOff, Format: digits}, 0,
+			"<think>\n\n</think>\n\n"},
+		{"continued", thinking, trit.Conversation{Messages: begun("Hm"), Continue: true, ThinkingBudget: 5}, 5,
+			"<think>\nHm"},
+		{"not opened", thinking, trit.Conversation{Messages: hello, ThinkingBudget: 5}, 0, "assistant\n"},
+		{"unknown marks", openDemo(t), trit.Conversation{Messages: hello, ThinkingBudget: 5}, 0, "Assistant:"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, err := test.m.Prepare(test.c, trit.Greedy(), trit.MaxTokens(200), trit.IgnoreEnd())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasSuffix(strings.TrimRight(p.Text, " "), test.prompt) {
+				t.Errorf("the prompt is %q", p.Text)
+			}
+			replies, err := p.Replies(p.Run(context.Background()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The end of the block counts too, and is no more than the mark and the lines around it.
+			mark := len(test.m.Tokenizer().Encode("\n</think>\n\n", tokenizer.AddSpecial(false)))
+			got := replies[0]
+			if n := got.ReasoningTokens; n < test.thoughts || n > test.thoughts+mark || test.thoughts == 0 && n > 0 {
+				t.Errorf("%d tokens of reasoning, want %d: %q", n, test.thoughts, got.Reasoning)
+			}
+			if (got.Content == "") != (test.thoughts == 200) || strings.Contains(got.Content, "</think>") {
+				t.Errorf("the answer is %q", got.Content)
+			}
+			if test.c.Format.Regexp != "" && len(got.Content) != 3 {
+				t.Errorf("the answer is %q, want 3 digits", got.Content)
+			}
+		})
+	}
+	// What opens the block is allowed where the answer must keep to a format, unless it is off.
+	for _, off := range []bool{false, true} {
+		c := trit.Conversation{Messages: hello, Format: digits}
+		if off {
+			c.Thinking = trit.ThinkingOff
+		}
+		p, err := thinking.Prepare(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mask := make([]uint64, (thinking.Tokenizer().Len()+63)/64)
+		if _, err := p.Constraint.MaskWithin(mask, 100); err != nil {
+			t.Fatal(err)
+		}
+		id := thinking.Tokenizer().Encode("<think>", tokenizer.AddSpecial(false))[0]
+		if allowed := mask[id/64]>>(id%64)&1 != 0; allowed == off {
+			t.Errorf("off %v: the block may be opened: %v", off, allowed)
+		}
 	}
 }
 

@@ -9,24 +9,54 @@ import (
 // models that do not.
 type ReasoningFormat struct {
 	Open, Close string // such as "<think>" and "</think>"
+	// End is Close with the white space around it that the template writes between reasoning and an
+	// answer, such as "\n</think>\n\n".
+	End string
 }
 
 // reasoningFormats are the known marks.
 var reasoningFormats = []ReasoningFormat{
-	{"<think>", "</think>"}, // Qwen, DeepSeek and most others
-	{"[THINK]", "[/THINK]"}, // Magistral
-	{"<seed:think>", "</seed:think>"},
+	{Open: "<think>", Close: "</think>"}, // Qwen, DeepSeek and most others
+	{Open: "[THINK]", Close: "[/THINK]"}, // Magistral
+	{Open: "<seed:think>", Close: "</seed:think>"},
 }
 
 // ReasoningFormat returns the marks around the reasoning of a model with this template, judged by the
-// template's text.
-func (t *Template) ReasoningFormat() ReasoningFormat {
+// template's text and by what it makes of an answer with reasoning.
+func (t *Template) ReasoningFormat() ReasoningFormat { return t.reasoning() }
+
+func (t *Template) findReasoning() ReasoningFormat {
 	for _, f := range reasoningFormats {
 		if strings.Contains(t.source, f.Close) {
+			f.End = t.findEnd(f)
 			return f
 		}
 	}
 	return ReasoningFormat{}
+}
+
+// findEnd tries out how the template ends reasoning: in an answer with reasoning, or in one for which
+// it is switched off. Where it shows neither, the form is that of most models.
+func (t *Template) findEnd(f ReasoningFormat) string {
+	const thought, said = "qZ7thought", "qZ7said"
+	in := Input{Messages: []Message{{Role: "user", Content: "u"}, {Role: "assistant", Content: said, Reasoning: thought}},
+		BOS: "<s>", EOS: "</s>"}
+	if out, err := t.render(&in, inputForm{}, probeLimits); err == nil {
+		_, out, _ = strings.Cut(out, thought)
+		if end, _, found := strings.Cut(out, said); found && strings.TrimSpace(end) == f.Close {
+			return end
+		}
+	}
+	in.Messages, in.AddGenerationPrompt = in.Messages[:1], true
+	in.Extra = map[string]any{ThinkingVariable: false}
+	if out, err := t.render(&in, inputForm{}, probeLimits); err == nil {
+		if at := strings.LastIndex(out, f.Open); at >= 0 {
+			if end := out[at+len(f.Open):]; strings.TrimSpace(end) == f.Close {
+				return strings.TrimPrefix(end, "\n") // of the line that the opening mark stands in
+			}
+		}
+	}
+	return "\n" + f.Close + "\n\n"
 }
 
 // ThinkingVariable is the template variable that switches reasoning on and off.
@@ -40,6 +70,14 @@ func (t *Template) CanThink() bool {
 // Opened reports whether a prompt ends within reasoning: its template has begun it already.
 func (f ReasoningFormat) Opened(prompt string) bool {
 	return f.Open != "" && strings.HasSuffix(strings.TrimRightFunc(prompt, unicode.IsSpace), f.Open)
+}
+
+// Skip returns a prompt that ends within reasoning with the reasoning closed, so that the answer follows.
+func (f ReasoningFormat) Skip(prompt string) string { return prompt + f.End }
+
+// Skipped reports whether a prompt ends behind reasoning, so that the answer has none of its own.
+func (f ReasoningFormat) Skipped(prompt string) bool {
+	return f.Close != "" && strings.HasSuffix(strings.TrimRightFunc(prompt, unicode.IsSpace), f.Close)
 }
 
 // ReasoningParser separates the reasoning at the beginning of an answer from the answer, which arrives

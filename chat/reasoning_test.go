@@ -27,9 +27,32 @@ func TestReasoningFormat(t *testing.T) {
 	}
 }
 
+// TestReasoningEnd finds the form in which templates close reasoning.
+func TestReasoningEnd(t *testing.T) {
+	for source, want := range map[string]string{
+		"{% for m in messages %}<think>{{ m.reasoning_content }}</think>{{ m.content }}{% endfor %}":       "</think>",
+		"{% for m in messages %}<think>{{ m.reasoning_content }}\n\n</think>\n{{ m.content }}{% endfor %}": "\n\n</think>\n",
+		"{% for m in messages %}{{ m.content.split('</think>')[-1] }}{% endfor %}":                         "\n</think>\n\n",
+		"{{ '<think>\n' if enable_thinking is not defined else '<think>\n\n</think>\n' }}":                 "\n</think>\n",
+		"{{ '<think>' if enable_thinking is not defined else '<think></think>' }}":                         "</think>",
+		"{% for m in messages %}{{ m.reasoning_content }} so </think> {{ m.content }}{% endfor %}":         "\n</think>\n\n",
+		"{{ raise_exception('</think>') }}":                                                                "\n</think>\n\n",
+		"{% for m in messages %}[THINK]{{ m.reasoning_content }}[/THINK] {{ m.content }}{% endfor %}":      "[/THINK] ",
+		"{% for m in messages %}{{ m.content }}{% endfor %}":                                               "",
+	} {
+		tpl, err := Parse(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tpl.ReasoningFormat().End; got != want {
+			t.Errorf("%s: %q, want %q", source, got, want)
+		}
+	}
+}
+
 // TestReasoningParser cuts answers into pieces of every size.
 func TestReasoningParser(t *testing.T) {
-	think := ReasoningFormat{"<think>", "</think>"}
+	think := ReasoningFormat{Open: "<think>", Close: "</think>"}
 	tests := []struct {
 		format             ReasoningFormat
 		opened             bool
@@ -67,7 +90,7 @@ func TestReasoningParser(t *testing.T) {
 
 // TestReasoningPieces counts the pieces of the reasoning, the marks included.
 func TestReasoningPieces(t *testing.T) {
-	think := ReasoningFormat{"<think>", "</think>"}
+	think := ReasoningFormat{Open: "<think>", Close: "</think>"}
 	tests := []struct {
 		opened bool
 		pieces []string

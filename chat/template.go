@@ -41,6 +41,8 @@ type Template struct {
 	now    func() time.Time
 	limits Limits
 	probe  func() inputForm
+
+	reasoning func() ReasoningFormat
 }
 
 // Option changes how a template renders.
@@ -67,6 +69,7 @@ func Parse(source string, opts ...Option) (*Template, error) {
 		o(t)
 	}
 	t.probe = sync.OnceValue(t.findForm)
+	t.reasoning = sync.OnceValue(t.findReasoning)
 	return t, nil
 }
 

@@ -41,6 +41,9 @@ func (c grammarConstraint) Clone() Constraint { return grammarConstraint{c.State
 // constraint at that place.
 func (a *choice) mask(r *row, c Constraint, i int) error {
 	early := a.generated+i < a.options.MinTokens
+	if f, ok := c.(interface{ free() bool }); ok && f.free() {
+		c = nil // a mask of everything would only cost time
+	}
 	if c == nil && !early {
 		return nil
 	}
