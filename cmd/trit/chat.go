@@ -65,7 +65,7 @@ func (f *chatFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.system, "system-prompt", "", "what the model is told before the conversation")
 	cmd.Flags().BoolVar(&f.debug, "debug", false, "show for each answer the prompt and the most likely first tokens")
 	cmd.Flags().BoolVar(&f.plain, "plain", false, "read and write lines, also on a terminal")
-	groupFlags(cmd, "Conversation", "system-prompt", "max-tokens", "debug", "plain")
+	groupFlags(cmd, "Conversation", "system-prompt", "think", "think-budget", "max-tokens", "debug", "plain")
 	groupedHelp(cmd, "Conversation", "Sampling", "Model")
 }
 
@@ -103,6 +103,9 @@ func (a *app) chat(cmd *cobra.Command, f *chatFlags) error {
 			return nil, chatSettings{}, errors.Join(err, m.Close())
 		}
 		return m, base, nil
+	}
+	if err := c.settings.think.checkModel(m); err != nil {
+		return fmt.Errorf("--think: %w", err)
 	}
 	if f.system != "" {
 		remark, err := c.setSystem(f.system)

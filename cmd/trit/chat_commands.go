@@ -56,6 +56,8 @@ func slashCommands() []slashCommand {
 			(*conversation).modelCommand},
 		{"/show", "[template|license]", "what the model is, its chat template, its licence", "", words("template", "license"),
 			(*conversation).showCommand},
+		{"/think", "[on|off|auto|N]", "think before answers, or for at most N tokens", "", words("on", "off", "auto"),
+			(*conversation).thinkCommand},
 		{"/set", "[NAME VALUE]", "show or change how tokens are chosen", "", settingNames, (*conversation).setCommand},
 		{"/save", "FILE", "write the conversation to a file, as JSON", "", paths, (*conversation).saveCommand},
 		{"/load", "FILE", "go on with a conversation from a file", "", paths, (*conversation).loadCommand},
@@ -279,12 +281,13 @@ func (c *conversation) setCommand(_ context.Context, args string, _ func(tui.Eve
 		}
 		return fmt.Sprintf("%s is %s: %s.", s.name, s.get(&c.settings), s.help), nil, nil
 	case 2:
-		c.mu.Lock() // Status shows a setting
-		err := c.settings.set(fields[0], fields[1])
-		c.mu.Unlock()
-		if err != nil {
+		changed := c.settings
+		if err := errors.Join(changed.set(fields[0], fields[1]), changed.think.checkModel(c.model)); err != nil {
 			return "", nil, err
 		}
+		c.mu.Lock() // Status shows a setting
+		c.settings = changed
+		c.mu.Unlock()
 		s, err := findSetting(fields[0])
 		if err != nil {
 			return "", nil, err
@@ -292,6 +295,17 @@ func (c *conversation) setCommand(_ context.Context, args string, _ func(tui.Eve
 		return fmt.Sprintf("%s is %s.", s.name, s.get(&c.settings)), nil, nil
 	}
 	return "", nil, fmt.Errorf("want a name and a value, got %q", args)
+}
+
+func (c *conversation) thinkCommand(_ context.Context, args string, _ func(tui.Event)) (string, *exchange, error) {
+	if args != "" {
+		changed := c.settings.think
+		if err := errors.Join(changed.set(args), changed.checkModel(c.model)); err != nil {
+			return "", nil, err
+		}
+		c.settings.think = changed
+	}
+	return c.settings.think.String(), nil, nil
 }
 
 func (c *conversation) statsCommand(context.Context, string, func(tui.Event)) (string, *exchange, error) {

@@ -85,7 +85,11 @@ func newConversation(m *trit.Model, debug bool) (*conversation, error) {
 
 // newSettings are what a model recommends.
 func newSettings(m *trit.Model) chatSettings {
-	return chatSettings{sampling: m.Sampling(), maxTokens: chatMaxTokens}
+	s := chatSettings{sampling: m.Sampling(), maxTokens: chatMaxTokens}
+	if template, _, err := m.ChatTemplate(); err == nil && template.CanThink() {
+		s.maxTokens = thinkMaxTokens
+	}
+	return s
 }
 
 // Handle implements tui.Handler.
@@ -207,9 +211,11 @@ func (c *conversation) conversation(messages []chat.Message) trit.Conversation {
 	if c.settings.maxTokens > 0 {
 		reserve = min(reserve, c.settings.maxTokens)
 	}
-	return trit.Conversation{Messages: c.withSystem(messages), Truncation: trit.Truncation{
+	asked := trit.Conversation{Messages: c.withSystem(messages), Truncation: trit.Truncation{
 		DropOldest: true, Room: reserve, Slack: (context - reserve) / 4, YieldReserve: true,
 	}, Format: c.format.Format, Tools: c.tools, Continue: messages[len(messages)-1].Role == "assistant"}
+	c.settings.think.apply(&asked)
+	return asked
 }
 
 // prepare makes the prompt for the answer to the last message. What does not fit
@@ -242,7 +248,6 @@ func (c *conversation) generate(ctx context.Context, x *exchange, p *trit.Prepar
 		emit(tui.Event{Kind: tui.Notice, Text: c.debugPrompt(p.Prompt)})
 	}
 	var text, reasoning strings.Builder
-	var speaker speaker
 	defer func() { x.text, x.reasoning = text.String(), reasoning.String() }()
 	for piece, err := range p.Run(ctx) {
 		if err != nil {
@@ -253,8 +258,11 @@ func (c *conversation) generate(ctx context.Context, x *exchange, p *trit.Prepar
 		}
 		c.count(x)
 		x.finish = piece.Finish
-		if shown := speaker.say(&piece); shown != "" {
-			emit(tui.Event{Kind: tui.Answer, Text: shown})
+		if piece.Reasoning != "" {
+			emit(tui.Event{Kind: tui.Thought, Text: piece.Reasoning})
+		}
+		if piece.Content != "" {
+			emit(tui.Event{Kind: tui.Answer, Text: piece.Content})
 		}
 		reasoning.WriteString(piece.Reasoning)
 		text.WriteString(piece.Content)

@@ -47,7 +47,8 @@ type lineChat struct {
 	terminal     bool           // the output is a terminal
 	errTerminal  bool
 
-	open    bool // the output is in the middle of a line
+	speaker speaker // of the current answer
+	open    bool    // the output is in the middle of a line
 	quit    bool
 	failure error // of writing
 }
@@ -151,6 +152,7 @@ func (l *lineChat) ask(prompt string) {
 func (l *lineChat) answer(ctx context.Context, input string) error {
 	answerCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	l.speaker = speaker{terminal: l.terminal}
 	terminated := false
 	watching := make(chan struct{})
 	go func() {
@@ -187,7 +189,7 @@ func (l *lineChat) answer(ctx context.Context, input string) error {
 // rest to the error stream. With --json the output has nothing but results.
 func (l *lineChat) show(e tui.Event) {
 	switch e.Kind {
-	case tui.Answer:
+	case tui.Answer, tui.Thought:
 		if l.json {
 			return
 		}
@@ -195,10 +197,15 @@ func (l *lineChat) show(e tui.Event) {
 		if l.terminal {
 			text = tui.Printable(text)
 		}
+		if e.Kind == tui.Answer {
+			text = l.speaker.say("", text)
+		} else {
+			text = l.speaker.say(text, "")
+		}
 		_, err := io.WriteString(l.out, text)
 		l.keep(err)
 		if text != "" {
-			l.open = !strings.HasSuffix(text, "\n")
+			l.open = !strings.HasSuffix(strings.TrimSuffix(text, undimmed), "\n")
 		}
 	case tui.Output:
 		l.endLine()

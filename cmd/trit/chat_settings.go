@@ -16,12 +16,17 @@ import (
 // chatSettings say how answers are generated.
 type chatSettings struct {
 	sampling  sample.Options
+	think     thinkFlags
 	maxTokens int     // of an answer; 0: up to the end of the context
 	seed      *uint64 // nil: another one for each answer
 }
 
-// chatMaxTokens ends the answer of a model that finds no end.
-const chatMaxTokens = 1024
+// chatMaxTokens ends the answer of a model that finds no end, thinkMaxTokens that of one that thinks
+// before it answers.
+const (
+	chatMaxTokens  = 1024
+	thinkMaxTokens = 8192
+)
 
 // options returns the options of an answer and its seed. Attempt counts the
 // answers to the same question.
@@ -73,6 +78,28 @@ var chatSettingList = func() []setting {
 		})
 	}
 	return append(list,
+		setting{
+			name: "think",
+			help: "think before an answer: on, off, or auto for what the template does",
+			get:  func(s *chatSettings) string { return s.think.think.String() },
+			set: func(s *chatSettings, value string) (err error) {
+				s.think.think, err = trit.ParseThinking(value)
+				return err
+			},
+		},
+		setting{
+			name: "think-budget",
+			help: "close the reasoning after this many tokens; 0: no bound",
+			get:  func(s *chatSettings) string { return strconv.Itoa(s.think.budget) },
+			set: func(s *chatSettings, value string) error {
+				n, err := strconv.Atoi(value)
+				if err != nil || n < 0 {
+					return fmt.Errorf("think-budget %q: want 0 or a positive number", value)
+				}
+				s.think.budget = n
+				return nil
+			},
+		},
 		setting{
 			name: "max-tokens",
 			help: "end an answer after this many tokens; 0: at the end of the context",
@@ -127,12 +154,15 @@ func findSetting(name string) (*setting, error) {
 // own recommendation is known.
 type settingFlags struct {
 	samplingFlags
-	maxTokens int
+	think     thinkFlags
+	maxTokens int // −1: what suits the model
 }
 
 func (f *settingFlags) add(cmd *cobra.Command) {
 	f.samplingFlags.add(cmd)
-	cmd.Flags().IntVar(&f.maxTokens, "max-tokens", chatMaxTokens, "end an answer after this many tokens; 0: at the end of the context")
+	f.think.add(cmd)
+	cmd.Flags().IntVar(&f.maxTokens, "max-tokens", chatMaxTokens, fmt.Sprintf("end an answer after this many tokens; 0: at the end of the context "+
+		"(with a model that thinks: %d)", thinkMaxTokens))
 }
 
 // check finds what is wrong with the flags without knowing the model.
@@ -140,12 +170,21 @@ func (f *settingFlags) check(cmd *cobra.Command) error {
 	if f.maxTokens < 0 {
 		return fmt.Errorf("--max-tokens %d: want 0 or a positive number", f.maxTokens)
 	}
+	if err := f.think.check(); err != nil {
+		return err
+	}
+	if !cmd.Flags().Changed("max-tokens") {
+		f.maxTokens = -1
+	}
 	return f.samplingFlags.check(cmd)
 }
 
 // apply changes the settings whose flags were given.
 func (f *settingFlags) apply(s *chatSettings, m *trit.Model) error {
-	s.maxTokens = f.maxTokens
+	s.think = f.think
+	if f.maxTokens >= 0 {
+		s.maxTokens = f.maxTokens
+	}
 	if !f.random() {
 		seed, err := f.seed()
 		if err != nil {

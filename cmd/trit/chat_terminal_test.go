@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -192,4 +193,36 @@ func TestChatTerminalKeys(t *testing.T) {
 	if code := k.exit(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// TestTerminalDimsThoughts: what the model thinks is faint, and the answer is not.
+func TestTerminalDimsThoughts(t *testing.T) {
+	t.Setenv(hub.HomeEnv, t.TempDir())
+	model := thinkingModel(t)
+	args := append([]string{"--model", model, "--max-tokens", "60", "--think-budget", "7"}, endless...)
+	faint := regexp.MustCompile(`\x1b\[2m[^\x1b]+\x1b\[22m(\r\n){2}[^\x1b]+$`)
+	k := startTerminal(t, append([]string{"infer", "--chat", "-p", "Tell me a story about a fox."}, args...)...)
+	if code := k.exit(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	k.wait("finish: ")
+	if got := k.shown(); !faint.MatchString(got) {
+		t.Errorf("infer shows %q", got)
+	}
+	k = startTerminal(t, append([]string{"chat", "--plain"}, args...)...)
+	k.wait("> ")
+	k.write("Tell me a story about a fox.\n")
+	k.wait("\x1b[22m\r\n\r\n", "\r\n> ")
+	if got := k.shown(); !faint.MatchString(got) {
+		t.Errorf("chat --plain shows %q", got)
+	}
+	k.write("\x04")
+	k.exit()
+	k = startTerminal(t, append([]string{"chat"}, args...)...)
+	k.wait("/help")
+	k.write("Tell me a story about a fox.\r")
+	k.wait("cut after", "\x1b[2m")
+	time.Sleep(100 * time.Millisecond) // the notice is shown before the answer has ended
+	k.write("/quit\r")
+	k.exit()
 }

@@ -12,15 +12,17 @@ import (
 // optionFlags are the flags of options whose names differ; the others are the
 // option's name with hyphens.
 var optionFlags = map[string]string{
-	"batch_rows":     "batch-size",
-	"choices":        "n",
-	"context_size":   "ctx-size",
-	"contrastive":    "contrastive-k",
-	"groups":         "beam-groups",
-	"max_guesses":    "draft-max",
-	"penalty_last_n": "repeat-last-n",
-	"stop_tokens":    "stop-token",
-	"top_logprobs":   "logprobs",
+	"batch_rows":      "batch-size",
+	"choices":         "n",
+	"context_size":    "ctx-size",
+	"contrastive":     "contrastive-k",
+	"groups":          "beam-groups",
+	"max_guesses":     "draft-max",
+	"penalty_last_n":  "repeat-last-n",
+	"stop_tokens":     "stop-token",
+	"thinking":        "think",
+	"thinking_budget": "think-budget",
+	"top_logprobs":    "logprobs",
 }
 
 // inLibrary are words of the library that the command line has others for.

@@ -97,7 +97,7 @@ type inference struct {
 
 func (r *inference) run(cmd *cobra.Command, constraint *grammar.Grammar) error {
 	f, ctx := r.flags, cmd.Context()
-	if err := r.encode(); err != nil {
+	if err := r.encode(constraint); err != nil {
 		return err
 	}
 	for _, text := range f.stopTokens {
@@ -128,12 +128,14 @@ func (r *inference) run(cmd *cobra.Command, constraint *grammar.Grammar) error {
 }
 
 // encode finds the prompt's tokens.
-func (r *inference) encode() (err error) {
+func (r *inference) encode(constraint *grammar.Grammar) (err error) {
 	if !r.flags.ask {
 		r.tokens = r.model.Tokenizer().Encode(r.prompt, tokenizer.ParseSpecial(r.flags.special))
 		return nil
 	}
-	if r.prepared, err = r.model.Prepare(trit.Conversation{Messages: r.messages()}); err == nil {
+	c := trit.Conversation{Messages: r.messages(), Format: trit.Format{Grammar: constraint}}
+	r.flags.think.apply(&c)
+	if r.prepared, err = r.model.Prepare(c); err == nil {
 		r.tokens = r.prepared.Prompt
 	}
 	return err
@@ -204,7 +206,7 @@ func (r *inference) generate(cmd *cobra.Command, constraint *grammar.Grammar) er
 	if f.ignoreEOS {
 		opts = append(opts, trit.IgnoreEnd())
 	}
-	if constraint != nil {
+	if constraint != nil && !f.ask {
 		opts = append(opts, trit.Grammar(constraint))
 	}
 	if f.contrastiveK > 0 {
@@ -223,43 +225,42 @@ func (r *inference) generate(cmd *cobra.Command, constraint *grammar.Grammar) er
 	case f.lookup:
 		opts = append(opts, trit.Lookup(), trit.MaxGuesses(f.draftMax))
 	}
-	var tokens iter.Seq2[trit.Token, error]
+	pieces := plainPieces(r.model.GenerateFrom(ctx, r.tokens, opts...))
 	if f.ask {
-		tokens = spoken(r.prepared.Run(ctx, opts...))
-	} else {
-		tokens = r.model.GenerateFrom(ctx, r.tokens, opts...)
+		pieces = r.prepared.Run(ctx, opts...)
 	}
-	return r.print(tokens, &stats, sampling.Temperature == 0 || f.contrastiveK > 0)
+	return r.print(pieces, &stats, sampling.Temperature == 0 || f.contrastiveK > 0)
 }
 
-// spoken turns the pieces of answers into tokens, whose texts are what the model
-// thinks, an empty line, and the answer.
-func spoken(pieces iter.Seq2[trit.Piece, error]) iter.Seq2[trit.Token, error] {
-	return func(yield func(trit.Token, error) bool) {
-		var speakers []speaker // one for each choice
-		for piece, err := range pieces {
-			for len(speakers) <= piece.Index {
-				speakers = append(speakers, speaker{})
-			}
-			piece.Token.Text = speakers[piece.Index].say(&piece)
-			if !yield(piece.Token, err) {
+// plainPieces makes pieces of texts that are no answers.
+func plainPieces(tokens iter.Seq2[trit.Token, error]) iter.Seq2[trit.Piece, error] {
+	return func(yield func(trit.Piece, error) bool) {
+		for token, err := range tokens {
+			if !yield(trit.Piece{Token: token, Content: token.Text}, err) {
 				return
 			}
 		}
 	}
 }
 
-// speaker puts an empty line between what a model thinks and its answer.
-type speaker struct{ thought, answered bool }
+// speaker makes what a terminal shows of an answer: what the model thinks, dimmed, an empty line, and
+// what it says. Elsewhere only that is written.
+type speaker struct {
+	terminal          bool
+	thought, answered bool
+}
 
-func (s *speaker) say(p *trit.Piece) string {
-	text := p.Reasoning
-	if p.Content != "" && s.thought && !s.answered {
+func (s *speaker) say(reasoning, content string) string {
+	text := ""
+	if s.terminal {
+		text = dimmed(reasoning)
+		s.thought = s.thought || reasoning != ""
+	}
+	if content != "" && s.thought && !s.answered {
 		text += "\n\n"
 	}
-	s.thought = s.thought || p.Reasoning != ""
-	s.answered = s.answered || p.Content != ""
-	return text + p.Content
+	s.answered = s.answered || content != ""
+	return text + content
 }
 
 // answer is a text that has been streamed.

@@ -23,6 +23,7 @@ type inferFlags struct {
 	prompt, promptFile string
 	raw, ask           bool
 	system             string
+	think              thinkFlags
 	special, escape    bool
 
 	maxTokens, minTokens int
@@ -75,9 +76,10 @@ func (f *inferFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.raw, "raw", false, "continue the prompt as it is (the default)")
 	flags.BoolVar(&f.ask, "chat", false, "put the prompt into the model's chat template")
 	flags.StringVar(&f.system, "system-prompt", "", "with --chat: what the model is told before the question")
+	f.think.add(cmd)
 	flags.BoolVar(&f.special, "special", false, "recognise control tokens in the prompt and show them in the text")
 	flags.BoolVar(&f.escape, "escape", false, `understand \n, \t, \\ and the like in --prompt, --stop, --choice and --must-contain`)
-	groupFlags(cmd, "Prompt", "prompt", "prompt-file", "raw", "chat", "system-prompt", "special", "escape")
+	groupFlags(cmd, "Prompt", "prompt", "prompt-file", "raw", "chat", "system-prompt", "think", "think-budget", "special", "escape")
 
 	flags.IntVarP(&f.maxTokens, "max-tokens", "n", plainTokens, fmt.Sprintf("generate at most this many tokens; 0: up to the end of the context, "+
 		"as with --chat if it is not given (with a constraint: %d)", constrainedTokens))
@@ -124,6 +126,10 @@ func (f *inferFlags) check(cmd *cobra.Command) error {
 		return errors.New("--prompt is empty")
 	case given("system-prompt") && !f.ask:
 		return errors.New("--system-prompt needs --chat")
+	case given("think") && !f.ask:
+		return errors.New("--think needs --chat")
+	case given("think-budget") && !f.ask:
+		return errors.New("--think-budget needs --chat")
 	case f.maxTokens < 0:
 		return fmt.Errorf("--max-tokens %d: want 0 or a positive number", f.maxTokens)
 	case f.minTokens < 0:
@@ -145,6 +151,9 @@ func (f *inferFlags) check(cmd *cobra.Command) error {
 		f.constraint.phrases, f.constraint.choices = unescapeAll(f.constraint.phrases), unescapeAll(f.constraint.choices)
 	}
 	if err := f.sampling.check(cmd); err != nil {
+		return err
+	}
+	if err := f.think.check(); err != nil {
 		return err
 	}
 	if err := f.constraint.check(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"trit"
+	"trit/chat"
 	"trit/grammar"
 	"trit/internal/generate"
 	"trit/sample"
@@ -31,10 +32,13 @@ type inferResult struct {
 
 // inferAnswer is one of the texts.
 type inferAnswer struct {
-	Index  int         `json:"index"`
-	Text   string      `json:"text"`
-	Tokens []int32     `json:"tokens"`
-	Finish trit.Finish `json:"finish_reason"`
+	Index int    `json:"index"`
+	Text  string `json:"text"`
+	// Reasoning is what the model thought before the text, with --chat.
+	Reasoning       string      `json:"reasoning,omitempty"`
+	ReasoningTokens int         `json:"reasoning_tokens,omitempty"`
+	Tokens          []int32     `json:"tokens"`
+	Finish          trit.Finish `json:"finish_reason"`
 	// Cut: the text ended before it satisfied its constraint.
 	Cut bool `json:"cut"`
 	// Seed repeats this answer alone.
@@ -92,14 +96,18 @@ func finite(x float64) *float64 {
 
 // print writes the answers as they come: the first one at once, the others,
 // which are generated beside it, when those before them are complete.
-func (r *inference) print(tokens iter.Seq2[trit.Token, error], stats *trit.Stats, certain bool) error {
+func (r *inference) print(pieces iter.Seq2[trit.Piece, error], stats *trit.Stats, certain bool) error {
 	f, out := r.flags, r.app.out
 	if r.app.json {
 		out = io.Discard
 	}
-	p := &answerPrinter{out: out, answers: make([]inferAnswer, f.answers), texts: make([]strings.Builder, f.answers)}
+	p := &answerPrinter{out: out, answers: make([]inferAnswer, f.answers), texts: make([]answerText, f.answers)}
+	for i := range p.texts {
+		p.texts[i].terminal = isTerminal(out)
+	}
 	start := time.Now()
-	for token, err := range tokens {
+	for piece, err := range pieces {
+		token := piece.Token
 		if err != nil {
 			p.lineEnd()
 			return err
@@ -110,7 +118,8 @@ func (r *inference) print(tokens iter.Seq2[trit.Token, error], stats *trit.Stats
 		if f.logprobs >= 0 {
 			a.LogProbs = append(a.LogProbs, r.logProb(&token))
 		}
-		if err := p.add(token.Index, token.Text); err != nil {
+		a.ReasoningTokens = piece.ReasoningTokens
+		if err := p.add(token.Index, piece.Reasoning, piece.Content); err != nil {
 			return err
 		}
 	}
@@ -120,7 +129,7 @@ func (r *inference) print(tokens iter.Seq2[trit.Token, error], stats *trit.Stats
 	}
 	for i := range result.Answers {
 		a := &result.Answers[i]
-		a.Text = p.texts[i].String()
+		a.Text, a.Reasoning = p.texts[i].content.String(), p.texts[i].reasoning.String()
 		r.checkSchema(a.Text, a.Cut)
 		if !certain {
 			seed := r.seed
@@ -174,20 +183,29 @@ func (r *inference) cut(result *inferResult) error {
 type answerPrinter struct {
 	out     io.Writer
 	answers []inferAnswer
-	texts   []strings.Builder
+	texts   []answerText
 	current int // the answer that is being written
 	written int // bytes of it
 	headed  bool
 }
 
+// answerText is the text of an answer so far.
+type answerText struct {
+	speaker
+	content, reasoning, shown strings.Builder
+}
+
 // add notes more text of an answer and writes what can be written.
-func (p *answerPrinter) add(index int, text string) error {
-	p.texts[index].WriteString(text)
+func (p *answerPrinter) add(index int, reasoning, content string) error {
+	t := &p.texts[index]
+	t.reasoning.WriteString(reasoning)
+	t.content.WriteString(content)
+	t.shown.WriteString(t.say(reasoning, content))
 	for p.current < len(p.answers) {
 		if err := p.head(); err != nil {
 			return err
 		}
-		all := p.texts[p.current].String()
+		all := p.texts[p.current].shown.String()
 		if _, err := io.WriteString(p.out, all[p.written:]); err != nil {
 			return fmt.Errorf("writing the text: %w", err)
 		}
@@ -216,7 +234,7 @@ func (p *answerPrinter) head() error {
 
 // next ends an answer.
 func (p *answerPrinter) next() error {
-	if !strings.HasSuffix(p.texts[p.current].String(), "\n") {
+	if !strings.HasSuffix(p.texts[p.current].shown.String(), "\n") {
 		if _, err := fmt.Fprintln(p.out); err != nil {
 			return fmt.Errorf("writing the text: %w", err)
 		}
@@ -271,7 +289,14 @@ func logProbText(x *float64) string {
 // printStats writes the summary of a generation to the error stream.
 func (r *inference) printStats(result *inferResult) {
 	s := result.Stats
-	cached, guessed, seed := "", "", ""
+	cached, thought, guessed, seed := "", "", "", ""
+	reasoning := 0
+	for _, a := range result.Answers {
+		reasoning += a.ReasoningTokens
+	}
+	if reasoning > 0 {
+		thought = fmt.Sprintf(" (%d of reasoning)", reasoning)
+	}
 	if s.CachedTokens > 0 {
 		cached = fmt.Sprintf(" (%d from the cache)", s.CachedTokens)
 	}
@@ -287,8 +312,8 @@ func (r *inference) printStats(result *inferResult) {
 			finish = append(finish, string(a.Finish))
 		}
 	}
-	fmt.Fprintf(r.app.err, "\nprompt: %d tokens%s, %s; generated: %d tokens%s, %s; finish: %s%s\n",
-		s.PromptTokens, cached, speed(s.PromptRate()), s.GeneratedTokens, guessed, speed(s.GenerateRate()), strings.Join(finish, ", "), seed)
+	fmt.Fprintf(r.app.err, "\nprompt: %d tokens%s, %s; generated: %d tokens%s%s, %s; finish: %s%s\n",
+		s.PromptTokens, cached, speed(s.PromptRate()), s.GeneratedTokens, thought, guessed, speed(s.GenerateRate()), strings.Join(finish, ", "), seed)
 }
 
 // speed writes a rate, if there is one.
@@ -308,8 +333,8 @@ func (r *inference) beams(ctx context.Context, constraint *grammar.Grammar) erro
 	}
 	if f.ask {
 		o.Stop = append(o.Stop, r.prepared.Stops...)
-	}
-	if constraint != nil {
+		o.Constraint = r.prepared.Constraint
+	} else if constraint != nil {
 		var err error
 		if o.Constraint, err = r.model.Constraint(constraint); err != nil {
 			return err
@@ -325,11 +350,15 @@ func (r *inference) beams(ctx context.Context, constraint *grammar.Grammar) erro
 	}
 	result := inferResult{Model: r.model.Name(), Prompt: r.prompt, PromptTokens: r.tokens, Seconds: time.Since(start).Seconds()}
 	for i, b := range found {
+		reasoning := ""
 		if f.ask {
-			b.Text = strings.TrimSpace(b.Text)
+			parser := chat.NewReasoningParser(r.prepared.Reasoning, r.prepared.Opened)
+			thought, said := parser.Write(b.Text)
+			restThought, restSaid := parser.Close()
+			reasoning, b.Text = thought+restThought, strings.TrimSpace(said+restSaid)
 		}
 		result.Answers = append(result.Answers, inferAnswer{
-			Index: i, Text: b.Text, Tokens: b.Tokens, Finish: b.Finish, Cut: b.Cut, LogProb: finite(b.LogProb), Score: finite(b.Score),
+			Index: i, Text: b.Text, Reasoning: reasoning, Tokens: b.Tokens, Finish: b.Finish, Cut: b.Cut, LogProb: finite(b.LogProb), Score: finite(b.Score),
 		})
 	}
 	if r.app.json {
@@ -343,7 +372,8 @@ func (r *inference) beams(ctx context.Context, constraint *grammar.Grammar) erro
 		if len(found) > 1 {
 			head = fmt.Sprintf("[%d/%d] score %.3f, log-probability %.3f, finish: %s\n", i+1, len(found), *a.Score, *a.LogProb, a.Finish)
 		}
-		if _, err := fmt.Fprintf(r.app.out, "%s%s\n", head, strings.TrimSuffix(a.Text, "\n")); err != nil {
+		shown := (&speaker{terminal: isTerminal(r.app.out)}).say(a.Reasoning, strings.TrimSuffix(a.Text, "\n"))
+		if _, err := fmt.Fprintf(r.app.out, "%s%s\n", head, shown); err != nil {
 			return fmt.Errorf("writing the text: %w", err)
 		}
 	}

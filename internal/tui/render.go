@@ -56,6 +56,8 @@ func (p *painter) paint(b block) []string {
 	switch b.kind {
 	case Answer:
 		return append(p.paintMarkdown(text), "")
+	case Thought:
+		return append(p.paintPlain(text, "", p.faint), "")
 	case Question:
 		style := p.question
 		if strings.HasPrefix(text, "/") {

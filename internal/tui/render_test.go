@@ -38,7 +38,7 @@ func paint(l look, b block) []string {
 
 // TestPaintWidth: no line is wider than the screen, whatever is written.
 func TestPaintWidth(t *testing.T) {
-	for _, kind := range []Kind{Answer, Question, Output, Notice, Problem} {
+	for _, kind := range []Kind{Answer, Thought, Question, Output, Notice, Problem} {
 		for _, width := range []int{minWidth, 17, 40, 80, 133} {
 			for _, line := range paint(look{width: width, colours: true, dark: true}, block{kind, sampleMarkdown}) {
 				if w := xansi.StringWidth(line); w > width {
@@ -93,7 +93,7 @@ func TestPaintKeepsWords(t *testing.T) {
 func squeeze(s string) string { return blank.ReplaceAllString(s, "") }
 
 func TestNoColours(t *testing.T) {
-	for _, kind := range []Kind{Answer, Question, Output, Notice, Problem} {
+	for _, kind := range []Kind{Answer, Thought, Question, Output, Notice, Problem} {
 		text := strings.Join(paint(look{width: 60}, block{kind, sampleMarkdown}), "\n")
 		if found := colour.FindString(text); found != "" {
 			t.Errorf("kind %d: the colour %q without colours", kind, found)
@@ -106,7 +106,7 @@ func TestNoColours(t *testing.T) {
 
 // TestNoCommands: what a model says cannot command the terminal.
 func TestNoCommands(t *testing.T) {
-	for _, kind := range []Kind{Answer, Question, Output, Notice, Problem} {
+	for _, kind := range []Kind{Answer, Thought, Question, Output, Notice, Problem} {
 		text := strings.Join(paint(look{width: 60}, block{kind, "a\x1b]0;title\x07b\x9b31mc\rd"}), "\n")
 		if strings.ContainsAny(text, "\x07\u009b\r") || strings.Contains(text, "\x1b]") {
 			t.Errorf("kind %d: %q", kind, text)

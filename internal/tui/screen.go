@@ -216,13 +216,13 @@ func (s *screen) show(events []Event) tea.Cmd {
 		case Clear:
 			s.blocks, s.starts, s.lines = nil, nil, nil
 			s.top, s.follow, s.dirty = 0, true, false
-		case Answer:
-			if last := len(s.blocks) - 1; last >= 0 && s.blocks[last].kind == Answer {
+		case Answer, Thought: // these come in pieces
+			if last := len(s.blocks) - 1; last >= 0 && s.blocks[last].kind == e.Kind {
 				s.blocks[last].text += e.Text
 				s.dirty = true
 				continue
 			}
-			s.add(block{Answer, e.Text})
+			s.add(block{e.Kind, e.Text})
 		default:
 			s.add(block{e.Kind, e.Text})
 		}

@@ -30,6 +30,7 @@ type Kind int
 // The kinds of events.
 const (
 	Answer   Kind = iota // a piece of the answer, in Markdown
+	Thought              // a piece of what the model thinks before it answers
 	Question             // a message of the user, when a conversation is shown again
 	Output               // what a command prints
 	Notice               // a remark of the program
