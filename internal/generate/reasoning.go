@@ -1,6 +1,8 @@
 package generate
 
 import (
+	"cmp"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -254,9 +256,17 @@ func (c *reasoned) Accept(token int32) error {
 	case reasoningAwaited:
 		return c.acceptAwaited(token)
 	case reasoningOpen:
+		if c.overBudget() {
+			if end := c.end(); token != end[0] {
+				return c.refuse(token, end[0])
+			}
+		}
 		c.tokens++
 		c.read(c.tokenizer.Piece(token, true))
 	case reasoningEnding:
+		if token != c.forced[0] {
+			return c.refuse(token, c.forced[0])
+		}
 		c.force(c.forced[1:])
 	default:
 		if c.then != nil {
@@ -264,6 +274,12 @@ func (c *reasoned) Accept(token int32) error {
 		}
 	}
 	return nil
+}
+
+// refuse says which token ends the reasoning instead.
+func (c *reasoned) refuse(token, want int32) error {
+	return fmt.Errorf("the token %d (%q) cannot follow: the reasoning ends with %d (%q)", token, c.tokenizer.Piece(token, true),
+		want, c.tokenizer.Piece(want, true))
 }
 
 // acceptAwaited finds out whether the text opens the block.
@@ -289,7 +305,8 @@ func (c *reasoned) acceptAwaited(token int32) error {
 	case strings.HasPrefix(c.Open, text) && (c.then == nil || c.answer != nil || len(c.open) > 0):
 		// That is still to be seen.
 	case c.then != nil && c.answer == nil:
-		return refused
+		return cmp.Or(refused, fmt.Errorf("the token %d (%q) cannot follow: %q begins neither the answer nor %s", token,
+			c.tokenizer.Piece(token, true), text, c.Open))
 	default:
 		c.state, c.then = reasoningClosed, c.answer
 	}

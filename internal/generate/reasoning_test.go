@@ -243,6 +243,16 @@ func TestReasoningMayBeOpened(t *testing.T) {
 	if err := begin(-1, d.constraint("abc")).Accept(d.id("x")); err == nil {
 		t.Error("what neither the answer nor the mark begins with was accepted")
 	}
+	k = begin(-1, d.constraint("abc"))
+	d.accept(k, open[0])
+	if err := k.Accept(d.id("x")); err == nil {
+		t.Error("what neither goes on with was accepted")
+	}
+	k = begin(0, nil)
+	d.accept(k, open...)
+	if err := k.Accept(d.id("x")); err == nil {
+		t.Error("what does not end the reasoning was accepted behind its budget")
+	}
 	// No room is left for both.
 	if allowed := d.allowed(begin(-1, d.constraint("abc")), 8); slices.Contains(allowed, open[0]) {
 		t.Error("the block may be opened where it could not be closed")
