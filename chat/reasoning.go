@@ -62,6 +62,12 @@ func (t *Template) findEnd(f ReasoningFormat) string {
 // ThinkingVariable is the template variable that switches reasoning on and off.
 const ThinkingVariable = "enable_thinking"
 
+// EffortVariable is the template variable that says how much to think, in a word such as "low".
+const EffortVariable = "reasoning_effort"
+
+// KnowsEffort reports whether the template has degrees of thinking.
+func (t *Template) KnowsEffort() bool { return strings.Contains(t.source, EffortVariable) }
+
 // CanThink reports whether the template knows of reasoning.
 func (t *Template) CanThink() bool {
 	return t.ReasoningFormat() != ReasoningFormat{} || strings.Contains(t.source, ThinkingVariable)

@@ -30,6 +30,7 @@ type serveFlags struct {
 	sampling samplingFlags
 	models   []string
 	aliases  []string
+	think    thinkFlags
 
 	template, templateFile string
 
@@ -95,7 +96,8 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.memory, "memory-limit", "", "memory of all models together, such as 8GB (default: what the system or container allows, less a reserve)")
 	flags.StringVar(&f.template, "chat-template", "", "template of conversations instead of the models' own: Jinja, or the name of a built-in one ("+strings.Join(chat.BuiltinNames(), ", ")+")")
 	flags.StringVar(&f.templateFile, "chat-template-file", "", "file with such a template")
-	groupFlags(cmd, "Model", "alias", "keep-alive", "memory-limit", "chat-template", "chat-template-file")
+	f.think.add(cmd)
+	groupFlags(cmd, "Model", "think", "think-budget", "alias", "keep-alive", "memory-limit", "chat-template", "chat-template-file")
 	f.sampling.addNumbers(cmd)
 	groupFlags(cmd, "Sampling, where requests say nothing", f.sampling.names...)
 
@@ -247,10 +249,13 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 	}
 	o := server.Options{
 		Models: f.models, Open: append(open, trit.BatchRows(f.batchRows), trit.PrefixCache(f.prefixTokens)),
-		Parallel: f.parallel, Queue: f.queue,
+		Thinking: f.think.think, ThinkingBudget: f.think.budget, Parallel: f.parallel, Queue: f.queue,
 		RequestTimeout: f.request, WriteTimeout: f.write, ReadTimeout: f.read, IdleTimeout: f.idle, Grace: f.grace, DrainDelay: f.drainDelay,
 		AllowPull: f.allowPull, AllowDelete: f.allowDelete,
 		AllowedHosts: f.hosts, CORSOrigins: f.origins, RateLimit: f.rateLimit,
+	}
+	if err := f.think.check(); err != nil {
+		return fail(err)
 	}
 	if cmd.Flags().Changed("parallel") && cmd.Flags().Changed("batch-size") {
 		return fail(fmt.Errorf("--batch-size is another name of --parallel; give one of them"))

@@ -26,15 +26,21 @@ type messagesRequest struct {
 	TopK          *int             `json:"top_k"`
 	Tools         []toolField      `json:"tools"`
 	ToolChoice    *toolChoiceField `json:"tool_choice"`
-	Thinking      *struct {
-		Type string `json:"type"`
-	} `json:"thinking"`
-	OutputConfig *struct {
-		Format *formatField `json:"format"`
-	} `json:"output_config"`
-	OutputFormat *formatField `json:"output_format"` // what output_config.format was once called
-	MCPServers   []any        `json:"mcp_servers"`
-	Container    any          `json:"container"`
+	Thinking      *thinkingField   `json:"thinking"`
+	OutputConfig  *outputConfig    `json:"output_config"`
+	OutputFormat  *formatField     `json:"output_format"` // what output_config.format was once called
+	MCPServers    []any            `json:"mcp_servers"`
+	Container     any              `json:"container"`
+}
+
+type thinkingField struct {
+	Type         string `json:"type"`
+	BudgetTokens *int   `json:"budget_tokens"`
+}
+
+type outputConfig struct {
+	Format *formatField `json:"format"`
+	Effort *string      `json:"effort"`
 }
 
 type messageField struct {
@@ -169,10 +175,23 @@ func (q *messagesRequest) conversation() (*core.Conversation, error) {
 		return nil, core.Unsupported("container", "this server has no containers; leave container out")
 	}
 	c := &core.Conversation{ThinkingField: "thinking", ThinkingHint: true}
+	if q.OutputConfig != nil && q.OutputConfig.Effort != nil {
+		if err := c.SetEffort("output_config.effort", *q.OutputConfig.Effort); err != nil {
+			return nil, err
+		}
+		c.Thinking = trit.ThinkingDefault // that is for the other field to say
+	}
 	if q.Thinking != nil {
+		c.ThinkingField = "thinking"
 		switch q.Thinking.Type {
 		case "enabled":
 			c.Thinking = trit.ThinkingOn
+			if n := q.Thinking.BudgetTokens; n != nil && *n < 1 {
+				return nil, core.BadRequest("thinking.budget_tokens",
+					"thinking.budget_tokens is %d; want a positive number of tokens", *n)
+			} else if n != nil {
+				c.ThinkingBudget = *n
+			}
 		case "disabled":
 			c.Thinking = trit.ThinkingOff
 		case "adaptive": // as the model does it unasked
@@ -283,6 +302,7 @@ func (q *messagesRequest) messagesOf(c *core.Conversation) error {
 				last.Content += "\n"
 			}
 			last.Content += m.Content
+			last.Reasoning += m.Reasoning
 			last.ToolCalls = append(last.ToolCalls, m.ToolCalls...)
 			return
 		}
@@ -341,8 +361,10 @@ func (q *messagesRequest) messagesOf(c *core.Conversation) error {
 					result = "Error: " + result
 				}
 				add(chat.Message{Role: "tool", Name: name, ToolCallID: b.ToolUseID, Content: result})
-			case (b.Type == "thinking" || b.Type == "redacted_thinking") && m.Role == "assistant":
-				// What a model thought earlier is not shown to it again.
+			case b.Type == "thinking" && m.Role == "assistant":
+				// Whether the model sees it again is up to its template.
+				add(chat.Message{Role: m.Role, Reasoning: b.Thinking})
+			case b.Type == "redacted_thinking" && m.Role == "assistant": // only its own server can read it
 			default:
 				return b.refuse(place)
 			}

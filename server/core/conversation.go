@@ -23,10 +23,15 @@ type Conversation struct {
 	// ThinkingHint says that models without thinking answer without it, as the API's own
 	// server has none of these.
 	ThinkingHint bool
-	Options      []trit.GenerateOption
+	// Unparsed leaves reasoning in the text of the answer, as the model writes it.
+	Unparsed bool
+	Options  []trit.GenerateOption
 	// Ignored names what was asked for and is left out, such as tools that only the API's
 	// own server has.
 	Ignored []string
+
+	effortBudget int  // tokens of reasoning that the effort allows; 0: no bound
+	unbounded    bool // the request wants no bound
 }
 
 // IgnoredHeader names what of a request was left out.
@@ -56,6 +61,8 @@ func (c *Conversation) SetFormat(f Format) { c.Format, c.FormatField = f.Format,
 // job's, and may be changed.
 type Prepared struct {
 	Job
+	// Reasoning is how the model marks it.
+	Reasoning    chat.ReasoningFormat
 	conversation *trit.Prepared
 }
 
@@ -65,6 +72,7 @@ func (p *Prepared) Text() string { return p.conversation.Text }
 // Prepare turns a conversation into a prompt, a constraint and the options of a
 // generation.
 func (l *Lease) Prepare(c *Conversation) (*Prepared, error) {
+	l.completeThinking(c)
 	p, err := l.Model.Prepare(c.Conversation, c.Options...)
 	if err != nil {
 		field := ""
@@ -89,7 +97,11 @@ func (l *Lease) Prepare(c *Conversation) (*Prepared, error) {
 		c.Ignored = append(c.Ignored, fmt.Sprintf("messages (%d of %d, to fit the context)", p.Dropped, len(c.Messages)))
 	}
 	c.Ignored = append(c.Ignored, relaxed(p.Relaxed(), c.FormatField)...)
-	return &Prepared{Job: Job{Model: l, Prompt: p.Prompt, Choices: p.Choices, Options: p.Options,
+	reasoning := p.Reasoning
+	if c.Unparsed {
+		p.Reasoning = chat.ReasoningFormat{}
+	}
+	return &Prepared{Reasoning: reasoning, Job: Job{Model: l, Prompt: p.Prompt, Choices: p.Choices, Options: p.Options,
 		Stats: new(trit.Stats)}, conversation: p}, nil
 }
 

@@ -37,6 +37,11 @@ type Options struct {
 	Parallel int
 	Queue    int
 
+	// Thinking and ThinkingBudget hold for requests that say nothing of it: whether models think, if
+	// they can, and how many tokens of reasoning they may write, 0 for any number.
+	Thinking       trit.Thinking
+	ThinkingBudget int
+
 	// KeepAlive is how long a model that was loaded on demand stays without use;
 	// 0 means 5 minutes, a negative time for ever.
 	KeepAlive time.Duration
@@ -123,6 +128,7 @@ func (o *Options) complete() error {
 	}{
 		{o.Parallel < 0, "Parallel is negative"},
 		{o.MemoryLimit < 0, "MemoryLimit is negative"},
+		{o.ThinkingBudget < 0, "ThinkingBudget is negative"},
 		{o.RequestTimeout < 0 || o.WriteTimeout < 0 || o.ReadTimeout < 0 || o.IdleTimeout < 0, "a timeout is negative"},
 		{o.Grace < 0 || o.DrainDelay < 0, "Grace or DrainDelay is negative"},
 		{o.MaxBody < 0 || o.MaxHeader < 0, "MaxBody or MaxHeader is negative"},

@@ -73,7 +73,7 @@ func (a *api) chat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	if c.Thinking, err = q.Think.of(l, q.Model); err != nil {
+	if err := q.Think.apply(&c, l, q.Model); err != nil {
 		return err
 	}
 	g, err := q.Options.generation(w, l, q.Logprobs, q.TopLogprobs)

@@ -161,7 +161,7 @@ func (a *api) prepareGenerate(w http.ResponseWriter, l *core.Lease, q *generateR
 	c := core.Conversation{Options: g.options}
 	c.SetFormat(q.Format.format())
 	var err error
-	if c.Thinking, err = q.Think.of(l, q.Model); err != nil {
+	if err := q.Think.apply(&c, l, q.Model); err != nil {
 		return nil, nil, err
 	}
 	if q.System != "" {

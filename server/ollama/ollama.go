@@ -195,6 +195,7 @@ func (f *formatField) format() core.Format { return core.Format{Format: f.Format
 // thinkField asks for thinking: true, false or a level.
 type thinkField struct {
 	set, on bool
+	level   string
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -205,6 +206,9 @@ func (t *thinkField) UnmarshalJSON(data []byte) error {
 		t.set = true
 	case "true", `"low"`, `"medium"`, `"high"`, `"max"`:
 		t.set, t.on = true, true
+		if data[0] == '"' {
+			t.level = string(data[1 : len(data)-1])
+		}
 	default:
 		return core.BadRequest("think", "think is %s; want true, false, \"low\", \"medium\", \"high\" or \"max\"",
 			core.ShortJSON(data))
@@ -212,20 +216,25 @@ func (t *thinkField) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// of returns the switch for a model, or an error if it cannot think as it is
-// asked to.
-func (t thinkField) of(l *core.Lease, name string) (trit.Thinking, error) {
+// apply puts the switch into a conversation with a model, or returns an error if it cannot think as
+// it is asked to. What a level means is up to the template, as with Ollama.
+func (t thinkField) apply(c *core.Conversation, l *core.Lease, name string) error {
 	switch {
 	case !t.set:
-		return trit.ThinkingDefault, nil
+		return nil
 	case !t.on:
-		return trit.ThinkingOff, nil
+		c.Thinking = trit.ThinkingOff
+		return nil
+	}
+	c.Thinking = trit.ThinkingOn
+	if t.level != "" {
+		c.SetDegree(t.level)
 	}
 	template, _, err := l.Model.ChatTemplate()
 	if err == nil && !template.CanThink() {
 		err = core.Unsupported("think", "%q does not support thinking", name)
 	}
-	return trit.ThinkingOn, err
+	return err
 }
 
 // toolCall is a call in an answer or in a conversation.

@@ -29,6 +29,7 @@ type chatRequest struct {
 	ParallelToolCalls *bool                 `json:"parallel_tool_calls"`
 
 	// vLLM and llama.cpp
+	thinkingFields
 	TemplateKwargs       templateField     `json:"chat_template_kwargs"`
 	Documents            []json.RawMessage `json:"documents"`
 	AddGenerationPrompt  *bool             `json:"add_generation_prompt"`
@@ -182,6 +183,9 @@ func (req *chatRequest) conversation() (*core.Conversation, error) {
 			"continue_final_message and add_generation_prompt exclude each other")
 	}
 	c.Variables = req.TemplateKwargs
+	if err := req.think(c, req.Stream); err != nil {
+		return nil, err
+	}
 	if len(req.Documents) > 0 {
 		var documents []any
 		for _, raw := range req.Documents {

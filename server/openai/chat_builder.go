@@ -14,11 +14,13 @@ import (
 type chatBuilder struct {
 	request *chatRequest
 	model   *core.Lease
-	stats   *trit.Stats
-	out     *core.Reply
-	chunk   textReply[chatDeltaChoice] // what all chunks have in common
-	scored  []map[string]promptLogProb
-	choices []chatChoiceBuilder
+	// reasoning is how the model marks it.
+	reasoning chat.ReasoningFormat
+	stats     *trit.Stats
+	out       *core.Reply
+	chunk     textReply[chatDeltaChoice] // what all chunks have in common
+	scored    []map[string]promptLogProb
+	choices   []chatChoiceBuilder
 	// last is the end of a choice, which is held back as the very last one also
 	// has the timings.
 	last *chatDeltaChoice
@@ -37,7 +39,7 @@ type chatChoiceBuilder struct {
 
 func newChatBuilder(req *chatRequest, p *core.Prepared, out *core.Reply) *chatBuilder {
 	b := &chatBuilder{
-		request: req, model: p.Model, stats: p.Stats, out: out, choices: make([]chatChoiceBuilder, p.Choices),
+		request: req, model: p.Model, reasoning: p.Reasoning, stats: p.Stats, out: out, choices: make([]chatChoiceBuilder, p.Choices),
 		chunk: newReply[chatDeltaChoice](p.Model, core.NewID("chatcmpl-"), "chat.completion.chunk"),
 	}
 	if b.wantsUsage() {
@@ -138,7 +140,11 @@ func (b *chatBuilder) End() (any, error) {
 	}
 	whole := newReply[chatChoice](b.model, b.chunk.ID, "chat.completion")
 	for i := range b.choices {
-		whole.Choices = append(whole.Choices, b.choices[i].choice(i, core.IsTrue(b.request.LogProbs)))
+		choice := b.choices[i].choice(i, core.IsTrue(b.request.LogProbs))
+		if m := &choice.Message; m.Reasoning != "" && core.ValueOr(b.request.ReasoningFormat, "") == legacyReasoning {
+			m.Content = new(b.reasoning.Open + "\n" + m.Reasoning + b.reasoning.End + core.ValueOr(m.Content, ""))
+		}
+		whole.Choices = append(whole.Choices, choice)
 	}
 	whole.Usage, whole.Timings, whole.PromptLogProbs = b.usage(), newTimings(b.stats), b.scored
 	return whole, b.out.Done()

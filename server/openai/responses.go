@@ -40,6 +40,10 @@ type responseRequest struct {
 	ParallelToolCalls *bool                 `json:"parallel_tool_calls"`
 	known             []responseTool        // those that the model may call
 
+	Reasoning *struct {
+		Effort *string `json:"effort"`
+	} `json:"reasoning"`
+
 	TemplateKwargs templateField `json:"chat_template_kwargs"` // vLLM
 
 	// not supported
@@ -174,6 +178,11 @@ func (req *responseRequest) conversation() (*core.Conversation, error) {
 	}
 	c := new(core.Conversation)
 	c.SingleCall, c.Variables = !core.ValueOr(req.ParallelToolCalls, true), req.TemplateKwargs
+	if req.Reasoning != nil && req.Reasoning.Effort != nil {
+		if err := c.SetEffort("reasoning.effort", *req.Reasoning.Effort); err != nil {
+			return nil, err
+		}
+	}
 	c.Truncation = trit.Truncation{DropOldest: core.ValueOr(req.Truncation, "disabled") == "auto",
 		Reserve: max(core.ValueOr(req.MaxOutputTokens, 0), 0), YieldReserve: true}
 	var err error
@@ -255,10 +264,33 @@ func responseInput(c *core.Conversation, raw json.RawMessage) error {
 			return err
 		}
 	}
+	if n := len(c.Messages); n > 0 && thoughtOnly(c.Messages[n-1]) { // nothing came of it
+		c.Messages = c.Messages[:n-1]
+	}
 	if len(c.Messages) == 0 {
 		return core.BadRequest("input", "input is empty")
 	}
 	return nil
+}
+
+// thoughtOnly reports whether a message is reasoning whose answer has not come yet.
+func thoughtOnly(m chat.Message) bool {
+	return m.Role == "assistant" && m.Reasoning != "" && m.Content == "" && len(m.ToolCalls) == 0
+}
+
+// joinTexts returns the texts of a list of parts, a line each; nothing if it is another thing.
+func joinTexts(raw json.RawMessage) string {
+	var parts []struct {
+		Text string `json:"text"`
+	}
+	if json.Unmarshal(raw, &parts) != nil {
+		return ""
+	}
+	texts := make([]string, len(parts))
+	for i, p := range parts {
+		texts[i] = p.Text
+	}
+	return strings.Join(texts, "\n")
 }
 
 // hostedItem reports whether items of a type come from tools that OpenAI's own server
@@ -279,6 +311,7 @@ func responseItem(c *core.Conversation, messages []chat.Message, data json.RawMe
 		Arguments json.RawMessage `json:"arguments"`
 		Output    json.RawMessage `json:"output"`
 		Input     string          `json:"input"`
+		Summary   json.RawMessage `json:"summary"`
 	}
 	if err := core.DecodeAt(data, &item, param); err != nil {
 		return nil, err
@@ -301,6 +334,10 @@ func responseItem(c *core.Conversation, messages []chat.Message, data json.RawMe
 			return nil, core.BadRequest(param+".content", "%s has no content", param)
 		}
 		text, err := contentParts(item.Content, param+".content")
+		if n := len(messages); item.Role == "assistant" && n > 0 && thoughtOnly(messages[n-1]) {
+			messages[n-1].Content = text
+			return messages, err
+		}
 		return append(messages, chat.Message{Role: item.Role, Content: text}), err
 	case "custom_tool_call", "function_call":
 		if item.Type == "custom_tool_call" {
@@ -324,7 +361,15 @@ func responseItem(c *core.Conversation, messages []chat.Message, data json.RawMe
 		return append(messages, chat.Message{Role: "tool", Content: text, ToolCallID: item.CallID, Name: item.Name}),
 			err
 	case "reasoning":
-		return messages, nil // what was thought earlier is not shown to the model again
+		// What it says is of the turn that follows. Whether the model sees it again is up to its template.
+		thought := joinTexts(item.Content)
+		if thought == "" {
+			thought = joinTexts(item.Summary)
+		}
+		if thought == "" { // of another server, which encrypts it
+			return messages, nil
+		}
+		return append(messages, chat.Message{Role: "assistant", Reasoning: thought}), nil
 	case "item_reference":
 		return nil, core.Unsupported(param,
 			"%s refers to an item of the past, and this server keeps none; send the item itself", param)

@@ -46,7 +46,7 @@ type responseIncomplete struct {
 }
 
 type responseReasoning struct {
-	Effort  *string `json:"effort"`  // always null
+	Effort  *string `json:"effort"`  // as in the request
 	Summary *string `json:"summary"` // always null
 }
 
@@ -194,6 +194,9 @@ func newResponseBuilder(req *responseRequest, p *core.Prepared, out *core.Reply)
 	}
 	if req.Text != nil && !core.IsNull(req.Text.Format) {
 		r.Text.Format = req.Text.Format
+	}
+	if req.Reasoning != nil {
+		r.Reasoning.Effort = req.Reasoning.Effort
 	}
 	if req.ToolChoice != nil {
 		r.ToolChoice = req.ToolChoice.Raw

@@ -44,6 +44,12 @@ var Dialects = []Dialect{
 		"<tool_call>", "</tool_call>"}},
 }
 
+// Thinking writes a model whose template begins every answer with reasoning.
+func Thinking(t testing.TB) string {
+	d := Dialect{"opening", "testdata/templates/opening", []string{"<|im_start|>", "<|im_end|>"}}
+	return d.Write(t)
+}
+
 var llama3 = []string{"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}
 
 // tiny is the geometry of the models, whose weights nobody asks for.
