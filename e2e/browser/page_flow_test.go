@@ -373,6 +373,10 @@ func TestThinkingAndTools(t *testing.T) {
 	p, _ := openMock(t)
 	p.say("/think")
 	p.until(`document.querySelector(".thoughts summary")`)
+	// It is folded, and says how much it is. The script's server counts no tokens, so the pieces count.
+	if got := eval[string](p, `document.querySelector(".thoughts summary").innerText.trim()`); got != "Thoughts · 2 tokens" {
+		t.Errorf("the summary is %q", got)
+	}
 	p.click(".thoughts summary")
 	p.until(`document.querySelector(".thought").innerText === "The user greets me. I should greet back." && document.querySelector(".thought strong")`)
 	if got := p.lastAnswer(); got != "Hello to you too." {

@@ -6,7 +6,7 @@
 //   named     the user chose the title
 //   from      the id of the first message that is sent, or null for all
 // Message: {id, parent, role: "user"|"assistant", content, created, …}
-//   of an assistant also: model, reasoning, tools: [{id, name, arguments}],
+//   of an assistant also: model, reasoning, reasoningMs, reasoningTokens, tools: [{id, name, arguments}],
 //   status: "waiting"|"streaming"|"done"|"stopped"|"error", finish, error, stats
 
 export const FORMAT = "trit-chats";
@@ -235,6 +235,7 @@ function normalizeMessage(item, previous) {
   message.model = string(item.model);
   message.reasoning = string(item.reasoning);
   message.reasoningMs = number(item.reasoningMs);
+  message.reasoningTokens = number(item.reasoningTokens);
   message.tools = (Array.isArray(item.tools) ? item.tools : []).map((tool) => ({ id: string(tool?.id), name: string(tool?.name), arguments: string(tool?.arguments) }));
   message.finish = typeof item.finish === "string" ? item.finish : null;
   message.status = ["done", "stopped", "error"].includes(item.status) ? item.status : "done";

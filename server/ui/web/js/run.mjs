@@ -146,6 +146,8 @@ export class Run {
   #think(text) {
     this.#thinkingSince ||= performance.now();
     this.message.reasoning = (this.message.reasoning ?? "") + text;
+    // A piece is a token, or a few; the usage at the end knows better.
+    this.message.reasoningTokens = (this.message.reasoningTokens ?? 0) + 1;
   }
 
   #stopThinking() {
@@ -207,6 +209,7 @@ export class Run {
       this.#pending = "";
     }
     this.#stopThinking();
+    message.reasoningTokens = this.#usage?.completion_tokens_details?.reasoning_tokens || message.reasoningTokens;
     message.status = status;
     if (status !== "error") message.error = null;
     message.stats = this.#stats();

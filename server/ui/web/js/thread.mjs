@@ -317,7 +317,9 @@ class AssistantView extends MessageView {
       element.addEventListener("toggle", () => this.#drawReasoning());
     }
     const thinking = running && message.content === "";
-    this.#reasoning.label.textContent = thinking ? "Thinking…" : message.reasoningMs >= 1000 ? `Thought for ${formatDuration(message.reasoningMs)}` : "Thoughts";
+    const time = message.reasoningMs >= 1000 ? `Thought for ${formatDuration(message.reasoningMs)}` : "Thoughts";
+    const tokens = message.reasoningTokens > 0 ? ` · ${formatNumber(message.reasoningTokens)} tokens` : "";
+    this.#reasoning.label.textContent = (thinking ? "Thinking…" : time) + tokens;
     this.#drawReasoning();
   }
 
