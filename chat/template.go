@@ -168,10 +168,11 @@ func (t *Template) findForm() inputForm {
 		Tools: []Tool{{Type: "function", Function: Function{Name: "f", Description: "f", Parameters: json.RawMessage(`{"type": "object", "properties": {}}`)}}},
 		BOS:   "<s>", EOS: "</s>",
 	}
-	// As an object, the arguments must come out as JSON, not as Python's repr in single quotes.
+	// As an object, the arguments must come out as JSON or in a form of the template's own, not as Python's
+	// repr in single quotes.
 	asText := inputForm{typedContent: form.typedContent, textArguments: true}
 	out, err := t.render(call, form, probeLimits)
-	if err != nil || !strings.Contains(out, `"`+needle+`"`) {
+	if err != nil || !strings.Contains(out, needle) || strings.Contains(out, `'`+needle+`'`) {
 		if out, err := t.render(call, asText, probeLimits); err == nil && strings.Contains(out, `"`+needle+`"`) {
 			form = asText
 		}

@@ -454,3 +454,24 @@ func TestDeveloper(t *testing.T) {
 		}
 	}
 }
+
+// TestArgumentsForm gives the arguments of calls as an object, unless only their text comes out as JSON.
+func TestArgumentsForm(t *testing.T) {
+	for source, want := range map[string]string{
+		"{% for c in m.tool_calls %}{{ c.function.arguments | tojson }}{% endfor %}":                                         `{"city": "Rome"}`,
+		"{% for c in m.tool_calls %}{{ c.function.arguments }}{% endfor %}":                                                  `{"city": "Rome"}`,
+		"{% for c in m.tool_calls %}{% for k, v in c.function.arguments.items() %}{{ k }}:<{{ v }}>{% endfor %}{% endfor %}": "city:<Rome>",
+		"{% for c in m.tool_calls %}{% if c.function.arguments is mapping %}{% for k in c.function.arguments %}{{ k }}=" +
+			"{{ c.function.arguments[k] }}{% endfor %}{% else %}{{ c.function.arguments }}{% endif %}{% endfor %}": "city=Rome",
+	} {
+		tpl, err := Parse("{% for m in messages %}" + source + "{% endfor %}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tpl.Render(Input{Messages: []Message{{Role: "assistant", ToolCalls: []ToolCall{
+			{Type: "function", Function: FunctionCall{Name: "f", Arguments: `{"city": "Rome"}`}}}}}})
+		if err != nil || got != want {
+			t.Errorf("%s: %q (%v), want %q", source, got, err, want)
+		}
+	}
+}

@@ -180,6 +180,15 @@ func (s *state) attrGetter(attr, def Value) func(Value) (Value, error) {
 	}
 }
 
+// someItems is items for the filters that Python's jinja2 gives an empty result of anything that is not
+// true, None included.
+func (s *state) someItems(v Value) ([]Value, error) {
+	if v == nil || v == false {
+		return nil, nil
+	}
+	return s.items(v)
+}
+
 func mapFilter(s *state, in Value, a *args) (Value, error) {
 	var f func(Value) (Value, error)
 	if len(a.pos) == 0 {
@@ -206,7 +215,7 @@ func mapFilter(s *state, in Value, a *args) (Value, error) {
 		rest := &args{a.pos[1:], a.kw}
 		f = func(v Value) (Value, error) { return fn(s, v, rest) }
 	}
-	items, err := s.items(in)
+	items, err := s.someItems(in)
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +259,7 @@ func selectFilter(keep, byAttr bool) filterFunc {
 			rest := &args{pos[1:], a.kw}
 			check = func(v Value) (bool, error) { return fn(s, v, rest) }
 		}
-		items, err := s.items(in)
+		items, err := s.someItems(in)
 		if err != nil {
 			return nil, err
 		}
