@@ -319,8 +319,14 @@ func (p *Prepared) render(c *Conversation, t *chat.Template) error {
 				p.Text = p.Reasoning.Skip(p.Text)
 			}
 		}
+		if err == nil {
+			err = p.model.MayFit(p.Text)
+		}
+		if err != nil {
+			return nil, err
+		}
 		// The template has written all special tokens itself.
-		return p.model.tokenizer.Encode(p.Text, tokenizer.AddSpecial(false), tokenizer.ParseSpecial(true)), err
+		return p.model.tokenizer.Encode(p.Text, tokenizer.AddSpecial(false), tokenizer.ParseSpecial(true)), nil
 	}
 	p.Messages = c.Messages
 	if c.Truncation.DropOldest {
@@ -367,6 +373,9 @@ func (p *Prepared) continued(in chat.Input) (string, error) {
 func (p *Prepared) fit(policy *Truncation, render func([]chat.Message) ([]int32, error)) error {
 	count := func(messages []chat.Message) (int, error) {
 		tokens, err := render(messages)
+		if long, ok := errors.AsType[*ContextError](err); ok {
+			return long.Tokens, nil
+		}
 		return len(tokens), err
 	}
 	n, err := count(p.Messages)

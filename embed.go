@@ -180,6 +180,9 @@ func (m *Model) EmbeddingTokens(text string, opts ...EmbedOption) ([]int32, erro
 		}
 		text = prefix + text
 	}
+	if err := m.MayFit(text); err != nil && !o.truncate {
+		return nil, err
+	}
 	return m.fit(m.Tokenize(text), &o)
 }
 

@@ -19,6 +19,9 @@ import (
 // ends the generation.
 func (m *Model) Generate(ctx context.Context, prompt string, opts ...GenerateOption) iter.Seq2[Token, error] {
 	o := m.generateOptions(opts)
+	if err := m.MayFit(prompt); err != nil {
+		return func(yield func(Token, error) bool) { yield(Token{}, err) }
+	}
 	return m.generateTokens(ctx, m.tokenizer.Encode(prompt, tokenizer.ParseSpecial(o.Options.Special)), o)
 }
 

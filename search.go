@@ -17,6 +17,9 @@ type (
 
 // Beams searches for the most likely continuations of a prompt, the best first.
 func (m *Model) Beams(ctx context.Context, prompt string, o BeamOptions) ([]Beam, error) {
+	if err := m.MayFit(prompt); err != nil {
+		return nil, err
+	}
 	return m.BeamsFrom(ctx, m.tokenizer.Encode(prompt, tokenizer.ParseSpecial(o.Special)), o)
 }
 

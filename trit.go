@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"trit/internal/engine"
+	"trit/internal/fault"
 	"trit/internal/generate"
 	"trit/internal/metrics"
 	"trit/internal/model"
@@ -127,6 +128,16 @@ func (m *Model) LoadTime() time.Duration { return m.loadTime }
 // Tokenize returns the tokens of a text, with the special tokens that the
 // model wants around it.
 func (m *Model) Tokenize(text string) []int32 { return m.tokenizer.Encode(text) }
+
+// MayFit returns [ErrContext] for a text that is certainly too long for the context: by its
+// length alone, so that nobody has to turn it into tokens to learn that.
+func (m *Model) MayFit(text string) error {
+	if n := m.tokenizer.LeastTokens(text); n > m.Context() {
+		return &fault.ContextError{What: "the prompt", Tokens: n, AtLeast: true, Room: m.Context() - 1,
+			Context: m.Context()}
+	}
+	return nil
+}
 
 // Detokenize returns the text of tokens.
 func (m *Model) Detokenize(tokens []int32) string { return m.tokenizer.Decode(tokens) }

@@ -15,10 +15,10 @@ const (
 	maxDepth = 4096
 	// maxWork bounds the items and edges that one operation follows, to less than
 	// about a quarter of a second.
-	maxWork = 1 << 23
+	maxWork = 1 << 22
 	// textWork bounds what all operations on one text follow. Every token that is
 	// accepted adds tokenWork, but no more than there was at the start.
-	textWork  = 1 << 24
+	textWork  = 1 << 23
 	tokenWork = 1 << 19
 	// hardMemory is by how much one operation may exceed the cache's limit.
 	hardMemory = 4

@@ -40,6 +40,8 @@ type Tokenizer struct {
 	bpe bpe
 	spm func() *spm // built on the first encoding
 
+	longest func() int // longestToken, found out once
+
 	// canonical caches, in two bits a token, whether merging a token's own
 	// characters leads back to the token: 0 unknown, 1 no, 2 yes.
 	canonical []atomic.Uint32
@@ -92,6 +94,7 @@ func New(spec Spec) (*Tokenizer, error) {
 		t.addEOS = false
 	}
 	t.cut = t.newCutter()
+	t.longest = sync.OnceValue(t.longestToken)
 	t.canonical = make([]atomic.Uint32, (t.Len()+15)/16)
 	return t, nil
 }

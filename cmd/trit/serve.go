@@ -125,7 +125,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.rateLimit, "rate-limit", 0, "requests that a key, or without keys an address, may make per minute (0: any number)")
 	groupFlags(cmd, "Access", "api-key", "api-key-file", "admin-key", "admin-key-file", "allow-pull", "allow-delete", "allowed-host", "cors-origin", "rate-limit")
 
-	flags.StringVar(&f.maxBody, "max-body", "32MiB", "largest body of a request")
+	flags.StringVar(&f.maxBody, "max-body", "8MiB", "largest body of a request")
 	flags.StringVar(&f.maxHeader, "max-header", "64KiB", "largest header of a request")
 	flags.DurationVar(&f.request, "request-timeout", 10*time.Minute, "how long a request may take in all")
 	flags.DurationVar(&f.write, "write-timeout", 30*time.Second, "how long a client may take to accept a piece of its answer")

@@ -41,6 +41,7 @@ var ErrContext = errors.New("too long for the context")
 type ContextError struct {
 	What    string // the text, such as "the prompt"
 	Tokens  int    // how many it has
+	AtLeast bool   // it may have more: it was not looked at further
 	Room    int    // how many it may have: the context less what is kept for an answer
 	Context int    // the length of the context; 0 if that is not known
 }
@@ -51,8 +52,12 @@ func (e *ContextError) Error() string {
 	if e.Context > 0 {
 		where = fmt.Sprintf(" in the context of %d", e.Context)
 	}
-	return fmt.Sprintf("%s has %d tokens, and there is room for %d%s; shorten it, or raise option context_size",
-		e.What, e.Tokens, e.Room, where)
+	least := ""
+	if e.AtLeast {
+		least = "at least "
+	}
+	return fmt.Sprintf("%s has %s%d tokens, and there is room for %d%s; shorten it, or raise option context_size",
+		e.What, least, e.Tokens, e.Room, where)
 }
 
 // Unwrap returns ErrContext.

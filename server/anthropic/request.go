@@ -295,18 +295,25 @@ func (q *messagesRequest) formatOf(c *core.Conversation) error {
 // message, as in Anthropic's API.
 func (q *messagesRequest) messagesOf(c *core.Conversation) error {
 	called := map[string]string{} // the names of the tools by the ids of calls
+	var content []string          // of the last message, as far as it has been read
+	finish := func() {
+		if n := len(c.Messages); n > 0 && len(content) > 0 {
+			c.Messages[n-1].Content = strings.Join(content, "\n")
+		}
+		content = nil
+	}
 	add := func(m chat.Message) {
 		if n := len(c.Messages); n > 0 && m.Role != "tool" && c.Messages[n-1].Role == m.Role {
 			last := &c.Messages[n-1]
-			if last.Content != "" && m.Content != "" {
-				last.Content += "\n"
-			}
-			last.Content += m.Content
 			last.Reasoning += m.Reasoning
 			last.ToolCalls = append(last.ToolCalls, m.ToolCalls...)
-			return
+		} else {
+			finish()
+			c.Messages = append(c.Messages, m)
 		}
-		c.Messages = append(c.Messages, m)
+		if m.Content != "" {
+			content = append(content, m.Content)
+		}
 	}
 	for i, m := range q.Messages {
 		switch m.Role {
@@ -317,6 +324,7 @@ func (q *messagesRequest) messagesOf(c *core.Conversation) error {
 				return err
 			}
 			if len(c.Messages) == 0 || c.Messages[0].Role != "system" {
+				finish()
 				c.Messages = slices.Insert(c.Messages, 0, chat.Message{Role: "system", Content: text})
 			} else {
 				c.Messages[0].Content += "\n\n" + text
@@ -370,6 +378,7 @@ func (q *messagesRequest) messagesOf(c *core.Conversation) error {
 			}
 		}
 	}
+	finish()
 	if len(c.Messages) == 0 || c.Messages[len(c.Messages)-1].Role == "system" {
 		return core.BadRequest("messages", "the messages have no content")
 	}

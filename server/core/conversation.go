@@ -101,7 +101,11 @@ func (l *Lease) Prepare(c *Conversation) (*Prepared, error) {
 	if c.Unparsed {
 		p.Reasoning = chat.ReasoningFormat{}
 	}
-	return &Prepared{Reasoning: reasoning, Job: Job{Model: l, Prompt: p.Prompt, Choices: p.Choices, Options: p.Options,
+	field := c.FormatField
+	if field == "" {
+		field = "tools"
+	}
+	return &Prepared{Reasoning: reasoning, Job: Job{Model: l, Prompt: p.Prompt, Choices: p.Choices, Options: p.Options, FormatField: field,
 		Stats: new(trit.Stats)}, conversation: p}, nil
 }
 

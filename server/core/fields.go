@@ -164,6 +164,9 @@ func (f *SamplersField) UnmarshalJSON(data []byte) error {
 
 // DecodeAt decodes a part of a request that was kept back; param names it.
 func DecodeAt(data json.RawMessage, v any, param string) error {
+	if Decoding != nil {
+		Decoding(v)
+	}
 	err := decode(data, v)
 	if err == nil {
 		return nil
@@ -178,23 +181,10 @@ func DecodeAt(data json.RawMessage, v any, param string) error {
 	return &e
 }
 
-// Bounds of lists in a request, each far above what clients need.
-const (
-	MaxStops     = 16
-	MaxWords     = 256
-	MaxBreakers  = 32
-	maxTextBytes = 1024 // of each element
-)
-
-// ShortTexts checks a list of short strings.
-func ShortTexts(param string, texts []string, most int) error {
-	if len(texts) > most {
-		return BadRequest(param, "%s has %d elements; at most %d are allowed", param, len(texts), most)
-	}
-	for i, text := range texts {
-		if text == "" || len(text) > maxTextBytes {
-			return BadRequest(param, "element %d of %s has %d bytes; want 1 to %d", i, param, len(text), maxTextBytes)
-		}
+// NoEmptyTexts checks a list of strings that must not be empty.
+func NoEmptyTexts(param string, texts []string) error {
+	if i := slices.Index(texts, ""); i >= 0 {
+		return BadRequest(param, "element %d of %s is empty", i, param)
 	}
 	return nil
 }

@@ -195,6 +195,8 @@ func (l *Loaded) Counts() (running, waiting int) { return l.gate.counts() }
 // Enter waits until n answers may be generated for the client of a request.
 // leave must be called once if err is nil.
 func (l *Lease) Enter(ctx context.Context, n int) (leave func(), err error) {
+	l.prepared()
+	recordIn(ctx).taken()
 	if leave, err = l.gate.enter(ctx, recordIn(ctx).client, n); err != nil {
 		return nil, stopped(ctx, err)
 	}

@@ -83,12 +83,13 @@ func (s *Server) guard(rt *Route) http.Handler {
 			defer cancel()
 			r = r.WithContext(ctx)
 		}
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &body{
-				ReadCloser: http.MaxBytesReader(w, r.Body, s.Options.MaxBody),
-				control:    http.NewResponseController(w), timeout: s.Options.ReadTimeout,
-			}
+		leave, err := s.accept(w, r)
+		if err != nil {
+			s.refuse(w, r, rt.Family, err)
+			return
 		}
+		defer leave()
+		recordIn(r.Context()).leaveIntake = leave
 		next.ServeHTTP(w, r)
 	})
 }

@@ -60,7 +60,7 @@ func (ms *Models) reserve(l *Loaded, plan *trit.MemoryPlan) error {
 			if err == nil { // what stays could only just have changed
 				err = fmt.Errorf("%w: %s", trit.ErrMemory, plan.Model)
 			}
-			return fmt.Errorf("%w (the limit is %s, from %s; the server's own models keep %s of it)", err,
+			return fmt.Errorf("%w (the limit is %s, from %s; requests and the server's own models keep %s of it)", err,
 				trit.Bytes(limit), ms.source, trit.Bytes(stays))
 		}
 		ms.mu.Unlock()
@@ -89,6 +89,9 @@ func (ms *Models) sharers(l *Loaded) int64 {
 // finds one that is being unloaded already. If there is none it returns those
 // that are in use and how much memory will not become free.
 func (ms *Models) candidate(l *Loaded) (victim *Loaded, busy []string, stays int64) {
+	if ms.limit > 0 {
+		stays = ms.intake.memory
+	}
 	for _, other := range ms.loaded {
 		switch {
 		case other == l:

@@ -28,6 +28,7 @@ type Models struct {
 	aliases map[string]string
 	limit   int64  // of the memory of all; 0: unknown
 	source  string // of the limit
+	intake  *intake
 
 	closing context.Context // ends when the models are closed
 	stop    context.CancelFunc
@@ -61,14 +62,6 @@ type Loaded struct {
 	expiry    *time.Timer
 	unloading bool
 	retired   bool // it has stopped, and is unloaded when the last lease is released
-}
-
-// Lease is the right to use a model. It must be released.
-type Lease struct {
-	*Loaded
-	Model  *trit.Model
-	models *Models
-	once   sync.Once
 }
 
 // ModelState says what a model is doing.
@@ -105,6 +98,10 @@ func newModels(o *Options) (*Models, error) {
 	ms.closing, ms.stop = context.WithCancel(context.Background())
 	if ms.limit == 0 {
 		ms.limit, ms.source = trit.MemoryLimit()
+	}
+	ms.intake = newIntake(o, ms.limit)
+	if ms.limit > 0 {
+		ms.used = ms.intake.memory
 	}
 	var names []string
 	for _, path := range o.Models {
@@ -175,7 +172,14 @@ func (ms *Models) Acquire(ctx context.Context, name string) (*Lease, error) {
 			ms.release(l)
 			return nil, l.err
 		}
-		return &Lease{Loaded: l, Model: l.Model, models: ms}, nil
+		lease := &Lease{Loaded: l, Model: l.Model, models: ms}
+		prepared, err := ms.intake.preparing.enter(ctx, recordIn(ctx).client, 1)
+		if err != nil {
+			lease.Release()
+			return nil, stopped(ctx, err)
+		}
+		lease.prepared = prepared
+		return lease, nil
 	}
 }
 
@@ -273,21 +277,6 @@ func (ms *Models) unload(l *Loaded) {
 			ms.begin(l.Name).again = true
 		}
 	}()
-}
-
-// Release gives a lease back.
-func (l *Lease) Release() { l.once.Do(func() { l.models.release(l.Loaded) }) }
-
-// KeepAlive sets how long the model stays after its last use: 0 unloads it when
-// this lease and all others are released, a negative time keeps it until its
-// memory is needed. The server's own models stay whatever clients say.
-func (l *Lease) KeepAlive(d time.Duration) {
-	if l.own {
-		return
-	}
-	l.models.mu.Lock()
-	defer l.models.mu.Unlock()
-	l.keep = d
 }
 
 func (ms *Models) release(l *Loaded) {

@@ -61,7 +61,7 @@ type Options struct {
 	Grace      time.Duration
 	DrainDelay time.Duration
 
-	// MaxBody and MaxHeader bound the size of requests in bytes; 0 means 32 MiB
+	// MaxBody and MaxHeader bound the size of requests in bytes; 0 means 8 MiB
 	// and 64 KiB.
 	MaxBody   int64
 	MaxHeader int
@@ -114,7 +114,7 @@ func (o *Options) complete() error {
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, 30*time.Second)
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 2*time.Minute)
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
-	o.MaxBody = cmp.Or(o.MaxBody, 32<<20)
+	o.MaxBody = cmp.Or(o.MaxBody, 8<<20)
 	o.MaxHeader = cmp.Or(o.MaxHeader, 64<<10)
 	if o.OptionName == nil {
 		o.OptionName = func(option string) string { return option }

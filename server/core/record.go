@@ -27,6 +27,9 @@ type record struct {
 	client  string  // that, or the address
 	failure *Error
 
+	// leaveIntake gives back the room for the request's body; see taken.
+	leaveIntake func()
+
 	model             string
 	prompt, generated atomic.Int64
 	// schema says whether the answers satisfy schemas that they could not be held to: the worst of several.

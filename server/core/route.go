@@ -108,6 +108,12 @@ func ReadJSON(r *http.Request, v any) error {
 	if err := dec.Decode(&body); err != nil {
 		return bodyError(err)
 	}
+	if Decoding != nil {
+		Decoding(v)
+	}
+	if err := checkLimits(body); err != nil {
+		return err
+	}
 	if err := decode(body, v); err != nil {
 		return bodyError(err)
 	}
@@ -120,13 +126,17 @@ func ReadJSON(r *http.Request, v any) error {
 	return nil
 }
 
-// maxFractions bounds how many whole numbers of a request may be written with a fraction.
-const maxFractions = 64
+// maxFractions bounds how many whole numbers of a request may be written with a fraction,
+// fractionBytes how much is read again for them.
+const (
+	maxFractions  = 64
+	fractionBytes = 2 << 20
+)
 
 // decode is json.Unmarshal that takes 3.0 and 3e2 for whole numbers: some languages
 // write all numbers so.
 func decode(data []byte, v any) error {
-	for range maxFractions {
+	for range min(maxFractions, 1+fractionBytes/(len(data)+1)) {
 		err := json.Unmarshal(data, v)
 		e, ok := errors.AsType[*json.UnmarshalTypeError](err)
 		if !ok {
@@ -151,9 +161,7 @@ func decode(data []byte, v any) error {
 // bodyError says what is wrong with a request's body.
 func bodyError(err error) error {
 	if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &Error{Status: http.StatusRequestEntityTooLarge, Code: "request_too_large",
-			Message: fmt.Sprintf("the request's body is longer than %d bytes, which this server allows at most",
-				e.Limit)}
+		return tooLarge(e.Limit)
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e

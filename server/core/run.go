@@ -2,10 +2,12 @@ package core
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
 	"trit"
+	"trit/grammar"
 	"trit/tokenizer"
 )
 
@@ -15,7 +17,9 @@ type Job struct {
 	Prompt  []int32
 	Choices int // at least 1
 	Options []trit.GenerateOption
-	Stats   *trit.Stats // filled in when the job is over; may be nil
+	// FormatField is the field of the request that the text is kept to, for errors.
+	FormatField string
+	Stats       *trit.Stats // filled in when the job is over; may be nil
 }
 
 // Limit is the largest number of tokens of an answer, as llama-server has it: below 0
@@ -65,7 +69,10 @@ func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 		silent := true
 		for token, err := range s.Generate(ctx, j, options) {
 			if err != nil {
-				yield(token, stopped(ctx, err))
+				if err = stopped(ctx, err); errors.Is(err, grammar.ErrLimit) || errors.Is(err, grammar.ErrNoCompletion) {
+					err = Blame(err, j.FormatField)
+				}
+				yield(token, err)
 				return
 			}
 			silent = false

@@ -28,6 +28,7 @@ type Server struct {
 
 	guards   *guards
 	about    aboutCache
+	intake   *intake
 	draining atomic.Bool
 	requests requestCounts
 }
@@ -51,6 +52,7 @@ func New(o Options) (*Server, error) {
 	if s.Models, err = newModels(&s.Options); err != nil {
 		return nil, err
 	}
+	s.intake = s.Models.intake
 	return s, nil
 }
 

@@ -227,8 +227,13 @@ func (q *completionRequest) prepare(l *core.Lease, prompt promptField) (*complet
 	} {
 		c.settings[name] = value
 	}
-	c.Job = core.Job{Model: l, Choices: 1, Stats: new(trit.Stats),
+	c.Job = core.Job{Model: l, Choices: 1, Stats: new(trit.Stats), FormatField: f.Field,
 		Options: []trit.GenerateOption{trit.Sampling(sampling), trit.Stop(q.Stop...)}}
+	for _, part := range prompt {
+		if err := l.Model.MayFit(part.text); err != nil {
+			return nil, core.Blame(err, "prompt")
+		}
+	}
 	if c.Prompt, err = prompt.encode(t, "prompt", true, core.ValueOr(q.ParseSpecial, true)); err != nil {
 		return nil, err
 	}

@@ -254,6 +254,9 @@ func (s *api) embedding(w http.ResponseWriter, r *http.Request) error {
 	}
 	var all [][]int32
 	for i, text := range *texts {
+		if err := l.Model.MayFit(text); err != nil {
+			return core.Blame(err, "content")
+		}
 		tokens := l.Model.Tokenize(text)
 		if limit := l.Model.Context(); len(tokens) == 0 || len(tokens) > limit {
 			return &core.Error{Status: http.StatusBadRequest, Code: "context_length_exceeded", Param: "content",

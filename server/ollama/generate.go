@@ -145,12 +145,16 @@ func (a *api) prepareGenerate(w http.ResponseWriter, l *core.Lease, q *generateR
 	*core.Job, runner, error) {
 	t := l.Model.Tokenizer()
 	if q.Raw {
+		if err := l.Model.MayFit(q.Prompt); err != nil {
+			return nil, nil, core.Blame(err, "prompt")
+		}
 		constraint, ignored, err := l.Formatted(q.Format.format())
 		if err != nil {
 			return nil, nil, err
 		}
 		core.SayIgnored(w, ignored)
 		j := &core.Job{Model: l, Choices: 1, Options: append(g.options, constraint...), Stats: new(trit.Stats),
+			FormatField: "format",
 			Prompt: core.WithoutSecondBOS(t, t.Encode(q.Prompt,
 				tokenizer.ParseSpecial(core.ValueOr(q.ParseSpecial, true))))}
 		return j, func(ctx context.Context) iter.Seq2[trit.Piece, error] { return a.continueRaw(ctx, j) }, nil

@@ -91,7 +91,7 @@ func (s *api) completions(w http.ResponseWriter, r *http.Request) error {
 		}
 		jobs[i] = &completionJob{
 			Job: core.Job{Model: model, Prompt: req.Prompt[i].tokens, Choices: choices,
-				Options: slices.Concat(options, constraint), Stats: new(trit.Stats)},
+				Options: slices.Concat(options, constraint), FormatField: f.Field, Stats: new(trit.Stats)},
 			server: s.Server, request: &req, prompt: &req.Prompt[i],
 		}
 	}

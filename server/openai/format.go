@@ -165,9 +165,6 @@ func schemaOf(raw json.RawMessage, param string) (json.RawMessage, error) {
 	return compact.Bytes(), nil
 }
 
-// maxTools bounds the tools of a request; it is OpenAI's limit.
-const maxTools = 128
-
 // checkTool checks the name and the parameters of a function. param names the
 // tool in the request.
 func checkTool(f *chat.Function, param string) error {

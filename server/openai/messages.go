@@ -174,9 +174,6 @@ type chatTool struct {
 
 // chatTools checks the tools of a request.
 func chatTools(c *core.Conversation, in []chatTool) error {
-	if len(in) > maxTools {
-		return core.BadRequest("tools", "there are %d tools; at most %d are allowed", len(in), maxTools)
-	}
 	for i, t := range in {
 		param := fmt.Sprintf("tools[%d]", i)
 		switch {

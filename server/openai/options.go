@@ -85,7 +85,7 @@ func (f *requestOptions) apply(m *trit.Model, limit core.Limit, logProbs bool, t
 	if len(f.Stop) == 1 && f.Stop[0] == "" { // clients send it for none
 		f.Stop = nil
 	}
-	if err := core.ShortTexts("stop", f.Stop, core.MaxStops); err != nil {
+	if err := core.NoEmptyTexts("stop", f.Stop); err != nil {
 		return nil, err
 	}
 	if len(f.Stop) > 0 {
@@ -159,7 +159,7 @@ func (f *requestOptions) sampling(m *trit.Model) (sample.Options, error) {
 			return sample.Options{}, core.BadRequest("logit_bias", "logit_bias has %v; want -100 to 100", e.Bias)
 		}
 	}
-	if err := core.ShortTexts("dry_sequence_breakers", f.DRYBreakers, core.MaxBreakers); err != nil {
+	if err := core.NoEmptyTexts("dry_sequence_breakers", f.DRYBreakers); err != nil {
 		return sample.Options{}, err
 	}
 	o, err := f.Sampling.Options(m)
@@ -177,7 +177,7 @@ func (f *requestOptions) sampling(m *trit.Model) (sample.Options, error) {
 		o.Allowed = f.AllowedTokenIDs
 	}
 	if len(f.BadWords) > 0 {
-		if err := core.ShortTexts("bad_words", f.BadWords, core.MaxWords); err != nil {
+		if err := core.NoEmptyTexts("bad_words", f.BadWords); err != nil {
 			return o, err
 		}
 		if o.BadWords, err = generate.BadWords(t, f.BadWords); err != nil {

@@ -70,6 +70,9 @@ func (f promptField) encode(m *trit.Model, param string, options ...tokenizer.En
 				return err
 			}
 		} else {
+			if err := m.MayFit(p.text); err != nil {
+				return core.Blame(err, param)
+			}
 			p.tokens = core.WithoutSecondBOS(t, t.Encode(p.text, options...))
 		}
 		if len(p.tokens) == 0 {
