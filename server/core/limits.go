@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Limit bounds what a field of a request may hold. Requests are checked against
+// FieldLimit bounds what a field of a request may hold. Requests are checked against
 // the table below before they are decoded, in one pass over their bytes, so that
 // nothing that decodes or uses a field meets more than this.
-type Limit struct {
+type FieldLimit struct {
 	Text  int // bytes of a string, as JSON writes it; of each one, if the field is a list
 	List  int // elements of a list, or keys of an object
 	Total int // bytes of the whole value; 0: as many as the body may have
@@ -28,21 +28,21 @@ const maxNesting = 256
 
 // The kinds of fields.
 var (
-	word     = Limit{Text: 1 << 10}                              // a name, an id, a mode
-	words    = Limit{Text: 1 << 10, List: 256}                   // several
-	object   = Limit{List: 256}                                  // what has fields of its own in this table
-	objects  = Limit{Text: 1 << 10, List: 1 << 10}               // several
-	prose    = Limit{Text: wholeBody, List: 1 << 14}             // what the model reads, or parts of it
-	values   = Limit{Text: wholeBody, List: 1 << 14, Free: true} // the same as any JSON
-	tokens   = Limit{List: 1 << 20}                              // ids
-	schema   = Limit{Text: 1 << 20, List: 1 << 16, Total: 1 << 20, Free: true}
-	settings = Limit{Text: 1 << 16, List: 1 << 10, Total: 1 << 20, Free: true} // of a template
-	unknown  = Limit{Text: wholeBody, List: wholeBody, Free: true}             // what nobody decodes
+	word     = FieldLimit{Text: 1 << 10}                              // a name, an id, a mode
+	words    = FieldLimit{Text: 1 << 10, List: 256}                   // several
+	object   = FieldLimit{List: 256}                                  // what has fields of its own in this table
+	objects  = FieldLimit{Text: 1 << 10, List: 1 << 10}               // several
+	prose    = FieldLimit{Text: wholeBody, List: 1 << 14}             // what the model reads, or parts of it
+	values   = FieldLimit{Text: wholeBody, List: 1 << 14, Free: true} // the same as any JSON
+	tokens   = FieldLimit{List: 1 << 20}                              // ids
+	schema   = FieldLimit{Text: 1 << 20, List: 1 << 16, Total: 1 << 20, Free: true}
+	settings = FieldLimit{Text: 1 << 16, List: 1 << 10, Total: 1 << 20, Free: true} // of a template
+	unknown  = FieldLimit{Text: wholeBody, List: wholeBody, Free: true}             // what nobody decodes
 )
 
 // limits are the limits of all fields of all APIs, by their names: a name means the
 // same kind of thing everywhere.
-var limits = map[string]Limit{
+var limits = map[string]FieldLimit{
 	"": object, // the body
 	// names and modes
 	"model": word, "name": word, "source": word, "destination": word, "role": word, "type": word, "id": word,
@@ -81,7 +81,7 @@ var limits = map[string]Limit{
 var Decoding func(v any)
 
 // LimitOf returns the limit of a field.
-func LimitOf(name string) (Limit, bool) {
+func LimitOf(name string) (FieldLimit, bool) {
 	l, ok := limits[name]
 	return l, ok
 }
@@ -137,7 +137,7 @@ func (w *limitWalk) text() []byte {
 	return nil // not of valid JSON
 }
 
-func (w *limitWalk) value(l Limit, depth int) error {
+func (w *limitWalk) value(l FieldLimit, depth int) error {
 	w.space()
 	if w.pos >= len(w.data) {
 		return nil
@@ -178,7 +178,7 @@ func fieldKey(key []byte) string {
 }
 
 // list passes a list or an object.
-func (w *limitWalk) list(l Limit, depth int) error {
+func (w *limitWalk) list(l FieldLimit, depth int) error {
 	isObject := w.data[w.pos] == '{'
 	w.pos++
 	at := len(w.path)
