@@ -216,3 +216,50 @@ func TestLocalOrigins(t *testing.T) {
 		t.Errorf("a page of localhost on a handler: %d", w.Code)
 	}
 }
+
+// TestUsersApart: with several keys nobody learns from cached_tokens what others have asked, and neither do
+// users with one key and another cache_salt.
+func TestUsersApart(t *testing.T) {
+	prompt := strings.Repeat("The launch code is 7714 and the meeting is at noon. ", 4)
+	cached := func(s *served, salt, key string) bool {
+		t.Helper()
+		r := s.do("POST", "/v1/completions", `{"prompt":"`+prompt+`","max_tokens":1,"cache_salt":"`+salt+`"}`, "X-Api-Key", key)
+		r.expect(t, 200)
+		return !strings.Contains(r.body, `"cached_tokens":0`)
+	}
+	s := serve(t, Options{APIKeys: []string{"alice", "bob"}})
+	for i, c := range []struct {
+		salt, key string
+		want      bool
+	}{
+		{"", "alice", false}, {"", "alice", true}, {"", "bob", false}, {"", "bob", true}, {"x", "bob", false}, {"x", "alice", false},
+		{"x", "bob", true},
+	} {
+		if got := cached(s, c.salt, c.key); got != c.want {
+			t.Errorf("step %d: %+v: cached %v", i, c, got)
+		}
+	}
+	one := serve(t, Options{APIKeys: []string{"alice"}})
+	for i, c := range []struct {
+		salt string
+		want bool
+	}{{"", false}, {"", true}, {"x", false}, {"y", false}, {"x", true}} {
+		if got := cached(one, c.salt, "alice"); got != c.want {
+			t.Errorf("one key, step %d: %+v: cached %v", i, c, got)
+		}
+	}
+}
+
+// TestForeignPages: the GETs of other sites' pages load nothing.
+func TestForeignPages(t *testing.T) {
+	s := serve(t, Options{})
+	for _, path := range []string{"/props?model=demo", "/slots?model=demo", "/v1/models", "/api/tags"} {
+		s.do("GET", path, "", "Sec-Fetch-Site", "cross-site").expect(t, 403, "another site")
+		s.do("GET", path, "", "Sec-Fetch-Site", "same-origin").expect(t, 200)
+	}
+	for _, path := range []string{"/", "/health"} {
+		s.do("GET", path, "", "Sec-Fetch-Site", "cross-site").expect(t, 200)
+	}
+	trusting := serve(t, Options{CORSOrigins: []string{"https://example.org"}})
+	trusting.do("GET", "/v1/models", "", "Sec-Fetch-Site", "cross-site", "Origin", "https://example.org").expect(t, 200)
+}

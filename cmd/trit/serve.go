@@ -37,9 +37,9 @@ type serveFlags struct {
 	host string
 	port int
 
-	parallel, queue, batchRows, prefixTokens int
-	memory                                   string
-	keepAlive                                string
+	parallel, perClient, queue, batchRows, prefixTokens int
+	memory                                              string
+	keepAlive                                           string
 
 	apiKeys, adminKeys         []string
 	apiKeyFile, adminKeyFile   string
@@ -108,11 +108,13 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	groupFlags(cmd, "Network", "host", "port", "tls-cert", "tls-key")
 
 	flags.IntVar(&f.parallel, "parallel", 8, "answers of a model that are generated at a time")
+	flags.IntVar(&f.perClient, "parallel-per-client", 0,
+		"how many of them a key or an address may have (default: with several keys three quarters, otherwise all)")
 	flags.IntVar(&f.parallel, "batch-size", 8, "the same as --parallel")
 	flags.IntVar(&f.batchRows, "max-batch-tokens", 256, "tokens of one forward pass, of prompts and answers together")
 	flags.IntVar(&f.queue, "queue", 64, "requests that may wait; more are turned away with status 429")
 	flags.IntVar(&f.prefixTokens, "prefix-cache", 0, "tokens of past prompts to keep for new ones that begin alike (0: half of the KV cache; -1: none)")
-	groupFlags(cmd, "Scheduling", "parallel", "batch-size", "max-batch-tokens", "queue", "prefix-cache")
+	groupFlags(cmd, "Scheduling", "parallel", "batch-size", "parallel-per-client", "max-batch-tokens", "queue", "prefix-cache")
 
 	flags.StringArrayVar(&f.apiKeys, "api-key", nil, "a key of which requests must have one (repeatable)")
 	flags.StringVar(&f.apiKeyFile, "api-key-file", "", "file with a key a line")
@@ -249,7 +251,8 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 	}
 	o := server.Options{
 		Models: f.models, Open: append(open, trit.BatchRows(f.batchRows), trit.PrefixCache(f.prefixTokens)),
-		Thinking: f.think.think, ThinkingBudget: f.think.budget, Parallel: f.parallel, Queue: f.queue,
+		Thinking: f.think.think, ThinkingBudget: f.think.budget,
+		Parallel: f.parallel, ParallelPerClient: f.perClient, Queue: f.queue,
 		RequestTimeout: f.request, WriteTimeout: f.write, ReadTimeout: f.read, IdleTimeout: f.idle, Grace: f.grace, DrainDelay: f.drainDelay,
 		AllowPull: f.allowPull, AllowDelete: f.allowDelete,
 		AllowedHosts: f.hosts, CORSOrigins: f.origins, RateLimit: f.rateLimit,
@@ -263,7 +266,7 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 	for _, n := range []struct {
 		flag   string
 		n, min int
-	}{{"parallel", f.parallel, 1}, {"queue", f.queue, 0}, {"max-batch-tokens", f.batchRows, 1}, {"prefix-cache", f.prefixTokens, -1}, {"rate-limit", f.rateLimit, 0}, {"port", f.port, 0}} {
+	}{{"parallel", f.parallel, 1}, {"parallel-per-client", f.perClient, 0}, {"queue", f.queue, 0}, {"max-batch-tokens", f.batchRows, 1}, {"prefix-cache", f.prefixTokens, -1}, {"rate-limit", f.rateLimit, 0}, {"port", f.port, 0}} {
 		if n.n < n.min {
 			return fail(fmt.Errorf("--%s %d: want at least %d", n.flag, n.n, n.min))
 		}

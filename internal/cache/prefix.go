@@ -1,6 +1,10 @@
 package cache
 
-import "trit/internal/kernel"
+import (
+	"hash/maphash"
+
+	"trit/internal/kernel"
+)
 
 // The prefix index is a radix tree over token ids whose digits are whole pages:
 // an edge is the PageTokens tokens of one page, a node the page that holds
@@ -27,7 +31,7 @@ type PrefixStats struct {
 // rather than by their page, so that an edge can never lead on from a page that
 // was evicted and used again.
 type edge struct {
-	parent uint64 // 0 is the root
+	parent uint64 // 0 is the root, and what has the highest bit that of a salt
 	tokens [kernel.PageTokens]int32
 }
 
@@ -50,6 +54,7 @@ type prefixIndex struct {
 	found  []Page // memory of known
 	nodes  []node // by page
 	serial uint64
+	seed   maphash.Seed // of salts: nobody can find two that are one
 
 	oldest, newest Page // ends of the list of unreferenced pages
 	unreferenced   int
@@ -58,7 +63,7 @@ type prefixIndex struct {
 }
 
 func newPrefixIndex(limit int) *prefixIndex {
-	return &prefixIndex{limit: limit, pages: map[edge]Page{}, oldest: none, newest: none}
+	return &prefixIndex{limit: limit, pages: map[edge]Page{}, seed: maphash.MakeSeed(), oldest: none, newest: none}
 }
 
 // Adopt takes pages from the prefix index. The table's positions hold the first
@@ -88,12 +93,24 @@ func (t *Table) Adopt(text []int32, limit int) int {
 	return t.n
 }
 
+// SetSalt keeps the pages of an empty table apart, in the prefix index, from those of tables
+// with another salt. The empty salt is that of all tables. Pages with a salt are not saved.
+func (t *Table) SetSalt(salt string) {
+	t.root = 0
+	if salt != "" {
+		t.root = 1<<63 | maphash.String(t.pool.prefix.seed, salt) // no page has such a number
+	}
+}
+
+// Root tells the salts of tables apart.
+func (t *Table) Root() uint64 { return t.root }
+
 // known returns the pages of the index that go on where the table's full pages end.
 // They are valid until the next call.
 func (t *Table) known(text []int32) []Page {
 	x := t.pool.prefix
 	found := x.found[:0]
-	i, parent := t.n/kernel.PageTokens, uint64(0)
+	i, parent := t.n/kernel.PageTokens, t.root
 	if i > 0 {
 		if parent = x.nodes[t.pages[i-1]].serial; parent == 0 {
 			return nil
@@ -118,7 +135,7 @@ func (t *Table) Index(text []int32) {
 	if x.limit == 0 {
 		return
 	}
-	parent := uint64(0)
+	parent := t.root
 	for i := range t.n / kernel.PageTokens {
 		page := t.pages[i]
 		if n := &x.nodes[page]; n.serial == 0 || n.edge.parent != parent {

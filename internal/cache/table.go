@@ -7,6 +7,7 @@ type Table struct {
 	pool  *Pool
 	pages []Page
 	n     int
+	root  uint64 // where the table's pages begin in the prefix index; see SetSalt
 	tableState
 }
 
@@ -88,6 +89,7 @@ func (t *Table) Advance(n int) { t.advanceState(n) }
 // Fork returns a table that shares all positions stored so far.
 func (t *Table) Fork() *Table {
 	f := t.pool.NewTable(cap(t.pages) * kernel.PageTokens)
+	f.root = t.root
 	f.Assign(t)
 	return f
 }

@@ -140,7 +140,7 @@ func (s *Scheduler) hash(r *request) {
 		return
 	}
 	tokens := r.Session.seq.with(r.Tokens)
-	h := pageHash{}
+	h := pageHash{before: r.Session.seq.table.Root()}
 	for i := 0; i+kernel.PageTokens <= len(tokens); i += kernel.PageTokens {
 		h.tokens = [kernel.PageTokens]int32(tokens[i:])
 		h.before = maphash.Comparable(s.seed, h)

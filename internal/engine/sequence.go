@@ -31,8 +31,8 @@ func (s *Sequence) Tokens() []int32 { return s.tokens }
 // Fork returns a sequence with the same tokens. The two share the memory of
 // what they have in common.
 func (s *Sequence) Fork() *Sequence {
-	f := s.engine.NewSequence()
-	f.assign(s)
+	f := &Sequence{engine: s.engine, table: s.table.Fork(), tokens: make([]int32, 0, s.engine.context)}
+	f.tokens = append(f.tokens, s.tokens...)
 	return f
 }
 

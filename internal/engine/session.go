@@ -92,6 +92,10 @@ func (c *Session) Reused() int { return c.request.reused }
 // and has it compute everything itself.
 func (c *Session) SetPrivate(private bool) { c.private.Store(private) }
 
+// SetSalt keeps the session apart, in the prefix cache, from sessions with another salt: they find
+// nothing of each other. It must be called before the first Run.
+func (c *Session) SetSalt(salt string) { c.seq.table.SetSalt(salt) }
+
 // Run appends tokens and waits until they have been run. The tokens from index
 // from on give back what want says, until the next Run. If ctx ends first, Run
 // returns its error; some of the tokens may then have been run, as Len tells.

@@ -27,6 +27,7 @@ func newDraft(ctx context.Context, s *engine.Scheduler, a *choice) (*draft, erro
 	if err != nil {
 		return nil, err
 	}
+	session.SetSalt(a.options.Salt)
 	d := &draft{session: session, ratio: modelBytes(s.Engine().Model()) / modelBytes(a.session.Scheduler().Engine().Model())}
 	if n := min(len(a.history), s.Engine().Context()); n > 1 {
 		if err := session.Run(ctx, a.history[:n-1], engine.None, 0); err != nil {

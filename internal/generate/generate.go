@@ -72,6 +72,9 @@ type Options struct {
 	// sample.Default().
 	Sampling sample.Options
 
+	// Salt keeps the text apart from texts with another salt in the prefix cache.
+	Salt string
+
 	// Choices is the number of continuations of the prompt, 0 meaning 1. They are
 	// decoded together; Token.Index tells them apart. The first is the one that
 	// would come alone, the others have seeds derived from the first one's.
@@ -164,6 +167,9 @@ func New(s *engine.Session, t *tokenizer.Tokenizer, o Options) (*Generation, err
 	p, err := sample.NewPipeline(o.Sampling)
 	if err != nil {
 		return nil, err
+	}
+	if s.Len() == 0 {
+		s.SetSalt(o.Salt)
 	}
 	g := &Generation{session: s, options: o, pipeline: p}
 	for i := range max(o.Choices, 1) {

@@ -120,11 +120,16 @@ func (g *guards) origins(w http.ResponseWriter, r *http.Request) (done bool, err
 		if origin == "" {
 			origin = "ORIGIN"
 		}
-		return false, &Error{Status: http.StatusForbidden, Code: "origin_not_allowed",
-			Message: "a web page of another site may not use this server; if it should, start it with " +
-				g.options.OptionName("cors_origins") + " " + origin}
+		return false, g.foreign(origin)
 	}
 	return false, nil
+}
+
+// foreign refuses a request of another site's page.
+func (g *guards) foreign(origin string) *Error {
+	return &Error{Status: http.StatusForbidden, Code: "origin_not_allowed",
+		Message: "a web page of another site may not use this server; if it should, start it with " +
+			g.options.OptionName("cors_origins") + " " + origin}
 }
 
 // trusts reports whether the operator has named an origin, or the scheme of apps that it
@@ -196,6 +201,10 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 	if rt.Access == AccessOpen {
 		return nil
 	}
+	// A foreign page cannot read the answers of its GETs, but they have effects: a model is loaded.
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" && !g.trusts(r.Header.Get("Origin")) {
+		return g.foreign("ORIGIN")
+	}
 	known := g.find(r)
 	client, rec := hostOnly(r.RemoteAddr), recordIn(r.Context())
 	if known != nil {
@@ -204,6 +213,9 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 	rec.client = client
 	if known != nil {
 		rec.key = client
+		if len(g.keys) > 1 {
+			rec.keySalt = hex.EncodeToString(known.hash[:])
+		}
 	}
 	if known == nil && g.keys.Load().wanted {
 		if err := g.slowDown("without a key: " + client); err != nil { // who tries keys out

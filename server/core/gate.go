@@ -17,6 +17,7 @@ import (
 type gate struct {
 	places int // answers at a time
 	queue  int // requests that may wait
+	most   int // places of one client
 
 	mu      sync.Mutex
 	free    int            // places
@@ -42,7 +43,8 @@ type slot struct {
 }
 
 func newGate(places, queue int) *gate {
-	return &gate{places: places, queue: queue, free: places, running: map[string]int{}, slots: make([]*slot, places)}
+	return &gate{places: places, queue: queue, free: places, running: map[string]int{}, slots: make([]*slot, places),
+		most: places}
 }
 
 // errBusy is the answer when the queue is full.
@@ -58,7 +60,7 @@ func (g *gate) enter(ctx context.Context, client string, n int) (leave func(), e
 	g.mu.Lock()
 	g.waiting = append(g.waiting, w)
 	g.admit()
-	if slices.Contains(g.waiting, w) && len(g.waiting) > g.queue {
+	if slices.Contains(g.waiting, w) && (len(g.waiting) > g.queue || g.crowds(client)) {
 		g.remove(w)
 		g.mu.Unlock()
 		return nil, errBusy(g.queue)
@@ -87,13 +89,17 @@ func (g *gate) enter(ctx context.Context, client string, n int) (leave func(), e
 	}, nil
 }
 
-// admit gives free places to those who wait. Once it is somebody's turn nobody
+// admit gives free places to those who wait, as long as their clients may have more. Once it is somebody's turn nobody
 // overtakes, or who wants many places would wait for ever.
 func (g *gate) admit() {
 	for len(g.waiting) > 0 && g.free > 0 {
 		if g.next == nil {
-			g.next = slices.MinFunc(g.waiting,
+			w := slices.MinFunc(g.waiting,
 				func(a, b *waiter) int { return g.running[a.client] - g.running[b.client] })
+			if n := g.running[w.client]; n > 0 && n+w.places > g.most {
+				return // as have all the others
+			}
+			g.next = w
 		}
 		w := g.next
 		if w.places > g.free {
@@ -104,6 +110,17 @@ func (g *gate) admit() {
 		g.take(w)
 		close(w.turn)
 	}
+}
+
+// crowds reports whether a client whose places are bounded has more than three quarters of the queue.
+func (g *gate) crowds(client string) bool {
+	n := 0
+	for _, w := range g.waiting {
+		if w.client == client {
+			n++
+		}
+	}
+	return g.most < g.places && n > max(1, g.queue*3/4)
 }
 
 // take takes a waiter out of the queue.

@@ -100,3 +100,43 @@ func TestGateUnderContention(t *testing.T) {
 		t.Errorf("%d running, %d waiting, %v", running, waiting, g.running)
 	}
 }
+
+// TestGatePlacesOfAClient: one client does not get all places, however free they are.
+func TestGatePlacesOfAClient(t *testing.T) {
+	g := newGate(4, 8)
+	g.most = 3
+	enter := func(client string, n int) (func(), error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		return g.enter(ctx, client, n)
+	}
+	var leave []func()
+	for range 3 {
+		l, err := enter("a", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave = append(leave, l)
+	}
+	if _, err := enter("a", 1); err == nil {
+		t.Error("a client has all four places")
+	}
+	other, err := enter("b", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other()
+	leave[0]()
+	if l, err := enter("a", 1); err != nil {
+		t.Error(err)
+	} else {
+		l()
+	}
+	leave[1]()
+	leave[2]()
+	if l, err := enter("a", 4); err != nil { // one request may have more than that, if its client has nothing else
+		t.Error(err)
+	} else {
+		l()
+	}
+}

@@ -191,6 +191,7 @@ func (ms *Models) begin(name string) *Loaded {
 	}
 	l := &Loaded{Name: name, own: own, ready: make(chan struct{}), gone: make(chan struct{}),
 		gate: newGate(ms.options.Parallel, max(ms.options.Queue, 0)), keep: ms.options.KeepAlive}
+	l.gate.most = ms.options.ParallelPerClient
 	if own {
 		l.keep = -1
 	}

@@ -36,6 +36,10 @@ type Options struct {
 	// that none may wait.
 	Parallel int
 	Queue    int
+	// ParallelPerClient is how many of the answers one client, a key or an address, may have at a time;
+	// 0 means three quarters of Parallel where there are several keys, and otherwise all of them: what
+	// looks like one address may be a proxy.
+	ParallelPerClient int
 
 	// Thinking and ThinkingBudget hold for requests that say nothing of it: whether models think, if
 	// they can, and how many tokens of reasoning they may write, 0 for any number.
@@ -108,6 +112,11 @@ func (o *Options) complete() error {
 	}
 	o.Parallel = cmp.Or(o.Parallel, 8)
 	o.Queue = cmp.Or(o.Queue, 64)
+	if o.ParallelPerClient == 0 {
+		if o.ParallelPerClient = o.Parallel; len(o.APIKeys)+len(o.AdminKeys) > 1 {
+			o.ParallelPerClient = max(1, o.Parallel*3/4)
+		}
+	}
 	o.KeepAlive = cmp.Or(o.KeepAlive, 5*time.Minute)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, 10*time.Minute)
 	o.WriteTimeout = cmp.Or(o.WriteTimeout, 30*time.Second)
@@ -127,6 +136,7 @@ func (o *Options) complete() error {
 		what string
 	}{
 		{o.Parallel < 0, "Parallel is negative"},
+		{o.ParallelPerClient < 0, "ParallelPerClient is negative"},
 		{o.MemoryLimit < 0, "MemoryLimit is negative"},
 		{o.ThinkingBudget < 0, "ThinkingBudget is negative"},
 		{o.RequestTimeout < 0 || o.WriteTimeout < 0 || o.ReadTimeout < 0 || o.IdleTimeout < 0, "a timeout is negative"},

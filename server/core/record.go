@@ -27,6 +27,9 @@ type record struct {
 	client  string  // that, or the address
 	failure *Error
 
+	keySalt   string // of the prefix cache: the key, where there are several
+	cacheSalt string // what the request says beside it
+
 	// leaveIntake gives back the room for the request's body; see taken.
 	leaveIntake func()
 
@@ -96,6 +99,14 @@ func requestID(given string) string {
 
 // noteFailure tells the log what a request was answered.
 func noteFailure(r *http.Request, e *Error) { recordIn(r.Context()).failure = e }
+
+// salt is what keeps the request apart from others in the prefix cache.
+func (rec *record) salt() string {
+	if rec.keySalt == "" && rec.cacheSalt == "" {
+		return ""
+	}
+	return rec.keySalt + " " + rec.cacheSalt
+}
 
 // isTimeout reports whether a request has run out of time.
 func isTimeout(ctx context.Context) bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }

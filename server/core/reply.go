@@ -33,8 +33,8 @@ func FormOf(stream bool, streamed Form) Form {
 const keepAliveEvery = 10 * time.Second
 
 // Reply takes the answer to a request to the client, whole or piece by piece.
-// Every piece is sent at once. A client that does not take a piece within the
-// time allowed is given up; until then it holds up nobody else.
+// Every piece is sent at once. A client that keeps pieces waiting for longer than the
+// time allowed, all of them together, is given up; until then it holds up nobody else.
 type Reply struct {
 	w       http.ResponseWriter
 	r       *http.Request
@@ -47,7 +47,8 @@ type Reply struct {
 	mu    sync.Mutex
 	begun bool
 	ended bool
-	last  time.Time // of the last piece
+	last  time.Time     // of the last piece
+	slow  time.Duration // that the client has kept pieces waiting, together
 	stop  chan struct{}
 	done  chan struct{}
 }
@@ -161,9 +162,11 @@ func (t *Reply) send(b []byte) error {
 		h.Set("X-Accel-Buffering", "no") // proxies are to pass pieces on
 		t.w.WriteHeader(http.StatusOK)
 	}
+	// The time for all pieces is that for one: a client that takes a few bytes a second would hold a
+	// place for as long as it likes. One that keeps up takes none of it.
 	var err error
 	if t.timeout > 0 {
-		err = t.control.SetWriteDeadline(time.Now().Add(t.timeout))
+		err = t.control.SetWriteDeadline(t.last.Add(t.timeout - t.slow))
 	}
 	if err == nil {
 		_, err = t.w.Write(b)
@@ -171,6 +174,7 @@ func (t *Reply) send(b []byte) error {
 	if err == nil {
 		err = t.control.Flush()
 	}
+	t.slow += time.Since(t.last)
 	if err != nil {
 		t.cancel()
 		return ErrAnswered

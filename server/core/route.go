@@ -117,6 +117,9 @@ func ReadJSON(r *http.Request, v any) error {
 	if err := decode(body, v); err != nil {
 		return bodyError(err)
 	}
+	if s, ok := v.(interface{ salt() string }); ok {
+		recordIn(r.Context()).cacheSalt = s.salt()
+	}
 	if _, err := dec.Token(); err != io.EOF {
 		if err == nil {
 			err = errors.New("more than one JSON value")

@@ -65,6 +65,7 @@ func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 		rec := recordIn(ctx)
 		rec.prompt.Add(int64(len(j.Prompt)))
 		options := append(j.Options[:len(j.Options):len(j.Options)], trit.Choices(j.Choices), trit.CollectStats(stats),
+			trit.CacheSalt(rec.salt()),
 			trit.Arrived(came))
 		silent := true
 		for token, err := range s.Generate(ctx, j, options) {

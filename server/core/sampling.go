@@ -20,7 +20,11 @@ type Sampling struct {
 	DRYBreakers []string `json:"dry_sequence_breakers"`
 	// Seed below zero means a new one for every request.
 	Seed *int64 `json:"seed"`
+	// CacheSalt keeps the prompt apart from prompts with another salt in the prefix cache, as in vLLM.
+	CacheSalt string `json:"cache_salt"`
 }
+
+func (s *Sampling) salt() string { return s.CacheSalt }
 
 // Options returns the model's sampling options with those of the request.
 func (s *Sampling) Options(m *trit.Model) (sample.Options, error) {

@@ -54,6 +54,9 @@ type responseRequest struct {
 	ContextManagement  json.RawMessage `json:"context_management"`
 }
 
+// maxTools bounds the functions of a request, those within namespaces included.
+const maxTools = 128
+
 // responseTool is a tool of the responses API; the same in requests and answers.
 type responseTool struct {
 	Type        string          `json:"type"`
