@@ -7,6 +7,7 @@ import (
 
 	"trit/internal/model/synth"
 	"trit/internal/profile"
+	"trit/internal/termtext"
 )
 
 // benchFlags are the flags of bench.
@@ -149,6 +150,6 @@ func (s *statusLine) show(what string, done, total int) {
 
 func (s *statusLine) clear() {
 	if s.on {
-		fmt.Fprint(s.a.err, "\r\x1b[2K")
+		fmt.Fprint(termtext.Raw(s.a.err), "\r\x1b[2K")
 	}
 }

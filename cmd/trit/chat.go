@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"trit/internal/termtext"
 	"trit/internal/tui"
 )
 
@@ -137,7 +138,7 @@ func (a *app) chatScreen(ctx context.Context, c *conversation) error {
 	return tui.Run(ctx, tui.Options{
 		Handler:  c,
 		Input:    a.in,
-		Output:   a.out,
+		Output:   termtext.Raw(a.out),
 		Greeting: c.greeting(),
 		History:  earlier,
 		Remember: history.add,

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"trit"
+	"trit/internal/termtext"
 	"trit/internal/textfile"
 	"trit/internal/tui"
 
@@ -236,7 +237,7 @@ func (l *lineChat) copy(text string) error {
 	if !l.terminal || os.Getenv("TERM") == "dumb" {
 		return l.line(l.err, l.errTerminal, "There is no terminal with a clipboard here.")
 	}
-	_, err := io.WriteString(l.out, ansi.SetSystemClipboard(text))
+	_, err := io.WriteString(termtext.Raw(l.out), ansi.SetSystemClipboard(text))
 	return err
 }
 
@@ -245,7 +246,7 @@ func (l *lineChat) exec(command *exec.Cmd) error {
 	if l.signals == nil || !l.terminal {
 		return errors.New("there is no terminal for it")
 	}
-	command.Stdin, command.Stdout, command.Stderr = l.in, l.out, l.err
+	command.Stdin, command.Stdout, command.Stderr = l.in, termtext.Raw(l.out), termtext.Raw(l.err)
 	return command.Run()
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit/internal/mmap"
+	"trit/internal/termtext"
 )
 
 func main() {
@@ -38,6 +39,12 @@ const (
 
 // run executes the command line and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// A terminal gets nothing but text from models, files and registries; a pipe gets it raw.
+	for _, stream := range []*io.Writer{&stdout, &stderr} {
+		if isTerminal(*stream) {
+			*stream = &termtext.Writer{Terminal: *stream}
+		}
+	}
 	a := &app{in: stdin, out: stdout, err: stderr}
 	root := a.rootCommand()
 	root.SetArgs(args)

@@ -12,6 +12,8 @@ import (
 	"trit/internal/head"
 	"trit/internal/kernel"
 	"trit/internal/model"
+	"trit/internal/termtext"
+	"trit/internal/tui"
 	"trit/quant"
 )
 
@@ -121,8 +123,8 @@ func (a *app) progress(what string, more ...progressbar.Option) *progressbar.Pro
 		return nil
 	}
 	return progressbar.NewOptions64(1, append([]progressbar.Option{
-		progressbar.OptionSetWriter(a.err),
-		progressbar.OptionSetDescription(what),
+		progressbar.OptionSetWriter(termtext.Raw(a.err)),
+		progressbar.OptionSetDescription(tui.Printable(what)),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionThrottle(100_000_000),

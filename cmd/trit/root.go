@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"trit/hub"
+	"trit/internal/termtext"
 	"trit/internal/textfile"
 	"trit/internal/version"
 )
@@ -213,6 +214,9 @@ func readText(ctx context.Context, r io.Reader, name string, most int64) ([]byte
 
 // isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {
+	if w, ok := stream.(io.Writer); ok {
+		stream = termtext.Raw(w)
+	}
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
