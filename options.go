@@ -271,10 +271,6 @@ func PromptOnly() GenerateOption { return func(o *generateOptions) { o.Options.P
 // MinTokens is the number of tokens before which the text cannot end.
 func MinTokens(n int) GenerateOption { return func(o *generateOptions) { o.Options.MinTokens = n } }
 
-// CacheSalt keeps a prompt apart, in the prefix cache, from prompts with another salt, so that neither
-// Stats.CachedTokens nor the time tells one user what another has asked.
-func CacheSalt(salt string) GenerateOption { return func(o *generateOptions) { o.Options.Salt = salt } }
-
 // Choices generates n continuations of one prompt, decoded together. Token.Index
 // tells them apart.
 func Choices(n int) GenerateOption { return func(o *generateOptions) { o.Options.Choices = n } }

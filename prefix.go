@@ -25,3 +25,7 @@ func (m *Model) LoadPrompts(path string) error {
 	_, err := m.scheduler.LoadPrefixes(path)
 	return err
 }
+
+// CacheSalt keeps a prompt apart, in the prefix cache, from prompts with another salt, so that neither
+// Stats.CachedTokens nor the time tells one user what another has asked.
+func CacheSalt(salt string) GenerateOption { return func(o *generateOptions) { o.Options.Salt = salt } }
