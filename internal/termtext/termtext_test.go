@@ -10,7 +10,7 @@ import (
 func TestWriter(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain\ttext\n":           "plain\ttext\n",
-		"日本語 🙂 é\u00a0":          "日本語 🙂 é\u00a0",
+		"日本語 🙂 é\u00a0":           "日本語 🙂 é\u00a0",
 		"\x1b]52;c;cm0=\x07":      "\ufffd]52;c;cm0=\ufffd",
 		"a\rb\bc\x7f\x00":         "a\ufffdb\ufffdc\ufffd\ufffd",
 		"\u009b31m\u0085":         "\ufffd31m\ufffd",

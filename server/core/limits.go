@@ -49,12 +49,12 @@ var limits = map[string]FieldLimit{
 	"mode": word, "call_id": word, "tool_call_id": word, "tool_use_id": word, "tool_name": word, "status": word,
 	"encoding_format": word, "input_type": word, "truncation": word, "keep_alive": word, "previous_response_id": word, "phase": word,
 	"guided_whitespace_pattern": word, "service_tier": word, "user": word, "cache_salt": word,
-	"include": words, "modalities": words, "samplers": words, "think": word, "reasoning_effort": word, "effort": word,
+	"include": words, "response_fields": words, "modalities": words, "samplers": words, "think": word, "reasoning_effort": word, "effort": word,
 	// what the model reads
 	"messages": prose, "content": prose, "system": prose, "instructions": prose, "text": prose, "thinking": prose,
 	"reasoning_content": prose, "reasoning": prose, "refusal": prose, "suffix": prose, "template": prose,
 	"chat_template": prose, "description": prose, "signature": prose, "data": prose, "images": prose,
-	"summary": prose, "query": prose, "documents": values, "arguments": values, "output": values, "audio": values,
+	"summary": prose, "query": prose, "title": prose, "documents": values, "arguments": values, "output": values, "audio": values,
 	"input": {Text: wholeBody, List: 1 << 20, Free: true}, "prompt": {Text: wholeBody, List: 1 << 20},
 	"tokens": tokens, "context": tokens,
 	// tools
