@@ -133,6 +133,10 @@ func i2sCheck(size int, layout I2SLayout, rows, cols int) error {
 	return nil
 }
 
+// maxI2SScale bounds the scale: it is the largest number of the formats that store one in 16 bits, and
+// thousands of times what any model has. Beyond it all logits become equal, which looks like an answer.
+const maxI2SScale = 65504
+
 // i2sScale verifies a tensor and returns its scale.
 func i2sScale(src []byte, layout I2SLayout, rows, cols int) (float32, error) {
 	if err := i2sCheck(len(src), layout, rows, cols); err != nil {
@@ -141,6 +145,10 @@ func i2sScale(src []byte, layout I2SLayout, rows, cols int) (float32, error) {
 	scale := math.Float32frombits(binary.LittleEndian.Uint32(src[len(src)-i2sTail:]))
 	if !isFinite(scale) {
 		return 0, fmt.Errorf("%w: I2_S scale is %g", ErrRange, scale)
+	}
+	if scale < 0 || scale > maxI2SScale {
+		return 0, fmt.Errorf("%w: I2_S scale is %g; it is a magnitude of weights, 0 to %g", ErrRange, scale,
+			float32(maxI2SScale))
 	}
 	return scale, nil
 }

@@ -210,7 +210,7 @@ func typeName(t string) string {
 	switch {
 	case strings.HasPrefix(t, "[]"):
 		return "an array"
-	case strings.HasPrefix(t, "map["), strings.Contains(t, "."):
+	case strings.HasPrefix(t, "map["), strings.HasPrefix(t, "struct {"), strings.Contains(t, "."):
 		return "an object"
 	case t == "string":
 		return "a string"

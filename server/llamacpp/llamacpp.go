@@ -206,8 +206,8 @@ func (s *api) applyTemplate(w http.ResponseWriter, r *http.Request) error {
 	}
 	messages := make([]chat.Message, len(q.Messages))
 	for i, raw := range q.Messages {
-		if err := json.Unmarshal(raw, &messages[i]); err != nil {
-			return core.BadRequest("messages", "messages[%d]: %v", i, err)
+		if err := core.DecodeAt(raw, &messages[i], fmt.Sprintf("messages[%d]", i)); err != nil {
+			return err
 		}
 	}
 	if len(messages) == 0 {
