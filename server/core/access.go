@@ -213,7 +213,7 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 	rec.client = client
 	if known != nil {
 		rec.key = client
-		if len(g.keys) > 1 {
+		if len(g.keys.Load().all) > 1 {
 			rec.keySalt = hex.EncodeToString(known.hash[:])
 		}
 	}
