@@ -305,6 +305,9 @@ func (q *messagesRequest) messagesOf(c *core.Conversation) error {
 	add := func(m chat.Message) {
 		if n := len(c.Messages); n > 0 && m.Role != "tool" && c.Messages[n-1].Role == m.Role {
 			last := &c.Messages[n-1]
+			if len(content) == 0 && last.Content != "" { // a message of another role stood between
+				content = append(content, last.Content)
+			}
 			last.Reasoning += m.Reasoning
 			last.ToolCalls = append(last.ToolCalls, m.ToolCalls...)
 		} else {
