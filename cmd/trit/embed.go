@@ -13,7 +13,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"trit"
@@ -343,11 +342,8 @@ const linesAtOnce = 1024
 
 // stream embeds the texts of a file of lines, as many at a time as are worth it.
 func (e *embedder) stream(ctx context.Context, lines *lineReader, output string) error {
-	bar := e.app.progress("embedding")
-	if bar != nil {
-		defer bar.Clear()
-		bar.ChangeMax64(max(lines.size, 1))
-	}
+	bar := e.app.progress("embedding", byteSize)
+	defer bar.Clear()
 	return e.write(output, func(show func([]*embedded) error) error {
 		for {
 			texts, err := lines.next(linesAtOnce)
@@ -363,15 +359,9 @@ func (e *embedder) stream(ctx context.Context, lines *lineReader, output string)
 			if err := show(texts); err != nil {
 				return err
 			}
-			advance(bar, lines.read)
+			bar.Set(lines.read, lines.size)
 		}
 	})
-}
-
-func advance(bar *progressbar.ProgressBar, n int64) {
-	if bar != nil {
-		bar.Set64(n)
-	}
 }
 
 // lineReader reads the texts of a file of lines of JSON.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"trit"
@@ -97,12 +96,9 @@ func (f *modelFlags) open(a *app, cmd *cobra.Command) (*trit.Model, error) {
 			return nil, err
 		}
 	}
-	if bar := a.progress("loading"); bar != nil {
+	if bar := a.progress("loading", byteSize); bar != nil {
 		defer bar.Clear()
-		opts = append(opts, trit.Progress(func(done, total int64) {
-			bar.ChangeMax64(total)
-			bar.Set64(done)
-		}))
+		opts = append(opts, trit.Progress(bar.Set))
 	}
 	m, err := trit.Open(f.model, opts...)
 	if err != nil {
@@ -118,16 +114,9 @@ func (f *modelFlags) open(a *app, cmd *cobra.Command) (*trit.Model, error) {
 }
 
 // progress returns a bar on the error stream, or nil where nobody would see it.
-func (a *app) progress(what string, more ...progressbar.Option) *progressbar.ProgressBar {
+func (a *app) progress(what string, amount func(int64) string) *tui.Bar {
 	if !isTerminal(a.err) {
 		return nil
 	}
-	return progressbar.NewOptions64(1, append([]progressbar.Option{
-		progressbar.OptionSetWriter(termtext.Raw(a.err)),
-		progressbar.OptionSetDescription(tui.Printable(what)),
-		progressbar.OptionSetWidth(30),
-		progressbar.OptionClearOnFinish(),
-		progressbar.OptionThrottle(100_000_000),
-		progressbar.OptionSetPredictTime(true),
-	}, more...)...)
+	return tui.NewBar(termtext.Raw(a.err), what, amount)
 }

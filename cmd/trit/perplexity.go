@@ -103,12 +103,11 @@ func (a *app) score(ctx context.Context, d *directOptions, f *gguf.File, text st
 		return nil, 0, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	if bar := a.progress("scoring"); bar != nil {
+	if bar := a.progress("scoring", nil); bar != nil {
 		defer bar.Clear()
 		o.Progress = func(done, total int, r *validate.PerplexityReport) {
 			bar.Describe(fmt.Sprintf("perplexity %.4f", r.Perplexity))
-			bar.ChangeMax(total)
-			bar.Set(done)
+			bar.Set(int64(done), int64(total))
 		}
 	}
 	start := time.Now()

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"trit/convert"
@@ -79,7 +78,7 @@ func (a *app) pull(ctx context.Context, ref string, o hub.PullOptions, c convert
 	o.Log = a.log
 	o.Convert = a.pullConverter(c)
 	o.Variant = strings.ToLower(c.Type.String() + "/" + c.Embedding.String())
-	if bar := a.progress("downloading", progressbar.OptionShowBytes(true), progressbar.OptionShowTotalBytes(true)); bar != nil {
+	if bar := a.progress("downloading", byteSize); bar != nil {
 		defer bar.Clear()
 		stage := hub.Downloading
 		o.Progress = func(p hub.Progress) {
@@ -87,8 +86,7 @@ func (a *app) pull(ctx context.Context, ref string, o hub.PullOptions, c convert
 				stage = p.Stage
 				bar.Describe(string(stage))
 			}
-			bar.ChangeMax64(max(p.Total, 1))
-			bar.Set64(p.Done)
+			bar.Set(p.Done, p.Total)
 		}
 	}
 	pulled, err := hub.Pull(ctx, ref, o)

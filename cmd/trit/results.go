@@ -79,13 +79,9 @@ func required(cmd *cobra.Command, names ...string) error {
 // fileProgress returns a function that shows how far a file is, nil where nobody
 // would see it, and one that clears it away.
 func (a *app) fileProgress(what string) (show func(convert.Progress), done func()) {
-	bar := a.progress(what)
-	if bar == nil {
-		return nil, func() {}
+	bar := a.progress(what, byteSize)
+	if bar != nil {
+		show = func(p convert.Progress) { bar.Set(p.Bytes, p.TotalBytes) }
 	}
-	show = func(p convert.Progress) {
-		bar.ChangeMax64(max(p.TotalBytes, 1))
-		bar.Set64(p.Bytes)
-	}
-	return show, func() { bar.Clear() }
+	return show, bar.Clear
 }

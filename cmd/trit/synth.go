@@ -35,10 +35,9 @@ func (f *synthFlags) generator(a *app, cmd *cobra.Command) (*synth.Generator, sy
 		return nil, shape, usage(cmd, fmt.Errorf("--shape: %w", err))
 	}
 	o := synth.Options{Type: f.weights, Head: f.head, Seed: f.seed, Workers: a.threads}
-	if bar := a.progress("generating"); bar != nil {
+	if bar := a.progress("generating", byteSize); bar != nil {
 		o.Progress = func(done, total int64) {
-			bar.ChangeMax64(total)
-			bar.Set64(done)
+			bar.Set(done, total)
 			if done == total {
 				bar.Clear()
 			}

@@ -193,12 +193,13 @@ func (a *app) runSuite(cmd *cobra.Command, flags *modelFlags, suite *suiteFlags)
 		return validate.Unreadable(found.Name, err), nil
 	}
 	defer f.Close()
-	if bar := a.progress("checking"); bar != nil {
+	if bar := a.progress("checking", nil); bar != nil {
 		defer bar.Clear()
-		bar.ChangeMax(len(validate.CheckNames()))
+		begun := int64(0)
 		o.Progress = func(check string) {
 			bar.Describe(check)
-			bar.Add(1)
+			begun++
+			bar.Set(begun, int64(len(validate.CheckNames())))
 		}
 	}
 	return validate.Run(cmd.Context(), found.Name, f, o)
