@@ -84,7 +84,7 @@ func newClient(o *PullOptions, t tuning) (*client, error) {
 		ResponseHeaderTimeout: t.stall,
 		IdleConnTimeout:       30 * time.Second,
 		MaxIdleConnsPerHost:   o.connections(),
-		ForceAttemptHTTP2:     true,
+		Protocols:             http1(),
 		DisableCompression:    true, // lengths and ranges are those of the file
 	}
 	return &client{
@@ -97,6 +97,14 @@ func newClient(o *PullOptions, t tuning) (*client, error) {
 		log:         o.logger(),
 		connections: make(chan struct{}, o.connections()),
 	}, nil
+}
+
+// http1 is the version of HTTP for files, whose parts come over connections of their
+// own: one of HTTP/2 would share its window among them.
+func http1() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	return p
 }
 
 // close ends idle connections.

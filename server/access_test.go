@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
-	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -164,7 +163,6 @@ func TestTLS(t *testing.T) {
 	defer helper.Close()
 	tlsClient := helper.Client()
 	defer tlsClient.CloseIdleConnections()
-	tlsClient.Transport.(*http.Transport).ForceAttemptHTTP2 = true
 
 	plain := client
 	client = tlsClient

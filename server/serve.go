@@ -35,7 +35,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	if s.core.Options.TLS != nil {
 		hs.TLSConfig = s.core.Options.TLS.Clone()
-		hs.TLSConfig.NextProtos = []string{"h2", "http/1.1"}
+		hs.TLSConfig.NextProtos = []string{"http/1.1"}
 		listener = tls.NewListener(listener, hs.TLSConfig)
 	}
 	failed := make(chan error, 2)

@@ -101,7 +101,7 @@ func hostEnv(name string) string {
 }
 
 func (r *release) compile(ctx context.Context, t target) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=true",
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags=nethttpomithttp2", "-buildvcs=true",
 		"-ldflags=-s -w -X "+r.module(ctx)+"/internal/version.release="+r.version, "-o", r.program(t), "./cmd/trit")
 	cmd.Dir, cmd.Stderr = r.root, os.Stderr
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS="+t.os, "GOARCH="+t.arch,
