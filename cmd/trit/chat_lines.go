@@ -194,16 +194,13 @@ func (l *lineChat) show(e tui.Event) {
 		if l.json {
 			return
 		}
-		text := e.Text
-		if l.terminal {
-			text = tui.Printable(text)
-		}
+		text := ""
 		if e.Kind == tui.Answer {
-			text = l.speaker.say("", text)
+			text = l.speaker.say("", e.Text)
 		} else {
-			text = l.speaker.say(text, "")
+			text = l.speaker.say(e.Text, "")
 		}
-		_, err := io.WriteString(l.out, text)
+		_, err := io.WriteString(termtext.Raw(l.out), text)
 		l.keep(err)
 		if text != "" {
 			l.open = !strings.HasSuffix(strings.TrimSuffix(text, undimmed), "\n")

@@ -15,6 +15,7 @@ import (
 	"trit"
 	"trit/grammar"
 	"trit/internal/atomicfile"
+	"trit/internal/tui"
 	"trit/tokenizer"
 )
 
@@ -244,7 +245,8 @@ func plainPieces(tokens iter.Seq2[trit.Token, error]) iter.Seq2[trit.Piece, erro
 }
 
 // speaker makes what a terminal shows of an answer: what the model thinks, dimmed, an empty line, and
-// what it says. Elsewhere only that is written.
+// what it says, both without control characters: the text is for termtext.Raw. Elsewhere only what
+// it says is written, as it is.
 type speaker struct {
 	terminal          bool
 	thought, answered bool
@@ -253,7 +255,8 @@ type speaker struct {
 func (s *speaker) say(reasoning, content string) string {
 	text := ""
 	if s.terminal {
-		text = dimmed(reasoning)
+		content = tui.Printable(content)
+		text = dimmed(tui.Printable(reasoning))
 		s.thought = s.thought || reasoning != ""
 	}
 	if content != "" && s.thought && !s.answered {

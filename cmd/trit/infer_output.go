@@ -14,6 +14,7 @@ import (
 	"trit/chat"
 	"trit/grammar"
 	"trit/internal/generate"
+	"trit/internal/termtext"
 	"trit/sample"
 )
 
@@ -101,7 +102,7 @@ func (r *inference) print(pieces iter.Seq2[trit.Piece, error], stats *trit.Stats
 	if r.app.json {
 		out = io.Discard
 	}
-	p := &answerPrinter{out: out, answers: make([]inferAnswer, f.answers), texts: make([]answerText, f.answers)}
+	p := &answerPrinter{out: termtext.Raw(out), answers: make([]inferAnswer, f.answers), texts: make([]answerText, f.answers)}
 	for i := range p.texts {
 		p.texts[i].terminal = isTerminal(out)
 	}
@@ -373,7 +374,7 @@ func (r *inference) beams(ctx context.Context, constraint *grammar.Grammar) erro
 			head = fmt.Sprintf("[%d/%d] score %.3f, log-probability %.3f, finish: %s\n", i+1, len(found), *a.Score, *a.LogProb, a.Finish)
 		}
 		shown := (&speaker{terminal: isTerminal(r.app.out)}).say(a.Reasoning, strings.TrimSuffix(a.Text, "\n"))
-		if _, err := fmt.Fprintf(r.app.out, "%s%s\n", head, shown); err != nil {
+		if _, err := fmt.Fprintf(termtext.Raw(r.app.out), "%s%s\n", head, shown); err != nil {
 			return fmt.Errorf("writing the text: %w", err)
 		}
 	}
