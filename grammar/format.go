@@ -2,8 +2,6 @@ package grammar
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -107,9 +105,4 @@ var formatPatterns = sync.OnceValue(func() map[string]pattern {
 func formatPattern(name string) (pattern, bool) {
 	p, ok := formatPatterns()[name]
 	return p, ok
-}
-
-// formatNames returns the known formats.
-func formatNames() []string {
-	return slices.Sorted(slices.Values(append(slices.Collect(maps.Keys(formatSources)), "int32", "int64", "float", "double")))
 }
