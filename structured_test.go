@@ -171,7 +171,8 @@ func TestConstraintOptions(t *testing.T) {
 		want   error
 	}{
 		"schema":  {trit.JSONSchema([]byte(`{"type": "thing"}`)), grammar.ErrSyntax},
-		"regexp":  {trit.Regexp(`(?=x)`), grammar.ErrUnsupported},
+		"regexp":  {trit.Regexp(`(?<!x)y`), grammar.ErrUnsupported},
+		"nothing": {trit.Regexp(`(?=x)`), grammar.ErrEmpty}, // the whole text is "", which does not begin with x
 		"gbnf":    {trit.GBNF(`root ::= root`), grammar.ErrEmpty},
 		"choice":  {trit.Choice(), grammar.ErrEmpty},
 		"unknown": {trit.Formatted(trit.Format{Schema: []byte(`{"nonsense": 1}`), Strict: true}), grammar.ErrUnsupported},
