@@ -93,7 +93,7 @@ func (a *app) residencyCommand(name, short, long string, keepAlive func(*cobra.C
 		GroupID: "server",
 		Short:   short,
 		Long:    long,
-		Example: "  trit " + name + " demo",
+		Example: "  trit " + name + " bitnet-2b-4t",
 		Args: func(cmd *cobra.Command, args []string) error {
 			return oneArg(cmd, args, "a model; 'trit ps' lists those in memory")
 		},

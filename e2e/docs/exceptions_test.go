@@ -69,6 +69,7 @@ var preparations = []preparation{
 	{"trit repair --help", "models of other programs", `
 		cp demo/demo.gguf old.gguf
 		cp demo/demo.gguf arm.gguf`},
+	{"trit (load|unload) --help", "a model in the store", "trit cp demo/demo.gguf bitnet-2b-4t"},
 	{"trit (health|ps|load|unload) --help", "a running server", "trit serve"},
 	{"trit trace --help", "two models", `
 		cp demo/demo.gguf good.gguf
