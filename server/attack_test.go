@@ -93,6 +93,9 @@ func (s *served) send(a *attack) (status int, answer string, err error) {
 // TestAttacks sends every attack alone: each is refused as the client's fault, with the field named, and for
 // little memory.
 func TestAttacks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("time and memory count only where the program runs at its speed")
+	}
 	s := serve(t, Options{})
 	for _, a := range attacks() {
 		var before, after runtime.MemStats
@@ -115,6 +118,9 @@ func TestAttacks(t *testing.T) {
 // TestAttacksTogether: eight breakers and eight grammars at once leave the model to others as soon as
 // they are refused.
 func TestAttacksTogether(t *testing.T) {
+	if testing.Short() {
+		t.Skip("time and memory count only where the program runs at its speed")
+	}
 	s := serve(t, Options{})
 	var group sync.WaitGroup
 	for _, a := range attacks()[:4] {
