@@ -102,7 +102,7 @@ func TestCompletion(t *testing.T) {
 		"rm ": {"second"}, "unload ": {"second"}, "show ": {"demo"}, "cp ": {"demo"}, "pull ": {"bitnet-2b-4t"}, "run ": {"demo", "bitnet-2b-4t"},
 		"infer --kv-type ": {"f32", "f16", "int8"}, "serve --log-format ": {"text", "json"}, "quantize --type ": {"i2_s", "tq2_0"},
 		"chat --log-level ": {"debug"}, "chat --activations ": {"int8", "float"}, "chat --i2s-layout ": {"a", "b", "c"},
-		"export --scale-convention ": {"auto", "multiplier"}, "chat --kernel ": {"lut", "simd"},
+		"export --scale-convention ": {"auto", "multiplier"}, "chat --kernel ": {"lut", "blocked"},
 	} {
 		r := runStore(t, append([]string{"__complete"}, strings.Split(args, " ")...)...)
 		lines := strings.Split(r.out, "\n")
