@@ -53,8 +53,8 @@ func (r *release) archives(context.Context) error {
 
 // entries lists what the archive of a target has.
 func (r *release) entries(t target) ([]entry, error) {
-	entries := []entry{{t.executable(), r.program(t), 0o755}, {"LICENSES.txt", filepath.Join(r.stage, "LICENSES.txt"), 0o644}}
-	for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {
+	entries := []entry{{t.executable(), r.program(t), 0o755}}
+	for _, name := range []string{"LICENSE", licensesFile, "README.md", "CHANGELOG.md"} {
 		entries = append(entries, entry{name, filepath.Join(r.root, name), 0o644})
 	}
 	folders := map[string]string{"completions": filepath.Join(r.stage, "completions")}

@@ -88,7 +88,7 @@ func (r *release) build(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.notices(ctx, trit)
+	return nil
 }
 
 // hostEnv is a variable of Go for the machine that this runs on.
@@ -100,13 +100,21 @@ func hostEnv(name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func (r *release) compile(ctx context.Context, t target) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags=nethttpomithttp2", "-buildvcs=true",
-		"-ldflags=-s -w -X "+r.module(ctx)+"/internal/version.release="+r.version, "-o", r.program(t), "./cmd/trit")
-	cmd.Dir, cmd.Stderr = r.root, os.Stderr
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS="+t.os, "GOARCH="+t.arch,
+// tags are those of all programs.
+const tags = "-tags=nethttpomithttp2"
+
+// environ is the environment in which Go works for the target.
+func (t target) environ() []string {
+	return append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOOS="+t.os, "GOARCH="+t.arch,
 		// The levels that Go takes where nothing else is said; the program finds out by itself what a processor has.
 		"GOAMD64=v1", "GOARM64=v8.0", "GO386=sse2", "GORISCV64=rva20u64", "GOARM="+t.arm)
+}
+
+func (r *release) compile(ctx context.Context, t target) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", tags, "-buildvcs=true",
+		"-ldflags=-s -w -X "+r.module(ctx)+"/internal/version.release="+r.version, "-o", r.program(t), "./cmd/trit")
+	cmd.Dir, cmd.Stderr = r.root, os.Stderr
+	cmd.Env = t.environ()
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go build for %s: %w", t, err)
 	}

@@ -9,8 +9,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"path/filepath"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -18,57 +16,6 @@ import (
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 )
-
-// licenseFile matches the files that say under which licence a module stands.
-var licenseFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)(\.(txt|md))?$`)
-
-// notices writes the licences of all modules that the program contains, which ask for that, and that of Go.
-func (r *release) notices(ctx context.Context, program string) error {
-	info, err := buildinfo.ReadFile(program)
-	if err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "Trit contains the following software.\n")
-	add := func(what, folder string) error {
-		files, err := os.ReadDir(folder)
-		if err != nil {
-			return err
-		}
-		found := false
-		for _, f := range files {
-			if !f.IsDir() && licenseFile.MatchString(f.Name()) {
-				text, err := os.ReadFile(filepath.Join(folder, f.Name()))
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(&b, "\n%s\n%s, %s\n\n%s\n", strings.Repeat("=", 80), what, f.Name(), bytes.TrimSpace(text))
-				found = true
-			}
-		}
-		if !found {
-			return fmt.Errorf("%s: no file in %s says its licence", what, folder)
-		}
-		return nil
-	}
-	root, err := r.output(ctx, "go", "env", "GOROOT")
-	if err != nil {
-		return err
-	}
-	if err := add("Go "+info.GoVersion, root); err != nil {
-		return err
-	}
-	for _, m := range modulesOf(info) {
-		folder, err := r.output(ctx, "go", "list", "-m", "-f", "{{.Dir}}", m.Path)
-		if err != nil {
-			return err
-		}
-		if err := add(m.Path+" "+m.Version, folder); err != nil {
-			return err
-		}
-	}
-	return os.WriteFile(filepath.Join(r.stage, "LICENSES.txt"), b.Bytes(), 0o644)
-}
 
 // modulesOf returns the modules of others that a program contains.
 func modulesOf(info *debug.BuildInfo) []*debug.Module {

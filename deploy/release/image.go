@@ -118,7 +118,11 @@ func (r *release) layer(t target) (v1.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	licenses, err := os.ReadFile(filepath.Join(r.stage, "LICENSES.txt"))
+	license, err := os.ReadFile(filepath.Join(r.root, "LICENSE"))
+	if err != nil {
+		return nil, err
+	}
+	licenses, err := os.ReadFile(filepath.Join(r.root, licensesFile))
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +142,8 @@ func (r *release) layer(t target) (v1.Layer, error) {
 		{tar.Header{Name: "etc/ssl/", Mode: 0o755}, nil},
 		{tar.Header{Name: "etc/ssl/certs/", Mode: 0o755}, nil},
 		{tar.Header{Name: "etc/ssl/certs/ca-certificates.crt", Mode: 0o644}, roots.Bytes()},
-		{tar.Header{Name: "LICENSES.txt", Mode: 0o644}, licenses},
+		{tar.Header{Name: "LICENSE", Mode: 0o644}, license},
+		{tar.Header{Name: licensesFile, Mode: 0o644}, licenses},
 		{tar.Header{Name: "models/", Mode: 0o755, Uid: nobody, Gid: nobody}, nil},
 		{tar.Header{Name: "tmp/", Mode: 0o1777}, nil},
 		{tar.Header{Name: "trit", Mode: 0o755}, program},

@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string) error {
 	r := &release{}
 	flags := flag.NewFlagSet("release", flag.ContinueOnError)
 	flags.Usage = func() {
-		fmt.Fprintln(flags.Output(), "usage: .ci/release [flags] VERSION, such as v1.2.3")
+		fmt.Fprintln(flags.Output(), "usage: .ci/release [flags] VERSION, such as v1.2.3, or .ci/release -licenses")
 		flags.PrintDefaults()
 	}
 	flags.StringVar(&r.root, "root", ".", "the checkout")
@@ -66,12 +66,20 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&r.maintainer, "maintainer", "The authors of Trit <trit@localhost>", "who answers for the packages: NAME <ADDRESS>")
 	flags.StringVar(&r.key, "key", "", "file with a minisign key to sign the checksums with; its password is taken from\n"+
 		"MINISIGN_PASSWORD")
+	licenses := flags.Bool("licenses", false, "write "+licensesFile+" into the checkout, and make no release")
 	only := flags.String("targets", "all", "systems, separated by commas, such as linux/amd64")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
 		}
 		return err
+	}
+	if *licenses {
+		text, err := r.licenses(ctx)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(r.root, licensesFile), text, 0o644)
 	}
 	if flags.NArg() != 1 || !versionPattern.MatchString(flags.Arg(0)) {
 		flags.Usage()
@@ -122,6 +130,9 @@ func (r *release) prepare(ctx context.Context, only string) (err error) {
 		return fmt.Errorf("the time of the commit: %w", err)
 	}
 	r.time = time.Unix(seconds, 0).UTC()
+	if err := r.checkLicenses(ctx); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(r.out, 0o755); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +76,7 @@ func published(t *testing.T) *release {
 		version: "v1.2.3", root: "../..", out: t.TempDir(), stage: t.TempDir(), time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		targets: targets, url: "https://example.org/trit", homepage: "https://example.org/trit", maintainer: "A <a@example.org>",
 	}
-	for _, name := range []string{"man/trit.1", "completions/trit.bash", "completions/_trit", "completions/trit.fish", "LICENSES.txt"} {
+	for _, name := range []string{"man/trit.1", "completions/trit.bash", "completions/_trit", "completions/trit.fish"} {
 		write(t, filepath.Join(r.stage, name), name)
 	}
 	for _, target := range targets {
@@ -94,6 +95,37 @@ func write(t *testing.T, path, text string) {
 	}
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLicenses: the file has the licences of what all systems have, that of one alone too, and is the one in the
+// checkout.
+func TestLicenses(t *testing.T) {
+	r := &release{root: "../.."}
+	if err := r.checkLicenses(t.Context()); err != nil {
+		t.Error(err)
+	}
+	text, err := os.ReadFile(filepath.Join(r.root, licensesFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"The Go Authors", "inconshreveable/mousetrap", "charmbracelet/x/termios", "x509roots", "Apache License"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s says nothing of %s", licensesFile, want)
+		}
+	}
+	if strings.Contains(string(text), "pgregory.net/rapid") {
+		t.Errorf("%s has what only tests use", licensesFile)
+	}
+	if err := addLicenses(&bytes.Buffer{}, "a module", t.TempDir()); err == nil || !strings.Contains(err.Error(), "a module") {
+		t.Errorf("a module without a licence: %v", err)
+	}
+	r = published(t)
+	for _, target := range r.targets {
+		entries, err := r.entries(target)
+		if err != nil || !slices.ContainsFunc(entries, func(e entry) bool { return e.name == licensesFile }) {
+			t.Errorf("the archive for %s has %v, %v", target, entries, err)
+		}
 	}
 }
 
