@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"trit/hub"
 	"trit/server/anthropic"
 	"trit/server/core"
 	"trit/server/llamacpp"
@@ -75,5 +76,11 @@ func pageRoutes() []core.Route {
 		routes = append(routes, core.Route{Pattern: pattern, Family: core.PlainFamily, Access: core.AccessOpen,
 			Handle: handle})
 	}
-	return routes
+	return append(routes, core.Route{Pattern: "GET /ui/catalogue", Family: core.PlainFamily, Access: core.AccessOpen,
+		Handle: catalogue})
+}
+
+// catalogue lists the models that the page offers to download.
+func catalogue(w http.ResponseWriter, r *http.Request) error {
+	return core.WriteJSON(w, http.StatusOK, map[string]any{"models": hub.Catalogue()})
 }

@@ -45,7 +45,7 @@ func TestAccessibility(t *testing.T) {
 		p.press("ArrowUp")
 		check("editor")
 		p.press("Escape")
-		for _, dialog := range []string{"settings", "key", "data", "keys"} {
+		for _, dialog := range []string{"settings", "models", "key", "data", "keys"} {
 			p.click("#open-" + dialog)
 			check(dialog)
 			p.press("Escape")

@@ -22,6 +22,9 @@ type About struct {
 	// Context is the longest text that the model takes here, in tokens; Details.Context
 	// is what its file says.
 	Context int
+	// Memory is what the model takes at the least where it runs, in bytes; 0 for a file that
+	// cannot be run.
+	Memory int64
 	// Embeds says that the model is made for embeddings.
 	Embeds bool
 	// Thinks says that its template knows thinking.
@@ -121,7 +124,7 @@ func (a *About) read(m *hub.Model, open []trit.Option) error {
 		source = m.Name
 	}
 	if plan, err := trit.Plan(source, open...); err == nil {
-		a.Context = plan.Context
+		a.Context, a.Memory = plan.Context, plan.Least()
 	}
 	return nil
 }

@@ -76,6 +76,8 @@ func (s *api) props(w http.ResponseWriter, r *http.Request) error {
 		"bos_token":                   bos,
 		"eos_token":                   eos,
 		"build_info":                  "trit " + version.Get().Version,
+		"cpu":                         l.Model.Info().CPU,
+		"threads":                     l.Model.Info().Threads,
 		"is_sleeping":                 false,
 	})
 }

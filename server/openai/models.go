@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"trit/hub"
 	"trit/server/core"
 )
 
@@ -26,6 +27,9 @@ type modelReply struct {
 	Meta          modelMeta   `json:"meta"`
 	Status        modelStatus `json:"status"`
 
+	Source hub.Source  `json:"source"` // Trit, as Memory: where the model comes from
+	Memory modelMemory `json:"memory"`
+
 	Type           string    `json:"type"` // Anthropic: "model"
 	DisplayName    string    `json:"display_name"`
 	CreatedAt      time.Time `json:"created_at"`
@@ -45,7 +49,20 @@ type modelMeta struct {
 }
 
 type modelStatus struct {
-	Value core.ModelState `json:"value"`
+	Value    core.ModelState `json:"value"`
+	Progress float64         `json:"progress"` // of loading, from 0 to 1
+}
+
+// modelMemory is what a model takes, in bytes.
+type modelMemory struct {
+	Needed int64 `json:"needed"` // at the least, for one text as long as the context; 0 if its file cannot be run
+	Taken  int64 `json:"taken"`  // now; 0 unless it is loaded
+}
+
+// serverMemory is what all models may take together, in bytes.
+type serverMemory struct {
+	Used  int64 `json:"used"`
+	Limit int64 `json:"limit"` // 0 if unknown
 }
 
 // newModelReply describes a model under a name of its own or an alias.
@@ -57,8 +74,9 @@ func newModelReply(name string, m *core.ServedModel, about *core.About) modelRep
 		Meta: modelMeta{VocabType: about.Tokenizer, Vocabulary: about.Vocabulary, Context: about.Context,
 			TrainedFor: about.Details.Context, Embedding: about.Hidden, Parameters: about.Parameters, Size: about.Size,
 			Architecture: about.Architecture, Quantization: about.Type},
-		Status: modelStatus{m.State},
-		Type:   "model", DisplayName: name, CreatedAt: about.Modified.Truncate(time.Second),
+		Status: modelStatus{m.State, m.Progress},
+		Source: m.Hub.Source, Memory: modelMemory{about.Memory, m.Memory},
+		Type: "model", DisplayName: name, CreatedAt: about.Modified.Truncate(time.Second),
 	}
 }
 
@@ -74,7 +92,9 @@ func (s *api) listModels(w http.ResponseWriter, r *http.Request) error {
 		HasMore bool         `json:"has_more"` // as FirstID and LastID, Anthropic's
 		FirstID *string      `json:"first_id"`
 		LastID  *string      `json:"last_id"`
+		Memory  serverMemory `json:"memory"` // Trit
 	}{Object: "list", Data: []modelReply{}}
+	list.Memory.Used, list.Memory.Limit = s.Models.Memory()
 	for _, m := range served {
 		about, err := s.About(m.Hub)
 		if err != nil {

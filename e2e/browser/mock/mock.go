@@ -27,16 +27,22 @@ type Server struct {
 	after    int              // seconds that Retry-After asks for
 	bodies   []map[string]any // of the chat requests, oldest first
 	ended    int              // streams that the client cut off
+	here     []*Model
+	asked    []string // what was asked of models: "load NAME" and the like
+	admin    string   // that downloads and deletions need, if not empty
 }
 
 // New returns a server without a key.
 func New() *Server {
-	s := &Server{mux: http.NewServeMux()}
+	s := &Server{mux: http.NewServeMux(), here: []*Model{
+		{ID: "demo", Size: 2_300_000, Context: 512, Parameters: 5_250_000, State: "loaded", Source: "embedded"},
+		{ID: "bitnet-b1.58-2b-4t", Size: 1_190_000_000, Context: 4096, Parameters: 2_400_000_000, State: "unloaded", Source: "store"},
+	}}
 	page := ui.Handler()
 	s.mux.Handle("GET /{$}", page)
 	s.mux.Handle("GET /ui", page)
 	s.mux.Handle("GET /ui/", page)
-	s.mux.HandleFunc("GET /v1/models", s.guard(s.models))
+	s.modelRoutes()
 	s.mux.HandleFunc("GET /props", s.guard(s.props))
 	s.mux.HandleFunc("POST /v1/chat/completions", s.guard(s.chat))
 	return s
@@ -95,13 +101,6 @@ func (s *Server) guard(next http.HandlerFunc) http.HandlerFunc {
 		}
 		next(w, r)
 	}
-}
-
-func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
-	reply(w, map[string]any{"object": "list", "data": []any{
-		map[string]any{"id": "demo", "object": "model", "created": 1, "owned_by": "trit", "context_length": 512},
-		map[string]any{"id": "bitnet-b1.58-2b-4t", "object": "model", "created": 1, "owned_by": "trit", "context_length": 4096},
-	}})
 }
 
 func (s *Server) props(w http.ResponseWriter, _ *http.Request) {

@@ -50,7 +50,7 @@ export class Api {
 
   /** GET v1/models: an array of {id, context_length?, …}. */
   async models(signal) {
-    const body = await this.#json("v1/models", signal);
+    const body = await this.list(signal);
     if (!Array.isArray(body?.data)) {
       throw new ApiError("server", "The server's list of models is not in the OpenAI form.");
     }
@@ -61,10 +61,62 @@ export class Api {
   async props(signal, model) {
     const path = model ? `props?model=${encodeURIComponent(model)}` : "props";
     try {
-      return await this.#json(path, signal);
+      return await this.#json(path, { signal });
     } catch (error) {
       if (error.name === "AbortError" || error.kind === "auth") throw error;
       return null;
+    }
+  }
+
+  /** GET v1/models as it is: {data, memory: {used, limit}}. */
+  list(signal) {
+    return this.#json("v1/models", { signal });
+  }
+
+  /** The state of a model: {value: "loaded"|"loading"|…, progress}, or null where the server does not tell. */
+  async state(id, signal) {
+    try {
+      return (await this.#json(`v1/models/${id.split("/").map(encodeURIComponent).join("/")}`, { signal })).status ?? null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** GET of some other address, as JSON. */
+  get(path) {
+    return this.#json(path, {});
+  }
+
+  /** Sends a body with a method; the parsed answer, or null if it is empty. */
+  async send(method, path, body, signal) {
+    const response = await this.#fetch(path, { method, signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    const text = await response.text();
+    return text === "" ? null : JSON.parse(text);
+  }
+
+  /** POST whose answer is a JSON value in each line, given to onLine as they come. An error in a line is thrown. */
+  async lines(path, body, signal, onLine) {
+    const response = await this.#fetch(path, { method: "POST", signal, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      let piece;
+      try {
+        piece = await reader.read();
+      } catch (error) {
+        if (error.name === "AbortError") throw error;
+        throw new ApiError("broken", "The connection broke off.");
+      }
+      rest += piece.value ?? "";
+      const lines = rest.split("\n");
+      rest = piece.done ? "" : lines.pop();
+      for (const line of lines) {
+        if (line.trim() === "") continue;
+        const value = JSON.parse(line);
+        if (value.error) throw fromBody(value, 500, null);
+        onLine(value);
+      }
+      if (piece.done) return;
     }
   }
 
@@ -128,8 +180,8 @@ export class Api {
     }
   }
 
-  async #json(path, signal) {
-    const response = await this.#fetch(path, { signal, headers: { Accept: "application/json" } });
+  async #json(path, options) {
+    const response = await this.#fetch(path, { ...options, headers: { Accept: "application/json" } });
     try {
       return await response.json();
     } catch (error) {

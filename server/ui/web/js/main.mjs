@@ -9,6 +9,7 @@ import {
 import { askKey, dialogOpen, download, prepareData, prepareDialogs, showData, showKeys } from "./dialogs.mjs";
 import { announce, byId, h, setIcon } from "./dom.mjs";
 import { Layout } from "./layout.mjs";
+import { Manager } from "./manager.mjs";
 import { examplesFor, Models } from "./models.mjs";
 import { Run } from "./run.mjs";
 import { loadDefaults, SettingsDrawer } from "./settings.mjs";
@@ -33,6 +34,15 @@ let askingKey = null;
 
 const models = new Models(api, notices, {
   onChange: () => showModel(),
+  askKey: (refused) => enterKey(refused),
+});
+const manager = new Manager(api, {
+  use: (id) => {
+    models.choose(id);
+    showModel();
+    composer.focus();
+  },
+  changed: () => models.watch(),
   askKey: (refused) => enterKey(refused),
 });
 const composer = new Composer({
@@ -143,7 +153,11 @@ function showModel() {
     conversation.model = chosen;
     if (conversation.messages.length > 0) saveSoon(conversation);
   }
-  const { text, examples } = examplesFor(chosen);
+  const { text, examples } = examplesFor(chosen, models.supply);
+  const get = byId("get-model");
+  get.hidden = models.supply !== "none" && models.supply !== "demo";
+  get.classList.toggle("primary", models.supply === "none");
+  get.textContent = models.supply === "none" ? "Get a model" : "Get a larger model";
   byId("empty-text").textContent = text;
   byId("examples").replaceChildren(...examples.map((example) => {
     const button = h("button", { type: "button" }, example);
@@ -420,6 +434,8 @@ byId("theme").addEventListener("click", () => {
 byId("new-chat").addEventListener("click", openNew);
 byId("new-chat-small").addEventListener("click", openNew);
 byId("open-settings").addEventListener("click", openSettings);
+byId("open-models").addEventListener("click", () => manager.open());
+byId("get-model").addEventListener("click", () => manager.open());
 byId("open-data").addEventListener("click", openData);
 byId("open-keys").addEventListener("click", showKeys);
 byId("open-key").addEventListener("click", async () => {

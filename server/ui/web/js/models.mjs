@@ -12,7 +12,7 @@ export class Models {
   #onChange;
   #askKey;
   #select = byId("model");
-  #models = [];
+  #models = null;
   #props = null;
   #chosen = "";
   #timer = 0;
@@ -44,9 +44,16 @@ export class Models {
     return this.#chosen;
   }
 
+  /** "none" if there is no model, "demo" if there is only the small one of the program, or "some"; null while unknown. */
+  get supply() {
+    if (this.#models === null) return null;
+    if (this.#models.length === 0) return "none";
+    return this.#models.every((model) => model.source === "embedded") ? "demo" : "some";
+  }
+
   /** The length of the chosen model's context in tokens, or null. */
   get contextLength() {
-    const model = this.#models.find(({ id }) => id === this.#chosen);
+    const model = this.#models?.find(({ id }) => id === this.#chosen);
     const candidates = [
       model?.context_length, model?.max_model_len, model?.meta?.n_ctx,
       this.#props?.default_generation_settings?.n_ctx, this.#props?.n_ctx,
@@ -75,7 +82,7 @@ export class Models {
     this.reached();
     this.#show();
     this.#onChange();
-    const props = await this.#api.props(signal, this.#chosen);
+    const props = models.length > 0 ? await this.#api.props(signal, this.#chosen) : null;
     this.#props = props;
     this.#onChange();
   }
@@ -115,19 +122,20 @@ export class Models {
   }
 
   #show() {
-    const ids = this.#models.map(({ id }) => id);
+    const ids = (this.#models ?? []).map(({ id }) => id);
     const options = ids.map((id) => h("option", { value: id }, id));
     if (this.#chosen && !ids.includes(this.#chosen)) options.unshift(h("option", { value: this.#chosen }, `${this.#chosen} (not here)`));
     if (options.length === 0) options.push(h("option", { value: "" }, "No models"));
     this.#select.replaceChildren(...options);
     this.#select.value = this.#chosen;
-    this.#select.disabled = this.#models.length === 0;
+    this.#select.disabled = ids.length === 0;
     this.#select.classList.toggle("single", options.length === 1);
   }
 }
 
 /** What an empty chat offers to ask, by model. */
-export function examplesFor(model) {
+export function examplesFor(model, supply) {
+  if (supply === "none") return { text: "The server has no model yet. Download one to begin: it stays on this machine.", examples: [] };
   if (/(^|[/:_-])demo\b/i.test(model)) {
     return {
       text: "This tiny model knows a small world: short stories, capitals, animals, colours, little sums.",

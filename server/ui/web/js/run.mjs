@@ -4,6 +4,7 @@
 
 const RETRY_BUSY = 5; // times
 const RETRY_LOADING = 600_000; // ms
+const WATCH_EVERY = 1000; // ms
 const THINK_OPEN = "<think>";
 const THINK_CLOSE = "</think>";
 
@@ -32,6 +33,8 @@ export class Run {
     this.#hooks = hooks;
     /** While the run waits to try again: {kind: "busy"|"loading", until, message}. */
     this.wait = null;
+    /** How far the model is loaded, 0 to 1, while it is; null otherwise. */
+    this.loading = null;
     this.since = performance.now();
   }
 
@@ -53,9 +56,11 @@ export class Run {
     let refused = false;
     for (let attempt = 0; ; attempt++) {
       const { key } = this.#api;
+      let watch = 0;
       try {
         const body = await this.#hooks.body(this.#abort.signal);
         this.#sent = performance.now();
+        watch = setInterval(() => this.#watch(body.model), WATCH_EVERY);
         await this.#api.chat(body, this.#abort.signal, (chunk) => this.#take(chunk));
         this.#end("done");
         return;
@@ -85,8 +90,20 @@ export class Run {
         message.error = { kind: error.kind ?? "server", message: error.kind ? error.message : `The page failed: ${error.message}` };
         this.#end("error");
         return;
+      } finally {
+        clearInterval(watch);
       }
     }
+  }
+
+  /** Until something comes, asks whether that is because the model is being loaded. */
+  async #watch(model) {
+    if (this.#firstAt > 0) return;
+    const state = await this.#api.state(model, this.#abort.signal);
+    const loading = state?.value === "loading" && this.#firstAt === 0 ? state.progress : null;
+    if (loading === this.loading) return;
+    this.loading = loading;
+    this.#hooks.onChange();
   }
 
   async #pause(kind, seconds, message) {

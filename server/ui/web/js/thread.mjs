@@ -368,7 +368,8 @@ class AssistantView extends MessageView {
     const time = this.state.querySelector(".elapsed");
     const show = () => {
       const elapsed = performance.now() - run.since;
-      time.textContent = elapsed > 3000 ? `reading, ${formatDuration(elapsed)}` : "";
+      if (run.loading !== null) time.textContent = `loading the model, ${Math.floor(run.loading * 100)} %`;
+      else time.textContent = elapsed > 3000 ? `reading, ${formatDuration(elapsed)}` : "";
     };
     show();
     this.#ticker = setInterval(show, 1000);

@@ -26,6 +26,12 @@ export function formatNumber(value) {
   return whole.format(value);
 }
 
+/** 2,400,000,000 as 2.4 billion. */
+export function formatCount(value) {
+  if (value >= 1e9) return `${tenth.format(value / 1e9)} billion`;
+  return value >= 1e6 ? `${tenth.format(value / 1e6)} million` : whole.format(value);
+}
+
 export function formatSpeed(tokensPerSecond) {
   return `${(tokensPerSecond < 20 ? tenth : whole).format(tokensPerSecond)} tokens/s`;
 }
