@@ -103,7 +103,7 @@ func (s *api) messages(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	core.SayIgnored(w, c.Ignored)
+	core.SayIgnored(r, c.Ignored)
 	out := s.NewReply(w, r, core.FormOf(q.Stream, core.Events))
 	return core.Answer(out, s.Converse(out.Context(), p), newMessageBuilder(&q, p, out, core.RequestID(r)))
 }

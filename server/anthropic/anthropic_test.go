@@ -314,7 +314,6 @@ func TestMessagesErrors(t *testing.T) {
 		{"stop", requestWith(servertest.Object{"stop_sequences": []string{""}}), 400, "invalid_request_error", "stop_sequences.0"},
 		{"temperature", requestWith(servertest.Object{"temperature": -1}), 400, "invalid_request_error", "temperature"},
 		{"format", requestWith(servertest.Object{"output_format": servertest.Object{"type": "xml"}}), 400, "invalid_request_error", "json_schema"},
-		{"mcp", requestWith(servertest.Object{"mcp_servers": []servertest.Object{{}}}), 400, "invalid_request_error", "mcp_servers"},
 		{"too long", requestWith(servertest.Object{"messages": []servertest.Object{{"role": "user", "content": strings.Repeat("story ", 5000)}}}), 400, "invalid_request_error", "prompt is too long: "},
 		{"not JSON", "{", 400, "invalid_request_error", "JSON"},
 		{"wrong type", requestWith(servertest.Object{"max_tokens": "many"}), 400, "invalid_request_error", "max_tokens"},

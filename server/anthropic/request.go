@@ -12,8 +12,7 @@ import (
 	"trit/server/core"
 )
 
-// messagesRequest is the body of /v1/messages. Fields that are about the
-// provider's business, such as metadata and service_tier, are ignored.
+// messagesRequest is the body of /v1/messages.
 type messagesRequest struct {
 	Model         string           `json:"model"`
 	MaxTokens     *int             `json:"max_tokens"`
@@ -29,9 +28,10 @@ type messagesRequest struct {
 	Thinking      *thinkingField   `json:"thinking"`
 	OutputConfig  *outputConfig    `json:"output_config"`
 	OutputFormat  *formatField     `json:"output_format"` // what output_config.format was once called
-	MCPServers    []any            `json:"mcp_servers"`
-	Container     any              `json:"container"`
 }
+
+// API implements core.Bound.
+func (*messagesRequest) API() core.API { return core.Messages }
 
 type thinkingField struct {
 	Type         string `json:"type"`
@@ -167,12 +167,6 @@ func (q *messagesRequest) conversation() (*core.Conversation, error) {
 	}
 	if len(q.Messages) == 0 {
 		return nil, core.BadRequest("messages", "at least one message is required")
-	}
-	switch {
-	case len(q.MCPServers) > 0:
-		return nil, core.Unsupported("mcp_servers", "this server calls no other servers; leave mcp_servers out")
-	case q.Container != nil:
-		return nil, core.Unsupported("container", "this server has no containers; leave container out")
 	}
 	c := &core.Conversation{ThinkingField: "thinking", ThinkingHint: true}
 	if q.OutputConfig != nil && q.OutputConfig.Effort != nil {

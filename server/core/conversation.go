@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
 
 	"trit"
 	"trit/chat"
@@ -38,15 +41,42 @@ type Conversation struct {
 const IgnoredHeader = "X-Trit-Ignored"
 
 // SayIgnored tells the client what of its request is left out, beside what it has been
-// told already.
-func SayIgnored(w http.ResponseWriter, names []string) {
-	if len(names) == 0 {
-		return
+// told already; and once the log.
+func SayIgnored(r *http.Request, names []string) {
+	rec := recordIn(r.Context())
+	rec.ignored = append(rec.ignored, names...)
+}
+
+// maxIgnored bounds how much of a request an answer names as left out.
+const maxIgnored = 32
+
+// ignoredHeader returns what the client reads of what is left out.
+func (rec *record) ignoredHeader() string {
+	names := rec.ignored
+	if n := len(names) - maxIgnored; n > 0 {
+		names = append(slices.Clone(names[:maxIgnored]), fmt.Sprintf("%d more", n))
 	}
-	if said := w.Header().Get(IgnoredHeader); said != "" {
-		names = append([]string{said}, names...)
+	return strings.Join(names, ", ")
+}
+
+// ignoredLog remembers which kinds of fields the log has been told of, by API and field.
+type ignoredLog struct{ said sync.Map }
+
+// indexes are the places of elements in the path of a field.
+var indexes = regexp.MustCompile(`\[\d+\]|\.\d+`)
+
+// logIgnored says once in the log that a field of an API is left out.
+func (s *Server) logIgnored(rec *record) {
+	for _, name := range rec.ignored {
+		field, _, _ := strings.Cut(name, " (")
+		if field = indexes.ReplaceAllString(field, ""); strings.HasPrefix(field, `"`) {
+			field = "unknown fields" // by their names there may be any number
+		}
+		if _, said := s.ignored.said.LoadOrStore(rec.family.Name+" "+field, true); !said {
+			s.Log.Info("a part of requests is ignored; it is said once", "api", rec.family.Name, "field", field, "id", rec.id,
+				"ignored", name)
+		}
 	}
-	w.Header().Set(IgnoredHeader, strings.Join(names, ", "))
 }
 
 // IgnoreTool notes a tool of a kind that this server does not have.

@@ -91,13 +91,19 @@ type limitWalk struct {
 	data []byte
 	pos  int
 	path []byte // of the field, for errors
+
+	// contract decides about the fields, and notes those that are ignored; nil decides nothing.
+	contract *Contract
+	ignored  []string
 }
 
-// checkLimits compares a request, which is valid JSON, with the table. Fields that the
-// table does not have are nobody's.
-func checkLimits(body []byte) error {
-	w := limitWalk{data: body}
-	return w.value(limits[""], 0)
+// checkFields compares a request, which is valid JSON, with the table. Fields that the
+// table does not have are nobody's. And it has a contract, unless that is nil, decide about the
+// fields, and returns what is ignored.
+func checkFields(body []byte, c *Contract) (ignored []string, err error) {
+	w := limitWalk{data: body, contract: c}
+	err = w.value(limits[""], 0)
+	return w.ignored, err
 }
 
 func (w *limitWalk) exceeds(format string, args ...any) error {
@@ -185,6 +191,7 @@ func (w *limitWalk) list(l FieldLimit, depth int) error {
 	if l.List == 0 { // decoding refuses it
 		l = unknown
 	}
+	judged := w.contract != nil && isObject && w.contract.parents[string(w.path)]
 	for n := 0; !w.next(']') && !w.next('}') && w.pos < len(w.data); n++ {
 		if n >= l.List {
 			return w.exceeds("has more than %d elements, which is how many are allowed", l.List)
@@ -211,8 +218,15 @@ func (w *limitWalk) list(l FieldLimit, depth int) error {
 		} else if w.path = fmt.Appendf(w.path, "[%d]", n); depth == 0 {
 			inner = unknown // no request is a list
 		}
+		w.space()
+		start := w.pos
 		if err := w.value(inner, depth+1); err != nil {
 			return err
+		}
+		if judged {
+			if err := w.contract.judge(string(w.path), string(w.data[start:w.pos]), &w.ignored); err != nil {
+				return err
+			}
 		}
 		w.path = w.path[:at]
 		w.next(',')

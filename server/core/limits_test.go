@@ -40,7 +40,7 @@ func TestLimits(t *testing.T) {
 		if !json.Valid([]byte(c.body)) {
 			t.Fatalf("%.60s is no JSON", c.body)
 		}
-		err := checkLimits([]byte(c.body))
+		_, err := checkFields([]byte(c.body), nil)
 		e, refused := errors.AsType[*Error](err)
 		switch {
 		case strings.Contains(c.body, "kkkk"):

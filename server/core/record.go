@@ -37,6 +37,8 @@ type record struct {
 	prompt, generated atomic.Int64
 	// schema says whether the answers satisfy schemas that they could not be held to: the worst of several.
 	schema string
+
+	ignored []string // what of the request is left out
 }
 
 // judge notes whether an answer satisfies its schemas.
@@ -175,6 +177,7 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 		}
 	}
 	s.requests.add(requestKind{rec.pattern, status})
+	s.logIgnored(rec)
 	if s.Options.OnRequest != nil {
 		info := RequestInfo{
 			ID: rec.id, Method: r.Method, Path: r.URL.Path, Route: rec.pattern, Status: status, Start: rec.start,
@@ -230,6 +233,9 @@ type response struct {
 func (w *response) WriteHeader(status int) {
 	if w.rec != nil && w.rec.schema != "" {
 		w.Header().Set(SchemaHeader, w.rec.schema)
+	}
+	if w.rec != nil && len(w.rec.ignored) > 0 && status >= 200 {
+		w.Header().Set(IgnoredHeader, w.rec.ignoredHeader())
 	}
 	if w.status == 0 && status >= 200 {
 		w.status = status

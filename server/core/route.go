@@ -91,7 +91,8 @@ func (rt *Route) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // ReadJSON reads the body of a request into v, which is a pointer to a struct.
-// Fields that v does not have are ignored, as the APIs' own servers do.
+// Fields that v does not have are ignored, as the APIs' own servers do; the client is told
+// of those that the table of contracts does not call inert.
 func ReadJSON(r *http.Request, v any) error {
 	if t := r.Header.Get("Content-Type"); t != "" {
 		media, _, err := mime.ParseMediaType(t)
@@ -111,14 +112,20 @@ func ReadJSON(r *http.Request, v any) error {
 	if Decoding != nil {
 		Decoding(v)
 	}
-	if err := checkLimits(body); err != nil {
+	var c *Contract
+	if b, ok := v.(Bound); ok {
+		c = ContractOf(b.API())
+	}
+	ignored, err := checkFields(body, c)
+	if err != nil {
 		return err
 	}
+	SayIgnored(r, ignored)
 	if err := decode(body, v); err != nil {
 		return bodyError(err)
 	}
-	if s, ok := v.(interface{ salt() string }); ok {
-		recordIn(r.Context()).cacheSalt = s.salt()
+	if s, ok := v.(interface{ Salt() string }); ok {
+		recordIn(r.Context()).cacheSalt = s.Salt()
 	}
 	if _, err := dec.Token(); err != io.EOF {
 		if err == nil {

@@ -24,7 +24,8 @@ type Sampling struct {
 	CacheSalt string `json:"cache_salt"`
 }
 
-func (s *Sampling) salt() string { return s.CacheSalt }
+// Salt returns the field CacheSalt.
+func (s *Sampling) Salt() string { return s.CacheSalt }
 
 // Options returns the model's sampling options with those of the request.
 func (s *Sampling) Options(m *trit.Model) (sample.Options, error) {

@@ -31,6 +31,7 @@ type Server struct {
 	intake   *intake
 	draining atomic.Bool
 	requests requestCounts
+	ignored  ignoredLog
 }
 
 // ErrShuttingDown is what requests read that come too late or take too long

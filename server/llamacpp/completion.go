@@ -33,13 +33,10 @@ type completionRequest struct {
 	ReturnTokens bool                `json:"return_tokens"`
 	ParseSpecial *bool               `json:"parse_special"` // true where it is left out
 	Fields       []string            `json:"response_fields"`
-
-	// What would change the answer, and is not served.
-	MaxTime           int   `json:"t_max_predict_ms"`
-	Indent            int   `json:"n_indent"`
-	PostSamplingProbs bool  `json:"post_sampling_probs"`
-	LoRA              []any `json:"lora"`
 }
+
+// API implements core.Bound.
+func (*completionRequest) API() core.API { return core.Completion }
 
 // completionReply is an answer of /completion, or a part of one.
 type completionReply struct {
@@ -116,7 +113,7 @@ func (s *api) completion(w http.ResponseWriter, r *http.Request) error {
 	if len(runs) == 0 {
 		return core.BadRequest("prompt", "prompt is required: a string, an array of strings and token ids, or several of these")
 	}
-	core.SayIgnored(w, runs[0].ignored)
+	core.SayIgnored(r, runs[0].ignored)
 	out := s.NewReply(w, r, core.FormOf(q.Stream, core.Events))
 	for _, c := range runs {
 		c.out = out
@@ -177,18 +174,6 @@ type completionRun struct {
 }
 
 func (q *completionRequest) prepare(l *core.Lease, prompt promptField) (*completionRun, error) {
-	switch {
-	case q.MaxTime > 0:
-		return nil, core.Unsupported("t_max_predict_ms",
-			"t_max_predict_ms is not supported; bound the answer with n_predict")
-	case q.Indent > 0:
-		return nil, core.Unsupported("n_indent", "n_indent is not supported; a grammar can ask for indented lines")
-	case q.PostSamplingProbs:
-		return nil, core.Unsupported("post_sampling_probs",
-			"post_sampling_probs is not supported; n_probs gives probabilities of the model's own distribution")
-	case len(q.LoRA) > 0:
-		return nil, core.Unsupported("lora", "LoRA adapters are not supported")
-	}
 	t := l.Model.Tokenizer()
 	sampling, err := q.Sampling.Options(l.Model)
 	if err != nil {

@@ -21,6 +21,9 @@ type chatRequest struct {
 	ToolChoice *core.ToolChoiceField `json:"tool_choice"`
 }
 
+// API implements core.Bound.
+func (*chatRequest) API() core.API { return core.OllamaChat }
+
 // messageField is a message of a conversation.
 type messageField struct {
 	Role       string            `json:"role"`
@@ -76,7 +79,7 @@ func (a *api) chat(w http.ResponseWriter, r *http.Request) error {
 	if err := q.Think.apply(&c, l, q.Model); err != nil {
 		return err
 	}
-	g, err := q.Options.generation(w, l, q.Logprobs, q.TopLogprobs)
+	g, err := q.Options.generation(r, l, q.Logprobs, q.TopLogprobs)
 	if err != nil {
 		return err
 	}
@@ -88,7 +91,7 @@ func (a *api) chat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	core.SayIgnored(w, c.Ignored)
+	core.SayIgnored(r, c.Ignored)
 	limit, err := g.bound(len(p.Prompt))
 	if err != nil {
 		return err

@@ -19,6 +19,9 @@ type embedRequest struct {
 	Options    optionFields   `json:"options"`
 }
 
+// API implements core.Bound.
+func (*embedRequest) API() core.API { return core.OllamaEmbed }
+
 // inputField is a text or several.
 type inputField []string
 
@@ -55,7 +58,7 @@ func (a *api) embed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	g, err := q.Options.generation(w, l, false, 0)
+	g, err := q.Options.generation(r, l, false, 0)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,9 @@ type commonFields struct {
 	TopLogprobs int            `json:"top_logprobs"`
 }
 
+// Salt keeps prompts apart in the prefix cache.
+func (q *commonFields) Salt() string { return q.Options.CacheSalt }
+
 func (q *commonFields) stream() bool { return q.Stream == nil || *q.Stream }
 
 func (q *commonFields) truncate() bool { return q.Truncate == nil || *q.Truncate }
@@ -49,6 +52,9 @@ type generateRequest struct {
 	Context []int32           `json:"context"` // the tokens of an earlier prompt and answer
 	Images  []json.RawMessage `json:"images"`
 }
+
+// API implements core.Bound.
+func (*generateRequest) API() core.API { return core.OllamaGenerate }
 
 // check reports what is not served, before a model is loaded for it.
 func (q *generateRequest) check() error {
@@ -111,11 +117,11 @@ func (a *api) generate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	g, err := q.Options.generation(w, l, q.Logprobs, q.TopLogprobs)
+	g, err := q.Options.generation(r, l, q.Logprobs, q.TopLogprobs)
 	if err != nil {
 		return err
 	}
-	p, pieces, err := a.prepareGenerate(w, l, &q, g)
+	p, pieces, err := a.prepareGenerate(r, l, &q, g)
 	if err != nil {
 		return err
 	}
@@ -141,7 +147,7 @@ func (a *api) generate(w http.ResponseWriter, r *http.Request) error {
 type runner func(ctx context.Context) iter.Seq2[trit.Piece, error]
 
 // prepareGenerate makes the prompt of /api/generate, and what runs it.
-func (a *api) prepareGenerate(w http.ResponseWriter, l *core.Lease, q *generateRequest, g *generation) (
+func (a *api) prepareGenerate(r *http.Request, l *core.Lease, q *generateRequest, g *generation) (
 	*core.Job, runner, error) {
 	t := l.Model.Tokenizer()
 	if q.Raw {
@@ -152,7 +158,7 @@ func (a *api) prepareGenerate(w http.ResponseWriter, l *core.Lease, q *generateR
 		if err != nil {
 			return nil, nil, err
 		}
-		core.SayIgnored(w, ignored)
+		core.SayIgnored(r, ignored)
 		j := &core.Job{Model: l, Choices: 1, Options: append(g.options, constraint...), Stats: new(trit.Stats),
 			FormatField: "format",
 			Prompt: core.WithoutSecondBOS(t, t.Encode(q.Prompt,
@@ -176,7 +182,7 @@ func (a *api) prepareGenerate(w http.ResponseWriter, l *core.Lease, q *generateR
 	if err != nil {
 		return nil, nil, err
 	}
-	core.SayIgnored(w, c.Ignored)
+	core.SayIgnored(r, c.Ignored)
 	if len(q.Context) > 0 {
 		// The template begins every text with BOS, and this one has begun already.
 		turn := p.Prompt

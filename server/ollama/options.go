@@ -2,21 +2,19 @@ package ollama
 
 import (
 	"net/http"
+
 	"trit"
 	"trit/sample"
 	"trit/server/core"
 	"trit/tokenizer"
 )
 
-// optionFields are the options of a request. Those that say how Ollama's
-// runner uses the machine, such as num_thread and num_gpu, mean nothing here and
-// are ignored like all that this does not have.
+// optionFields are the options of a request.
 type optionFields struct {
 	core.Sampling
 	NumPredict *int           `json:"num_predict"` // 0 and less: to the end of the context
 	NumCtx     *int           `json:"num_ctx"`
 	Stop       core.StopField `json:"stop"`
-	TFSZ       *float64       `json:"tfs_z"`
 	LogitBias  core.LogitBias `json:"logit_bias"`
 }
 
@@ -25,27 +23,22 @@ type generation struct {
 	options []trit.GenerateOption
 	context int // tokens of prompt and answer together
 	predict int // tokens of the answer; 0: as many as fit
-	ignored []string
 }
 
 // generation checks the options and translates them. logProbs asks for the
 // probabilities of the tokens, and of the top most likely ones. The client is told what
 // is left out.
-func (o *optionFields) generation(w http.ResponseWriter, l *core.Lease, logProbs bool, top int) (*generation, error) {
+func (o *optionFields) generation(r *http.Request, l *core.Lease, logProbs bool, top int) (*generation, error) {
 	g := &generation{context: l.Model.Context()}
-	defer func() { core.SayIgnored(w, g.ignored) }()
 	if o.NumCtx != nil && *o.NumCtx > 0 {
 		// Clients set it to what they would like at most.
 		if *o.NumCtx > g.context {
-			g.ignored = append(g.ignored, "options.num_ctx")
+			core.SayIgnored(r, []string{"options.num_ctx"})
 		}
 		g.context = min(g.context, *o.NumCtx)
 	}
 	if o.NumPredict != nil {
 		g.predict = max(*o.NumPredict, 0)
-	}
-	if o.TFSZ != nil && *o.TFSZ != 1 { // Ollama has given it up
-		g.ignored = append(g.ignored, "options.tfs_z")
 	}
 	if top < 0 || top > 20 {
 		return nil, core.BadRequest("top_logprobs", "top_logprobs must be between 0 and 20")

@@ -36,15 +36,14 @@ type chatRequest struct {
 	ContinueFinalMessage *bool             `json:"continue_final_message"`
 
 	// not supported
-	Functions        json.RawMessage `json:"functions"`
-	FunctionCall     json.RawMessage `json:"function_call"`
-	Modalities       []string        `json:"modalities"`
-	Audio            json.RawMessage `json:"audio"`
-	WebSearchOptions json.RawMessage `json:"web_search_options"`
-	ChatTemplate     *string         `json:"chat_template"`
-	Echo             *bool           `json:"echo"`
-	BestOf           *int            `json:"best_of"`
+	Functions    json.RawMessage `json:"functions"`
+	FunctionCall json.RawMessage `json:"function_call"`
+	Modalities   []string        `json:"modalities"`
+	BestOf       *int            `json:"best_of"`
 }
+
+// API implements core.Bound.
+func (*chatRequest) API() core.API { return core.Chat }
 
 type streamOptions struct {
 	IncludeUsage bool `json:"include_usage"`
@@ -139,7 +138,7 @@ func (s *api) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	core.SayIgnored(w, c.Ignored)
+	core.SayIgnored(r, c.Ignored)
 	out := s.NewReply(w, r, core.FormOf(req.Stream, core.Events))
 	b := newChatBuilder(&req, p, out)
 	if req.PromptLogProbs != nil {
@@ -229,15 +228,6 @@ func (req *chatRequest) check() error {
 		return core.Unsupported("functions", "functions is deprecated and not supported; use tools")
 	case !core.IsNull(req.FunctionCall):
 		return core.Unsupported("function_call", "function_call is deprecated and not supported; use tool_choice")
-	case core.HasElements(req.Audio):
-		return core.Unsupported("audio", "audio is not supported; this server's models write text only")
-	case !core.IsNull(req.WebSearchOptions):
-		return core.Unsupported("web_search_options",
-			"web_search_options is not supported; this server does not search the web")
-	case req.ChatTemplate != nil:
-		return core.Unsupported("chat_template", "a template in a request is not supported; the model's own is used")
-	case core.IsTrue(req.Echo):
-		return core.Unsupported("echo", "echo is not supported here; use POST /v1/completions")
 	case req.BestOf != nil && *req.BestOf > core.ValueOr(req.N, 1):
 		return core.Unsupported("best_of", "best_of is not supported here; use POST /v1/completions")
 	}

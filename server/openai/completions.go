@@ -32,9 +32,10 @@ type completionRequest struct {
 	ResponseFormat   *responseFormat `json:"response_format"`
 	AddSpecialTokens *bool           `json:"add_special_tokens"` // vLLM
 	ParseSpecial     *bool           `json:"parse_special"`      // true where it is left out
-
-	Suffix *string `json:"suffix"` // not supported
 }
+
+// API implements core.Bound.
+func (*completionRequest) API() core.API { return core.Completions }
 
 // textChoice is an answer, or a piece of one in a stream.
 type textChoice struct {
@@ -87,7 +88,7 @@ func (s *api) completions(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if i == 0 {
-			core.SayIgnored(w, ignored)
+			core.SayIgnored(r, ignored)
 		}
 		jobs[i] = &completionJob{
 			Job: core.Job{Model: model, Prompt: req.Prompt[i].tokens, Choices: choices,
@@ -120,9 +121,6 @@ func (req *completionRequest) check() error {
 		}
 	}
 	switch {
-	case req.Suffix != nil && *req.Suffix != "":
-		return core.Unsupported("suffix",
-			"suffix is not supported: this server's models write what follows a text, not what is missing in it")
 	case req.Stream && core.ValueOr(req.BestOf, 1) > core.ValueOr(req.N, 1):
 		return core.BadRequest("best_of", "best_of cannot be streamed: the best answer is known at the end only")
 	case req.PromptLogProbs != nil && req.Stream:

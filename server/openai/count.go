@@ -43,7 +43,7 @@ func (s *api) count(w http.ResponseWriter, r *http.Request, name string, c *core
 	if err != nil {
 		return err
 	}
-	core.SayIgnored(w, c.Ignored)
+	core.SayIgnored(r, c.Ignored)
 	return core.WriteJSON(w, http.StatusOK, struct {
 		Object string `json:"object"`
 		Tokens int    `json:"input_tokens"`

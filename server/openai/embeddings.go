@@ -20,6 +20,9 @@ type embeddingRequest struct {
 	InputType      string      `json:"input_type"` // query or document: the prefix that the model wants for these
 }
 
+// API implements core.Bound.
+func (*embeddingRequest) API() core.API { return core.Embeddings }
+
 // embedding is the vector of one text.
 type embedding struct {
 	Object    string `json:"object"`

@@ -91,7 +91,6 @@ func TestOpenAIErrors(t *testing.T) {
 		{"/v1/chat/completions", with(hello, "continue_final_message", true), 400, "messages", "invalid_value"},
 		{"/v1/chat/completions", with(hello, "modalities", []string{"text", "audio"}), 400, "modalities", "unsupported_parameter"},
 		{"/v1/chat/completions", with(hello, "audio", object{"voice": "x"}), 400, "audio", "unsupported_parameter"},
-		{"/v1/chat/completions", with(hello, "web_search_options", object{}), 400, "web_search_options", "unsupported_parameter"},
 		{"/v1/chat/completions", with(hello, "functions", []any{object{"name": "f"}}), 400, "functions", "unsupported_parameter"},
 		{"/v1/chat/completions", with(hello, "chat_template", "x"), 400, "chat_template", "unsupported_parameter"},
 		{"/v1/chat/completions", with(hello, "use_beam_search", true), 400, "use_beam_search", "unsupported_parameter"},

@@ -13,7 +13,6 @@ import (
 // call that.
 type guideFields struct {
 	Grammar       string          `json:"grammar"`
-	GrammarLazy   *bool           `json:"grammar_lazy"`
 	JSONSchema    json.RawMessage `json:"json_schema"`
 	GuidedJSON    json.RawMessage `json:"guided_json"`
 	GuidedRegex   *string         `json:"guided_regex"`
@@ -55,10 +54,6 @@ func (g *guideFields) format(rf *responseFormat, param string) (core.Format, err
 		if !f.Empty() {
 			all = append(all, f)
 		}
-	}
-	if core.IsTrue(g.GrammarLazy) {
-		return core.Format{}, core.Unsupported("grammar_lazy",
-			"grammar_lazy is not supported by this server; a grammar holds from the first token on")
 	}
 	if g.Grammar != "" {
 		add(trit.Format{GBNF: g.Grammar}, "grammar")

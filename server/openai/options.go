@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"encoding/json"
 	"errors"
 	"math"
 
@@ -30,52 +29,11 @@ type requestOptions struct {
 	PromptLogProbs    *int     `json:"prompt_logprobs"`
 
 	guideFields
-	refusedFields
-}
-
-// refusedFields would change the answer and are not supported.
-type refusedFields struct {
-	UseBeamSearch   *bool           `json:"use_beam_search"`
-	LengthPenalty   *float64        `json:"length_penalty"`
-	IncludeStop     *bool           `json:"include_stop_str_in_output"`
-	TruncatePrompt  *int            `json:"truncate_prompt_tokens"`
-	TokensAsIDs     *bool           `json:"return_tokens_as_token_ids"`
-	Processors      json.RawMessage `json:"logits_processors"`
-	LoRA            json.RawMessage `json:"lora"`
-	WhitespaceGuide *string         `json:"guided_whitespace_pattern"`
-}
-
-func (f *refusedFields) check() error {
-	no := func(param, remedy string) error {
-		return core.Unsupported(param, "%s is not supported by this server; %s", param, remedy)
-	}
-	switch {
-	case core.IsTrue(f.UseBeamSearch):
-		return no("use_beam_search", "leave it out")
-	case f.LengthPenalty != nil && *f.LengthPenalty != 1:
-		return no("length_penalty", "it belongs to beam search")
-	case core.IsTrue(f.IncludeStop):
-		return no("include_stop_str_in_output", "stop strings are never part of the answer")
-	case f.TruncatePrompt != nil:
-		return no("truncate_prompt_tokens", "shorten the prompt instead")
-	case core.IsTrue(f.TokensAsIDs):
-		return no("return_tokens_as_token_ids", "POST /tokenize gives ids")
-	case core.HasElements(f.Processors):
-		return no("logits_processors", "use logit_bias, grammar or response_format")
-	case core.HasElements(f.LoRA):
-		return no("lora", "adapters cannot be loaded")
-	case f.WhitespaceGuide != nil:
-		return no("guided_whitespace_pattern", "use a grammar")
-	}
-	return nil
 }
 
 // apply returns the options for a generation with the model. logProbs asks for
 // the probabilities of the tokens, top for those of the most likely ones.
 func (f *requestOptions) apply(m *trit.Model, limit core.Limit, logProbs bool, top int) ([]trit.GenerateOption, error) {
-	if err := f.refusedFields.check(); err != nil {
-		return nil, err
-	}
 	s, err := f.sampling(m)
 	if err != nil {
 		return nil, err

@@ -45,14 +45,10 @@ type responseRequest struct {
 	} `json:"reasoning"`
 
 	TemplateKwargs templateField `json:"chat_template_kwargs"` // vLLM
-
-	// not supported
-	PreviousResponseID *string         `json:"previous_response_id"`
-	Conversation       json.RawMessage `json:"conversation"`
-	Prompt             json.RawMessage `json:"prompt"`
-	Background         *bool           `json:"background"`
-	ContextManagement  json.RawMessage `json:"context_management"`
 }
+
+// API implements core.Bound.
+func (*responseRequest) API() core.API { return core.Responses }
 
 // maxTools bounds the functions of a request, those within namespaces included.
 const maxTools = 128
@@ -161,7 +157,7 @@ func (s *api) responses(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	core.SayIgnored(w, c.Ignored)
+	core.SayIgnored(r, c.Ignored)
 	out := s.NewReply(w, r, core.FormOf(req.Stream, core.Events))
 	b := newResponseBuilder(&req, p, out)
 	b.response.Temperature, b.response.TopP = core.FewDigits(sampling.Temperature), core.FewDigits(sampling.TopP)
@@ -223,23 +219,7 @@ func (req *responseRequest) check() error {
 	default:
 		return core.BadRequest("truncation", "truncation is %.40q; want auto or disabled", *req.Truncation)
 	}
-	const stateless = "this server keeps nothing between requests"
-	switch {
-	case req.PreviousResponseID != nil:
-		return core.Unsupported("previous_response_id",
-			"previous_response_id is not supported: %s; send the whole conversation as input", stateless)
-	case !core.IsNull(req.Conversation):
-		return core.Unsupported("conversation",
-			"conversation is not supported: %s; send the whole conversation as input", stateless)
-	case !core.IsNull(req.Prompt):
-		return core.Unsupported("prompt",
-			"prompt is not supported: this server has no stored prompts; use instructions and input")
-	case core.IsTrue(req.Background):
-		return core.Unsupported("background", "background is not supported: %s; use stream", stateless)
-	case core.HasElements(req.ContextManagement):
-		return core.Unsupported("context_management",
-			"context_management is not supported; truncation auto drops the oldest turns")
-	case req.PromptLogProbs != nil:
+	if req.PromptLogProbs != nil {
 		return core.Unsupported("prompt_logprobs",
 			"prompt_logprobs is not supported here; use POST /v1/chat/completions")
 	}

@@ -30,6 +30,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
+// Updating reports whether files of expected results are to be rewritten.
+func Updating() bool { return *update }
+
 // Case is a request of which a golden file says what it becomes.
 type Case struct {
 	Name, Path string

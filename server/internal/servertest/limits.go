@@ -17,6 +17,12 @@ func init() {
 			panic(fmt.Sprintf("fields of requests without a limit in server/core/limits.go: %s (in %T)",
 				strings.Join(missing, ", "), v))
 		}
+		if b, ok := v.(core.Bound); ok {
+			if wrong := FieldsWithoutRule(b); len(wrong) > 0 {
+				panic(fmt.Sprintf("the fields of %T and the table in server/core/contract.go differ: %s", v,
+					strings.Join(wrong, ", ")))
+			}
+		}
 	}
 }
 
