@@ -68,7 +68,7 @@ func (s *Server) modelRoutes() {
 	for pattern, handle := range map[string]http.HandlerFunc{
 		"GET /v1/models": s.models, "GET /v1/models/{id...}": s.model, "GET /ui/catalogue": s.catalogue,
 		"POST /api/show": s.show, "POST /api/pull": s.pull, "DELETE /api/delete": s.change,
-		"POST /models/load": s.change, "POST /models/unload": s.change,
+		"POST /models/load": s.change, "POST /tokenize": tokenize, "POST /models/unload": s.change,
 	} {
 		s.mux.HandleFunc(pattern, s.guard(handle))
 	}
@@ -118,6 +118,16 @@ func (s *Server) catalogue(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) show(w http.ResponseWriter, _ *http.Request) {
 	reply(w, map[string]any{"license": "mit", "template": "{% for message in messages %}{{ message.content }}{% endfor %}\n<script>window.pwned=2</script>",
 		"parameters": "temperature 0.6\ntop_p 0.9\n", "capabilities": []string{"completion", "tools"}, "model_info": map[string]any{"bitnet.block_count": 30}})
+}
+
+// tokenize makes a token of every four bytes.
+func tokenize(w http.ResponseWriter, r *http.Request) {
+	var q struct{ Content string }
+	if err := json.NewDecoder(io.LimitReader(r.Body, 8<<20)).Decode(&q); err != nil {
+		fail(w, http.StatusBadRequest, "invalid_json", err.Error())
+		return
+	}
+	reply(w, map[string]any{"tokens": make([]int, (len(q.Content)+3)/4)})
 }
 
 // named reads which model a request is about, and checks the admin's key if that is wanted.

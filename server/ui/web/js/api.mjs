@@ -82,6 +82,12 @@ export class Api {
     }
   }
 
+  /** How many tokens a text is for a model. */
+  async countTokens(model, content, signal) {
+    const { tokens } = await this.send("POST", "tokenize", { model, content, parse_special: false }, signal);
+    return tokens.length;
+  }
+
   /** GET of some other address, as JSON. */
   get(path) {
     return this.#json(path, {});

@@ -2,6 +2,7 @@
 // stops, and the meter of the context.
 
 import { byId, setIcon } from "./dom.mjs";
+import { Attachments } from "./files.mjs";
 import { formatNumber } from "./words.mjs";
 
 const DRAFT = "trit.draft.";
@@ -11,9 +12,12 @@ export class Composer {
   #send = byId("send");
   #running = false;
   #id = null;
+  #files;
+  #model = "";
 
-  /** @param actions {send(text), stop(), editLast(): boolean} */
+  /** @param actions {send(text, files), stop(), editLast(): boolean, count(text), limit(), used()} */
   constructor(actions) {
+    this.#files = new Attachments({ ...actions, onChange: () => this.#showButton() });
     const input = this.#input;
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -32,7 +36,7 @@ export class Composer {
     });
     // Anywhere in the box focuses the field.
     byId("composer").addEventListener("pointerdown", (event) => {
-      if (event.target.closest("button, textarea")) return;
+      if (event.target.closest("button, textarea, input, li")) return;
       event.preventDefault();
       input.focus();
     });
@@ -46,6 +50,7 @@ export class Composer {
   open(id) {
     this.#id = id;
     this.#input.value = readDraft(id);
+    this.#files.open(id);
     this.#grow();
     this.#showButton();
   }
@@ -64,6 +69,8 @@ export class Composer {
   }
 
   setModel(name) {
+    if (this.#model && name !== this.#model) this.#files.recount();
+    this.#model = name;
     this.#input.placeholder = name ? `Write to ${name}` : "Write a message";
   }
 
@@ -83,10 +90,13 @@ export class Composer {
 
   #submit(actions) {
     const text = this.#input.value.trim();
-    if (text === "") return;
+    if (this.#send.disabled) return;
     this.#input.value = "";
     this.#changed(); // first, because sending may open another conversation's draft
-    if (!actions.send(text)) this.fill(text);
+    const files = this.#files.take();
+    if (actions.send(text, files)) return;
+    this.fill(text);
+    this.#files.put(files);
   }
 
   #changed() {
@@ -106,7 +116,8 @@ export class Composer {
     this.#send.setAttribute("aria-label", label);
     this.#send.title = this.#running ? "Stop (Esc)" : "Send (Enter)";
     this.#send.classList.toggle("stop", this.#running);
-    this.#send.disabled = !this.#running && this.#input.value.trim() === "";
+    const empty = this.#input.value.trim() === "" && !this.#files?.files.length;
+    this.#send.disabled = !this.#running && (empty || !this.#files.fits);
   }
 }
 

@@ -6,6 +6,7 @@
 //   named     the user chose the title
 //   from      the id of the first message that is sent, or null for all
 // Message: {id, parent, role: "user"|"assistant", content, created, …}
+//   of a user also: files: [{name, text, tokens}]
 //   of an assistant also: model, reasoning, reasoningMs, reasoningTokens, tools: [{id, name, arguments}],
 //   status: "waiting"|"streaming"|"done"|"stopped"|"error", finish, error, stats
 
@@ -98,11 +99,24 @@ export function touch(conversation) {
 function titleFor(conversation) {
   const first = pathOf(conversation).find((message) => message.role === "user") ?? conversation.messages.find((message) => message.role === "user");
   if (!first) return "";
-  const line = first.content.trim().replace(/\s+/g, " ");
+  const line = (first.content.trim() || (first.files?.[0]?.name ?? "")).replace(/\s+/g, " ");
   if (line.length <= 60) return line;
   const cut = line.slice(0, 60);
   const space = cut.lastIndexOf(" ");
   return `${(space > 30 ? cut.slice(0, space) : cut).trimEnd()}…`;
+}
+
+/** A file as the model gets to see it. */
+export function fileText({ name, text }) {
+  // The fence is longer than any that the file holds.
+  const longest = Math.max(2, ...Array.from(text.matchAll(/`{3,}/g), (match) => match[0].length));
+  const fence = "`".repeat(longest + 1);
+  return `File ${JSON.stringify(name)}:\n${fence}\n${text}${text.endsWith("\n") ? "" : "\n"}${fence}`;
+}
+
+/** What a message says to the model: its files, then its words. */
+export function textOf(message) {
+  return [...(message.files ?? []).map(fileText), message.content].filter(Boolean).join("\n\n");
 }
 
 /** The body of the request for an answer to the path that ends with a message. */
@@ -113,7 +127,8 @@ export function requestBody(conversation, lastId, model) {
   const path = pathOf(conversation, lastId);
   const start = Math.max(0, path.findIndex((message) => message.id === conversation.from));
   for (const message of path.slice(start)) {
-    if (message.content !== "") messages.push({ role: message.role, content: message.content });
+    const content = textOf(message);
+    if (content !== "") messages.push({ role: message.role, content });
   }
   const body = { ...(settings.extra ? JSON.parse(settings.extra) : {}) };
   for (const name of RESERVED) delete body[name];
@@ -231,7 +246,11 @@ function normalizeMessage(item, previous) {
     parent: item.parent === undefined ? previous : typeof item.parent === "string" ? item.parent : null,
     role: item.role, content: item.content, created: number(item.created) ?? Date.now(),
   };
-  if (item.role === "user") return message;
+  if (item.role === "user") {
+    const files = (Array.isArray(item.files) ? item.files : []).filter((file) => typeof file?.name === "string" && typeof file.text === "string");
+    if (files.length > 0) message.files = files.map(({ name, text, tokens }) => ({ name, text, tokens: number(tokens) }));
+    return message;
+  }
   message.model = string(item.model);
   message.reasoning = string(item.reasoning);
   message.reasoningMs = number(item.reasoningMs);

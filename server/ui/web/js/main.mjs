@@ -46,7 +46,10 @@ const manager = new Manager(api, {
   askKey: (refused) => enterKey(refused),
 });
 const composer = new Composer({
-  send: (text) => send(text),
+  send: (text, files) => send(text, files),
+  count: (text) => api.countTokens(models.chosen, text),
+  limit: () => models.contextLength,
+  used: () => (conversation ? usedTokens() : 0),
   stop: () => stop(),
   editLast: () => thread.editLast(),
 });
@@ -169,10 +172,13 @@ function showModel() {
   showMeter();
 }
 
-function showMeter() {
-  if (!conversation) return;
+function usedTokens() {
   const measured = pathOf(conversation).findLast((message) => message.stats?.prompt != null && message.stats.completion != null);
-  composer.setMeter(measured ? measured.stats.prompt + measured.stats.completion : 0, models.contextLength);
+  return measured ? measured.stats.prompt + measured.stats.completion : 0;
+}
+
+function showMeter() {
+  if (conversation) composer.setMeter(usedTokens(), models.contextLength);
 }
 
 function showSettingsDot() {
@@ -299,10 +305,10 @@ prepareData({
 // Messages and answers
 
 /** Sends a new message of the user. False if that cannot be now. */
-function send(text) {
+function send(text, files = []) {
   if (runs.has(conversation.id)) return false;
   const fresh = conversation.messages.length === 0;
-  const message = addMessage(conversation, conversation.leaf, { role: "user", content: text });
+  const message = addMessage(conversation, conversation.leaf, { role: "user", content: text, ...(files.length > 0 ? { files } : {}) });
   if (fresh) {
     composer.open(conversation.id);
     history.pushState(null, "", `#/c/${conversation.id}`);
@@ -314,7 +320,7 @@ function send(text) {
 function edit(message, text) {
   if (text === message.content.trim()) return answer(conversation, message.id);
   runs.get(conversation.id)?.stop();
-  const edited = addMessage(conversation, message.parent, { role: "user", content: text });
+  const edited = addMessage(conversation, message.parent, { role: "user", content: text, ...(message.files ? { files: message.files } : {}) });
   if (conversation.from === message.id) conversation.from = edited.id;
   answer(conversation, edited.id);
 }

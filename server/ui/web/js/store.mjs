@@ -80,7 +80,7 @@ class Store {
     const found = new Map();
     if (words.length === 0) return found;
     for (const body of await this.#backend.bodies()) {
-      const texts = [body.title, ...body.messages.map((message) => message.content)];
+      const texts = [body.title, ...body.messages.flatMap((message) => [message.content, ...(message.files ?? []).flatMap((file) => [file.name, file.text])])];
       const all = texts.join("\n").toLowerCase();
       if (!words.every((word) => all.includes(word))) continue;
       const text = texts.slice(1).find((candidate) => candidate.toLowerCase().includes(words[0])) ?? "";

@@ -5,7 +5,7 @@
 import { h, icon, iconButton, copyText, byId } from "./dom.mjs";
 import { MarkdownView } from "./markdown/view.mjs";
 import { pathOf, versionsOf } from "./conversation.mjs";
-import { describe, formatDuration, formatNumber, formatSpeed } from "./words.mjs";
+import { describe, formatBytes, formatDuration, formatNumber, formatSpeed } from "./words.mjs";
 
 const NEAR_END = 60; // px
 
@@ -194,7 +194,7 @@ class UserView extends MessageView {
   constructor(message, actions) {
     super(message, actions, "user", "You");
     this.bubble = h("div", { class: "bubble" }, message.content);
-    this.element.append(h("h2", { class: "sr-only" }, "You"), this.bubble, this.bar);
+    this.element.append(h("h2", { class: "sr-only" }, "You"), ...(message.files ?? []).map(fileCard), this.bubble, this.bar);
   }
 
   update(change) {
@@ -250,7 +250,7 @@ class UserView extends MessageView {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const text = area.value.trim();
-      if (text === "") return;
+      if (text === "" && !this.message.files) return;
       this.#draft = null;
       close();
       this.actions.edit(this.message, text);
@@ -429,6 +429,16 @@ class AssistantView extends MessageView {
     }
     this.fillBar(...parts);
   }
+}
+
+function fileCard({ name, text, tokens }) {
+  const size = tokens === null ? formatBytes(text.length) : `${formatNumber(tokens)} tokens`;
+  const body = h("pre", { tabindex: "0", role: "region", "aria-label": name });
+  const card = h("details", { class: "file" }, h("summary", null, icon("file"), h("span", { class: "file-name" }, name), h("span", { class: "file-size" }, size), icon("down")), body);
+  card.addEventListener("toggle", () => {
+    body.textContent = card.open ? text : ""; // a long text costs only while it is looked at
+  });
+  return card;
 }
 
 function endNote(message) {

@@ -45,6 +45,7 @@ export function formatDuration(ms) {
 }
 
 export function formatBytes(bytes) {
+  if (bytes < 1000) return `${whole.format(bytes)} bytes`;
   if (bytes < 1e6) return `${whole.format(bytes / 1e3)} kB`;
   if (bytes < 1e9) return `${tenth.format(bytes / 1e6)} MB`;
   return `${tenth.format(bytes / 1e9)} GB`;
