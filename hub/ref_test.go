@@ -86,10 +86,14 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("name %q", e.Name)
 		}
 		seen[e.Name] = true
-		if !repositoryPattern.MatchString(e.Repository) || seen[e.Repository] {
-			t.Errorf("%s: repository %q", e.Name, e.Repository)
+		if source := e.Repository + ":" + e.File; !repositoryPattern.MatchString(e.Repository) || seen[source] {
+			t.Errorf("%s: %q", e.Name, source)
+		} else {
+			seen[source] = true
 		}
-		seen[e.Repository] = true
+		if e.HiddenAct == "" || e.Activations == "" || e.Size == 0 && e.SHA256 != "" {
+			t.Errorf("%s: activation %q, %q, %d bytes", e.Name, e.HiddenAct, e.Activations, e.Size)
+		}
 		if e.SHA256 != "" && (!sha256Pattern.MatchString(e.SHA256) || e.File == "") {
 			t.Errorf("%s: checksum %q of %q", e.Name, e.SHA256, e.File)
 		}
@@ -103,7 +107,7 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s: %+v %v", e.Name, r, err)
 		}
 	}
-	if len(seen) < 40 {
+	if len(seen) < 90 {
 		t.Errorf("%d entries", len(seen)/2)
 	}
 }

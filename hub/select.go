@@ -19,8 +19,8 @@ const modelSuffix = ".gguf"
 
 // preferredTypes are the storage types that are taken, in this order, when a
 // repository has several GGUF files and none is asked for: those that hold
-// ternary weights and nothing more.
-var preferredTypes = []string{"i2_s", "tq2_0", "tq1_0"}
+// ternary or binary weights and nothing more.
+var preferredTypes = []string{"i2_s", "tq2_0", "tq1_0", "ptq1_0", "pq2_0", "q2_0", "q1_0"}
 
 // selection is what is to be downloaded of a repository.
 type selection struct {

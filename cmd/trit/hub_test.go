@@ -84,7 +84,10 @@ func TestCatalogueCommands(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.out), &lines); err != nil || len(lines) < 20 || lines[0].Installed {
 		t.Errorf("%v in %.300s", err, r.out)
 	}
-	runStore(t, "show", "bitnet-2b-4t").expect(t, exitOK, "not installed", "4096", "hf:microsoft/bitnet-b1.58-2B-4T-gguf", "trit pull bitnet-2b-4t")
+	runStore(t, "show", "bitnet-2b-4t").expect(t, exitOK, "not installed", "4096", "hf:microsoft/bitnet-b1.58-2B-4T-gguf:ggml-model-i2_s.gguf",
+		"memory         about 1.90 GB with a text of 4096 tokens", "relu2, inputs of projections int8\n", "trit pull bitnet-2b-4t")
+	runStore(t, "show", "Ternary-Bonsai-2-27B").expect(t, exitOK, "qwen35", "hf:prism-ml/Ternary-Bonsai-2-27B-gguf:Ternary-Bonsai-2-27B-PTQ1_0.gguf",
+		"silu, inputs of projections int8g128", "apache-2.0")
 	runStore(t, "show", "bitnet-2b-4t", "--json").expect(t, exitOK, `"installed": false`)
 	runStore(t, "infer", "--model", "bitnet-2b-4t", "--prompt", "x").expect(t, exitFailed, "trit pull bitnet-2b-4t")
 }

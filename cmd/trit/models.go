@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"trit"
 	"trit/hub"
 )
 
@@ -97,7 +98,14 @@ func (a *app) listCatalogue() error {
 		lines = append(lines, entryLine{e, installed[e.Name]})
 	}
 	return a.print(lines, func(b *strings.Builder) {
-		fmt.Fprintf(b, "  %-23s %7s %8s %-9s %-19s %s\n", "NAME", "PARAMS", "CONTEXT", "FORM", "LICENCE", "DESCRIPTION")
+		known := func(bytes int64) string {
+			if bytes == 0 {
+				return ""
+			}
+			return trit.Bytes(bytes).String()
+		}
+		const row = "%s %-26s %7s %9s %8s %8s %-9s %-19s %s\n"
+		fmt.Fprintf(b, row, " ", "NAME", "PARAMS", "DOWNLOAD", "MEMORY", "CONTEXT", "FORM", "LICENCE", "DESCRIPTION")
 		for _, l := range lines {
 			mark, context := " ", ""
 			if l.Installed {
@@ -106,8 +114,8 @@ func (a *app) listCatalogue() error {
 			if l.Context > 0 {
 				context = fmt.Sprint(l.Context)
 			}
-			fmt.Fprintf(b, "%s %-23s %7s %8s %-9s %-19s %s\n", mark, l.Name, paramCount(l.Parameters), context, l.Form, l.License, l.Description)
+			fmt.Fprintf(b, row, mark, l.Name, paramCount(l.Parameters), known(l.Size), known(l.Memory), context, l.Form, l.License, l.Description)
 		}
-		b.WriteString("\n* installed; to download: trit pull NAME. Forms other than gguf are converted after the download.\n")
+		b.WriteString("\n* installed; to download: trit pull NAME. Memory is with a text of 4,096 tokens. Forms other than gguf are converted after the download.\n")
 	})
 }

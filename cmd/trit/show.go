@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"trit"
 	"trit/hub"
 )
 
@@ -107,11 +109,15 @@ func (a *app) showEntry(e *hub.Entry) error {
 	if e.Size > 0 {
 		t.row("size", "about "+byteSize(e.Size))
 	}
+	if e.Memory > 0 {
+		t.row("memory", fmt.Sprintf("about %s with a text of %d tokens", trit.Bytes(e.Memory), min(hub.MemoryTokens, cmp.Or(e.Context, hub.MemoryTokens))))
+	}
+	t.row("activation", e.HiddenAct+", inputs of projections "+e.Activations)
 	t.row("context", e.Context)
 	t.row("tokenizer", e.Tokenizer)
 	t.row("chat format", e.Chat)
 	t.row("license", e.License)
-	t.row("from", "hf:"+e.Repository)
+	t.row("from", hub.Ref{Repository: e.Repository, Select: e.File}.String())
 	t.row("sha256", e.SHA256)
 	result := struct {
 		*hub.Entry
