@@ -313,9 +313,9 @@ func (p *hfPlan) activations() error {
 	if activations == 0 {
 		activations, reason = model.Int8, p.rules.declared
 		switch {
-		case p.family.WeightOnly && p.rules.declared == "":
+		case p.config.Activations == model.Int8Groups && p.rules.declared == "":
 			p.report.Activations = p.config.Activations.String()
-			p.report.decide("activations", p.report.Activations, "models of architecture %s are trained with ternary weights alone", p.config.Architecture)
+			p.report.decide("activations", p.report.Activations, "models of this kind are trained with ternary weights alone")
 			if p.o.Type != gguf.TypeI2S {
 				return nil
 			}

@@ -287,3 +287,24 @@ func TestGraphKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestBitCPM: a llama of that vocabulary was trained with ternary weights alone.
+func TestBitCPM(t *testing.T) {
+	for _, test := range []struct {
+		vocab uint32
+		key   any
+		want  model.Activations
+	}{{73448, nil, model.Int8Groups}, {73448, "int8", model.Int8}, {73447, nil, model.Int8}} {
+		changes := map[string]any{"general.architecture": "llama", "bitnet-b1.58.vocab_size": test.vocab}
+		if test.key != nil {
+			changes["llama.activations"] = test.key
+		}
+		c, err := configure(t, changes, model.LoadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if noted := len(c.Notes) > 0; c.Activations != test.want || noted != (test.want == model.Int8Groups) {
+			t.Errorf("%d tokens, %v: %v, notes %q", test.vocab, test.key, c.Activations, c.Notes)
+		}
+	}
+}

@@ -11,6 +11,8 @@
 package llama
 
 import (
+	"fmt"
+
 	"trit/gguf"
 	"trit/internal/model"
 	"trit/internal/model/arch/decoder"
@@ -26,8 +28,18 @@ func init() {
 	})
 }
 
-func configure(_ *gguf.Metadata, c *model.Config) error {
+// bitcpmVocabulary is the number of tokens of MiniCPM4, which BitCPM models have.
+const bitcpmVocabulary = 73448
+
+func configure(meta *gguf.Metadata, c *model.Config) error {
 	c.RopeStyle = model.RopeNorm
 	c.HiddenAct = model.SiLU
+	if _, told := meta.Get(c.Architecture + ".activations"); !told && c.Vocab == bitcpmVocabulary {
+		// Only their weights were trained to be ternary, and nothing else in their files
+		// tells them from models that were trained with rounded activations.
+		c.Activations = model.Int8Groups
+		c.Notes = append(c.Notes, fmt.Sprintf("%d tokens: taken for a BitCPM model, whose activations are rounded in groups of columns (%v)",
+			c.Vocab, c.Activations))
+	}
 	return nil
 }
