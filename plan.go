@@ -44,6 +44,25 @@ type MemoryPlan struct {
 	KVTokens   int `json:"kv_tokens"`
 }
 
+// Snapshots returns how many snapshots of its state a text has room for beside the
+// state itself; 0 for models without recurrences.
+func (p *MemoryPlan) Snapshots() int {
+	if p.StateTokens == 0 {
+		return 0
+	}
+	return (p.TextTokens-p.Context)/p.StateTokens - 1
+}
+
+// Texts returns how many texts of so many tokens each, at most Context, the KV cache has
+// room for at once, with their states and snapshots.
+func (p *MemoryPlan) Texts(tokens int) int {
+	pages := (tokens + p.PageTokens - 1) / p.PageTokens * p.PageTokens
+	if p.StateTokens > 0 {
+		pages += (p.Snapshots() + 1) * p.StateTokens
+	}
+	return p.KVTokens / pages
+}
+
 // Fixed returns what the model takes without any text.
 func (p *MemoryPlan) Fixed() int64 { return p.Weights + p.Tables + p.Head + p.Scratch }
 

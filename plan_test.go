@@ -111,6 +111,10 @@ func TestPlanOfState(t *testing.T) {
 	if want := p.Fixed() + p.KV(p.Context+p.StateTokens); p.Least() != want || p.Total() != p.Fixed()+p.KV(p.KVTokens) {
 		t.Errorf("at least %d bytes, in all %d", p.Least(), p.Total())
 	}
+	// Four texts of the whole context have room, with a state and two snapshots each.
+	if short := p.KVTokens / (p.PageTokens + 3*p.StateTokens); p.Snapshots() != 2 || p.Texts(p.Context) != 4 || p.Texts(1) != short || p.Texts(p.PageTokens) != short {
+		t.Errorf("%d snapshots, %d texts of the whole context, %d of a page", p.Snapshots(), p.Texts(p.Context), p.Texts(1))
+	}
 	m, err := trit.Open(path, trit.MaxMemory(p.Least()))
 	if err != nil {
 		t.Fatal(err)

@@ -82,6 +82,8 @@ func (e *exposition) model(l *core.Loaded) {
 	e.Gauge("trit_state_snapshots",
 		"Recurrent states from which texts can go on, and which give way when others need memory.",
 		float64(g.States.Snapshots), labels...)
+	e.Gauge("trit_state_bytes", "Memory of one recurrent state, or of one snapshot; 0 for models without.",
+		float64(g.States.Bytes), labels...)
 	e.Counter("trit_engine_steps_total", "Forward passes.", float64(g.Steps), labels...)
 	e.Counter("trit_engine_rows_total", "Tokens that went through forward passes.", float64(g.Rows), labels...)
 	e.Counter("trit_preemptions_total", "How often a text had to give its memory to others.", float64(g.Preemptions),

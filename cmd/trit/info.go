@@ -59,6 +59,12 @@ func (a *app) infoCommand() *cobra.Command {
 				Memory:  plan, MemoryLimit: limit, MemorySource: source,
 				LoadSeconds: m.LoadTime().Seconds(), Notes: append(c.Notes, t.Warnings()...),
 			}
+			if plan.State > 0 {
+				info.States = &statesInfo{
+					Layers: c.Layers - e.Cache().Config().Layers, Bytes: plan.State, Snapshots: plan.Snapshots(),
+					SequenceBytes: int64(plan.Snapshots()+1) * plan.State, Sequences: plan.Texts(plan.Context), Short: plan.Texts(shortSequence),
+				}
+			}
 			if m.Info().Embedding {
 				info.Pooling = m.Info().Pooling.String()
 			}
@@ -99,11 +105,13 @@ type modelInfo struct {
 	KVBytesPerToken int64   `json:"kv_bytes_per_token"`
 	// KVMaxBytes is what the KV cache may become; ScratchBytes is what the engine
 	// computes in, ScratchPeakBytes the most that has been.
-	KVMaxBytes       int64  `json:"kv_max_bytes"`
-	HeadMode         string `json:"head_mode"`
-	HeadCopyBytes    int64  `json:"head_copy_bytes"` // in memory, beside the stored head
-	ScratchBytes     int64  `json:"scratch_bytes"`
-	ScratchPeakBytes int64  `json:"scratch_peak_bytes"`
+	KVMaxBytes int64 `json:"kv_max_bytes"`
+	// States are those of models with recurrences, in the memory of the KV cache.
+	States           *statesInfo `json:"states,omitempty"`
+	HeadMode         string      `json:"head_mode"`
+	HeadCopyBytes    int64       `json:"head_copy_bytes"` // in memory, beside the stored head
+	ScratchBytes     int64       `json:"scratch_bytes"`
+	ScratchPeakBytes int64       `json:"scratch_peak_bytes"`
 	// Memory was the plan before loading; MemoryLimit is what this machine or
 	// container allows for all models together.
 	Memory       *trit.MemoryPlan `json:"memory_plan"`
@@ -134,6 +142,12 @@ func (i *modelInfo) String() string {
 		8*float64(i.TernaryBytes)/float64(i.TernaryWeights))
 	line("head", "%s, %.1f MB, mode %s with %.1f MB more", i.HeadType, float64(i.HeadBytes)/1e6, i.HeadMode, float64(i.HeadCopyBytes)/1e6)
 	line("KV cache", "%s, %.1f kB per token, at most %.1f MB", i.KVType, float64(i.KVBytesPerToken)/1e3, float64(i.KVMaxBytes)/1e6)
+	if s := i.States; s != nil {
+		line("states", "%d recurrent layers keep %s for each sequence, and as much for each snapshot that prompts go on from",
+			s.Layers, trit.Bytes(s.Bytes))
+		line("", "a sequence has room for its own and %d snapshots, %s of the KV cache's memory", s.Snapshots, trit.Bytes(s.SequenceBytes))
+		line("", "%d sequences of the whole context fit, or %d of %d tokens", s.Sequences, s.Short, shortSequence)
+	}
 	line("scratch", "%.1f MB (peak %.1f MB)", float64(i.ScratchBytes)/1e6, float64(i.ScratchPeakBytes)/1e6)
 	line("memory", "up to %s", i.Memory)
 	if i.MemoryLimit > 0 {
@@ -149,6 +163,23 @@ func (i *modelInfo) String() string {
 	}
 	return b.String()
 }
+
+// statesInfo says what a model with recurrences keeps beside keys and values.
+type statesInfo struct {
+	Layers int   `json:"layers"` // that have a state in place of keys and values
+	Bytes  int64 `json:"bytes"`  // of one state, of all layers
+	// Snapshots is how many a sequence has room for beside its state, SequenceBytes what
+	// all of them take.
+	Snapshots     int   `json:"snapshots"`
+	SequenceBytes int64 `json:"sequence_bytes"`
+	// Sequences of the whole context fit into the KV cache, or Short ones of shortSequence
+	// tokens.
+	Sequences int `json:"sequences"`
+	Short     int `json:"short_sequences"`
+}
+
+// shortSequence is the length of a short text, in tokens.
+const shortSequence = 256
 
 // kernelChoice says how the matrices of one shape are kept and multiplied.
 type kernelChoice struct {

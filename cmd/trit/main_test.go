@@ -300,3 +300,26 @@ func TestFullOutput(t *testing.T) {
 		t.Errorf("exit code %d, stderr %q", code, errOut.String())
 	}
 }
+
+// TestInfoOfStates: what a hybrid model keeps for each sequence.
+func TestInfoOfStates(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hybrid.gguf")
+	runTrit(t, "synth", "--shape", "tiny-qwen35", path).expect(t, exitOK)
+	// Three layers of two heads of 128×128, and the last three inputs of the convolutions.
+	const state = 3 * 4 * (2*128*128 + 3*(2*128+2*128))
+	r := runTrit(t, "info", path, "--ctx-size", "256", "--json")
+	var info modelInfo
+	if err := json.Unmarshal([]byte(r.out), &info); err != nil || info.States == nil {
+		t.Fatalf("%v in %s", err, r.out)
+	}
+	s := info.States
+	if s.Layers != 3 || s.Bytes < state || s.Bytes > state+64 || s.Snapshots != 2 || s.SequenceBytes != 3*s.Bytes ||
+		s.Sequences != 4 || s.Short != 4 {
+		t.Errorf("%+v of %+v", *s, *info.Memory)
+	}
+	runTrit(t, "info", path).expect(t, exitOK, "3 recurrent layers keep "+trit.Bytes(s.Bytes).String()+" for each sequence", "2 snapshots",
+		"4 sequences of the whole context fit")
+	if r := runTrit(t, "info", "demo", "--json"); strings.Contains(r.out, `"states"`) {
+		t.Error("states of a model that has none")
+	}
+}
