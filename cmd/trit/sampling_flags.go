@@ -80,9 +80,15 @@ func (f *samplingFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.allowed, "allowed-tokens", nil, "write only these tokens: `IDs` separated by commas; an end token must be among them to end the text")
 	flags.StringArrayVar(&f.forced, "forced-tokens", nil, "begin with these tokens: `IDs` separated by commas")
 	flags.BoolVar(&f.greedy, "greedy", false, "always take the most likely token (the same as --temperature 0)")
-	flags.StringVar(&f.seedText, "seed", "random", "seed of the random choices, a `number` or 'random'; the same seed gives the same text")
-	f.names = append(f.names, "dry-sequence-breaker", "samplers", "logit-bias", "bad-words", "allowed-tokens", "forced-tokens", "greedy", "seed")
+	f.addSeed(cmd)
+	f.names = append(f.names, "dry-sequence-breaker", "samplers", "logit-bias", "bad-words", "allowed-tokens", "forced-tokens", "greedy")
 	groupFlags(cmd, "Sampling", f.names...)
+}
+
+// addSeed defines the flag of the seed.
+func (f *samplingFlags) addSeed(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.seedText, "seed", "random", "seed of the random choices, a `number` or 'random'; the same seed gives the same text")
+	f.names = append(f.names, "seed")
 }
 
 // addNumbers defines the flags that are numbers.

@@ -33,6 +33,8 @@ type serveFlags struct {
 	think    thinkFlags
 
 	template, templateFile string
+	maxTokens              int
+	slots                  string
 
 	host string
 	port int
@@ -99,6 +101,9 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	f.think.add(cmd)
 	groupFlags(cmd, "Model", "think", "think-budget", "alias", "keep-alive", "memory-limit", "chat-template", "chat-template-file")
 	f.sampling.addNumbers(cmd)
+	f.sampling.addSeed(cmd)
+	flags.IntVar(&f.maxTokens, "max-tokens", 0, "tokens of an answer at most, in APIs that have no default of their own (0: to the end of the context)")
+	f.sampling.names = append(f.sampling.names, "max-tokens")
 	groupFlags(cmd, "Sampling, where requests say nothing", f.sampling.names...)
 
 	flags.StringVar(&f.host, "host", defaultHost, "address to listen on; 0.0.0.0 for all networks (also in $"+hostVariable+")")
@@ -114,7 +119,8 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.batchRows, "max-batch-tokens", 256, "tokens of one forward pass, of prompts and answers together")
 	flags.IntVar(&f.queue, "queue", 64, "requests that may wait; more are turned away with status 429")
 	flags.IntVar(&f.prefixTokens, "prefix-cache", 0, "tokens of past prompts to keep for new ones that begin alike (0: half of the KV cache; -1: none)")
-	groupFlags(cmd, "Scheduling", "parallel", "batch-size", "parallel-per-client", "max-batch-tokens", "queue", "prefix-cache")
+	flags.StringVar(&f.slots, "slot-save-path", "", "folder in which clients may save what is kept of past prompts (POST /slots/ID?action=save)")
+	groupFlags(cmd, "Scheduling", "parallel", "batch-size", "parallel-per-client", "max-batch-tokens", "queue", "prefix-cache", "slot-save-path")
 
 	flags.StringArrayVar(&f.apiKeys, "api-key", nil, "a key of which requests must have one (repeatable)")
 	flags.StringVar(&f.apiKeyFile, "api-key-file", "", "file with a key a line")
@@ -255,6 +261,7 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 		Parallel: f.parallel, ParallelPerClient: f.perClient, Queue: f.queue,
 		RequestTimeout: f.request, WriteTimeout: f.write, ReadTimeout: f.read, IdleTimeout: f.idle, Grace: f.grace, DrainDelay: f.drainDelay,
 		AllowPull: f.allowPull, AllowDelete: f.allowDelete,
+		MaxTokens: f.maxTokens, SlotSavePath: f.slots,
 		AllowedHosts: f.hosts, CORSOrigins: f.origins, RateLimit: f.rateLimit,
 	}
 	if err := f.think.check(); err != nil {
@@ -266,7 +273,7 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 	for _, n := range []struct {
 		flag   string
 		n, min int
-	}{{"parallel", f.parallel, 1}, {"parallel-per-client", f.perClient, 0}, {"queue", f.queue, 0}, {"max-batch-tokens", f.batchRows, 1}, {"prefix-cache", f.prefixTokens, -1}, {"rate-limit", f.rateLimit, 0}, {"port", f.port, 0}} {
+	}{{"parallel", f.parallel, 1}, {"parallel-per-client", f.perClient, 0}, {"queue", f.queue, 0}, {"max-batch-tokens", f.batchRows, 1}, {"prefix-cache", f.prefixTokens, -1}, {"rate-limit", f.rateLimit, 0}, {"max-tokens", f.maxTokens, 0}, {"port", f.port, 0}} {
 		if n.n < n.min {
 			return fail(fmt.Errorf("--%s %d: want at least %d", n.flag, n.n, n.min))
 		}
@@ -333,9 +340,19 @@ func (f *serveFlags) defaults(open []trit.Option) ([]trit.Option, error) {
 	if err := f.sampling.numbers(new(sample.Neutral())); err != nil {
 		return nil, err
 	}
-	if len(f.sampling.given) > 0 {
+	seed, err := f.sampling.seed()
+	if err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(f.slots); f.slots != "" && (err != nil || !info.IsDir()) {
+		return nil, fmt.Errorf("--slot-save-path %s: want a folder that exists", f.slots)
+	}
+	if len(f.sampling.given) > 0 || !f.sampling.random() {
 		open = append(open, trit.SamplingDefaults(func(o *sample.Options) {
 			_ = f.sampling.numbers(o) // the same values as above
+			if !f.sampling.random() {
+				o.Seed = &seed
+			}
 		}))
 	}
 	source, flag := f.template, "--chat-template"

@@ -96,13 +96,25 @@ func fetch(t *testing.T, method, url, body string, header ...string) (int, strin
 
 func TestServe(t *testing.T) {
 	url, log, stop := startServe(t, "--threads", "1", "--log-format", "json", "--alias", "gpt-4=demo", "--parallel", "2", "--queue", "0",
-		"--max-batch-tokens", "64", "--ctx-size", "300", "--keep-alive", "-1", "--memory-limit", "1GB", "--max-body", "1KiB", "--rate-limit", "100")
+		"--max-batch-tokens", "64", "--ctx-size", "300", "--keep-alive", "-1", "--memory-limit", "1GB", "--max-body", "1KiB", "--rate-limit", "100",
+		"--seed", "7", "--n-predict", "9", "--temperature", "0.9", "--slot-save-path", t.TempDir())
 	if status, body := fetch(t, "GET", url+"/health", ""); status != 200 {
 		t.Errorf("status %d: %s", status, body)
 	}
 	status, body := fetch(t, "POST", url+"/v1/chat/completions", `{"model":"gpt-4","temperature":0,"messages":[{"role":"user","content":"What is the capital of France?"}]}`, "X-Request-Id", "first")
 	if status != 200 || !strings.Contains(body, "Paris") {
 		t.Errorf("status %d: %s", status, body)
+	}
+	const tale = `{"messages":[{"role":"user","content":"Tell me about a dog."}]}`
+	if status, body = fetch(t, "POST", url+"/v1/chat/completions", tale); status != 200 || !strings.Contains(body, `"completion_tokens":9,`) {
+		t.Errorf("--n-predict 9: status %d: %s", status, body)
+	}
+	content := regexp.MustCompile(`"content":"[^"]*"`)
+	if _, again := fetch(t, "POST", url+"/v1/chat/completions", tale); content.FindString(again) != content.FindString(body) {
+		t.Errorf("with one seed there are two answers: %s, %s", body, again)
+	}
+	if status, body := fetch(t, "POST", url+"/slots/0?action=save", `{"filename":"x"}`); status != 200 || !strings.Contains(body, `"n_saved"`) {
+		t.Errorf("--slot-save-path: status %d: %s", status, body)
 	}
 	if status, _ := fetch(t, "POST", url+"/v1/chat/completions", `{"model":"`+strings.Repeat("x", 2000)+`"}`); status != 413 {
 		t.Errorf("status %d for a body that is too long", status)
@@ -185,6 +197,9 @@ func TestServeWarnsAndRefuses(t *testing.T) {
 		"another name":          {"--parallel", "2", "--batch-size", "3"},
 		"want NAME=MODEL":       {"--alias", "x"},
 		"such as 5m":            {"--keep-alive", "soon"},
+		"or random":             {"--seed", "x"},
+		"--max-tokens -1":       {"--max-tokens", "-1"},
+		"a folder that exists":  {"--slot-save-path", "/no/such/folder"},
 		"such as 512MiB":        {"--memory-limit", "much"},
 		"--max-body":            {"--max-body", "-3"},
 		"up to 65535":           {"--port", "70000"},

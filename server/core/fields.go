@@ -75,6 +75,9 @@ func (f *ToolChoiceField) UnmarshalJSON(data []byte) error {
 		Function *struct {
 			Name string `json:"name"`
 		} `json:"function"`
+		Custom *struct {
+			Name string `json:"name"`
+		} `json:"custom"`
 	}
 	type allowed struct {
 		Mode  string  `json:"mode"`
@@ -92,7 +95,10 @@ func (f *ToolChoiceField) UnmarshalJSON(data []byte) error {
 		if n.Function != nil {
 			n.Name = n.Function.Name
 		}
-		if n.Type != "function" {
+		if n.Custom != nil {
+			n.Name = n.Custom.Name
+		}
+		if n.Type != "function" && n.Type != "custom" {
 			return Unsupported("tool_choice", "tool_choice names a tool of type %.40q; this server has functions only",
 				n.Type)
 		}
@@ -103,7 +109,7 @@ func (f *ToolChoiceField) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	switch object.Type {
-	case "function":
+	case "function", "custom": // whose input is a text
 		f.choice.Mode = trit.ToolsRequired
 		return name(object.named)
 	case "allowed_tools":

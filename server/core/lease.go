@@ -25,6 +25,9 @@ func (l *Lease) Release() {
 	l.once.Do(func() { l.models.release(l.Loaded) })
 }
 
+// Limit is that of answers to requests that have none.
+func (l *Lease) Limit() Limit { return l.models.options.Limit() }
+
 // KeepAlive sets how long the model stays after its last use: 0 unloads it when
 // this lease and all others are released, a negative time keeps it until its
 // memory is needed. The server's own models stay whatever clients say.

@@ -47,7 +47,7 @@ var limits = map[string]FieldLimit{
 	// names and modes
 	"model": word, "name": word, "source": word, "destination": word, "role": word, "type": word, "id": word,
 	"mode": word, "call_id": word, "tool_call_id": word, "tool_use_id": word, "tool_name": word, "status": word,
-	"encoding_format": word, "input_type": word, "reasoning_format": word, "truncation": word, "keep_alive": word, "previous_response_id": word, "phase": word,
+	"encoding_format": word, "input_type": word, "reasoning_format": word, "truncation": word, "keep_alive": word, "previous_response_id": word, "phase": word, "filename": word,
 	"guided_whitespace_pattern": word, "service_tier": word, "user": word, "cache_salt": word,
 	"include": words, "response_fields": words, "modalities": words, "samplers": words, "think": word, "reasoning_effort": word, "effort": word,
 	// what the model reads
@@ -58,7 +58,7 @@ var limits = map[string]FieldLimit{
 	"input": {Text: wholeBody, List: 1 << 20, Free: true}, "prompt": {Text: wholeBody, List: 1 << 20},
 	"tokens": tokens, "context": tokens,
 	// tools
-	"tools": {Text: 1 << 10, List: 128}, "tool_calls": objects, "function": object, "function_call": object, "functions": objects,
+	"tools": {Text: 1 << 10, List: 128}, "tool_calls": objects, "function": object, "function_call": {Text: 1 << 10, List: 256}, "functions": objects,
 	"tool_choice": objects, "allowed_tools": object, "custom": values,
 	// formats
 	"parameters": schema, "schema": schema, "json_schema": schema, "guided_json": schema, "json": schema,

@@ -46,6 +46,13 @@ type Options struct {
 	Thinking       trit.Thinking
 	ThinkingBudget int
 
+	// MaxTokens bounds the answers to requests that have no limit of their own, in APIs that have none
+	// either; 0 means the context.
+	MaxTokens int
+	// SlotSavePath is the folder in which clients of llama-server's API may save what a model has of
+	// past prompts; empty: they may not.
+	SlotSavePath string
+
 	// KeepAlive is how long a model that was loaded on demand stays without use;
 	// 0 means 5 minutes, a negative time for ever.
 	KeepAlive time.Duration
@@ -103,6 +110,14 @@ type Options struct {
 	// OnRequest, if not nil, is called at the end of every request, with its
 	// context, on the request's goroutine.
 	OnRequest func(ctx context.Context, r RequestInfo)
+}
+
+// Limit is that of answers to requests that have none, in APIs that have none either.
+func (o *Options) Limit() Limit {
+	if o.MaxTokens > 0 {
+		return Limit(o.MaxTokens)
+	}
+	return -1
 }
 
 // complete fills in the defaults and checks the rest.

@@ -191,7 +191,7 @@ func (q *completionRequest) prepare(l *core.Lease, prompt promptField) (*complet
 	if q.NProbs > 0 {
 		sampling.LogProb, sampling.TopLogProbs = true, q.NProbs
 	}
-	predict := -1
+	predict := int(l.Limit())
 	core.Set(&predict, q.MaxTokens)
 	core.Set(&predict, q.NPredict)
 	f := core.Format{Format: trit.Format{GBNF: q.Grammar}, Field: "grammar"}

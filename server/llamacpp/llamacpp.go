@@ -1,15 +1,10 @@
 package llamacpp
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"unicode/utf8"
 
-	"trit"
-	"trit/chat"
 	"trit/server/core"
-	"trit/tokenizer"
 )
 
 // Family reports errors as llama.cpp's server does.
@@ -72,6 +67,7 @@ func Routes(c *core.Server) []core.Route {
 		{Pattern: "POST /apply-template", Handle: s.applyTemplate},
 		{Pattern: "GET /props", Handle: s.props},
 		{Pattern: "GET /slots", Handle: s.slots},
+		{Pattern: "POST /slots/{id}", Handle: s.slotAction},
 		{Pattern: "POST /completion", Handle: s.completion},
 		{Pattern: "POST /completions", Handle: s.completion},
 		{Pattern: "POST /embedding", Handle: s.embedding},
@@ -126,104 +122,6 @@ func (s *api) withModel(w http.ResponseWriter, r *http.Request, do func(name str
 		return err
 	}
 	return core.WriteJSON(w, http.StatusOK, map[string]bool{"success": true})
-}
-
-// tokenize answers with the tokens of a text.
-func (s *api) tokenize(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		Model        string      `json:"model"`
-		Content      promptField `json:"content"`
-		AddSpecial   bool        `json:"add_special"`
-		ParseSpecial *bool       `json:"parse_special"` // true where it is left out
-		WithPieces   bool        `json:"with_pieces"`
-	}
-	if err := core.ReadJSON(r, &q); err != nil {
-		return err
-	}
-	l, err := s.Models.Acquire(r.Context(), q.Model)
-	if err != nil {
-		return err
-	}
-	defer l.Release()
-	t := l.Model.Tokenizer()
-	tokens, err := q.Content.encode(t, "content", q.AddSpecial, core.ValueOr(q.ParseSpecial, true))
-	if err != nil {
-		return err
-	}
-	if !q.WithPieces {
-		return core.WriteJSON(w, http.StatusOK, map[string][]int32{"tokens": tokens})
-	}
-	type tokenPiece struct {
-		ID    int32 `json:"id"`
-		Piece any   `json:"piece"` // the text, or its bytes if they are no complete characters
-	}
-	pieces := make([]tokenPiece, len(tokens))
-	for i, id := range tokens {
-		text := t.Piece(id, true)
-		pieces[i] = tokenPiece{ID: id, Piece: text}
-		if !utf8.ValidString(text) {
-			_, codes := core.TokenText(t, id)
-			pieces[i].Piece = codes
-		}
-	}
-	return core.WriteJSON(w, http.StatusOK, map[string][]tokenPiece{"tokens": pieces})
-}
-
-// detokenize answers with the text of tokens, control tokens included.
-func (s *api) detokenize(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		Model  string  `json:"model"`
-		Tokens []int32 `json:"tokens"`
-	}
-	if err := core.ReadJSON(r, &q); err != nil {
-		return err
-	}
-	l, err := s.Models.Acquire(r.Context(), q.Model)
-	if err != nil {
-		return err
-	}
-	defer l.Release()
-	t := l.Model.Tokenizer()
-	if err := core.CheckTokens("tokens", q.Tokens, t); err != nil {
-		return err
-	}
-	text := t.Decode(q.Tokens, tokenizer.RenderSpecial(true), tokenizer.Continuation(true),
-		tokenizer.CleanSpaces(false))
-	return core.WriteJSON(w, http.StatusOK, map[string]string{"content": text})
-}
-
-// applyTemplate answers with the prompt that a conversation becomes.
-func (s *api) applyTemplate(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		Model               string            `json:"model"`
-		Messages            []json.RawMessage `json:"messages"`
-		Tools               []chat.Tool       `json:"tools"`
-		AddGenerationPrompt *bool             `json:"add_generation_prompt"` // true where it is left out
-		TemplateArguments   map[string]any    `json:"chat_template_kwargs"`
-	}
-	if err := core.ReadJSON(r, &q); err != nil {
-		return err
-	}
-	messages := make([]chat.Message, len(q.Messages))
-	for i, raw := range q.Messages {
-		if err := core.DecodeAt(raw, &messages[i], fmt.Sprintf("messages[%d]", i)); err != nil {
-			return err
-		}
-	}
-	if len(messages) == 0 {
-		return core.BadRequest("messages", "messages is empty; send at least one message")
-	}
-	l, err := s.Models.Acquire(r.Context(), q.Model)
-	if err != nil {
-		return err
-	}
-	defer l.Release()
-	p, err := l.Prepare(&core.Conversation{Conversation: trit.Conversation{Messages: messages, Tools: q.Tools,
-		Variables: q.TemplateArguments, Bare: q.AddGenerationPrompt != nil && !*q.AddGenerationPrompt}})
-	if err != nil {
-		return err
-	}
-	return core.WriteJSON(w, http.StatusOK, map[string]string{"prompt": p.Text()})
 }
 
 // embedding answers with the embedding of a text or of several.

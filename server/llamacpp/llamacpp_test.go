@@ -1,6 +1,8 @@
 package llamacpp
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -291,6 +293,102 @@ func TestParameters(t *testing.T) {
 			if got.Settings[name] != v {
 				t.Errorf("%s is %v, want %v", name, got.Settings[name], v)
 			}
+		}
+	}
+}
+
+// TestSlots: what is kept of past prompts is saved, erased and restored, in a folder that the operator names.
+func TestSlots(t *testing.T) {
+	folder := t.TempDir()
+	w := servertest.NewWire(t, core.Options{SlotSavePath: folder}, Routes)
+	long := servertest.Object{"prompt": strings.Repeat("Once upon a time there was a dog. ", 12), "n_predict": 1}
+	cached := func() int {
+		t.Helper()
+		var r struct {
+			Cached int `json:"tokens_cached"`
+		}
+		w.Ask("POST", "/completion", long).Into(200, &r)
+		return r.Cached
+	}
+	erase := func() int {
+		t.Helper()
+		var erased slotErased
+		w.Ask("POST", "/slots/1?action=erase", nil).Into(200, &erased)
+		return erased.Erased
+	}
+	if first, second := cached(), cached(); first != 0 || second < 64 {
+		t.Fatalf("%d and then %d tokens come from the cache", first, second)
+	}
+	var saved slotSaved
+	w.Ask("POST", "/slots/0?action=save", servertest.Object{"filename": "a.bin"}).Into(200, &saved)
+	info, err := os.Stat(filepath.Join(folder, "a.bin"))
+	if err != nil || saved.Saved < 64 || saved.Written != info.Size() || saved.File != "a.bin" {
+		t.Errorf("%+v, %v", saved, err)
+	}
+	if n := erase(); n != saved.Saved || cached() != 0 || erase() != saved.Saved {
+		t.Errorf("%d tokens are erased, and %d saved", n, saved.Saved)
+	}
+	var restored slotRestored
+	w.Ask("POST", "/slots/0?action=restore", servertest.Object{"filename": "a.bin"}).Into(200, &restored)
+	if restored.Restored != saved.Saved || restored.Read != saved.Written || cached() < 64 {
+		t.Errorf("%+v of %+v is restored", restored, saved)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "b.bin"), []byte("something else"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, q := range map[string]struct{ file, says string }{
+		"/slots/0?action=restore": {"b.bin", "is not one of prompts"}, "/slots/1?action=restore": {"none.bin", "there is no file"},
+		"/slots/0?action=save": {"../a.bin", "without a folder"}, "/slots/1?action=save": {".hidden", "without a folder"},
+		"/slots/2?action=save": {"", "without a folder"}, "/slots/0?action=fly": {"a.bin", "want save, restore or erase"},
+		"/slots/8?action=save": {"a.bin", "want 0 to 7"}, "/slots/-1?action=save": {"a.bin", "want 0 to 7"}, "/slots/x?action=save": {"a.bin", "want 0 to 7"},
+	} {
+		if r := w.Ask("POST", path, servertest.Object{"filename": q.file}); r.Status != 400 || !strings.Contains(string(r.Body), q.says) ||
+			strings.Contains(string(r.Body), folder) {
+			t.Errorf("%s %s: %d %s", path, q.file, r.Status, r.Body)
+		}
+	}
+	w = servertest.NewWire(t, core.Options{}, Routes)
+	w.Ask("POST", "/slots/0?action=erase", nil).Into(501, nil)
+}
+
+// TestVLLMTokens: /tokenize and /detokenize in vLLM's form.
+func TestVLLMTokens(t *testing.T) {
+	w := servertest.NewWire(t, core.Options{}, Routes)
+	var a, b vllmTokens
+	w.Ask("POST", "/tokenize", servertest.Object{"prompt": "Hi there", "return_token_strs": true}).Into(200, &a)
+	w.Ask("POST", "/tokenize", servertest.Object{"prompt": "Hi there", "add_special_tokens": false}).Into(200, &b)
+	if a.Count != len(a.Tokens) || a.Count != len(a.Strings) || a.Context != 512 || len(b.Tokens) != len(a.Tokens)-1 || b.Strings != nil {
+		t.Errorf("%+v, and without special tokens %+v", a, b)
+	}
+	var text detokenizeReply
+	w.Ask("POST", "/detokenize", servertest.Object{"tokens": b.Tokens}).Into(200, &text)
+	if text.Prompt != "Hi there" || text.Content != text.Prompt {
+		t.Errorf("the text is %+v", text)
+	}
+	hi := []servertest.Object{{"role": "user", "content": "Hi"}}
+	var answered, bare struct{ Tokens []int32 }
+	var prompt struct{ Prompt string }
+	w.Ask("POST", "/tokenize", servertest.Object{"messages": hi}).Into(200, &answered)
+	w.Ask("POST", "/tokenize", servertest.Object{"messages": hi, "add_generation_prompt": false}).Into(200, &bare)
+	w.Ask("POST", "/apply-template", servertest.Object{"messages": hi}).Into(200, &prompt)
+	w.Ask("POST", "/detokenize", servertest.Object{"tokens": answered.Tokens}).Into(200, &text)
+	if len(bare.Tokens) >= len(answered.Tokens) || !strings.HasSuffix(text.Prompt, prompt.Prompt) {
+		t.Errorf("%d tokens, %d without the beginning of an answer; %q, and the template gives %q", len(answered.Tokens), len(bare.Tokens), text.Prompt, prompt.Prompt)
+	}
+	w.Ask("POST", "/tokenize", servertest.Object{"messages": hi, "prompt": "Hi"}).Into(400, nil)
+	w.Ask("POST", "/tokenize", servertest.Object{"messages": []servertest.Object{}}).Into(400, nil)
+}
+
+// TestServersLimit: the operator's limit holds where a request has none.
+func TestServersLimit(t *testing.T) {
+	w := servertest.NewWire(t, core.Options{MaxTokens: 3}, Routes)
+	for n, want := range map[any]int{nil: 3, 2: 2} {
+		var r struct {
+			Predicted int `json:"tokens_predicted"`
+		}
+		w.Ask("POST", "/completion", servertest.Object{"prompt": "Once upon a time", "n_predict": n, "ignore_eos": true}).Into(200, &r)
+		if r.Predicted != want {
+			t.Errorf("n_predict %v: %d tokens", n, r.Predicted)
 		}
 	}
 }

@@ -37,9 +37,7 @@ func (o *optionFields) generation(r *http.Request, l *core.Lease, logProbs bool,
 		}
 		g.context = min(g.context, *o.NumCtx)
 	}
-	if o.NumPredict != nil {
-		g.predict = max(*o.NumPredict, 0)
-	}
+	g.predict = max(core.ValueOr(o.NumPredict, int(l.Limit())), 0)
 	if top < 0 || top > 20 {
 		return nil, core.BadRequest("top_logprobs", "top_logprobs must be between 0 and 20")
 	}

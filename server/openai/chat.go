@@ -36,10 +36,15 @@ type chatRequest struct {
 	ContinueFinalMessage *bool             `json:"continue_final_message"`
 
 	// not supported
-	Functions    json.RawMessage `json:"functions"`
+	Modalities []string `json:"modalities"`
+	BestOf     *int     `json:"best_of"`
+
+	// what tools were before
+	Functions    []chat.Function `json:"functions"`
 	FunctionCall json.RawMessage `json:"function_call"`
-	Modalities   []string        `json:"modalities"`
-	BestOf       *int            `json:"best_of"`
+
+	legacy bool     // the request has functions, and so has the answer
+	custom []string // names of tools whose input is a text
 }
 
 // API implements core.Bound.
@@ -58,11 +63,12 @@ type chatChoice struct {
 }
 
 type chatMessage struct {
-	Role      string          `json:"role"`
-	Content   *string         `json:"content"`
-	Reasoning string          `json:"reasoning_content,omitempty"`
-	Refusal   *string         `json:"refusal"` // always null
-	ToolCalls []chat.ToolCall `json:"tool_calls,omitempty"`
+	Role         string        `json:"role"`
+	Content      *string       `json:"content"`
+	Reasoning    string        `json:"reasoning_content,omitempty"`
+	Refusal      *string       `json:"refusal"` // always null
+	ToolCalls    []answerCall  `json:"tool_calls,omitempty"`
+	FunctionCall *functionPart `json:"function_call,omitempty"`
 }
 
 type chatDeltaChoice struct {
@@ -73,41 +79,11 @@ type chatDeltaChoice struct {
 }
 
 type chatDelta struct {
-	Role      string         `json:"role,omitempty"`
-	Content   *string        `json:"content,omitempty"`
-	Reasoning string         `json:"reasoning_content,omitempty"`
-	ToolCalls []chatCallPart `json:"tool_calls,omitempty"`
-}
-
-// chatCallPart is what a piece of a stream adds to a call: the first has its id and name.
-type chatCallPart struct {
-	Index    int              `json:"index"`
-	ID       string           `json:"id,omitempty"`
-	Type     string           `json:"type,omitempty"`
-	Function chatFunctionPart `json:"function"`
-}
-
-type chatFunctionPart struct {
-	Name      string `json:"name,omitempty"`
-	Arguments string `json:"arguments"`
-}
-
-func newChatCallPart(p chat.CallPart) chatCallPart {
-	out := chatCallPart{Index: p.Index, ID: p.ID, Function: chatFunctionPart{Name: p.Name, Arguments: p.Arguments}}
-	if p.ID != "" {
-		out.Type = "function"
-	}
-	return out
-}
-
-// addCallPart adds a part to the calls so far. Of a call that the limit cuts, OpenAI's own
-// answers have what is there of the arguments.
-func addCallPart(calls []chat.ToolCall, p chat.CallPart) []chat.ToolCall {
-	if p.Index == len(calls) {
-		calls = append(calls, chat.ToolCall{ID: p.ID, Type: "function", Function: chat.FunctionCall{Name: p.Name}})
-	}
-	calls[p.Index].Function.Arguments += p.Arguments
-	return calls
+	Role         string        `json:"role,omitempty"`
+	Content      *string       `json:"content,omitempty"`
+	Reasoning    string        `json:"reasoning_content,omitempty"`
+	ToolCalls    []answerCall  `json:"tool_calls,omitempty"`
+	FunctionCall *functionPart `json:"function_call,omitempty"`
 }
 
 // chatCompletions answers POST /v1/chat/completions.
@@ -120,7 +96,7 @@ func (s *api) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit, err := req.limit(noLimit, limitField{"max_completion_tokens", req.MaxCompletionTokens},
+	limit, err := req.limit(s.Options.Limit(), limitField{"max_completion_tokens", req.MaxCompletionTokens},
 		limitField{"max_tokens", req.MaxTokens})
 	if err != nil {
 		return err
@@ -169,10 +145,7 @@ func (req *chatRequest) conversation() (*core.Conversation, error) {
 		return nil, err
 	}
 	c.SetFormat(f)
-	if err := chatTools(c, req.Tools); err != nil {
-		return nil, err
-	}
-	if c.ToolChoice, err = req.ToolChoice.Of(c.Tools); err != nil {
+	if err := req.tools(c); err != nil {
 		return nil, err
 	}
 	c.Continue = core.IsTrue(req.ContinueFinalMessage)
@@ -224,10 +197,6 @@ func (req *chatRequest) check() error {
 		return core.BadRequest("stream_options", "stream_options needs stream to be true")
 	case req.PromptLogProbs != nil && req.Stream:
 		return core.Unsupported("prompt_logprobs", "prompt_logprobs is not supported in streams; send stream false")
-	case core.HasElements(req.Functions):
-		return core.Unsupported("functions", "functions is deprecated and not supported; use tools")
-	case !core.IsNull(req.FunctionCall):
-		return core.Unsupported("function_call", "function_call is deprecated and not supported; use tool_choice")
 	case req.BestOf != nil && *req.BestOf > core.ValueOr(req.N, 1):
 		return core.Unsupported("best_of", "best_of is not supported here; use POST /v1/completions")
 	}

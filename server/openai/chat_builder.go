@@ -78,20 +78,40 @@ func (b *chatBuilder) Add(t trit.Piece) error {
 		}
 	}
 	for _, part := range t.CallParts {
-		delta := chatDelta{ToolCalls: []chatCallPart{newChatCallPart(part)}}
+		if part.Index == len(c.calls) {
+			if err := b.sendCustom(t.Index); err != nil {
+				return err
+			}
+		}
 		c.calls = addCallPart(c.calls, part)
-		if err := b.send(t.Index, delta, c.take()); err != nil {
-			return err
+		if delta, ok := b.request.callDelta(c.calls, part); ok {
+			if err := b.send(t.Index, delta, c.take()); err != nil {
+				return err
+			}
 		}
 	}
 	if t.Finish == "" {
 		return nil
 	}
-	c.finish = finishReason(t.Finish, t.Called)
+	if err := b.sendCustom(t.Index); err != nil {
+		return err
+	}
+	if c.finish = finishReason(t.Finish, t.Called); c.finish == "tool_calls" && b.request.legacy {
+		c.finish = "function_call"
+	}
 	if err := b.flush(nil); err != nil {
 		return err
 	}
 	b.last = &chatDeltaChoice{Index: t.Index, LogProbs: c.take(), FinishReason: &c.finish}
+	return nil
+}
+
+// sendCustom sends the last call of a choice if it is one of a custom tool.
+func (b *chatBuilder) sendCustom(index int) error {
+	c := &b.choices[index]
+	if delta, ok := b.request.customDelta(c.calls, len(c.calls)-1); ok {
+		return b.send(index, delta, c.take())
+	}
 	return nil
 }
 
@@ -140,7 +160,7 @@ func (b *chatBuilder) End() (any, error) {
 	}
 	whole := newReply[chatChoice](b.model, b.chunk.ID, "chat.completion")
 	for i := range b.choices {
-		choice := b.choices[i].choice(i, core.IsTrue(b.request.LogProbs))
+		choice := b.choices[i].choice(i, b.request)
 		if m := &choice.Message; m.Reasoning != "" && core.ValueOr(b.request.ReasoningFormat, "") == legacyReasoning {
 			m.Content = new(b.reasoning.Open + "\n" + m.Reasoning + b.reasoning.End + core.ValueOr(m.Content, ""))
 		}
@@ -161,13 +181,16 @@ func (b *chatBuilder) usage() any {
 // Fail ends the stream with an error.
 func (b *chatBuilder) Fail(e *core.Error) error { return b.out.Piece("", newErrorReply(e)) }
 
-func (c *chatChoiceBuilder) choice(index int, logProbs bool) chatChoice {
+func (c *chatChoiceBuilder) choice(index int, req *chatRequest) chatChoice {
 	out := chatChoice{Index: index, FinishReason: c.finish,
-		Message: chatMessage{Role: "assistant", Reasoning: c.reasoning.String(), ToolCalls: c.calls}}
+		Message: chatMessage{Role: "assistant", Reasoning: c.reasoning.String(), ToolCalls: req.calls(c.calls)}}
+	if m := &out.Message; req.legacy && len(m.ToolCalls) > 0 {
+		m.FunctionCall, m.ToolCalls = m.ToolCalls[0].Function, nil
+	}
 	if text := c.content.String(); text != "" || len(c.calls) == 0 {
 		out.Message.Content = &text
 	}
-	if logProbs {
+	if core.IsTrue(req.LogProbs) {
 		out.LogProbs = &chatLogProbs{Content: append([]answerLogProb{}, c.logProbs...)}
 	}
 	return out

@@ -35,7 +35,10 @@ func readMessage(m *chat.Message, data json.RawMessage, param string) error {
 		Thought      string          `json:"reasoning"` // the same, as newer clients name it
 		Name         string          `json:"name"`
 		ToolCallID   string          `json:"tool_call_id"`
-		FunctionCall json.RawMessage `json:"function_call"`
+		FunctionCall *struct {
+			Name      string          `json:"name"`
+			Arguments json.RawMessage `json:"arguments"`
+		} `json:"function_call"`
 		Audio        json.RawMessage `json:"audio"`
 		ToolCalls    []struct {
 			ID       string `json:"id"`
@@ -44,6 +47,10 @@ func readMessage(m *chat.Message, data json.RawMessage, param string) error {
 				Name      string          `json:"name"`
 				Arguments json.RawMessage `json:"arguments"`
 			} `json:"function"`
+			Custom struct {
+				Name  string `json:"name"`
+				Input string `json:"input"`
+			} `json:"custom"`
 		} `json:"tool_calls"`
 	}
 	if err := core.DecodeAt(data, &in, param); err != nil {
@@ -53,18 +60,13 @@ func readMessage(m *chat.Message, data json.RawMessage, param string) error {
 	case "system", "user", "assistant", "tool":
 	case "developer": // templates know it by its older name
 		in.Role = "system"
-	case "function":
-		return core.Unsupported(param+".role",
-			"%s has the role function, which is deprecated; use tools and the role tool", param)
+	case "function": // what the role tool was before
+		in.Role = "tool"
 	case "":
 		return core.BadRequest(param+".role", "%s has no role", param)
 	default:
 		return core.BadRequest(param+".role", "%s has the role %.40q; want system, developer, user, assistant or tool",
 			param, in.Role)
-	}
-	if !core.IsNull(in.FunctionCall) {
-		return core.Unsupported(param+".function_call", "%s has a function_call, which is deprecated; use tool_calls",
-			param)
 	}
 	if !core.IsNull(in.Audio) {
 		return core.Unsupported(param+".audio", "%s refers to audio, which this server does not keep", param)
@@ -77,6 +79,13 @@ func readMessage(m *chat.Message, data json.RawMessage, param string) error {
 		text = *in.Refusal
 	}
 	*m = chat.Message{Role: in.Role, Content: text, Reasoning: cmp.Or(in.Reasoning, in.Thought), Name: in.Name, ToolCallID: in.ToolCallID}
+	if f := in.FunctionCall; f != nil && in.Role == "assistant" {
+		call, err := toolCall("", f.Name, f.Arguments, param+".function_call")
+		if err != nil {
+			return err
+		}
+		m.ToolCalls = append(m.ToolCalls, call)
+	}
 	if len(in.ToolCalls) > 0 && in.Role != "assistant" {
 		return core.BadRequest(param+".tool_calls", "%s has tool_calls; only the assistant calls tools", param)
 	}
@@ -86,6 +95,13 @@ func readMessage(m *chat.Message, data json.RawMessage, param string) error {
 	}
 	for k, c := range in.ToolCalls {
 		at := fmt.Sprintf("%s.tool_calls[%d]", param, k)
+		if c.Type == "custom" {
+			arguments, err := json.Marshal(customInput{c.Custom.Input})
+			if err != nil {
+				return err
+			}
+			c.Function.Name, c.Function.Arguments, c.Type = c.Custom.Name, arguments, "function"
+		}
 		if c.Type != "" && c.Type != "function" {
 			return core.Unsupported(at+".type", "%s has the type %.40q; this server has functions only", at, c.Type)
 		}
@@ -164,33 +180,6 @@ func contentParts(raw json.RawMessage, param string) (string, error) {
 		}
 	}
 	return strings.Join(lines, "\n"), nil
-}
-
-// chatTool is a tool of the chat API.
-type chatTool struct {
-	Type     string         `json:"type"`
-	Function *chat.Function `json:"function"`
-}
-
-// chatTools checks the tools of a request.
-func chatTools(c *core.Conversation, in []chatTool) error {
-	for i, t := range in {
-		param := fmt.Sprintf("tools[%d]", i)
-		switch {
-		case t.Type == "":
-			return core.BadRequest(param+".type", "%s has no type; want function", param)
-		case t.Type != "function":
-			c.IgnoreTool(param, t.Type)
-			continue
-		case t.Function == nil:
-			return core.BadRequest(param+".function", "%s has no function", param)
-		}
-		if err := checkTool(t.Function, param+".function"); err != nil {
-			return err
-		}
-		c.Tools = append(c.Tools, chat.Tool{Type: "function", Function: *t.Function})
-	}
-	return nil
 }
 
 // templateValues turns decoded JSON into what chat templates compute with:

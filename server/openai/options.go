@@ -92,9 +92,6 @@ type limitField struct {
 	value *int
 }
 
-// noLimit is the limit of the chat APIs where a request has none.
-const noLimit core.Limit = -1
-
 // sampling returns the model's sampling options with those of the request.
 func (f *requestOptions) sampling(m *trit.Model) (sample.Options, error) {
 	// OpenAI's ranges are narrower than what could be computed.

@@ -137,7 +137,7 @@ func (s *api) responses(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit, err := req.limit(noLimit, limitField{"max_output_tokens", req.MaxOutputTokens})
+	limit, err := req.limit(s.Options.Limit(), limitField{"max_output_tokens", req.MaxOutputTokens})
 	if err != nil {
 		return err
 	}
