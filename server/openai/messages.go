@@ -39,8 +39,8 @@ func readMessage(m *chat.Message, data json.RawMessage, param string) error {
 			Name      string          `json:"name"`
 			Arguments json.RawMessage `json:"arguments"`
 		} `json:"function_call"`
-		Audio        json.RawMessage `json:"audio"`
-		ToolCalls    []struct {
+		Audio     json.RawMessage `json:"audio"`
+		ToolCalls []struct {
 			ID       string `json:"id"`
 			Type     string `json:"type"`
 			Function struct {
