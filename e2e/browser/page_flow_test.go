@@ -387,7 +387,7 @@ func TestThinkingAndTools(t *testing.T) {
 		t.Errorf("the answer is %q with %d thoughts", got, p.count(".thoughts details"))
 	}
 	p.say("/tool")
-	p.until(`document.querySelector(".card.tool pre").innerText.includes('"city": "Paris"') && document.querySelector(".card.tool code").innerText === "get_weather"`)
+	p.until(`document.querySelector(".card.tool textarea").value.includes('"city": "Paris"') && document.querySelector(".card.tool code").innerText === "get_weather"`)
 }
 
 func TestExportAndImport(t *testing.T) {

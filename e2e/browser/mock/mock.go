@@ -149,6 +149,19 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	}
 	prompt := body.Messages[len(body.Messages)-1].Content
 	stream := &stream{w: w, r: r, read: 12 * len(body.Messages)}
+	if raw["continue_final_message"] == true {
+		stream.words("ete. Now it is.", 5*time.Millisecond)
+		stream.end()
+		return
+	}
+	if body.Messages[len(body.Messages)-1].Role == "tool" {
+		if body.Messages[0].Content != "/loop" {
+			stream.words("The tool says "+prompt, 5*time.Millisecond)
+			stream.end()
+			return
+		}
+		prompt = "/loop"
+	}
 	command, argument, _ := strings.Cut(strings.TrimPrefix(prompt, "/"), " ")
 	if !strings.HasPrefix(prompt, "/") {
 		command = ""
@@ -174,7 +187,11 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	case "tags":
 		stream.words("<think>Inside the tags.</think>\n\nOutside of them.", 2*time.Millisecond)
 	case "tool":
-		stream.tool()
+		stream.tool("get_weather", `{"city":"Paris","unit":"celsius"}`)
+	case "loop":
+		stream.tool("calculator", `{"expression":"6*7"}`)
+	case "calculate":
+		stream.tool("calculator", `{"expression":"`+argument+`"}`)
 	case "context":
 		if len(body.Messages) > 3 {
 			fail(w, http.StatusBadRequest, "context_length_exceeded", "The prompt has 600 tokens, but the model's context holds 512.")
@@ -263,13 +280,16 @@ func (s *stream) whole(text string) {
 	s.delta(map[string]any{"content": text})
 }
 
-func (s *stream) tool() {
+// tool calls a tool, its arguments in pieces.
+func (s *stream) tool(name, arguments string) {
 	call := func(fields map[string]any) {
 		s.delta(map[string]any{"tool_calls": []any{fields}})
 	}
-	call(map[string]any{"index": 0, "id": "call_1", "type": "function", "function": map[string]any{"name": "get_weather", "arguments": ""}})
-	for _, piece := range []string{`{"city"`, `:"Par`, `is","un`, `it":"celsius"}`} {
-		call(map[string]any{"index": 0, "function": map[string]any{"arguments": piece}})
+	call(map[string]any{"index": 0, "id": "call_1", "type": "function", "function": map[string]any{"name": name, "arguments": ""}})
+	for len(arguments) > 0 {
+		n := min(6, len(arguments))
+		call(map[string]any{"index": 0, "function": map[string]any{"arguments": arguments[:n]}})
+		arguments = arguments[n:]
 	}
 	s.reason = "tool_calls"
 }

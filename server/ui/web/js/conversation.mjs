@@ -7,8 +7,10 @@
 //   from      the id of the first message that is sent, or null for all
 // Message: {id, parent, role: "user"|"assistant", content, created, …}
 //   of a user also: files: [{name, text, tokens}]
-//   of an assistant also: model, reasoning, reasoningMs, reasoningTokens, tools: [{id, name, arguments}],
+//   of an assistant also: model, reasoning, reasoningMs, reasoningTokens, tools: [{id, name, arguments, result}],
 //   status: "waiting"|"streaming"|"done"|"stopped"|"error", finish, error, stats
+
+import { definitions, TOOLS } from "./tools.mjs";
 
 export const FORMAT = "trit-chats";
 
@@ -24,7 +26,7 @@ export const FIELDS = [
 ];
 
 /** Fields of the request that the page itself needs; the user's own JSON cannot change them. */
-const RESERVED = new Set(["messages", "stream", "stream_options", "model", "n"]);
+const RESERVED = new Set(["messages", "stream", "stream_options", "model", "n", "continue_final_message", "add_generation_prompt"]);
 
 export function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(12));
@@ -119,8 +121,27 @@ export function textOf(message) {
   return [...(message.files ?? []).map(fileText), message.content].filter(Boolean).join("\n\n");
 }
 
-/** The body of the request for an answer to the path that ends with a message. */
-export function requestBody(conversation, lastId, model) {
+/** Whether an answer can be gone on with: it stopped, was cut, or broke off. */
+export function canContinue(message) {
+  return message.content !== "" && !message.tools?.length
+    && (message.status === "stopped" || message.finish === "length" || (message.status === "error" && message.error?.kind !== "context"));
+}
+
+/** The messages that an answer becomes: calls go along with their results, if they have any. */
+function answerMessages(message) {
+  const tools = (message.tools ?? []).filter((tool) => typeof tool.result === "string");
+  if (tools.length === 0) return message.content === "" ? [] : [{ role: "assistant", content: message.content }];
+  return [
+    { role: "assistant", content: message.content, tool_calls: tools.map(({ id, name, arguments: text }) => ({ id, type: "function", function: { name, arguments: text } })) },
+    ...tools.map(({ id, result }) => ({ role: "tool", tool_call_id: id, content: result })),
+  ];
+}
+
+/**
+ * The body of the request for an answer to the path that ends with a message;
+ * with goesOn, for the rest of that message.
+ */
+export function requestBody(conversation, lastId, model, { goesOn = false } = {}) {
   const { settings } = conversation;
   const messages = [];
   if (settings.system) messages.push({ role: "system", content: settings.system });
@@ -128,12 +149,15 @@ export function requestBody(conversation, lastId, model) {
   const start = Math.max(0, path.findIndex((message) => message.id === conversation.from));
   for (const message of path.slice(start)) {
     const content = textOf(message);
-    if (content !== "") messages.push({ role: message.role, content });
+    if (message.role === "assistant") messages.push(...answerMessages(message));
+    else if (content !== "") messages.push({ role: message.role, content });
   }
   const body = { ...(settings.extra ? JSON.parse(settings.extra) : {}) };
   for (const name of RESERVED) delete body[name];
   for (const { name } of FIELDS) if (settings[name] !== null) body[name] = settings[name];
   if (settings.stop.length > 0) body.stop = settings.stop;
+  if (settings.tools.length > 0) body.tools = [...(Array.isArray(body.tools) ? body.tools : []), ...definitions(settings.tools)];
+  if (goesOn) Object.assign(body, { continue_final_message: true, add_generation_prompt: false });
   return { ...body, model, messages, stream: true, stream_options: { include_usage: true } };
 }
 
@@ -147,7 +171,7 @@ export function shorterStart(conversation, lastId) {
 }
 
 export function defaultSettings() {
-  const settings = { system: "", stop: [], extra: "" };
+  const settings = { system: "", stop: [], tools: [], extra: "" };
   for (const { name } of FIELDS) settings[name] = null;
   return settings;
 }
@@ -178,6 +202,7 @@ export function normalizeSettings(raw) {
   settings.system = string(raw.system);
   for (const field of FIELDS) settings[field.name] = validNumber(field, raw[field.name]);
   if (Array.isArray(raw.stop)) settings.stop = raw.stop.filter((text) => typeof text === "string" && text !== "").slice(0, 16);
+  if (Array.isArray(raw.tools)) settings.tools = Object.keys(TOOLS).filter((name) => raw.tools.includes(name));
   const extra = string(raw.extra);
   if (extraProblem(extra) === null) settings.extra = extra.trim();
   return settings;
@@ -255,7 +280,9 @@ function normalizeMessage(item, previous) {
   message.reasoning = string(item.reasoning);
   message.reasoningMs = number(item.reasoningMs);
   message.reasoningTokens = number(item.reasoningTokens);
-  message.tools = (Array.isArray(item.tools) ? item.tools : []).map((tool) => ({ id: string(tool?.id), name: string(tool?.name), arguments: string(tool?.arguments) }));
+  message.tools = (Array.isArray(item.tools) ? item.tools : []).map((tool, i) => ({
+    id: string(tool?.id) || `call_${i}`, name: string(tool?.name), arguments: string(tool?.arguments), ...(typeof tool?.result === "string" ? { result: tool.result } : {}),
+  }));
   message.finish = typeof item.finish === "string" ? item.finish : null;
   message.status = ["done", "stopped", "error"].includes(item.status) ? item.status : "done";
   if (item.status === "waiting" || item.status === "streaming") message.status = "stopped"; // the page was closed meanwhile

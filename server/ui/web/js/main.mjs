@@ -17,6 +17,7 @@ import { Sidebar } from "./sidebar.mjs";
 import { openStore } from "./store.mjs";
 import { Thread } from "./thread.mjs";
 import { Notices, toast } from "./toast.mjs";
+import { MOST_ROUNDS, runTool } from "./tools.mjs";
 
 const SAVE_EVERY = 600; // ms, while an answer is being written
 const SPOKEN = 2000; // characters of an answer that are read out
@@ -57,6 +58,8 @@ const thread = new Thread({
   runOf: (message) => (runs.get(conversation?.id)?.message === message ? runs.get(conversation.id) : null),
   retry: (message) => retry(message),
   regenerate: (message) => answer(conversation, message.parent),
+  continue: (message) => goOn(message),
+  answerTools: (message, tools) => answerTools(message, tools),
   edit: (message, text) => edit(message, text),
   remove: (message) => remove(message),
   show: (message) => {
@@ -182,8 +185,8 @@ function showMeter() {
 }
 
 function showSettingsDot() {
-  const { stop, ...rest } = conversation.settings;
-  byId("settings-dot").hidden = stop.length === 0 && Object.values(rest).every((value) => value === null || value === "");
+  const { stop, tools, ...rest } = conversation.settings;
+  byId("settings-dot").hidden = stop.length + tools.length === 0 && Object.values(rest).every((value) => value === null || value === "");
 }
 
 function openSettings() {
@@ -339,12 +342,46 @@ function retry(message) {
 /** Lets the model answer the message with an id. */
 function answer(target, parent) {
   runs.get(target.id)?.stop();
-  const message = addMessage(target, parent, { role: "assistant", model: models.chosen, status: "waiting", reasoning: "", tools: [], finish: null, error: null, stats: null });
+  write(target, addMessage(target, parent, { role: "assistant", model: models.chosen, status: "waiting", reasoning: "", tools: [], finish: null, error: null, stats: null }), parent);
+}
+
+/** Lets the model write on where an answer ends. */
+function goOn(message) {
+  runs.get(conversation.id)?.stop();
+  Object.assign(message, { status: "waiting", finish: null, error: null });
+  write(conversation, message, message.id);
+}
+
+/** Tells the model what its calls gave. What it was told before stays as a version. */
+function answerTools(message, tools) {
+  let told = message;
+  if (conversation.messages.some((other) => other.parent === message.id)) {
+    const { id, parent, created, ...rest } = message;
+    told = addMessage(conversation, parent, rest);
+  }
+  told.tools = tools;
+  answer(conversation, told.id);
+}
+
+/** Runs the calls of an answer that the page can run itself and may. True if the model writes on. */
+function runTools(target, message) {
+  const { tools } = message;
+  if (message.status !== "done" || !tools?.length || !tools.every(({ name }) => target.settings.tools.includes(name))) return false;
+  for (const tool of tools) tool.result = runTool(tool);
+  const path = pathOf(target, message.id);
+  const rounds = path.length - 1 - path.findLastIndex(({ role }) => role === "user");
+  if (rounds > MOST_ROUNDS) return false;
+  answer(target, message.id);
+  return true;
+}
+
+/** Has a message written by the model: the answer to the path that ends with the id last, or the rest of that message. */
+function write(target, message, last) {
   const run = new Run(api, target, message, {
     body: async (signal) => {
       if (!models.chosen) await models.refresh(signal);
       message.model = target.model || models.chosen;
-      return requestBody(target, parent, message.model);
+      return requestBody(target, last, message.model, { goesOn: last === message.id });
     },
     askKey: (refused) => enterKey(refused),
     onChange: () => {
@@ -365,7 +402,10 @@ function answer(target, parent) {
 function ended(run) {
   const { conversation: target, message } = run;
   if (runs.get(target.id) === run) runs.delete(target.id);
-  if (target.messages.includes(message) && heads.some((head) => head.id === target.id)) save(target);
+  if (target.messages.includes(message) && heads.some((head) => head.id === target.id)) {
+    if (runTools(target, message)) return;
+    save(target);
+  }
   if (message.error?.kind === "network") models.lost(message.error);
   else if (message.status === "done") models.reached();
   if (target !== conversation) {

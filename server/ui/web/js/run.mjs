@@ -16,6 +16,7 @@ export class Run {
   #phase = "start"; // of a content that may begin with <think>
   #pending = "";
   #thinkingSince = 0;
+  #before = 0; // tokens that the answer had already
   #usage = null;
   #timings = null;
   #sent = 0;
@@ -27,6 +28,10 @@ export class Run {
    *   body makes the request; onChange is called after every change of the message or of wait
    */
   constructor(api, conversation, message, hooks) {
+    if (message.content !== "") { // goes on with what is there
+      this.#phase = "text";
+      this.#before = message.stats?.completion ?? 0;
+    }
     this.#api = api;
     this.conversation = conversation;
     this.message = message;
@@ -235,14 +240,14 @@ export class Run {
   }
 
   #stats() {
-    if (this.#firstAt === 0) return null;
+    if (this.#firstAt === 0) return this.message.stats ?? null;
     const completion = this.#usage?.completion_tokens ?? this.#timings?.predicted_n ?? null;
-    const prompt = this.#usage?.prompt_tokens ?? null;
+    const prompt = this.#usage ? this.#usage.prompt_tokens - this.#before : null;
     const span = this.#lastAt - this.#firstAt;
     // The server's own clock is better than ours, which also counts the network.
     let speed = this.#timings?.predicted_per_second ?? null;
     if (speed === null && completion > 1 && span >= 20) speed = ((completion - 1) / span) * 1000;
     if (speed === null && completion > 0) speed = (completion / Math.max(1, this.#lastAt - this.#sent)) * 1000;
-    return { prompt, completion, speed, first: this.#firstAt - this.#sent, total: this.#lastAt - this.#sent };
+    return { prompt, completion: completion === null ? null : completion + this.#before, speed, first: this.#firstAt - this.#sent, total: this.#lastAt - this.#sent };
   }
 }

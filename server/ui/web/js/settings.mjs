@@ -2,6 +2,7 @@
 
 import { h, byId } from "./dom.mjs";
 import { FIELDS, defaultSettings, extraProblem, normalizeSettings, validNumber } from "./conversation.mjs";
+import { TOOLS } from "./tools.mjs";
 import { toast } from "./toast.mjs";
 
 const DEFAULTS = "trit.defaults";
@@ -25,6 +26,11 @@ export class SettingsDrawer {
   constructor(onChange) {
     this.#onChange = onChange;
     byId("set-fields").append(...FIELDS.map((field) => this.#field(field)));
+    byId("set-tools").append(...Object.entries(TOOLS).map(([name, { label, description }]) => {
+      const box = h("input", { type: "checkbox", value: name, "aria-describedby": `set-tool-${name}` });
+      box.addEventListener("change", () => this.#set("tools", this.#tools().filter((other) => other.checked).map(({ value }) => value)));
+      return h("div", null, h("label", { class: "check" }, box, ` ${label}`), h("p", { class: "hint", id: `set-tool-${name}` }, description));
+    }));
     byId("settings-form").addEventListener("submit", (event) => event.preventDefault());
     byId("set-system").addEventListener("input", (event) => this.#set("system", event.target.value));
     byId("set-stop").addEventListener("input", (event) => {
@@ -60,6 +66,10 @@ export class SettingsDrawer {
     this.#dialog.showModal();
   }
 
+  #tools() {
+    return [...byId("set-tools").querySelectorAll("input")];
+  }
+
   #assign(settings, values) {
     Object.assign(settings, structuredClone(values));
     if (settings === this.#settings) this.#fill();
@@ -82,6 +92,7 @@ export class SettingsDrawer {
     const settings = this.#settings;
     byId("set-system").value = settings.system;
     byId("set-stop").value = settings.stop.join("\n");
+    for (const box of this.#tools()) box.checked = settings.tools.includes(box.value);
     const extra = byId("set-extra");
     extra.value = settings.extra;
     extra.removeAttribute("aria-invalid");

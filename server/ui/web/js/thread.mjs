@@ -4,7 +4,8 @@
 
 import { h, icon, iconButton, copyText, byId } from "./dom.mjs";
 import { MarkdownView } from "./markdown/view.mjs";
-import { pathOf, versionsOf } from "./conversation.mjs";
+import { canContinue, pathOf, versionsOf } from "./conversation.mjs";
+import { ToolsView } from "./toolview.mjs";
 import { describe, formatBytes, formatDuration, formatNumber, formatSpeed } from "./words.mjs";
 
 const NEAR_END = 60; // px
@@ -23,7 +24,7 @@ export class Thread {
   #conversation = null;
 
   /**
-   * @param actions {retry, regenerate, edit, remove, show, leaveOut, askKey, openSettings, newChat, runOf}
+   * @param actions {retry, regenerate, continue, answerTools, edit, remove, show, leaveOut, askKey, openSettings, newChat, runOf}
    *   what the buttons do; runOf(message) is the run that writes it, if any
    */
   constructor(actions) {
@@ -267,7 +268,6 @@ class UserView extends MessageView {
 class AssistantView extends MessageView {
   #shownContent = null;
   #shownOpen = null;
-  #shownTools = null;
   #ticker = 0;
   #reasoning = null;
 
@@ -276,9 +276,9 @@ class AssistantView extends MessageView {
     this.before = h("div", { class: "thoughts" });
     this.content = h("div", { class: "content" });
     this.markdown = new MarkdownView(this.content);
-    this.tools = h("div", { class: "tools" });
+    this.tools = new ToolsView((tools) => actions.answerTools(message, tools));
     this.state = h("div", { class: "state" });
-    this.element.append(h("h2", { class: "sr-only" }, "Answer"), this.before, this.content, this.tools, this.state, this.bar);
+    this.element.append(h("h2", { class: "sr-only" }, "Answer"), this.before, this.content, this.tools.element, this.state, this.bar);
   }
 
   update(change) {
@@ -294,7 +294,7 @@ class AssistantView extends MessageView {
       this.#shownContent = message.content;
       this.#shownOpen = open;
     }
-    this.#updateTools();
+    this.tools.update(message, Boolean(run), this.element.classList.contains("last"));
     this.#updateState(run);
     this.bar.hidden = Boolean(run);
     if (!run) this.#updateBar();
@@ -328,14 +328,6 @@ class AssistantView extends MessageView {
     if (!part?.element.open || part.shown === this.message.reasoning) return;
     part.view.update(this.message.reasoning, true);
     part.shown = this.message.reasoning;
-  }
-
-  #updateTools() {
-    const tools = this.message.tools ?? [];
-    const key = JSON.stringify(tools);
-    if (key === this.#shownTools) return;
-    this.#shownTools = key;
-    this.tools.replaceChildren(...tools.map(toolCard));
   }
 
   /** What the answer is waiting for, or how it ended. */
@@ -404,7 +396,8 @@ class AssistantView extends MessageView {
     } else if (error.kind === "auth") {
       add("Enter a key", () => this.actions.askKey(this.message), true);
     } else {
-      add("Try again", () => this.actions.retry(this.message), true);
+      if (canContinue(this.message)) add("Continue", () => this.actions.continue(this.message), true);
+      add("Try again", () => this.actions.retry(this.message), !canContinue(this.message));
       if (error.kind === "request") add("Settings", () => this.actions.openSettings());
     }
     return h("div", { class: "card error", role: "alert", "data-kind": error.kind }, icon("alert"),
@@ -415,6 +408,7 @@ class AssistantView extends MessageView {
     const { message } = this;
     const parts = [...this.versionButtons()];
     if (message.content) parts.push(this.copyButton());
+    if (this.element.classList.contains("last") && canContinue(message)) parts.push(iconButton("play", "Continue the answer", () => this.actions.continue(message)));
     parts.push(iconButton("again", "Answer again", () => this.actions.regenerate(message)), this.removeButton());
     const { stats } = message;
     if (stats?.completion) {
@@ -447,16 +441,4 @@ function endNote(message) {
   if (message.finish === "content_filter") return "The server withheld the rest of the answer.";
   if (message.content.trim() === "" && !message.tools?.length) return "The model answered nothing.";
   return null;
-}
-
-function toolCard(tool) {
-  let text = tool.arguments;
-  try {
-    text = JSON.stringify(JSON.parse(tool.arguments), null, 2);
-  } catch {
-    // Still being written, or not JSON: shown as it is.
-  }
-  return h("div", { class: "card tool" }, icon("tool"),
-    h("div", null, h("strong", null, "The model calls ", h("code", null, tool.name || "…")),
-      text.trim() ? h("pre", { tabindex: "0", role: "region", "aria-label": "Arguments" }, h("code", null, text)) : null));
 }

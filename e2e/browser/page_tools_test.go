@@ -1,0 +1,120 @@
+package browser
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestContinue: an answer that was cut, or stopped, goes on where it ends.
+func TestContinue(t *testing.T) {
+	p, server := openMock(t)
+	p.say("/length")
+	p.click(`.message.last [aria-label="Continue the answer"]`)
+	p.idle()
+	p.until(`document.querySelector(".message.last .content").innerText === "This answer is not complete. Now it is."`)
+	body := lastBody(t, server)
+	if body["continue_final_message"] != true || body["add_generation_prompt"] != false {
+		t.Errorf("the request has %v and %v", body["continue_final_message"], body["add_generation_prompt"])
+	}
+	if got := contents(t, body); !slices.Equal(got, []string{"user: /length", "assistant: This answer is not compl"}) {
+		t.Errorf("the request holds %q", got)
+	}
+	if got := p.text(".stats"); !strings.HasPrefix(got, "10 tokens") {
+		t.Errorf("the two parts are %q", got)
+	}
+	p.until(`!document.querySelector('[aria-label="Continue the answer"]')`) // it is complete
+	p.begin("/slow")
+	p.until(`document.querySelectorAll(".assistant")[1]?.innerText.length > 30`)
+	p.press("Escape")
+	p.idle()
+	p.click(`.message.last [aria-label="Continue the answer"]`)
+	p.idle()
+	p.until(`document.querySelector(".message.last .content").innerText.endsWith("Now it is.")`)
+	if got := p.count(".message"); got != 4 {
+		t.Errorf("there are %d messages", got)
+	}
+	p.say("Thanks")
+	if got := contents(t, lastBody(t, server)); len(got) != 5 || !strings.HasSuffix(got[3], "Now it is.") {
+		t.Errorf("the next request holds %q", got)
+	}
+}
+
+// toolMessages lists the messages of a request as role, content and calls.
+func toolMessages(t *testing.T, body map[string]any) string {
+	t.Helper()
+	data, err := json.Marshal(body["messages"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestToolsByHand: a call of a tool that the page does not have is answered by the user, and changed if need be.
+func TestToolsByHand(t *testing.T) {
+	p, server := openMock(t)
+	p.say("/tool")
+	p.until(`document.querySelector('[aria-label="Arguments of get_weather"]').value.includes('"city": "Paris"')`)
+	p.script(`document.querySelector('[aria-label="Result of get_weather"]').focus()`)
+	p.write("<img src=x onerror=window.pwned=1>")
+	p.shoot("tool-form")
+	p.click(".tool-form > .button")
+	p.until(`document.querySelectorAll(".assistant").length === 2`)
+	p.idle()
+	if got := p.lastAnswer(); got != "The tool says <img src=x onerror=window.pwned=1>" {
+		t.Errorf("the answer is %q", got)
+	}
+	want := `[{"content":"/tool","role":"user"},{"content":"","role":"assistant","tool_calls":[{"function":{"arguments":"{\n  \"city\": \"Paris\",\n  \"unit\": \"celsius\"\n}","name":"get_weather"},"id":"call_1","type":"function"}]},` +
+		`{"content":"\u003cimg src=x onerror=window.pwned=1\u003e","role":"tool","tool_call_id":"call_1"}]`
+	if got := toolMessages(t, lastBody(t, server)); got != want {
+		t.Errorf("the request holds %s, want %s", got, want)
+	}
+	p.click(".tools .link")
+	p.script(`document.querySelector('[aria-label="Result of get_weather"]').select()`)
+	p.write("rain")
+	p.click(".tool-form > .button")
+	p.until(`document.querySelector(".message.last .content").innerText === "The tool says rain"`)
+	p.idle()
+	p.until(`document.querySelector(".count").innerText === "2/2"`) // the first result is kept as a version
+	p.reload()
+	p.until(`document.querySelector('.tools [aria-label="Result"]').innerText === "rain"`)
+	if eval[bool](p, `window.pwned !== undefined`) {
+		t.Error("a result became markup")
+	}
+}
+
+// TestToolsOfThePage: the calculator is run by the page, as often as the limit says.
+func TestToolsOfThePage(t *testing.T) {
+	p, server := openMock(t)
+	p.click("#open-settings")
+	p.click(`#set-tools input[value="calculator"]`)
+	p.press("Escape")
+	p.say("/calculate (7 + 8) * 2")
+	p.until(`document.querySelectorAll(".assistant").length === 2`)
+	p.idle()
+	if got := p.lastAnswer(); got != "The tool says 30" {
+		t.Errorf("the answer is %q", got)
+	}
+	body := lastBody(t, server)
+	if tools, _ := json.Marshal(body["tools"]); strings.Count(string(tools), `"name":"calculator"`) != 1 || strings.Contains(string(tools), "current_date") {
+		t.Errorf("the tools are %s", tools)
+	}
+	p.shoot("tool-ran")
+	p.click("#new-chat")
+	before := len(server.Bodies())
+	p.click("#open-settings")
+	p.click(`#set-tools input[value="calculator"]`)
+	p.press("Escape")
+	p.say("/loop")
+	p.until(`document.querySelectorAll(".assistant").length === 9`)
+	p.idle()
+	if n := len(server.Bodies()) - before; n != 9 {
+		t.Errorf("%d requests were sent, want one and 8 more", n)
+	}
+	p.until(`document.querySelector(".message.last .tools [aria-label=Result]").innerText === "42"`)
+	// Going on is up to the user.
+	p.click(".message.last .tools .button")
+	p.until(`document.querySelectorAll(".assistant").length > 9`)
+	p.idle()
+}
