@@ -286,6 +286,8 @@ func (p *page) press(key string, modifiers ...kb.Modifier) {
 		event.WindowsVirtualKeyCode = 9
 	case "ArrowUp":
 		event.WindowsVirtualKeyCode = 38
+	case "ArrowRight":
+		event.WindowsVirtualKeyCode = 39
 	case "ArrowDown":
 		event.WindowsVirtualKeyCode = 40
 	case "F2":

@@ -6,6 +6,7 @@ package mock
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -208,6 +209,11 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		stream.words("Half an answer", 5*time.Millisecond)
 		stream.event(map[string]any{"error": map[string]any{"message": "The engine stumbled.", "type": "server_error", "code": nil}})
 		return
+	case "json":
+		stream.words(`{"people": [{"name": "<img src=x onerror=window.pwned=1>", "age": 3}, {"name": "Bo", "age": 41}], "complete": true}`, time.Millisecond)
+	case "sure":
+		stream.likely(" Par", 0.9, "Lyon", 0.05)
+		stream.likely("is\n", 0.1, "<b>is</b>", 0.6)
 	case "empty":
 		stream.words("", 0)
 	case "echo":
@@ -273,6 +279,17 @@ func (s *stream) words(text string, pause time.Duration) {
 		text = text[n:]
 		time.Sleep(pause)
 	}
+}
+
+// likely sends a token with its probability and that of another one.
+func (s *stream) likely(token string, p float64, other string, q float64) {
+	s.tokens++
+	entry := func(token string, p float64) map[string]any {
+		return map[string]any{"token": token, "logprob": math.Log(p), "bytes": nil}
+	}
+	one := entry(token, p)
+	one["top_logprobs"] = []any{entry(token, p), entry(other, q)}
+	s.chunk(map[string]any{"index": 0, "delta": map[string]any{"content": token}, "finish_reason": nil, "logprobs": map[string]any{"content": []any{one}}})
 }
 
 // whole sends a text at once.

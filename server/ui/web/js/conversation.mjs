@@ -8,6 +8,7 @@
 // Message: {id, parent, role: "user"|"assistant", content, created, …}
 //   of a user also: files: [{name, text, tokens}]
 //   of an assistant also: model, reasoning, reasoningMs, reasoningTokens, tools: [{id, name, arguments, result}],
+//   logprobs: [{text, p, top: [{text, p}]}] of its tokens if they were asked for, format: "json" if a schema was given,
 //   status: "waiting"|"streaming"|"done"|"stopped"|"error", finish, error, stats
 
 import { definitions, TOOLS } from "./tools.mjs";
@@ -157,6 +158,11 @@ export function requestBody(conversation, lastId, model, { goesOn = false } = {}
   for (const { name } of FIELDS) if (settings[name] !== null) body[name] = settings[name];
   if (settings.stop.length > 0) body.stop = settings.stop;
   if (settings.tools.length > 0) body.tools = [...(Array.isArray(body.tools) ? body.tools : []), ...definitions(settings.tools)];
+  if (settings.probabilities) Object.assign(body, { logprobs: true, top_logprobs: 5 });
+  if (settings.schema) {
+    const schema = JSON.parse(settings.schema);
+    body.response_format = Object.keys(schema).length === 0 ? { type: "json_object" } : { type: "json_schema", json_schema: { name: "answer", schema, strict: true } };
+  }
   if (goesOn) Object.assign(body, { continue_final_message: true, add_generation_prompt: false });
   return { ...body, model, messages, stream: true, stream_options: { include_usage: true } };
 }
@@ -171,7 +177,7 @@ export function shorterStart(conversation, lastId) {
 }
 
 export function defaultSettings() {
-  const settings = { system: "", stop: [], tools: [], extra: "" };
+  const settings = { system: "", stop: [], tools: [], schema: "", probabilities: false, extra: "" };
   for (const { name } of FIELDS) settings[name] = null;
   return settings;
 }
@@ -184,6 +190,13 @@ export function validNumber(field, value) {
 
 /** What is wrong with the user's own JSON, or null. */
 export function extraProblem(text) {
+  const problem = objectProblem(text);
+  const taken = problem || text.trim() === "" ? undefined : Object.keys(JSON.parse(text)).find((key) => RESERVED.has(key));
+  return taken ? `The page itself sets “${taken}”.` : problem;
+}
+
+/** Why a text is no JSON object, or null; an empty one is fine. */
+export function objectProblem(text) {
   if (text.trim() === "") return null;
   let value;
   try {
@@ -192,8 +205,7 @@ export function extraProblem(text) {
     return `This is not JSON: ${error.message}`;
   }
   if (value === null || typeof value !== "object" || Array.isArray(value)) return "This must be an object: { … }";
-  const taken = Object.keys(value).find((key) => RESERVED.has(key));
-  return taken ? `The page itself sets “${taken}”.` : null;
+  return null;
 }
 
 export function normalizeSettings(raw) {
@@ -203,6 +215,8 @@ export function normalizeSettings(raw) {
   for (const field of FIELDS) settings[field.name] = validNumber(field, raw[field.name]);
   if (Array.isArray(raw.stop)) settings.stop = raw.stop.filter((text) => typeof text === "string" && text !== "").slice(0, 16);
   if (Array.isArray(raw.tools)) settings.tools = Object.keys(TOOLS).filter((name) => raw.tools.includes(name));
+  if (objectProblem(string(raw.schema)) === null) settings.schema = string(raw.schema).trim();
+  settings.probabilities = raw.probabilities === true;
   const extra = string(raw.extra);
   if (extraProblem(extra) === null) settings.extra = extra.trim();
   return settings;
@@ -283,6 +297,8 @@ function normalizeMessage(item, previous) {
   message.tools = (Array.isArray(item.tools) ? item.tools : []).map((tool, i) => ({
     id: string(tool?.id) || `call_${i}`, name: string(tool?.name), arguments: string(tool?.arguments), ...(typeof tool?.result === "string" ? { result: tool.result } : {}),
   }));
+  if (item.format === "json") message.format = "json";
+  if (Array.isArray(item.logprobs)) message.logprobs = item.logprobs.map(normalizeToken);
   message.finish = typeof item.finish === "string" ? item.finish : null;
   message.status = ["done", "stopped", "error"].includes(item.status) ? item.status : "done";
   if (item.status === "waiting" || item.status === "streaming") message.status = "stopped"; // the page was closed meanwhile
@@ -290,9 +306,14 @@ function normalizeMessage(item, previous) {
   message.stats = null;
   if (item.stats !== null && typeof item.stats === "object") {
     message.stats = {};
-    for (const key of ["prompt", "completion", "speed", "first", "total"]) message.stats[key] = number(item.stats[key]);
+    for (const key of ["prompt", "cached", "read", "completion", "speed", "first", "total"]) message.stats[key] = number(item.stats[key]);
   }
   return message;
+}
+
+function normalizeToken(raw) {
+  const one = (item) => ({ text: string(item?.text), p: Math.max(0, Math.min(1, number(item?.p) ?? 0)) });
+  return { ...one(raw), top: (Array.isArray(raw?.top) ? raw.top : []).map(one) };
 }
 
 function string(value) {

@@ -186,7 +186,7 @@ function showMeter() {
 
 function showSettingsDot() {
   const { stop, tools, ...rest } = conversation.settings;
-  byId("settings-dot").hidden = stop.length + tools.length === 0 && Object.values(rest).every((value) => value === null || value === "");
+  byId("settings-dot").hidden = stop.length + tools.length === 0 && Object.values(rest).every((value) => !value && value !== 0);
 }
 
 function openSettings() {
@@ -381,6 +381,7 @@ function write(target, message, last) {
     body: async (signal) => {
       if (!models.chosen) await models.refresh(signal);
       message.model = target.model || models.chosen;
+      if (target.settings.schema) message.format = "json";
       return requestBody(target, last, message.model, { goesOn: last === message.id });
     },
     askKey: (refused) => enterKey(refused),

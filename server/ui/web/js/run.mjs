@@ -8,6 +8,11 @@ const WATCH_EVERY = 1000; // ms
 const THINK_OPEN = "<think>";
 const THINK_CLOSE = "</think>";
 
+/** A token with its probability instead of its logarithm; four digits are enough to look at. */
+function probability({ token, logprob }) {
+  return { text: String(token), p: Math.round(1e4 * Math.exp(logprob)) / 1e4 };
+}
+
 export class Run {
   #api;
   #hooks;
@@ -151,6 +156,9 @@ export class Run {
         this.#token();
         this.#tool(call);
       }
+      for (const item of choice.logprobs?.content ?? []) {
+        (message.logprobs ??= []).push({ ...probability(item), top: (item.top_logprobs ?? []).map(probability) });
+      }
       if (choice.finish_reason) message.finish = choice.finish_reason;
     }
     this.#hooks.onChange();
@@ -248,6 +256,6 @@ export class Run {
     let speed = this.#timings?.predicted_per_second ?? null;
     if (speed === null && completion > 1 && span >= 20) speed = ((completion - 1) / span) * 1000;
     if (speed === null && completion > 0) speed = (completion / Math.max(1, this.#lastAt - this.#sent)) * 1000;
-    return { prompt, completion: completion === null ? null : completion + this.#before, speed, first: this.#firstAt - this.#sent, total: this.#lastAt - this.#sent };
+    return { prompt, cached: this.#timings?.cache_n ?? null, read: this.#timings?.prompt_per_second ?? null, completion: completion === null ? null : completion + this.#before, speed, first: this.#firstAt - this.#sent, total: this.#lastAt - this.#sent };
   }
 }

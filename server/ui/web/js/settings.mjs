@@ -1,11 +1,21 @@
 // The drawer with the settings of the chat: system prompt and sampling.
 
 import { h, byId } from "./dom.mjs";
-import { FIELDS, defaultSettings, extraProblem, normalizeSettings, validNumber } from "./conversation.mjs";
+import { FIELDS, defaultSettings, extraProblem, normalizeSettings, objectProblem, validNumber } from "./conversation.mjs";
 import { TOOLS } from "./tools.mjs";
 import { toast } from "./toast.mjs";
 
 const DEFAULTS = "trit.defaults";
+
+const text = { type: "string" };
+
+/** Schemas to begin with. */
+const SCHEMAS = {
+  "Any JSON": {},
+  "A person": { type: "object", properties: { name: text, age: { type: "integer", minimum: 0 }, city: text }, required: ["name", "age", "city"], additionalProperties: false },
+  "A choice": { type: "object", properties: { label: { type: "string", enum: ["positive", "neutral", "negative"] }, reason: text }, required: ["label", "reason"], additionalProperties: false },
+  "A table": { type: "array", minItems: 1, maxItems: 20, items: { type: "object", properties: { name: text, amount: { type: "number" } }, required: ["name", "amount"], additionalProperties: false } },
+};
 
 /** The settings that new chats begin with. */
 export function loadDefaults() {
@@ -36,6 +46,15 @@ export class SettingsDrawer {
     byId("set-stop").addEventListener("input", (event) => {
       this.#set("stop", event.target.value.split("\n").filter((line) => line !== "").slice(0, 16));
     });
+    byId("set-schema").addEventListener("input", (event) => this.#setSchema(event.target));
+    byId("set-schema-example").append(...Object.keys(SCHEMAS).map((name) => h("option", null, name)));
+    byId("set-schema-example").addEventListener("change", ({ target }) => {
+      const area = byId("set-schema");
+      area.value = SCHEMAS[target.value] ? JSON.stringify(SCHEMAS[target.value], null, 2) : "";
+      target.selectedIndex = 0;
+      this.#setSchema(area);
+    });
+    byId("set-probabilities").addEventListener("change", (event) => this.#set("probabilities", event.target.checked));
     byId("set-extra").addEventListener("input", (event) => this.#setExtra(event.target));
     byId("set-reset").addEventListener("click", () => {
       const before = structuredClone(this.#settings);
@@ -82,10 +101,17 @@ export class SettingsDrawer {
   }
 
   #setExtra(area) {
-    const problem = extraProblem(area.value);
+    this.#setJson("extra", area, extraProblem(area.value));
+  }
+
+  #setSchema(area) {
+    this.#setJson("schema", area, objectProblem(area.value));
+  }
+
+  #setJson(name, area, problem) {
     area.setAttribute("aria-invalid", problem ? "true" : "false");
-    byId("set-extra-problem").textContent = problem ? `${problem} It is not used as it stands.` : "";
-    this.#set("extra", problem ? "" : area.value.trim());
+    byId(`set-${name}-problem`).textContent = problem ? `${problem} It is not used as it stands.` : "";
+    this.#set(name, problem ? "" : area.value.trim());
   }
 
   #fill() {
@@ -93,10 +119,13 @@ export class SettingsDrawer {
     byId("set-system").value = settings.system;
     byId("set-stop").value = settings.stop.join("\n");
     for (const box of this.#tools()) box.checked = settings.tools.includes(box.value);
-    const extra = byId("set-extra");
-    extra.value = settings.extra;
-    extra.removeAttribute("aria-invalid");
-    byId("set-extra-problem").textContent = "";
+    byId("set-probabilities").checked = settings.probabilities;
+    for (const name of ["extra", "schema"]) {
+      const area = byId(`set-${name}`);
+      area.value = settings[name];
+      area.removeAttribute("aria-invalid");
+      byId(`set-${name}-problem`).textContent = "";
+    }
     for (const { field, number, range, clear, problem } of this.#inputs.values()) {
       const value = settings[field.name];
       number.value = value === null ? "" : String(value);

@@ -5,6 +5,8 @@
 import { h, icon, iconButton, copyText, byId } from "./dom.mjs";
 import { MarkdownView } from "./markdown/view.mjs";
 import { canContinue, pathOf, versionsOf } from "./conversation.mjs";
+import { jsonView } from "./jsonview.mjs";
+import { figures, probabilities } from "./numbers.mjs";
 import { ToolsView } from "./toolview.mjs";
 import { describe, formatBytes, formatDuration, formatNumber, formatSpeed } from "./words.mjs";
 
@@ -278,7 +280,8 @@ class AssistantView extends MessageView {
     this.markdown = new MarkdownView(this.content);
     this.tools = new ToolsView((tools) => actions.answerTools(message, tools));
     this.state = h("div", { class: "state" });
-    this.element.append(h("h2", { class: "sr-only" }, "Answer"), this.before, this.content, this.tools.element, this.state, this.bar);
+    this.numbers = h("div", { class: "numbers", hidden: true });
+    this.element.append(h("h2", { class: "sr-only" }, "Answer"), this.before, this.content, this.tools.element, this.state, this.bar, this.numbers);
   }
 
   update(change) {
@@ -290,7 +293,8 @@ class AssistantView extends MessageView {
     this.#updateReasoning(Boolean(run));
     const open = Boolean(run);
     if (message.content !== this.#shownContent || open !== this.#shownOpen) {
-      this.markdown.update(message.content, open);
+      if (message.format === "json") this.#drawJson(open);
+      else this.markdown.update(message.content, open);
       this.#shownContent = message.content;
       this.#shownOpen = open;
     }
@@ -298,6 +302,21 @@ class AssistantView extends MessageView {
     this.#updateState(run);
     this.bar.hidden = Boolean(run);
     if (!run) this.#updateBar();
+  }
+
+  /** JSON is text until it is complete. */
+  #drawJson(open) {
+    const { content } = this.message;
+    this.content.replaceChildren((open ? null : jsonView(content)) ?? h("pre", { class: "json-text", tabindex: "0", role: "region", "aria-label": "JSON" }, content));
+  }
+
+  /** Shows the figures of the answer, or hides them. */
+  #toggleNumbers() {
+    const { message } = this;
+    const shown = this.numbers.hidden;
+    this.numbers.hidden = !shown;
+    this.numbers.replaceChildren(...(shown ? [figures(message), ...(message.logprobs?.length > 0 ? [probabilities(message.logprobs)] : [])] : []));
+    this.bar.querySelector(".stats")?.setAttribute("aria-expanded", String(shown));
   }
 
   #updateReasoning(running) {
@@ -413,13 +432,9 @@ class AssistantView extends MessageView {
     const { stats } = message;
     if (stats?.completion) {
       const speed = stats.speed ? ` · ${formatSpeed(stats.speed)}` : "";
-      const title = [
-        message.model,
-        stats.prompt !== null ? `${formatNumber(stats.prompt)} tokens read` : "",
-        stats.first !== null ? `first token after ${formatDuration(stats.first)}` : "",
-        stats.total !== null ? `${formatDuration(stats.total)} in all` : "",
-      ].filter(Boolean).join(" · ");
-      parts.push(h("span", { class: "stats", title }, `${formatNumber(stats.completion)} tokens${speed}`));
+      const button = h("button", { type: "button", class: "stats", "aria-expanded": String(!this.numbers.hidden), title: "Times and probabilities" }, `${formatNumber(stats.completion)} tokens${speed}`);
+      button.addEventListener("click", () => this.#toggleNumbers());
+      parts.push(button);
     }
     this.fillBar(...parts);
   }

@@ -32,6 +32,10 @@ export function formatCount(value) {
   return value >= 1e6 ? `${tenth.format(value / 1e6)} million` : whole.format(value);
 }
 
+export function formatPercent(share) {
+  return `${(share > 0.1 ? whole : tenth).format(100 * share)} %`;
+}
+
 export function formatSpeed(tokensPerSecond) {
   return `${(tokensPerSecond < 20 ? tenth : whole).format(tokensPerSecond)} tokens/s`;
 }
