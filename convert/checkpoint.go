@@ -18,7 +18,8 @@ type source struct {
 	checkpoint *safetensors.Checkpoint
 	files      map[string]*os.File
 	team       team
-	raw        []byte // the last piece read
+	raw        []byte            // the last piece read
+	packed     map[string]affine // tensors whose floats have to be unpacked, by name
 }
 
 // openSource opens the checkpoint at path, a folder or a file in it.
@@ -86,6 +87,9 @@ func readAt(f *os.File, t *safetensors.Tensor, dst []byte, offset int64) error {
 // floats reads elements of a float tensor from index first on. F64 is rounded to
 // the nearest float32, the others are exact.
 func (s *source) floats(dst []float32, t *safetensors.Tensor, first int64) error {
+	if a, ok := s.packed[t.Name]; ok {
+		return s.unpack(dst, a, first)
+	}
 	if !t.DType.IsFloat() {
 		return fmt.Errorf("%w: %s has element type %s, want floats", ErrTensor, t.Name, t.DType)
 	}

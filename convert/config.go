@@ -22,6 +22,7 @@ const maxConfig = 16 << 20
 // hfConfig is config.json. Pointers are nil for keys that are absent or null.
 type hfConfig struct {
 	Architectures  []string    `json:"architectures"`
+	ModelType      string      `json:"model_type"`
 	HiddenSize     *int64      `json:"hidden_size"`
 	Intermediate   *int64      `json:"intermediate_size"`
 	Layers         *int64      `json:"num_hidden_layers"`
@@ -46,11 +47,17 @@ type hfConfig struct {
 
 	// Of hybrid models.
 	LayerTypes       []string `json:"layer_types"`
+	FullInterval     *int64   `json:"full_attention_interval"` // where there are no layer_types
 	ConvWidth        *int64   `json:"linear_conv_kernel_dim"`
 	KeyDim           *int64   `json:"linear_key_head_dim"`
 	ValueDim         *int64   `json:"linear_value_head_dim"`
 	LinearKeyHeads   *int64   `json:"linear_num_key_heads"`
 	LinearValueHeads *int64   `json:"linear_num_value_heads"`
+
+	// Of MLX.
+	Affine      *hfAffine `json:"quantization"`
+	Namespace   string    `json:"tensor_namespace"`
+	ValueLayout string    `json:"gdn_activation_layout"`
 
 	// Of Gemma.
 	SlidingEvery *int64   `json:"sliding_window_pattern"`
@@ -204,9 +211,17 @@ func readConfig(dir string) (*hfConfig, error) {
 		return nil, noConfig(dir)
 	}
 	if c.Text != nil {
+		kind := c.ModelType
 		if err := json.Unmarshal(c.Text, c); err != nil {
 			return nil, fmt.Errorf("%w: %s: text_config: %w", ErrConfig, filepath.Join(dir, "config.json"), err)
 		}
+		c.ModelType = kind
+	}
+	if c.Affine != nil && c.Quantization != nil && c.Quantization.Method == "" {
+		c.Quantization = nil // the same once more
+	}
+	if c.ModelType == rotatedType && len(c.Architectures) == 0 {
+		c.Architectures = []string{"Qwen3_5ForConditionalGeneration"}
 	}
 	return c, c.check()
 }
@@ -270,6 +285,9 @@ func (c *hfConfig) check() error {
 		if given {
 			return fmt.Errorf("%w: config.json has %s, which no architecture here computes", ErrUnsupported, name)
 		}
+	}
+	if err := c.checkAffine(); err != nil {
+		return err
 	}
 	return c.checkQuantization()
 }

@@ -105,7 +105,14 @@ func planHF(o Options, dir string, config *hfConfig, in *source) (*hfPlan, error
 	if err := p.model(name, license); err != nil {
 		return nil, err
 	}
-	if err := p.tensors(in.checkpoint.Tensors()); err != nil {
+	list, err := in.unite(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.tensors(list); err != nil {
+		return nil, err
+	}
+	if err := p.rotation(dir, in); err != nil {
 		return nil, err
 	}
 	files, err := readTokens(dir, o.Pre)

@@ -46,6 +46,7 @@ func (p *hfPlan) tensors(source []*safetensors.Tensor) error {
 	f := finder{hfPlan: p, all: source, byName: map[string]*safetensors.Tensor{}, used: map[string]bool{}}
 	for _, t := range source {
 		f.byName[t.Name] = t
+		f.mlx = f.mlx || strings.HasSuffix(t.Name, "conv1d.weight") && len(t.Shape) == 3 && t.Shape[1] != 1 && t.Shape[2] == 1
 	}
 	inner, normed := p.hf.Quantization != nil && p.hf.Quantization.InnerNorm, false
 	for spec := range p.family.Table(p.config).All() {
@@ -77,12 +78,15 @@ type finder struct {
 	all    []*safetensors.Tensor
 	byName map[string]*safetensors.Tensor
 	used   map[string]bool // names of the checkpoint that have a place
+	// mlx: convolutions have MLX's order, by which its programs tell checkpoints that
+	// have gone through them: those have 1 added to the weights of centred norms, too.
+	mlx bool
 }
 
 // find returns the tensor of that name, with or without the prefix that models
 // inside a larger module have.
 func (f *finder) find(name string) *safetensors.Tensor {
-	for _, prefix := range []string{"model.", "", "model.language_model."} {
+	for _, prefix := range []string{"model.", "", "model.language_model.", "language_model.model.", "language_model."} {
 		if t := f.byName[prefix+name]; t != nil {
 			return t
 		}
@@ -137,9 +141,16 @@ func (f *finder) add(spec model.TensorSpec) error {
 		shape := slices.Clone(spec.Dims)
 		slices.Reverse(shape)
 		if spec.Role == model.RoleDense && len(t.Shape) == 3 { // a convolution for each channel
-			shape = slices.Insert(shape, 1, 1)
+			place := 1
+			if f.mlx {
+				place = 2 // with the same numbers one after the other
+			}
+			shape = slices.Insert(shape, place, 1)
 		}
 		err = checkFloat(j, shape)
+		if f.mlx && j.form != nil && j.form.Centred {
+			j.form = nil
+		}
 	}
 	if err == nil {
 		err = checkType(j)
@@ -248,7 +259,7 @@ var ignored = []string{"rotary_emb.inv_freq", ".attention.masked_bias", ".attent
 // otherParts are the beginnings of names in parts of a model that a file of text does
 // without, and what the parts are called.
 var otherParts = [...]struct{ prefix, name string }{
-	{"model.visual.", "vision tower"}, {"visual.", "vision tower"}, {"mtp.", "layers that guess further tokens"},
+	{"model.visual.", "vision tower"}, {"visual.", "vision tower"}, {"vision_tower.", "vision tower"}, {"mtp.", "layers that guess further tokens"},
 }
 
 // otherPart names the part of the model that a tensor belongs to if the file has no
@@ -277,7 +288,7 @@ func (f *finder) checkUnused() error {
 			}
 			continue
 		}
-		if f.used[t.Name] || slices.ContainsFunc(ignored, func(end string) bool { return strings.HasSuffix(t.Name, end) }) {
+		if f.used[t.Name] || f.hf.Affine != nil && strings.HasSuffix(t.Name, signsEnd) || slices.ContainsFunc(ignored, func(end string) bool { return strings.HasSuffix(t.Name, end) }) {
 			continue
 		}
 		return fmt.Errorf("%w: %s has no place in a model of architecture %s with %d layers; without it the model would compute something else",

@@ -69,6 +69,15 @@ func (p *hfPlan) recurrence(w *metaWriter, arch string) error {
 	if *c.KeyDim != *c.ValueDim {
 		return fmt.Errorf("%w: linear_key_head_dim %d and linear_value_head_dim %d in config.json differ", ErrUnsupported, *c.KeyDim, *c.ValueDim)
 	}
+	if c.LayerTypes == nil && c.FullInterval != nil && *c.FullInterval > 0 && *c.Layers <= maxHeads {
+		for i := range *c.Layers {
+			kind := "linear_attention"
+			if (i+1)%*c.FullInterval == 0 {
+				kind = "full_attention"
+			}
+			c.LayerTypes = append(c.LayerTypes, kind)
+		}
+	}
 	if int64(len(c.LayerTypes)) != *c.Layers {
 		return fmt.Errorf("%w: layer_types in config.json has %d entries for %d layers", ErrConfig, len(c.LayerTypes), *c.Layers)
 	}

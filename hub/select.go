@@ -160,7 +160,7 @@ var companions = map[string]bool{
 	"config.json": true, "generation_config.json": true,
 	"tokenizer.json": true, "tokenizer.model": true, "tokenizer_config.json": true,
 	"special_tokens_map.json": true, "added_tokens.json": true, "vocab.json": true, "merges.txt": true,
-	"chat_template.jinja": true, "chat_template.json": true,
+	"chat_template.jinja": true, "chat_template.json": true, "hadamard.json": true,
 	"README.md": true, indexFile: true,
 }
 

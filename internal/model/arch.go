@@ -79,6 +79,9 @@ type HFForm struct {
 	Rows, Cols []int32
 	// Value, if not nil, is what becomes of a number.
 	Value func(float32) float32
+	// Centred: numbers of the checkpoint are around 0, and Value is 1 more. Checkpoints
+	// that programs of MLX have written have that added.
+	Centred bool
 }
 
 // PerLayer reports whether the tensor exists once per layer.

@@ -52,11 +52,13 @@ type transforms struct {
 	tied bool
 }
 
-// Keys of the transform, and what their values must be.
+// RotationPrefix begins the keys of a file that describe how weights are rotated.
+const RotationPrefix = "prism.hadamard."
+
+// What the values of some keys must be.
 const (
-	hadamardPrefix = "prism.hadamard."
-	hadamardKind   = "normalized-sylvester-walsh-hadamard"
-	hadamardAxis   = "input-last-dimension"
+	hadamardKind = "normalized-sylvester-walsh-hadamard"
+	hadamardAxis = "input-last-dimension"
 )
 
 var hadamardKeys = []string{
@@ -73,10 +75,10 @@ var foldable = []string{
 // readTransforms reads the keys of a file. It returns nil without them, and reports
 // everything that is wrong with them at once.
 func readTransforms(f *gguf.File, arch *Arch, c *Config) (*transforms, error) {
-	r := &transformReader{keyReader: keyReader{m: f.Metadata, prefix: hadamardPrefix}, file: f}
+	r := &transformReader{keyReader: keyReader{m: f.Metadata, prefix: RotationPrefix}, file: f}
 	var present []string
 	for _, key := range f.Metadata.Keys() {
-		if name, ok := strings.CutPrefix(key, hadamardPrefix); ok {
+		if name, ok := strings.CutPrefix(key, RotationPrefix); ok {
 			present = append(present, name)
 			if !slices.Contains(hadamardKeys, name) {
 				r.report("the key %s is not known", key)
@@ -93,7 +95,7 @@ func readTransforms(f *gguf.File, arch *Arch, c *Config) (*transforms, error) {
 	}
 	if len(r.problems) > 0 {
 		return nil, fmt.Errorf("%w: the weights are rotated (%s*), and the keys of that contradict: %w; download or convert the file again",
-			ErrConfig, hadamardPrefix, errors.Join(r.problems...))
+			ErrConfig, RotationPrefix, errors.Join(r.problems...))
 	}
 	for name := range t.folded {
 		if r.grouped && strings.HasSuffix(name, "ssm_out.weight") {

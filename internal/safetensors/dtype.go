@@ -23,6 +23,7 @@ const (
 	I16  DType = "I16"
 	I8   DType = "I8"
 	U8   DType = "U8"
+	U32  DType = "U32"
 	Bool DType = "BOOL"
 )
 
@@ -31,7 +32,7 @@ func (d DType) Size() int64 {
 	switch d {
 	case F64, I64:
 		return 8
-	case F32, I32:
+	case F32, I32, U32:
 		return 4
 	case F16, BF16, I16:
 		return 2

@@ -106,7 +106,7 @@ func tensors(c *model.Config, table []model.TensorSpec) []model.TensorSpec {
 		recurrent = func(layer int) bool { return c.Recurrent[layer] }
 		full      = func(layer int) bool { return !c.Recurrent[layer] }
 	)
-	offset := &model.HFForm{Value: func(x float32) float32 { return 1 + x }}
+	offset := &model.HFForm{Value: func(x float32) float32 { return 1 + x }, Centred: true}
 	for i := range table {
 		s := &table[i]
 		kind := s.Kind()
