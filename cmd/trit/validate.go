@@ -31,11 +31,12 @@ func (a *app) validateCommand() *cobra.Command {
 		tolerance float64
 		output    string
 		suite     suiteFlags
+		against   againstFlags
 	)
 	cmd := &cobra.Command{
 		Use:     "validate",
 		GroupID: "check",
-		Short:   "Check a model: file, weights, layers, attention, tokenizer, perplexity; or its logits or vectors",
+		Short:   "Check a model: file, weights, layers, attention, tokenizer, perplexity; or its logits, vectors or predictions",
 		Long: `Check a model.
 
 Without --logits or --vectors this is the whole suite: the structure of the
@@ -58,20 +59,45 @@ With --vectors it compares the vectors of texts (see 'trit embed'): a file of
 little-endian float32 values with a row for each of the texts, whose tokens stand
 in --tokens with semicolons between the texts: 1,2;3,4,5. No token is added.
 
+With --against it compares the predictions with those of another model of the
+same vocabulary, for example a ternary file with the F16 file that it was made
+from, or a file with itself in exact arithmetic: the other model's activations
+are not rounded (see --against-activations), and its keys and values are F32. It
+prints the KL divergence, how often both find the same token most likely, and
+the perplexities on --text, with standard errors. With --tolerance the exit code
+is 1 if the mean divergence is beyond it.
+
 Rounding to int8 is chaotic: one value that rounds the other way moves all
 later ones, so two correct engines differ by some percent. To check a graph
 exactly, compare with a reference whose activations were not rounded, with
 --activations float --kv-type f32.`,
 		Example: "  trit validate --model demo\n  trit validate --model model.gguf --output report.json\n  trit validate --model model.gguf --logits reference.f32 --tokens 1,17,300 --activations float --kv-type f32\n" +
-			"  trit validate --model model.gguf --vectors reference.f32 --tokens '1,17,300;5,9' --activations float --kv-type f32",
+			"  trit validate --model model.gguf --vectors reference.f32 --tokens '1,17,300;5,9' --activations float --kv-type f32\n" +
+			"  trit validate --model demo --against demo",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if against.twin != "" {
+				for _, name := range []string{"logits", "vectors", "tokens", "skip", "max-perplexity"} {
+					if cmd.Flags().Changed(name) {
+						return usage(cmd, fmt.Errorf("--%s does not go with --against", name))
+					}
+				}
+				if !cmd.Flags().Changed("tolerance") {
+					tolerance = 0
+				} else if !(tolerance > 0) {
+					return usage(cmd, fmt.Errorf("--tolerance %v: want a positive number", tolerance))
+				}
+				return a.validateAgainst(cmd, &flags, &against, suite.text, tolerance, output)
+			}
+			if cmd.Flags().Changed("against-activations") {
+				return usage(cmd, fmt.Errorf("--against-activations goes with --against"))
+			}
 			if logits != "" && vectors != "" {
 				return usage(cmd, fmt.Errorf("--logits and --vectors exclude each other"))
 			}
 			if logits == "" && vectors == "" {
 				for _, name := range []string{"tokens", "tolerance"} {
 					if cmd.Flags().Changed(name) {
-						return usage(cmd, fmt.Errorf("--%s goes with --logits or --vectors", name))
+						return usage(cmd, fmt.Errorf("--%s goes with --logits, --vectors or --against", name))
 					}
 				}
 				return a.validateModel(cmd, &flags, &suite, output)
@@ -108,12 +134,13 @@ exactly, compare with a reference whose activations were not rounded, with
 	cmd.Annotations = nil // it checks anyway
 	cmd.Flags().StringVarP(&output, "output", "o", "", "also write the report to this file, as JSON")
 	cmd.Flags().StringSliceVar(&suite.skip, "skip", nil, "checks to leave out: "+strings.Join(validate.CheckNames(), ", "))
-	cmd.Flags().StringVar(&suite.text, "text", "", "file with the text for the perplexity check (default: a built-in story)")
+	cmd.Flags().StringVar(&suite.text, "text", "", "file with the text for the perplexity check and --against (default: a built-in story)")
 	cmd.Flags().Float64Var(&suite.maxPerplexity, "max-perplexity", 0, "what the perplexity may be (0: 200)")
 	cmd.Flags().StringVar(&logits, "logits", "", "file with reference logits to compare with, instead of the suite")
 	cmd.Flags().StringVar(&vectors, "vectors", "", "file with reference vectors of texts to compare with, instead of the suite")
 	cmd.Flags().StringVar(&tokens, "tokens", "", "with --logits and --vectors: token ids, separated by commas, texts by semicolons")
-	cmd.Flags().Float64Var(&tolerance, "tolerance", roundedTolerance, fmt.Sprintf("with --logits and --vectors: largest distance allowed (with --activations float --kv-type f32 the default is %g)", exactTolerance))
+	cmd.Flags().Float64Var(&tolerance, "tolerance", roundedTolerance, fmt.Sprintf("with --logits and --vectors: largest distance allowed (with --activations float --kv-type f32 the default is %g); with --against: largest mean divergence (default: any)", exactTolerance))
+	against.add(cmd)
 	takesModel(cmd)
 	return cmd
 }

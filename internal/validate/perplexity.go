@@ -86,25 +86,18 @@ func Perplexity(ctx context.Context, e *engine.Engine, tok *tokenizer.Tokenizer,
 	if len(tokens) < o.Context {
 		return nil, fmt.Errorf("%w: it has %d tokens, less than one window of %d; take a longer text or a smaller context", ErrText, len(tokens), o.Context)
 	}
-	m := &measurement{
-		engine: e, batch: e.NewBatch(), bos: -1, vocab: e.Model().Config.Vocab,
-		report: PerplexityReport{Tokens: len(tokens), Context: o.Context, Stride: o.Stride},
-	}
-	if id, ok := tok.BOS(); ok && tok.AddBOS() {
-		m.bos, m.report.BOS = id, true
-	}
-	m.first = o.Context/2 + 1
-	if o.Stride <= o.Context/2 {
-		m.first = o.Context - o.Stride
-	}
+	m := &measurement{report: PerplexityReport{Tokens: len(tokens), Context: o.Context, Stride: o.Stride}}
+	ws := newWindows(tok, o.Context, o.Stride, e)
+	m.report.BOS = ws.bos >= 0
 	total := (len(tokens)-o.Context)/o.Stride + 1
 	if o.Windows > 0 {
 		total = min(total, o.Windows)
 	}
 	for w := range total {
-		if err := m.window(ctx, tokens[w*o.Stride:w*o.Stride+o.Context]); err != nil {
+		if err := ws.run(ctx, tokens[w*o.Stride:w*o.Stride+o.Context], m.score); err != nil {
 			return nil, fmt.Errorf("window %d: %w", w, err)
 		}
+		m.report.Windows++
 		m.finish()
 		if o.Progress != nil {
 			soFar := m.report
@@ -122,67 +115,108 @@ const (
 
 // measurement sums up over windows.
 type measurement struct {
-	engine *engine.Engine
-	batch  *engine.Batch
-	bos    int32
-	vocab  int
-	first  int // the first position of a window whose token is scored
-
 	sum, squares float64
 	report       PerplexityReport
 }
 
-// window scores one window.
-func (m *measurement) window(ctx context.Context, tokens []int32) error {
-	s := m.engine.NewSequence()
-	defer s.Close()
-	limit := max(1, maxLogitBytes/(4*m.vocab)) // scored rows in a batch
+// score counts one token.
+func (m *measurement) score(target int32, logits [][]float32) error {
+	nll := negLogProb(logits[0], target)
+	if math.IsNaN(nll) || math.IsInf(nll, 0) {
+		return fmt.Errorf("%w: the logits before token %d, or its probability", ErrNumbers, target)
+	}
+	m.sum += nll
+	m.squares += float64(nll * nll)
+	m.report.Scored++
+	return nil
+}
+
+// windows runs windows of a text through engines side by side, which have the same
+// vocabulary.
+type windows struct {
+	engines []*engine.Engine
+	batches []*engine.Batch
+	bos     int32 // what takes the place of the first token, or −1
+	first   int   // the first position of a window whose token is scored
+}
+
+func newWindows(tok *tokenizer.Tokenizer, context, stride int, engines ...*engine.Engine) *windows {
+	w := &windows{engines: engines, bos: -1, first: context/2 + 1}
+	for _, e := range engines {
+		w.batches = append(w.batches, e.NewBatch())
+	}
+	if id, ok := tok.BOS(); ok && tok.AddBOS() {
+		w.bos = id
+	}
+	if stride <= context/2 {
+		w.first = context - stride
+	}
+	return w
+}
+
+// run calls score with each token of a window that counts, and with the logits that each
+// engine has before it.
+func (w *windows) run(ctx context.Context, tokens []int32, score func(target int32, logits [][]float32) error) error {
+	sequences := make([]*engine.Sequence, len(w.engines))
+	limit := 1 << 30 // scored rows in a batch
+	for i, e := range w.engines {
+		sequences[i] = e.NewSequence()
+		defer sequences[i].Close()
+		limit = min(limit, max(1, maxLogitBytes/(4*e.Model().Config.Vocab)))
+		w.batches[i].Reset()
+	}
 	var targets []int32
-	var rows []int
-	m.batch.Reset()
+	var rows [][]int // of each target, in each batch
+	logits := make([][]float32, len(w.engines))
 	flush := func() error {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("validate: stopped: %w", err)
-		}
-		if err := m.engine.Step(m.batch, nil); err != nil {
-			return fmt.Errorf("validate: %w", err)
-		}
-		for i, row := range rows {
-			nll := negLogProb(m.batch.Logits(row), targets[i])
-			if math.IsNaN(nll) || math.IsInf(nll, 0) {
-				return fmt.Errorf("%w: the logits before token %d, or its probability", ErrNumbers, targets[i])
+		for i, e := range w.engines {
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("validate: stopped: %w", err)
 			}
-			m.sum += nll
-			m.squares += float64(nll * nll)
-			m.report.Scored++
+			if err := e.Step(w.batches[i], nil); err != nil {
+				return fmt.Errorf("validate: %w", err)
+			}
+		}
+		for t, target := range targets {
+			for i, b := range w.batches {
+				logits[i] = b.Logits(rows[t][i])
+			}
+			if err := score(target, logits); err != nil {
+				return err
+			}
 		}
 		targets, rows = targets[:0], rows[:0]
-		m.batch.Reset()
+		for _, b := range w.batches {
+			b.Reset()
+		}
 		return nil
 	}
 	for i, token := range tokens[:len(tokens)-1] { // the last one predicts nothing of this window
-		if i == 0 && m.bos >= 0 {
-			token = m.bos
+		if i == 0 && w.bos >= 0 {
+			token = w.bos
 		}
 		want := engine.None
-		if i+1 >= m.first {
+		if i+1 >= w.first {
 			want = engine.All
 		}
-		row, err := m.batch.Add(s, token, want, nil)
-		if err != nil {
-			return fmt.Errorf("validate: %w", err)
+		places, full := make([]int, len(w.batches)), false
+		for k, b := range w.batches {
+			row, err := b.Add(sequences[k], token, want, nil)
+			if err != nil {
+				return fmt.Errorf("validate: %w", err)
+			}
+			places[k], full = row, full || b.Free() == 0
 		}
 		if want == engine.All {
-			rows, targets = append(rows, row), append(targets, tokens[i+1])
+			rows, targets = append(rows, places), append(targets, tokens[i+1])
 		}
-		if m.batch.Free() == 0 || len(rows) >= limit {
+		if full || len(rows) >= limit {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
 	}
-	m.report.Windows++
-	if m.batch.Len() == 0 {
+	if w.batches[0].Len() == 0 {
 		return nil
 	}
 	return flush()
@@ -190,6 +224,11 @@ func (m *measurement) window(ctx context.Context, tokens []int32) error {
 
 // negLogProb returns −ln of a token's probability.
 func negLogProb(logits []float32, token int32) float64 {
+	return logSum(logits) - float64(logits[token])
+}
+
+// logSum returns ln of the sum of exp of logits.
+func logSum(logits []float32) float64 {
 	largest := math.Inf(-1)
 	for _, x := range logits {
 		largest = max(largest, float64(x))
@@ -198,7 +237,7 @@ func negLogProb(logits []float32, token int32) float64 {
 	for _, x := range logits {
 		sum += math.Exp(float64(x) - largest)
 	}
-	return math.Log(sum) + largest - float64(logits[token])
+	return math.Log(sum) + largest
 }
 
 // finish computes the report from the sums.

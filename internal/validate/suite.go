@@ -64,6 +64,9 @@ type Options struct {
 //go:embed sanity.txt
 var sanityText string
 
+// Story returns the text that is predicted where none is given, in simple English.
+func Story() string { return sanityText }
+
 // suite is the state of a run.
 type suite struct {
 	ctx    context.Context
