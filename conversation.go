@@ -186,7 +186,7 @@ func (m *Model) Prepare(c Conversation, opts ...GenerateOption) (*Prepared, erro
 	if err := p.constrain(&c, o); err != nil {
 		return nil, err
 	}
-	if m.controlMarks(p.Tools) || m.isControl(p.Reasoning.Close) {
+	if m.controlMarks(p.Tools) || slices.ContainsFunc(p.Reasoning.Marks(), m.isControl) {
 		p.Options = append(p.Options, ShowSpecial())
 	}
 	return p, nil
@@ -250,7 +250,7 @@ func (c *Conversation) validate(t *chat.Template) error {
 
 // thinking returns the switch with the template's variable, which overrides it.
 func (c *Conversation) thinking() Thinking {
-	switch on, set := c.Variables[chat.ThinkingVariable].(bool); {
+	switch on, set := c.switched(); {
 	case !set:
 		return c.Thinking
 	case on:
@@ -259,15 +259,25 @@ func (c *Conversation) thinking() Thinking {
 	return ThinkingOff
 }
 
+// switched returns what the variables say about thinking.
+func (c *Conversation) switched() (on, set bool) {
+	for name := range chat.AllThinkingVariables() {
+		if on, set = c.Variables[name].(bool); set {
+			break
+		}
+	}
+	return on, set
+}
+
 // render makes the prompt, of the newest messages that fit if that is wanted.
 func (p *Prepared) render(c *Conversation, t *chat.Template) error {
 	in := chat.Input{AddGenerationPrompt: !c.Continue && !c.Bare, Extra: c.Variables}
-	if _, set := c.Variables[chat.ThinkingVariable]; c.Thinking != ThinkingDefault && !set {
+	if _, set := c.switched(); c.Thinking != ThinkingDefault && !set {
 		in.Extra = maps.Clone(c.Variables)
 		if in.Extra == nil {
 			in.Extra = map[string]any{}
 		}
-		in.Extra[chat.ThinkingVariable] = c.Thinking == ThinkingOn
+		maps.Copy(in.Extra, t.ThinkingVariables(c.Thinking == ThinkingOn))
 	}
 	explain := t.ToolFormat() == chat.ToolsNone
 	var explained []chat.Tool

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -12,6 +13,10 @@ type ReasoningFormat struct {
 	// End is Close with the white space around it that the template writes between reasoning and an
 	// answer, such as "\n</think>\n\n".
 	End string
+	// Answer are marks that the answer behind it begins with, without reasoning and with it, such as
+	// "<|START_RESPONSE|>", and AnswerEnd is what ends it. They are no part of the answer.
+	Answer    [2]string
+	AnswerEnd string
 }
 
 // reasoningFormats are the known marks.
@@ -32,13 +37,13 @@ func (t *Template) findReasoning() ReasoningFormat {
 			return f
 		}
 	}
-	return ReasoningFormat{}
+	return t.learnReasoning()
 }
 
 // findEnd tries out how the template ends reasoning: in an answer with reasoning, or in one for which
 // it is switched off. Where it shows neither, the form is that of most models.
 func (t *Template) findEnd(f ReasoningFormat) string {
-	const thought, said = "qZ7thought", "qZ7said"
+	const thought, said = probeThought, probeSaid
 	in := Input{Messages: []Message{{Role: "user", Content: "u"}, {Role: "assistant", Content: said, Reasoning: thought}},
 		BOS: "<s>", EOS: "</s>"}
 	if out, err := t.render(&in, inputForm{}, probeLimits); err == nil {
@@ -48,7 +53,7 @@ func (t *Template) findEnd(f ReasoningFormat) string {
 		}
 	}
 	in.Messages, in.AddGenerationPrompt = in.Messages[:1], true
-	in.Extra = map[string]any{ThinkingVariable: false}
+	in.Extra = t.ThinkingVariables(false)
 	if out, err := t.render(&in, inputForm{}, probeLimits); err == nil {
 		if at := strings.LastIndex(out, f.Open); at >= 0 {
 			if end := out[at+len(f.Open):]; strings.TrimSpace(end) == f.Close {
@@ -59,7 +64,7 @@ func (t *Template) findEnd(f ReasoningFormat) string {
 	return "\n" + f.Close + "\n\n"
 }
 
-// ThinkingVariable is the template variable that switches reasoning on and off.
+// ThinkingVariable is what most templates call the variable that switches reasoning on and off.
 const ThinkingVariable = "enable_thinking"
 
 // EffortVariable is the template variable that says how much to think, in a word such as "low".
@@ -70,7 +75,7 @@ func (t *Template) KnowsEffort() bool { return strings.Contains(t.source, Effort
 
 // CanThink reports whether the template knows of reasoning.
 func (t *Template) CanThink() bool {
-	return t.ReasoningFormat() != ReasoningFormat{} || strings.Contains(t.source, ThinkingVariable)
+	return t.ReasoningFormat() != ReasoningFormat{} || slices.ContainsFunc(thinkingVariables, t.mentions)
 }
 
 // Opened reports whether a prompt ends within reasoning: its template has begun it already.
@@ -94,8 +99,9 @@ type ReasoningParser struct {
 	state  reasoningState
 	held   string  // what may still become a mark, or white space before one
 	trim   Trimmer // of what comes next
-	begun  int     // pieces that may become reasoning
-	pieces int     // pieces of the reasoning and its marks
+	answer answerMarks
+	begun  int // pieces that may become reasoning
+	pieces int // pieces of the reasoning and its marks
 }
 
 type reasoningState uint8
@@ -110,7 +116,7 @@ const (
 // NewReasoningParser returns a parser for one answer. opened says that the prompt ends within the
 // reasoning; see [ReasoningFormat.Opened].
 func NewReasoningParser(f ReasoningFormat, opened bool) *ReasoningParser {
-	p := &ReasoningParser{format: f}
+	p := &ReasoningParser{format: f, answer: answerMarks{begins: f.Answer, end: f.AnswerEnd}}
 	switch {
 	case f.Open == "" || f.Close == "":
 		p.state = reasoningNone
@@ -126,6 +132,11 @@ func (p *ReasoningParser) Pieces() int { return p.pieces }
 
 // Write takes the next piece of the answer and returns what it settles.
 func (p *ReasoningParser) Write(piece string) (reasoning, content string) {
+	reasoning, content = p.write(piece)
+	return reasoning, p.answer.write(content)
+}
+
+func (p *ReasoningParser) write(piece string) (reasoning, content string) {
 	switch p.state {
 	case reasoningAwaited:
 		p.begun++
@@ -171,7 +182,13 @@ func (p *ReasoningParser) Close() (reasoning, content string) {
 	if p.state == reasoningOpen {
 		return p.trim.Write(strings.TrimRightFunc(held, unicode.IsSpace)), ""
 	}
-	return "", held
+	content = p.answer.write(held)
+	return "", content + p.answer.close()
+}
+
+// Marks returns all marks.
+func (f ReasoningFormat) Marks() []string {
+	return slices.DeleteFunc([]string{f.Open, f.Close, f.Answer[0], f.Answer[1], f.AnswerEnd}, func(s string) bool { return s == "" })
 }
 
 // partial returns how many bytes at the end of the text could begin a mark.

@@ -43,6 +43,8 @@ type Template struct {
 	probe  func() inputForm
 
 	reasoning func() ReasoningFormat
+	// field is what the template calls the reasoning of a message.
+	field string
 }
 
 // Option changes how a template renders.
@@ -68,6 +70,7 @@ func Parse(source string, opts ...Option) (*Template, error) {
 	for _, o := range opts {
 		o(t)
 	}
+	t.field = t.findReasoningField()
 	t.probe = sync.OnceValue(t.findForm)
 	t.reasoning = sync.OnceValue(t.findReasoning)
 	return t, nil
@@ -188,7 +191,7 @@ func (t *Template) render(in *Input, form inputForm, limits Limits) (string, err
 	for i := range in.Messages {
 		m := &in.Messages[i]
 		size += len(m.Content) + len(m.Reasoning)
-		messages.Items[i] = m.value(t.role(m.Role), form, &size)
+		messages.Items[i] = m.value(t.role(m.Role), t.field, form, &size)
 	}
 	vars["messages"] = messages
 	// As in transformers, tools and documents are always defined, and None when there are none.
@@ -241,8 +244,9 @@ func (t *Template) role(name string) string {
 	return name
 }
 
-// value is the message as templates see it. Absent fields are absent, not empty.
-func (m *Message) value(role string, form inputForm, size *int) *jinja.Dict {
+// value is the message as templates see it, with its reasoning in the given field. Absent fields are
+// absent, not empty.
+func (m *Message) value(role, field string, form inputForm, size *int) *jinja.Dict {
 	d := jinja.NewDict(4)
 	d.Set("role", role)
 	if form.typedContent {
@@ -253,8 +257,9 @@ func (m *Message) value(role string, form inputForm, size *int) *jinja.Dict {
 	} else {
 		d.Set("content", m.Content)
 	}
-	if m.Reasoning != "" {
-		d.Set("reasoning_content", m.Reasoning)
+	// Templates that call it thinking refuse it beside text and calls.
+	if m.Reasoning != "" && (field != "thinking" || len(m.ToolCalls) == 0 || m.Content == "") {
+		d.Set(field, m.Reasoning)
 	}
 	if m.Name != "" {
 		d.Set("name", m.Name)

@@ -76,7 +76,11 @@ func (l *Lease) completeThinking(c *Conversation) {
 	if c.ThinkingBudget == 0 && !c.unbounded && c.effortBudget == 0 {
 		c.ThinkingBudget = o.ThinkingBudget
 	}
-	_, told := c.Variables[chat.ThinkingVariable]
+	told := false
+	for name := range chat.AllThinkingVariables() {
+		_, set := c.Variables[name]
+		told = told || set
+	}
 	if c.Thinking == trit.ThinkingDefault && !told && (o.Thinking != trit.ThinkingOn || t.CanThink()) {
 		c.Thinking = o.Thinking
 	}
