@@ -42,6 +42,8 @@ func TestAccessibility(t *testing.T) {
 		check("answer")
 		p.say("/tool")
 		p.say("/think")
+		p.say("/math")
+		check("formulas")
 		p.click(".message.last .stats")
 		check("figures")
 		p.give(`DragEvent("drop"`, "dataTransfer", `"big.txt"`, `"word".repeat(600)`)

@@ -64,3 +64,27 @@ func TestProbabilities(t *testing.T) {
 	p.click(".stats")
 	p.until(`document.querySelector(".numbers").hidden`)
 }
+
+// TestMath: formulas are MathML, what is not known of them stays as it is written; footnotes lead to their text.
+func TestMath(t *testing.T) {
+	p, _ := openMock(t)
+	p.say("/math")
+	if got := p.count(".content math"); got != 6 {
+		t.Errorf("there are %d formulas", got)
+	}
+	p.until(`document.querySelector(".formula mfrac").getBoundingClientRect().height > 20`)
+	p.until(`document.querySelector(".content span.math").textContent === "$\\href{javascript:window.pwned=2}{x}$"`)
+	p.click(".content sup button")
+	p.until(`document.activeElement.dataset.note === "1" && document.activeElement.querySelector("em").textContent === "linear"`)
+	p.emulate(true, 360, 740, true)
+	p.script(`document.getElementById("thread").scrollTop = 0`)
+	p.shoot("math-phone-dark")
+	if wide := eval[int](p, `document.documentElement.scrollWidth`); wide > 360 {
+		t.Errorf("the page is %d pixels wide on a phone of 360", wide)
+	}
+	p.emulate(false, 1280, 820, false)
+	p.shoot("math-light")
+	if eval[bool](p, `window.pwned !== undefined`) {
+		t.Error("a formula became markup")
+	}
+}

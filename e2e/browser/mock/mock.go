@@ -211,6 +211,8 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		return
 	case "json":
 		stream.words(`{"people": [{"name": "<img src=x onerror=window.pwned=1>", "age": 3}, {"name": "Bo", "age": 41}], "complete": true}`, time.Millisecond)
+	case "math":
+		stream.words(Formulas, time.Millisecond)
 	case "sure":
 		stream.likely(" Par", 0.9, "Lyon", 0.05)
 		stream.likely("is\n", 0.1, "<b>is</b>", 0.6)

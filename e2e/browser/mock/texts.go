@@ -17,6 +17,13 @@ const Showcase = "Ternary weights take one of three values, so a *multiplication
 	"The scale is $s = \\frac{1}{n}\\sum_i |w_i|$, and the ~~hard~~ easy part is done.\n\n---\n\n" +
 	"```python\nimport numpy as np\n\ndef ternarise(w):\n    \"\"\"AbsMean, as in the paper.\"\"\"\n    scale = np.abs(w).mean()\n    return np.clip(np.round(w / scale), -1, 1), scale\n```\n\nAnything else?"
 
+// Formulas has what models write in LaTeX, one that is not known, and footnotes.
+const Formulas = "The solutions of $ax^2 + bx + c = 0$ are\n\n$$x_{1,2} = \\frac{-b \\pm \\sqrt{b^2 - 4ac}}{2a}$$\n\nfor $a \\neq 0$.[^1] Gauß found\n\n" +
+	"\\[\\int_{-\\infty}^{\\infty} e^{-x^2}\\,dx = \\sqrt{\\pi}, \\qquad \\sum_{n=1}^{\\infty} \\frac{1}{n^2} = \\frac{\\pi^2}{6}\\]\n\n" +
+	"and a step is\n\n$$\\begin{aligned} \\hat{y} &= \\operatorname{softmax}\\left(\\frac{QK^\\top}{\\sqrt{d}}\\right) V \\\\ &\\in \\mathbb{R}^{n \\times d} \\end{aligned}$$\n\n" +
+	"$$f(x) = \\begin{cases} 1 & \\text{if } x > 0 \\\\ 0 & \\text{otherwise <img src=x onerror=window.pwned=1>} \\end{cases} \\qquad A = \\begin{pmatrix} 1 & 0 \\\\ 0 & 1 \\end{pmatrix}$$\n\n" +
+	"This one is not known: $\\href{javascript:window.pwned=2}{x}$.\n\n[^1]: Otherwise it is *linear*."
+
 // Hostile tries everything that markup has been abused for. All of it must show as text.
 const Hostile = "<img src=x onerror=\"window.pwned=1\">\n\n<script>window.pwned=2</script>\n\n" +
 	"[click](javascript:window.pwned=3) [tab](java\tscript:window.pwned=3) [upper](JaVaScRiPt:window.pwned=3) " +

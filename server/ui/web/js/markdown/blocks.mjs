@@ -11,6 +11,7 @@
 //   {t: "h", level, text}                  heading
 //   {t: "code", lang, text, closed}        code, fenced or indented
 //   {t: "math", text}                      display math, left as it is
+//   {t: "note", name, text}                what a footnote says
 //   {t: "hr"}                              rule
 //   {t: "quote", blocks}
 //   {t: "list", ordered, start, loose, items: [{task: null|false|true, blocks}]}
@@ -28,6 +29,7 @@ const MAX_COLUMNS = 64;
 const BULLET = /^([-*+])(?:[ \t]|$)/;
 const NUMBER = /^(\d{1,9})([.)])(?:[ \t]|$)/;
 const FENCE = /^(`{3,}|~{3,})(.*)$/;
+const NOTE = /^\[\^([^\]\s]{1,40})\]:[ \t]*(.*)$/;
 const TASK = /^\[([ xX])\][ \t]+(?=\S)/;
 
 /** Parses a whole text, or what follows a part that took so much of the budget already. */
@@ -89,6 +91,7 @@ function parseOne(lines, i, context) {
     (nests && text[0] === ">" ? quote(lines, i, context) : null) ??
     (nests && marker(text) ? list(lines, i, context) : null) ??
     table(lines, i, context) ??
+    note(lines, i, context.depth) ??
     paragraph(lines, i, context.depth)
   );
 }
@@ -335,6 +338,14 @@ function splitRow(line) {
   return cells;
 }
 
+function note(lines, i, depth) {
+  const match = NOTE.exec(lines[i].trim());
+  if (!match) return null;
+  const [rest, next] = paragraph(lines, i, depth);
+  // One whose second line would make it a heading stays a paragraph.
+  return rest.t === "p" ? [{ t: "note", name: match[1], text: rest.text.slice(rest.text.indexOf("]:") + 2).trim() }, next] : null;
+}
+
 function paragraph(lines, i, depth) {
   const out = [lines[i].trim()];
   let j = i + 1;
@@ -358,7 +369,7 @@ function startsBlock(lines, j, depth = 0) {
   const line = lines[j];
   if (indentOf(line) >= 4) return false;
   const text = line.trimStart();
-  if (headingLevel(text) > 0 || isRule(text) || openingFence(text)) return true;
+  if (headingLevel(text) > 0 || isRule(text) || openingFence(text) || NOTE.test(text)) return true;
   if (depth < MAX_DEPTH) {
     if (text[0] === ">") return true;
     const mark = marker(text);

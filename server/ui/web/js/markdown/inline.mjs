@@ -6,6 +6,7 @@
 //   {t: "link", href, kids}     href is http, https or mailto, always
 //   {t: "code", text}
 //   {t: "math", text}           the source with its marks
+//   {t: "note", text}           a mark of a footnote, by its name
 //   {t: "br"}
 
 const MAX_DEPTH = 20;
@@ -16,6 +17,7 @@ const URL_START = /https?:\/\//iy;
 const BARE_URL = /https?:\/\/[^\s<>"`\\^{}|]{1,2000}/iy;
 const ANGLE_URL = /<((?:https?:\/\/|mailto:)[^\s<>]{1,2000})>/iy;
 const ANGLE_MAIL = /<([\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,8})>/y;
+const NOTE = /\[\^([^\]\s]{1,40})\]/y;
 const BREAK = /<br[ \t]*\/?>/iy;
 const ENTITY = /&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|(amp|lt|gt|quot|apos|nbsp|copy|reg|hellip|mdash|ndash|rarr|larr|times|deg));/y;
 const ENTITIES = {
@@ -142,7 +144,7 @@ class Scanner {
         return this.mark(char);
       case "[":
       case "!":
-        return this.openBracket(char);
+        return this.note() || this.openBracket(char);
       case "]":
         return this.closeBracket();
       case "<":
@@ -173,6 +175,16 @@ class Scanner {
       this.string("\\");
       this.at++;
     }
+  }
+
+  /** The mark of a footnote. False if it is none. */
+  note() {
+    NOTE.lastIndex = this.at;
+    const match = NOTE.exec(this.text);
+    if (!match || this.text[NOTE.lastIndex] === "(") return false;
+    this.list.push({ t: "note", text: match[1] });
+    this.at = NOTE.lastIndex;
+    return true;
   }
 
   code() {

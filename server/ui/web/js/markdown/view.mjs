@@ -6,8 +6,10 @@
 import { h, icon, copyText } from "../dom.mjs";
 import { BUDGET, parseBlocks } from "./blocks.mjs";
 import { parseInline } from "./inline.mjs";
+import { mathTree } from "./math.mjs";
 import { languageOf, tokenizeLine } from "./highlight.mjs";
 
+const MATHML = "http://www.w3.org/1998/Math/MathML";
 const MAX_HIGHLIGHT = 50_000; // characters of one block of code
 const MAX_INLINE = 10_000; // characters of one paragraph; a longer one is no prose
 
@@ -70,7 +72,9 @@ function inlineNode(node, inLink) {
     case "code":
       return h("code", null, node.text);
     case "math":
-      return h("span", { class: "math" }, node.text);
+      return formula(node.text) ?? h("span", { class: "math" }, node.text);
+    case "note":
+      return noteMark(node.text);
     case "link": {
       if (inLink) break;
       const mail = node.href.startsWith("mailto:");
@@ -90,6 +94,30 @@ function inlineNode(node, inLink) {
   const fragment = document.createDocumentFragment();
   appendInline(fragment, node.kids, inLink);
   return fragment;
+}
+
+/** A formula as MathML, or null if it has something that is not known. */
+function formula(source) {
+  const tree = mathTree(source);
+  return tree && mathNode(tree);
+}
+
+function mathNode([name, attributes, ...kids]) {
+  const element = document.createElementNS(MATHML, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  for (const kid of kids) element.append(typeof kid === "string" ? kid : mathNode(kid));
+  return element;
+}
+
+/** The mark of a footnote leads to what it says, in the same answer. */
+function noteMark(name) {
+  const button = h("button", { type: "button", class: "link", "aria-label": `Footnote ${name}` }, name);
+  button.addEventListener("click", () => {
+    const target = button.closest(".content, .thought")?.querySelector(`[data-note="${CSS.escape(name)}"]`);
+    target?.scrollIntoView({ block: "nearest" });
+    target?.focus({ preventScroll: true });
+  });
+  return h("sup", null, button);
 }
 
 // A view is {block, open, element, …}: what is shown for a block, and enough to
@@ -127,9 +155,17 @@ function build(block, open) {
     case "hr":
       view.element = h("hr");
       break;
-    case "math":
+    case "math": {
+      const shown = formula(block.text);
+      // A formula that is wider than the page scrolls by itself, also with the keyboard.
+      view.element = shown ? h("div", { class: "formula", tabindex: "0", role: "group", "aria-label": "Formula" }, shown) : h("p", { class: "math" }, block.text);
+      break;
+    }
     case "raw":
-      view.element = h("p", { class: block.t }, block.text);
+      view.element = h("p", { class: "raw" }, block.text);
+      break;
+    case "note":
+      view.element = h("p", { class: "note-text", "data-note": block.name, tabindex: "-1" }, h("span", { class: "note-name" }, block.name), " ", renderInline(block.text, open));
       break;
     case "code":
       buildCode(view);
@@ -158,6 +194,9 @@ function patch(view, block, open) {
     case "hr":
       break;
     case "math":
+      return old.text === block.text;
+    case "note":
+      return old.name === block.name && old.text === block.text && view.open === open;
     case "raw":
       if (old.text !== block.text) view.element.textContent = block.text;
       break;
