@@ -20,7 +20,7 @@ test("versions branch and come back", () => {
   const edited = ask(a1.id, "zwei?");
   reply(edited.id, "zwei.");
   assert.deepEqual(texts(conversation), ["one?", "one.", "zwei?", "zwei."]);
-  assert.deepEqual(c.versionsOf(conversation, edited).map((m) => m.content), ["two?", "zwei?"]);
+  assert.deepEqual(c.versionsOf(conversation)(edited).map((m) => m.content), ["two?", "zwei?"]);
   c.showVersion(conversation, q2);
   assert.deepEqual(texts(conversation), ["one?", "one.", "two?", "two."]);
 });

@@ -2,7 +2,7 @@
 // for another answer adds a sibling, so nothing is ever overwritten. The leaf
 // says which path through the tree is shown and sent.
 //
-// Conversation: {id, title, named, created, updated, model, settings, messages, leaf, from}
+// Conversation: {id, title, named, created, updated, model, settings, messages, leaf, from, pinned}
 //   named     the user chose the title
 //   from      the id of the first message that is sent, or null for all
 // Message: {id, parent, role: "user"|"assistant", content, created, …}
@@ -38,8 +38,13 @@ export function newConversation(settings, model) {
   const now = Date.now();
   return {
     id: newId(), title: "", named: false, created: now, updated: now, model: model ?? "",
-    settings: normalizeSettings(settings), messages: [], leaf: null, from: null,
+    settings: normalizeSettings(settings), messages: [], leaf: null, from: null, pinned: false,
   };
+}
+
+/** What the list of chats needs to know of a conversation. */
+export function headOf({ id, title, updated, pinned }) {
+  return { id, title, updated, pinned };
 }
 
 /** The messages from the first one to the leaf. */
@@ -50,9 +55,16 @@ export function pathOf(conversation, leaf = conversation.leaf) {
   return path.reverse();
 }
 
-/** The versions of a message: itself and the other answers to the same question. */
-export function versionsOf(conversation, message) {
-  return conversation.messages.filter((other) => other.parent === message.parent && other.role === message.role);
+/** A function from a message to its versions: itself and the other answers to the same question. */
+export function versionsOf(conversation) {
+  const family = ({ parent, role }) => `${role} ${parent}`;
+  const versions = new Map();
+  for (const message of conversation.messages) {
+    const list = versions.get(family(message));
+    if (list) list.push(message);
+    else versions.set(family(message), [message]);
+  }
+  return (message) => versions.get(family(message));
 }
 
 /** Adds a message below a parent (null: at the top) and shows it. */
@@ -270,6 +282,7 @@ export function normalizeConversation(raw) {
   if (conversation.messages.length === 0) return null;
   conversation.leaf = ids.has(raw.leaf) ? raw.leaf : previous;
   conversation.from = ids.has(raw.from) ? raw.from : null;
+  conversation.pinned = raw.pinned === true;
   conversation.named = raw.named === true && string(raw.title) !== "";
   conversation.title = conversation.named ? string(raw.title).slice(0, 200) : titleFor(conversation);
   conversation.updated = number(raw.updated) ?? conversation.updated;

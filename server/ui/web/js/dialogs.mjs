@@ -15,6 +15,7 @@ const KEYS = [
   [["/"], "Go to the message field"],
   [[CONTROL, "B"], "Show or hide the list of chats"],
   [["F2"], "Rename the chosen chat in the list"],
+  [["P"], "Pin the chosen chat in the list, or take it off"],
   [["Del"], "Delete the chosen chat in the list"],
   [["?"], "This list"],
 ];
@@ -76,14 +77,19 @@ export function askKey(why, current) {
   });
 }
 
-/** The dialog about the chats as data. actions: {exportOne, exportAll, importText, deleteAll, hasCurrent}. */
+const EXPORTS = [["export-one", "json"], ["export-md", "md"], ["export-page", "html"]];
+const TYPES = { json: "application/json", md: "text/markdown", html: "text/html" };
+
+/** The dialog about the chats as data. actions: {exportOne(form), exportAll, importText, deleteAll}; form is "json", "md" or "html". */
 export function prepareData(actions) {
   const dialog = byId("data");
   const file = byId("import-file");
-  byId("export-one").addEventListener("click", () => {
-    dialog.close();
-    actions.exportOne();
-  });
+  for (const [id, form] of EXPORTS) {
+    byId(id).addEventListener("click", () => {
+      dialog.close();
+      actions.exportOne(form);
+    });
+  }
   byId("export-all").addEventListener("click", () => {
     dialog.close();
     actions.exportAll();
@@ -104,15 +110,15 @@ export function prepareData(actions) {
 
 export function showData(usage, hasCurrent, hasAny) {
   byId("data-usage").textContent = usage ? `They use ${formatBytes(usage.used)} of about ${formatBytes(usage.limit)}.` : "";
-  byId("export-one").disabled = !hasCurrent;
+  for (const [id] of EXPORTS) byId(id).disabled = !hasCurrent;
   byId("export-all").disabled = !hasAny;
   byId("delete-all").disabled = !hasAny;
   byId("data").showModal();
 }
 
-/** Saves text as a file. */
+/** Saves text as a file whose name says what it is. */
 export function download(name, text) {
-  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  const url = URL.createObjectURL(new Blob([text], { type: TYPES[name.split(".").pop()] }));
   const link = h("a", { href: url, download: name });
   document.body.append(link);
   link.click();

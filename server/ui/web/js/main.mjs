@@ -4,7 +4,7 @@
 import { Api } from "./api.mjs";
 import { Composer } from "./composer.mjs";
 import {
-  addMessage, exportFile, importFile, newConversation, newId, pathOf, removeMessage, requestBody, shorterStart, showVersion, touch,
+  addMessage, exportFile, headOf, importFile, newConversation, newId, pathOf, removeMessage, requestBody, shorterStart, showVersion, touch,
 } from "./conversation.mjs";
 import { askKey, dialogOpen, download, prepareData, prepareDialogs, showData, showKeys } from "./dialogs.mjs";
 import { announce, byId, h, setIcon } from "./dom.mjs";
@@ -13,6 +13,7 @@ import { Manager } from "./manager.mjs";
 import { examplesFor, Models } from "./models.mjs";
 import { Run } from "./run.mjs";
 import { loadDefaults, SettingsDrawer } from "./settings.mjs";
+import { toMarkdown, toPage } from "./share.mjs";
 import { Sidebar } from "./sidebar.mjs";
 import { openStore } from "./store.mjs";
 import { Thread } from "./thread.mjs";
@@ -87,6 +88,7 @@ const thread = new Thread({
 const sidebar = new Sidebar({
   open: (id) => navigate(id),
   rename: (id, title) => rename(id, title),
+  pin: (id) => pin(id),
   remove: (id) => removeConversation(id),
   search: (query) => store.search(query),
 });
@@ -193,8 +195,20 @@ function openSettings() {
   settings.open(conversation.settings, models.defaults);
 }
 
+/** The conversation with an id, wherever it is; null if it is gone. */
+async function find(id) {
+  return id === conversation.id ? conversation : (runs.get(id)?.conversation ?? (await store.get(id)));
+}
+
+async function pin(id) {
+  const target = await find(id);
+  if (!target) return;
+  target.pinned = !target.pinned;
+  await save(target);
+}
+
 async function rename(id, title) {
-  const target = id === conversation.id ? conversation : (runs.get(id)?.conversation ?? (await store.get(id)));
+  const target = await find(id);
   if (!target) return;
   target.title = title;
   target.named = true;
@@ -236,8 +250,7 @@ async function removeConversation(id) {
 async function save(target) {
   clearTimeout(saves.get(target.id));
   saves.delete(target.id);
-  const { id, title, updated } = target;
-  heads = [{ id, title, updated }, ...heads.filter((head) => head.id !== id)].sort((a, b) => b.updated - a.updated);
+  heads = [headOf(target), ...heads.filter((head) => head.id !== target.id)].sort((a, b) => b.updated - a.updated);
   try {
     await store.put(target);
     notices.clear("storage");
@@ -263,14 +276,17 @@ async function openData() {
   showData(await store.usage(), conversation.messages.length > 0, heads.length > 0);
 }
 
-function exportName(title) {
+function exportName(title, form = "json") {
   const day = new Date().toISOString().slice(0, 10);
   const words = title.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "").slice(0, 40);
-  return `trit-${words || "chats"}-${day}.json`;
+  return `trit-${words || "chats"}-${day}.${form}`;
 }
 
 prepareData({
-  exportOne: () => download(exportName(conversation.title), exportFile([conversation])),
+  exportOne: (form) => {
+    const make = { json: () => exportFile([conversation]), md: () => toMarkdown(conversation), html: () => toPage(conversation) }[form];
+    download(exportName(conversation.title, form), make());
+  },
   exportAll: async () => download(exportName("chats"), exportFile(await store.all())),
   importText: async (text) => {
     let imported;

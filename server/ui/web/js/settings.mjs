@@ -6,6 +6,7 @@ import { TOOLS } from "./tools.mjs";
 import { toast } from "./toast.mjs";
 
 const DEFAULTS = "trit.defaults";
+const PRESETS = "trit.presets";
 
 const text = { type: "string" };
 
@@ -23,6 +24,27 @@ export function loadDefaults() {
     return normalizeSettings(JSON.parse(localStorage.getItem(DEFAULTS) ?? "null"));
   } catch {
     return defaultSettings();
+  }
+}
+
+/** The presets {name, settings} of this browser. */
+function readPresets() {
+  try {
+    const list = JSON.parse(localStorage.getItem(PRESETS) ?? "[]");
+    return Array.isArray(list) ? list.filter((preset) => typeof preset?.name === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Keeps the presets; false, with a word, where the browser does not. */
+function writePresets(presets) {
+  try {
+    localStorage.setItem(PRESETS, JSON.stringify(presets));
+    return true;
+  } catch {
+    toast("The browser's storage is full: the presets could not be kept.");
+    return false;
   }
 }
 
@@ -56,6 +78,14 @@ export class SettingsDrawer {
     });
     byId("set-probabilities").addEventListener("change", (event) => this.#set("probabilities", event.target.checked));
     byId("set-extra").addEventListener("input", (event) => this.#setExtra(event.target));
+    byId("preset").addEventListener("change", ({ target }) => this.#usePreset(target.value));
+    byId("preset-save").addEventListener("click", () => this.#savePreset());
+    byId("preset-name").addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.isComposing) return;
+      event.preventDefault();
+      this.#savePreset();
+    });
+    byId("preset-delete").addEventListener("click", () => this.#deletePreset());
     byId("set-reset").addEventListener("click", () => {
       const before = structuredClone(this.#settings);
       const settings = this.#settings;
@@ -83,6 +113,47 @@ export class SettingsDrawer {
     }
     this.#fill();
     this.#dialog.showModal();
+  }
+
+  #usePreset(name) {
+    const preset = readPresets().find((other) => other.name === name);
+    byId("preset-delete").disabled = !preset;
+    if (!preset) return;
+    const settings = this.#settings;
+    const before = structuredClone(settings);
+    this.#assign(settings, normalizeSettings(preset.settings));
+    byId("preset").value = name;
+    byId("preset-delete").disabled = false;
+    toast(`The settings are those of “${name}”.`, { label: "Undo", run: () => this.#assign(settings, before) });
+  }
+
+  #savePreset() {
+    const name = byId("preset-name").value.trim();
+    if (name === "") {
+      byId("preset-name").focus();
+      return;
+    }
+    const presets = [...readPresets().filter((other) => other.name !== name), { name, settings: this.#settings }];
+    if (!writePresets(presets.sort((a, b) => a.name.localeCompare(b.name)))) return;
+    byId("preset-name").value = "";
+    this.#showPresets(name);
+    toast(`“${name}” is kept as a preset.`);
+  }
+
+  #deletePreset() {
+    const before = readPresets();
+    const name = byId("preset").value;
+    if (!writePresets(before.filter((other) => other.name !== name))) return;
+    this.#showPresets("");
+    byId("preset").focus();
+    toast(`The preset “${name}” was deleted.`, { label: "Undo", run: () => writePresets(before) && this.#showPresets(name) });
+  }
+
+  #showPresets(chosen) {
+    const names = readPresets().map(({ name }) => name);
+    byId("preset").replaceChildren(h("option", { value: "" }, names.length > 0 ? "Choose…" : "None yet"), ...names.map((name) => h("option", { value: name }, name)));
+    byId("preset").value = chosen;
+    byId("preset-delete").disabled = chosen === "";
   }
 
   #tools() {
@@ -116,6 +187,7 @@ export class SettingsDrawer {
 
   #fill() {
     const settings = this.#settings;
+    this.#showPresets("");
     byId("set-system").value = settings.system;
     byId("set-stop").value = settings.stop.join("\n");
     for (const box of this.#tools()) box.checked = settings.tools.includes(box.value);

@@ -16,7 +16,7 @@ export class Sidebar {
   #searchTimer = 0;
   #renaming = null;
 
-  /** @param actions {open(id), rename(id, title), remove(id), search(query): Promise<Map>} */
+  /** @param actions {open(id), rename(id, title), pin(id), remove(id), search(query): Promise<Map>} */
   constructor(actions) {
     this.#actions = actions;
     this.#search.addEventListener("input", () => this.#searchSoon());
@@ -64,8 +64,8 @@ export class Sidebar {
     const parts = [];
     let group = null;
     let list = null;
-    for (const head of shown) {
-      const name = dayGroup(head.updated);
+    for (const head of [...shown.filter(({ pinned }) => pinned), ...shown.filter(({ pinned }) => !pinned)]) {
+      const name = head.pinned ? "Pinned" : dayGroup(head.updated);
       if (name !== group) {
         group = name;
         list = h("ul", { "aria-label": name });
@@ -83,7 +83,7 @@ export class Sidebar {
   #row(head) {
     const title = head.title || UNTITLED;
     const link = h("a", { class: "chat-link", href: `#/c/${head.id}`, "aria-current": head.id === this.#current ? "page" : null, title },
-      h("span", { class: "chat-title" }, title));
+      h("span", { class: "chat-title", dir: "auto" }, title));
     const snippet = this.#found?.get(head.id);
     if (snippet) link.append(h("span", { class: "snippet" }, snippet));
     if (this.#running.has(head.id)) link.append(h("span", { class: "pulse", role: "img", "aria-label": "writing" }));
@@ -94,6 +94,7 @@ export class Sidebar {
     });
     const row = h("li", { class: "chat", "data-id": head.id }, link,
       h("span", { class: "chat-actions" },
+        iconButton("pin", `Pin “${title}”`, () => this.#actions.pin(head.id), { "aria-pressed": String(head.pinned === true) }),
         iconButton("edit", `Rename “${title}”`, () => this.#rename(row, head)),
         iconButton("trash", `Delete “${title}”`, () => this.#actions.remove(head.id))));
     return row;
@@ -127,7 +128,7 @@ export class Sidebar {
     input.addEventListener("blur", () => end(true));
   }
 
-  /** Arrow keys walk through the list, F2 renames, Delete deletes. */
+  /** Arrow keys walk through the list, F2 renames, P pins, Delete deletes. */
   #move(event) {
     if (!event.target.classList.contains("chat-link")) return;
     const links = [...this.#list.querySelectorAll(".chat-link")];
@@ -136,6 +137,7 @@ export class Sidebar {
     if (event.key === "ArrowDown") links[Math.min(links.length - 1, at + 1)].focus();
     else if (event.key === "ArrowUp") (at === 0 ? this.#search : links[at - 1]).focus();
     else if (event.key === "F2") this.#rename(row, this.#heads.find((head) => head.id === row.dataset.id));
+    else if (event.key === "p" && !event.ctrlKey && !event.metaKey && !event.altKey) this.#actions.pin(row.dataset.id);
     else if (event.key === "Delete") this.#actions.remove(row.dataset.id);
     else return;
     event.preventDefault();

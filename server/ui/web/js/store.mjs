@@ -2,7 +2,7 @@
 // heads, so those lie apart from the bodies. Where the browser offers no
 // storage, everything still works until the page is closed, and the page says so.
 
-import { normalizeConversation } from "./conversation.mjs";
+import { headOf, normalizeConversation } from "./conversation.mjs";
 
 const NAME = "trit";
 const HEADS = "heads";
@@ -43,7 +43,7 @@ class Store {
     if (this.#channel) this.#channel.onmessage = ({ data }) => callback(data);
   }
 
-  /** Heads {id, title, updated}, newest first. */
+  /** Heads {id, title, updated, pinned}, newest first. */
   async heads() {
     const heads = await this.#backend.heads();
     return heads.sort((a, b) => b.updated - a.updated);
@@ -59,9 +59,8 @@ class Store {
   }
 
   async put(conversation) {
-    const { id, title, updated } = conversation;
-    await this.#backend.put({ id, title, updated }, conversation);
-    this.#channel?.postMessage({ id });
+    await this.#backend.put(headOf(conversation), conversation);
+    this.#channel?.postMessage({ id: conversation.id });
   }
 
   async remove(id) {

@@ -11,6 +11,8 @@ import { ToolsView } from "./toolview.mjs";
 import { describe, formatBytes, formatDuration, formatNumber, formatSpeed } from "./words.mjs";
 
 const NEAR_END = 60; // px
+const AWAKE = 20; // messages at the end that are drawn at once; the others when they come near
+const NEAR = "1500px 0px";
 
 export class Thread {
   #actions;
@@ -24,6 +26,15 @@ export class Thread {
   #frame = 0;
   #notBefore = 0;
   #conversation = null;
+  #sleepers = new Map(); // views by their elements
+  #near = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      this.#near.unobserve(target);
+      this.#sleepers.get(target)?.wake();
+      this.#sleepers.delete(target);
+    }
+  }, { root: byId("thread"), rootMargin: NEAR });
 
   /**
    * @param actions {retry, regenerate, continue, answerTools, edit, remove, show, leaveOut, askKey, openSettings, newChat, runOf}
@@ -48,19 +59,30 @@ export class Thread {
     this.#conversation = conversation;
     const path = pathOf(conversation);
     const kept = new Map();
+    const versions = versionsOf(conversation);
     path.forEach((message, i) => {
       let view = this.#views.get(message.id);
       if (!view || view.message !== message) {
         view?.element.remove();
         view = message.role === "user" ? new UserView(message, this.#actions) : new AssistantView(message, this.#actions);
+        if (i < path.length - AWAKE) {
+          view.asleep = true;
+          this.#sleepers.set(view.element, view);
+        }
       }
       kept.set(message.id, view);
       if (this.#root.children[i] !== view.element) this.#root.insertBefore(view.element, this.#root.children[i] ?? null);
-      const versions = versionsOf(conversation, message);
-      view.update({ versions, last: i === path.length - 1 });
+      view.update({ versions: versions(message), last: i === path.length - 1 });
     });
     for (const [id, view] of this.#views) if (!kept.has(id)) view.element.remove();
     this.#views = kept;
+    for (const element of this.#sleepers.keys()) {
+      if (element.isConnected) this.#near.observe(element);
+      else {
+        this.#near.unobserve(element);
+        this.#sleepers.delete(element);
+      }
+    }
     this.#markStart(conversation, path);
     if (other) this.toEnd(false);
     else if (this.#follow) this.#stay();
@@ -150,13 +172,22 @@ class MessageView {
     this.message = message;
     this.actions = actions;
     this.versions = [message];
+    this.asleep = false; // only its text is there, until it comes near
     this.element = h("article", { class: `message ${kind}`, "aria-label": name });
     this.bar = h("div", { class: "bar" });
   }
 
+  /** Takes over what has changed. True if there is nothing to draw yet. */
   update({ versions, last }) {
     if (versions) this.versions = versions;
     if (last !== undefined) this.element.classList.toggle("last", last);
+    this.element.classList.toggle("asleep", this.asleep);
+    return this.asleep;
+  }
+
+  wake() {
+    this.asleep = false;
+    this.update({});
   }
 
   /** Renews the bar without taking the focus away from the button that has it. */
@@ -196,12 +227,12 @@ class UserView extends MessageView {
 
   constructor(message, actions) {
     super(message, actions, "user", "You");
-    this.bubble = h("div", { class: "bubble" }, message.content);
+    this.bubble = h("div", { class: "bubble", dir: "auto" }, message.content);
     this.element.append(h("h2", { class: "sr-only" }, "You"), ...(message.files ?? []).map(fileCard), this.bubble, this.bar);
   }
 
   update(change) {
-    super.update(change);
+    if (super.update(change)) return;
     this.fillBar(
       ...this.versionButtons(),
       this.copyButton(),
@@ -215,7 +246,7 @@ class UserView extends MessageView {
       this.#editor.querySelector("textarea").focus();
       return;
     }
-    const area = h("textarea", { "aria-label": "Edit your message", rows: "1" });
+    const area = h("textarea", { "aria-label": "Edit your message", rows: "1", dir: "auto" });
     area.value = this.#draft ?? this.message.content;
     const cancel = h("button", { type: "button", class: "button" }, "Cancel");
     const send = h("button", { type: "submit", class: "button primary" }, "Send");
@@ -285,8 +316,12 @@ class AssistantView extends MessageView {
   }
 
   update(change) {
-    super.update(change);
     const { message } = this;
+    if (super.update(change)) {
+      this.content.textContent = message.content; // to be found in the page
+      return;
+    }
+    if (this.#shownContent === null) this.content.replaceChildren();
     const run = this.actions.runOf(message);
     this.element.setAttribute("aria-busy", run ? "true" : "false");
     this.element.classList.toggle("writing", Boolean(run) && message.content !== "");

@@ -10,6 +10,7 @@ import { mathTree } from "./math.mjs";
 import { languageOf, tokenizeLine } from "./highlight.mjs";
 
 const MATHML = "http://www.w3.org/1998/Math/MathML";
+const AUTO = { dir: "auto" }; // the script decides where a line begins
 const MAX_HIGHLIGHT = 50_000; // characters of one block of code
 const MAX_INLINE = 10_000; // characters of one paragraph; a longer one is no prose
 
@@ -145,11 +146,11 @@ function build(block, open) {
   const view = { block, open, element: null };
   switch (block.t) {
     case "p":
-      view.element = h("p", null, renderInline(block.text, open));
+      view.element = h("p", AUTO, renderInline(block.text, open));
       break;
     case "h": {
       // The page has its own h1 and each message an h2: answers begin below them.
-      view.element = h(`h${Math.min(6, block.level + 2)}`, { class: `h${block.level}` }, renderInline(block.text, open));
+      view.element = h(`h${Math.min(6, block.level + 2)}`, { class: `h${block.level}`, ...AUTO }, renderInline(block.text, open));
       break;
     }
     case "hr":
@@ -165,17 +166,17 @@ function build(block, open) {
       view.element = h("p", { class: "raw" }, block.text);
       break;
     case "note":
-      view.element = h("p", { class: "note-text", "data-note": block.name, tabindex: "-1" }, h("span", { class: "note-name" }, block.name), " ", renderInline(block.text, open));
+      view.element = h("p", { class: "note-text", ...AUTO, "data-note": block.name, tabindex: "-1" }, h("span", { class: "note-name" }, block.name), " ", renderInline(block.text, open));
       break;
     case "code":
       buildCode(view);
       break;
     case "quote":
-      view.element = h("blockquote");
+      view.element = h("blockquote", { dir: directionOf(block) });
       view.views = patchBlocks(view.element, [], block.blocks, open);
       break;
     case "list":
-      view.element = h(block.ordered ? "ol" : "ul", block.ordered && block.start !== 1 ? { start: String(block.start) } : null);
+      view.element = h(block.ordered ? "ol" : "ul", { dir: directionOf(block), start: block.ordered && block.start !== 1 ? String(block.start) : null });
       view.items = [];
       patchItems(view, block, open);
       break;
@@ -210,6 +211,7 @@ function patch(view, block, open) {
       if (old.text !== block.text) growCode(view, block.text);
       break;
     case "quote":
+      if (directionOf(block)) view.element.dir = "rtl";
       view.views = patchBlocks(view.element, view.views, block.blocks, open);
       break;
     case "list":
@@ -225,7 +227,16 @@ function patch(view, block, open) {
   return true;
 }
 
+/** "rtl" for a list or quote whose first letter is of such a script; what is in it decides for itself. */
+function directionOf(block) {
+  let first = block;
+  while (first && first.text === undefined) first = (first.items?.[0] ?? first).blocks?.[0];
+  const letter = /\p{L}/u.exec(first?.text ?? "")?.[0] ?? "";
+  return /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(letter) ? "rtl" : null;
+}
+
 function patchItems(view, block, open) {
+  if (directionOf(block)) view.element.dir = "rtl"; // its first letter may have come only now
   view.element.classList.toggle("loose", block.loose);
   block.items.forEach((item, i) => {
     const isOpen = open && i === block.items.length - 1;
@@ -287,7 +298,7 @@ function growTable(view, block, open) {
 }
 
 function tableCell(tag, text, align, open) {
-  const cell = h(tag, align ? { class: `to-${align}` } : null, renderInline(text, open));
+  const cell = h(tag, { ...AUTO, class: align ? `to-${align}` : null }, renderInline(text, open));
   if (tag === "th") cell.scope = "col";
   return cell;
 }

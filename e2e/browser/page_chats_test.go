@@ -1,0 +1,164 @@
+package browser
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPresets: settings under a name, for every chat.
+func TestPresets(t *testing.T) {
+	p, server := openMock(t)
+	p.click("#open-settings")
+	p.script(`document.getElementById("set-system").focus()`)
+	p.write("Be a pirate.")
+	p.click(`#set-tools input[value="current_date"]`)
+	p.script(`document.getElementById("preset-name").focus()`)
+	p.write("<b>Pirate</b>")
+	p.press("Enter")
+	p.until(`document.getElementById("preset").value === "<b>Pirate</b>"`)
+	p.shoot("presets")
+	p.click("#set-reset")
+	p.press("Escape")
+	p.reload()
+	p.click("#open-settings")
+	p.until(`document.getElementById("set-system").value === ""`)
+	p.script(`{ const e = document.getElementById("preset"); e.value = "<b>Pirate</b>"; e.dispatchEvent(new Event("change")); }`)
+	p.until(`document.getElementById("set-system").value === "Be a pirate." && document.querySelector("#set-tools input[value=current_date]").checked`)
+	p.press("Escape")
+	p.say("Hello")
+	if got := contents(t, lastBody(t, server)); got[0] != "system: Be a pirate." {
+		t.Errorf("the request holds %q", got)
+	}
+	p.click("#open-settings")
+	p.script(`{ const e = document.getElementById("preset"); e.value = "<b>Pirate</b>"; e.dispatchEvent(new Event("change")); }`)
+	p.click("#preset-delete")
+	p.until(`document.querySelectorAll("#preset option").length === 1 && document.getElementById("preset-delete").disabled`)
+}
+
+// TestPins: pinned chats come first, whatever else was used since, also after a reload.
+func TestPins(t *testing.T) {
+	p, _ := openMock(t)
+	p.say("First")
+	p.click("#new-chat")
+	p.say("Second")
+	p.until(`document.querySelectorAll(".chat").length === 2`)
+	p.script(`[...document.querySelectorAll(".chat-link")].at(-1).focus()`)
+	p.press("p")
+	first := `document.querySelector(".chat-list h2").innerText.toLowerCase() === "pinned" && document.querySelector(".chat-title").innerText === "First" && document.querySelectorAll(".chat-list h2").length === 2`
+	p.until(first)
+	p.reload()
+	p.until(first)
+	p.shoot("pins")
+	p.script(`document.querySelector(".chat-link").focus()`)
+	p.press("p")
+	p.until(`document.querySelector(".chat-title").innerText === "Second" && document.querySelectorAll(".chat-list h2").length === 1`)
+}
+
+// exported clicks on a button of the dialog and returns the file that would be saved.
+func (p *page) exported(button, ending string) string {
+	p.t.Helper()
+	p.script(`window.saved = null; { const create = URL.createObjectURL.original ?? URL.createObjectURL;
+		URL.createObjectURL = (blob) => { window.saved = blob.text(); return create(blob); }; URL.createObjectURL.original = create; }
+		HTMLAnchorElement.prototype.click = function () { window.savedAs = this.download; };`)
+	p.click("#open-data")
+	p.click(button)
+	p.until(`window.saved`)
+	if name := eval[string](p, `window.savedAs`); !strings.HasSuffix(name, ending) {
+		p.t.Errorf("the file is called %s", name)
+	}
+	return eval[string](p, `window.saved`)
+}
+
+// TestShare: a chat as Markdown and as a page of its own, in which markup stays text.
+func TestShare(t *testing.T) {
+	p, _ := openMock(t)
+	p.give(`DragEvent("drop"`, "dataTransfer", `"a.txt"`, `"</script><script>window.pwned=1</script>"`)
+	p.until(`document.querySelectorAll(".file-chip").length === 1`)
+	p.say("Read it")
+	p.say("/hostile")
+	p.say("/math")
+	markdown := p.exported("#export-md", ".md")
+	if !strings.HasPrefix(markdown, "# Read it\n\n## You\n\nFile \"a.txt\":\n```\n</script>") || !strings.Contains(markdown, "## demo\n\nThe solutions of $ax^2 + bx + c = 0$ are\n") {
+		t.Errorf("the Markdown is %.300q", markdown)
+	}
+	html := p.exported("#export-page", ".html")
+	for _, want := range []string{"<!doctype html>", `content="default-src 'none'; style-src 'unsafe-inline'"`, "<math display=\"block\"", "&lt;script&gt;window.pwned=2&lt;/script&gt;"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the page does not hold %q", want)
+		}
+	}
+	for _, bad := range []string{"<script", "<img", "<iframe", "<button", `<a href="javascript`} {
+		if strings.Contains(html, bad) {
+			t.Errorf("the page holds %q", bad)
+		}
+	}
+	// It is a page that a browser shows, and in which nothing runs.
+	path := filepath.Join(t.TempDir(), "shared.html")
+	if err := os.WriteFile(path, []byte(html), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	origin := p.origin
+	p.origin = "file://"
+	p.navigate("file://" + path)
+	p.until(`document.querySelectorAll("h2").length === 6 && document.querySelector("math mfrac") && window.pwned === undefined`)
+	p.shoot("shared-page")
+	p.origin = origin
+}
+
+// TestRightToLeft: the script decides where a line begins.
+func TestRightToLeft(t *testing.T) {
+	p, _ := openMock(t)
+	p.say("/echo שלום, מה שלומך?\n\n- אחת\n- שתיים\n\nHello")
+	for selector, want := range map[string]string{".content p": "rtl", ".content ul": "rtl", ".content > p:last-child": "ltr"} {
+		if got := eval[string](p, fmt.Sprintf(`getComputedStyle(document.querySelector(%q)).direction`, selector)); got != want {
+			t.Errorf("%s goes %s, want %s", selector, got, want)
+		}
+	}
+	p.shoot("right-to-left")
+}
+
+// TestLongConversation: of 2,000 messages only those near the end are drawn; the others when they come near.
+func TestLongConversation(t *testing.T) {
+	p, _ := openMock(t)
+	var messages strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&messages, `{"role":"user","content":"question %d"},{"role":"assistant","content":"**answer** %d\n\n- one\n- two\n\n| a | b |\n|---|---|\n| c | d |"},`, i, i)
+	}
+	path := filepath.Join(t.TempDir(), "long.json")
+	if err := os.WriteFile(path, []byte("["+strings.TrimSuffix(messages.String(), ",")+"]"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p.upload("#import-file", path)
+	p.until(`document.querySelectorAll(".message").length === 2000`)
+	begun := time.Now()
+	p.reload()
+	p.until(`document.querySelectorAll(".message").length === 2000 && document.querySelector(".message.last strong")`)
+	t.Logf("a reload takes %v", time.Since(begun))
+	if n := eval[int](p, `document.getElementsByTagName("*").length`); n > 20_000 {
+		t.Errorf("the page has %d elements", n)
+	}
+	// Text that is not drawn yet is there to be found; it is drawn when it is looked at.
+	p.until(`document.querySelector(".message:nth-child(2) .content").textContent.startsWith("**answer** 0")`)
+	p.script(`document.getElementById("thread").scrollTop = 0`)
+	p.until(`document.querySelector(".message:nth-child(2) strong")?.innerText === "answer"`)
+	p.until(`document.querySelector('.message [aria-label="Edit and send again"]')`)
+	frame := eval[float64](p, `new Promise((resolve) => {
+		const input = document.getElementById("input");
+		input.focus();
+		const begun = performance.now();
+		let n = 0;
+		const type = () => {
+			input.value += "word ";
+			input.dispatchEvent(new Event("input", { bubbles: true }));
+			input.scrollHeight;
+			if (++n === 20) resolve((performance.now() - begun) / 20);
+			else setTimeout(type);
+		};
+		type();
+	})`)
+	t.Logf("a key takes %.1f ms", frame)
+}
