@@ -148,6 +148,35 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// TestServeModels drives the list of models, a file and the probabilities of tokens on the real server.
+func TestServeModels(t *testing.T) {
+	p := newPage(t, startServe(t))
+	p.click("#open-models")
+	p.until(`document.querySelector("#models-list .chip").textContent === "loaded" && document.querySelectorAll("#models-catalogue .row").length > 10`)
+	p.click(`[aria-label="Details demo"]`)
+	p.until(`/Computed with\s+\w+, \d+ thread/.test(document.querySelector(".details").innerText)`)
+	p.shoot("real-5-models")
+	p.press("Escape")
+	p.give(`DragEvent("drop"`, "dataTransfer", `"a.txt"`, `"The fox is red."`)
+	p.until(`/^\d+ tokens$/.test(document.querySelector(".file-chip .file-size").textContent)`)
+	p.click("#open-settings")
+	p.click("#set-probabilities")
+	p.script(`{ const e = document.getElementById("set-max_tokens"); e.value = "4"; e.dispatchEvent(new Event("input")); }`)
+	p.press("Escape")
+	p.say("What is the capital of Japan?")
+	p.click(".message.last .stats")
+	p.until(`document.querySelectorAll(".token").length === 4 && [...document.querySelectorAll(".token")].map((e) => e.textContent).join("").trim() === document.querySelector(".message.last .content").innerText.trim()`)
+	before := p.lastAnswer()
+	p.click(`.message.last [aria-label="Continue the answer"]`)
+	p.idle()
+	if got := p.lastAnswer(); !strings.HasPrefix(got, before) || len(got) <= len(before) {
+		t.Errorf("%q was continued to %q", before, got)
+	}
+	p.click(".message.last .stats")
+	p.until(`document.querySelectorAll(".token").length > 4 && [...document.querySelectorAll(".token")].map((e) => e.textContent).join("").trim() === document.querySelector(".message.last .content").innerText.trim()`)
+	p.shoot("real-6-figures")
+}
+
 // TestServeKey lets the real server ask for a key.
 func TestServeKey(t *testing.T) {
 	origin := startServe(t, "--api-key", "secret")

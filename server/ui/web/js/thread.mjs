@@ -336,13 +336,15 @@ class AssistantView extends MessageView {
     this.tools.update(message, Boolean(run), this.element.classList.contains("last"));
     this.#updateState(run);
     this.bar.hidden = Boolean(run);
+    if (run) this.numbers.hidden = true; // they will be others
     if (!run) this.#updateBar();
   }
 
   /** JSON is text until it is complete. */
   #drawJson(open) {
     const { content } = this.message;
-    this.content.replaceChildren((open ? null : jsonView(content)) ?? h("pre", { class: "json-text", tabindex: "0", role: "region", "aria-label": "JSON" }, content));
+    if (content === "") this.content.replaceChildren();
+    else this.content.replaceChildren((open ? null : jsonView(content)) ?? h("pre", { class: "json-text", tabindex: "0", role: "region", "aria-label": "JSON" }, content));
   }
 
   /** Shows the figures of the answer, or hides them. */
