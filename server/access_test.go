@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -176,6 +177,80 @@ func TestTLS(t *testing.T) {
 		t.Error(err)
 	}
 	s.done <- nil
+}
+
+// TestKeyQuotas: keys have names and quotas, each API says in its own words that one is used up, the metrics have what is
+// used, and keys and aliases can be replaced while the server runs.
+func TestKeyQuotas(t *testing.T) {
+	parse := func(line string) Key {
+		k, err := ParseKey(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	s := serve(t, Options{Keys: []Key{parse("alice a tokens=20/day"), parse("bob b requests=3/day"), parse("carol c")}})
+	ask := func(key, path, body string) reply { return s.do("POST", path, body, "X-Api-Key", key) }
+	const tale = `{"model":"demo","prompt":"Once upon a time","max_tokens":30,"ignore_eos":true}`
+	const chat = `{"model":"demo","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}`
+	ask("a", "/v1/completions", tale).expect(t, 200) // more than there is, but it has begun
+	ask("c", "/v1/embeddings", `{"model":"demo","input":"Once upon a time"}`).expect(t, 200)
+	for path, words := range map[string][]string{
+		"/v1/chat/completions": {"Rate limit reached for alice on tokens: Limit 20 per day. Please try again in", `"type":"tokens"`, `"code":"rate_limit_exceeded"`},
+		"/v1/messages":         {"This request would exceed the rate limit of tokens of the key alice", `"type":"rate_limit_error"`},
+		"/api/chat":            {`{"error":"the key alice has used up its tokens (20 per day); try again in`},
+		"/completion":          {`"code":429`, "the key alice has used up its tokens"},
+	} {
+		r := ask("a", path, chat)
+		r.expect(t, 429, words...)
+		if n, err := strconv.Atoi(r.header.Get("Retry-After")); err != nil || n < 3600 || n > 86400 {
+			t.Errorf("%s: Retry-After is %q", path, r.header.Get("Retry-After"))
+		}
+	}
+	for range 3 {
+		ask("b", "/v1/chat/completions", chat).expect(t, 200)
+	}
+	ask("b", "/v1/chat/completions", chat).expect(t, 429, "Rate limit reached for bob on requests", `"type":"requests"`)
+	metrics := s.do("GET", "/metrics", "").body
+	for _, line := range []string{`trit_key_requests_total{key="alice"} 1`, `trit_key_generated_tokens_total{key="alice"} 30`,
+		`trit_key_prompt_tokens_total{key="alice"} 5`, `trit_key_prompt_tokens_total{key="carol"} 5`,
+		`trit_key_refused_total{key="alice",quota="tokens"} 4`, `trit_key_refused_total{key="bob",quota="requests"} 1`} {
+		if !strings.Contains(metrics, line+"\n") {
+			t.Errorf("%s is not among the metrics", line)
+		}
+	}
+	if !strings.Contains(s.log.String(), "key=alice") {
+		t.Error("the log does not name the key")
+	}
+
+	if err := s.SetKeys([]string{"d"}, nil, parse("alice a tokens=20/day"), parse("bob b requests=4/day")); err != nil {
+		t.Fatal(err)
+	}
+	ask("a", "/completion", tale).expect(t, 429)          // its quota is what it was
+	ask("b", "/v1/chat/completions", chat).expect(t, 200) // and this one's is another
+	ask("c", "/v1/chat/completions", chat).expect(t, 401)
+	ask("d", "/v1/chat/completions", chat).expect(t, 200)
+	for _, wrong := range [][]Key{{}, {{Name: "x y", Hash: KeyHash("k")}}, {{Name: "a", Hash: KeyHash("k"), Admin: true}}} {
+		if err := s.SetKeys(nil, nil, wrong...); !errors.Is(err, ErrOptions) {
+			t.Errorf("%+v: %v", wrong, err)
+		}
+	}
+	ask("d", "/v1/chat/completions", chat).expect(t, 200)
+
+	named := strings.Replace(chat, `"demo"`, `"gpt-9"`, 1)
+	ask("d", "/v1/chat/completions", named).expect(t, 404)
+	if err := s.SetAliases(map[string]string{"gpt-9": "demo"}); err != nil {
+		t.Fatal(err)
+	}
+	ask("d", "/v1/chat/completions", named).expect(t, 200)
+	if err := s.SetAliases(map[string]string{"gpt-9": "/no/such/file.gguf"}); !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), "start the server anew") {
+		t.Errorf("an alias of a new file: %v", err)
+	}
+	ask("d", "/v1/chat/completions", named).expect(t, 200) // what was there before stays
+	if err := s.SetAliases(nil); err != nil {
+		t.Fatal(err)
+	}
+	ask("d", "/v1/chat/completions", named).expect(t, 404)
 }
 
 // Under contention nothing is lost and nobody is forgotten.

@@ -37,6 +37,15 @@ func (s *operations) expose(e *exposition) {
 		e.Counter("trit_http_requests_total", "Requests by route and status.", float64(n), "route", pattern, "status",
 			strconv.Itoa(status))
 	})
+	for _, u := range s.KeyUses() {
+		e.Counter("trit_key_requests_total", "Requests with a key that were let through.", float64(u.Requests), "key", u.Name)
+		e.Counter("trit_key_prompt_tokens_total", "Tokens of prompts of a key.", float64(u.PromptTokens), "key", u.Name)
+		e.Counter("trit_key_generated_tokens_total", "Tokens that were generated for a key.", float64(u.GeneratedTokens), "key", u.Name)
+		e.Counter("trit_key_refused_total", "Requests that were refused for a quota of a key.", float64(u.RefusedRequests), "key", u.Name,
+			"quota", "requests")
+		e.Counter("trit_key_refused_total", "Requests that were refused for a quota of a key.", float64(u.RefusedTokens), "key", u.Name,
+			"quota", "tokens")
+	}
 	e.lora(float64(s.Started.Unix()))
 	seen := map[string]bool{}
 	ms.Each(func(l *core.Loaded) {

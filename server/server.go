@@ -46,6 +46,19 @@ type Options = core.Options
 // RequestInfo says what became of a request; see Options.OnRequest.
 type RequestInfo = core.RequestInfo
 
+// Key is a key with a name and quotas.
+type Key = core.Key
+
+// Quota is how much the holder of a key may have in a time.
+type Quota = core.Quota
+
+// KeyHash returns the hash by which a key is known.
+func KeyHash(key string) [32]byte { return core.KeyHash(key) }
+
+// ParseKey reads a line of a file of keys: a key alone, or its name, the key or "sha256:" and its
+// hash in hexadecimal digits, and quotas such as requests=60/minute and tokens=100000/day.
+func ParseKey(line string) (Key, error) { return core.ParseKey(line) }
+
 // ErrOptions reports options that make no sense.
 var ErrOptions = core.ErrOptions
 
@@ -88,7 +101,13 @@ func (s *Server) Close() error { return s.core.Close() }
 
 // SetKeys replaces the API keys and admin keys that the options named, for requests that
 // come from now on. A server that wanted keys goes on to do so: none are an error.
-func (s *Server) SetKeys(api, admin []string) error { return s.core.SetKeys(api, admin) }
+func (s *Server) SetKeys(api, admin []string, named ...Key) error {
+	return s.core.SetKeys(api, admin, named...)
+}
+
+// SetAliases replaces the aliases that the options named, for requests that come from now on. A file
+// that was not served before is not loaded for them: it is an error.
+func (s *Server) SetAliases(aliases map[string]string) error { return s.core.SetAliases(aliases) }
 
 // httpLog passes what net/http has to say on to the server's log.
 func (s *Server) httpLog() *log.Logger {

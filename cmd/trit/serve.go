@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -30,7 +31,9 @@ type serveFlags struct {
 	sampling samplingFlags
 	models   []string
 	aliases  []string
-	think    thinkFlags
+
+	aliasFile string
+	think     thinkFlags
 
 	template, templateFile string
 	maxTokens              int
@@ -94,12 +97,13 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	model.Usage = "path of a GGUF file or name of a model (repeatable; the first is the default; default demo)"
 	model.Value = &repeated{&f.models}
 	flags.StringArrayVar(&f.aliases, "alias", nil, "NAME=MODEL: a further name that requests may use; * for all that no model has (repeatable)")
+	flags.StringVar(&f.aliasFile, "alias-file", "", "file with NAME=MODEL a line, read anew when it changes")
 	flags.StringVar(&f.keepAlive, "keep-alive", "5m", "how long a model that was loaded on demand stays without use; -1: until its memory is needed")
 	flags.StringVar(&f.memory, "memory-limit", "", "memory of all models together, such as 8GB (default: what the system or container allows, less a reserve)")
 	flags.StringVar(&f.template, "chat-template", "", "template of conversations instead of the models' own: Jinja, or the name of a built-in one ("+strings.Join(chat.BuiltinNames(), ", ")+")")
 	flags.StringVar(&f.templateFile, "chat-template-file", "", "file with such a template")
 	f.think.add(cmd)
-	groupFlags(cmd, "Model", "think", "think-budget", "alias", "keep-alive", "memory-limit", "chat-template", "chat-template-file")
+	groupFlags(cmd, "Model", "think", "think-budget", "alias", "alias-file", "keep-alive", "memory-limit", "chat-template", "chat-template-file")
 	f.sampling.addNumbers(cmd)
 	f.sampling.addSeed(cmd)
 	flags.IntVar(&f.maxTokens, "max-tokens", 0, "tokens of an answer at most, in APIs that have no default of their own (0: to the end of the context)")
@@ -123,7 +127,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	groupFlags(cmd, "Scheduling", "parallel", "batch-size", "parallel-per-client", "max-batch-tokens", "queue", "prefix-cache", "slot-save-path")
 
 	flags.StringArrayVar(&f.apiKeys, "api-key", nil, "a key of which requests must have one (repeatable)")
-	flags.StringVar(&f.apiKeyFile, "api-key-file", "", "file with a key a line")
+	flags.StringVar(&f.apiKeyFile, "api-key-file", "", "file with a key a line, or NAME KEY requests=N/minute tokens=N/day; read anew when it changes")
 	flags.StringArrayVar(&f.adminKeys, "admin-key", nil, "a key for downloading, deleting and tracing (repeatable)")
 	flags.StringVar(&f.adminKeyFile, "admin-key-file", "", "file with an admin key a line")
 	flags.BoolVar(&f.allowPull, "allow-pull", false, "let everybody who may use the server download models")
@@ -233,7 +237,7 @@ func (f *serveFlags) listen() (net.Listener, error) {
 func (f *serveFlags) warn(a *app, address net.Addr, o *server.Options) {
 	tcp, ok := address.(*net.TCPAddr)
 	if ok && !tcp.IP.IsLoopback() {
-		if len(o.APIKeys) == 0 {
+		if !slices.ContainsFunc(o.Keys, func(k server.Key) bool { return !k.Admin }) {
 			fmt.Fprintln(a.err, "warning: everybody who can reach this address can use the server; set --api-key, or listen on 127.0.0.1")
 		} else if o.TLS == nil {
 			a.log.Info("keys and texts travel unencrypted; set --tls-cert and --tls-key, or put a proxy with TLS in front")
@@ -292,7 +296,7 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 	if o.Queue == 0 {
 		o.Queue = -1 // which is how the server says none
 	}
-	if o.Aliases, err = parseAliases(f.aliases); err != nil {
+	if o.Aliases, err = f.allAliases(); err != nil {
 		return fail(err)
 	}
 	if o.KeepAlive, err = parseKeepAlive(f.keepAlive); err != nil {
@@ -311,7 +315,7 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 		return fail(err)
 	}
 	o.MaxHeader = int(min(header, 1<<30))
-	if o.APIKeys, o.AdminKeys, err = f.keys(); err != nil {
+	if o.Keys, err = f.keys(); err != nil {
 		return server.Options{}, err
 	}
 	if (f.certificate == "") != (f.key == "") {
@@ -401,46 +405,6 @@ func (f *serveFlags) logger(a *app, cmd *cobra.Command) (*slog.Logger, error) {
 		return nil, usage(cmd, fmt.Errorf("--log-format %q: want text or json", f.logFormat))
 	}
 	return a.log, nil
-}
-
-// maxKeys bounds the size of a file of keys.
-const maxKeys = 16 << 20
-
-// addKeys adds the keys of a file and of an environment variable.
-func addKeys(keys []string, file, variable string) ([]string, error) {
-	if key := os.Getenv(variable); key != "" {
-		keys = append(keys, key)
-	}
-	if file == "" {
-		return keys, nil
-	}
-	data, err := textfile.Read(file, maxKeys)
-	if err != nil {
-		return nil, fmt.Errorf("the file of keys: %w", err)
-	}
-	found := 0
-	for line := range strings.Lines(string(data)) {
-		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			keys = append(keys, line)
-			found++
-		}
-	}
-	if found == 0 {
-		return nil, fmt.Errorf("the file of keys %s has none; want one a line", file)
-	}
-	return keys, nil
-}
-
-func parseAliases(list []string) (map[string]string, error) {
-	aliases := map[string]string{}
-	for _, s := range list {
-		name, model, ok := strings.Cut(s, "=")
-		if !ok || name == "" || model == "" {
-			return nil, fmt.Errorf("--alias %q: want NAME=MODEL", s)
-		}
-		aliases[name] = model
-	}
-	return aliases, nil
 }
 
 // parseKeepAlive reads a duration, or a number of seconds as Ollama has them; all

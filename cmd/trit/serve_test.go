@@ -174,6 +174,48 @@ func TestServeKeys(t *testing.T) {
 	}
 }
 
+// TestServeReadsFilesAnew: keys and aliases of files are those that the files have now.
+func TestServeReadsFilesAnew(t *testing.T) {
+	defer func(every time.Duration) { reloadEvery = every }(reloadEvery)
+	reloadEvery = 5 * time.Millisecond
+	keys, aliases := filepath.Join(t.TempDir(), "keys"), filepath.Join(t.TempDir(), "aliases")
+	write := func(file, text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(keys, "alice one requests=100/minute\n")
+	write(aliases, "# names\ngpt-4 = demo\n")
+	url, log, _ := startServe(t, "--threads", "1", "--api-key-file", keys, "--alias-file", aliases)
+	ask := func(key, model string) int {
+		status, _ := fetch(t, "GET", url+"/v1/models/"+model, "", "X-Api-Key", key)
+		return status
+	}
+	if a, b, c := ask("one", "gpt-4"), ask("one", "gpt-5"), ask("two", "demo"); a != 200 || b != 404 || c != 401 {
+		t.Errorf("status %d, %d and %d", a, b, c)
+	}
+	write(aliases, "gpt-5=demo\n")
+	write(keys, "alice two tokens=100/day\n")
+	for deadline := time.Now().Add(10 * time.Second); ask("two", "gpt-5") != 200; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the files are not read anew: %s", log)
+		}
+	}
+	if a, b := ask("one", "demo"), ask("two", "gpt-4"); a != 401 || b != 404 || !strings.Contains(log.String(), "a file has changed: keys") {
+		t.Errorf("status %d and %d: %s", a, b, log)
+	}
+	write(keys, "alice two tokens=many\n")
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(log.String(), "stays as it was before"); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log says nothing of a wrong file: %s", log)
+		}
+	}
+	if status := ask("two", "gpt-5"); status != 200 {
+		t.Errorf("after a wrong file: status %d", status)
+	}
+}
+
 func TestServeWarnsAndRefuses(t *testing.T) {
 	_, log, stop := startServe(t, "--threads", "1", "--host", "0.0.0.0")
 	if !strings.Contains(log.String(), "warning: everybody who can reach this address can use the server; set --api-key") {
@@ -197,6 +239,7 @@ func TestServeWarnsAndRefuses(t *testing.T) {
 		"another name":          {"--parallel", "2", "--batch-size", "3"},
 		"want NAME=MODEL":       {"--alias", "x"},
 		"such as 5m":            {"--keep-alive", "soon"},
+		"a key is empty":        {"--api-key", ""},
 		"or random":             {"--seed", "x"},
 		"--max-tokens -1":       {"--max-tokens", "-1"},
 		"a folder that exists":  {"--slot-save-path", "/no/such/folder"},
@@ -219,6 +262,7 @@ func TestServeWarnsAndRefuses(t *testing.T) {
 		runTrit(t, append([]string{"serve"}, args...)...).expect(t, exitUsage, want)
 	}
 	runTrit(t, "serve", "--api-key-file", filepath.Join(t.TempDir(), "none")).expect(t, exitFailed, "keys")
+	runTrit(t, "serve", "--alias-file", filepath.Join(t.TempDir(), "none")).expect(t, exitUsage, "aliases")
 	runTrit(t, "serve", "--tls-cert", "none.pem", "--tls-key", "none.pem").expect(t, exitFailed, "none.pem")
 }
 

@@ -31,6 +31,9 @@ func newErrorReply(e *core.Error, id string) errorReply {
 	message := e.Message
 	if o := e.Overflow; o != nil {
 		message = fmt.Sprintf("prompt is too long: %d tokens > %d maximum: %s", o.Tokens, o.Context, e.Message)
+	} else if q := e.Quota; q != nil {
+		message = fmt.Sprintf("This request would exceed the rate limit of %s of the key %s (%s). Please try again in %s.", q.Of, q.Key,
+			q.Quota, e.Retry)
 	} else if e.Param != "" && !strings.Contains(message, e.Param) {
 		message = e.Param + ": " + message
 	}

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // guards decide who may ask for what.
@@ -27,40 +25,41 @@ type guards struct {
 	local   atomic.Bool // only programs of this machine reach the server
 
 	mu       sync.Mutex
-	limiters map[string]*rate.Limiter // by key or address
+	limiters map[string]*bucket // by key or address
+	uses     map[[sha256.Size]byte]*keyUse
 }
 
-// key is a key as it is compared: its hash, so that the time says nothing about
-// the key.
-type key struct {
-	hash  [sha256.Size]byte
-	admin bool
-}
-
-// name is what the log calls a key.
-func (k *key) name() string { return hex.EncodeToString(k.hash[:4]) }
-
-// keys are those that requests may have.
+// keys are those that requests may have. They are compared as their hashes, so that the time says
+// nothing about a key.
 type keys struct {
-	all    []key // of both kinds
+	all    []Key // of both kinds
 	wanted bool  // requests must have one
 	admins bool  // there are admin keys
 }
 
-func newKeys(api, admin []string) *keys {
-	k := &keys{wanted: len(api) > 0, admins: len(admin) > 0}
+func newKeys(api, admin []string, named []Key) (*keys, error) {
+	k := &keys{}
 	for _, text := range api {
-		k.all = append(k.all, key{sha256.Sum256([]byte(text)), false})
+		k.all = append(k.all, Key{Hash: KeyHash(text)})
 	}
 	for _, text := range admin {
-		k.all = append(k.all, key{sha256.Sum256([]byte(text)), true})
+		k.all = append(k.all, Key{Hash: KeyHash(text), Admin: true})
 	}
-	return k
+	k.all = append(k.all, named...)
+	for _, one := range k.all {
+		k.wanted, k.admins = k.wanted || !one.Admin, k.admins || one.Admin
+	}
+	return k, checkKeys(k.all)
 }
 
 func newGuards(o *Options) (*guards, error) {
-	g := &guards{options: o, cross: http.NewCrossOriginProtection(), limiters: map[string]*rate.Limiter{}}
-	g.keys.Store(newKeys(o.APIKeys, o.AdminKeys))
+	g := &guards{options: o, cross: http.NewCrossOriginProtection(), limiters: map[string]*bucket{},
+		uses: map[[sha256.Size]byte]*keyUse{}}
+	keys, err := newKeys(o.APIKeys, o.AdminKeys, o.Keys)
+	if err != nil {
+		return nil, err
+	}
+	g.keys.Store(keys)
 	for _, origin := range o.CORSOrigins {
 		if scheme, all := strings.CutSuffix(origin, "://*"); origin == "*" || all && scheme != "http" && scheme != "https" {
 			continue
@@ -212,9 +211,9 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 	}
 	rec.client = client
 	if known != nil {
-		rec.key = client
+		rec.key, rec.known = client, known
 		if len(g.keys.Load().all) > 1 {
-			rec.keySalt = hex.EncodeToString(known.hash[:])
+			rec.keySalt = hex.EncodeToString(known.Hash[:])
 		}
 	}
 	if known == nil && g.keys.Load().wanted {
@@ -224,7 +223,7 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 		return &Error{Status: http.StatusUnauthorized, Code: "invalid_api_key",
 			Message: "this server wants an API key: send it as \"Authorization: Bearer KEY\" or \"x-api-key: KEY\""}
 	}
-	if rt.Access == AccessAdmin && !(known != nil && known.admin) && !g.permitted(rt.Pattern) {
+	if rt.Access == AccessAdmin && !(known != nil && known.Admin) && !g.permitted(rt.Pattern) {
 		if g.keys.Load().admins {
 			return &Error{Status: http.StatusForbidden, Code: "admin_key_required",
 				Message: "this needs one of the server's admin keys"}
@@ -235,7 +234,10 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 				g.options.OptionName("admin_keys"), g.options.OptionName("allow_pull"),
 				g.options.OptionName("allow_delete"))}
 	}
-	return g.slowDown(client)
+	if err := g.slowDown(client); err != nil || known == nil {
+		return err
+	}
+	return g.spend(known, time.Now())
 }
 
 // permitted reports whether an admin's route is open to everybody.
@@ -252,7 +254,7 @@ func (g *guards) permitted(pattern string) bool {
 
 // find returns the key that a request has, nil if it has none that is known. All
 // keys are compared, whatever they are.
-func (g *guards) find(r *http.Request) *key {
+func (g *guards) find(r *http.Request) *Key {
 	given := r.Header.Get("X-Api-Key")
 	if kind, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(kind, "Bearer") {
 		given = strings.TrimSpace(token)
@@ -261,10 +263,10 @@ func (g *guards) find(r *http.Request) *key {
 		return nil
 	}
 	hash := sha256.Sum256([]byte(given))
-	var found *key
+	var found *Key
 	all := g.keys.Load().all
 	for i := range all {
-		if k := &all[i]; subtle.ConstantTimeCompare(hash[:], k.hash[:]) == 1 && (found == nil || k.admin) {
+		if k := &all[i]; subtle.ConstantTimeCompare(hash[:], k.Hash[:]) == 1 && (found == nil || k.Admin) {
 			found = k
 		}
 	}
@@ -288,26 +290,24 @@ func (g *guards) slowDown(client string) error {
 		if len(g.limiters) >= maxLimiters {
 			g.forget(now)
 		}
-		limiter = rate.NewLimiter(rate.Limit(float64(perMinute)/60), perMinute)
+		limiter = newBucket(Quota{int64(perMinute), time.Minute}, now)
 		g.limiters[client] = limiter
 	}
-	reservation := limiter.ReserveN(now, 1)
-	wait := reservation.DelayFrom(now)
+	wait := limiter.wait(now)
 	if wait == 0 {
+		limiter.level--
 		return nil
 	}
-	reservation.CancelAt(now)
-	return &Error{Status: http.StatusTooManyRequests, Code: "rate_limit_exceeded",
-		Retry: wait.Round(time.Second) + time.Second,
-		Message: fmt.Sprintf("more than %d requests in a minute; try again in %s", perMinute,
-			wait.Round(time.Second)+time.Second)}
+	wait = wait.Round(time.Second) + time.Second
+	return &Error{Status: http.StatusTooManyRequests, Code: "rate_limit_exceeded", Retry: wait,
+		Message: fmt.Sprintf("more than %d requests in a minute; try again in %s", perMinute, wait)}
 }
 
 // forget drops the clients that could begin anew anyway; if these are none, all:
 // thousands of addresses at a time are no reason to run out of memory.
 func (g *guards) forget(now time.Time) {
 	for client, l := range g.limiters {
-		if l.TokensAt(now) >= float64(l.Burst()) {
+		if l.wait(now) == 0 && l.full() {
 			delete(g.limiters, client)
 		}
 	}

@@ -31,6 +31,8 @@ type Error struct {
 	// Overflow says what does not fit, if that is what is wrong: agents look for the numbers,
 	// and for the words of each API's own server, before they shorten a conversation.
 	Overflow *Overflow
+	// Quota says what is used up, if that is what is wrong.
+	Quota *OverQuota
 }
 
 // Overflow is a prompt that does not fit the context.

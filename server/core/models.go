@@ -25,7 +25,7 @@ type Models struct {
 	options *Options
 	log     *slog.Logger
 	own     map[string]string // names of the server's own models → what trit.Open takes
-	aliases map[string]string
+	aliases atomic.Pointer[map[string]string]
 	limit   int64  // of the memory of all; 0: unknown
 	source  string // of the limit
 	intake  *intake
@@ -92,7 +92,7 @@ type ServedModel struct {
 }
 
 func newModels(o *Options) (*Models, error) {
-	ms := &Models{options: o, log: o.Log, own: map[string]string{}, aliases: map[string]string{},
+	ms := &Models{options: o, log: o.Log, own: map[string]string{},
 		loaded: map[string]*Loaded{}, limit: o.MemoryLimit, source: o.OptionName("memory_limit")}
 	ms.freed = make(chan struct{})
 	ms.closing, ms.stop = context.WithCancel(context.Background())
@@ -113,10 +113,12 @@ func newModels(o *Options) (*Models, error) {
 		ms.own[name] = path
 		names = append(names, name)
 	}
-	more, err := ms.nameAliases(o.Aliases)
+	aliases, paths, more, err := ms.nameAliases(o.Aliases)
 	if err != nil {
 		return nil, err
 	}
+	ms.aliases.Store(&aliases)
+	maps.Copy(ms.own, paths)
 	names = append(names, more...)
 	o.Models = names
 	return ms, nil
@@ -374,8 +376,9 @@ func (ms *Models) List() ([]ServedModel, error) {
 
 // Describe fills in the state of a model.
 func (ms *Models) Describe(m *ServedModel) {
-	for _, alias := range slices.Sorted(maps.Keys(ms.aliases)) {
-		if alias != anyName && ms.aliases[alias] == m.Name {
+	aliases := *ms.aliases.Load()
+	for _, alias := range slices.Sorted(maps.Keys(aliases)) {
+		if alias != anyName && aliases[alias] == m.Name {
 			m.Aliases = append(m.Aliases, alias)
 		}
 	}

@@ -14,9 +14,10 @@ import (
 // checkAliases warns of aliases of models that are not here. They may still be
 // pulled.
 func (ms *Models) checkAliases() {
-	for _, alias := range slices.Sorted(maps.Keys(ms.aliases)) {
+	aliases := *ms.aliases.Load()
+	for _, alias := range slices.Sorted(maps.Keys(aliases)) {
 		if _, err := ms.Resolve(alias); err != nil {
-			ms.log.Warn("an alias stands for a model that is not here", "alias", alias, "model", ms.aliases[alias])
+			ms.log.Warn("an alias stands for a model that is not here", "alias", alias, "model", aliases[alias])
 		}
 	}
 }
@@ -41,7 +42,7 @@ func (ms *Models) canonical(name string) string {
 		return ms.options.Models[0]
 	}
 	for _, n := range []string{name, strings.TrimSuffix(name, ":latest")} {
-		if real, ok := ms.aliases[n]; ok {
+		if real, ok := (*ms.aliases.Load())[n]; ok {
 			return real
 		}
 		if _, ok := ms.own[n]; ok {
@@ -51,35 +52,54 @@ func (ms *Models) canonical(name string) string {
 	return strings.TrimSuffix(name, ":latest")
 }
 
-// nameAliases takes the aliases of the options, and returns the names of the models that
-// have no other.
-func (ms *Models) nameAliases(aliases map[string]string) (names []string, err error) {
+// SetAliases replaces the aliases that the options named, for requests that come from now on. A file
+// that was not served before is not loaded for them: it is an error.
+func (s *Server) SetAliases(aliases map[string]string) error {
+	names, paths, _, err := s.Models.nameAliases(aliases)
+	if err != nil {
+		return err
+	}
+	if len(paths) > 0 {
+		return fmt.Errorf("%w: the aliases name files that are not served yet, %s; start the server anew for these", ErrOptions,
+			strings.Join(slices.Sorted(maps.Values(paths)), ", "))
+	}
+	s.Models.aliases.Store(&names)
+	s.Models.checkAliases()
+	return nil
+}
+
+// nameAliases returns what aliases stand for; and, by their names in the order of aliases, the files that
+// have no other name and are not served yet.
+func (ms *Models) nameAliases(aliases map[string]string) (names, paths map[string]string, order []string, err error) {
+	names, paths = map[string]string{}, map[string]string{}
 	for _, alias := range slices.Sorted(maps.Keys(aliases)) {
 		name := aliases[alias]
 		if alias == "" || name == "" {
-			return nil, fmt.Errorf("%w: the alias %q of %q: a name is empty", ErrOptions, alias, name)
+			return nil, nil, nil, fmt.Errorf("%w: the alias %q of %q: a name is empty", ErrOptions, alias, name)
 		}
-		if _, taken := ms.own[alias]; taken {
-			return nil, fmt.Errorf("%w: the alias %q is the name of a model", ErrOptions, alias)
+		if path, taken := ms.own[alias]; taken && path != name {
+			return nil, nil, nil, fmt.Errorf("%w: the alias %q is the name of a model", ErrOptions, alias)
+		} else if taken {
+			continue // a file that has no other name is served under it already
 		}
 		real := servedName(name)
 		if real == name || filepath.Clean(ms.own[real]) == filepath.Clean(name) {
-			ms.aliases[alias] = real
+			names[alias] = real
 			continue
 		}
 		// A file that no model is: this is its only name.
 		only := alias
 		if alias == anyName {
-			if _, taken := ms.own[real]; taken {
-				return nil, fmt.Errorf("%w: the alias %q of %q: another model is named %q; give the file a name "+
+			if ms.own[real] != "" || paths[real] != "" {
+				return nil, nil, nil, fmt.Errorf("%w: the alias %q of %q: another model is named %q; give the file a name "+
 					"of its own, the alias NAME=%s", ErrOptions, alias, name, real, name)
 			}
-			only, ms.aliases[alias] = real, real
+			only, names[alias] = real, real
 		}
-		ms.own[only] = name
-		names = append(names, only)
+		paths[only] = name
+		order = append(order, only)
 	}
-	return names, nil
+	return names, paths, order, nil
 }
 
 // anyName is the alias that stands for all names that no model has.
@@ -90,7 +110,7 @@ const anyName = "*"
 func (ms *Models) Answering(name string) (*hub.Model, error) {
 	m, err := ms.Resolve(name)
 	if errors.Is(err, hub.ErrNotFound) {
-		if all, ok := ms.aliases[anyName]; ok {
+		if all, ok := (*ms.aliases.Load())[anyName]; ok {
 			return ms.Resolve(all)
 		}
 	}

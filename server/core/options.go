@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"trit"
@@ -82,6 +81,8 @@ type Options struct {
 	// into it: downloading, deleting, tracing.
 	APIKeys   []string
 	AdminKeys []string
+	// Keys are further keys, with names and quotas.
+	Keys []Key
 	// AllowPull and AllowDelete let whoever may use the server download and
 	// delete models, without an admin key.
 	AllowPull   bool
@@ -128,7 +129,7 @@ func (o *Options) complete() error {
 	o.Parallel = cmp.Or(o.Parallel, 8)
 	o.Queue = cmp.Or(o.Queue, 64)
 	if o.ParallelPerClient == 0 {
-		if o.ParallelPerClient = o.Parallel; len(o.APIKeys)+len(o.AdminKeys) > 1 {
+		if o.ParallelPerClient = o.Parallel; len(o.APIKeys)+len(o.AdminKeys)+len(o.Keys) > 1 {
 			o.ParallelPerClient = max(1, o.Parallel*3/4)
 		}
 	}
@@ -158,7 +159,6 @@ func (o *Options) complete() error {
 		{o.Grace < 0 || o.DrainDelay < 0, "Grace or DrainDelay is negative"},
 		{o.MaxBody < 0 || o.MaxHeader < 0, "MaxBody or MaxHeader is negative"},
 		{o.RateLimit < 0, "RateLimit is negative"},
-		{slices.Contains(o.APIKeys, "") || slices.Contains(o.AdminKeys, ""), "a key is empty"},
 	} {
 		if check.bad {
 			return fmt.Errorf("%w: %s", ErrOptions, check.what)

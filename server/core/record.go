@@ -25,6 +25,7 @@ type record struct {
 	family  *Family // of the route, or what the path looks like
 	key     string  // which key, not the key itself
 	client  string  // that, or the address
+	known   *Key    // nil if the request has none
 	failure *Error
 
 	keySalt   string // of the prefix cache: the key, where there are several
@@ -177,6 +178,9 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 		}
 	}
 	s.requests.add(requestKind{rec.pattern, status})
+	if rec.known != nil {
+		s.guards.spent(rec.known, rec.prompt.Load(), rec.generated.Load())
+	}
 	s.logIgnored(rec)
 	if s.Options.OnRequest != nil {
 		info := RequestInfo{

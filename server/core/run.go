@@ -105,6 +105,9 @@ func (l *Lease) Embed(ctx context.Context, texts [][]int32, options ...trit.Embe
 		return nil, err
 	}
 	defer leave()
+	for _, text := range texts {
+		recordIn(ctx).prompt.Add(int64(len(text)))
+	}
 	return l.Model.EmbedTokens(ctx, texts, options...)
 }
 
@@ -116,6 +119,7 @@ func (l *Lease) Score(ctx context.Context, prompt []int32, top int) ([]trit.Scor
 		return nil, err
 	}
 	defer leave()
+	recordIn(ctx).prompt.Add(int64(len(prompt)))
 	out := make([]trit.Scored, 0, len(prompt))
 	for t, err := range l.Model.Score(ctx, prompt, top) {
 		if err != nil {

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -79,14 +78,15 @@ func (s *Server) Local() { s.guards.local.Store(true) }
 
 // SetKeys replaces the keys that the options named. Where requests had to have a key they
 // still must: no keys at all are an error.
-func (s *Server) SetKeys(api, admin []string) error {
-	if slices.Contains(api, "") || slices.Contains(admin, "") {
-		return fmt.Errorf("%w: a key is empty", ErrOptions)
+func (s *Server) SetKeys(api, admin []string, named ...Key) error {
+	keys, err := newKeys(api, admin, named)
+	if err != nil {
+		return err
 	}
-	if s.guards.keys.Load().wanted && len(api) == 0 {
+	if s.guards.keys.Load().wanted && !keys.wanted {
 		return fmt.Errorf("%w: there are no API keys any more, and everybody could use the server", ErrOptions)
 	}
-	s.guards.keys.Store(newKeys(api, admin))
+	s.guards.keys.Store(keys)
 	return nil
 }
 

@@ -72,6 +72,10 @@ func newErrorReply(e *core.Error) errorReply {
 		body.PromptTokens, body.Context = o.Tokens, o.Context
 	}
 	switch {
+	case e.Quota != nil:
+		body.Type = e.Quota.Of
+		body.Message = fmt.Sprintf("Rate limit reached for %s on %s: Limit %s. Please try again in %s.", e.Quota.Key, e.Quota.Of,
+			e.Quota.Quota, e.Retry)
 	case e.Status == http.StatusUnauthorized:
 		body.Type = "authentication_error"
 	case e.Status == http.StatusForbidden:
