@@ -1,15 +1,62 @@
 package server
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"trit/internal/version"
+	"trit/server/anthropic"
 	"trit/server/core"
+	"trit/server/llamacpp"
+	"trit/server/ollama"
+	"trit/server/openai"
 )
+
+// docs are what the document says of the routes that belong to no API.
+func docs() map[string]core.Doc {
+	page := core.Doc{Summary: "The page to chat on"}
+	return map[string]core.Doc{
+		"GET /health":       {Summary: "Whether the process answers", Reply: map[string]string{}},
+		"GET /ready":        {Summary: "Whether it makes sense to send requests", Reply: readiness{}},
+		"GET /version":      {Summary: "What this server is", Reply: versionInfo{}},
+		"GET /metrics":      {Summary: "Metrics in the text format of Prometheus"},
+		"GET /openapi.json": {Summary: "This document", Reply: map[string]any{}},
+		"POST /debug/trace": {Summary: "A trace of what a model does", Reply: map[string]any{}, Query: []string{"model", "seconds"}},
+		"GET /{$}":          page, "GET /ui": page, "GET /ui/": page,
+	}
+}
+
+// allDocs are what the document says of all routes.
+func allDocs() map[string]core.Doc {
+	all := docs()
+	for _, more := range []map[string]core.Doc{openai.Docs(), ollama.Docs(), anthropic.Docs(), llamacpp.Docs()} {
+		maps.Copy(all, more)
+	}
+	for other, of := range alsoAt {
+		all[other] = all[of]
+	}
+	return all
+}
+
+// openAPI returns the handler of the document of all routes.
+func openAPI(routes []core.Route) func(http.ResponseWriter, *http.Request) error {
+	document := sync.OnceValues(func() ([]byte, error) {
+		return core.OpenAPI(routes, allDocs(), version.Get().Version)
+	})
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		data, err := document()
+		if err != nil {
+			return err
+		}
+		return core.WriteJSON(w, http.StatusOK, json.RawMessage(data))
+	}
+}
 
 // operations are the endpoints for those who run the server.
 type operations struct{ *core.Server }

@@ -69,6 +69,7 @@ func Version() string { return version.Get().Version }
 type Server struct {
 	core    *core.Server
 	handler http.Handler
+	routes  []core.Route
 }
 
 // New returns a server. Its models are loaded by Load or Serve, or when they are
@@ -86,7 +87,10 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	routes = append(routes, otherPaths(routes)...)
-	return &Server{core: c, handler: c.Handler(routes, pathFamily)}, nil
+	document := core.Route{Pattern: "GET /openapi.json", Family: core.PlainFamily, Access: core.AccessOpen}
+	document.Handle = openAPI(append(routes, document))
+	routes = append(routes, document)
+	return &Server{core: c, handler: c.Handler(routes, pathFamily), routes: routes}, nil
 }
 
 // Load loads the models that the options name.

@@ -10,7 +10,7 @@ import (
 
 // Family reports errors as Anthropic's API does. Its clients look for
 // the id of a request in a header of another name.
-var Family = &core.Family{Name: "anthropic", WriteError: func(w http.ResponseWriter, e *core.Error) {
+var Family = &core.Family{Name: "anthropic", Error: errorReply{}, WriteError: func(w http.ResponseWriter, e *core.Error) {
 	id := w.Header().Get("X-Request-Id")
 	w.Header().Set("Request-Id", id)
 	_ = core.WriteJSON(w, e.Status, newErrorReply(e, id)) // the client may have gone, and then there is nobody to tell

@@ -15,11 +15,20 @@ import (
 )
 
 // PlainFamily reports errors of endpoints that belong to no API.
-var PlainFamily = &Family{Name: "plain", WriteError: func(w http.ResponseWriter, e *Error) {
+var PlainFamily = &Family{Name: "plain", Error: plainError{}, WriteError: func(w http.ResponseWriter, e *Error) {
 	// An error in writing means that the client has gone.
-	_ = WriteJSON(w, e.Status, map[string]any{"error": map[string]any{"message": e.Message, "type": "error",
-		"code": e.Code}})
+	_ = WriteJSON(w, e.Status, plainError{plainCause{Message: e.Message, Type: "error", Code: e.Code}})
 }}
+
+type plainError struct {
+	Error plainCause `json:"error"`
+}
+
+type plainCause struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Type    string `json:"type"`
+}
 
 // Route is one endpoint.
 type Route struct {
@@ -57,6 +66,7 @@ func (rt *Route) family(r *http.Request) *Family {
 type Family struct {
 	Name       string
 	WriteError func(w http.ResponseWriter, e *Error)
+	Error      any // of the type that WriteError sends, for the document
 }
 
 // ErrAnswered is returned by handlers that have already told the client what

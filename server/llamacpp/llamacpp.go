@@ -8,7 +8,7 @@ import (
 )
 
 // Family reports errors as llama.cpp's server does.
-var Family = &core.Family{Name: "llama.cpp", WriteError: func(w http.ResponseWriter, e *core.Error) {
+var Family = &core.Family{Name: "llama.cpp", Error: errorReply{}, WriteError: func(w http.ResponseWriter, e *core.Error) {
 	_ = core.WriteJSON(w, e.Status, newErrorReply(e)) // the client may have gone, and then there is nobody to tell
 }}
 
@@ -108,10 +108,13 @@ func (s *api) unloadModel(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// modelRequest is the body of requests that are about a model only.
+type modelRequest struct {
+	Model string `json:"model"`
+}
+
 func (s *api) withModel(w http.ResponseWriter, r *http.Request, do func(name string) error) error {
-	var q struct {
-		Model string `json:"model"`
-	}
+	var q modelRequest
 	if err := core.ReadJSON(r, &q); err != nil {
 		return err
 	}
@@ -124,13 +127,22 @@ func (s *api) withModel(w http.ResponseWriter, r *http.Request, do func(name str
 	return core.WriteJSON(w, http.StatusOK, map[string]bool{"success": true})
 }
 
+// embeddingRequest is the body of POST /embedding.
+type embeddingRequest struct {
+	Model   string           `json:"model"`
+	Content *core.StringList `json:"content"`
+	Input   *core.StringList `json:"input"`
+}
+
+// embeddedText is the vector of one text.
+type embeddedText struct {
+	Index     int         `json:"index"`
+	Embedding [][]float32 `json:"embedding"` // of one element: what is pooled is not per token
+}
+
 // embedding answers with the embedding of a text or of several.
 func (s *api) embedding(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		Model   string           `json:"model"`
-		Content *core.StringList `json:"content"`
-		Input   *core.StringList `json:"input"`
-	}
+	var q embeddingRequest
 	if err := core.ReadJSON(r, &q); err != nil {
 		return err
 	}
@@ -146,10 +158,6 @@ func (s *api) embedding(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	type embedding struct {
-		Index     int         `json:"index"`
-		Embedding [][]float32 `json:"embedding"` // of one element: what is pooled is not per token
-	}
 	var all [][]int32
 	for i, text := range *texts {
 		if err := l.Model.MayFit(text); err != nil {
@@ -166,9 +174,9 @@ func (s *api) embedding(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answers := []embedding{}
+	answers := []embeddedText{}
 	for i, v := range vectors {
-		answers = append(answers, embedding{Index: i, Embedding: [][]float32{v}})
+		answers = append(answers, embeddedText{Index: i, Embedding: [][]float32{v}})
 	}
 	return core.WriteJSON(w, http.StatusOK, answers)
 }

@@ -87,6 +87,18 @@ func (q *tokenizeRequest) tokenizeAsVLLM(w http.ResponseWriter, l *core.Lease) e
 	return core.WriteJSON(w, http.StatusOK, answer)
 }
 
+// detokenizeRequest is the body of POST /detokenize.
+type detokenizeRequest struct {
+	Model  string  `json:"model"`
+	Tokens []int32 `json:"tokens"`
+}
+
+// templateRequest is the body of POST /apply-template.
+type templateRequest struct {
+	Model string `json:"model"`
+	conversationFields
+}
+
 // detokenizeReply has the text under llama-server's name and under vLLM's.
 type detokenizeReply struct {
 	Content string `json:"content"`
@@ -133,10 +145,7 @@ func (s *api) tokenize(w http.ResponseWriter, r *http.Request) error {
 
 // detokenize answers with the text of tokens, control tokens included.
 func (s *api) detokenize(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		Model  string  `json:"model"`
-		Tokens []int32 `json:"tokens"`
-	}
+	var q detokenizeRequest
 	if err := core.ReadJSON(r, &q); err != nil {
 		return err
 	}
@@ -156,10 +165,7 @@ func (s *api) detokenize(w http.ResponseWriter, r *http.Request) error {
 
 // applyTemplate answers with the prompt that a conversation becomes.
 func (s *api) applyTemplate(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		Model string `json:"model"`
-		conversationFields
-	}
+	var q templateRequest
 	if err := core.ReadJSON(r, &q); err != nil {
 		return err
 	}

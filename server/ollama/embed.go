@@ -1,7 +1,6 @@
 package ollama
 
 import (
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -87,12 +86,7 @@ func (a *api) embed(w http.ResponseWriter, r *http.Request) error {
 
 // embedOne is the endpoint that /api/embed has replaced.
 func (a *api) embedOne(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		Model     string          `json:"model"`
-		Prompt    string          `json:"prompt"`
-		KeepAlive *durationField  `json:"keep_alive"`
-		Options   json.RawMessage `json:"options"`
-	}
+	var q embedOneRequest
 	if err := core.ReadJSON(r, &q); err != nil {
 		return err
 	}

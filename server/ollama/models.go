@@ -127,10 +127,7 @@ func (m namedModel) name() string { return cmp.Or(m.Model, m.Name) }
 
 // show tells what a model's file says about it.
 func (a *api) show(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		namedModel
-		Verbose bool `json:"verbose"`
-	}
+	var q showRequest
 	if err := core.ReadJSON(r, &q); err != nil {
 		return err
 	}
@@ -196,10 +193,7 @@ func metadataJSON(v gguf.Value, lists bool) any {
 
 // copy gives a model of the store another name.
 func (a *api) copy(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		Source      string `json:"source"`
-		Destination string `json:"destination"`
-	}
+	var q copyRequest
 	if err := core.ReadJSON(r, &q); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // Family reports errors as Ollama does.
-var Family = &core.Family{Name: "ollama", WriteError: func(w http.ResponseWriter, e *core.Error) {
+var Family = &core.Family{Name: "ollama", Error: errorLine{}, WriteError: func(w http.ResponseWriter, e *core.Error) {
 	_ = core.WriteJSON(w, e.Status, errorLine{errorText(e)})
 }}
 

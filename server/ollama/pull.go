@@ -26,10 +26,7 @@ type pullLine struct {
 // pull downloads a model into the store. It goes on as long as the client
 // listens; another request goes on where this one stopped.
 func (a *api) pull(w http.ResponseWriter, r *http.Request) error {
-	var q struct {
-		namedModel
-		Stream *bool `json:"stream"`
-	}
+	var q pullRequest
 	if err := core.ReadJSON(r, &q); err != nil {
 		return err
 	}

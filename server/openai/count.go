@@ -33,6 +33,12 @@ func (s *api) countChat(w http.ResponseWriter, r *http.Request) error {
 	return s.count(w, r, req.Model, c)
 }
 
+// countReply says how many tokens a request has.
+type countReply struct {
+	Object string `json:"object"`
+	Tokens int    `json:"input_tokens"`
+}
+
 func (s *api) count(w http.ResponseWriter, r *http.Request, name string, c *core.Conversation) error {
 	model, err := s.Models.Acquire(r.Context(), name)
 	if err != nil {
@@ -44,8 +50,5 @@ func (s *api) count(w http.ResponseWriter, r *http.Request, name string, c *core
 		return err
 	}
 	core.SayIgnored(r, c.Ignored)
-	return core.WriteJSON(w, http.StatusOK, struct {
-		Object string `json:"object"`
-		Tokens int    `json:"input_tokens"`
-	}{"response.input_tokens", len(p.Prompt)})
+	return core.WriteJSON(w, http.StatusOK, countReply{"response.input_tokens", len(p.Prompt)})
 }

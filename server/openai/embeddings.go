@@ -30,6 +30,19 @@ type embedding struct {
 	Embedding any    `json:"embedding"` // []float32, or the base64 text of its little-endian bytes
 }
 
+// embeddingReply is the answer.
+type embeddingReply struct {
+	Object string         `json:"object"`
+	Model  string         `json:"model"`
+	Data   []embedding    `json:"data"`
+	Usage  embeddingUsage `json:"usage"`
+}
+
+type embeddingUsage struct {
+	PromptTokens int `json:"prompt_tokens"`
+	TotalTokens  int `json:"total_tokens"`
+}
+
 // embeddings answers POST /v1/embeddings.
 func (s *api) embeddings(w http.ResponseWriter, r *http.Request) error {
 	var req embeddingRequest
@@ -87,16 +100,7 @@ func (s *api) embeddings(w http.ResponseWriter, r *http.Request) error {
 			data[i].Embedding = base64Vector(v)
 		}
 	}
-	type usage struct {
-		PromptTokens int `json:"prompt_tokens"`
-		TotalTokens  int `json:"total_tokens"`
-	}
-	return core.WriteJSON(w, http.StatusOK, struct {
-		Object string      `json:"object"`
-		Model  string      `json:"model"`
-		Data   []embedding `json:"data"`
-		Usage  usage       `json:"usage"`
-	}{"list", model.Name, data, usage{tokens, tokens}})
+	return core.WriteJSON(w, http.StatusOK, embeddingReply{"list", model.Name, data, embeddingUsage{tokens, tokens}})
 }
 
 // refuseRerank answers what needs models with a head that scores pairs of texts.

@@ -25,7 +25,7 @@ type tokenLogProb struct {
 // chatLogProbs are the probabilities of an answer's tokens.
 type chatLogProbs struct {
 	Content []answerLogProb `json:"content"`
-	Refusal []answerLogProb `json:"refusal"` // always null
+	Refusal any             `json:"refusal"` // always null
 }
 
 // answerLogProb is a token of an answer with the most likely ones in its place.

@@ -80,20 +80,23 @@ func newModelReply(name string, m *core.ServedModel, about *core.About) modelRep
 	}
 }
 
+// modelList is the answer of GET /v1/models.
+type modelList struct {
+	Object  string       `json:"object"`
+	Data    []modelReply `json:"data"`
+	HasMore bool         `json:"has_more"` // as FirstID and LastID, Anthropic's
+	FirstID *string      `json:"first_id"`
+	LastID  *string      `json:"last_id"`
+	Memory  serverMemory `json:"memory"` // Trit
+}
+
 // listModels answers with the models that a request may name, and their aliases.
 func (s *api) listModels(w http.ResponseWriter, r *http.Request) error {
 	served, err := s.Models.List()
 	if err != nil {
 		return err
 	}
-	list := struct {
-		Object  string       `json:"object"`
-		Data    []modelReply `json:"data"`
-		HasMore bool         `json:"has_more"` // as FirstID and LastID, Anthropic's
-		FirstID *string      `json:"first_id"`
-		LastID  *string      `json:"last_id"`
-		Memory  serverMemory `json:"memory"` // Trit
-	}{Object: "list", Data: []modelReply{}}
+	list := modelList{Object: "list", Data: []modelReply{}}
 	list.Memory.Used, list.Memory.Limit = s.Models.Memory()
 	for _, m := range served {
 		about, err := s.About(m.Hub)

@@ -43,7 +43,7 @@ func Routes(c *core.Server) []core.Route {
 }
 
 // Family reports errors as OpenAI does.
-var Family = &core.Family{Name: "openai", WriteError: func(w http.ResponseWriter, e *core.Error) {
+var Family = &core.Family{Name: "openai", Error: errorReply{}, WriteError: func(w http.ResponseWriter, e *core.Error) {
 	// An error in writing means that the client has gone.
 	_ = core.WriteJSON(w, e.Status, newErrorReply(e))
 }}
