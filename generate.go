@@ -75,13 +75,18 @@ func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateO
 			yield(Token{}, err)
 			return
 		}
-		if o.stats != nil {
-			defer func() { *o.stats = g.Stats() }()
-		}
 		meter := m.measure(o.arrived, o.Options.Choices, g.Stats)
 		m.metrics.Limit.Observe(float64(cmp.Or(o.Options.MaxTokens, m.Context())))
 		defer func() { meter.close(g.Finish()) }()
-		g.Tokens(ctx, prompt)(meter.yield(yield))
+		next := yield
+		if o.stats != nil {
+			defer func() { *o.stats = g.Stats() }()
+			next = func(t Token, err error) bool {
+				*o.stats = g.Stats()
+				return yield(t, err)
+			}
+		}
+		g.Tokens(ctx, prompt)(meter.yield(next))
 	}
 }
 

@@ -486,7 +486,7 @@ func ToolRounds(n int) GenerateOption {
 	}
 }
 
-// CollectStats stores counts and times when the generation ends.
+// CollectStats stores counts and times so far with each token, and all of them when the generation ends.
 func CollectStats(s *Stats) GenerateOption {
 	return func(o *generateOptions) {
 		if o.stats = s; s == nil {

@@ -179,8 +179,8 @@ func TestTLS(t *testing.T) {
 	s.done <- nil
 }
 
-// TestKeyQuotas: keys have names and quotas, each API says in its own words that one is used up, the metrics have what is
-// used, and keys and aliases can be replaced while the server runs.
+// TestKeyQuotas: keys have names and quotas, each API says in its own words that one is used up, the metrics have
+// what is used, and keys and aliases can be replaced while the server runs.
 func TestKeyQuotas(t *testing.T) {
 	parse := func(line string) Key {
 		k, err := ParseKey(line)

@@ -97,6 +97,16 @@ func TestWhatClientsSend(t *testing.T) {
 		{"two slashes", "//v1//completions", `{"model":"demo","max_tokens":2,"prompt":"Hi"}`, 200, []string{`"completion_tokens":2`}, ""},
 		{"llama-server's path", "/chat/completions", `{"model":"demo","max_tokens":2,"messages":[{"role":"user","content":"Hi"}]}`,
 			200, []string{`"completion_tokens":2`}, ""},
+		{"timings with every token", "/v1/chat/completions", `{"model":"demo","max_tokens":3,"stream":true,"timings_per_token":true,"messages":[
+			{"role":"user","content":"Hi"}]}`, 200, []string{`"predicted_n":1,`, `"predicted_n":2,`, `"predicted_n":3,`}, ""},
+		{"timings at the end", "/v1/chat/completions", `{"model":"demo","max_tokens":3,"stream":true,"messages":[
+			{"role":"user","content":"Hi"}]}`, 200, []string{`!"predicted_n":1,`, `"predicted_n":3,`}, ""},
+		{"timings with every token of two texts", "/v1/completions", `{"model":"demo","max_tokens":3,"stream":true,"timings_per_token":true,
+			"prompt":["Once upon","Once upon a"]}`, 200, []string{`"predicted_n":1,`, `"predicted_n":6,`}, ""},
+		{"llama-server's timings with every token", "/completion", `{"prompt":"Once upon a","n_predict":3,"stream":true,"ignore_eos":true,
+			"timings_per_token":true}`, 200, []string{`"predicted_n":1,`, `"predicted_n":2,`, `"predicted_n":3,`}, ""},
+		{"llama-server's timings at the end", "/completion", `{"prompt":"Once upon a","n_predict":3,"stream":true,"ignore_eos":true}`,
+			200, []string{`!"predicted_n":1,`, `"predicted_n":3,`}, ""},
 		{"nothing there", "/nothing/", `{}`, 404, []string{`"not_found_error"`, `"message"`}, ""},
 		{"a conversation that fits", "/api/chat", `{"model":"demo","stream":false,"options":{"num_predict":300},"messages":[
 			{"role":"user","content":"` + words(300) + `"},{"role":"assistant","content":"Yes."},{"role":"user","content":"Hi"}]}`,

@@ -19,7 +19,7 @@ type Job struct {
 	Options []trit.GenerateOption
 	// FormatField is the field of the request that the text is kept to, for errors.
 	FormatField string
-	Stats       *trit.Stats // filled in when the job is over; may be nil
+	Stats       *trit.Stats // so far, and when the job is over all of them; may be nil
 }
 
 // Limit is the largest number of tokens of an answer, as llama-server has it: below 0

@@ -33,6 +33,8 @@ type completionRequest struct {
 	ReturnTokens bool                `json:"return_tokens"`
 	ParseSpecial *bool               `json:"parse_special"` // true where it is left out
 	Fields       []string            `json:"response_fields"`
+
+	TimingsPerToken bool `json:"timings_per_token"`
 }
 
 // API implements core.Bound.
@@ -49,6 +51,7 @@ type completionReply struct {
 	TokensEvaluated int          `json:"tokens_evaluated"`
 	Probabilities   []tokenProbs `json:"completion_probabilities,omitempty"`
 	*replyEnd
+	Timings *timings `json:"timings,omitempty"` // at the end, or where they are asked for
 }
 
 // replyEnd is what only the end of an answer says.
@@ -61,7 +64,6 @@ type replyEnd struct {
 	StopType     string             `json:"stop_type"`
 	StoppingWord string             `json:"stopping_word"`
 	TokensCached int                `json:"tokens_cached"`
-	Timings      timings            `json:"timings"`
 }
 
 type timings struct {
@@ -246,6 +248,9 @@ func (c *completionRun) Add(t trit.Token) error {
 		c.probs = append(c.probs, one)
 		part.Probabilities = []tokenProbs{one}
 	}
+	if c.request.TimingsPerToken {
+		part.Timings = newTimings(c.Stats)
+	}
 	return c.out.Piece("", part)
 }
 
@@ -254,7 +259,6 @@ func (c *completionRun) End() (any, error) {
 	e := &replyEnd{
 		Model: c.Model.Name, Settings: c.settings, Prompt: c.Model.Model.Detokenize(c.Prompt),
 		HasNewLine: strings.Contains(c.text.String(), "\n"), StopType: "limit", TokensCached: c.Stats.CachedTokens,
-		Timings: newTimings(c.Stats),
 	}
 	switch c.end.Finish {
 	case trit.FinishStop:
@@ -263,7 +267,7 @@ func (c *completionRun) End() (any, error) {
 		e.StopType, e.StoppingWord = "word", c.end.StopString
 	}
 	answer := completionReply{Index: c.index, Tokens: []int32{}, Stop: true, TokensPredicted: len(c.tokens),
-		TokensEvaluated: len(c.Prompt), replyEnd: e}
+		TokensEvaluated: len(c.Prompt), Timings: newTimings(c.Stats), replyEnd: e}
 	if !c.out.Streams() {
 		answer.Content, answer.Probabilities = c.text.String(), c.probs
 		if c.request.ReturnTokens {
@@ -311,9 +315,9 @@ func pick(answer any, fields []string) (map[string]any, error) {
 // Fail ends the stream with an error.
 func (c *completionRun) Fail(e *core.Error) error { return c.out.Piece("", newErrorReply(e)) }
 
-func newTimings(s *trit.Stats) timings {
+func newTimings(s *trit.Stats) *timings {
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	t := timings{PromptN: s.PromptTokens - s.CachedTokens, PromptMS: ms(s.PromptTime), PromptPerSecond: s.PromptRate(),
+	t := &timings{PromptN: s.PromptTokens - s.CachedTokens, PromptMS: ms(s.PromptTime), PromptPerSecond: s.PromptRate(),
 		PredictedN: s.GeneratedTokens, PredictedMS: ms(s.GenerateTime), PredictedPerSecond: s.GenerateRate(),
 		CacheN: s.CachedTokens}
 	t.PromptPerTokenMS = t.PromptMS / float64(max(t.PromptN, 1))

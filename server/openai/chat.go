@@ -34,6 +34,7 @@ type chatRequest struct {
 	Documents            []json.RawMessage `json:"documents"`
 	AddGenerationPrompt  *bool             `json:"add_generation_prompt"`
 	ContinueFinalMessage *bool             `json:"continue_final_message"`
+	TimingsPerToken      bool              `json:"timings_per_token"`
 
 	// not supported
 	Modalities []string `json:"modalities"`

@@ -132,6 +132,9 @@ func (b *chatBuilder) send(index int, delta chatDelta, logProbs *chatLogProbs) e
 	}
 	chunk := b.chunk
 	chunk.Choices = []chatDeltaChoice{{Index: index, Delta: delta, LogProbs: logProbs}}
+	if b.request.TimingsPerToken {
+		chunk.Timings = newTimings(b.stats)
+	}
 	return b.out.Piece("", chunk)
 }
 

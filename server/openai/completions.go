@@ -32,6 +32,7 @@ type completionRequest struct {
 	ResponseFormat   *responseFormat `json:"response_format"`
 	AddSpecialTokens *bool           `json:"add_special_tokens"` // vLLM
 	ParseSpecial     *bool           `json:"parse_special"`      // true where it is left out
+	TimingsPerToken  bool            `json:"timings_per_token"`  // llama.cpp
 }
 
 // API implements core.Bound.
@@ -145,6 +146,8 @@ type textEvent struct {
 	prompt int
 	echo   *textEcho
 	token  trit.Token
+	// timings are those of the prompt's answers so far, if they are asked for.
+	timings *timings
 }
 
 // textEcho is the prompt as a part of the answer.
@@ -182,7 +185,11 @@ func (j *completionJob) events(ctx context.Context, index int, yield func(textEv
 		if err != nil {
 			return err
 		}
-		if !yield(textEvent{prompt: index, token: token}) {
+		e := textEvent{prompt: index, token: token}
+		if req.TimingsPerToken {
+			e.timings = newTimings(j.Stats)
+		}
+		if !yield(e) {
 			return nil
 		}
 	}

@@ -113,7 +113,7 @@ func (b *textBuilder) send(e textEvent, index int, text string) error {
 	piece := &textChoice{Index: e.prompt*len(choices) + index, Text: text, LogProbs: c.take()}
 	b.last = piece
 	if c.finish == "" {
-		return b.flush(nil)
+		return b.flush(e.timings)
 	}
 	piece.FinishReason = &c.finish
 	return nil
