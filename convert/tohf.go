@@ -101,6 +101,9 @@ func (x *exporter) configure() error {
 	if x.family, x.config, err = configOf(x.o.Input); err != nil {
 		return err
 	}
+	if err := x.checkClass(); err != nil {
+		return err
+	}
 	c, r := x.config, x.report
 	r.Architecture, r.Name = c.Architecture, c.Name
 	r.HiddenAct, r.Activations = c.HiddenAct.String(), c.Activations.String()
@@ -162,6 +165,8 @@ func (x *exporter) add(t *gguf.Tensor, table *model.TensorTable) error {
 		return fmt.Errorf("%w: %s has dimensions %v, the configuration asks for %v", ErrTensor, t.Name, t.Dims, spec.Dims)
 	}
 	switch {
+	case spec.HFForm != nil || spec.Role == model.RoleDense:
+		return x.addFormed(t, spec)
 	case spec.Role == model.RoleProjection && !x.floats:
 		return x.addPacked(t, spec)
 	case spec.Role == model.RoleProjection, spec.Role == model.RoleEmbedding, spec.Role == model.RoleHead:

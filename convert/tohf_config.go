@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"trit/internal/model"
 	"trit/quant"
@@ -60,12 +61,11 @@ func (x *exporter) describe() error {
 // configJSON makes config.json.
 func (x *exporter) configJSON() (map[string]any, error) {
 	c, r := x.config, x.report
-	r.Class = "LlamaForCausalLM"
-	kind := "llama"
+	known := hfClasses[x.family.Names[0]]
+	r.Class = known.class
+	kind := known.kind
 	if x.isBitNet() {
 		r.Class, kind = microsoftClass, "bitnet"
-	} else if !slices.Contains(x.family.HFNames, r.Class) {
-		return nil, fmt.Errorf("%w: transformers has no class that runs architecture %s", ErrArchitecture, c.Architecture)
 	}
 	_, tied := x.o.Input.Tensor("output.weight")
 	tied = !tied
@@ -96,7 +96,8 @@ func (x *exporter) configJSON() (map[string]any, error) {
 	if c.HeadDim*c.Heads != c.Hidden {
 		config["head_dim"] = c.HeadDim
 	}
-	if c.RopeDim != c.HeadDim {
+	qwen := strings.HasPrefix(kind, "qwen")
+	if c.RopeDim != c.HeadDim && !qwen {
 		return nil, fmt.Errorf("%w: heads of %d elements of which %d are rotated", ErrUnsupported, c.HeadDim, c.RopeDim)
 	}
 	if key := c.Architecture + ".attention.scale"; x.o.Input.Metadata.Has(key) {
@@ -108,6 +109,9 @@ func (x *exporter) configJSON() (map[string]any, error) {
 	}
 	if scaling != nil {
 		config["rope_scaling"] = scaling
+	}
+	if qwen {
+		x.qwenConfig(config)
 	}
 	normed := false
 	for _, t := range x.o.Input.Tensors {
@@ -147,6 +151,12 @@ func decimal(x float32) float64 {
 // ropeScaling describes the scaling of the rotation frequencies, nil for none.
 func (x *exporter) ropeScaling() (map[string]any, error) {
 	t, ok := x.o.Input.Tensor("rope_freqs.weight")
+	if x.config.LongRope || x.config.RopeDynamic != 0 {
+		return nil, fmt.Errorf("%w: the scaling of the rotation, which changes with the context", ErrUnsupported)
+	}
+	if x.config.Yarn != nil {
+		return x.yarnScaling(), nil
+	}
 	if !ok {
 		if x.config.RopeScale == 1 {
 			return nil, nil

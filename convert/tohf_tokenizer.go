@@ -134,6 +134,8 @@ func preTokenizers(pre string) any {
 		return split(contractions + `\p{N}{1,3}` + others)
 	case "qwen2", "deepseek-r1-qwen", "megrez":
 		return split(contractions + `\p{N}` + others)
+	case "qwen35":
+		return split(`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`)
 	case "gpt-2", "phi-2", "roberta-bpe", "mpt", "olmo", "jais",
 		"jina-es", "jina-de", "jina-v1-en", "jina-v2-es", "jina-v2-de", "jina-v2-code":
 		return byteLevel(true)

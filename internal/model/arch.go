@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"strconv"
@@ -79,9 +80,27 @@ type HFForm struct {
 	Rows, Cols []int32
 	// Value, if not nil, is what becomes of a number.
 	Value func(float32) float32
+	// Inverse undoes Value, up to its rounding.
+	Inverse func(float32) float32
 	// Centred: numbers of the checkpoint are around 0, and Value is 1 more. Checkpoints
 	// that programs of MLX have written have that added.
 	Centred bool
+}
+
+// Invert returns a number that Value makes y of, or, if there is none, one that comes
+// close.
+func (f *HFForm) Invert(y float32) float32 {
+	x := f.Inverse(y)
+	below, above := x, x
+	for range 4 {
+		for _, near := range []float32{below, above} {
+			if f.Value(near) == y {
+				return near
+			}
+		}
+		below, above = math.Nextafter32(below, float32(math.Inf(-1))), math.Nextafter32(above, float32(math.Inf(1)))
+	}
+	return x
 }
 
 // PerLayer reports whether the tensor exists once per layer.

@@ -106,7 +106,7 @@ func tensors(c *model.Config, table []model.TensorSpec) []model.TensorSpec {
 		recurrent = func(layer int) bool { return c.Recurrent[layer] }
 		full      = func(layer int) bool { return !c.Recurrent[layer] }
 	)
-	offset := &model.HFForm{Value: func(x float32) float32 { return 1 + x }, Centred: true}
+	offset := &model.HFForm{Value: func(x float32) float32 { return 1 + x }, Inverse: func(y float32) float32 { return y - 1 }, Centred: true}
 	for i := range table {
 		s := &table[i]
 		kind := s.Kind()
@@ -133,11 +133,12 @@ func tensors(c *model.Config, table []model.TensorSpec) []model.TensorSpec {
 		mixed = append(mixed, int32(2*c.KeyHeads*c.StateDim)+row)
 	}
 	decay := func(x float32) float32 { return float32(-math.Exp(float64(x))) }
+	logarithm := func(y float32) float32 { return float32(math.Log(-float64(y))) }
 	add("attn_qkv.weight", "in_proj_qkv.weight", model.RoleProjection, &model.HFForm{Rows: mixed}, D, channels)
 	add("attn_gate.weight", "in_proj_z.weight", model.RoleProjection, &model.HFForm{Rows: values}, D, V)
 	add("ssm_conv1d.weight", "conv1d.weight", model.RoleDense, &model.HFForm{Rows: mixed}, int64(c.ConvWidth), channels)
 	add("ssm_dt.bias", "dt_bias", model.RoleVector, &model.HFForm{Cols: heads}, nV)
-	add("ssm_a", "A_log", model.RoleVector, &model.HFForm{Cols: heads, Value: decay}, nV)
+	add("ssm_a", "A_log", model.RoleVector, &model.HFForm{Cols: heads, Value: decay, Inverse: logarithm}, nV)
 	add("ssm_alpha.weight", "in_proj_a.weight", model.RoleDense, &model.HFForm{Rows: heads}, D, nV)
 	add("ssm_beta.weight", "in_proj_b.weight", model.RoleDense, &model.HFForm{Rows: heads}, D, nV)
 	add("ssm_norm.weight", "norm.weight", model.RoleVector, nil, int64(c.StateDim))
