@@ -137,7 +137,7 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	} else if ok && o.engine.Variant == kernel.Auto {
 		o.engine.Variant = v
 	}
-	blockers := model.Blockers(f, o.load)
+	blockers, damage := model.Blockers(f, o.load), model.CheckTensors(f, o.load)
 	var err error
 	if m.tokenizer, err = openTokenizer(f.Metadata, o); err == nil {
 		m.sampling, err = samplingDefaults(f.Metadata)
@@ -150,9 +150,9 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	switch {
 	case len(blockers) > 0:
 		return fmt.Errorf("%s: %w\nrun it with the program that it was made for, or with llama.cpp", m.name,
-			errors.Join(append(blockers, err)...))
-	case err != nil:
-		return fmt.Errorf("%s: %w", m.name, err)
+			errors.Join(append(blockers, damage, err)...))
+	case damage != nil || err != nil:
+		return fmt.Errorf("%s: %w", m.name, errors.Join(damage, err))
 	}
 	if err := m.limitMemory(f, &o); err != nil {
 		return err

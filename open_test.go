@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -257,6 +258,67 @@ func TestOpenNamesAllBlockers(t *testing.T) {
 	for _, part := range []string{"odd.gguf", "su", "llama.expert_count is 8", "llama.final_logit_softcapping is 30", "2 tensors", "Q3_K", "of tomorrow", "llama.cpp"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in the error: %v", part, err)
+		}
+	}
+}
+
+// TestOpenNamesAllDamage: what a damaged file lacks is told at once, and what follows from that is not.
+func TestOpenNamesAllDamage(t *testing.T) {
+	changed := func(set map[string]any, drop ...string) error {
+		f := synthtest.File(t, synthtest.Shape(t, "tiny-qwen35"), synth.Options{})
+		for key, v := range set {
+			if err := f.Metadata.Set(key, v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var specs []gguf.TensorSpec
+		for _, x := range f.Tensors {
+			if !slices.ContainsFunc(drop, func(part string) bool { return strings.Contains(x.Name, part) }) {
+				specs = append(specs, gguf.TensorSpec{Name: x.Name, Dims: x.Dims, Type: x.Type, Write: func(w io.Writer) error {
+					_, err := io.Copy(w, x.Reader())
+					return err
+				}})
+			}
+		}
+		var b strings.Builder
+		if err := gguf.WriteTo(&b, f.Metadata, specs); err != nil {
+			t.Fatal(err)
+		}
+		f, err := gguf.Parse([]byte(b.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := trit.OpenFile(t.Context(), "damaged.gguf", f)
+		if err == nil {
+			m.Close()
+		}
+		return err
+	}
+	for _, test := range []struct {
+		err    error
+		parts  []string
+		absent string
+	}{
+		{changed(nil, "blk.1.ssm_a", "ssm_dt"), []string{"5 tensors are missing from the file: ", "blk.0.ssm_dt.bias", "blk.1.ssm_a", "blk.1.ssm_alpha.weight",
+			"download or convert it again"}, "llama.cpp"},
+		{changed(nil, "blk.0.attn_norm.weight"), []string{"blk.0.attn_norm.weight: it is missing from the file"}, "tensors"},
+		{changed(map[string]any{"prism.hadamard.sign_values": []int32{1, -1}, "prism.hadamard.axis": "output"}, "blk.2.ffn_down"),
+			[]string{"blk.2.ffn_down.weight: it is missing", "there are 2 sign_values", `axis is "output"`, `"blk.2.ffn_down.weight", which the file does not hold`},
+			"for which there are no signs"},
+		{changed(map[string]any{"qwen35.ssm.group_count": uint32(3), "qwen35.expert_count": uint32(8)}),
+			[]string{"expert_count is 8", "time_step_rank 2 is not a multiple of ssm.group_count 3"}, "missing"},
+	} {
+		if test.err == nil {
+			t.Errorf("no error with %q", test.parts)
+			continue
+		}
+		for _, part := range test.parts {
+			if !strings.Contains(test.err.Error(), part) {
+				t.Errorf("%q is not in the error: %v", part, test.err)
+			}
+		}
+		if strings.Contains(test.err.Error(), test.absent) {
+			t.Errorf("%q is in the error: %v", test.absent, test.err)
 		}
 	}
 }

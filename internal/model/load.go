@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"trit/gguf"
 	"trit/internal/kernel/autotune"
@@ -104,6 +106,46 @@ func Blockers(f *gguf.File, o LoadOptions) []error {
 	return errs
 }
 
+// maxListed bounds the tensors that an error names.
+const maxListed = 6
+
+// CheckTensors reports what the tensors of a file lack for its model to be built, all of
+// it: tensors that are missing or have another shape, and keys of a rotation that
+// contradict. It reads the header, and reports nothing of a file whose configuration
+// cannot be read.
+func CheckTensors(f *gguf.File, o LoadOptions) error {
+	arch, c, err := configureFile(f, o)
+	if err != nil {
+		return nil // Blockers says so
+	}
+	var missing []string
+	var errs []error
+	for spec := range arch.Table(c).Rows() {
+		t, ok := f.Tensor(spec.Name)
+		switch {
+		case !ok && !spec.Optional && !spec.Extra:
+			missing = append(missing, spec.Name)
+		case ok && !slices.Equal(trimDims(t.Dims), trimDims(spec.Dims)) && len(errs) < maxListed:
+			errs = append(errs, fmt.Errorf("%w %s: its shape is %v, but the configuration asks for %v", ErrTensor, spec.Name, t.Dims, spec.Dims))
+		}
+	}
+	switch n := len(missing); {
+	case n == 1:
+		errs = append(errs, fmt.Errorf("%w %s: it is missing from the file; download or convert it again", ErrTensor, missing[0]))
+	case n > 1:
+		more := ""
+		if n > maxListed {
+			more = fmt.Sprintf(" and %d more", n-maxListed)
+		}
+		errs = append(errs, fmt.Errorf("%w: %d tensors are missing from the file: %s%s; download or convert it again",
+			ErrTensor, n, strings.Join(missing[:min(n, maxListed)], ", "), more))
+	}
+	if _, err := readTransforms(f, arch, c); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
 // configureFile returns the family and the configuration of a file.
 func configureFile(f *gguf.File, o LoadOptions) (*Arch, *Config, error) {
 	name, err := f.Metadata.String("general.architecture")
@@ -146,13 +188,14 @@ func trainedWith(f *gguf.File, arch *Arch, c *Config) Activations {
 // overrides of the options applied.
 func Configure(arch *Arch, meta *gguf.Metadata, o LoadOptions) (*Config, error) {
 	c, err := ReadConfig(meta)
+	var refused error
 	if arch.Refuse != nil {
 		if architecture, nameErr := meta.String("general.architecture"); nameErr == nil {
-			err = errors.Join(err, arch.Refuse(meta, architecture))
+			refused = arch.Refuse(meta, architecture)
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, refused)
 	}
 	c.Activations = Int8
 	if arch.WeightOnly {
@@ -167,7 +210,7 @@ func Configure(arch *Arch, meta *gguf.Metadata, o LoadOptions) (*Config, error) 
 			return nil, fmt.Errorf("%w: %s: %w", ErrConfig, key, err)
 		}
 	}
-	if err := arch.Configure(meta, c); err != nil {
+	if err := errors.Join(refused, arch.Configure(meta, c)); err != nil {
 		return nil, err
 	}
 	if key := c.Architecture + ".hidden_act"; has(meta, key) {

@@ -207,6 +207,12 @@ func (r *transformReader) signs(t *transforms) {
 		r.report("sign_mode is explicit, but sign_widths is empty")
 	}
 	t.signs = map[int][]float32{}
+	bad := len(r.problems)
+	defer func() {
+		if len(r.problems) > bad {
+			t.signs = nil // which tensors they are missing for follows from that
+		}
+	}()
 	var total int64
 	for _, w := range widths {
 		total += max(int64(w), 0)

@@ -159,9 +159,15 @@ func (s *suite) checkAttention(c *Check) error {
 	if _, err := s.run(s.engine, tokens, n, o); err != nil {
 		return err
 	}
+	attending := s.config.Layers // the others have recurrences
+	for _, recurrent := range s.config.Recurrent {
+		if recurrent {
+			attending--
+		}
+	}
 	switch {
-	case d.Layers != s.config.Layers:
-		c.fail("%d of %d layers have attention", d.Layers, s.config.Layers)
+	case d.Layers != attending:
+		c.fail("%d of %d layers have attention, want %d", d.Layers, s.config.Layers, attending)
 	case d.Ahead != 0:
 		c.fail("a token has the weight %g on a later one", d.Ahead)
 	case o.negative < 0:
