@@ -213,6 +213,21 @@ func refuse(r rawTensor, extent int64) error {
 	if err != nil {
 		return fmt.Errorf("tensor %s: %w", quote(r.name), err)
 	}
-	return fmt.Errorf("%w: tensor %s has type id %d, which stands for %s; in the file it has %d bytes, %.1f for 512 elements", ErrUnsupported,
-		quote(r.name), r.id, b.String(), extent, float64(extent)/float64(n)*512)
+	return fmt.Errorf("%w: tensor %s has type id %d, which stands for %s; in the file it has %d bytes, %.1f for 512 elements%s", ErrUnsupported,
+		quote(r.name), r.id, b.String(), extent, float64(extent)/float64(n)*512, ofSize(r.dims, extent))
+}
+
+// ofSize says which types take so many bytes, if there are any.
+func ofSize(dims []int64, extent int64) string {
+	var names []string
+	for t := range traits {
+		if size, err := t.Size(dims); err == nil && size == extent {
+			names = append(names, t.String())
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	return ", as " + strings.Join(names, " or ") + " takes: the id is wrong; download or convert the file again"
 }
