@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"trit/gguf"
+	"trit/internal/half"
 	"trit/internal/model"
 	"trit/internal/model/synth"
 	"trit/internal/model/synth/synthtest"
@@ -24,6 +25,25 @@ func hybridShape(t testing.TB) synth.Shape {
 	s := synthtest.Shape(t, "tiny-qwen35")
 	s.KeyHeads, s.ValueHeads = 2, 4
 	return s
+}
+
+// varied gives the groups of a file's PQ2_0 tensors scales of their own.
+func varied(t testing.TB, f *gguf.File) *gguf.File {
+	t.Helper()
+	for _, x := range f.Tensors {
+		if x.Type != gguf.TypePQ2_0 {
+			continue
+		}
+		data, err := x.Data()
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := int(x.Type.BlockBytes())
+		for i := range len(data) / size {
+			half.EncodeF16(data[i*size:][:2], []float32{float32(i%7+1) / 64})
+		}
+	}
+	return f
 }
 
 // decoded returns the numbers of a tensor.
@@ -198,7 +218,7 @@ func TestMLX(t *testing.T) {
 	plain.Rotation = 0
 	o := Options{Type: gguf.TypePQ2_0, Embedding: gguf.TypePQ2_0}
 	for name, shape := range map[string]synth.Shape{"rotated": hybridShape(t), "plain": plain} {
-		want := synthtest.File(t, shape, synth.Options{Type: gguf.TypePQ2_0, Head: gguf.TypePQ2_0})
+		want := varied(t, synthtest.File(t, shape, synth.Options{Type: gguf.TypePQ2_0, Head: gguf.TypePQ2_0}))
 		c := mlxCheckpoint(t, want)
 		if name == "plain" {
 			c.config["model_type"], c.config["architectures"] = "qwen3_5", []string{"Qwen3_5ForConditionalGeneration"}

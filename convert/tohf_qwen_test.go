@@ -34,7 +34,7 @@ func TestQwenRoundTrip(t *testing.T) {
 		{"six layers", odd, gguf.TypeF16, "Qwen3_5ForCausalLM"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			first := synthtest.File(t, test.shape, synth.Options{Type: gguf.TypePQ2_0, Head: test.head})
+			first := varied(t, synthtest.File(t, test.shape, synth.Options{Type: gguf.TypePQ2_0, Head: test.head}))
 			report, dir := export(t, first, ToHFOptions{})
 			if report.Class != test.class {
 				t.Errorf("class %s", report.Class)
