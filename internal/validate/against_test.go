@@ -5,7 +5,9 @@ import (
 	"math"
 	"testing"
 
+	"trit/gguf"
 	"trit/internal/engine"
+	"trit/internal/fixtures"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/model/synth"
@@ -123,6 +125,49 @@ func TestAgainstErrors(t *testing.T) {
 	} {
 		if r, err := Against(t.Context(), e, twin, tok, test.tok, test.text, test.o); !errors.Is(err, test.is) {
 			t.Errorf("%s: %+v, %v", test.name, r, err)
+		}
+	}
+}
+
+// TestAgainstGolden: the same weights in two types of storage predict the same, and more
+// is lost by rounding.
+func TestAgainstGolden(t *testing.T) {
+	start := func(name string, a model.Activations) (*engine.Engine, *tokenizer.Tokenizer) {
+		f, err := gguf.Open(fixtures.Path(t, "golden-2026", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		tok, err := tokenizer.FromGGUF(f.Metadata)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := model.Load(f, model.LoadOptions{Activations: a})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := engine.New(m, engine.Options{Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.Close() })
+		return e, tok
+	}
+	text := heldOut(t)[:1500]
+	for first, second := range map[string]string{"q3.pq2_0.gguf": "q3.ptq1_0.gguf", "q35.q2_0.gguf": "q35.ptq1_0.gguf"} {
+		e, tok := start(first, 0)
+		twin, other := start(second, 0)
+		same, err := Against(t.Context(), e, twin, tok, other, text, AgainstOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		exact, other := start(second, model.Float)
+		r, err := Against(t.Context(), e, exact, tok, other, text, AgainstOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same.Max != 0 || !(r.Divergence.Mean > 1e-4 && r.Divergence.Mean < 0.02) || r.Agreement.Mean < 0.85 {
+			t.Errorf("%s: against %s %+v; in exact arithmetic %+v", first, second, *same, *r)
 		}
 	}
 }
