@@ -95,13 +95,13 @@ func (m *Model) boundaries() (bos, eos string) {
 
 // renderChat renders a conversation with the model's chat template. It fills in
 // the special tokens of the input.
-func (m *Model) renderChat(in chat.Input) (string, error) {
+func (m *Model) renderChat(ctx context.Context, in chat.Input) (string, error) {
 	t, _, err := m.ChatTemplate()
 	if err != nil {
 		return "", err
 	}
 	in.BOS, in.EOS = m.boundaries()
-	return t.Render(in)
+	return t.RenderContext(ctx, in)
 }
 
 // Chat answers the last message of a conversation. It is [Model.Converse] for a

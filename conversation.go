@@ -118,7 +118,7 @@ type Truncation struct {
 // Leaving the loop ends the generation.
 func (m *Model) Converse(ctx context.Context, c Conversation, opts ...GenerateOption) iter.Seq2[Piece, error] {
 	return func(yield func(Piece, error) bool) {
-		p, err := m.Prepare(c, opts...)
+		p, err := m.Prepare(ctx, c, opts...)
 		if err != nil {
 			yield(Piece{}, err)
 			return
@@ -160,8 +160,9 @@ type Prepared struct {
 
 // Prepare turns a conversation into a prompt and a constraint without running
 // it. Errors are of the type [*OptionError], [ErrContext] for what does not fit,
-// [ErrNoTemplate], and those of the template.
-func (m *Model) Prepare(c Conversation, opts ...GenerateOption) (*Prepared, error) {
+// [ErrNoTemplate], those of the template, and that of the context, with which rendering and
+// compiling end.
+func (m *Model) Prepare(ctx context.Context, c Conversation, opts ...GenerateOption) (*Prepared, error) {
 	t, _, err := m.ChatTemplate()
 	if err != nil {
 		return nil, err
@@ -180,10 +181,10 @@ func (m *Model) Prepare(c Conversation, opts ...GenerateOption) (*Prepared, erro
 		p.Choices = c.Choices
 		p.Options = append(p.Options, Choices(c.Choices))
 	}
-	if err := p.render(&c, t); err != nil {
+	if err := p.render(ctx, &c, t); err != nil {
 		return nil, err
 	}
-	if err := p.constrain(&c, o); err != nil {
+	if err := p.constrain(ctx, &c, o); err != nil {
 		return nil, err
 	}
 	if m.controlMarks(p.Tools) || slices.ContainsFunc(p.Reasoning.Marks(), m.isControl) {
@@ -270,7 +271,7 @@ func (c *Conversation) switched() (on, set bool) {
 }
 
 // render makes the prompt, of the newest messages that fit if that is wanted.
-func (p *Prepared) render(c *Conversation, t *chat.Template) error {
+func (p *Prepared) render(ctx context.Context, c *Conversation, t *chat.Template) error {
 	in := chat.Input{AddGenerationPrompt: !c.Continue && !c.Bare, Extra: c.Variables}
 	if _, set := c.switched(); c.Thinking != ThinkingDefault && !set {
 		in.Extra = maps.Clone(c.Variables)
@@ -299,9 +300,9 @@ func (p *Prepared) render(c *Conversation, t *chat.Template) error {
 			}
 		}
 		if c.Continue {
-			p.Text, err = p.continued(in)
+			p.Text, err = p.continued(ctx, in)
 		} else {
-			p.Text, err = p.model.renderChat(in)
+			p.Text, err = p.model.renderChat(ctx, in)
 			if c.thinking() == ThinkingOff && p.Reasoning.Opened(p.Text) { // the template has no switch
 				p.Text = p.Reasoning.Skip(p.Text)
 			}
@@ -336,10 +337,10 @@ func (p *Prepared) render(c *Conversation, t *chat.Template) error {
 
 // continued renders a conversation that ends with the beginning of the answer,
 // and leaves out what the template writes behind it.
-func (p *Prepared) continued(in chat.Input) (string, error) {
+func (p *Prepared) continued(ctx context.Context, in chat.Input) (string, error) {
 	last := in.Messages[len(in.Messages)-1]
 	in.Messages, in.AddGenerationPrompt = in.Messages[:len(in.Messages)-1], true
-	text, err := p.model.renderChat(in)
+	text, err := p.model.renderChat(ctx, in)
 	if err != nil {
 		return "", err
 	}

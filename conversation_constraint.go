@@ -1,6 +1,7 @@
 package trit
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,7 +13,7 @@ import (
 
 // constrain finds what the answer must keep to: the format of its text, the form
 // of its calls, or one of them.
-func (p *Prepared) constrain(c *Conversation, o *generateOptions) error {
+func (p *Prepared) constrain(ctx context.Context, c *Conversation, o *generateOptions) error {
 	format, err := c.Format.request()
 	if err != nil {
 		return &OptionError{Option: "format", Err: err}
@@ -20,13 +21,13 @@ func (p *Prepared) constrain(c *Conversation, o *generateOptions) error {
 	if format != nil {
 		o.constraints = append(o.constraints, *format)
 	}
-	if p.format, err = p.model.applyConstraint(o); err != nil {
+	if p.format, err = p.model.applyConstraint(ctx, o); err != nil {
 		return err
 	}
 	p.Constraint = o.Options.Constraint
 	if p.Tools != chat.ToolsNone {
 		text := p.Constraint
-		if p.Constraint, err = p.toolConstraint(c, text == nil); err != nil {
+		if p.Constraint, err = p.toolConstraint(ctx, c, text == nil); err != nil {
 			return &OptionError{Option: "tools", Err: err}
 		}
 		if text != nil && c.ToolChoice.Mode == ToolsAuto {
@@ -68,7 +69,7 @@ func (p *Prepared) think(c *Conversation, answer Constraint) Constraint {
 
 // toolConstraint returns the constraint that makes calls well-formed. text
 // allows an answer that is no call, where the choice of tools does.
-func (p *Prepared) toolConstraint(c *Conversation, text bool) (Constraint, error) {
+func (p *Prepared) toolConstraint(ctx context.Context, c *Conversation, text bool) (Constraint, error) {
 	var tools []grammar.Tool
 	for _, t := range c.Tools {
 		if len(c.ToolChoice.Names) == 0 || slices.Contains(c.ToolChoice.Names, t.Function.Name) {
@@ -96,8 +97,8 @@ func (p *Prepared) toolConstraint(c *Conversation, text bool) (Constraint, error
 	if err != nil {
 		return nil, err
 	}
-	constraint, g, err := p.model.constraint(constraintKey{"tools", string(key)},
-		func() (*grammar.Grammar, error) { return grammar.Tools(tools, options) })
+	constraint, g, err := p.model.constraint(ctx, constraintKey{"tools", string(key)},
+		func(c grammar.Compiler) (*grammar.Grammar, error) { return c.Tools(tools, options) })
 	p.tools = g
 	return constraint, err
 }

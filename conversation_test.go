@@ -81,7 +81,7 @@ func TestConversationPrompts(t *testing.T) {
 	for _, name := range []string{"", "templates/qwen2.5", "templates/llama3.1", "templates/mistral", "testdata/templates/thinking"} {
 		m := withTemplate(t, name)
 		for _, kind := range kinds {
-			p, err := m.Prepare(kind.c)
+			p, err := m.Prepare(t.Context(), kind.c)
 			if err != nil {
 				fmt.Fprintf(&b, "== %s, %s\n%v\n", name, kind.name, err)
 				continue
@@ -157,7 +157,7 @@ func TestConversationErrors(t *testing.T) {
 			}
 		})
 	}
-	_, err := m.Prepare(trit.Conversation{Messages: hello, Format: trit.Format{GBNF: "root := 1"}})
+	_, err := m.Prepare(t.Context(), trit.Conversation{Messages: hello, Format: trit.Format{GBNF: "root := 1"}})
 	if !errors.Is(err, grammar.ErrSyntax) {
 		t.Errorf("the cause is lost: %v", err)
 	}
@@ -209,7 +209,7 @@ func TestPieces(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p, err := test.model.Prepare(test.c)
+			p, err := test.model.Prepare(t.Context(), test.c)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -298,7 +298,7 @@ func TestConversationConstraints(t *testing.T) {
 	thinking := withTemplate(t, "testdata/templates/thinking")
 	c = trit.Conversation{Continue: true, Format: trit.Format{Choice: []string{"yes", "no"}},
 		Messages: append(question[:1:1], chat.Message{Role: "assistant", Content: "<think>\nHm"})}
-	p, err := thinking.Prepare(c)
+	p, err := thinking.Prepare(t.Context(), c)
 	if err != nil || !p.Opened {
 		t.Fatalf("%v, opened %v", err, p.Opened)
 	}
@@ -363,7 +363,7 @@ func TestThinkingBudget(t *testing.T) {
 		{"unknown marks", openDemo(t), trit.Conversation{Messages: hello, ThinkingBudget: 5}, 0, "Assistant:"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p, err := test.m.Prepare(test.c, trit.Greedy(), trit.MaxTokens(200), trit.IgnoreEnd())
+			p, err := test.m.Prepare(t.Context(), test.c, trit.Greedy(), trit.MaxTokens(200), trit.IgnoreEnd())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -394,7 +394,7 @@ func TestThinkingBudget(t *testing.T) {
 		if off {
 			c.Thinking = trit.ThinkingOff
 		}
-		p, err := thinking.Prepare(c)
+		p, err := thinking.Prepare(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -419,7 +419,7 @@ func TestConversationTruncation(t *testing.T) {
 	}
 	messages = append(messages, chat.Message{Role: "user", Content: "And what does the dog say?"})
 	prepare := func(truncation trit.Truncation) (*trit.Prepared, error) {
-		return m.Prepare(trit.Conversation{Messages: messages, Truncation: truncation})
+		return m.Prepare(t.Context(), trit.Conversation{Messages: messages, Truncation: truncation})
 	}
 	all, err := prepare(trit.Truncation{})
 	if err != nil || all.Dropped != 0 || len(all.Prompt) <= 128 {
@@ -457,7 +457,7 @@ func TestConversationTruncation(t *testing.T) {
 		t.Errorf("a reserve beyond the context: %v", err)
 	}
 	// What fits is not changed, whatever is to be left free of what does not.
-	fits, err := m.Prepare(trit.Conversation{Messages: messages[len(messages)-7:],
+	fits, err := m.Prepare(t.Context(), trit.Conversation{Messages: messages[len(messages)-7:],
 		Truncation: trit.Truncation{DropOldest: true, Reserve: 10000}})
 	if err != nil || fits.Dropped != 0 || len(fits.Prompt) >= 128 {
 		t.Errorf("a conversation that fits: %v; %d dropped", err, fits.Dropped)

@@ -35,11 +35,11 @@ type Format struct {
 // request returns the constraint that a format asks for, nil if none.
 func (f *Format) request() (*constraintRequest, error) {
 	var all []constraintRequest
-	add := func(what string, key any, compile func() (*grammar.Grammar, error)) {
+	add := func(what string, key any, compile func(grammar.Compiler) (*grammar.Grammar, error)) {
 		all = append(all, constraintRequest{what, key, compile})
 	}
 	if f.Object {
-		add("JSON", constraintKey{"json", ""}, func() (*grammar.Grammar, error) {
+		add("JSON", constraintKey{"json", ""}, func(grammar.Compiler) (*grammar.Grammar, error) {
 			return grammar.JSONObject(grammar.WhitespaceLimited), nil
 		})
 	}
@@ -49,34 +49,34 @@ func (f *Format) request() (*constraintRequest, error) {
 		if o.Strict {
 			kind = "strict schema"
 		}
-		add("JSON Schema", constraintKey{kind, string(schema)}, func() (*grammar.Grammar, error) {
-			return grammar.FromJSONSchema(schema, o)
+		add("JSON Schema", constraintKey{kind, string(schema)}, func(c grammar.Compiler) (*grammar.Grammar, error) {
+			return c.FromJSONSchema(schema, o)
 		})
 	}
 	if expr := f.Regexp; expr != "" {
-		add("regular expression", constraintKey{"regexp", expr}, func() (*grammar.Grammar, error) {
-			return grammar.CompileRegexp(expr)
+		add("regular expression", constraintKey{"regexp", expr}, func(c grammar.Compiler) (*grammar.Grammar, error) {
+			return c.CompileRegexp(expr)
 		})
 	}
 	if source := f.GBNF; source != "" {
-		add("GBNF grammar", constraintKey{"gbnf", source}, func() (*grammar.Grammar, error) {
-			return grammar.ParseGBNF(source)
+		add("GBNF grammar", constraintKey{"gbnf", source}, func(c grammar.Compiler) (*grammar.Grammar, error) {
+			return c.ParseGBNF(source)
 		})
 	}
 	if f.Choice != nil {
 		texts := slices.Clone(f.Choice)
-		add("choice", constraintKey{"choice", listKey(texts)}, func() (*grammar.Grammar, error) {
-			return grammar.Choice(texts...)
+		add("choice", constraintKey{"choice", listKey(texts)}, func(c grammar.Compiler) (*grammar.Grammar, error) {
+			return c.Choice(texts...)
 		})
 	}
 	if f.Phrases != nil {
 		phrases := slices.Clone(f.Phrases)
-		add("phrases", constraintKey{"phrases", listKey(phrases)}, func() (*grammar.Grammar, error) {
-			return grammar.Lexical(phrases...)
+		add("phrases", constraintKey{"phrases", listKey(phrases)}, func(c grammar.Compiler) (*grammar.Grammar, error) {
+			return c.Lexical(phrases...)
 		})
 	}
 	if g := f.Grammar; g != nil {
-		add("grammar", g, func() (*grammar.Grammar, error) { return g, nil })
+		add("grammar", g, func(grammar.Compiler) (*grammar.Grammar, error) { return g, nil })
 	}
 	switch len(all) {
 	case 0:

@@ -62,7 +62,7 @@ func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateO
 				return
 			}
 		}
-		if _, err := m.applyConstraint(&o); err != nil {
+		if _, err := m.applyConstraint(ctx, &o); err != nil {
 			yield(Token{}, err)
 			return
 		}

@@ -244,7 +244,7 @@ func TestEmbed(t *testing.T) {
 // rendered or tokenized wrongly shows.
 func TestTemplateSpace(t *testing.T) {
 	m := openDemo(t)
-	p, err := m.Prepare(trit.Conversation{Messages: []chat.Message{{Role: "user", Content: "What is the capital of France?"}}})
+	p, err := m.Prepare(t.Context(), trit.Conversation{Messages: []chat.Message{{Role: "user", Content: "What is the capital of France?"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package trit
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,17 +27,17 @@ func (m *Model) Vocabulary() (*grammar.Vocabulary, error) {
 // found out about a grammar is kept for the next call with the same one, for
 // the last few of them.
 func (m *Model) Constraint(g *grammar.Grammar) (generate.Constraint, error) {
-	c, _, err := m.constraint(g, func() (*grammar.Grammar, error) { return g, nil })
+	c, _, err := m.constraint(context.Background(), g, func(grammar.Compiler) (*grammar.Grammar, error) { return g, nil })
 	return c, err
 }
 
 // Compile returns the constraint that a format asks for, for [Constrain], and its grammar, which
 // says what of a JSON Schema a text is not held to and whether it satisfies all of it. Both are
-// nil for a format that any text has. What was compiled last is remembered.
-func (m *Model) Compile(f Format) (Constraint, *grammar.Grammar, error) {
+// nil for a format that any text has. What was compiled last is remembered. Compiling ends with the context.
+func (m *Model) Compile(ctx context.Context, f Format) (Constraint, *grammar.Grammar, error) {
 	r, err := f.request()
 	if err == nil && r != nil {
-		c, g, err := m.constraint(r.key, r.compile)
+		c, g, err := m.constraint(ctx, r.key, r.compile)
 		if err == nil {
 			return c, g, nil
 		}
@@ -52,7 +53,7 @@ func (m *Model) Compile(f Format) (Constraint, *grammar.Grammar, error) {
 type constraintRequest struct {
 	what    string
 	key     any
-	compile func() (*grammar.Grammar, error)
+	compile func(grammar.Compiler) (*grammar.Grammar, error)
 }
 
 // constraintKey tells sources of grammars apart.
@@ -77,54 +78,82 @@ const maxMatchers = 8
 
 type matcherEntry struct {
 	key     any
-	once    sync.Once
+	done    chan struct{} // closed when what follows is known
 	grammar *grammar.Grammar
 	matcher *grammar.Matcher
 	err     error
+	// givenUp says that whoever compiled it has left before it was done, and that it is not remembered.
+	givenUp bool
 }
 
-// entry finds or makes the entry of a key and makes it the latest used.
-func (c *constraintCache) entry(key any) *matcherEntry {
+// entry finds or makes the entry of a key and makes it the latest used. made says that the caller must compile it, and
+// call settle.
+func (c *constraintCache) entry(key any) (e *matcherEntry, made bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := slices.IndexFunc(c.matchers, func(e *matcherEntry) bool { return e.key == key })
-	var e *matcherEntry
 	if i >= 0 {
 		e = c.matchers[i]
 		c.matchers = slices.Delete(c.matchers, i, i+1)
 	} else {
-		e = &matcherEntry{key: key}
+		e, made = &matcherEntry{key: key, done: make(chan struct{}), givenUp: true}, true
 		if len(c.matchers) == maxMatchers {
 			c.matchers = slices.Delete(c.matchers, 0, 1)
 		}
 	}
 	c.matchers = append(c.matchers, e)
-	return e
+	return e, made
+}
+
+// settle tells those who wait for an entry, and forgets it if it was given up.
+func (c *constraintCache) settle(e *matcherEntry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e.givenUp {
+		c.matchers = slices.DeleteFunc(c.matchers, func(x *matcherEntry) bool { return x == e })
+	}
+	close(e.done)
 }
 
 // constraint returns the constraint that a key stands for, compiling it unless
-// it is remembered.
-func (m *Model) constraint(key any, compile func() (*grammar.Grammar, error)) (
+// it is remembered. One who waits for what another one compiles goes on with it if that one leaves.
+func (m *Model) constraint(ctx context.Context, key any, compile func(grammar.Compiler) (*grammar.Grammar, error)) (
 	generate.Constraint, *grammar.Grammar, error) {
-	e := m.constraints.entry(key)
-	e.once.Do(func() {
-		var v *grammar.Vocabulary
-		if e.grammar, e.err = compile(); e.err != nil {
-			return
+	for {
+		e, made := m.constraints.entry(key)
+		if made {
+			m.compile(ctx, e, compile)
 		}
+		select {
+		case <-e.done:
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+		switch {
+		case e.givenUp && !made:
+			continue
+		case e.err != nil:
+			return nil, nil, e.err
+		}
+		return generate.Grammar(e.matcher.Start()), e.grammar, nil
+	}
+}
+
+// compile fills an entry.
+func (m *Model) compile(ctx context.Context, e *matcherEntry, compile func(grammar.Compiler) (*grammar.Grammar, error)) {
+	defer m.constraints.settle(e) // also if compiling panics
+	var v *grammar.Vocabulary
+	if e.grammar, e.err = compile(grammar.Until(ctx)); e.err == nil {
 		if v, e.err = m.Vocabulary(); e.err == nil {
 			e.matcher, e.err = grammar.NewMatcher(e.grammar, v)
 		}
-	})
-	if e.err != nil {
-		return nil, nil, e.err
 	}
-	return generate.Grammar(e.matcher.Start()), e.grammar, nil
+	e.givenUp = e.err != nil && ctx.Err() != nil
 }
 
 // applyConstraint turns the constraint that the options ask for into one. The grammar is nil if it is not made of
 // one.
-func (m *Model) applyConstraint(o *generateOptions) (*grammar.Grammar, error) {
+func (m *Model) applyConstraint(ctx context.Context, o *generateOptions) (*grammar.Grammar, error) {
 	if len(o.constraints) == 0 {
 		return nil, nil
 	}
@@ -138,7 +167,7 @@ func (m *Model) applyConstraint(o *generateOptions) (*grammar.Grammar, error) {
 	if len(names) > 1 {
 		return nil, fault.Option("format", "a text can have one constraint, not %s", strings.Join(names, " and "))
 	}
-	c, g, err := m.constraint(o.constraints[0].key, o.constraints[0].compile)
+	c, g, err := m.constraint(ctx, o.constraints[0].key, o.constraints[0].compile)
 	if err != nil {
 		return nil, &OptionError{Option: "format", Err: fmt.Errorf("%s: %w", names[0], err)}
 	}

@@ -1,6 +1,7 @@
 package trit
 
 import (
+	"context"
 	"slices"
 
 	"trit/internal/generate"
@@ -68,7 +69,7 @@ func init() {
 		if o.err != nil {
 			return generate.Options{}, o.err
 		}
-		if _, err := own.applyConstraint(o); err != nil {
+		if _, err := own.applyConstraint(context.Background(), o); err != nil {
 			return generate.Options{}, err
 		}
 		return o.Options, nil

@@ -87,7 +87,7 @@ func (m *Model) Reply(ctx context.Context, c Conversation, opts ...GenerateOptio
 
 // Replies is Reply for several choices.
 func (m *Model) Replies(ctx context.Context, c Conversation, opts ...GenerateOption) ([]Reply, error) {
-	p, err := m.Prepare(c, opts...)
+	p, err := m.Prepare(ctx, c, opts...)
 	if err != nil {
 		return nil, err
 	}

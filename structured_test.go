@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/big"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,6 +126,55 @@ func constrainToX(t testing.TB, m *trit.Model) trit.GenerateOption {
 		t.Fatal(err)
 	}
 	return trit.Constrain(c)
+}
+
+// leavingContext ends when it is first asked, after that was told and allowed.
+type leavingContext struct {
+	context.Context
+	asked, leave chan struct{}
+	once         sync.Once
+}
+
+func (c *leavingContext) Err() error {
+	c.once.Do(func() { close(c.asked) })
+	<-c.leave
+	return context.Canceled
+}
+
+// TestLeavingCompile: one who waits for a format that another one compiles gets it although that one leaves, and what
+// was left is not remembered as an error.
+func TestLeavingCompile(t *testing.T) {
+	m := openDemo(t)
+	format := trit.Format{Regexp: strings.Repeat("[a-z]b", 1000)}
+	leaving := &leavingContext{Context: t.Context(), asked: make(chan struct{}), leave: make(chan struct{})}
+	left, stayed := make(chan error, 1), make(chan error, 1)
+	compile := func(ctx context.Context, done chan<- error) {
+		_, _, err := m.Compile(ctx, format)
+		done <- err
+	}
+	go compile(leaving, left)
+	<-leaving.asked
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := m.Compile(gone, format); !errors.Is(err, context.Canceled) {
+		t.Errorf("a waiting client that leaves: %v", err)
+	}
+	go compile(t.Context(), stayed)
+	close(leaving.leave)
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("who leaves: %v", err)
+	}
+	if err := <-stayed; err != nil {
+		t.Errorf("who stays: %v", err)
+	}
+	if _, _, err := m.Compile(t.Context(), format); err != nil {
+		t.Errorf("later: %v", err)
+	}
+	// A conversation ends in the same way.
+	_, err := m.Prepare(gone, trit.Conversation{Messages: []chat.Message{{Role: "user", Content: "hi"}}})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("Prepare: %v", err)
+	}
 }
 
 // TestConstraintOptions: each kind of constraint holds, again when it comes from

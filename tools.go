@@ -107,7 +107,7 @@ func (m *Model) runRounds(
 func (m *Model) shownReply(
 	ctx context.Context, c Conversation, opts []GenerateOption, show func(Piece) bool,
 ) (reply *Reply, left bool, err error) {
-	p, err := m.Prepare(c, opts...)
+	p, err := m.Prepare(ctx, c, opts...)
 	if err != nil {
 		return nil, false, err
 	}

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,12 +95,15 @@ type Input struct {
 
 // Render returns the prompt. Errors match [ErrRender], and [ErrRefused] or [ErrLimit] where those
 // apply, and name the template's line.
-func (t *Template) Render(in Input) (string, error) {
+func (t *Template) Render(in Input) (string, error) { return t.RenderContext(context.Background(), in) }
+
+// RenderContext is Render until the context ends; the error is then the context's.
+func (t *Template) RenderContext(ctx context.Context, in Input) (string, error) {
 	form := inputForm{}
 	if t.needsProbe(&in) {
 		form = t.probe()
 	}
-	return t.render(&in, form, t.limits)
+	return t.renderUntil(ctx, &in, form, t.limits)
 }
 
 // ToolFormat returns the form in which a model with this template writes tool calls, judged by
@@ -183,7 +187,12 @@ func (t *Template) findForm() inputForm {
 	return form
 }
 
+// render is what probes use.
 func (t *Template) render(in *Input, form inputForm, limits Limits) (string, error) {
+	return t.renderUntil(context.Background(), in, form, limits)
+}
+
+func (t *Template) renderUntil(ctx context.Context, in *Input, form inputForm, limits Limits) (string, error) {
 	vars := make(map[string]jinja.Value, 8+len(in.Extra))
 	size := 0
 	messages := jinja.NewList()
@@ -222,6 +231,7 @@ func (t *Template) render(in *Input, form inputForm, limits Limits) (string, err
 	out, err := t.tpl.Render(vars, jinja.Config{
 		Limits: jinja.Limits{Steps: limits.Steps, Output: limits.Output, Time: limits.Time},
 		Now:    t.now,
+		Until:  ctx,
 		Input:  size,
 	})
 	switch {

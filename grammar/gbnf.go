@@ -32,8 +32,11 @@ const (
 // A byte order mark before the source is passed over.
 //
 // Errors are [*PositionError] or wrap [ErrEmpty], [ErrLeftRecursion] or [ErrTooLarge].
-func ParseGBNF(src string) (g *Grammar, err error) {
-	m := newMeter()
+func ParseGBNF(src string) (*Grammar, error) { return Compiler{}.ParseGBNF(src) }
+
+// ParseGBNF is [ParseGBNF] until the context ends.
+func (c Compiler) ParseGBNF(src string) (g *Grammar, err error) {
+	m := c.meter()
 	defer m.stop(&err)
 	src = textfile.Trim(src)
 	p := &gbnfParser{src: src, index: map[string]int{}}

@@ -35,8 +35,11 @@ func Text() *Grammar {
 
 // Choice returns the grammar of the given texts. The error is [ErrEmpty] if there are
 // none, [ErrSyntax] if one is not UTF-8, or [ErrTooLarge].
-func Choice(texts ...string) (g *Grammar, err error) {
-	m := newMeter()
+func Choice(texts ...string) (*Grammar, error) { return Compiler{}.Choice(texts...) }
+
+// Choice is [Choice] until the context ends.
+func (c Compiler) Choice(texts ...string) (g *Grammar, err error) {
+	m := c.meter()
 	defer m.stop(&err)
 	var sub []*expr
 	for i, t := range texts {
@@ -55,8 +58,11 @@ const maxPhraseStates = 1 << 16
 // phrases, in any order; they may overlap. The error is [ErrTooLarge] if there are
 // too many phrases: their automaton has about as many states as they have
 // bytes, times two to their number.
-func Lexical(phrases ...string) (g *Grammar, err error) {
-	m := newMeter()
+func Lexical(phrases ...string) (*Grammar, error) { return Compiler{}.Lexical(phrases...) }
+
+// Lexical is [Lexical] until the context ends.
+func (c Compiler) Lexical(phrases ...string) (g *Grammar, err error) {
+	m := c.meter()
 	defer m.stop(&err)
 	d := anyText()
 	for i, p := range phrases {

@@ -148,34 +148,8 @@ func newNumber(text string) (*jsonValue, error) {
 	return &jsonValue{kind: jsonNumber, text: text, number: r}, nil
 }
 
-// equal reports whether two values are equal as JSON Schema understands it: numbers by
+// appendKey appends what two values have in common exactly if they are equal as JSON Schema understands it: numbers by
 // value, objects regardless of order.
-func (v *jsonValue) equal(w *jsonValue) bool {
-	if v.kind != w.kind || len(v.items) != len(w.items) || len(v.fields) != len(w.fields) {
-		return false
-	}
-	switch v.kind {
-	case jsonBool:
-		return v.truth == w.truth
-	case jsonNumber:
-		return v.number.Cmp(w.number) == 0
-	case jsonString:
-		return v.text == w.text
-	}
-	for i, x := range v.items {
-		if !x.equal(w.items[i]) {
-			return false
-		}
-	}
-	for k, x := range v.fields {
-		if y := w.fields[k]; y == nil || !x.equal(y) {
-			return false
-		}
-	}
-	return true
-}
-
-// appendKey appends what two values have in common exactly if they are equal.
 func (v *jsonValue) appendKey(key []byte) []byte {
 	key = append(key, byte(v.kind))
 	switch v.kind {

@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,7 +26,6 @@ func TestCompilingIsBounded(t *testing.T) {
 	gbnf := func(s string) func() (*Grammar, error) { return func() (*Grammar, error) { return ParseGBNF(s) } }
 	for name, compile := range map[string]func() (*Grammar, error){
 		"states":     schema(`{"type":"object","properties":{"a":{"type":"string","pattern":"a[ab]{20}$","minLength":3}}}`),
-		"enum":       schema(`{"enum":[` + many(40000, ",", func(i int) string { return fmt.Sprintf(`"v%d"`, i) }) + `]}`),
 		"optional":   gbnf("root ::= " + strings.Repeat(`"a"? `, 100000) + `"x"`),
 		"groups":     pattern(strings.Repeat(`(a|b|c)?`, 8000)),
 		"sets":       pattern("(x^|" + strings.Repeat(`\p{L}`, 13000) + ")"),
@@ -38,6 +38,68 @@ func TestCompilingIsBounded(t *testing.T) {
 	} {
 		if _, err := compile(); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s: %v, want ErrTooLarge", name, err)
+		}
+	}
+}
+
+// endingContext ends when its error has been asked for a number of times.
+type endingContext struct {
+	context.Context
+	left int
+}
+
+func (c *endingContext) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestCompilersEnd: compiling stops when the context is first seen to have ended.
+func TestCompilersEnd(t *testing.T) {
+	schema := []byte(`{"type":"object","properties":{"a":{"type":"string","pattern":"a[ab]{7}$","minLength":3}}}`)
+	words := strings.Fields(many(11, " ", func(i int) string { return fmt.Sprint("word", i) }))
+	for name, compile := range map[string]func(c Compiler) (*Grammar, error){
+		"GBNF": func(c Compiler) (*Grammar, error) {
+			return c.ParseGBNF("root ::= " + strings.Repeat(`"abc" | [a-z] `, 5000))
+		},
+		"regexp": func(c Compiler) (*Grammar, error) { return c.CompileRegexp(strings.Repeat("[a-z]b", 5000)) },
+		"choice": func(c Compiler) (*Grammar, error) {
+			return c.Choice(strings.Repeat("a", 5000), strings.Repeat("b", 5000))
+		},
+		"phrases": func(c Compiler) (*Grammar, error) { return c.Lexical(words[:6]...) },
+		"schema":  func(c Compiler) (*Grammar, error) { return c.FromJSONSchema(schema, SchemaOptions{Strict: true}) },
+		"tools": func(c Compiler) (*Grammar, error) {
+			return c.Tools([]Tool{{Name: "f", Parameters: schema}}, ToolOptions{})
+		},
+	} {
+		whole := &endingContext{t.Context(), 1 << 30}
+		if _, err := compile(Until(whole)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		looks := 1<<30 - whole.left
+		if looks < 4 {
+			t.Errorf("%s: looks at its context %d times", name, looks)
+		}
+		for _, n := range []int{0, looks / 2, looks - 1} {
+			ctx := &endingContext{t.Context(), n}
+			if _, err := compile(Until(ctx)); !errors.Is(err, context.Canceled) || ctx.left != -1 {
+				t.Errorf("%s: %v after %d looks, want the error of the context after %d", name, err, n-ctx.left, n+1)
+			}
+		}
+	}
+}
+
+// TestLongEnums: an enum, or what it excludes, may have thousands of values.
+func TestLongEnums(t *testing.T) {
+	values := many(20000, ",", func(i int) string { return fmt.Sprintf(`"v%d"`, i) })
+	g, err := FromJSONSchema([]byte(`{"enum":[`+values+`,"v"],"not":{"enum":[`+values+`]}}`), SchemaOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, valid := range map[string]bool{`"v"`: true, `"v7"`: false, `"w"`: false} {
+		if err := g.Check("", []byte(text)); (err == nil) != valid {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

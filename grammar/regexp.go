@@ -74,8 +74,11 @@ func (e *re) has(op reOp) bool {
 // the beginning are known too. Look-behind, back-references and other flags are refused with [ErrUnsupported].
 //
 // Errors are [*PositionError] or wrap [ErrEmpty] or [ErrTooLarge].
-func CompileRegexp(pattern string) (g *Grammar, err error) {
-	m := newMeter()
+func CompileRegexp(pattern string) (*Grammar, error) { return Compiler{}.CompileRegexp(pattern) }
+
+// CompileRegexp is [CompileRegexp] until the context ends.
+func (c Compiler) CompileRegexp(pattern string) (g *Grammar, err error) {
+	m := c.meter()
 	defer m.stop(&err)
 	e, err := parseRegexp(pattern)
 	if err != nil {

@@ -63,19 +63,24 @@ const (
 //
 // Errors are a [*SchemaError] that wraps [ErrSyntax], [ErrTooLarge] or, only if the options are strict,
 // [ErrUnsupported]. A schema that nothing satisfies is [ErrEmpty].
-func FromJSONSchema(document []byte, options SchemaOptions) (g *Grammar, err error) {
-	c := newSchemaCompiler(options)
-	defer c.meter.stop(&err)
-	root, err := c.add(textfile.Trim(document))
+func FromJSONSchema(document []byte, options SchemaOptions) (*Grammar, error) {
+	return Compiler{}.FromJSONSchema(document, options)
+}
+
+// FromJSONSchema is [FromJSONSchema] until the context ends.
+func (c Compiler) FromJSONSchema(document []byte, options SchemaOptions) (g *Grammar, err error) {
+	s := newSchemaCompiler(options, c.meter())
+	defer s.meter.stop(&err)
+	root, err := s.add(textfile.Trim(document))
 	if err != nil {
 		return nil, err
 	}
-	body, err := c.expr(root)
+	body, err := s.expr(root)
 	if err != nil {
 		return nil, err
 	}
-	c.json.rules[0] = production{"JSON Schema", body}
-	return c.grammar(map[string]*schema{"": root})
+	s.json.rules[0] = production{"JSON Schema", body}
+	return s.grammar(map[string]*schema{"": root})
 }
 
 // schemaCompiler turns schemas into rules. What applies to one value is a list of
@@ -99,9 +104,9 @@ type schemaCompiler struct {
 	checker // of the values of enum and const; its meter counts all work
 }
 
-func newSchemaCompiler(options SchemaOptions) *schemaCompiler {
+func newSchemaCompiler(options SchemaOptions, m *meter) *schemaCompiler {
 	return &schemaCompiler{
-		options: options, checker: checker{newMeter()}, json: newJSONRules(options.Whitespace),
+		options: options, checker: checker{m}, json: newJSONRules(options.Whitespace),
 		formsOf: map[string][]*form{}, emptyOf: map[string]bool{}, strings: map[string]*dfa{},
 		choices: map[*schema][]choice{}, opposites: map[*schema]*schema{}, active: map[string]bool{},
 	}

@@ -127,12 +127,7 @@ func (c *schemaCompiler) uniqueArray(f *form, lo, hi int32, at string) *expr {
 			ok = false
 		}
 	}
-	var distinct []*jsonValue
-	for _, v := range values {
-		if !containsValue(distinct, v) {
-			distinct = append(distinct, v)
-		}
-	}
+	distinct := distinctValues(values)
 	if !ok || len(distinct) > maxUnique {
 		failSchema(at, "uniqueItems", ErrUnsupported, "it can be expressed only for at most one item, or for items from at most %d values", maxUnique)
 	}

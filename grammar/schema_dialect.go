@@ -169,7 +169,7 @@ func (p *keywordParser) discriminate(v *jsonValue) {
 				continue
 			}
 			kind := p.c.newSchema(p.s.pointer + "/" + k + "/" + strconv.Itoa(i))
-			kind.values = values
+			kind.values, kind.set = values, newValueSet(values)
 			both := p.c.newSchema(kind.pointer)
 			both.required = []string{name}
 			both.properties = []property{{name, kind}}

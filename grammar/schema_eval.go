@@ -36,6 +36,14 @@ func (v verdict) not() verdict { return verdict{!v.formats, !v.unknown} }
 // checker checks values against schemas.
 type checker struct{ meter *meter }
 
+// among reports whether a set has a value.
+func (c *checker) among(set valueSet, v *jsonValue) bool {
+	key := v.appendKey(nil)
+	c.meter.spend(len(key) / 64)
+	_, ok := set[string(key)]
+	return ok
+}
+
 // validAll reports whether a value satisfies all schemas.
 func (c *checker) validAll(v *jsonValue, list []*schema, how verdict) bool {
 	return !slices.ContainsFunc(list, func(s *schema) bool { return !c.valid(v, s, how) })
@@ -44,8 +52,8 @@ func (c *checker) validAll(v *jsonValue, list []*schema, how verdict) bool {
 // valid reports whether a value satisfies a schema. It is what decides about the
 // values of enum and const, so everything may stand beside them.
 func (c *checker) valid(v *jsonValue, s *schema, how verdict) bool {
-	c.meter.spend(1 + len(s.values)/8)
-	if s.never || !s.types.has(v) || s.values != nil && !s.lists(v) || containsValue(s.excluded, v) ||
+	c.meter.spend(1)
+	if s.never || !s.types.has(v) || s.values != nil && !c.among(s.set, v) || s.barred != nil && c.among(s.barred, v) ||
 		s.unresolved && !how.unknown {
 		return false
 	}

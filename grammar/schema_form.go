@@ -30,7 +30,7 @@ func (v *jsonValue) types() typeSet {
 
 // excludes reports whether v is among the values that a negated enum forbids.
 func (f *form) excludes(v *jsonValue) bool {
-	return slices.ContainsFunc(f.schemas, func(s *schema) bool { return containsValue(s.excluded, v) })
+	return slices.ContainsFunc(f.schemas, func(s *schema) bool { return s.barred.has(v) })
 }
 
 // numbers merges what is demanded of numbers.

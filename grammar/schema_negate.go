@@ -71,10 +71,10 @@ func (n *negation) of(s *schema) choice {
 		lacks(typeAll&^s.types, func(*schema) {})
 	}
 	if s.values != nil {
-		lacks(typeAll, func(x *schema) { x.excluded = s.values })
+		lacks(typeAll, func(x *schema) { x.excluded, x.barred = s.values, s.set })
 	}
 	if s.excluded != nil {
-		lacks(typeAll, func(x *schema) { x.values = s.excluded })
+		lacks(typeAll, func(x *schema) { x.values, x.set = s.excluded, s.barred })
 	}
 	if s.low != nil {
 		lacks(typeNumber, func(x *schema) { x.atMost(s.low, !s.lowOpen) })

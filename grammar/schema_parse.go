@@ -41,8 +41,9 @@ type schema struct {
 
 	types    typeSet
 	values   []*jsonValue // enum or const; not nil if present
-	set      valueSet     // of values, if they come from the document
+	set      valueSet     // of values
 	excluded []*jsonValue // the complement of values: only made by negation
+	barred   valueSet     // of excluded
 
 	multipleOf  []*big.Rat
 	low, high   *big.Rat
@@ -426,18 +427,6 @@ func (p *keywordParser) values(values []*jsonValue) {
 	p.c.meter.spend(len(values))
 	p.s.values = distinctValues(values)
 	p.s.set = newValueSet(p.s.values)
-}
-
-// lists reports whether v is among the values of s.
-func (s *schema) lists(v *jsonValue) bool {
-	if s.set != nil {
-		return s.set.has(v)
-	}
-	return containsValue(s.values, v)
-}
-
-func containsValue(list []*jsonValue, v *jsonValue) bool {
-	return slices.ContainsFunc(list, v.equal)
 }
 
 // pattern returns the expression of a pattern.

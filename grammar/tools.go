@@ -48,9 +48,14 @@ const (
 
 // Tools returns the grammar of answers that call tools. Errors are those of
 // [FromJSONSchema] for a tool's parameters, and [ErrSyntax] for a missing or repeated name.
-func Tools(tools []Tool, options ToolOptions) (g *Grammar, err error) {
-	c := newSchemaCompiler(options.Schema)
-	defer c.meter.stop(&err)
+func Tools(tools []Tool, options ToolOptions) (*Grammar, error) {
+	return Compiler{}.Tools(tools, options)
+}
+
+// Tools is [Tools] until the context ends.
+func (c Compiler) Tools(tools []Tool, options ToolOptions) (g *Grammar, err error) {
+	s := newSchemaCompiler(options.Schema, c.meter())
+	defer s.meter.stop(&err)
 	key := "arguments"
 	if options.Format == ToolsLlama {
 		key = "parameters"
@@ -63,16 +68,16 @@ func Tools(tools []Tool, options ToolOptions) (g *Grammar, err error) {
 			return nil, fmt.Errorf("%w: tool %d is called %q; every tool needs a name of its own", ErrSyntax, i, clip([]byte(t.Name)))
 		}
 		seen[t.Name] = true
-		call, err := c.call(t, key, roots)
+		call, err := s.call(t, key, roots)
 		if err != nil {
 			return nil, fmt.Errorf("tool %q: %w", t.Name, err)
 		}
 		calls = append(calls, call)
 	}
-	call := c.json.rule("tool call", func() *expr { return alt(calls...) })
-	answer, text := options.answer(call, c.json)
+	call := s.json.rule("tool call", func() *expr { return alt(calls...) })
+	answer, text := options.answer(call, s.json)
 	if options.Optional {
-		free, err := determinize(c.meter, reCat(reAny, text, reAny))
+		free, err := determinize(s.meter, reCat(reAny, text, reAny))
 		if err != nil {
 			return nil, err
 		}
@@ -83,8 +88,8 @@ func Tools(tools []Tool, options ToolOptions) (g *Grammar, err error) {
 			answer = seq(before, opt(answer))
 		}
 	}
-	c.json.rules[0] = production{"tools", answer}
-	return c.grammar(roots)
+	s.json.rules[0] = production{"tools", answer}
+	return s.grammar(roots)
 }
 
 // call returns the texts of a call of t, and adds the schema of its arguments to roots.

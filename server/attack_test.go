@@ -35,7 +35,7 @@ func attacks() []attack {
 	same := func(s string) func(int) string { return func(int) string { return s } }
 	long := strings.Repeat("a", 7<<20)
 	grammar := `root ::= ([^x\\n]{100,100000}[a-z]{100,100000}){0,1000}`
-	enum := `{"enum":` + list(40000, func(i int) string { return fmt.Sprintf(`"v%d"`, i) }) + `}`
+	enum := `{"enum":` + list(70000, func(i int) string { return fmt.Sprintf(`"v%d"`, i) }) + `}`
 	return []attack{
 		{"breakers", completion, `{"prompt":"x","n_predict":5,"dry_multiplier":1,"dry_sequence_breakers":["` +
 			strings.Repeat("ab ", 17000) + `"]}`, "dry_sequence_breakers"},
@@ -44,8 +44,9 @@ func attacks() []attack {
 		{"grammar", completion, `{"prompt":"x","n_predict":400,"grammar":"` + grammar + `","seed":1}`, "grammar"},
 		{"guided grammar", chat, `{` + messages + `,"max_tokens":400,"guided_grammar":"` + grammar + `","seed":2}`, "guided_grammar"},
 		{"expression", text, `{"prompt":"x","guided_regex":"` + strings.Repeat("[a-z]b", 500000) + `"}`, "guided_regex"},
-		{"states", chat, `{` + messages + `,"guided_json":{"type":"object","properties":{"a":{"type":"string","pattern":"a[ab]{18}$"}}}}`,
-			"guided_json"},
+		{"states", chat, `{` + messages + `,"response_format":{"type":"json_schema","json_schema":{"name":"x","strict":true,"schema":` +
+			`{"type":"object","properties":{"a":{"type":"string","pattern":"a[ab]{20}$","minLength":3}},` +
+			`"required":["a"],"additionalProperties":false}}}}`, "response_format"},
 		{"enum", chat, `{` + messages + `,"guided_json":` + enum + `}`, "guided_json"},
 		{"format", "/api/chat", `{"model":"demo",` + messages + `,"format":` + enum + `}`, "format"},
 		{"schema", "/v1/messages", `{"model":"demo","max_tokens":5,` + messages + `,"output_config":{"format":{"type":"json_schema","schema":` +

@@ -135,7 +135,7 @@ func (c *conversation) length(messages []chat.Message) (int, error) {
 	if len(messages) == 0 {
 		return 0, nil
 	}
-	p, err := c.model.Prepare(trit.Conversation{Messages: c.withSystem(messages)})
+	p, err := c.model.Prepare(context.Background(), trit.Conversation{Messages: c.withSystem(messages)})
 	if err != nil {
 		return 0, err
 	}

@@ -153,7 +153,7 @@ func (c *conversation) ask(ctx context.Context, question chat.Message, emit func
 // to the conversation unless it is empty.
 func (c *conversation) answer(ctx context.Context, question string, emit func(tui.Event)) *exchange {
 	x := &exchange{question: question}
-	p, err := c.prepare(x)
+	p, err := c.prepare(ctx, x)
 	if err == nil {
 		if x.dropped > 0 {
 			emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The context of %d tokens is full: the oldest %d messages are left out from now on.", c.context(), x.dropped)})
@@ -220,7 +220,7 @@ func (c *conversation) conversation(messages []chat.Message) trit.Conversation {
 
 // prepare makes the prompt for the answer to the last message. What does not fit
 // is left out from then on.
-func (c *conversation) prepare(x *exchange) (*trit.Prepared, error) {
+func (c *conversation) prepare(ctx context.Context, x *exchange) (*trit.Prepared, error) {
 	opts, seed := c.settings.options(c.attempt)
 	x.seed = seed
 	if c.debug {
@@ -229,7 +229,7 @@ func (c *conversation) prepare(x *exchange) (*trit.Prepared, error) {
 		sampling.Seed = &seed
 		opts = append(opts, trit.Sampling(sampling))
 	}
-	p, err := c.model.Prepare(c.conversation(c.window), append(opts, trit.CollectStats(&x.stats))...)
+	p, err := c.model.Prepare(ctx, c.conversation(c.window), append(opts, trit.CollectStats(&x.stats))...)
 	if err != nil {
 		return nil, err
 	}
@@ -315,11 +315,11 @@ func (c *conversation) setSystem(text string) (remark string, err error) {
 		return "", nil
 	}
 	user := chat.Message{Role: "user", Content: "x"}
-	without, err := c.model.Prepare(trit.Conversation{Messages: []chat.Message{user}})
+	without, err := c.model.Prepare(context.Background(), trit.Conversation{Messages: []chat.Message{user}})
 	if err != nil {
 		return "", err
 	}
-	with, err := c.model.Prepare(trit.Conversation{Messages: []chat.Message{{Role: "system", Content: text}, user}})
+	with, err := c.model.Prepare(context.Background(), trit.Conversation{Messages: []chat.Message{{Role: "system", Content: text}, user}})
 	if err != nil {
 		return "", fmt.Errorf("this model's template takes no system prompt: %w", err)
 	}

@@ -24,7 +24,7 @@ const maxSchema = 4 << 20
 // setFormat changes the format, if the model can keep to it.
 func (c *conversation) setFormat(f format) error {
 	question := []chat.Message{{Role: "user", Content: "x"}}
-	if _, err := c.model.Prepare(trit.Conversation{Messages: question, Format: f.Format}); err != nil {
+	if _, err := c.model.Prepare(context.Background(), trit.Conversation{Messages: question, Format: f.Format}); err != nil {
 		return err
 	}
 	c.format = f

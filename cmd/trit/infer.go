@@ -98,7 +98,7 @@ type inference struct {
 
 func (r *inference) run(cmd *cobra.Command, constraint *grammar.Grammar) error {
 	f, ctx := r.flags, cmd.Context()
-	if err := r.encode(constraint); err != nil {
+	if err := r.encode(ctx, constraint); err != nil {
 		return err
 	}
 	for _, text := range f.stopTokens {
@@ -129,14 +129,14 @@ func (r *inference) run(cmd *cobra.Command, constraint *grammar.Grammar) error {
 }
 
 // encode finds the prompt's tokens.
-func (r *inference) encode(constraint *grammar.Grammar) (err error) {
+func (r *inference) encode(ctx context.Context, constraint *grammar.Grammar) (err error) {
 	if !r.flags.ask {
 		r.tokens = r.model.Tokenizer().Encode(r.prompt, tokenizer.ParseSpecial(r.flags.special))
 		return nil
 	}
 	c := trit.Conversation{Messages: r.messages(), Format: trit.Format{Grammar: constraint}}
 	r.flags.think.apply(&c)
-	if r.prepared, err = r.model.Prepare(c); err == nil {
+	if r.prepared, err = r.model.Prepare(ctx, c); err == nil {
 		r.tokens = r.prepared.Prompt
 	}
 	return err

@@ -225,7 +225,7 @@ func (a *app) traceTokens(cmd *cobra.Command, m *trit.Model, t *traceFlags, o *l
 	}
 	o.Prompt = text
 	if t.chat {
-		p, err := m.Prepare(trit.Conversation{Messages: []chat.Message{{Role: "user", Content: text}}})
+		p, err := m.Prepare(cmd.Context(), trit.Conversation{Messages: []chat.Message{{Role: "user", Content: text}}})
 		if err != nil {
 			return nil, err
 		}

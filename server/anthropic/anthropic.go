@@ -102,7 +102,7 @@ func (s *api) messages(w http.ResponseWriter, r *http.Request) error {
 	if c.Options, err = q.options(l.Model); err != nil {
 		return err
 	}
-	p, err := l.Prepare(c)
+	p, err := l.Prepare(r.Context(), c)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (s *api) countTokens(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	p, err := l.Prepare(c)
+	p, err := l.Prepare(r.Context(), c)
 	if err != nil {
 		return err
 	}

@@ -101,16 +101,16 @@ func (p *Prepared) Text() string { return p.conversation.Text }
 
 // Prepare turns a conversation into a prompt, a constraint and the options of a
 // generation.
-func (l *Lease) Prepare(c *Conversation) (*Prepared, error) {
+func (l *Lease) Prepare(ctx context.Context, c *Conversation) (*Prepared, error) {
 	l.completeThinking(c)
-	p, err := l.Model.Prepare(c.Conversation, c.Options...)
+	p, err := l.Model.Prepare(ctx, c.Conversation, c.Options...)
 	if err != nil {
 		field := ""
 		if e, ok := errors.AsType[*trit.OptionError](err); ok {
 			if e.Option == "thinking" && c.ThinkingHint && c.Thinking == trit.ThinkingOn {
 				c.Thinking = trit.ThinkingDefault
 				c.Ignored = append(c.Ignored, c.ThinkingField)
-				return l.Prepare(c)
+				return l.Prepare(ctx, c)
 			}
 			switch field = e.Option; field {
 			case "format":

@@ -160,6 +160,9 @@ func blameOption(err error, field string) error {
 		return Blame(err, field)
 	}
 	answer := *Classify(err)
+	if answer.Status != http.StatusBadRequest {
+		return err
+	}
 	answer.Param, answer.Message = field, field+": "+plainMessage(e.Err)
 	return &answer
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"fmt"
 
 	"trit"
@@ -21,11 +22,11 @@ func (f *Format) Empty() bool {
 
 // Formatted returns the options that keep a text of the model to a format, and what of it is left out. The
 // format is compiled here, so that its errors come before the answer begins.
-func (l *Lease) Formatted(f Format) (options []trit.GenerateOption, ignored []string, err error) {
+func (l *Lease) Formatted(ctx context.Context, f Format) (options []trit.GenerateOption, ignored []string, err error) {
 	if f.Empty() {
 		return nil, nil, nil
 	}
-	c, g, err := l.Model.Compile(f.Format)
+	c, g, err := l.Model.Compile(ctx, f.Format)
 	if err != nil {
 		return nil, nil, blameOption(err, f.Field)
 	}

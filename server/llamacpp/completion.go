@@ -1,6 +1,7 @@
 package llamacpp
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -105,7 +106,7 @@ func (s *api) completion(w http.ResponseWriter, r *http.Request) error {
 	prompts, several := q.Prompt.split()
 	var runs []*completionRun
 	for i, prompt := range prompts {
-		c, err := q.prepare(l, prompt)
+		c, err := q.prepare(r.Context(), l, prompt)
 		if err != nil {
 			return err
 		}
@@ -175,7 +176,7 @@ type completionRun struct {
 	end      trit.Token // the last one
 }
 
-func (q *completionRequest) prepare(l *core.Lease, prompt promptField) (*completionRun, error) {
+func (q *completionRequest) prepare(ctx context.Context, l *core.Lease, prompt promptField) (*completionRun, error) {
 	t := l.Model.Tokenizer()
 	sampling, err := q.Sampling.Options(l.Model)
 	if err != nil {
@@ -203,7 +204,7 @@ func (q *completionRequest) prepare(l *core.Lease, prompt promptField) (*complet
 		}
 		f = core.Format{Format: trit.Format{Schema: q.JSONSchema}, Field: "json_schema"}
 	}
-	constraint, ignored, err := l.Formatted(f)
+	constraint, ignored, err := l.Formatted(ctx, f)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func (f *conversationFields) prepare(l *core.Lease) (*core.Prepared, error) {
 	if len(messages) == 0 {
 		return nil, core.BadRequest("messages", "messages is empty; send at least one message")
 	}
-	return l.Prepare(&core.Conversation{Conversation: trit.Conversation{Messages: messages, Tools: f.Tools,
+	return l.Prepare(r.Context(), &core.Conversation{Conversation: trit.Conversation{Messages: messages, Tools: f.Tools,
 		Variables: f.TemplateArguments, Continue: f.ContinueFinalMessage,
 		Bare: f.AddGenerationPrompt != nil && !*f.AddGenerationPrompt}})
 }

@@ -87,7 +87,7 @@ func (a *api) chat(w http.ResponseWriter, r *http.Request) error {
 	c.Truncation = trit.Truncation{DropOldest: q.truncate(), Context: g.context, Reserve: g.reserve(), YieldReserve: true}
 	last := c.Messages[len(c.Messages)-1]
 	c.Continue = last.Role == "assistant" && len(last.ToolCalls) == 0
-	p, err := l.Prepare(&c)
+	p, err := l.Prepare(r.Context(), &c)
 	if err != nil {
 		return err
 	}

@@ -154,7 +154,7 @@ func (a *api) prepareGenerate(r *http.Request, l *core.Lease, q *generateRequest
 		if err := l.Model.MayFit(q.Prompt); err != nil {
 			return nil, nil, core.Blame(err, "prompt")
 		}
-		constraint, ignored, err := l.Formatted(q.Format.format())
+		constraint, ignored, err := l.Formatted(r.Context(), q.Format.format())
 		if err != nil {
 			return nil, nil, err
 		}
@@ -178,7 +178,7 @@ func (a *api) prepareGenerate(r *http.Request, l *core.Lease, q *generateRequest
 		c.Messages = append(c.Messages, chat.Message{Role: "system", Content: q.System})
 	}
 	c.Messages = append(c.Messages, chat.Message{Role: "user", Content: q.Prompt})
-	p, err := l.Prepare(&c)
+	p, err := l.Prepare(r.Context(), &c)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -111,7 +111,7 @@ func (s *api) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 		core.ValueOr(req.TopLogProbs, 0)); err != nil {
 		return err
 	}
-	p, err := model.Prepare(c)
+	p, err := model.Prepare(r.Context(), c)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func (s *api) completions(w http.ResponseWriter, r *http.Request) error {
 	}
 	jobs := make([]*completionJob, len(req.Prompt))
 	for i := range jobs {
-		constraint, ignored, err := model.Formatted(f) // each text has one of its own
+		constraint, ignored, err := model.Formatted(r.Context(), f) // each text has one of its own
 		if err != nil {
 			return err
 		}

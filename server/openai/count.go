@@ -45,7 +45,7 @@ func (s *api) count(w http.ResponseWriter, r *http.Request, name string, c *core
 		return err
 	}
 	defer model.Release()
-	p, err := model.Prepare(c)
+	p, err := model.Prepare(r.Context(), c)
 	if err != nil {
 		return err
 	}

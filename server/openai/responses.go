@@ -153,7 +153,7 @@ func (s *api) responses(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := model.Prepare(c)
+	p, err := model.Prepare(r.Context(), c)
 	if err != nil {
 		return err
 	}

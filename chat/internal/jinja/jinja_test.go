@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -49,6 +50,47 @@ func TestExpressions(t *testing.T) {
 			var e *Error
 			if !errors.As(err, &e) || e.Line == 0 || e.Kind == nil || strings.Contains(e.Msg, "internal error") {
 				t.Errorf("%q: error %v has no line or kind", c.Template, err)
+			}
+		}
+	}
+}
+
+// endingContext ends when its error has been asked for a number of times.
+type endingContext struct {
+	context.Context
+	left int
+}
+
+func (c *endingContext) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestUntil: rendering stops when the context is first seen to have ended, within strings, loops and macros too.
+func TestUntil(t *testing.T) {
+	for _, src := range []string{
+		"{% for a in range(999) %}{% for b in range(99) %}{% set c = a * b %}{% endfor %}{% endfor %}",
+		"{% for a in range(99) %}{{ ('x' * 9999).replace('x', 'yy')[:9] }}{% endfor %}",
+		"{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(14) }}",
+	} {
+		tpl, err := Parse(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := &endingContext{t.Context(), 1 << 30}
+		if _, err := tpl.Render(nil, Config{Until: whole}); err != nil {
+			t.Errorf("%q: %v", src, err)
+		}
+		looks := 1<<30 - whole.left
+		if looks < 4 {
+			t.Errorf("%q: looks at its context %d times", src, looks)
+		}
+		for _, n := range []int{0, looks / 2, looks - 1} {
+			ctx := &endingContext{t.Context(), n}
+			if _, err := tpl.Render(nil, Config{Until: ctx}); !errors.Is(err, context.Canceled) || ctx.left != -1 {
+				t.Errorf("%q: %v after %d looks, want the error of the context after %d", src, err, n-ctx.left, n+1)
 			}
 		}
 	}

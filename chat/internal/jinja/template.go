@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"context"
 	"fmt"
 	"time"
 )
@@ -35,6 +36,7 @@ type Config struct {
 	Limits Limits
 	Now    func() time.Time // for strftime_now; default time.Now
 	Input  int              // bytes of the variables, which size the default limits
+	Until  context.Context  // rendering ends with it; default never
 }
 
 const (
@@ -66,7 +68,7 @@ func (t *Template) Render(vars map[string]Value, cfg Config) (out string, err er
 	if now == nil {
 		now = time.Now
 	}
-	s := &state{limits: lim, left: lim.Steps, check: lim.Steps - timeEvery, started: time.Now(), now: now}
+	s := &state{limits: lim, left: lim.Steps, check: lim.Steps, started: time.Now(), now: now, until: cfg.Until}
 	s.root = &scope{}
 	for name, v := range vars {
 		s.root.set(name, v)
@@ -93,11 +95,12 @@ type state struct {
 	root    *scope
 	limits  Limits
 	left    int64 // steps left
-	check   int64 // look at the clock when left falls below
+	check   int64 // look at the clock and the context when left falls below
 	spent   int64 // bytes allocated
 	calls   int
 	started time.Time
 	now     func() time.Time
+	until   context.Context // nil: none
 }
 
 // step accounts for n units of work.
@@ -112,6 +115,9 @@ func (s *state) step(n int64) error {
 	s.check = s.left - timeEvery
 	if time.Since(s.started) > s.limits.Time {
 		return fail(ErrLimit, "rendering takes longer than %v", s.limits.Time)
+	}
+	if s.until != nil {
+		return s.until.Err()
 	}
 	return nil
 }
