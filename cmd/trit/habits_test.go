@@ -64,6 +64,7 @@ func TestServerCommands(t *testing.T) {
 	defer stop()
 	runStore(t, "cp", "demo", "second").expect(t, exitOK) // in the server's home
 	t.Setenv(hostVariable, address)
+	runStore(t, "load", "demo").expect(t, exitOK) // or wait until the server has
 	runStore(t, "load", "second", "--keep-alive", "1h").expect(t, exitOK, "loaded second")
 	runStore(t, "ps").expect(t, exitOK, "NAME", "demo:latest", "for ever", "second:latest", "in ")
 	runStore(t, "unload", "second").expect(t, exitOK, "unloaded second")

@@ -180,8 +180,10 @@ func fieldKey(key []byte) string {
 		// What is not valid JSON does not come this far.
 		_ = json.Unmarshal(slices.Concat([]byte{'"'}, key, []byte{'"'}), &name)
 	}
-	return strings.NewReplacer("\u017f", "s", "\u212a", "k").Replace(strings.ToLower(name))
+	return foldedLetters.Replace(strings.ToLower(name))
 }
+
+var foldedLetters = strings.NewReplacer("\u017f", "s", "\u212a", "k")
 
 // list passes a list or an object.
 func (w *limitWalk) list(l FieldLimit, depth int) error {
