@@ -1,6 +1,7 @@
 package llamacpp
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -37,7 +38,7 @@ type conversationFields struct {
 }
 
 // prepare makes the prompt.
-func (f *conversationFields) prepare(l *core.Lease) (*core.Prepared, error) {
+func (f *conversationFields) prepare(ctx context.Context, l *core.Lease) (*core.Prepared, error) {
 	messages := make([]chat.Message, len(f.Messages))
 	for i, raw := range f.Messages {
 		if err := core.DecodeAt(raw, &messages[i], fmt.Sprintf("messages[%d]", i)); err != nil {
@@ -47,7 +48,7 @@ func (f *conversationFields) prepare(l *core.Lease) (*core.Prepared, error) {
 	if len(messages) == 0 {
 		return nil, core.BadRequest("messages", "messages is empty; send at least one message")
 	}
-	return l.Prepare(r.Context(), &core.Conversation{Conversation: trit.Conversation{Messages: messages, Tools: f.Tools,
+	return l.Prepare(ctx, &core.Conversation{Conversation: trit.Conversation{Messages: messages, Tools: f.Tools,
 		Variables: f.TemplateArguments, Continue: f.ContinueFinalMessage,
 		Bare: f.AddGenerationPrompt != nil && !*f.AddGenerationPrompt}})
 }
@@ -61,7 +62,7 @@ type vllmTokens struct {
 }
 
 // tokenizeAsVLLM answers with the tokens of a prompt or of a conversation.
-func (q *tokenizeRequest) tokenizeAsVLLM(w http.ResponseWriter, l *core.Lease) error {
+func (q *tokenizeRequest) tokenizeAsVLLM(w http.ResponseWriter, r *http.Request, l *core.Lease) error {
 	t := l.Model.Tokenizer()
 	answer := vllmTokens{Context: l.Model.Context(), Tokens: []int32{}}
 	switch {
@@ -71,7 +72,7 @@ func (q *tokenizeRequest) tokenizeAsVLLM(w http.ResponseWriter, l *core.Lease) e
 		answer.Tokens = t.AppendEncode(answer.Tokens, *q.Prompt, tokenizer.AddSpecial(core.ValueOr(q.AddSpecialTokens, true)),
 			tokenizer.ParseSpecial(true))
 	default:
-		p, err := q.prepare(l)
+		p, err := q.prepare(r.Context(), l)
 		if err != nil {
 			return err
 		}
@@ -118,7 +119,7 @@ func (s *api) tokenize(w http.ResponseWriter, r *http.Request) error {
 	defer l.Release()
 	t := l.Model.Tokenizer()
 	if q.Prompt != nil || q.Messages != nil {
-		return q.tokenizeAsVLLM(w, l)
+		return q.tokenizeAsVLLM(w, r, l)
 	}
 	tokens, err := q.Content.encode(t, "content", q.AddSpecial, core.ValueOr(q.ParseSpecial, true))
 	if err != nil {
@@ -174,7 +175,7 @@ func (s *api) applyTemplate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	p, err := q.prepare(l)
+	p, err := q.prepare(r.Context(), l)
 	if err != nil {
 		return err
 	}
