@@ -4,11 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
+
 	"iter"
 	"slices"
 
-	"trit/gguf"
 	"trit/internal/generate"
 	"trit/sample"
 	"trit/tokenizer"
@@ -94,35 +93,4 @@ func (m *Model) generateTokens(ctx context.Context, prompt []int32, o *generateO
 // nothing, which are those that the file recommends.
 func SamplingDefaults(set func(*sample.Options)) Option {
 	return func(o *openOptions) { o.sampling = set }
-}
-
-// samplingDefaults returns the sampling options that a model's file
-// recommends, or those of package sample where it says nothing.
-func samplingDefaults(meta *gguf.Metadata) (sample.Options, error) {
-	o, found := sample.Neutral(), false // what the recommendation does not name is off, as where it comes from
-	for _, p := range sample.Params() {
-		if !p.Recommended || !meta.Has(p.Key()) {
-			continue
-		}
-		found = true
-		value, err := recommendation(meta, &p)
-		if err != nil {
-			return o, err
-		}
-		if err := p.Set(&o, value); err != nil {
-			return o, fmt.Errorf("the file's recommended sampling: %w", err)
-		}
-	}
-	if !found {
-		return sample.Default(), nil
-	}
-	return o, nil
-}
-
-func recommendation(meta *gguf.Metadata, p *sample.Param) (float64, error) {
-	if p.Whole() {
-		n, err := meta.Uint32(p.Key())
-		return float64(n), err
-	}
-	return meta.Float64(p.Key())
 }

@@ -12,6 +12,7 @@ import (
 	"trit/hub"
 	"trit/internal/engine"
 	"trit/internal/fault"
+	"trit/internal/generate"
 	"trit/internal/kernel"
 	"trit/internal/metrics"
 	"trit/internal/mmap"
@@ -140,7 +141,7 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	blockers, damage := model.Blockers(f, o.load), model.CheckTensors(f, o.load)
 	var err error
 	if m.tokenizer, err = openTokenizer(f.Metadata, o); err == nil {
-		m.sampling, err = samplingDefaults(f.Metadata)
+		m.sampling, err = generate.Recommended(f.Metadata)
 	}
 	if err == nil && o.sampling != nil {
 		o.sampling(&m.sampling)

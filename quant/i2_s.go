@@ -133,9 +133,22 @@ func i2sCheck(size int, layout I2SLayout, rows, cols int) error {
 	return nil
 }
 
-// maxI2SScale bounds the scale: it is the largest number of the formats that store one in 16 bits, and
+// maxScale bounds scales: it is the largest number of the formats that store one in 16 bits, and
 // thousands of times what any model has. Beyond it all logits become equal, which looks like an answer.
-const maxI2SScale = 65504
+const maxScale = 65504
+
+// CheckScale reports, with [ErrRange], a scale of a whole tensor or row that no model has: one that is not finite,
+// negative, since scales are magnitudes of weights, or far too large. Formats whose blocks have scales bound
+// those themselves, and some use their sign.
+func CheckScale(scale float32) error {
+	if !isFinite(scale) {
+		return fmt.Errorf("%w: the scale is %g", ErrRange, scale)
+	}
+	if scale < 0 || scale > maxScale {
+		return fmt.Errorf("%w: the scale is %g; it is a magnitude of weights, 0 to %g", ErrRange, scale, float32(maxScale))
+	}
+	return nil
+}
 
 // i2sScale verifies a tensor and returns its scale.
 func i2sScale(src []byte, layout I2SLayout, rows, cols int) (float32, error) {
@@ -143,12 +156,8 @@ func i2sScale(src []byte, layout I2SLayout, rows, cols int) (float32, error) {
 		return 0, err
 	}
 	scale := math.Float32frombits(binary.LittleEndian.Uint32(src[len(src)-i2sTail:]))
-	if !isFinite(scale) {
-		return 0, fmt.Errorf("%w: I2_S scale is %g", ErrRange, scale)
-	}
-	if scale < 0 || scale > maxI2SScale {
-		return 0, fmt.Errorf("%w: I2_S scale is %g; it is a magnitude of weights, 0 to %g", ErrRange, scale,
-			float32(maxI2SScale))
+	if err := CheckScale(scale); err != nil {
+		return 0, fmt.Errorf("I2_S: %w", err)
 	}
 	return scale, nil
 }

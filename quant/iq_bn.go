@@ -92,8 +92,8 @@ func (v *TernaryView) collectRowScales() error {
 	same := true
 	for r := range scales {
 		d := v.rowCodec.scale(v.data, v.cols, r)
-		if !isFinite(d) {
-			return fmt.Errorf("%w: row %d: the scale of %v is %g", ErrRange, r, v.typ, d)
+		if err := CheckScale(d); err != nil {
+			return fmt.Errorf("%v, row %d: %w", v.typ, r, err)
 		}
 		scales[r] = d
 		same = same && d == scales[0]

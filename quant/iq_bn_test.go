@@ -2,8 +2,10 @@ package quant
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 
@@ -99,9 +101,11 @@ func TestRowScales(t *testing.T) {
 			t.Fatalf("element %d: %g and %g", i, values[i], values[128+i])
 		}
 	}
-	copy(two[len(data):], []byte{0, 0, 0x80, 0x7f})
-	if _, err := NewTernary(gguf.TypeIQ2BN, LayoutA, two, 2, 128); !errors.Is(err, ErrRange) {
-		t.Errorf("an infinite scale: %v", err)
+	for _, scale := range []float32{float32(math.Inf(1)), float32(math.NaN()), -1, 1e30} {
+		binary.LittleEndian.PutUint32(two[len(data):], math.Float32bits(scale))
+		if _, err := NewTernary(gguf.TypeIQ2BN, LayoutA, two, 2, 128); !errors.Is(err, ErrRange) {
+			t.Errorf("the scale %g: %v", scale, err)
+		}
 	}
 	data[4] = 0xff
 	if err := Decode(gguf.TypeIQ2BN, values[:128], data); !errors.Is(err, ErrCode) {

@@ -438,6 +438,9 @@ func (b *Binder) outputScale(m *ternary.Matrix, typ gguf.Type, name string) erro
 	if len(v) != 1 {
 		return fmt.Errorf("%s has %d elements, want 1", name, len(v))
 	}
+	if err := quant.CheckScale(v[0]); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	return m.MultiplyScales(v[0])
 }
 

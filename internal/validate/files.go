@@ -9,6 +9,7 @@ import (
 	"trit/chat"
 	"trit/convert"
 	"trit/gguf"
+	"trit/internal/generate"
 	"trit/internal/model"
 	"trit/quant"
 	"trit/tokenizer"
@@ -37,6 +38,9 @@ func (s *suite) checkFile(c *Check) error {
 			text += "; repair mends it"
 		}
 		c.warn("%s", text)
+	}
+	if _, err := generate.Recommended(f.Metadata); err != nil {
+		c.fail("%v", err)
 	}
 	return s.configure()
 }

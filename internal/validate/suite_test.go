@@ -187,6 +187,8 @@ func TestRunBroken(t *testing.T) {
 	}
 	scale := bytesOf(t, f, up)
 	binary.LittleEndian.PutUint32(scale[len(scale)-32:], math.Float32bits(float32(math.NaN())))
+	enormous := bytesOf(t, f, up)
+	binary.LittleEndian.PutUint32(enormous[len(enormous)-32:], math.Float32bits(1e30))
 	nan := bytesOf(t, f, norm)
 	binary.LittleEndian.PutUint32(nan[40:], math.Float32bits(float32(math.NaN())))
 	huge := bytesOf(t, f, norm)
@@ -214,6 +216,8 @@ func TestRunBroken(t *testing.T) {
 		{"shape", rewrite(t, f, set("bitnet-b1.58.feed_forward_length", uint32(512)), nil), Options{}, CheckTensors, "ffn_gate"},
 		{"architecture", rewrite(t, f, set("general.architecture", "mamba"), nil), Options{}, CheckFile, "mamba"},
 		{"rope", rewrite(t, f, set("bitnet-b1.58.rope.freq_base", float32(0.5)), nil), Options{}, CheckFile, "freq_base"},
+		{"sampling", rewrite(t, f, set("trit.sampling.temperature", float32(math.NaN())), nil), Options{}, CheckFile, "NaN"},
+		{"huge scale", rewrite(t, f, nil, replace(up, enormous)), Options{}, CheckWeights, "1e+30"},
 		{"template", rewrite(t, f, set("tokenizer.chat_template", "{% if %}"), nil), Options{}, CheckTokenizer, "template"},
 		{"silent template", rewrite(t, f, set("tokenizer.chat_template", "hello"), nil), Options{}, CheckTokenizer, "leaves the question out"},
 		{"vocabulary", rewrite(t, f, set("tokenizer.ggml.tokens", slices.Repeat([]string{"a"}, 3000)), func(s *gguf.TensorSpec) bool { return true }), Options{}, CheckTokenizer, "entries"},
