@@ -101,7 +101,7 @@ func TestGrowth(t *testing.T) {
 	// A prompt is prepared as a whole, and one token of it is run where the field may say how.
 	s.core.Generate = func(ctx context.Context, j *core.Job, options []trit.GenerateOption) iter.Seq2[trit.Token, error] {
 		if g.inner {
-			return func(func(trit.Token, error) bool) {}
+			return nothing(ctx, j, options)
 		}
 		return j.Model.Model.GenerateFrom(ctx, j.Prompt[:min(len(j.Prompt), 1)], append(options, trit.MaxTokens(1))...)
 	}
@@ -116,8 +116,21 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
+// nothing is an answer of no tokens.
+func nothing(context.Context, *core.Job, []trit.GenerateOption) iter.Seq2[trit.Token, error] {
+	return func(func(trit.Token, error) bool) {}
+}
+
 // all grows the fields of all endpoints.
 func (g *growth) all() {
+	g.endpoints(func(pattern string, request map[string]any, outer, inner map[string]bool) {
+		g.object(pattern, "", request, request, outer, inner)
+	})
+}
+
+// endpoints calls f with the requests of all endpoints that read one, and the names that their fields have, and those of
+// what is in them.
+func (g *growth) endpoints(f func(pattern string, request map[string]any, outer, inner map[string]bool)) {
 	c := g.core
 	seen := map[string]bool{}
 	for _, r := range slices.Concat(openai.Routes(c), ollama.Routes(c), anthropic.Routes(c), llamacpp.Routes(c)) {
@@ -150,7 +163,7 @@ func (g *growth) all() {
 		if err := json.Unmarshal([]byte(body), &request); err != nil {
 			g.t.Fatal(err)
 		}
-		g.object(r.Pattern, "", request, request, outer, inner)
+		f(r.Pattern, request, outer, inner)
 	}
 }
 

@@ -267,6 +267,45 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
+// TestPlacesComeBack: clients that do not read, and one that reads a little now and then, hold all places; who waits
+// for one gets it.
+func TestPlacesComeBack(t *testing.T) {
+	const places = 3
+	s := serveOn(t, Options{Open: wide(), WriteTimeout: 300 * time.Millisecond, Parallel: places}, narrow{listen(t)})
+	body := long(60000)
+	for i := range places {
+		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+			len(body), body)
+		if i == 0 { // every piece is taken in time, but all together are not
+			go func() {
+				for b := make([]byte, 512); ; time.Sleep(20 * time.Millisecond) {
+					if _, err := c.Read(b); err != nil {
+						return
+					}
+				}
+			}()
+		}
+		s.until("it runs", func() bool { n, _ := s.demo().Counts(); return n == i+1 })
+	}
+	s.do("POST", "/v1/completions", `{"prompt":"Once upon a time","max_tokens":5}`).expect(t, 200)
+	s.until("all are gone", func() bool {
+		running, waiting := s.demo().Counts()
+		g := inside.Of(s.demo().Model).Scheduler.Gauges()
+		return running == 0 && waiting == 0 && g.Sessions == 0 && g.UsedPages == 0
+	})
+	if n := s.demo().Model.Metrics().Finished.Load()["cancelled"]; n != places {
+		t.Errorf("%v answers were given up, want %d", n, places)
+	}
+}
+
 // The server answers while it is busy with a long prompt.
 func TestHealthDuringLongPrompt(t *testing.T) {
 	s := serve(t, Options{Open: wide()})
