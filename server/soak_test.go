@@ -59,7 +59,7 @@ func soak(t *testing.T, models []string) {
 			random := rand.New(rand.NewPCG(1, uint64(i)))
 			for time.Now().Before(end) && !t.Failed() {
 				leave := random.IntN(5) == 0
-				n, err := s.soakOnce(random, shared, leave)
+				n, err := s.soakOnce(random, "demo", shared, leave)
 				tokens.Add(int64(n))
 				switch {
 				case err != nil:
@@ -116,15 +116,23 @@ func soak(t *testing.T, models []string) {
 		complete.Load(), left.Load(), tokens.Load(), duration, g.Preemptions, 100*g.Prefix.HitRate(), float64(heap[0])/1e6, float64(heap[1])/1e6, finished)
 }
 
+// refusal is an answer that is no stream.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("status %d: %s", r.status, r.text) }
+
 // soakOnce sends one request for a stream and reads it, or leaves before its end.
-func (s *served) soakOnce(random *rand.Rand, shared string, leave bool) (events int, err error) {
+func (s *served) soakOnce(random *rand.Rand, model, shared string, leave bool) (events int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	limit := 1 + random.IntN(200)
 	prompt := shared[:random.IntN(len(shared)-1)+1]
-	path, body := "/v1/completions", fmt.Sprintf(`{"model":"demo","prompt":%q,"stream":true,"ignore_eos":true,"max_tokens":%d,"n":%d}`, prompt, limit, 1+random.IntN(2))
+	path, body := "/v1/completions", fmt.Sprintf(`{"model":%q,"prompt":%q,"stream":true,"ignore_eos":true,"max_tokens":%d,"n":%d}`, model, prompt, limit, 1+random.IntN(2))
 	if random.IntN(2) == 0 {
-		path, body = "/v1/chat/completions", fmt.Sprintf(`{"model":"demo","messages":[{"role":"user","content":%q}],"stream":true,"ignore_eos":true,"max_tokens":%d}`, prompt, limit)
+		path, body = "/v1/chat/completions", fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":%q}],"stream":true,"ignore_eos":true,"max_tokens":%d}`, model, prompt, limit)
 	}
 	req, err := http.NewRequestWithContext(ctx, "POST", s.url+path, strings.NewReader(body))
 	if err != nil {
@@ -138,7 +146,7 @@ func (s *served) soakOnce(random *rand.Rand, shared string, leave bool) (events 
 	defer r.Body.Close()
 	if r.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(r.Body)
-		return 0, fmt.Errorf("status %d: %s", r.StatusCode, text)
+		return 0, &refusal{r.StatusCode, string(text)}
 	}
 	in := bufio.NewScanner(r.Body)
 	in.Buffer(nil, 1<<20)
