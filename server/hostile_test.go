@@ -129,10 +129,9 @@ func TestHostileSoak(t *testing.T) {
 	var wg sync.WaitGroup
 	var attacked [600]atomic.Int64 // by status
 	all := attacks()
-	for i := range 2 {
+	for i := range all {
 		wg.Go(func() {
-			for n := i; ctx.Err() == nil; n++ {
-				a := &all[n%len(all)]
+			for a := &all[i]; ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
 				r, err := s.try(ctx, "POST", a.path, a.body)
 				if err == nil {
 					attacked[r.status].Add(1)
@@ -142,6 +141,8 @@ func TestHostileSoak(t *testing.T) {
 				}
 			}
 		})
+	}
+	for range 2 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				s.readSlowly(ctx)
