@@ -73,5 +73,6 @@ func TestAccessibility(t *testing.T) {
 		t.Errorf("the page is %d pixels wide on a phone of 360", wide)
 	}
 	p.click("#show-sidebar")
+	p.click("#select-chats")
 	check("list on a phone")
 }

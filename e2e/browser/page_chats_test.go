@@ -58,14 +58,52 @@ func TestPins(t *testing.T) {
 	p.until(`document.querySelector(".chat-title").innerText === "Second" && document.querySelectorAll(".chat-list h2").length === 1`)
 }
 
+// TestChooseSeveral: several chats are exported and deleted at once, and come back at once.
+func TestChooseSeveral(t *testing.T) {
+	p, _ := openMock(t)
+	for i, text := range []string{"First", "Second", "Third"} {
+		p.click("#new-chat")
+		p.say(text)
+		p.until(fmt.Sprintf(`document.querySelectorAll(".chat").length === %d`, i+1))
+	}
+	p.click("#select-chats")
+	p.until(`document.getElementById("select-delete").disabled`)
+	p.click(`[aria-label="Choose “First”"]`)
+	p.click(".chat-link") // the newest, Third: its box is meant
+	p.until(`document.getElementById("select-count").textContent === "2 chosen"`)
+	p.shoot("choose")
+	file := p.exportedBy(".json", func() { p.click("#select-export") })
+	if strings.Count(file, `"title"`) != 2 || strings.Contains(file, "Second") {
+		t.Errorf("the file is %s", file)
+	}
+	p.click("#select-delete")
+	titles := `[...document.querySelectorAll(".chat-title")].map((e) => e.innerText).sort().join()`
+	p.until(titles + ` === "Second" && document.getElementById("select-bar").hidden && location.hash === "#/"`)
+	p.click(".toast .link")
+	p.until(titles + ` === "First,Second,Third"`)
+	p.click("#select-chats")
+	p.click("#select-all")
+	p.until(`document.querySelectorAll(".chat input:checked").length === 3`)
+	p.click("#select-chats")
+	p.until(`!document.querySelector(".chat input")`)
+}
+
 // exported clicks on a button of the dialog and returns the file that would be saved.
 func (p *page) exported(button, ending string) string {
+	p.t.Helper()
+	return p.exportedBy(ending, func() {
+		p.click("#open-data")
+		p.click(button)
+	})
+}
+
+// exportedBy returns the file that would be saved by what act does.
+func (p *page) exportedBy(ending string, act func()) string {
 	p.t.Helper()
 	p.script(`window.saved = null; { const create = URL.createObjectURL.original ?? URL.createObjectURL;
 		URL.createObjectURL = (blob) => { window.saved = blob.text(); return create(blob); }; URL.createObjectURL.original = create; }
 		HTMLAnchorElement.prototype.click = function () { window.savedAs = this.download; };`)
-	p.click("#open-data")
-	p.click(button)
+	act()
 	p.until(`window.saved`)
 	if name := eval[string](p, `window.savedAs`); !strings.HasSuffix(name, ending) {
 		p.t.Errorf("the file is called %s", name)

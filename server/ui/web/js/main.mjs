@@ -89,7 +89,8 @@ const sidebar = new Sidebar({
   open: (id) => navigate(id),
   rename: (id, title) => rename(id, title),
   pin: (id) => pin(id),
-  remove: (id) => removeConversation(id),
+  remove: (ids) => removeConversations(ids),
+  exportChosen: async (ids) => download(exportName("chats"), exportFile((await Promise.all(ids.map(find))).filter(Boolean))),
   search: (query) => store.search(query),
 });
 const settings = new SettingsDrawer(() => {
@@ -216,30 +217,34 @@ async function rename(id, title) {
   if (id === conversation.id) showConversation();
 }
 
-async function removeConversation(id) {
-  runs.get(id)?.stop();
-  const gone = id === conversation.id ? conversation : await store.get(id);
-  clearTimeout(saves.get(id));
-  saves.delete(id);
-  try {
-    await store.remove(id);
-  } catch (error) {
-    notices.set("storage", error.message);
-    return;
+async function removeConversations(ids) {
+  const gone = [];
+  for (const id of ids) {
+    runs.get(id)?.stop();
+    const target = await find(id);
+    clearTimeout(saves.get(id));
+    saves.delete(id);
+    try {
+      await store.remove(id);
+    } catch (error) {
+      notices.set("storage", error.message);
+      break;
+    }
+    heads = heads.filter((head) => head.id !== id);
+    if (target) gone.push(target);
   }
-  heads = heads.filter((head) => head.id !== id);
-  if (id === conversation.id) {
+  if (gone.some(({ id }) => id === conversation.id)) {
     conversation = null;
     openNew();
     if (!conversation) await route();
   }
   showSidebar();
-  if (!gone) return;
-  toast(`“${gone.title || "Chat"}” was deleted.`, {
+  if (gone.length === 0) return;
+  toast(gone.length === 1 ? `“${gone[0].title || "Chat"}” was deleted.` : `${gone.length} chats were deleted.`, {
     label: "Undo",
     run: async () => {
-      await save(gone);
-      navigate(id);
+      for (const target of gone) await save(target);
+      navigate(gone[0].id);
     },
   });
 }

@@ -15,8 +15,9 @@ export class Sidebar {
   #found = null; // result of the last search, or null for all chats
   #searchTimer = 0;
   #renaming = null;
+  #chosen = null; // ids while several are being chosen
 
-  /** @param actions {open(id), rename(id, title), pin(id), remove(id), search(query): Promise<Map>} */
+  /** @param actions {open(id), rename(id, title), pin(id), remove(ids), exportChosen(ids), search(query): Promise<Map>} */
   constructor(actions) {
     this.#actions = actions;
     this.#search.addEventListener("input", () => this.#searchSoon());
@@ -32,6 +33,15 @@ export class Sidebar {
       }
     });
     this.#list.addEventListener("keydown", (event) => this.#move(event));
+    byId("select-chats").addEventListener("click", () => this.#choose(this.#chosen ? null : []));
+    byId("select-all").addEventListener("click", () => this.#choose(this.#shown().map(({ id }) => id)));
+    byId("select-export").addEventListener("click", () => this.#actions.exportChosen([...this.#chosen]));
+    byId("select-delete").addEventListener("click", () => {
+      const ids = [...this.#chosen];
+      this.#choose(null);
+      byId("select-chats").focus();
+      this.#actions.remove(ids);
+    });
   }
 
   /** Shows what there is. */
@@ -40,6 +50,25 @@ export class Sidebar {
     this.#current = current;
     this.#running = running;
     if (this.#renaming === null) this.#render();
+  }
+
+  /** Begins to choose several chats, with some chosen already; null ends it. */
+  #choose(ids) {
+    this.#chosen = ids && new Set(ids);
+    byId("select-chats").setAttribute("aria-pressed", String(ids !== null));
+    byId("select-bar").hidden = ids === null;
+    this.#render();
+    this.#showChosen();
+  }
+
+  #showChosen() {
+    const count = this.#chosen?.size ?? 0;
+    byId("select-count").textContent = count === 0 ? "None chosen" : `${count} chosen`;
+    byId("select-export").disabled = byId("select-delete").disabled = count === 0;
+  }
+
+  #shown() {
+    return this.#found ? this.#heads.filter((head) => this.#found.has(head.id)) : this.#heads;
   }
 
   #searchSoon() {
@@ -60,7 +89,7 @@ export class Sidebar {
 
   #render() {
     const focused = document.activeElement?.closest?.(".chat")?.dataset.id;
-    const shown = this.#found ? this.#heads.filter((head) => this.#found.has(head.id)) : this.#heads;
+    const shown = this.#shown();
     const parts = [];
     let group = null;
     let list = null;
@@ -96,8 +125,28 @@ export class Sidebar {
       h("span", { class: "chat-actions" },
         iconButton("pin", `Pin “${title}”`, () => this.#actions.pin(head.id), { "aria-pressed": String(head.pinned === true) }),
         iconButton("edit", `Rename “${title}”`, () => this.#rename(row, head)),
-        iconButton("trash", `Delete “${title}”`, () => this.#actions.remove(head.id))));
+        iconButton("trash", `Delete “${title}”`, () => this.#actions.remove([head.id]))));
+    if (this.#chosen) this.#addBox(row, head, title);
     return row;
+  }
+
+  /** Has a row chosen by a box instead of opened. */
+  #addBox(row, head, title) {
+    const box = h("input", { type: "checkbox", "aria-label": `Choose “${title}”` });
+    box.checked = this.#chosen.has(head.id);
+    box.addEventListener("change", () => {
+      if (box.checked) this.#chosen.add(head.id);
+      else this.#chosen.delete(head.id);
+      this.#showChosen();
+    });
+    row.classList.add("choosing");
+    row.querySelector(".chat-actions").remove();
+    row.querySelector(".chat-link").addEventListener("click", (event) => {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      box.click();
+    }, { capture: true });
+    row.prepend(box);
   }
 
   #rename(row, head) {
@@ -138,7 +187,7 @@ export class Sidebar {
     else if (event.key === "ArrowUp") (at === 0 ? this.#search : links[at - 1]).focus();
     else if (event.key === "F2") this.#rename(row, this.#heads.find((head) => head.id === row.dataset.id));
     else if (event.key === "p" && !event.ctrlKey && !event.metaKey && !event.altKey) this.#actions.pin(row.dataset.id);
-    else if (event.key === "Delete") this.#actions.remove(row.dataset.id);
+    else if (event.key === "Delete") this.#actions.remove([row.dataset.id]);
     else return;
     event.preventDefault();
   }

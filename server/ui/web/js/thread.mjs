@@ -318,7 +318,7 @@ class AssistantView extends MessageView {
   update(change) {
     const { message } = this;
     if (super.update(change)) {
-      this.content.textContent = message.content; // to be found in the page
+      if (!this.content.firstChild) this.content.textContent = message.content; // to be found in the page
       return;
     }
     if (this.#shownContent === null) this.content.replaceChildren();
