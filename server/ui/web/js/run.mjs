@@ -25,6 +25,7 @@ export class Run {
   #usage = null;
   #timings = null;
   #sent = 0;
+  #watching = 0; // the timer that asks for the state of the model
   #firstAt = 0;
   #lastAt = 0;
 
@@ -66,11 +67,10 @@ export class Run {
     let refused = false;
     for (let attempt = 0; ; attempt++) {
       const { key } = this.#api;
-      let watch = 0;
       try {
         const body = await this.#hooks.body(this.#abort.signal);
         this.#sent = performance.now();
-        watch = setInterval(() => this.#watch(body.model), WATCH_EVERY);
+        this.#watching = setInterval(() => this.#watch(body.model), WATCH_EVERY);
         await this.#api.chat(body, this.#abort.signal, (chunk) => this.#take(chunk));
         this.#end("done");
         return;
@@ -101,16 +101,16 @@ export class Run {
         this.#end("error");
         return;
       } finally {
-        clearInterval(watch);
+        clearInterval(this.#watching);
       }
     }
   }
 
-  /** Until something comes, asks whether that is because the model is being loaded. */
+  /** Until something comes, asks whether that is because the model is being loaded; no more once it is. */
   async #watch(model) {
-    if (this.#firstAt > 0) return;
-    const state = await this.#api.state(model, this.#abort.signal);
+    const state = this.#firstAt === 0 ? await this.#api.state(model, this.#abort.signal) : null;
     const loading = state?.value === "loading" && this.#firstAt === 0 ? state.progress : null;
+    if (!state || state.value === "loaded") clearInterval(this.#watching);
     if (loading === this.loading) return;
     this.loading = loading;
     this.#hooks.onChange();
