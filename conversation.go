@@ -29,6 +29,9 @@ type Conversation struct {
 	Format Format
 	// Continue says that the last message is the beginning of the answer.
 	Continue bool
+	// Begun says that an earlier text has the beginning of the conversation: what a derived model
+	// begins with is left out.
+	Begun bool
 	// Bare leaves out the words of the template that begin the answer.
 	Bare bool
 	// Truncation says what becomes of a conversation that is too long.
@@ -292,10 +295,12 @@ func (p *Prepared) render(ctx context.Context, c *Conversation, t *chat.Template
 	}
 	render := func(messages []chat.Message) ([]int32, error) {
 		in := in
-		in.Messages = messages
+		if in.Messages = messages; !c.Begun {
+			in.Messages = p.model.begun(messages)
+		}
 		var err error
 		if explain {
-			if in.Messages, err = chat.ExplainTools(messages, explained); err != nil {
+			if in.Messages, err = chat.ExplainTools(in.Messages, explained); err != nil {
 				return nil, &OptionError{Option: "tools", Err: err}
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 
+	"trit/hub"
 	"trit/internal/generate"
 	"trit/sample"
 	"trit/tokenizer"
@@ -38,6 +39,12 @@ func (m *Model) generateOptions(opts []GenerateOption) *generateOptions {
 			continue
 		}
 		opt(o)
+	}
+	if d := m.derived; d != nil {
+		o.Options.Stop = append(o.Options.Stop, d.Stops()...)
+		if n, ok := d.Number(hub.ParameterPredict); ok && o.Options.MaxTokens == 0 {
+			o.Options.MaxTokens = max(0, int(n))
+		}
 	}
 	return o
 }

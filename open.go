@@ -44,7 +44,14 @@ func OpenContext(ctx context.Context, name string, opts ...Option) (*Model, erro
 	if err != nil {
 		return nil, err
 	}
-	return open(ctx, start, found.Name, f, nil, o)
+	m, err := open(ctx, start, found.Name, f, nil, o)
+	if err != nil || found.Derived == nil {
+		return m, err
+	}
+	if err := m.derive(found.Derived); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
 }
 
 // OpenFile opens a model that package gguf has opened: from bytes with
@@ -112,7 +119,7 @@ func fsFile(fsys fs.FS, path string) (*gguf.File, io.Closer, error) {
 func open(
 	ctx context.Context, start time.Time, name string, f *gguf.File, closer io.Closer, o openOptions,
 ) (*Model, error) {
-	m := &Model{name: name, closer: closer}
+	m := &Model{name: name, closer: closer, constraints: &constraintCache{}}
 	if err := mmap.Guard(func() error { return m.load(ctx, f, o) }); err != nil {
 		if m.model == nil { // to which the file would belong
 			err = errors.Join(err, f.Close())

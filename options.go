@@ -261,8 +261,8 @@ func (o *generateOptions) fail(option string, err error) {
 
 var errNil = errors.New("it is nil")
 
-// MaxTokens bounds the number of generated tokens; 0 means up to the end of
-// the context.
+// MaxTokens bounds the number of generated tokens; 0 means as many as a derived model says,
+// or up to the end of the context.
 func MaxTokens(n int) GenerateOption { return func(o *generateOptions) { o.Options.MaxTokens = n } }
 
 // PromptOnly generates nothing: it brings the prompt into the prefix cache, for later ones.

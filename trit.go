@@ -37,6 +37,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"trit/hub"
 	"trit/internal/engine"
 	"trit/internal/fault"
 	"trit/internal/generate"
@@ -76,13 +77,18 @@ type Model struct {
 	drafts    sync.Map     // *tokenizer.Tokenizer of a draft model → error, or true
 	looked    atomic.Int64 // when the file was last looked at, in Unix nanoseconds
 
-	constraints constraintCache
+	constraints *constraintCache
 	format      chatFormat
+	derived     *hub.Derived // what it has beside the weights of another; nil: nothing
+	shared      bool         // all the rest belongs to that
 }
 
 // Close stops the model and frees its memory. Running generations end with an
 // error.
 func (m *Model) Close() error {
+	if m.shared {
+		return nil
+	}
 	err := errors.Join(m.scheduler.Close(), m.model.Close())
 	if m.closer != nil {
 		err = errors.Join(err, m.closer.Close())

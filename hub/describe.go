@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	"trit/gguf"
 )
@@ -36,13 +38,17 @@ func Describe(m *Model) (*Details, error) {
 	}
 	defer f.Close()
 	d := &Details{Model: *m, Size: f.Size}
-	if m.Source == Store {
+	if m.Base().Source == Store {
 		if d.Origin, err = readManifest(m.Path); err != nil {
 			return nil, err
 		}
 	}
 	d.readMetadata(f.Metadata)
 	d.readTensors(f)
+	if own := m.Derived; own != nil {
+		d.ChatTemplate = cmp.Or(own.Template, d.ChatTemplate)
+		d.License = cmp.Or(strings.Join(own.License, "\n"), d.License)
+	}
 	if d.License == "" && d.Origin != nil {
 		d.License = d.Origin.License
 	}

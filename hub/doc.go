@@ -16,7 +16,8 @@
 //
 // The store is the folder models below $TRIT_HOME, which defaults to the folder
 // trit in the user's cache directory. Every file NAME.gguf in it is a model;
-// NAME.json beside it, a [Manifest], says where it came from. [Copy] and
+// NAME.json beside it, a [Manifest], says where it came from. A file NAME.derived
+// is a model that shares the weights of another one ([Derived], [Create]). [Copy] and
 // [Remove] keep house. Downloads under way live in the folder .partial, so that
 // whatever bears a model's name is complete.
 //

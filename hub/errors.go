@@ -16,6 +16,11 @@ var (
 	// ErrProtected reports a model that is not in the store and hence cannot be
 	// removed: an embedded one, a registered one, a file elsewhere.
 	ErrProtected = errors.New("hub: not a model of the store")
+	// ErrModelfile reports a Modelfile, or another description of a derived model, that
+	// cannot be used.
+	ErrModelfile = errors.New("hub: bad description of a model")
+	// ErrBase reports a model that others are derived from.
+	ErrBase = errors.New("hub: other models are made of it")
 	// ErrLocked reports a model that another process is working on.
 	ErrLocked = errors.New("hub: the model is in use")
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 
@@ -28,7 +29,23 @@ type Model struct {
 	Path        string `json:"path,omitempty"` // empty for an embedded model
 	Description string `json:"description,omitempty"`
 	Source      Source `json:"source"`
+	// Derived is what the model has of its own, if it shares the weights of another one; Path is theirs.
+	Derived *Derived `json:"derived,omitempty"`
+
+	base   *Model // that has the weights
+	broken error  // why the model cannot be opened
 }
+
+// Base returns the model that has the weights: for most this one.
+func (m *Model) Base() *Model {
+	if m.base == nil {
+		return m
+	}
+	return m.base
+}
+
+// weighs reports whether the model has weights of its own.
+func (m *Model) weighs() bool { return m.Derived == nil || m.Derived.From == m.Name }
 
 // Source says where a model comes from.
 type Source string
@@ -43,6 +60,12 @@ const (
 
 // Open opens the model's file.
 func (m *Model) Open() (*gguf.File, error) {
+	if m.broken != nil {
+		return nil, m.broken
+	}
+	if m.base != nil {
+		return m.base.Open()
+	}
 	if m.Source == Embedded {
 		file, err := embeddedFile(m.Name)
 		if err != nil {
@@ -85,7 +108,10 @@ func Resolve(name string) (*Model, error) {
 	var names []string
 	for _, m := range known {
 		if strings.EqualFold(m.Name, name) {
-			if _, err := os.Stat(m.Path); err != nil {
+			if m.broken != nil {
+				return nil, m.broken
+			}
+			if _, err := os.Stat(m.Path); err != nil && m.Path != "" {
 				return nil, fmt.Errorf("%w: %s model %q: %w", ErrNotFound, m.Source, m.Name, err)
 			}
 			return &m, nil
@@ -134,6 +160,17 @@ func List() ([]Model, error) {
 	}
 	for _, m := range stored {
 		add(m)
+	}
+	for _, m := range derivedModels(models) {
+		// Beside weights of the same name it says how these are used, or is left over.
+		i := slices.IndexFunc(models, func(w Model) bool { return w.Source == Store && w.Name == m.Name })
+		if i < 0 {
+			add(m)
+		} else if m.Derived == nil || !m.weighs() {
+			continue
+		} else {
+			models[i] = m
+		}
 	}
 	return models, nil
 }

@@ -51,13 +51,14 @@ func (s *operations) expose(e *exposition) {
 	ms.Each(func(l *core.Loaded) {
 		seen[l.Name] = true
 		e.model(l)
-		if l.Name == s.Options.Models[0] {
+		if l.Name == ms.Weights(s.Options.Models[0]) {
 			e.llamacpp(l, inside.Of(l.Model).Scheduler.Gauges())
 		}
 	})
 	// Those who route requests want to know of a model from the beginning.
 	for _, name := range s.Options.Models {
-		if !seen[name] {
+		if name = ms.Weights(name); !seen[name] {
+			seen[name] = true
 			e.Gauge("trit_model_loaded", "1 if the model is loaded.", 0, "model", name)
 			e.load(name, 0, 0, 0)
 		}

@@ -123,7 +123,7 @@ func TestMemoryBudget(t *testing.T) {
 		t.Errorf("a client that leaves: %v", err)
 	}
 	s.until("nobody waits for memory any more", func() bool {
-		loaded, _ := s.core.Models.Has("second")
+		loaded, _ := s.core.Models.Has(&hub.Model{Name: "second"})
 		return !loaded
 	})
 	if log := s.log.String(); !strings.Contains(log, "second needs") || !strings.Contains(log, "first, third") {
@@ -305,5 +305,35 @@ func TestDropAndList(t *testing.T) {
 	}
 	if err := s.core.Models.Drop(t.Context(), "nothing"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDerivedModels: models that are made of one share its memory, and one of the server's own that is derived keeps
+// the weights in it.
+func TestDerivedModels(t *testing.T) {
+	servertest.Copies(t, "base")
+	for _, d := range []hub.Derived{
+		{Name: "red", From: "base", System: "Be kind.", Parameters: map[string]any{hub.ParameterPredict: 3.0, "temperature": 0.0}},
+		{Name: "green", From: "base", Template: "{{ messages[-1].content }}", Parameters: map[string]any{"stop": " a"}},
+	} {
+		if _, err := hub.Create(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := serve(t, Options{Models: []string{"red"}})
+	if got := s.states(t); !strings.Contains(got, "red") || strings.Contains(got, "demo") {
+		t.Errorf("loaded: %s", got)
+	}
+	s.do("GET", "/ready", "").expect(t, 200, `"red"`)
+	before, _ := s.core.Models.Memory()
+	// red is the first of the server's own, and ends as it says; the base does not.
+	s.do("POST", "/v1/chat/completions", `{"messages":[{"role":"user","content":"Who are you?"}]}`).expect(t, 200, `"model":"red"`, `"completion_tokens":3`)
+	s.do("POST", "/v1/completions", `{"model":"green","prompt":"Once upon","temperature":0}`).expect(t, 200, `"model":"green"`, `"text":""`)
+	s.do("POST", "/v1/completions", `{"model":"base","prompt":"Once upon","temperature":0,"max_tokens":5}`).expect(t, 200, `"completion_tokens":5`)
+	s.do("POST", "/apply-template", `{"model":"green","messages":[{"role":"user","content":"only this"}]}`).expect(t, 200, `"prompt":"only this"`)
+	s.do("POST", "/apply-template", `{"model":"red","messages":[{"role":"user","content":"only this"}]}`).expect(t, 200, `Be kind.`)
+	s.do("GET", "/metrics", "").expect(t, 200, `trit_model_loaded{model="base"} 1`)
+	if after, _ := s.core.Models.Memory(); after != before {
+		t.Errorf("%d bytes are used, %d before", after, before)
 	}
 }

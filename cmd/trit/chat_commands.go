@@ -59,7 +59,7 @@ func slashCommands() []slashCommand {
 		{"/think", "[on|off|auto|N]", "think before answers, or for at most N tokens", "", words("on", "off", "auto"),
 			(*conversation).thinkCommand},
 		{"/set", "[NAME VALUE]", "show or change how tokens are chosen", "", settingNames, (*conversation).setCommand},
-		{"/save", "FILE", "write the conversation to a file, as JSON", "", paths, (*conversation).saveCommand},
+		{"/save", "FILE|NAME", "write the conversation to a file, as JSON, or make a model that begins with it", "", paths, (*conversation).saveCommand},
 		{"/load", "FILE", "go on with a conversation from a file", "", paths, (*conversation).loadCommand},
 		{"/clear", "", "forget the conversation; the system prompt stays", "/new", nil, (*conversation).clearCommand},
 		{"/stats", "", "tokens, speed and use of the context", "", nil, (*conversation).statsCommand},
@@ -151,6 +151,10 @@ func (c *conversation) restart(messages []chat.Message, used int) {
 }
 
 func (c *conversation) saveCommand(_ context.Context, args string, _ func(tui.Event)) (string, *exchange, error) {
+	if isModelName(args) {
+		said, err := c.saveModel(args)
+		return said, nil, err
+	}
 	path, err := filePath(args)
 	if err != nil {
 		return "", nil, err

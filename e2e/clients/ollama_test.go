@@ -375,3 +375,71 @@ func fakeHub(t testing.TB, model []byte) string {
 	t.Cleanup(server.Close)
 	return server.URL
 }
+
+// TestOllamaCreate is what `ollama create`, `ollama run` with /save, `show`, `ps`, `stop` and `rm` send: a model of the
+// demo, one of a file, and one of a conversation.
+func TestOllamaCreate(t *testing.T) {
+	if os.Getenv("TRIT_SERVER") != "" {
+		t.Skip("this needs a server of its own; TRIT_SERVER names another")
+	}
+	client := ollamaClientOf(t, serveForAdmins(t, ""), nil)
+	create := func(request *api.CreateRequest) {
+		t.Helper()
+		last := ""
+		err := client.Create(t.Context(), request, func(p api.ProgressResponse) error { last = p.Status; return nil })
+		if err != nil || last != "success" {
+			t.Fatalf("%s: %v, %q", request.Model, err, last)
+		}
+	}
+	create(&api.CreateRequest{Model: "pirate", From: "demo", System: "You are a pirate.", Parameters: map[string]any{"temperature": 0, "num_predict": 5, "stop": []string{"Arr"}}})
+	file, err := os.ReadFile(filepath.Join("..", "..", "demo", "demo.gguf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(file))
+	if err := client.CreateBlob(t.Context(), digest, bytes.NewReader(file)); err != nil {
+		t.Fatal(err)
+	}
+	create(&api.CreateRequest{Model: "sent", Files: map[string]string{"demo.gguf": digest}})
+	create(&api.CreateRequest{Model: "saved", From: "pirate", Messages: []api.Message{{Role: "user", Content: "Hi"}, {Role: "assistant", Content: "Arr"}}, Parameters: map[string]any{"num_ctx": 256.0}})
+
+	ask := func(name string) (last api.ChatResponse) {
+		t.Helper()
+		request := &api.ChatRequest{Model: name, Messages: []api.Message{{Role: "user", Content: "Who are you?"}}, Stream: no()}
+		if err := client.Chat(t.Context(), request, func(r api.ChatResponse) error { last = r; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return last
+	}
+	if plain, pirate, saved := ask("sent"), ask("pirate:latest"), ask("saved"); pirate.EvalCount != 5 || pirate.DoneReason != "length" ||
+		plain.PromptEvalCount >= pirate.PromptEvalCount || pirate.PromptEvalCount >= saved.PromptEvalCount {
+		t.Errorf("%+v\n%+v\n%+v", plain, pirate, saved)
+	}
+	shown, err := client.Show(t.Context(), &api.ShowRequest{Model: "saved"})
+	if err != nil || shown.System != "You are a pirate." || len(shown.Messages) != 2 || !strings.Contains(shown.Modelfile, "PARAMETER num_ctx 256\n") ||
+		!strings.Contains(shown.Parameters, "num_predict") {
+		t.Errorf("%v, %+v", err, shown)
+	}
+	running, err := client.ListRunning(t.Context())
+	if err != nil || !slices.ContainsFunc(running.Models, func(m api.ProcessModelResponse) bool { return m.Name == "pirate:latest" }) {
+		t.Errorf("%v, %+v", err, running)
+	}
+	// This is how models are stopped.
+	if err := client.Generate(t.Context(), &api.GenerateRequest{Model: "sent", KeepAlive: &api.Duration{}}, func(r api.GenerateResponse) error {
+		if r.DoneReason != "unload" {
+			t.Errorf("%+v", r)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"pirate", "sent", "saved"} {
+		if err := client.Delete(t.Context(), &api.DeleteRequest{Model: name}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	err = client.Create(t.Context(), &api.CreateRequest{Model: "x", From: "demo", Template: "{{ .Prompt }}"}, func(api.ProgressResponse) error { return nil })
+	if status, ok := errors.AsType[api.StatusError](err); !ok || status.StatusCode != 400 || !strings.Contains(status.ErrorMessage, "Go template") {
+		t.Errorf("a Go template: %v", err)
+	}
+}

@@ -65,6 +65,7 @@ var preparations = []preparation{
 		mkdir -p path/to
 		cp demo/demo.gguf path/to/model.gguf`},
 	{"trit (cp|rm) --help", "a model in the store", "trit cp demo/demo.gguf bitnet-2b-4t"},
+	{"trit create --help", "a Modelfile", "echo FROM demo >Modelfile"},
 	{"trit quantize --help", "a model with projections that are not packed", "trit quantize --input demo --output model-f32.gguf --type f32"},
 	{"trit repair --help", "models of other programs", `
 		cp demo/demo.gguf old.gguf

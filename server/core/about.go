@@ -70,6 +70,9 @@ func (s *Server) About(m *hub.Model) (*About, error) {
 		modified = stat.ModTime().UTC()
 		identity = fmt.Sprintf("%s %d %d", m.Path, stat.Size(), modified.UnixNano())
 	}
+	if d := m.Derived; d != nil {
+		identity, modified = identity+" "+d.Digest(), d.Time
+	}
 	sum := sha256.Sum256([]byte(m.Name + " " + identity))
 	key := hex.EncodeToString(sum[:])
 	c := &s.about
@@ -98,7 +101,7 @@ func (a *About) read(m *hub.Model, open []trit.Option) error {
 	if a.Details, err = hub.Describe(m); err != nil {
 		return err
 	}
-	if a.Origin != nil && a.Origin.SHA256 != "" {
+	if a.Origin != nil && a.Origin.SHA256 != "" && m.Derived == nil {
 		a.Digest = a.Origin.SHA256
 	}
 	f, err := m.Open()
@@ -108,9 +111,13 @@ func (a *About) read(m *hub.Model, open []trit.Option) error {
 	defer f.Close()
 	var b strings.Builder
 	for _, p := range sample.Params() {
-		if v, ok := f.Metadata.Get(p.Key()); ok && p.Recommended {
+		_, own := m.Derived.Number(p.Name)
+		if v, ok := f.Metadata.Get(p.Key()); ok && p.Recommended && !own {
 			fmt.Fprintf(&b, "%s %v\n", p.Name, v.Any())
 		}
+	}
+	if m.Derived != nil {
+		b.WriteString(m.Derived.ParameterLines())
 	}
 	a.Recommended = b.String()
 	_, a.Embeds = f.Metadata.Get(a.Architecture + "." + model.KeyPooling)

@@ -244,7 +244,7 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 func (g *guards) permitted(pattern string) bool {
 	_, path, _ := strings.Cut(pattern, " ")
 	switch path {
-	case "/api/pull", "/api/copy", "/api/create":
+	case "/api/pull", "/api/copy", "/api/create", "/api/blobs/{digest}":
 		return g.options.AllowPull
 	case "/api/delete":
 		return g.options.AllowDelete

@@ -223,7 +223,7 @@ func (l *Lease) Enter(ctx context.Context, n int) (leave func(), err error) {
 // Full reports whether a model would turn a request away.
 func (ms *Models) Full(name string) bool {
 	ms.mu.Lock()
-	l := ms.loaded[name]
+	l := ms.loaded[ms.Weights(name)]
 	ms.mu.Unlock()
 	return l != nil && l.gate.full()
 }

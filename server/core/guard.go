@@ -83,7 +83,7 @@ func (s *Server) guard(rt *Route) http.Handler {
 			defer cancel()
 			r = r.WithContext(ctx)
 		}
-		leave, err := s.accept(w, r)
+		leave, err := s.accept(w, r, rt)
 		if err != nil {
 			s.refuse(w, r, rt.Family, err)
 			return
@@ -105,11 +105,12 @@ type body struct {
 	io.ReadCloser
 	control *http.ResponseController
 	timeout time.Duration
+	parts   bool // the time is that of each part
 	begun   bool
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	if !b.begun {
+	if !b.begun || b.parts {
 		b.begun = true
 		b.deadline(time.Now().Add(b.timeout))
 	}

@@ -73,8 +73,13 @@ func tooLarge(limit int64) *Error {
 
 // accept bounds the body of a request and admits it. leave is called when a model has taken
 // the request over, or at its end.
-func (s *Server) accept(w http.ResponseWriter, r *http.Request) (leave func(), err error) {
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, rt *Route) (leave func(), err error) {
 	if r.Body == nil || r.Body == http.NoBody {
+		return func() {}, nil
+	}
+	control := http.NewResponseController(w)
+	if rt.Streams {
+		r.Body = &body{ReadCloser: r.Body, control: control, timeout: s.Options.ReadTimeout, parts: true}
 		return func() {}, nil
 	}
 	size := r.ContentLength
@@ -90,7 +95,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) (leave func(), e
 	}
 	r.Body = &body{
 		ReadCloser: http.MaxBytesReader(w, r.Body, s.Options.MaxBody),
-		control:    http.NewResponseController(w), timeout: s.Options.ReadTimeout,
+		control:    control, timeout: s.Options.ReadTimeout,
 	}
 	return sync.OnceFunc(leave), nil
 }

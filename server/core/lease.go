@@ -11,6 +11,7 @@ import (
 // turn on the model it is among those that are prepared.
 type Lease struct {
 	*Loaded
+	Name     string // of the model that was asked for; Loaded is the one that has its weights
 	Model    *trit.Model
 	models   *Models
 	prepared func() // may be called several times

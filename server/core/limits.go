@@ -50,10 +50,11 @@ var limits = map[string]FieldLimit{
 	"encoding_format": word, "input_type": word, "reasoning_format": word, "truncation": word, "keep_alive": word, "previous_response_id": word, "phase": word, "filename": word,
 	"guided_whitespace_pattern": word, "service_tier": word, "user": word, "cache_salt": word,
 	"include": words, "response_fields": words, "modalities": words, "samplers": words, "think": word, "reasoning_effort": word, "effort": word,
+	"from": word, "quantize": word, "files": {Text: 1 << 10, List: 64, Free: true}, "adapters": {Text: 1 << 10, List: 64, Free: true},
 	// what the model reads
 	"messages": prose, "content": prose, "system": prose, "instructions": prose, "text": prose, "thinking": prose,
 	"reasoning_content": prose, "reasoning": prose, "refusal": prose, "suffix": prose, "template": prose,
-	"chat_template": prose, "description": prose, "signature": prose, "data": prose, "images": prose,
+	"chat_template": prose, "description": prose, "signature": prose, "modelfile": {Text: 1 << 20}, "license": {Text: 1 << 20, List: 64}, "data": prose, "images": prose,
 	"summary": prose, "query": prose, "title": prose, "documents": values, "arguments": values, "output": values, "audio": values,
 	"input": {Text: wholeBody, List: 1 << 20, Free: true}, "prompt": {Text: wholeBody, List: 1 << 20},
 	"tokens": tokens, "context": tokens,

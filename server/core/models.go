@@ -26,8 +26,9 @@ type Models struct {
 	log     *slog.Logger
 	own     map[string]string // names of the server's own models → what trit.Open takes
 	aliases atomic.Pointer[map[string]string]
-	limit   int64  // of the memory of all; 0: unknown
-	source  string // of the limit
+	made    map[string]string // names of those of the server's own that are derived → the model that has their weights
+	limit   int64             // of the memory of all; 0: unknown
+	source  string            // of the limit
 	intake  *intake
 
 	closing context.Context // ends when the models are closed
@@ -61,7 +62,9 @@ type Loaded struct {
 	keep      time.Duration // how long to keep it without use; negative: for ever
 	expiry    *time.Timer
 	unloading bool
-	retired   bool // it has stopped, and is unloaded when the last lease is released
+	derived   map[string]*trit.Model // the models that are made of this one
+	asked     []string               // names that requests had for it or for one of those, in order
+	retired   bool                   // it has stopped, and is unloaded when the last lease is released
 }
 
 // ModelState says what a model is doing.
@@ -104,8 +107,14 @@ func newModels(o *Options) (*Models, error) {
 		ms.used = ms.intake.memory
 	}
 	var names []string
+	bases := map[string]*hub.Model{}
 	for _, path := range o.Models {
 		name := servedName(path)
+		if base := derivedBase(path); base != nil {
+			bases[name] = base
+			names = append(names, name)
+			continue
+		}
 		if _, taken := ms.own[name]; taken {
 			return nil, fmt.Errorf("%w: two models would be named %q; leave one out of them and give it a name "+
 				"of its own, the alias NAME=%s", ErrOptions, name, path)
@@ -113,6 +122,7 @@ func newModels(o *Options) (*Models, error) {
 		ms.own[name] = path
 		names = append(names, name)
 	}
+	ms.ownDerived(bases)
 	aliases, paths, more, err := ms.nameAliases(o.Aliases)
 	if err != nil {
 		return nil, err
@@ -137,7 +147,8 @@ func (ms *Models) Acquire(ctx context.Context, name string) (*Lease, error) {
 			ms.mu.Unlock()
 			return nil, ErrShuttingDown
 		}
-		l := ms.loaded[found.Name]
+		name := ms.weights(found)
+		l := ms.loaded[name]
 		if l != nil {
 			ms.retire(l)
 		}
@@ -151,7 +162,7 @@ func (ms *Models) Acquire(ctx context.Context, name string) (*Lease, error) {
 			}
 		}
 		if l == nil {
-			l = ms.begin(found.Name)
+			l = ms.begin(name)
 		}
 		// Those who wait for a model to be loaded wait for its answers too.
 		if !l.isReady() && l.leases >= l.gate.places+l.gate.queue {
@@ -159,11 +170,12 @@ func (ms *Models) Acquire(ctx context.Context, name string) (*Lease, error) {
 			return nil, errBusy(l.gate.queue)
 		}
 		l.leases++
+		l.ask(found.Name)
 		if l.expiry != nil {
 			l.expiry.Stop()
 		}
 		ms.mu.Unlock()
-		recordIn(ctx).model = l.Name
+		recordIn(ctx).model = found.Name
 		select {
 		case <-l.ready:
 		case <-ctx.Done():
@@ -174,7 +186,13 @@ func (ms *Models) Acquire(ctx context.Context, name string) (*Lease, error) {
 			ms.release(l)
 			return nil, l.err
 		}
-		lease := &Lease{Loaded: l, Model: l.Model, models: ms}
+		lease := &Lease{Loaded: l, Name: found.Name, Model: l.Model, models: ms}
+		if found.Derived != nil {
+			if lease.Model, err = ms.derived(l, found.Derived); err != nil {
+				lease.Release()
+				return nil, err
+			}
+		}
 		prepared, err := ms.intake.preparing.enter(ctx, recordIn(ctx).client, 1)
 		if err != nil {
 			lease.Release()
@@ -231,6 +249,7 @@ func (ms *Models) load(l *Loaded, path string) {
 }
 
 func (ms *Models) open(l *Loaded, path string) (*trit.Model, error) {
+	path = weightsPath(path)
 	plan, err := trit.Plan(path, ms.options.Open...)
 	if err != nil {
 		return nil, err
@@ -321,7 +340,7 @@ func (ms *Models) expire(l *Loaded) {
 // error if requests are using it or it is one of the server's own.
 func (ms *Models) Drop(ctx context.Context, name string) error {
 	ms.mu.Lock()
-	l := ms.loaded[ms.canonical(name)]
+	l := ms.loaded[ms.canonical(name)] // nil for a derived model, which has nothing to unload
 	switch {
 	case l == nil:
 		ms.mu.Unlock()
@@ -384,7 +403,7 @@ func (ms *Models) Describe(m *ServedModel) {
 	}
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	l := ms.loaded[m.Name]
+	l := ms.loaded[ms.weightsOf(m)]
 	m.State = stateUnloaded
 	if l == nil {
 		return
@@ -453,11 +472,12 @@ func (ms *Models) close() error {
 	return errors.Join(errs...)
 }
 
-// Has reports whether a model is loaded, or about to be, and whether it is one
-// of the server's own.
-func (ms *Models) Has(name string) (loaded, own bool) {
+// Has reports whether a model's weights are loaded, or about to be, and whether they are
+// among the server's own.
+func (ms *Models) Has(m *hub.Model) (loaded, own bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
+	name := ms.weights(m)
 	_, own = ms.own[name]
 	return ms.loaded[name] != nil, own
 }

@@ -39,6 +39,9 @@ type Route struct {
 	// have the same path; nil: Family's.
 	FamilyOf func(r *http.Request) *Family
 	Access   access
+	// Streams says that the body may have any length, as it is not kept in memory: each part of it
+	// must come in the time that the body of another request has.
+	Streams bool
 	// handle answers the request, or returns an error that the family writes.
 	// Once it has begun to answer it must report errors in the stream itself
 	// and return errAnswered.

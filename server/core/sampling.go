@@ -44,6 +44,8 @@ func (s *Sampling) Options(m *trit.Model) (sample.Options, error) {
 	if s.Seed != nil && *s.Seed >= 0 {
 		seed := uint64(*s.Seed)
 		o.Seed = &seed
+	} else if s.Seed != nil {
+		o.Seed = nil // that of a derived model
 	}
 	return o, o.Validate()
 }

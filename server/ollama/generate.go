@@ -169,6 +169,7 @@ func (a *api) prepareGenerate(r *http.Request, l *core.Lease, q *generateRequest
 		return nil, nil, err
 	}
 	c := core.Conversation{Options: g.options}
+	c.Begun = len(q.Context) > 0
 	c.SetFormat(q.Format.format())
 	var err error
 	if err := q.Think.apply(&c, l, q.Model); err != nil {
@@ -219,7 +220,7 @@ func (a *api) loadOnly(w http.ResponseWriter, r *http.Request, q *commonFields, 
 	if err != nil {
 		return err
 	}
-	loaded, own := a.Models.Has(m.Name)
+	loaded, own := a.Models.Has(m)
 	if q.KeepAlive != nil && q.KeepAlive.Duration == 0 && !own {
 		line.DoneReason = "unload"
 	}

@@ -53,11 +53,18 @@ type shownModel struct {
 	Modelfile    string         `json:"modelfile"`
 	Parameters   string         `json:"parameters"`
 	Template     string         `json:"template"`
+	System       string         `json:"system,omitempty"`
+	Messages     []shownMessage `json:"messages,omitempty"`
 	Details      modelDetails   `json:"details"`
 	ModelInfo    map[string]any `json:"model_info"`
 	Tensors      []shownTensor  `json:"tensors,omitempty"`
 	Capabilities []string       `json:"capabilities"`
 	ModifiedAt   time.Time      `json:"modified_at"`
+}
+
+type shownMessage struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
 }
 
 type shownTensor struct {
@@ -94,13 +101,15 @@ func (a *api) running(w http.ResponseWriter, r *http.Request) error {
 	models := []runningModel{}
 	now := time.Now()
 	a.Models.Each(func(l *core.Loaded) {
-		m := runningModel{Name: l.Name, Size: l.Charge, ContextLength: l.Model.Context()}
+		m := runningModel{Size: l.Charge, ContextLength: l.Model.Context()}
 		at, forever := l.Expires()
 		if forever {
 			at = now.Add(math.MaxInt64) // as Ollama says it
 		}
 		m.ExpiresAt = at.UTC()
-		models = append(models, m)
+		for _, m.Name = range l.Asked() {
+			models = append(models, m)
+		}
 	})
 	for i := range models {
 		m := &models[i]
@@ -139,13 +148,23 @@ func (a *api) show(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	modelfile := "FROM " + taggedName(m.Name) + "\n"
+	for line := range strings.Lines(about.Recommended) {
+		modelfile += "PARAMETER " + line
+	}
+	own := m.Derived
+	if own == nil {
+		own = &hub.Derived{}
+	} else {
+		modelfile = own.Modelfile()
+	}
 	answer := shownModel{
 		License: about.License, Template: about.ChatTemplate, Details: words(about),
-		Parameters: about.Recommended, Modelfile: "FROM " + taggedName(m.Name) + "\n", ModelInfo: map[string]any{},
-		Capabilities: about.Capabilities(), ModifiedAt: about.Modified,
+		Parameters: about.Recommended, Modelfile: modelfile, ModelInfo: map[string]any{},
+		Capabilities: about.Capabilities(), ModifiedAt: about.Modified, System: own.System,
 	}
-	for line := range strings.Lines(about.Recommended) {
-		answer.Modelfile += "PARAMETER " + line
+	for _, message := range own.Messages {
+		answer.Messages = append(answer.Messages, shownMessage{message.Role, message.Content})
 	}
 	f, err := m.Open()
 	if err != nil {
@@ -209,7 +228,7 @@ func (a *api) copy(w http.ResponseWriter, r *http.Request) error {
 	if source.Source == hub.Store || source.Source == hub.Embedded {
 		from = source.Name
 	}
-	if old, err := a.Models.Resolve(destination); err == nil && sameFile(source.Path, old.Path) {
+	if old, err := a.Models.Resolve(destination); err == nil && sameFile(source, old) {
 		w.WriteHeader(http.StatusOK) // it is a copy already
 		return nil
 	}
@@ -223,10 +242,10 @@ func (a *api) copy(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func sameFile(a, b string) bool {
-	x, err := os.Stat(a)
-	y, err2 := os.Stat(b)
-	return err == nil && err2 == nil && os.SameFile(x, y)
+func sameFile(a, b *hub.Model) bool {
+	x, err := os.Stat(a.Path)
+	y, err2 := os.Stat(b.Path)
+	return a.Derived == nil && b.Derived == nil && err == nil && err2 == nil && os.SameFile(x, y)
 }
 
 // remove deletes a model of the store.

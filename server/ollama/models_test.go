@@ -158,7 +158,7 @@ func TestOllamaStore(t *testing.T) {
 	if !slices.Equal(list.names(), []string{"demo:latest"}) {
 		t.Errorf("%+v", list)
 	}
-	w.Ask("POST", "/api/create", servertest.Object{"model": "x"}).Into(501, nil)
+	w.Ask("POST", "/api/push", servertest.Object{"model": "x"}).Into(501, nil)
 
 	t.Run("errors", func(t *testing.T) {
 		for name, want := range map[string]int{"hf:org/nobody": 404, "https://example.org/x.gguf": 400, "no such name": 400, "": 400, "hf:": 400} {

@@ -56,9 +56,10 @@ func Routes(c *core.Server) []core.Route {
 		{Pattern: "POST /api/pull", Access: core.AccessAdmin, Handle: a.pull},
 		{Pattern: "POST /api/copy", Access: core.AccessAdmin, Handle: a.copy},
 		{Pattern: "DELETE /api/delete", Access: core.AccessAdmin, Handle: a.remove},
-	}
-	for _, path := range []string{"POST /api/create", "POST /api/push", "POST /api/blobs/{digest}"} {
-		routes = append(routes, core.Route{Pattern: path, Access: core.AccessAdmin, Handle: refuse})
+		{Pattern: "POST /api/create", Access: core.AccessAdmin, Handle: a.create},
+		{Pattern: "HEAD /api/blobs/{digest}", Access: core.AccessAdmin, Handle: a.hasBlob},
+		{Pattern: "POST /api/blobs/{digest}", Access: core.AccessAdmin, Streams: true, Handle: a.putBlob},
+		{Pattern: "POST /api/push", Handle: refuse},
 	}
 	for i := range routes {
 		routes[i].Family = Family
@@ -84,7 +85,7 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) error {
 
 func refuse(w http.ResponseWriter, r *http.Request) error {
 	return &core.Error{Status: http.StatusNotImplemented, Code: "unsupported_endpoint",
-		Message: fmt.Sprintf("%s is not served: models are made where the server runs, and fetched by POST /api/pull", r.URL.Path)}
+		Message: fmt.Sprintf("%s is not served: models are fetched by POST /api/pull, and sent to nobody", r.URL.Path)}
 }
 
 // acquire returns the model of that name, which may have the tag that

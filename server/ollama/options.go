@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"trit"
+	"trit/hub"
 	"trit/sample"
 	"trit/server/core"
 	"trit/tokenizer"
@@ -30,14 +31,22 @@ type generation struct {
 // is left out.
 func (o *optionFields) generation(r *http.Request, l *core.Lease, logProbs bool, top int) (*generation, error) {
 	g := &generation{context: l.Model.Context()}
+	d := l.Model.Derived()
+	if n, ok := d.Number(hub.ParameterContext); ok && n >= 1 {
+		g.context = int(min(float64(g.context), n))
+	}
 	if o.NumCtx != nil && *o.NumCtx > 0 {
 		// Clients set it to what they would like at most.
-		if *o.NumCtx > g.context {
+		if *o.NumCtx > l.Model.Context() {
 			core.SayIgnored(r, []string{"options.num_ctx"})
 		}
-		g.context = min(g.context, *o.NumCtx)
+		g.context = min(l.Model.Context(), *o.NumCtx)
 	}
-	g.predict = max(core.ValueOr(o.NumPredict, int(l.Limit())), 0)
+	predict := int(l.Limit())
+	if n, ok := d.Number(hub.ParameterPredict); ok {
+		predict = int(n)
+	}
+	g.predict = max(core.ValueOr(o.NumPredict, predict), 0)
 	if top < 0 || top > 20 {
 		return nil, core.BadRequest("top_logprobs", "top_logprobs must be between 0 and 20")
 	}

@@ -143,6 +143,9 @@ func storeError(err error) error {
 	}{
 		{hub.ErrName, http.StatusBadRequest, "invalid_value"},
 		{hub.ErrAmbiguous, http.StatusBadRequest, "ambiguous_model"},
+		{hub.ErrModelfile, http.StatusBadRequest, "invalid_value"},
+		{hub.ErrExists, http.StatusConflict, "model_exists"},
+		{hub.ErrBase, http.StatusConflict, "model_in_use"},
 		{hub.ErrRemote, http.StatusNotFound, "model_not_found"},
 		{hub.ErrAccess, http.StatusForbidden, "access_denied"},
 		{hub.ErrNoSpace, http.StatusInsufficientStorage, "no_space"},
