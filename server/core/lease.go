@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"trit"
+	"trit/hub"
 )
 
 // Lease is the right to use a model. It must be released. Until its request waits for a
@@ -26,8 +27,15 @@ func (l *Lease) Release() {
 	l.once.Do(func() { l.models.release(l.Loaded) })
 }
 
-// Limit is that of answers to requests that have none.
-func (l *Lease) Limit() Limit { return l.models.options.Limit() }
+// Limit is that of answers to requests that have none: a derived model's own, or the server's.
+func (l *Lease) Limit() Limit {
+	if n, ok := l.Model.Derived().Number(hub.ParameterPredict); ok && n <= 0 {
+		return -1
+	} else if ok {
+		return Limit(n)
+	}
+	return l.models.options.Limit()
+}
 
 // KeepAlive sets how long the model stays after its last use: 0 unloads it when
 // this lease and all others are released, a negative time keeps it until its

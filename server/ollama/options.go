@@ -31,8 +31,7 @@ type generation struct {
 // is left out.
 func (o *optionFields) generation(r *http.Request, l *core.Lease, logProbs bool, top int) (*generation, error) {
 	g := &generation{context: l.Model.Context()}
-	d := l.Model.Derived()
-	if n, ok := d.Number(hub.ParameterContext); ok && n >= 1 {
+	if n, ok := l.Model.Derived().Number(hub.ParameterContext); ok && n >= 1 {
 		g.context = int(min(float64(g.context), n))
 	}
 	if o.NumCtx != nil && *o.NumCtx > 0 {
@@ -42,11 +41,7 @@ func (o *optionFields) generation(r *http.Request, l *core.Lease, logProbs bool,
 		}
 		g.context = min(l.Model.Context(), *o.NumCtx)
 	}
-	predict := int(l.Limit())
-	if n, ok := d.Number(hub.ParameterPredict); ok {
-		predict = int(n)
-	}
-	g.predict = max(core.ValueOr(o.NumPredict, predict), 0)
+	g.predict = max(core.ValueOr(o.NumPredict, int(l.Limit())), 0)
 	if top < 0 || top > 20 {
 		return nil, core.BadRequest("top_logprobs", "top_logprobs must be between 0 and 20")
 	}
