@@ -30,7 +30,7 @@ var rooms = []string{
 	"internal/engine",
 	"sample",
 	"grammar",
-	"internal/generate",
+	"internal/generate", "internal/eval",
 	"chat",
 	"hub",
 	"convert",
