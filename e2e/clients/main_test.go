@@ -6,7 +6,8 @@
 // builds the program from this checkout, starts it on a free port and stops it
 // in the end. TRIT_SERVER=http://host:port tests a server that is running
 // already instead. The JavaScript clients are in the folder node; their test is
-// skipped, and says so, where node or its packages are not installed.
+// skipped, and says so, where node or its packages are not installed. So is that of
+// the Python clients, in the folder python, unless TRIT_PYTHON names an interpreter.
 package clients
 
 import (
