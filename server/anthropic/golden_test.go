@@ -37,7 +37,7 @@ func with(more o) o {
 func TestGolden(t *testing.T) {
 	const messages, count = "/v1/messages", "/v1/messages/count_tokens"
 	marks := []string{"thinking marks"}
-	servertest.Golden(t, Routes, []servertest.Case{
+	servertest.Golden(t, Routes, append([]servertest.Case{
 		{Name: "plain", Path: messages, Body: with(o{"system": "Be brief.",
 			"messages": []o{greeting, {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Who are you?"}}})},
 		{Name: "tools", Path: messages, Body: with(o{"system": "Be brief.", "messages": called, "tools": tools})},
@@ -62,5 +62,5 @@ func TestGolden(t *testing.T) {
 		{Name: "answer", Path: messages, In: marks, Says: []string{"<think>", "Hm.", "</think>", "\n\nIt is", " sunny."}, Body: with(o{"messages": []o{greeting}})},
 		{Name: "answer with calls", Path: messages, In: marks, Body: with(o{"messages": []o{greeting}, "tools": tools}),
 			Says: []string{"I look. ", `<tool_call>{"name": "get_time", "arguments": {}}`, "</tool_call>\n", `<tool_call>{"name": "get_weather", "arguments": {"city": "Rome"}}</tool_call>`}},
-	})
+	}, agents()...))
 }

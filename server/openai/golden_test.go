@@ -31,7 +31,7 @@ var (
 func TestGolden(t *testing.T) {
 	const chat, text, responses = "/v1/chat/completions", "/v1/completions", "/v1/responses"
 	marks := []string{"thinking marks"}
-	servertest.Golden(t, Routes, []servertest.Case{
+	servertest.Golden(t, Routes, append([]servertest.Case{
 		{Name: "plain", Path: chat, Body: o{"messages": []o{brief, greeting, {"role": "assistant", "content": "Hi."}, {"role": "user", "content": "Who are you?"}}}},
 		{Name: "tools", Path: chat, Body: o{"messages": called, "tools": tools}},
 		{Name: "one tool", Path: chat, Body: o{"messages": []o{greeting}, "tools": tools, "parallel_tool_calls": false,
@@ -74,5 +74,5 @@ func TestGolden(t *testing.T) {
 		{Name: "completed text", Path: text, In: marks, Says: []string{"It", " is"}, Body: o{"prompt": "x", "echo": true, "max_tokens": 5}},
 		{Name: "response", Path: responses, In: marks, Body: o{"input": "Hello!", "tools": []o{{"type": "function", "name": "get_time"}}},
 			Says: []string{"<think>Hm.", "</think>\n\n", "I look. ", `<tool_call>{"name": "get_time", "arguments": {}}</tool_call>`}},
-	})
+	}, agents()...))
 }
