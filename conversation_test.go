@@ -347,7 +347,7 @@ func TestThinkingBudget(t *testing.T) {
 		thoughts int // tokens
 		prompt   string
 	}{
-		{"no bound", opening, trit.Conversation{Messages: hello}, 200, "<think>\n"},
+		{"no bound", opening, trit.Conversation{Messages: hello}, 40, "<think>\n"},
 		{"budget", opening, trit.Conversation{Messages: hello, ThinkingBudget: 9}, 9, "<think>\n"},
 		{"budget and format", opening, trit.Conversation{Messages: hello, ThinkingBudget: 9, Format: digits}, 9, "<think>\n"},
 		{"off", opening, trit.Conversation{Messages: hello, Thinking: trit.ThinkingOff}, 0, "<think>\n\n</think>\n\n"},
@@ -363,7 +363,7 @@ func TestThinkingBudget(t *testing.T) {
 		{"unknown marks", openDemo(t), trit.Conversation{Messages: hello, ThinkingBudget: 5}, 0, "Assistant:"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p, err := test.m.Prepare(t.Context(), test.c, trit.Greedy(), trit.MaxTokens(200), trit.IgnoreEnd())
+			p, err := test.m.Prepare(t.Context(), test.c, trit.Greedy(), trit.MaxTokens(40), trit.IgnoreEnd())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -380,7 +380,7 @@ func TestThinkingBudget(t *testing.T) {
 			if n := got.ReasoningTokens; n < test.thoughts || n > test.thoughts+mark || test.thoughts == 0 && n > 0 {
 				t.Errorf("%d tokens of reasoning, want %d: %q", n, test.thoughts, got.Reasoning)
 			}
-			if (got.Content == "") != (test.thoughts == 200) || strings.Contains(got.Content, "</think>") {
+			if (got.Content == "") != (test.thoughts == 40) || strings.Contains(got.Content, "</think>") {
 				t.Errorf("the answer is %q", got.Content)
 			}
 			if test.c.Format.Regexp != "" && len(got.Content) != 3 {

@@ -217,8 +217,8 @@ func TestEmbedMany(t *testing.T) {
 	ctx := context.Background()
 	m := openDemo(t, trit.BatchRows(16), trit.KVTokens(512))
 	var texts []string
-	for i := range 70 {
-		texts = append(texts, strings.Repeat(fmt.Sprintf("The %d. dog barks. ", i), 1+i*i%13))
+	for i := range 30 {
+		texts = append(texts, strings.Repeat(fmt.Sprintf("The %d. dog barks. ", i), 1+i*i%7))
 	}
 	all, err := m.EmbedAll(ctx, texts)
 	if err != nil || len(all) != len(texts) {

@@ -21,8 +21,11 @@ import (
 func TestPreemption(t *testing.T) { onModels(t, 3, testPreemption) }
 
 func testPreemption(t *testing.T, newScheduler opener) {
-	texts := prompts(4, 40, 70)
-	for _, prefixPages := range []int{0, -1} {
+	texts, prefixes := prompts(4, 40, 70), []int{0, -1}
+	if testing.Short() {
+		texts, prefixes = prompts(4, 40, 30), prefixes[1:]
+	}
+	for _, prefixPages := range prefixes {
 		s := newScheduler(t, engine.Options{MaxRows: 24, Context: 200, CachePages: 9, PrefixPages: prefixPages})
 		var want [][]float32 // [text·len + position]
 		for _, text := range texts {
