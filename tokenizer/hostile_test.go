@@ -107,14 +107,17 @@ func TestHostileCost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := time.Now()
-	text := strings.Repeat("a", 1<<19) + strings.Repeat("b", 1<<17)
-	if got := tok.Decode(tok.Encode(text, ParseSpecial(true)), Continuation(true)); strings.Count(got, "a") != 1<<19 {
-		t.Errorf("%d of the letters came back", strings.Count(got, "a"))
+	// Sixteen times as many letters take about sixteen times as long, not 256 times.
+	encode := func(letters int) time.Duration {
+		start := time.Now()
+		text := strings.Repeat("a", letters) + strings.Repeat("b", letters/4)
+		if got := tok.Decode(tok.Encode(text, ParseSpecial(true)), Continuation(true)); strings.Count(got, "a") != letters {
+			t.Errorf("of %d letters %d came back", letters, strings.Count(got, "a"))
+		}
+		return time.Since(start)
 	}
-	if d := time.Since(start); d > 30*time.Second {
-		t.Errorf("encoding took %v", d)
-	} else {
-		t.Logf("encoding took %v", d)
+	few, many := encode(1<<14), encode(1<<18)
+	if t.Logf("%v, and %v for sixteen times as many letters", few, many); many > 100*few+100*time.Millisecond {
+		t.Errorf("encoding takes %v, and %v for sixteen times as many letters", few, many)
 	}
 }
