@@ -16,8 +16,8 @@ import (
 // fuzzShapes are small models of all kinds of graphs.
 var fuzzShapes = []string{"tiny", "tiny-llama", "tiny-qwen3", "tiny-gemma3", "tiny-qwen35", "tiny-maple"}
 
-// FuzzOpen changes files of every family and every type of weights, in a place or two and in their length: they open and
-// answer, or are refused. Nothing panics, and nothing takes long.
+// FuzzOpen changes files of every family and every type of weights, in a place or two and in their length: they
+// open and answer, or are refused. Nothing panics, and nothing takes long.
 func FuzzOpen(f *testing.F) {
 	types := synth.Types()
 	var mu sync.Mutex

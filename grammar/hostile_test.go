@@ -51,8 +51,9 @@ func (h *hostile) expr(depth int) {
 	}
 }
 
-// FuzzHostile follows expressions that are made to be much work, along texts that fit them and texts that a vocabulary
-// allows: what an operation does, and all of them together, keeps to the budget, and a token that the mask has is taken.
+// FuzzHostile follows expressions that are made to be much work, along texts that fit them and texts that a
+// vocabulary allows: what an operation does, and all of them together, keeps to the budget, and a token that the
+// mask has is taken.
 func FuzzHostile(f *testing.F) {
 	f.Add([]byte{3, 1, 3, 0, 7, 17, 3, 0, 7, 17, 4, 10, 10}, uint16(40))
 	f.Add([]byte{1, 3, 1, 4, 4, 0, 9, 9, 2, 2, 3, 16, 16, 17}, uint16(200))

@@ -108,7 +108,7 @@ func fillBlob(ctx context.Context, f *os.File, r io.Reader) (sum string, err err
 	if n, err := io.ReadFull(r, magic); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return "", err
 	} else if string(magic[:n]) != ggufMagic {
-		return "", fmt.Errorf("%w: it begins with %q; want a GGUF file. Convert other formats first, with trit convert",
+		return "", fmt.Errorf("%w: it begins with %q; want a GGUF file; convert other formats first",
 			ErrNotModel, magic[:n])
 	}
 	hash := sha256.New()

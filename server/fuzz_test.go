@@ -14,8 +14,8 @@ import (
 	"trit"
 )
 
-// FuzzHandlers sends bodies to the endpoints of all families, up to the size that a server takes: a piece of the body is
-// repeated until it is as long as that. None panics, and what is refused is refused as the client's fault.
+// FuzzHandlers sends bodies to the endpoints of all families, up to the size that a server takes: a piece of the
+// body is repeated until it is as long as that. None panics, and what is refused is refused as the client's fault.
 func FuzzHandlers(f *testing.F) {
 	patterns := slices.Sorted(maps.Keys(grownBodies))
 	for i, pattern := range patterns {

@@ -128,8 +128,8 @@ func (g *growth) all() {
 	})
 }
 
-// endpoints calls f with the requests of all endpoints that read one, and the names that their fields have, and those of
-// what is in them.
+// endpoints calls f with the requests of all endpoints that read one, and the names that their fields have, and
+// those of what is in them.
 func (g *growth) endpoints(f func(pattern string, request map[string]any, outer, inner map[string]bool)) {
 	c := g.core
 	seen := map[string]bool{}

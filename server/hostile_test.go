@@ -37,10 +37,10 @@ func (s *served) loaded(name string) (found *core.Loaded) {
 	return found
 }
 
-// TestHostileSoak has 64 honest clients, a fifth of which leave, at three models. First they are alone. Then every attack
-// is sent beside them, again and again, and two clients read slowly; the file of one model is truncated, and the
-// engine of another panics. Honest requests fail only where their model is gone, and nothing is left. It takes as
-// long as TRIT_SOAK says, or a quarter of an hour with TRIT_LONG=1.
+// TestHostileSoak has 64 honest clients, a fifth of which leave, at three models. First they are alone. Then every
+// attack is sent beside them, again and again, and two clients read slowly; the file of one model is truncated,
+// and the engine of another panics. Honest requests fail only where their model is gone, and nothing is left. It
+// takes as long as TRIT_SOAK says, or a quarter of an hour with TRIT_LONG=1.
 func TestHostileSoak(t *testing.T) {
 	duration, err := time.ParseDuration(os.Getenv("TRIT_SOAK"))
 	switch {

@@ -7,8 +7,8 @@ func agents() []servertest.Case {
 	mark := o{"type": "ephemeral"}
 	reminder := o{"type": "text", "text": "<system-reminder>\nThe date is today.\n</system-reminder>"}
 	return []servertest.Case{
-		// Claude Code: blocks with marks for a cache, thinking, metadata, signed thoughts in the history, several results
-		// in one message, hosted tools beside its own.
+		// Claude Code: blocks with marks for a cache, thinking, metadata, signed thoughts in the history,
+		// several results in one message, hosted tools beside its own.
 		{Name: "Claude Code", Path: "/v1/messages", In: []string{"plain", "thinking marks"}, Body: with(o{
 			"max_tokens": 32000, "stream": true, "temperature": 1, "metadata": o{"user_id": "user_0_account__session_0"},
 			"thinking": o{"type": "enabled", "budget_tokens": 31999}, "context_management": o{"edits": []o{{"type": "clear_thinking_20251015", "keep": "all"}}},

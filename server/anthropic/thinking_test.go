@@ -26,7 +26,7 @@ func TestThinkingBudget(t *testing.T) {
 					Type, Text, Thinking string
 				}
 			}
-			w.Ask("POST", "/v1/messages", servertest.Object{"model": "tiny", "max_tokens": 100, "temperature": 1,
+			w.Ask("POST", "/v1/messages", servertest.Object{"model": "tiny", "max_tokens": 100, "temperature": 0,
 				"thinking": test.thinking, "messages": []servertest.Object{{"role": "user", "content": "Hello!"}}}).Into(200, &out)
 			var kinds []string
 			for _, c := range out.Content {

@@ -115,7 +115,7 @@ var contracts = []FieldRule{
 	{API: openAIText, Treatment: Refused, Names: "guided_whitespace_pattern", Remedy: "use a grammar"},
 	{API: openAIText, Treatment: Refused, Names: "grammar_lazy", Remedy: "a grammar holds from the first token on"},
 	{API: Chat, Treatment: Refused, Names: "audio", Remedy: "this server's models write text only"},
-	{API: Chat, Treatment: Refused, Names: "chat_template", Remedy: "the model's own is used, or that of the flag --chat-template"},
+	{API: Chat, Treatment: Refused, Names: "chat_template", Remedy: "the model's own is used, or that of the server's option chat_template"},
 	{API: Chat, Treatment: Refused, Names: "echo", Remedy: "use POST /v1/completions"},
 	{API: Completions, Treatment: Refused, Names: "suffix",
 		Remedy: "this server's models write what follows a text, not what is missing in it"},

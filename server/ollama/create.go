@@ -88,9 +88,9 @@ func (q *createRequest) derived() (d *hub.Derived, digest string, err error) {
 		field string
 		why   string
 	}{
-		{q.Quantize != "", "quantize", "weights are not quantized here; trit quantize does that, before they are sent"},
+		{q.Quantize != "", "quantize", "weights are not quantized here; do that before they are sent"},
 		{len(q.Adapters) > 0, "adapters", "adapters are not supported; merge them into the weights, and convert those"},
-		{len(q.Files) > 1, "files", "there are several files; send one GGUF file. trit convert makes one of a checkpoint"},
+		{len(q.Files) > 1, "files", "there are several files; send one GGUF file, to which a checkpoint is converted before"},
 	} {
 		if refused.there {
 			return nil, "", core.Unsupported(refused.field, "%s: %s", refused.field, refused.why)

@@ -88,7 +88,7 @@ func TestCreate(t *testing.T) {
 		"an unknown base": {servertest.Object{"model": "x", "from": "nobody"}, 404, "not found"},
 		"a Go template":   {servertest.Object{"model": "x", "from": "demo", "template": "{{ .Prompt }}"}, 400, "Jinja"},
 		"an adapter":      {servertest.Object{"model": "x", "from": "demo", "adapters": servertest.Object{"a": "b"}}, 400, "merge"},
-		"a quantization":  {servertest.Object{"model": "x", "from": "demo", "quantize": "q4_0"}, 400, "trit quantize"},
+		"a quantization":  {servertest.Object{"model": "x", "from": "demo", "quantize": "q4_0"}, 400, "not quantized here"},
 		"a parameter":     {servertest.Object{"model": "x", "from": "demo", "parameters": servertest.Object{"top_p": 7}}, 400, "top_p"},
 		"a name":          {servertest.Object{"model": "a/b", "from": "demo"}, 400, "letters"},
 		"no name":         {servertest.Object{"from": "demo"}, 400, "model is required"},

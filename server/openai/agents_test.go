@@ -38,7 +38,8 @@ func agents() []servertest.Case {
 				{"type": "namespace", "name": "mcp__files", "description": "Files.", "tools": []o{
 					{"type": "function", "name": "read", "description": "Reads.", "strict": false, "parameters": path}}},
 			}}},
-		// opencode, by the AI SDK's compatible provider: several system messages, draft 7 with $schema, usage in streams.
+		// opencode, by the AI SDK's compatible provider: several system messages, draft 7 with $schema,
+		// usage in streams.
 		{Name: "opencode", Path: "/v1/chat/completions", In: marks, Body: o{
 			"model": "tiny", "max_tokens": 32000, "temperature": 0, "top_p": 1, "stream": true, "stream_options": o{"include_usage": true},
 			"tool_choice": "auto",
@@ -56,8 +57,8 @@ func agents() []servertest.Case {
 					"required": []string{"filePath"}, "additionalProperties": false}}},
 				{"type": "function", "function": o{"name": "todoread", "description": "Lists.", "parameters": o{"type": "object", "properties": o{}, "additionalProperties": false}}},
 			}}},
-		// Cline: tools are described in the system prompt and called by tags in the text, parts of the user's message are the
-		// task and the surroundings.
+		// Cline: tools are described in the system prompt and called by tags in the text, parts of the
+		// user's message are the task and the surroundings.
 		{Name: "Cline", Path: "/v1/chat/completions", In: marks, Body: o{
 			"model": "tiny", "temperature": 0, "stream": true, "stream_options": o{"include_usage": true},
 			"messages": []o{
