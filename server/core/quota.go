@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -98,8 +100,8 @@ const maxQuota = 1 << 50
 
 func parseQuota(text string) (Quota, error) {
 	number, unit, _ := strings.Cut(text, "/")
-	var n int64
-	if _, err := fmt.Sscanf(number+"\n", "%d\n", &n); err != nil || n < 1 || n > maxQuota {
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || n > maxQuota {
 		return Quota{}, ErrOptions
 	}
 	for _, u := range quotaUnits {
@@ -234,11 +236,15 @@ func (s *Server) KeyUses() []KeyUse {
 	g := s.guards
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var out []KeyUse
+	byName := map[string]KeyUse{}
 	all := g.keys.Load().all
 	for i := range all {
-		out = append(out, g.useOf(&all[i], time.Now()).KeyUse)
+		u := g.useOf(&all[i], time.Now())
+		byName[u.Name] = u.KeyUse
 	}
-	slices.SortFunc(out, func(a, b KeyUse) int { return strings.Compare(a.Name, b.Name) })
-	return slices.CompactFunc(out, func(a, b KeyUse) bool { return a.Name == b.Name })
+	var out []KeyUse
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		out = append(out, byName[name])
+	}
+	return out
 }
