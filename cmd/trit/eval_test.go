@@ -24,6 +24,10 @@ func TestEval(t *testing.T) {
 		return r
 	}
 	direct := ask(facts, "--task", stories)
+	// lm-evaluation-harness 0.4.13 gives these of the same task.
+	if r := ask(filepath.Join(filepath.Dir(facts), "close.jsonl")).Results[0]; r.Acc.String() != "0.9000 ± 0.0557" || r.AccNorm.String() != "0.6333 ± 0.0895" {
+		t.Errorf("acc %v, acc_norm %v", r.Acc, r.AccNorm)
+	}
 	if r := direct.Results[0]; r.Task != "facts" || r.Items != 28 || r.Acc.Value < 0.9 || r.AccNorm.Value < 0.9 || r.Acc.Stderr == nil {
 		t.Errorf("%+v", r)
 	}
