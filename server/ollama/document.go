@@ -50,6 +50,10 @@ func Docs() map[string]core.Doc {
 			Pieces: []any{pullLine{}, errorLine{}}, Stream: core.LineStream},
 		"POST /api/copy":     {Summary: "Copy a model of the store", Body: copyRequest{}},
 		"DELETE /api/delete": {Summary: "Delete a model of the store", Body: namedModel{}},
+		"POST /api/create": {Summary: "Make a model of another one, or of a file that was sent", Body: createRequest{}, Reply: pullLine{},
+			Pieces: []any{pullLine{}}, Stream: core.LineStream},
+		"HEAD /api/blobs/{digest}": {Summary: "Whether a file has been sent"},
+		"POST /api/blobs/{digest}": {Summary: "Send a GGUF file, which is the body"},
 	}
 }
 
