@@ -4,7 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
-	"slices"
+
+	"trit/internal/order"
 )
 
 const (
@@ -210,11 +211,11 @@ func parseTensor(d *decoder, t *rawTensor, what label) error {
 // place settles the type and position of every tensor and checks that each
 // lies within the file and none on another.
 func (f *File) place(raw []rawTensor, bitnet bool) error {
-	order := make([]int32, len(raw))
-	for i := range order {
-		order[i] = int32(i)
+	ranks := make([]int32, len(raw))
+	for i := range ranks {
+		ranks[i] = int32(i)
 	}
-	slices.SortStableFunc(order, func(a, b int32) int {
+	order.Stable(ranks, func(a, b int32) int {
 		switch {
 		case raw[a].offset < raw[b].offset:
 			return -1
@@ -225,10 +226,10 @@ func (f *File) place(raw []rawTensor, bitnet bool) error {
 	})
 	room := max(f.Size-f.DataOffset, 0) // bytes of the data section
 	extents := make([]int64, len(raw))
-	for k, i := range order {
+	for k, i := range ranks {
 		next := uint64(room)
-		if k+1 < len(order) {
-			next = min(next, raw[order[k+1]].offset)
+		if k+1 < len(ranks) {
+			next = min(next, raw[ranks[k+1]].offset)
 		}
 		extents[i] = int64(next - min(next, raw[i].offset))
 	}
@@ -255,8 +256,8 @@ func (f *File) place(raw []rawTensor, bitnet bool) error {
 		f.Tensors[i] = &block[i]
 		f.names[r.name] = &block[i]
 	}
-	for k := 1; k < len(order); k++ {
-		a, b := f.Tensors[order[k-1]], f.Tensors[order[k]]
+	for k := 1; k < len(ranks); k++ {
+		a, b := f.Tensors[ranks[k-1]], f.Tensors[ranks[k]]
 		if a.Offset+a.Size > b.Offset {
 			return fmt.Errorf("%w: tensor %s at %d to %d overlaps tensor %s, which begins at %d", ErrCorrupt, quote(a.Name), a.Offset, a.Offset+a.Size, quote(b.Name), b.Offset)
 		}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"trit/internal/order"
 	"trit/internal/textfile"
 )
 
@@ -175,7 +176,7 @@ func (l *hfLoader) setTokens() error {
 			added = append(added, a)
 		}
 	}
-	slices.SortFunc(added, func(a, b hfAdded) int { return int(a.ID - b.ID) })
+	order.Stable(added, func(a, b hfAdded) int { return int(a.ID - b.ID) })
 
 	limit := int64(min(2*(len(vocab)+len(added))+maxHoles, math.MaxInt32/4))
 	size := int64(0)
@@ -388,7 +389,7 @@ func fromHFSentencePiece(model, addedJSON []byte, files hfFiles) (*Tokenizer, er
 		added = slices.DeleteFunc(added, func(b AddedToken) bool { return b.ID == int32(id) })
 		added = append(added, AddedToken{ID: int32(id), Text: a.Content, Special: a.Special})
 	}
-	slices.SortFunc(added, func(a, b AddedToken) int { return int(a.ID) - int(b.ID) })
+	order.Stable(added, func(a, b AddedToken) int { return int(a.ID) - int(b.ID) })
 	var err error
 	if l.spec, l.warnings, err = sentencePieceSpec(model, added); err != nil {
 		return nil, err

@@ -3,6 +3,8 @@ package tokenizer
 import (
 	"slices"
 	"strings"
+
+	"trit/internal/order"
 )
 
 // Texts by which tokens with a function are recognised when the file names no id
@@ -115,7 +117,7 @@ func (t *Tokenizer) newCutter() cutter {
 		}
 		c.tokens = append(c.tokens, special{text, id, typ != UserDefined})
 	}
-	slices.SortStableFunc(c.tokens, func(a, b special) int { return len(b.text) - len(a.text) })
+	order.Stable(c.tokens, func(a, b special) int { return len(b.text) - len(a.text) })
 	c.nodes = []trieNode{{-1, -1, -1, 0}}
 	for i, s := range c.tokens {
 		if len(s.text) > maxTrieText {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"trit/hub"
+	"trit/internal/order"
 )
 
 // modelArg takes the one argument of a command as its model, which --model may name as well.
@@ -163,7 +164,7 @@ func (a *app) pickModel(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	slices.SortStableFunc(models, func(x, y hub.Model) int { // the demo is for when there is nothing else
+	order.Stable(models, func(x, y hub.Model) int { // the demo is for when there is nothing else
 		return map[bool]int{true: 1}[x.Name == "demo"] - map[bool]int{true: 1}[y.Name == "demo"]
 	})
 	if len(models) == 1 {

@@ -9,6 +9,7 @@ import (
 
 	"trit/internal/engine"
 	"trit/internal/fault"
+	"trit/internal/order"
 	"trit/sample"
 	"trit/tokenizer"
 )
@@ -437,7 +438,7 @@ func (b *beamSearch) results() []Beam {
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(x, y Beam) int { return cmp.Compare(y.Score, x.Score) })
+	order.Stable(all, func(x, y Beam) int { return cmp.Compare(y.Score, x.Score) })
 	n := b.options.Results
 	if n == 0 {
 		n = b.options.Beams

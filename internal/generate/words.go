@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"trit/internal/order"
 	"trit/tokenizer"
 )
 
@@ -79,6 +80,6 @@ func continuation(t *tokenizer.Tokenizer, text string) []int32 {
 // distinct sorts sequences and removes empty and repeated ones.
 func distinct(all [][]int32) [][]int32 {
 	all = slices.DeleteFunc(all, func(s []int32) bool { return len(s) == 0 })
-	slices.SortFunc(all, slices.Compare)
+	order.Stable(all, slices.Compare)
 	return slices.CompactFunc(all, slices.Equal)
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"trit/internal/order"
 )
 
 // ContentType is the media type of what [Exposition] writes.
@@ -98,7 +100,7 @@ func (e *Exposition) WriteTo(w io.Writer) (int64, error) {
 		f := e.families[name]
 		out.WriteString("# HELP " + name + " " + helpEscapes.Replace(f.help) + "\n")
 		out.WriteString("# TYPE " + name + " " + f.kind.String() + "\n")
-		slices.SortStableFunc(f.series, func(a, b series) int { return strings.Compare(a.labels, b.labels) })
+		order.Stable(f.series, func(a, b series) int { return strings.Compare(a.labels, b.labels) })
 		for _, s := range f.series {
 			out.WriteString(s.lines)
 		}

@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"trit/internal/order"
 )
 
 // svgStyle gives drawings their colours, which follow the reader's light or dark
@@ -105,7 +107,7 @@ func (d *drawing) points(a area, points []roofPoint, x, y func(float64) float64)
 	const line = 15
 	last := map[bool]float64{} // the lowest baseline of labels, left and right of their dots
 	sorted := slices.Clone(points)
-	slices.SortStableFunc(sorted, func(p, q roofPoint) int { return int(math.Copysign(1, q.rate-p.rate)) })
+	order.Stable(sorted, func(p, q roofPoint) int { return int(math.Copysign(1, q.rate-p.rate)) })
 	for _, p := range sorted {
 		px, py := x(p.intensity), y(p.rate)
 		d.printf(`<circle class="%s dot" cx="%.1f" cy="%.1f" r="5.5"><title>%s</title></circle>`, p.class, px, py, html.EscapeString(p.label))

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"trit/internal/head"
+	"trit/internal/order"
 )
 
 // opSample is the operation of choosing a token, which belongs to no engine.
@@ -249,7 +250,7 @@ func (t *timings) report(name string, limits Limits) PhaseReport {
 		r.Operations = append(r.Operations, o)
 		r.WorkPerStep.add(o.WorkPerStep)
 	}
-	slices.SortStableFunc(r.Operations, func(a, b OperationReport) int { return cmp.Compare(b.Time.Total, a.Time.Total) })
+	order.Stable(r.Operations, func(a, b OperationReport) int { return cmp.Compare(b.Time.Total, a.Time.Total) })
 	for _, name := range inOrder(t.ops) {
 		r.Stages = append(r.Stages, describe(name, t.ops[name]))
 	}

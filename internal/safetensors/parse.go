@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"trit/internal/order"
 	"trit/internal/textfile"
 )
 
@@ -96,7 +97,7 @@ func parseHeader(header []byte) ([]*Tensor, map[string]string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	slices.SortStableFunc(tensors, func(a, b *Tensor) int {
+	order.Stable(tensors, func(a, b *Tensor) int {
 		switch {
 		case a.Offset < b.Offset:
 			return -1

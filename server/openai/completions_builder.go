@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"encoding/json"
 	"math"
-	"slices"
 	"strings"
 
 	"trit"
+	"trit/internal/order"
 	"trit/server/core"
 )
 
@@ -176,12 +176,12 @@ func (b *textBuilder) Fail(e *core.Error) error { return b.out.Piece("", newErro
 // bestChoices returns the indexes of the n choices whose tokens are the most
 // likely on average, the best first, or all in their order if there are only n.
 func bestChoices(choices []textChoiceBuilder, n int) []int {
-	order := make([]int, len(choices))
-	for i := range order {
-		order[i] = i
+	ranks := make([]int, len(choices))
+	for i := range ranks {
+		ranks[i] = i
 	}
 	if len(choices) <= n {
-		return order
+		return ranks
 	}
 	mean := func(i int) float64 {
 		if choices[i].tokens == 0 {
@@ -189,8 +189,8 @@ func bestChoices(choices []textChoiceBuilder, n int) []int {
 		}
 		return choices[i].sum / float64(choices[i].tokens)
 	}
-	slices.SortStableFunc(order, func(i, k int) int { return cmp.Compare(mean(k), mean(i)) })
-	return order[:n]
+	order.Stable(ranks, func(i, k int) int { return cmp.Compare(mean(k), mean(i)) })
+	return ranks[:n]
 }
 
 // sumStats adds the counts and times of all jobs.

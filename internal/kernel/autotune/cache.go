@@ -10,11 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 
 	"trit/internal/atomicfile"
 	"trit/internal/kernel"
+	"trit/internal/order"
 	"trit/internal/ternary"
 )
 
@@ -164,7 +164,7 @@ func (t *Tuner) write() error {
 	for key, seconds := range merged {
 		machine.Products = append(machine.Products, cacheProduct{key.cols, key.tokens, key.groupCols, key.layout.String(), key.variant.String(), seconds})
 	}
-	slices.SortFunc(machine.Products, func(a, b cacheProduct) int {
+	order.Stable(machine.Products, func(a, b cacheProduct) int {
 		return strings.Compare(a.sortKey(), b.sortKey())
 	})
 	file.Machines[machineKey()] = machine
