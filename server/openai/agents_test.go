@@ -53,7 +53,7 @@ func agents() []servertest.Case {
 			"tools": []o{
 				{"type": "function", "function": o{"name": "read", "description": "Reads a file.", "parameters": o{"$schema": "http://json-schema.org/draft-07/schema#",
 					"type": "object", "properties": o{"filePath": o{"type": "string", "description": "absolute"},
-						"offset": o{"type": "integer", "exclusiveMinimum": -1, "maximum": 9007199254740991}},
+						"offset": o{"type": "integer", "exclusiveMinimum": -1, "maximum": int64(9007199254740991)}},
 					"required": []string{"filePath"}, "additionalProperties": false}}},
 				{"type": "function", "function": o{"name": "todoread", "description": "Lists.", "parameters": o{"type": "object", "properties": o{}, "additionalProperties": false}}},
 			}}},
