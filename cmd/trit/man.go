@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -200,9 +202,15 @@ func manFlags(b *bytes.Buffer, flags *pflag.FlagSet) {
 // roffEscapes are the characters that mean something in the text of a manual page.
 var roffEscapes = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`)
 
+// foreign are the characters that troff only takes by their number.
+var foreign = regexp.MustCompile(`[^\x00-\x7F]`)
+
 // roff quotes a text for a manual page. A line that begins with a full stop would be a request.
 func roff(text string) string {
-	text = roffEscapes.Replace(text)
+	text = foreign.ReplaceAllStringFunc(roffEscapes.Replace(text), func(c string) string {
+		r, _ := utf8.DecodeRuneInString(c)
+		return fmt.Sprintf(`\[u%04X]`, r)
+	})
 	if strings.HasPrefix(text, ".") {
 		text = `\&` + text
 	}

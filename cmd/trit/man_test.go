@@ -32,6 +32,9 @@ func TestManualPages(t *testing.T) {
 				}
 			}
 		}
+		if i := strings.IndexFunc(page, func(r rune) bool { return r > 0x7f }); i >= 0 {
+			t.Errorf("%s has what troff does not read as it is: %.20q", manName(cmd), page[i:])
+		}
 		for line := range strings.Lines(page) {
 			if strings.HasPrefix(line, "'") {
 				t.Errorf("%s: the line %q is a request", manName(cmd), line)
