@@ -7,7 +7,11 @@ schema, which the server keeps to, and what is compared is their form.
 """
 
 import asyncio
+import contextlib
+import io
 import os
+import pathlib
+import re
 import unittest
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -299,6 +303,20 @@ class Structured(unittest.TestCase):
                 for output in [City, NativeOutput(City)]:
                     city = Agent(model, output_type=output, model_settings={"temperature": 0}).run_sync("Paris?").output
                     self.assertIsInstance(city, City)
+
+
+class Recipes(unittest.TestCase):
+    def test_as_printed(self):
+        """The Python of docs/clients.md does what it says, at this server's address."""
+        page = (pathlib.Path(__file__).parents[3] / "docs" / "clients.md").read_text()
+        blocks = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+        self.assertGreaterEqual(len(blocks), 5)
+        for block in blocks:
+            with self.subTest(block.splitlines()[0]):
+                printed = io.StringIO()
+                with contextlib.redirect_stdout(printed):
+                    exec(block.replace("http://127.0.0.1:8080", SERVER), {})
+                self.assertRegex(printed.getvalue(), r"^The capital of (France is Paris|Italy is Rome)\.\n$")
 
 
 if __name__ == "__main__":
