@@ -94,6 +94,25 @@ func (k *keyboard) wait(texts ...string) {
 	}
 }
 
+// command enters a command once the answer before it is complete: before that it is refused, and stays in the input.
+func (k *keyboard) command(text string) {
+	k.t.Helper()
+	k.write(text)
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		k.write("\r")
+		for refused := time.Now().Add(300 * time.Millisecond); !strings.Contains(k.shown(), "is not complete yet"); {
+			if time.Now().After(refused) {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		if time.Now().After(deadline) {
+			k.t.Fatalf("%s is refused: %q", text, k.shown())
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
 func (k *keyboard) exit() int {
 	k.t.Helper()
 	select {
@@ -112,7 +131,7 @@ func TestChatTerminal(t *testing.T) {
 	k.wait("4.7", "/help")
 	k.write("What is the capital of France?\r")
 	k.wait("Paris", "tokens/s")
-	k.write("/help\r")
+	k.command("/help")
 	k.wait("/show [template", "Alt-Enter")
 	k.write("/clear\r")
 	k.wait("empty")
@@ -175,7 +194,7 @@ func TestChatTerminalKeys(t *testing.T) {
 	k.wait("one version")
 	k.write("What is the capital of France?\r")
 	k.wait("Paris")
-	k.write("/edit\r")
+	k.command("/edit")
 	k.wait("the editor runs", "moo")
 	k.write("\x12capital")
 	k.wait("Ctrl-R older")
@@ -185,13 +204,13 @@ func TestChatTerminalKeys(t *testing.T) {
 	k.wait("the editor runs", "cow say")
 	k.write("\r")
 	k.wait("moo")
-	k.write("/copy\r")
+	k.command("/copy")
 	k.wait("\x1b]52;c;QSBjb3cgc2F5cyBtb28u\x07")
 	k.write("/undo\r")
 	k.wait("Taken back")
 	k.write("\"\"\"What does\ra cow say?\"\"\"\r")
 	k.wait("a cow say?\"\"\"", "tokens/s")
-	k.write("/bye\r")
+	k.command("/bye")
 	if code := k.exit(); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}

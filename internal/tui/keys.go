@@ -171,7 +171,7 @@ func (s *screen) edit() tea.Cmd {
 		s.hint = err.Error()
 		return nil
 	}
-	return tea.ExecProcess(command, func(err error) tea.Msg { return editedMsg{result, err} })
+	return runProgram(command, func(err error) tea.Msg { return editedMsg{result, err} })
 }
 
 // edited takes over what was written in an editor.

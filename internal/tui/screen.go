@@ -209,7 +209,7 @@ func (s *screen) show(events []Event) tea.Cmd {
 		case Copy:
 			cmds = append(cmds, tea.SetClipboard(e.Text))
 		case Exec:
-			cmds = append(cmds, tea.ExecProcess(e.Command, func(err error) tea.Msg {
+			cmds = append(cmds, runProgram(e.Command, func(err error) tea.Msg {
 				e.Done <- err
 				return nil
 			}))
