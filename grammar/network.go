@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"trit/internal/order"
 )
 
 // network is a compiled grammar: automata without empty edges that call each
@@ -197,9 +199,11 @@ func (n *node) tidy() {
 		return cmp.Or(cmp.Compare(a.lo, b.lo), cmp.Compare(a.hi, b.hi), cmp.Compare(a.to, b.to))
 	})
 	n.edges = slices.Clip(slices.Compact(n.edges))
-	slices.SortFunc(n.calls, func(a, b callEdge) int {
-		return cmp.Or(cmp.Compare(a.rule, b.rule), cmp.Compare(a.ret, b.ret))
-	})
+	if len(n.calls) > 1 {
+		order.Stable(n.calls, func(a, b callEdge) int {
+			return cmp.Or(cmp.Compare(a.rule, b.rule), cmp.Compare(a.ret, b.ret))
+		})
+	}
 	n.calls = slices.Clip(slices.Compact(n.calls))
 }
 

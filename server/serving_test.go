@@ -271,8 +271,10 @@ func TestSlowReader(t *testing.T) {
 // for one gets it.
 func TestPlacesComeBack(t *testing.T) {
 	const places = 3
-	s := serveOn(t, Options{Open: wide(), WriteTimeout: 300 * time.Millisecond, Parallel: places}, narrow{listen(t)})
-	body := long(60000)
+	s := serveOn(t, Options{Open: wide(), WriteTimeout: 600 * time.Millisecond, Parallel: places}, narrow{listen(t)})
+	// Pieces of about 3 kB, so that a slow processor too makes more than is read below, 13 kB/s.
+	body := `{"model":"demo","messages":[{"role":"user","content":"Tell me a story."}],"stream":true,"ignore_eos":true,` +
+		`"max_tokens":60000,"logprobs":true,"top_logprobs":20}`
 	for i := range places {
 		c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 		if err != nil {
@@ -282,11 +284,11 @@ func TestPlacesComeBack(t *testing.T) {
 		if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(c, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-			len(body), body)
+		fmt.Fprintf(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
+			"Content-Length: %d\r\n\r\n%s", len(body), body)
 		if i == 0 { // every piece is taken in time, but all together are not
 			go func() {
-				for b := make([]byte, 512); ; time.Sleep(20 * time.Millisecond) {
+				for b := make([]byte, 512); ; time.Sleep(40 * time.Millisecond) {
 					if _, err := c.Read(b); err != nil {
 						return
 					}
