@@ -242,12 +242,13 @@ func (b *bench) open() error {
 
 // fitEngine sizes the engine for the measurements.
 func (b *bench) fitEngine() {
-	pages := func(tokens int) int { return (tokens+kernel.PageTokens-1)/kernel.PageTokens + 1 }
+	states := engine.EstimateMemory(b.model, b.Engine).StatePages
+	pages := func(tokens int) int { return (tokens+kernel.PageTokens-1)/kernel.PageTokens + 1 + states }
 	texts := max(b.texts, 1)
 	longest, total, largest := b.Prompt+b.Generate, texts*pages(b.Prompt+b.Generate), texts
 	for _, n := range b.Depths {
-		longest = max(longest, n+b.Generate)
-		total += pages(n + b.Generate)
+		longest = max(longest, n+1+b.Generate)
+		total += pages(n) + pages(1+b.Generate) // the sequence and its fork
 	}
 	for _, n := range b.Batches {
 		largest = max(largest, n)
@@ -341,10 +342,14 @@ func (b *bench) sampleMore(m *measurement) error {
 		if err != nil {
 			return err
 		}
-		if err := b.sample(m, false, l); err != nil {
+		fork := &lane{seq: l.seq.Fork(), next: l.next}
+		fork.sel.K = l.sel.K
+		defer fork.seq.Close()
+		// The first token copies what the two share and continue in different ways.
+		if _, _, err := b.generate(1, fork); err != nil {
 			return err
 		}
-		return l.seq.Truncate(m.depth)
+		return b.sample(m, false, fork)
 	}
 	lanes := make([]*lane, m.batch)
 	for i := range lanes {
@@ -391,11 +396,12 @@ func (b *bench) between() (bandwidth, macs float64) {
 }
 
 // bytesPerToken returns what each token of a measurement reads on average: its
-// share of the ternary weights, of the output head, and its own keys and values.
+// share of the ternary weights, of the output head, and its own keys, values and state.
 func (b *bench) bytesPerToken(m *measurement, head float64) float64 {
 	// The step after n tokens attends to n+1 positions.
 	positions := float64(m.depth) + (float64(b.Generate)+1)/2
-	return float64(b.model.TernaryBytes)/float64(m.batch) + head + positions*float64(b.kvBytes())
+	return float64(b.model.TernaryBytes)/float64(m.batch) + head + positions*float64(b.kvBytes()) +
+		float64(b.engine.Cache().Config().StateBytes())
 }
 
 // lastHeadBytes returns how many bytes of the output head were read for a token
@@ -429,7 +435,7 @@ func (b *bench) describe() {
 	info := b.engine.HeadInfo()
 	r.HeadType, r.HeadMode, r.HeadResident = b.model.Graph.Head().Type.String(), info.Mode.String(), info.Resident
 	r.TernaryWeights, r.TernaryBytes = b.model.TernaryWeights, b.model.TernaryBytes
-	r.KVBytesPerPosition = b.kvBytes()
+	r.KVBytesPerPosition, r.StateBytes = b.kvBytes(), b.engine.Cache().Config().StateBytes()
 	r.Prompt, r.Generate, r.Repeat = b.Prompt, b.Generate, b.Repeat
 }
 

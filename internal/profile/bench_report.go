@@ -39,6 +39,8 @@ type BenchReport struct {
 	HeadBytes          int64 `json:"head_bytes"`    // read per generated token, on average
 	HeadResident       int64 `json:"head_resident_bytes"`
 	KVBytesPerPosition int64 `json:"kv_bytes_per_position"`
+	// StateBytes is what a token reads and writes of the state of a model that has one.
+	StateBytes int64 `json:"state_bytes,omitempty"`
 
 	Prompt   int `json:"prompt_tokens"`
 	Generate int `json:"generated_tokens"`
@@ -50,7 +52,7 @@ type BenchReport struct {
 	DecodeSpeed float64    `json:"decode_tokens_per_second"`
 	DecodeRange [2]float64 `json:"decode_tokens_per_second_range"`
 
-	// BytesPerToken is ternary weights + scales + output head + the keys and
+	// BytesPerToken is ternary weights + scales + output head + state + the keys and
 	// values of the mean number of positions.
 	BytesPerToken int64 `json:"bytes_per_token"`
 	// DecodeFraction is decode speed · bytes per token / read bandwidth, each
@@ -105,8 +107,11 @@ func (r *BenchReport) String() string {
 		r.ReadBandwidth/1e9, r.ReadBandwidthRange[0]/1e9, r.ReadBandwidthRange[1]/1e9,
 		r.Int8MACs/1e9, r.Int8MACsRange[0]/1e9, r.Int8MACsRange[1]/1e9)
 	line("load", "%.2f s, %s anonymous memory at peak", r.LoadSeconds, bytesText(float64(r.PeakMemory)))
-	line("step", "reads %s per token (%s of the head), %.1f allocations",
-		bytesText(float64(r.BytesPerToken)), bytesText(float64(r.HeadBytes)), r.AllocsPerStep)
+	parts := "head " + bytesText(float64(r.HeadBytes))
+	if r.StateBytes > 0 {
+		parts += ", state " + bytesText(float64(r.StateBytes))
+	}
+	line("step", "reads %s a token (%s), %.1f allocations", bytesText(float64(r.BytesPerToken)), parts, r.AllocsPerStep)
 	fmt.Fprintf(&b, "\n%-22s %10s %19s  %s\n", "test", "tokens/s", "range", "of the limit")
 	row := func(name string, speed float64, spread [2]float64, fraction float64, limit string) {
 		fmt.Fprintf(&b, "%-22s %10s %19s  %5.1f %% of %s\n", name, speedText(speed), speedText(spread[0])+" – "+speedText(spread[1]), 100*fraction, limit)

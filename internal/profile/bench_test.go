@@ -34,7 +34,8 @@ func tinyBench(t testing.TB, shape string) BenchOptions {
 }
 
 func TestBench(t *testing.T) {
-	for _, shape := range []string{"tiny", "tiny-llama"} {
+	weights := map[string]int64{"tiny": 1179648, "tiny-llama": 1179648, "tiny-qwen35": 2621440}
+	for _, shape := range []string{"tiny", "tiny-llama", "tiny-qwen35"} {
 		o := tinyBench(t, shape)
 		o.Batches, o.Depths = []int{1, 3}, []int{0, 70, 600}
 		var progress []string
@@ -61,11 +62,14 @@ func TestBench(t *testing.T) {
 		if r.DecodeRange[0] > r.DecodeSpeed || r.DecodeRange[1] < r.DecodeSpeed {
 			t.Errorf("the median %v is outside of the range %v", r.DecodeSpeed, r.DecodeRange)
 		}
-		if r.TernaryWeights != 1179648 {
+		if r.TernaryWeights != weights[shape] {
 			t.Errorf("%d ternary weights", r.TernaryWeights)
 		}
 		// After 20 tokens, four steps attend to 21…24 positions.
-		if want := float64(r.TernaryBytes) + float64(r.HeadBytes) + 22.5*float64(r.KVBytesPerPosition); float64(r.BytesPerToken) != math.Floor(want) {
+		if (r.StateBytes > 0) != (shape == "tiny-qwen35") {
+			t.Errorf("%d bytes of state", r.StateBytes)
+		}
+		if want := float64(r.TernaryBytes) + float64(r.HeadBytes) + float64(r.StateBytes) + 22.5*float64(r.KVBytesPerPosition); float64(r.BytesPerToken) != math.Floor(want) {
 			t.Errorf("%d bytes per token, want %.1f", r.BytesPerToken, want)
 		}
 		if len(r.Batch) != 2 || r.Batch[0].N != 1 || r.Batch[1].N != 3 || len(r.Depth) != 3 || r.Depth[2].N != 600 {
@@ -76,8 +80,8 @@ func TestBench(t *testing.T) {
 				t.Errorf("run %+v", run)
 			}
 		}
-		if len(r.Notes) == 0 || !strings.Contains(r.Notes[0], "604") {
-			t.Errorf("no note about the length of 604 tokens: %v", r.Notes)
+		if len(r.Notes) == 0 || !strings.Contains(r.Notes[0], "605") {
+			t.Errorf("no note about the length of 605 tokens: %v", r.Notes)
 		}
 		if len(progress) < 2+1+2*(2+5) {
 			t.Errorf("progress: %v", progress)
