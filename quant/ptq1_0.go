@@ -18,29 +18,16 @@ var _ [28]byte = [unsafe.Sizeof(blockPTQ1_0{})]byte{}
 
 func (b *blockPTQ1_0) unpack(dst []byte) (invalid uint64) {
 	out := (*[ptq1_0Elems]byte)(dst)
-	for m := range 16 {
-		v := uint32(b.qs[m])
-		for n := range 5 {
-			v *= 3
-			out[m+16*n] = byte(v >> 8)
-			v &= 0xff
-		}
-	}
-	for m := range 8 {
-		v := uint32(b.qs[16+m])
-		for n := range 5 {
-			v *= 3
-			out[80+m+8*n] = byte(v >> 8)
-			v &= 0xff
-		}
-	}
-	for h := range 2 {
-		v := uint32(b.qh[h])
-		for n := range 4 {
-			v *= 3
-			out[120+h+2*n] = byte(v >> 8)
-			v &= 0xff
-		}
+	unpackBase3(out[0:72], 16, b.qs[0:])
+	unpackBase3(out[8:80], 16, b.qs[8:])
+	unpackBase3(out[80:120], 8, b.qs[16:])
+	even, odd := uint32(b.qh[0]), uint32(b.qh[1])
+	for at := 120; at < 128; at += 2 {
+		even *= 3
+		odd *= 3
+		out[at], out[at+1] = byte(even>>8), byte(odd>>8)
+		even &= 0xff
+		odd &= 0xff
 	}
 	return 0
 }

@@ -19,39 +19,45 @@ type blockTQ1_0 struct {
 
 var _ [54]byte = [unsafe.Sizeof(blockTQ1_0{})]byte{}
 
-// A byte stores v = Σ tₙ·3^(4−n) as ceil(v·256/243), a fraction of 256: times 3,
-// the overflow above bit 8 is the next trit and the rest the remaining fraction.
-// unpack does that for eight bytes at a time in 16-bit lanes, the even bytes in
-// one word and the odd bytes in another. Every byte decodes to trits 0…2.
 func (b *blockTQ1_0) unpack(dst []byte) (invalid uint64) {
-	const low = 0x00ff00ff00ff00ff
-	const evenTrit, oddTrit = 0x0003000300030003, 0x0300030003000300
-	for i := 0; i < 48; i += 8 {
-		v := binary.LittleEndian.Uint64(b.qs[i:])
-		at, step := i, 32
-		if i >= 32 {
-			at, step = 160+i-32, 16
-		}
-		even, odd := v&low, v>>8&low
-		for range 5 {
-			even *= 3
-			odd *= 3
-			binary.LittleEndian.PutUint64(dst[at:], even>>8&evenTrit|odd&oddTrit)
-			even &= low
-			odd &= low
-			at += step
-		}
+	out := (*[tqElems]byte)(dst)
+	for i := 0; i < 32; i += 8 {
+		unpackBase3(out[i:], 32, b.qs[i:])
+	}
+	for i := 0; i < 16; i += 8 {
+		unpackBase3(out[160+i:], 16, b.qs[32+i:])
 	}
 	v := uint64(binary.LittleEndian.Uint32(b.qh[:]))
-	even, odd := v&low, v>>8&low
+	even, odd := v&lowBytes, v>>8&lowBytes
 	for at := 240; at < 256; at += 4 {
 		even *= 3
 		odd *= 3
-		binary.LittleEndian.PutUint32(dst[at:], uint32(even>>8&evenTrit|odd&oddTrit))
-		even &= low
-		odd &= low
+		binary.LittleEndian.PutUint32(out[at:], uint32(even>>8&lowBytes|odd&^lowBytes))
+		even &= lowBytes
+		odd &= lowBytes
 	}
 	return 0
+}
+
+// lowBytes has the even bytes of a word.
+const lowBytes = 0x00ff00ff00ff00ff
+
+// unpackBase3 unpacks eight bytes of five trits each; trit n of them becomes the eight codes
+// from n·step on. Every byte decodes to codes 0…2.
+//
+// A byte stores v = Σ tₙ·3^(4−n) as ceil(v·256/243), a fraction of 256: times 3,
+// the overflow above bit 8 is the next trit and the rest the remaining fraction.
+// That is done in 16-bit lanes, the even bytes in one word and the odd bytes in another.
+func unpackBase3(dst []byte, step int, src []byte) {
+	v := binary.LittleEndian.Uint64(src)
+	even, odd := v&lowBytes, v>>8&lowBytes
+	for n := range 5 {
+		even *= 3
+		odd *= 3
+		binary.LittleEndian.PutUint64(dst[n*step:], even>>8&lowBytes|odd&^lowBytes)
+		even &= lowBytes
+		odd &= lowBytes
+	}
 }
 
 func (b *blockTQ1_0) pack(codes []byte) error {

@@ -1,9 +1,11 @@
 package quant
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"trit/gguf"
+	"trit/internal/half"
 )
 
 // TernaryView gives access to a stored matrix of ternary weights: its codes, row
@@ -159,7 +161,11 @@ type blockScales struct {
 
 func (b blockScales) block(i int) []byte { return b.data[i*b.codec.bytes : (i+1)*b.codec.bytes] }
 
-func (b blockScales) scale(i int) float32 { return b.codec.trits.scale(b.block(i)).float32() }
+func (b blockScales) scale(i int) float32 { return half.F16ToF32(b.half(i)) }
+
+func (b blockScales) half(i int) uint16 {
+	return binary.LittleEndian.Uint16(b.data[i*b.codec.bytes+b.codec.trits.scaleAt:])
+}
 
 // idle reports whether all trits of block i are zero, so that its scale means
 // nothing. codes has room for a block.
@@ -181,8 +187,8 @@ func (v *TernaryView) collectBlockScales() error {
 	perRow := v.cols / elems
 	n := v.rows * perRow
 	for i := range n {
-		if d := s.scale(i); !isFinite(d) {
-			return fmt.Errorf("%w: row %d, columns from %d: %v block scale is %g", ErrRange, i/perRow, i%perRow*elems, v.typ, d)
+		if s.half(i)&0x7c00 == 0x7c00 { // infinite or no number
+			return fmt.Errorf("%w: row %d, columns from %d: %v block scale is %g", ErrRange, i/perRow, i%perRow*elems, v.typ, s.scale(i))
 		}
 	}
 	if d, ok := s.common(0, n, codes); ok {

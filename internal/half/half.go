@@ -61,6 +61,16 @@ func F32ToF16(f float32) uint16 {
 	}
 }
 
+// Exact returns the binary16 number nearest to f and whether it is f.
+func Exact(f float32) (h uint16, ok bool) {
+	u := math.Float32bits(f)
+	if exponent := u >> 23 & 0xff; u&0x1fff == 0 && exponent > 127-15 && exponent < 127+16 { // it is normal
+		return uint16(u>>16&0x8000) | uint16((u&^f32SignMask-exponentShift)>>13), true
+	}
+	h = F32ToF16(f)
+	return h, math.Float32bits(F16ToF32(h)) == u
+}
+
 // BF16ToF32 returns the value of the BF16 number b.
 func BF16ToF32(b uint16) float32 {
 	return math.Float32frombits(uint32(b) << 16)

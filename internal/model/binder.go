@@ -376,10 +376,12 @@ func (b *Binder) matrix(layout ternary.Layout, view *quant.TernaryView, first, r
 	if err != nil {
 		return nil, err
 	}
-	if err := m.SetScales(slices.Clone(scales), group); err != nil {
-		return nil, err
+	if !layout.Grouped() {
+		if err := m.SetScales(slices.Clone(scales), group); err != nil {
+			return nil, err
+		}
 	}
-	return m, b.repack(m, view, first)
+	return m, b.repack(m, view, first, scales, group)
 }
 
 // tunedWeights is the size from which on it is worth measuring which kernel is
@@ -445,13 +447,13 @@ func (b *Binder) outputScale(m *ternary.Matrix, typ gguf.Type, name string) erro
 }
 
 // repack fills a matrix panel by panel on the team, with the rows of a view from
-// first on.
-func (b *Binder) repack(m *ternary.Matrix, view *quant.TernaryView, first int) error {
+// first on, and scales where the layout keeps them among the codes.
+func (b *Binder) repack(m *ternary.Matrix, view *quant.TernaryView, first int, scales []float32, group int) error {
 	codes := view.Codes
 	if m.Layout == ternary.G2 {
 		codes = view.AllCodes
 	}
-	t := &repackTask{m: m, codes: codes, first: first}
+	t := &repackTask{m: m, codes: codes, first: first, scales: scales, group: group}
 	t.rows = make([][ternary.PanelRows][]byte, b.opts.Team.Size())
 	for w := range t.rows {
 		for r := range t.rows[w] {
@@ -466,11 +468,13 @@ func (b *Binder) repack(m *ternary.Matrix, view *quant.TernaryView, first int) e
 }
 
 type repackTask struct {
-	m     *ternary.Matrix
-	codes func(dst []byte, row int) error
-	first int
-	rows  [][ternary.PanelRows][]byte // codes, per worker
-	err   atomic.Pointer[error]
+	m      *ternary.Matrix
+	codes  func(dst []byte, row int) error
+	first  int
+	scales []float32
+	group  int
+	rows   [][ternary.PanelRows][]byte // codes, per worker
+	err    atomic.Pointer[error]
 }
 
 func (t *repackTask) Do(worker, panel int) {
@@ -482,7 +486,11 @@ func (t *repackTask) Do(worker, panel int) {
 			return
 		}
 	}
-	if err := t.m.SetPanel(panel, rows[:n]); err != nil {
+	err := t.m.SetPanel(panel, rows[:n])
+	if err == nil && t.m.Layout.Grouped() {
+		err = t.m.SetPanelScales(panel, t.scales, t.group)
+	}
+	if err != nil {
 		t.err.CompareAndSwap(nil, &err)
 	}
 }

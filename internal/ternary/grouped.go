@@ -144,45 +144,47 @@ func FitsScales(l Layout, s []float32) bool {
 		return true
 	}
 	for _, v := range s {
-		h := half.F32ToF16(v)
-		if math.Float32bits(half.F16ToF32(h)) != math.Float32bits(v) {
+		if _, ok := half.Exact(v); !ok {
 			return false
 		}
 	}
 	return true
 }
 
-// setRecordScales writes scales of any granularity that is not finer than a group.
-func (m *Matrix) setRecordScales(scales []float32, groupCols int) error {
-	perRow := 1
+// SetPanelScales is SetScales of a grouped layout for the rows of panel p; the scales are
+// those of the whole matrix. Different panels can be set at the same time.
+func (m *Matrix) SetPanelScales(p int, scales []float32, groupCols int) error {
+	// Scale g of row r is scales[r·row + g·GroupWidth/span].
+	row, span := 0, m.Cols
 	switch {
-	case groupCols == 0 && len(scales) == 1, groupCols == 0 && len(scales) == m.Rows:
+	case groupCols == 0 && len(scales) == 1:
+	case groupCols == 0 && len(scales) == m.Rows:
+		row = 1
 	case groupCols == 0:
 		return fmt.Errorf("%w: a %d×%d matrix takes 1 or %d scales, found %d", ErrScales, m.Rows, m.Cols, m.Rows, len(scales))
 	case groupCols < 0 || groupCols%GroupWidth != 0:
 		return fmt.Errorf("%w: groups of %d columns (layout %v needs a multiple of %d)", ErrScales, groupCols, m.Layout, GroupWidth)
 	default:
-		perRow = (m.Cols-1)/groupCols + 1
-		if want := int64(m.Rows) * int64(perRow); int64(len(scales)) != want {
+		row, span = (m.Cols-1)/groupCols+1, groupCols
+		if want := int64(m.Rows) * int64(row); int64(len(scales)) != want {
 			return fmt.Errorf("%w: a %d×%d matrix in groups of %d columns takes %d scales, found %d", ErrScales, m.Rows, m.Cols, groupCols, want, len(scales))
 		}
 	}
-	if !FitsScales(m.Layout, scales) {
-		return fmt.Errorf("%w: layout %v stores binary16, which does not hold them all; use %v", ErrScales, m.Layout, G2)
-	}
-	for r := range m.Rows {
-		for g := range m.Groups() {
-			i := 0
-			switch {
-			case groupCols != 0:
-				i = r*perRow + g*GroupWidth/groupCols
-			case len(scales) > 1:
-				i = r
+	first := p * PanelRows
+	for g := range m.Groups() {
+		at := first*row + g*GroupWidth/span
+		for r := first; r < min(first+PanelRows, m.Rows); r++ {
+			if !m.setRecordScale(r, g, scales[at]) {
+				return m.scaleError(scales[at])
 			}
-			m.setRecordScale(r, g, scales[i])
+			at += row
 		}
 	}
 	return nil
+}
+
+func (m *Matrix) scaleError(s float32) error {
+	return fmt.Errorf("%w: layout %v stores binary16, which does not hold %g; use %v", ErrScales, m.Layout, s, G2)
 }
 
 // MultiplyScales multiplies all scales by f. The error is ErrScales if the layout
@@ -196,11 +198,9 @@ func (m *Matrix) MultiplyScales(f float32) error {
 	}
 	for r := range m.Rows {
 		for g := range m.Groups() {
-			s := m.recordScale(r, g) * f
-			if !FitsScales(m.Layout, []float32{s}) {
-				return fmt.Errorf("%w: layout %v stores binary16, which does not hold %g", ErrScales, m.Layout, s)
+			if s := m.recordScale(r, g) * f; !m.setRecordScale(r, g, s) {
+				return m.scaleError(s)
 			}
-			m.setRecordScale(r, g, s)
 		}
 	}
 	return nil
@@ -214,19 +214,23 @@ func (m *Matrix) scaleLane(r, g int) []byte {
 	return m.Panel(r / PanelRows)[at : at+4]
 }
 
-func (m *Matrix) setRecordScale(r, g int, s float32) {
+// setRecordScale reports whether the layout can hold the scale.
+func (m *Matrix) setRecordScale(r, g int, s float32) bool {
 	lane := m.scaleLane(r, g)
-	h := half.F32ToF16(s)
-	switch m.Layout {
-	case G2:
+	if m.Layout == G2 {
 		binary.LittleEndian.PutUint32(lane, math.Float32bits(s))
-	case G5:
-		for b := range lane {
-			lane[b] = lane[b]&15 | byte(h>>(4*b))<<4
-		}
-	case G1:
-		binary.LittleEndian.PutUint16(lane[g%2*2:], h)
+		return true
 	}
+	h, ok := half.Exact(s)
+	if m.Layout == G1 {
+		binary.LittleEndian.PutUint16(lane[g%2*2:], h)
+		return ok
+	}
+	// A digit of four bits in the upper half of each byte.
+	x := uint32(h)
+	x = x&0xf | x&0xf0<<4 | x&0xf00<<8 | x&0xf000<<12
+	binary.LittleEndian.PutUint32(lane, binary.LittleEndian.Uint32(lane)&0x0f0f0f0f|x<<4)
+	return ok
 }
 
 // recordScale returns the scale of group g of row r.

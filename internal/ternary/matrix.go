@@ -107,7 +107,12 @@ func (m *Matrix) ScaleAt(r, c int) float32 {
 // of GroupWidth, and copies them; see FitsScales. The error is ErrScales.
 func (m *Matrix) SetScales(scales []float32, groupCols int) error {
 	if m.Layout.Grouped() {
-		return m.setRecordScales(scales, groupCols)
+		for p := range m.Panels() {
+			if err := m.SetPanelScales(p, scales, groupCols); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	next := *m
 	next.Scales, next.GroupCols = scales, groupCols
