@@ -20,8 +20,8 @@ import (
 // benchShapes are the ternary matrices of one block (rows, columns).
 var benchShapes = [][2]int{{2560, 2560}, {640, 2560}, {640, 2560}, {2560, 2560}, {6912, 2560}, {6912, 2560}, {2560, 6912}}
 
-// benchLayers blocks take 139 MB in T2 and 111 MB in T5.
-const benchLayers = 8
+// benchLayers blocks take 556 MB in T2 and 444 MB in T5.
+const benchLayers = 32
 
 // benchModel returns benchLayers blocks of random weights.
 func benchModel(b *testing.B, layout ternary.Layout, layers int) []*ternary.Matrix {
@@ -38,6 +38,11 @@ func benchModel(b *testing.B, layout ternary.Layout, layers int) []*ternary.Matr
 			m, err := ternary.New(layout, s[0], s[1])
 			if err != nil {
 				b.Fatal(err)
+			}
+			if layout == ternary.G1 {
+				for i := range random {
+					random[i] &^= 1
+				}
 			}
 			for p := range m.Panels() {
 				for i := range codes {
@@ -113,7 +118,7 @@ func median(v []float64) float64 {
 // bound by reading the weights: GB/s of packed weights, beside plain reads of
 // the same memory.
 func BenchmarkTernaryDecode(b *testing.B) {
-	for _, layout := range ternary.Layouts() {
+	for _, layout := range slices.Concat(ternary.Layouts(), ternary.GroupedLayouts()) {
 		model := benchModel(b, layout, benchLayers)
 		for _, tokens := range []int{1, 2, 4, 8, 16} {
 			for workers := 1; workers <= 2; workers++ {
@@ -127,6 +132,10 @@ func BenchmarkTernaryDecode(b *testing.B) {
 
 func benchDecode(b *testing.B, model []*ternary.Matrix, tokens, workers int) {
 	xs := benchInt8(tokens)
+	groups := map[int]*GroupedInt8{}
+	for cols := range xs {
+		groups[cols] = groupedActivations(tokens, cols, rand.New(rand.NewPCG(3, 3)))
+	}
 	bytes, weights := 0.0, 0.0
 	for _, m := range model {
 		bytes += float64(len(m.Data))
@@ -151,7 +160,11 @@ func benchDecode(b *testing.B, model []*ternary.Matrix, tokens, workers int) {
 		product := team.run(func(i int) {
 			for _, m := range model {
 				lo, hi := share(i, m)
-				MatMulI8(ys[i], 6912, m, xs[m.Cols], 0, tokens, lo, hi, spaces[i])
+				if m.Layout.Grouped() {
+					MatMulGrouped(ys[i], 6912, m, groups[m.Cols], 0, tokens, lo, hi, spaces[i])
+				} else {
+					MatMulI8(ys[i], 6912, m, xs[m.Cols], 0, tokens, lo, hi, spaces[i])
+				}
 			}
 		})
 		speed = append(speed, bytes/float64(product.Nanoseconds()))

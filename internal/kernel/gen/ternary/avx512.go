@@ -159,6 +159,16 @@ func reduce(v []reg.VecVirtual) {
 // a block that out-of-order execution does not look past it.
 const prefetchAhead = 2048
 
+// prefetch asks for the blocks that mat-vecs need next: into the first cache those that
+// come soon, into the second what is further away. On a Sapphire Rapids server T2, T5 and
+// groups of T5 so read at 103, 93 and 92 % of the speed of plain reads, without it at 88,
+// 65 and, with one request 2048 bytes ahead, 88 %. On Zen 4 no distance changes more than
+// noise, as long as pages are huge.
+func prefetch(w reg.Register, block int) {
+	PREFETCHT0(Mem{Base: w, Disp: 1024 + 64*block})
+	PREFETCHT1(Mem{Base: w, Disp: 4096 + 64*block})
+}
+
 // matMul512 emits the product of n rows of activations with one panel.
 func matMul512(d decoder512, n int) {
 	name := fmt.Sprintf("matMul%sI8x%d%s", d.name, n, d.suffix)

@@ -88,7 +88,7 @@ func (f groupedFrame) blocks(label string, count, cols int, body func()) {
 	left := GP64()
 	MOVQ(U32(count), left)
 	Label(label)
-	PREFETCHT0(Mem{Base: f.w, Disp: prefetchAhead})
+	prefetch(f.w, 0)
 	body()
 	ADDQ(U8(64), f.w)
 	f.row.advance(cols)

@@ -57,6 +57,7 @@ func matVecT2() {
 	var emit func(Mem, func(int, int, reg.VecVirtual))
 	matVec512(decodeT2, func() { emit = decodeT2.setup(ownSums) }, func(f matVecFrame) {
 		Label("block")
+		prefetch(f.w, 0)
 		emit(Mem{Base: f.w}, func(field, sum int, codes reg.VecVirtual) {
 			VPDPBUSD_BCST(Mem{Base: f.x, Disp: 4 * field}, codes, f.sums[sum])
 		})
@@ -73,9 +74,6 @@ func matVecT2() {
 // Spread over two rounds, with equal steps of both blocks side by side, they issue
 // nearly as fast as the execution units take them. The order of the steps is the
 // best of thousands measured on Zen 4, where others take up to a fifth longer.
-//
-// It does not prefetch: with huge pages no distance gained more than noise, and
-// with small ones asking 4096 bytes ahead cost a quarter.
 func matVecT5() {
 	var p pairT5
 	matVec512(decodeT5VBMI, func() { p = newPairT5() }, func(f matVecFrame) {
@@ -101,6 +99,8 @@ func matVecT5() {
 		SUBQ(U8(2), f.blocks)
 		JZ(LabelRef("last"))
 		Label("pair")
+		prefetch(f.w, 0)
+		prefetch(f.w, 1)
 		p.remainder(at, 0, 1)
 		p.fields(0, 1)
 		p.digits(0, 1)
