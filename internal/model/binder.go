@@ -399,7 +399,10 @@ func (b *Binder) layout(rows, cols, group int, typ gguf.Type, scales []float32) 
 	case a == Int8Groups && wide && typ == gguf.TypeQ1_0:
 		return ternary.G1
 	case a == Int8Groups && wide && ternary.FitsScales(ternary.G5, scales) && kernel.Decodes(ternary.G5):
-		return ternary.G5
+		if rows*cols < tunedWeights {
+			return ternary.G5
+		}
+		return b.opts.Tuner.BestGrouped(autotune.Shape{Rows: rows, Cols: cols, Tokens: 1})
 	case a == Int8Groups && wide, a == Float && wide && group != 0:
 		return ternary.G2
 	case group != 0 || a == Int8Groups:

@@ -65,6 +65,12 @@ func (t *Tuner) BestVariant(s Shape, layout ternary.Layout) kernel.Variant {
 	return t.best(s, []ternary.Layout{layout}).Variant
 }
 
+// BestGrouped is Best for weights with a scale for each ternary.GroupWidth columns, which
+// layouts with and without base 3 can hold. s.GroupCols is 0.
+func (t *Tuner) BestGrouped(s Shape) ternary.Layout {
+	return t.best(s, []ternary.Layout{ternary.G5, ternary.G2}).Layout
+}
+
 // timeKey identifies a measurement: shapes that differ only within a class of
 // token counts share it, and rows are not part of it, since time grows with them.
 type timeKey struct {
@@ -85,7 +91,10 @@ func tokenClass(n int) int {
 
 func (t *Tuner) best(s Shape, layouts []ternary.Layout) Choice {
 	variants := kernel.Variants()
-	if s.GroupCols != 0 {
+	switch {
+	case layouts[0].Grouped():
+		variants = []kernel.Variant{kernel.Auto}
+	case s.GroupCols != 0:
 		layouts = []ternary.Layout{ternary.T2}
 	}
 	if s.Cols < 1 || len(variants)*len(layouts) == 1 {
@@ -113,8 +122,9 @@ func (t *Tuner) best(s Shape, layouts []ternary.Layout) Choice {
 	return best
 }
 
-// time returns the seconds per panel of a candidate, the larger of the time for its
-// arithmetic and the time for reading its weights from memory.
+// time returns the seconds per panel of a candidate: the larger of the time for its
+// arithmetic and the time for reading its weights from memory, and a quarter of the
+// smaller, which is about what does not hide behind the larger.
 func (t *Tuner) time(s Shape, layout ternary.Layout, v kernel.Variant) (seconds float64, fresh bool) {
 	key := timeKey{s.Cols, tokenClass(s.Tokens), s.GroupCols, layout, v}
 	seconds, ok := t.times[key]
@@ -126,8 +136,9 @@ func (t *Tuner) time(s Shape, layout ternary.Layout, v kernel.Variant) (seconds 
 	if t.read == 0 {
 		t.read, fresh = t.bandwidth(), true
 	}
-	bytes := float64(((s.Cols-1)/layout.UnitCols() + 1) * ternary.BlockBytes)
-	return max(seconds, bytes/t.read), fresh
+	bytes := float64(((s.Cols-1)/layout.UnitCols() + 1) * layout.UnitBytes())
+	reading := bytes / t.read
+	return max(seconds, reading) + min(seconds, reading)/4, fresh
 }
 
 // measureProduct returns the time of one panel's product, from data in the cache.
@@ -157,28 +168,38 @@ func measureProduct(s Shape, layout ternary.Layout, v kernel.Variant) time.Durat
 			return 0
 		}
 	}
-	if s.GroupCols != 0 {
-		w.GroupCols = s.GroupCols
-		w.Scales = make([]float32, w.Rows*w.Groups())
-	}
-	x := kernel.NewInt8(s.Tokens, s.Cols)
-	x.Reset(s.Cols, s.GroupCols)
 	a := make([]float32, s.Cols)
 	for i := range a {
 		a[i] = float32(int32(next())) / (1 << 31)
 	}
-	for t := range s.Tokens {
-		kernel.QuantizeRow(x, t, a)
-	}
 	y := make([]float32, s.Tokens*w.Rows)
 	ws := kernel.NewWorkspace()
 	ws.Variant = v
+	var product func()
+	if layout.Grouped() {
+		x := kernel.NewGroupedInt8(s.Tokens, s.Cols)
+		for t := range s.Tokens {
+			kernel.QuantizeGroups(x, t, a)
+		}
+		product = func() { kernel.MatMulGrouped(y, w.Rows, w, x, 0, s.Tokens, 0, panels, ws) }
+	} else {
+		if s.GroupCols != 0 {
+			w.GroupCols = s.GroupCols
+			w.Scales = make([]float32, w.Rows*w.Groups())
+		}
+		x := kernel.NewInt8(s.Tokens, s.Cols)
+		x.Reset(s.Cols, s.GroupCols)
+		for t := range s.Tokens {
+			kernel.QuantizeRow(x, t, a)
+		}
+		product = func() { kernel.MatMulI8(y, w.Rows, w, x, 0, s.Tokens, 0, panels, ws) }
+	}
 
 	const budget = 300 * time.Microsecond
 	best, spent := time.Duration(0), time.Duration(0)
 	for runs := 0; runs < 3 || spent < budget; runs++ {
 		start := time.Now()
-		kernel.MatMulI8(y, w.Rows, w, x, 0, s.Tokens, 0, panels, ws)
+		product()
 		d := time.Since(start)
 		if spent += d; runs == 0 || d < best {
 			best = d

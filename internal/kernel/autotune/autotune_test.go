@@ -230,3 +230,36 @@ func BenchmarkBest(b *testing.B) {
 		tune.best(Shape{2560, 2560, 1, 0}, ternary.Layouts())
 	}
 }
+
+// TestBestGrouped: base 3 where memory is the bound, two bits where its arithmetic is.
+func TestBestGrouped(t *testing.T) {
+	slowBase3 := func(_ Shape, l ternary.Layout, v kernel.Variant) time.Duration {
+		if v != kernel.Auto {
+			t.Errorf("measured variant %v", v)
+		}
+		if l == ternary.G5 {
+			return 1200
+		}
+		return 1000
+	}
+	shape := Shape{Rows: 2560, Cols: 2560, Tokens: 1}
+	path := filepath.Join(t.TempDir(), "kernels.json")
+	for bandwidth, want := range map[float64]ternary.Layout{1e15: ternary.G2, 1e9: ternary.G5} {
+		tuner, n := fakeTuner(path, nil, bandwidth, slowBase3)
+		if got := tuner.BestGrouped(shape); got != want || *n != 2 {
+			t.Errorf("%g bytes/s: %v after %d measurements, want %v after 2", bandwidth, got, *n, want)
+		}
+		again, n := fakeTuner(path, nil, bandwidth, slowBase3)
+		if got := again.BestGrouped(shape); got != want || *n != 0 {
+			t.Errorf("%g bytes/s, from the file: %v after %d measurements", bandwidth, got, *n)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, l := range []ternary.Layout{ternary.G2, ternary.G5} {
+		if d := measureProduct(shape, l, kernel.Auto); d <= 0 {
+			t.Errorf("%v takes %v", l, d)
+		}
+	}
+}

@@ -20,7 +20,7 @@ import (
 
 // kernelVersion changes when kernels change so much that measurements of older
 // ones mislead.
-const kernelVersion = 1
+const kernelVersion = 2
 
 // cacheFormat marks the files that this package writes.
 const cacheFormat = "trit kernel measurements"
