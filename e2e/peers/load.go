@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// measureServer starts the peer's server, asks for one token, and then has all clients ask
+// for answers at the same time.
+func (p *peer) measureServer(ctx context.Context, c config, r *results) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	var cmd *exec.Cmd
+	threads, clients := strconv.Itoa(c.threads), strconv.Itoa(c.clients)
+	size := strconv.Itoa(c.clients * (c.answer + 256))
+	switch {
+	case p.server != "":
+		cmd = exec.CommandContext(ctx, p.server, "-m", p.model, "--host", "127.0.0.1", "--port", port, "-t", threads, "-np", clients, "-c", size)
+	case p.name == r.peers[0]:
+		cmd = exec.CommandContext(ctx, c.trit, "serve", "-m", p.model, "--host", "127.0.0.1", "--port", port, "-t", threads, "--parallel", clients,
+			"--log-level", "error")
+	default:
+		return nil
+	}
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	defer cmd.Wait() //nolint:errcheck // it is killed
+	defer cmd.Process.Kill()
+	url := "http://127.0.0.1:" + port
+	for {
+		res, err := http.Get(url + "/health")
+		if err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				break
+			}
+		}
+		if time.Since(start) > 10*time.Minute || ctx.Err() != nil {
+			return fmt.Errorf("%s is not ready: %w", cmd.Path, errors.Join(err, ctx.Err()))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if _, err := ask(ctx, url, "Once", 1); err != nil {
+		return err
+	}
+	r.add(p.name, startUp, time.Since(start).Seconds())
+
+	answers, failures := make([]answer, c.clients), make([]error, c.clients)
+	var all sync.WaitGroup
+	start = time.Now()
+	for i := range c.clients {
+		all.Go(func() {
+			answers[i], failures[i] = ask(ctx, url, fmt.Sprintf("Client %d asks for a story", i), c.answer)
+		})
+	}
+	all.Wait()
+	if err := errors.Join(failures...); err != nil {
+		return err
+	}
+	took := time.Since(start).Seconds()
+	tokens, first, gaps := 0, []float64(nil), []float64(nil)
+	for _, a := range answers {
+		tokens += a.tokens
+		first, gaps = append(first, a.first), append(gaps, a.gaps...)
+	}
+	r.add(p.name, served, float64(tokens)/took)
+	r.add(p.name, firstToken, 1000*quantile(first, .5))
+	r.add(p.name, between, 1000*quantile(gaps, .5))
+	r.add(p.name, between99, 1000*quantile(gaps, .99))
+	if mb := peakMemory(cmd.Process.Pid); mb > 0 {
+		r.add(p.name, memory, mb)
+	}
+	return nil
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
+
+// answer is what a client saw of one stream; times are in seconds.
+type answer struct {
+	tokens int
+	first  float64
+	gaps   []float64
+}
+
+// ask streams a completion and takes the time of each event.
+func ask(ctx context.Context, url, prompt string, tokens int) (answer, error) {
+	var a answer
+	body, err := json.Marshal(map[string]any{"prompt": prompt, "max_tokens": tokens, "temperature": 0, "ignore_eos": true,
+		"stream": true, "stream_options": map[string]any{"include_usage": true}})
+	if err != nil {
+		return a, err
+	}
+	req, err := http.NewRequestWithContext(ctx, "POST", url+"/v1/completions", bytes.NewReader(body))
+	if err != nil {
+		return a, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	last := time.Now()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return a, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
+		return a, fmt.Errorf("%s: %s", res.Status, text)
+	}
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok || data == "[DONE]" {
+			continue
+		}
+		var event struct {
+			Choices []any `json:"choices"`
+			Usage   *struct {
+				Tokens int `json:"completion_tokens"`
+			} `json:"usage"`
+		}
+		if err := json.Unmarshal([]byte(data), &event); err != nil {
+			return a, err
+		}
+		if event.Usage != nil {
+			a.tokens = event.Usage.Tokens
+		}
+		if len(event.Choices) == 0 {
+			continue
+		}
+		now := time.Now()
+		if a.first == 0 {
+			a.first = now.Sub(last).Seconds()
+		} else {
+			a.gaps = append(a.gaps, now.Sub(last).Seconds())
+		}
+		last = now
+	}
+	if err := lines.Err(); err != nil {
+		return a, err
+	}
+	if a.tokens == 0 {
+		return a, errors.New("the stream does not say how many tokens it had")
+	}
+	return a, nil
+}
+
+// peakMemory returns the largest resident memory of a process in MB, with its mapped
+// files; 0 where the system does not tell.
+func peakMemory(pid int) float64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	var kb float64
+	fmt.Sscan(after, &kb)
+	return kb * 1024 / 1e6
+}
