@@ -21,9 +21,9 @@ var ErrClosed = errors.New("engine: closed")
 // Scheduler owns an engine and runs it for many clients at once: it is the one
 // goroutine that an engine may be used by. Each client has a [Session]. In
 // every step the scheduler batches what the clients have asked for: first the
-// tokens of running generations, then as much of the waiting prompts, in the
-// order they came, as fits. Prompts share what they have in common, and when the
-// KV cache is full some sequences have to wait and are run again later.
+// tokens of running generations, then as much of the waiting prompts as these
+// have time for, short ones before long ones. Prompts share what they have in common,
+// and when the KV cache is full some sequences have to wait and are run again later.
 type Scheduler struct {
 	engine *Engine
 	inbox  chan any // *request, the first of its group, or call
@@ -35,13 +35,19 @@ type Scheduler struct {
 	failure  atomic.Pointer[BrokenError]
 
 	// state of the loop
-	queue   []*request
+	queue   []*request // in the order they came
+	prompts []*request // of the queue, in the order of the step
 	batch   *Batch
 	engaged int // clients that were just answered and may ask again at once
 	round   int // counts the times that engaged was set back to zero
 	steps   atomic.Int64
 	rows    atomic.Int64
 	dropped atomic.Int64
+
+	pace      pace
+	overtaken int // steps since the oldest prompt was the first
+	now       func() time.Time
+	onStep    func(rows int, took time.Duration)
 
 	seed      maphash.Seed
 	sessions  map[*Session]struct{} // that are open
@@ -69,6 +75,7 @@ func NewScheduler(e *Engine) *Scheduler {
 		closing: make(chan struct{}),
 		batch:   e.NewBatch(),
 		round:   1,
+		now:     time.Now,
 
 		seed:      maphash.MakeSeed(),
 		sessions:  map[*Session]struct{}{},
@@ -100,6 +107,12 @@ func (s *Scheduler) Close() error {
 	s.closeOne.Do(func() { close(s.closing) })
 	<-s.done
 	return s.closeErr
+}
+
+// OnStep has f called after each step, with its rows and the time that it took, on the
+// scheduler's goroutine.
+func (s *Scheduler) OnStep(f func(rows int, took time.Duration)) {
+	_ = s.do(func() { s.onStep = f }) // one that has been closed makes no steps
 }
 
 // do runs f on the scheduler's goroutine.
@@ -244,17 +257,34 @@ func (s *Scheduler) step() {
 		return
 	}
 	s.unpark()
-	observer := s.fill()
-	err := s.engine.Step(s.batch, observer)
+	err := s.run()
 	for errors.Is(err, cache.ErrFull) && s.makeRoom() {
-		observer = s.fill()
-		err = s.engine.Step(s.batch, observer)
-	}
-	if err == nil && s.batch.Len() > 0 {
-		s.steps.Add(1)
-		s.rows.Add(int64(s.batch.Len()))
+		err = s.run()
 	}
 	s.deliver(err)
+}
+
+// run fills a batch and runs it.
+func (s *Scheduler) run() error {
+	observer := s.fill()
+	start := s.now()
+	if err := s.engine.Step(s.batch, observer); err != nil {
+		return err
+	}
+	rows := s.batch.Len()
+	if rows == 0 {
+		return nil
+	}
+	s.steps.Add(1)
+	s.rows.Add(int64(rows))
+	took := s.now().Sub(start)
+	if observer == nil {
+		s.pace.observe(rows, took)
+	}
+	if s.onStep != nil {
+		s.onStep(rows, took)
+	}
+	return nil
 }
 
 // dropCancelled answers the requests whose clients have gone.
@@ -280,7 +310,7 @@ func (s *Scheduler) fill() (observer model.Observer) {
 	first := s.queue[slices.IndexFunc(s.queue, func(r *request) bool { return !r.parked })]
 	if first.observer != nil {
 		s.restore(first)
-		s.add(first)
+		s.add(first, s.engine.maxRows)
 		if first.next < first.lost {
 			return nil
 		}
@@ -294,31 +324,22 @@ func (s *Scheduler) fill() (observer model.Observer) {
 		}
 		s.restore(r)
 		if r.decodes() {
-			s.add(r)
+			s.add(r, s.engine.maxRows)
 		}
 	}
-	clear(s.computing)
-	for _, r := range s.queue {
-		if r.waits() || r.decodes() {
-			continue
-		}
-		s.adopt(r)
-		if !s.awaits(r) {
-			s.add(r)
-		}
-	}
+	s.addPrompts(s.pace.limit(s.batch.Len(), s.streams(), s.engine.maxRows))
 	return nil
 }
 
-// add puts as many tokens of a request into the batch as fit.
-func (s *Scheduler) add(r *request) {
+// add puts as many tokens of a request into the batch as fit, until it has limit rows.
+func (s *Scheduler) add(r *request, limit int) {
 	end := len(r.Tokens)
 	if r.observer != nil && r.next < r.lost {
 		end = r.lost // without the observer
 	}
 	seq := r.Session.seq
 	guesses, guess := len(r.Tokens)-r.Guesses, -1
-	for i := r.next; i < end && s.batch.Free() > 0; i++ {
+	for i := r.next; i < end && s.batch.Len() < limit; i++ {
 		if i >= guesses && guess < 0 {
 			guess = seq.table.Len() + seq.pending
 		}
@@ -350,6 +371,7 @@ func (s *Scheduler) deliver(err error) {
 			c.logits = append(c.logits, s.batch.Logits(i)...)
 		}
 	}
+	now := s.now()
 	kept := s.queue[:0]
 	for _, r := range s.queue {
 		switch {
@@ -369,6 +391,9 @@ func (s *Scheduler) deliver(err error) {
 		if r.err == nil && r.next < len(r.Tokens) {
 			kept = append(kept, r)
 			continue
+		}
+		if r.Want >= Select {
+			r.Session.spoke = now
 		}
 		r.Session.engaged = s.round
 		s.engaged++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"trit/internal/fault"
 	"trit/internal/head"
@@ -20,9 +21,10 @@ type Session struct {
 	private   atomic.Bool // takes nothing from the prefix cache and leaves nothing there
 	indexed   int         // full pages that the prefix cache knows
 	serial    int64
-	queued    bool  // has a request
-	used      int64 // the step in which it was last answered
-	engaged   int   // the scheduler's round in which it was answered, 0 if none
+	queued    bool      // has a request
+	used      int64     // the step in which it was last answered
+	engaged   int       // the scheduler's round in which it was answered, 0 if none
+	spoke     time.Time // when it was last given logits
 
 	hidden []float32
 	logits []float32
