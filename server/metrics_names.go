@@ -18,6 +18,7 @@ var vllmNames = map[string]string{
 	"request_prompt_tokens":         "request_prompt_tokens",
 	"request_generation_tokens":     "request_generation_tokens",
 	"request_limit_tokens":          "request_max_num_generation_tokens",
+	"engine_step_rows":              "iteration_tokens_total",
 	"prompt_tokens_total":           "prompt_tokens_total",
 	"generation_tokens_total":       "generation_tokens_total",
 	"answers_finished_total":        "request_success_total",

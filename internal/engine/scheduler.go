@@ -68,7 +68,15 @@ type call struct {
 // NewScheduler starts the scheduler of an engine. The engine must not be used
 // directly afterwards; Close closes it.
 func NewScheduler(e *Engine) *Scheduler {
-	s := &Scheduler{
+	s := newScheduler(e)
+	s.publish()
+	go s.loop()
+	return s
+}
+
+// newScheduler returns a scheduler without its goroutine.
+func newScheduler(e *Engine) *Scheduler {
+	return &Scheduler{
 		engine:  e,
 		inbox:   make(chan any),
 		done:    make(chan struct{}),
@@ -81,9 +89,6 @@ func NewScheduler(e *Engine) *Scheduler {
 		sessions:  map[*Session]struct{}{},
 		computing: map[uint64]*request{},
 	}
-	s.publish()
-	go s.loop()
-	return s
 }
 
 // Engine returns the scheduler's engine, for its constants: model, context,

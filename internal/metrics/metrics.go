@@ -27,6 +27,8 @@ type Metrics struct {
 	// Prompt and Generated are tokens per request, of all its answers together; Limit is
 	// how many an answer may have.
 	Prompt, Generated, Limit *Histogram
+	// StepRows and StepTime are the tokens and the seconds of forward passes.
+	StepRows, StepTime *Histogram
 
 	// PromptTokens and GeneratedTokens were processed, CachedTokens of the
 	// prompts' found in the prefix cache; of GuessedTokens that speculation
@@ -50,7 +52,15 @@ func New() *Metrics {
 		Prompt:      NewHistogram(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000),
 		Limit:       NewHistogram(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000),
 		Generated:   NewHistogram(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000),
+		StepRows:    NewHistogram(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384),
+		StepTime:    NewHistogram(.001, .0025, .005, .01, .02, .03, .04, .06, .08, .1, .12, .15, .2, .3, .5, 1, 2.5, 5, 10),
 	}
+}
+
+// Step notes a forward pass.
+func (m *Metrics) Step(rows int, took time.Duration) {
+	m.StepRows.Observe(float64(rows))
+	m.StepTime.ObserveDuration(took)
 }
 
 // MetricKind says how a metric behaves.
@@ -96,6 +106,8 @@ func (m *Metrics) Each(f func(Metric)) {
 	many("request_prompt_tokens", "Tokens of a request's prompt.", m.Prompt)
 	many("request_generation_tokens", "Generated tokens of a request, of all answers together.", m.Generated)
 	many("request_limit_tokens", "Tokens that an answer may have at most.", m.Limit)
+	many("engine_step_rows", "Tokens of a forward pass.", m.StepRows)
+	many("engine_step_seconds", "Time of a forward pass.", m.StepTime)
 	one(KindCounter, "prompt_tokens_total", "Tokens of prompts.", float64(m.PromptTokens.Load()))
 	one(KindCounter, "prompt_tokens_cached_total", "Tokens of prompts that the prefix cache had.", float64(m.CachedTokens.Load()))
 	one(KindCounter, "generation_tokens_total", "Generated tokens.", float64(m.GeneratedTokens.Load()))
