@@ -36,12 +36,24 @@ func (l Level) String() string {
 var ErrCPU = errors.New("kernel: unusable " + CPUEnv)
 
 // Active returns the level whose kernels are in use: the best that the CPU
-// has, or the one that TRIT_CPU limits it to.
+// has, or the one that TRIT_CPU limits it to, unless Check has found that this one
+// cannot be used.
 func Active() Level { return level }
 
-// Check returns the error of an unusable TRIT_CPU value. Kernels then run at
-// the generic level; programs should stop and show the error instead.
-func Check() error { return levelErr }
+// Check tries the kernels of the level in use, before any of them runs, and takes a
+// lower level if they fail; see DroppedLevels. The first call does that. It returns the
+// error of an unusable TRIT_CPU value. Kernels then run at the generic level; programs
+// should stop and show the error instead.
+func Check() error {
+	prove()
+	return levelErr
+}
+
+// DroppedLevels returns the levels that Check has found unusable, the highest first.
+func DroppedLevels() []Dropped {
+	prove()
+	return trust.dropped
+}
 
 // chooseLevel picks the highest supported level, or the one named by limit.
 func chooseLevel(limit string, have []Level) (Level, error) {
