@@ -45,13 +45,17 @@ type Info struct {
 // Info returns what the model is and how it runs here.
 func (m *Model) Info() Info {
 	c, e := m.model.Config, m.scheduler.Engine()
+	notes := slices.Clone(c.Notes)
+	for _, d := range kernel.DroppedLevels() {
+		notes = append(notes, d.String())
+	}
 	return Info{
 		Name: c.Name, Architecture: c.Architecture, Layers: c.Layers, Hidden: c.Hidden, FeedForward: c.FFN,
 		Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Vocabulary: c.Vocab,
 		TrainedContext: c.Context, Context: e.Context(),
 		TernaryWeights: m.model.TernaryWeights, TernaryBytes: m.model.TernaryBytes,
 		Activations: c.Activations, HiddenAct: c.HiddenAct, KVType: e.Cache().Config().Type, Pooling: m.pooling(), Embedding: m.model.Embedding.Pooling != 0, Head: e.HeadInfo().Mode,
-		Threads: e.Threads(), CPU: kernel.Active().String(), Notes: slices.Clone(c.Notes),
+		Threads: e.Threads(), CPU: kernel.Active().String(), Notes: notes,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"trit/internal/kernel"
 	"trit/internal/version"
 	"trit/server/anthropic"
 	"trit/server/core"
@@ -74,7 +75,7 @@ func operationRoutes(c *core.Server) []core.Route {
 
 // health says that the process answers; it depends on nothing else.
 func (s *operations) health(w http.ResponseWriter, r *http.Request) error {
-	return core.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	return core.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok", "kernels": kernel.Active().String()})
 }
 
 // readiness is the answer of /ready.

@@ -57,7 +57,7 @@ func (a *app) infoCommand() *cobra.Command {
 				Threads: e.Threads(), CPU: kernel.Active().String(),
 				Kernels: kernelChoices(inside.Of(m).Weights),
 				Memory:  plan, MemoryLimit: limit, MemorySource: source,
-				LoadSeconds: m.LoadTime().Seconds(), Notes: append(c.Notes, t.Warnings()...),
+				LoadSeconds: m.LoadTime().Seconds(), Notes: append(m.Info().Notes, t.Warnings()...),
 			}
 			if plan.State > 0 {
 				info.States = &statesInfo{

@@ -20,6 +20,7 @@ import (
 
 	"trit"
 	"trit/chat"
+	"trit/internal/kernel"
 	"trit/internal/textfile"
 	"trit/sample"
 	"trit/server"
@@ -235,6 +236,9 @@ func (f *serveFlags) listen() (net.Listener, error) {
 
 // warn says what an operator may not have wanted.
 func (f *serveFlags) warn(a *app, address net.Addr, o *server.Options) {
+	for _, d := range kernel.DroppedLevels() {
+		a.log.Warn(d.String())
+	}
 	tcp, ok := address.(*net.TCPAddr)
 	if ok && !tcp.IP.IsLoopback() {
 		if !slices.ContainsFunc(o.Keys, func(k server.Key) bool { return !k.Admin }) {

@@ -36,9 +36,11 @@ func (l Level) String() string {
 var ErrCPU = errors.New("kernel: unusable " + CPUEnv)
 
 // Active returns the level whose kernels are in use: the best that the CPU
-// has, or the one that TRIT_CPU limits it to, unless Check has found that this one
-// cannot be used.
-func Active() Level { return level }
+// has, or the one that TRIT_CPU limits it to, unless that one cannot be used.
+func Active() Level {
+	prove()
+	return level
+}
 
 // Check tries the kernels of the level in use, before any of them runs, and takes a
 // lower level if they fail; see DroppedLevels. The first call does that. It returns the

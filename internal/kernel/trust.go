@@ -20,7 +20,9 @@ type Dropped struct {
 }
 
 // String says what was dropped, and why.
-func (d Dropped) String() string { return fmt.Sprintf("%v: %s", d.Level, d.Reason) }
+func (d Dropped) String() string {
+	return fmt.Sprintf("the kernels for %v are not used: %s", d.Level, d.Reason)
+}
 
 // trust is what has been found out.
 var trust struct {
@@ -31,8 +33,10 @@ var trust struct {
 // prove makes sure that the level in use can be trusted, or takes a lower one.
 func prove() {
 	trust.once.Do(func() {
-		level, trust.dropped = trusted(level, supported(), illegal, func(l Level) string { return differing(kernelsOf(l)) })
-		active = kernelsOf(level)
+		best, dropped := trusted(level, supported(), illegal, func(l Level) string { return differing(kernelsOf(l)) })
+		if trust.dropped = dropped; best != level {
+			level, active = best, kernelsOf(best)
+		}
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"trit/gguf"
+	"trit/internal/kernel"
 	"trit/internal/kernel/autotune"
 	"trit/internal/parallel"
 	"trit/internal/ternary"
@@ -43,6 +44,9 @@ type LoadOptions struct {
 // Load reads a model from an open file. The file then belongs to the model.
 // The mapped pages of repacked tensors are given back to the system.
 func Load(f *gguf.File, o LoadOptions) (*Model, error) {
+	if err := kernel.Check(); err != nil {
+		return nil, err
+	}
 	m, err := load(f, o)
 	if err != nil && f.Path != "" {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
