@@ -3,7 +3,6 @@ package server
 import (
 	"net/http"
 	"strconv"
-	"strings"
 
 	"trit/internal/inside"
 	"trit/internal/kernel"
@@ -30,12 +29,7 @@ func (s *operations) expose(e *exposition) {
 	v := version.Get()
 	e.Gauge("trit_build_info", "The program; the value is 1.", 1, "version", v.Version, "revision", v.Revision,
 		"goversion", v.Go)
-	dropped := []string{}
-	for _, d := range kernel.DroppedLevels() {
-		dropped = append(dropped, d.Level.String())
-	}
-	e.Gauge("trit_kernels_info", "The instructions in use, and those that this CPU should have but cannot be used; the value is 1.", 1,
-		"level", kernel.Active().String(), "dropped", strings.Join(dropped, " "))
+	e.Gauge("trit_kernels_info", "The instructions in use; the value is 1.", 1, "level", kernel.Active().String())
 	ms := s.Models
 	used, limit := ms.Memory()
 	e.Gauge("trit_memory_reserved_bytes", "Memory that is set aside for models.", float64(used))

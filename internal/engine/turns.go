@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"slices"
 
 	"trit/internal/kernel"
@@ -20,9 +19,12 @@ func (s *Scheduler) takeTurns() {
 		return
 	}
 	oldest := s.prompts[0]
-	slices.SortStableFunc(s.prompts, func(a, b *request) int {
-		return cmp.Compare(len(a.Tokens)-a.next, len(b.Tokens)-b.next)
-	})
+	for i, r := range s.prompts { // by insertion: they are few, or nearly in order
+		for ; i > 0 && s.prompts[i-1].left() > r.left(); i-- {
+			s.prompts[i] = s.prompts[i-1]
+		}
+		s.prompts[i] = r
+	}
 	if s.prompts[0] != oldest {
 		if s.overtaken++; s.overtaken < turnAfter {
 			return
@@ -33,6 +35,9 @@ func (s *Scheduler) takeTurns() {
 	copy(s.prompts[1:], s.prompts[:i])
 	s.prompts[0] = oldest
 }
+
+// left returns how many tokens of a request have not been run.
+func (r *request) left() int { return len(r.Tokens) - r.next }
 
 // addPrompts puts the waiting prompts into the batch until it has limit rows.
 func (s *Scheduler) addPrompts(limit int) {

@@ -30,20 +30,26 @@ type digest struct {
 	last uint32
 }
 
-// add takes results in.
-func (d *digest) add(v ...float32) {
+// add takes results in. Inlined everywhere it would be half of the trials' code.
+//
+//go:noinline
+func (d *digest) add(v []float32) {
 	for _, f := range v {
 		d.sum = (d.sum ^ uint64(math.Float32bits(f))) * 1099511628211 // FNV-1a
 	}
 }
 
 // next returns a number of 16 bits.
+//
+//go:noinline
 func (d *digest) next() int {
 	d.last = d.last*1664525 + 1013904223
 	return int(d.last >> 16)
 }
 
 // floats returns n numbers between −2 and 2.
+//
+//go:noinline
 func (d *digest) floats(n int) []float32 {
 	v := make([]float32, n)
 	for i := range v {
@@ -54,69 +60,51 @@ func (d *digest) floats(n int) []float32 {
 
 func tryFloats(d *digest) {
 	const n = 103
+	f := active.float
 	x, y, out := d.floats(n), d.floats(n), make([]float32, n)
-	d.add(Dot(x, y), Max(x))
-	for _, f := range []func(dst, a, b []float32){Add, SiLUMul, ReLU2Mul, GELUTanhMul, SigmoidMul} {
-		f(out, x, y)
-		d.add(out...)
+	for _, three := range []func(dst, a, b []float32){f.add, f.mul, f.siluMul, f.relu2Mul, f.geluTanhMul} {
+		three(out, x, y)
+		d.add(out)
 	}
-	for _, s := range []float32{.75, -1.5} {
-		Scale(out, x, s)
-		d.add(out...)
-		AddScaled(out, y, s)
-		d.add(out...)
-	}
-	RMSNorm(out, x, y, 1e-5)
-	d.add(out...)
-	Exp(out, x)
-	d.add(out...)
-	d.add(ExpSum(out))
-	d.add(out...)
-	RopeNeox(x, y[:44], out[:44])
-	RopeNorm(x, out[:43], y[:43])
-	d.add(x...)
-	for _, block := range []int{2, 8, 128} {
-		signs, v := make([]float32, 128), d.floats(128)
-		for i := range signs {
-			signs[i] = float32(1 - 2*(i%2))
-		}
-		Hadamard(v, signs, block)
-		d.add(v...)
-	}
-	o, state := make([]float32, 2*DeltaLanes), d.floats(2*DeltaLanes*12)
-	DeltaStep(o, state, d.floats(12), d.floats(12), d.floats(len(o)), .9, .4)
-	d.add(o...)
-	d.add(state...)
+	f.scale(out, x, .75)
+	d.add(out)
+	f.normMul(out, x, y, .75)
+	d.add(out)
+	f.exp(out, x)
+	out[0], out[1], out[2] = f.dot(x, y), f.max(x), float32(f.sumSquares(x))
+	d.add(out)
+	out[0], out[1] = f.expSum(out, x)
+	d.add(out)
+	f.ropeNeox(x[:44], x[44:88], y[:44], y[44:88])
+	f.ropeNorm(x[:86], y[:43], y[43:86])
+	f.hadamard(x[:64], 64)
+	d.add(x)
+	state := d.floats(2 * DeltaLanes * 12)
+	f.deltaStep(out[:2*DeltaLanes], state, x[:12], x[12:24], y[:2*DeltaLanes], .9, .4)
+	d.add(out)
+	d.add(state)
 }
 
 func tryAttention(d *digest) {
-	const size, queries, positions = 42, 5, PageTokens + 7
+	const size, queries, positions = 42, 5, 31
+	f := active.attend
 	for typ := range KVType(kvTypes) {
-		pages := make([]KVPage, 2)
-		for i := range pages {
-			bytes := typ.PageBytes(size)
-			pages[i] = KVPage{Type: typ, K: hugemem.Bytes(bytes), V: hugemem.Bytes(bytes)}
-			if typ.Scaled() {
-				pages[i].KScale, pages[i].VScale = make([]float32, PageTokens), make([]float32, PageTokens)
-			}
+		bytes := typ.PageBytes(size)
+		page := KVPage{Type: typ, K: hugemem.Bytes(bytes), V: hugemem.Bytes(bytes)}
+		if typ.Scaled() {
+			page.KScale, page.VScale = make([]float32, PageTokens), make([]float32, PageTokens)
 		}
-		for p := range positions {
-			StoreK(&pages[p/PageTokens], p%PageTokens, d.floats(size))
-			StoreV(&pages[p/PageTokens], p%PageTokens, d.floats(size))
+		for p := range PageTokens {
+			StoreK(&page, p, d.floats(size))
+			StoreV(&page, p, d.floats(size))
 		}
-		a := AttendArgs{
-			HeadDim: size, Queries: queries, Scale: .125, Q: d.floats(queries * size),
-			Valid: []int32{1, 20, PageTokens, positions, positions}, First: []int32{0, 3, 0, 30, 0}, Pages: pages,
-			O: make([]float32, queries*size), M: make([]float32, queries), L: make([]float32, queries),
-			Scratch: make([]float32, AttendScratch(queries)),
-		}
-		AttendChunk(&a)
-		d.add(a.O...)
-		d.add(a.M...)
-		d.add(a.L...)
-		out := make([]float32, size)
-		MergeChunks(out, a.O, a.M, a.L, queries, size, 1)
-		d.add(out...)
+		s, o := make([]float32, AttendScratch(queries)), d.floats(queries*size)
+		f.scores[typ](s, d.floats(queries*size), page.K, page.KScale, size, queries, .125, &page.V[0], &page.V[0])
+		f.values[typ](o, s, page.V[:positions*size*typ.ElemBytes()], size, queries, positions)
+		f.axpy(o[:size], s[:size], .3)
+		f.divide(o[size:], .7)
+		d.add(s)
+		d.add(o)
 	}
 }
 
@@ -133,10 +121,10 @@ func tryHead(d *digest) {
 		}
 		for _, n := range []int{1, tokens} {
 			HeadRows(y, rows, data, typ, rows, cols, x, cols, n, scratch)
-			d.add(y...)
+			d.add(y)
 		}
 		DecodeRow(scratch[:cols], data, typ)
-		d.add(scratch[:cols]...)
+		d.add(scratch[:cols])
 	}
 }
 
@@ -161,35 +149,41 @@ func tryCoarse(d *digest) {
 	}
 	n := c.PaddedRows()
 	y := make([]float32, states*n)
-	for _, narrow := range []bool{true, false} {
-		for plane := range 2 {
-			c.Score(y, n, plane, narrow, in, 0, states, 0, c.Panels())
-			d.add(y...)
-			c.Score(y, n, plane, narrow, in, 4, 5, 0, c.Panels())
-			d.add(y[4*n : 5*n]...)
-		}
+	for i := range 4 {
+		plane, narrow := i%2, i < 2
+		c.Score(y, n, plane, narrow, in, 1, states, 0, c.Panels())
+		c.Score(y, n, plane, narrow, in, 0, 1, 0, c.Panels())
+		d.add(y)
 	}
 	c.Refine(y[2*n:], in, 2, []int32{0, 7, 10})
-	d.add(y[2*n : 3*n]...)
+	d.add(y)
 }
 
-// tokenCounts are numbers of rows of activations that need kernels of all sizes.
-var tokenCounts = []int{1, 39}
+// Rows of weights, columns, and rows of activations: one, and as many as need kernels of
+// several sizes.
+const (
+	trialRows   = 9
+	trialCols   = 136
+	trialTokens = 39
+)
 
-// trialMatrix returns made-up weights.
-func trialMatrix(d *digest, l ternary.Layout, rows, cols int) *ternary.Matrix {
-	m, err := ternary.New(l, rows, cols)
-	for p := 0; err == nil && p < m.Panels(); p++ {
-		codes := make([][]byte, min(ternary.PanelRows, rows-p*ternary.PanelRows))
+// weights returns made-up ones.
+func (d *digest) weights(l ternary.Layout) *ternary.Matrix {
+	m, err := ternary.New(l, trialRows, trialCols)
+	if err == nil {
+		codes := make([][]byte, trialRows)
 		for i := range codes {
-			codes[i] = make([]byte, cols)
+			codes[i] = make([]byte, trialCols)
 			for c := range codes[i] {
 				if codes[i][c] = byte(d.next() % 3); l == ternary.G1 {
 					codes[i][c] &^= 1
 				}
 			}
 		}
-		err = m.SetPanel(p, codes)
+		err = m.SetPanel(0, codes)
+	}
+	if err == nil && l.Grouped() {
+		err = m.SetScales([]float32{.75}, 0)
 	}
 	if err != nil {
 		panic(err)
@@ -198,45 +192,34 @@ func trialMatrix(d *digest, l ternary.Layout, rows, cols int) *ternary.Matrix {
 }
 
 func tryTernary(d *digest) {
-	const rows, cols = 20, 200
-	most := tokenCounts[len(tokenCounts)-1]
 	ws := &Workspace{Variant: SIMD}
-	x, y, a := NewInt8(most, cols), make([]float32, most*rows), d.floats(most*cols)
+	x, y, a := NewInt8(trialTokens, trialCols), make([]float32, trialTokens*trialRows), d.floats(trialTokens*trialCols)
+	x.Reset(trialCols, 0)
+	for t := range trialTokens {
+		QuantizeRow(x, t, a[t*trialCols:][:trialCols])
+	}
 	for _, l := range ternary.Layouts() {
-		w := trialMatrix(d, l, rows, cols)
-		x.Reset(cols, 0)
-		for t := range most {
-			QuantizeRow(x, t, a[t*cols:][:cols])
+		w := d.weights(l)
+		for _, n := range []int{trialTokens, 1} {
+			MatMulI8(y, trialRows, w, x, 0, n, 0, 1, ws)
+			d.add(y)
 		}
-		for _, n := range tokenCounts {
-			MatMulI8(y, rows, w, x, 0, n, 0, w.Panels(), ws)
-			d.add(y[:n*rows]...)
-		}
-		MatMulF32(y, rows, w, a, cols, 5, 0, w.Panels(), ws)
-		d.add(y[:5*rows]...)
+		MatMulF32(y, trialRows, w, a, trialCols, 5, 0, 1, ws)
+		d.add(y)
 	}
 }
 
 func tryGrouped(d *digest) {
-	const rows, cols = 9, 136
-	most := tokenCounts[len(tokenCounts)-1]
 	ws := &Workspace{Variant: SIMD}
-	x, y := NewGroupedInt8(most, cols), make([]float32, most*rows)
-	for t := range most {
-		QuantizeGroups(x, t, d.floats(cols))
+	x, y := NewGroupedInt8(trialTokens, trialCols), make([]float32, trialTokens*trialRows)
+	for t := range trialTokens {
+		QuantizeGroups(x, t, d.floats(trialCols))
 	}
 	for _, l := range ternary.GroupedLayouts() {
-		w := trialMatrix(d, l, rows, cols)
-		scales := d.floats(rows * w.Groups())
-		for i := range scales {
-			scales[i] = float32(int(scales[i]*256)) / 256 // of 16 bits
-		}
-		if err := w.SetScales(scales, ternary.GroupWidth); err != nil {
-			panic(err)
-		}
-		for _, n := range tokenCounts {
-			MatMulGrouped(y, rows, w, x, 0, n, 0, w.Panels(), ws)
-			d.add(y[:n*rows]...)
+		w := d.weights(l)
+		for _, n := range []int{trialTokens, 1} {
+			MatMulGrouped(y, trialRows, w, x, 0, n, 0, 1, ws)
+			d.add(y)
 		}
 	}
 }

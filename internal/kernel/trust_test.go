@@ -36,7 +36,7 @@ func TestTrialsFind(t *testing.T) {
 		"attention": func(k *kernels) {
 			attend := *k.attend
 			values := attend.values[KVI8]
-			attend.values[KVI8] = func(o, e []float32, v []byte, d, nq, n int) { values(o, e, v, d, nq, n-n/32) }
+			attend.values[KVI8] = func(o, e []float32, v []byte, d, nq, n int) { values(o, e, v, d, nq, n-1) }
 			k.attend = &attend
 		},
 		"the output head": func(k *kernels) {
@@ -73,48 +73,30 @@ func TestTrialsFind(t *testing.T) {
 
 // TestTrusted: levels that fail give way to lower ones.
 func TestTrusted(t *testing.T) {
-	have := []Level{Generic, AVX2, AVX512, AVX512VBMI}
-	for _, c := range []struct {
-		from    Level
-		illegal []Level
-		wrong   []Level
-		want    Level
-		dropped []Level
-	}{
-		{AVX512VBMI, nil, nil, AVX512VBMI, nil},
-		{AVX512VBMI, []Level{AVX512VBMI}, nil, AVX512, []Level{AVX512VBMI}},
-		{AVX512VBMI, []Level{AVX512VBMI}, []Level{AVX512}, AVX2, []Level{AVX512VBMI, AVX512}},
-		{AVX2, []Level{AVX512}, []Level{AVX2}, Generic, []Level{AVX2}},
-		{Generic, nil, []Level{Generic}, Generic, nil},
-	} {
-		check := func(bad []Level, reason string) func(Level) string {
-			return func(l Level) string {
-				if slices.Contains(bad, l) {
-					return reason
-				}
-				return ""
+	have := supported()
+	for bad := range len(have) {
+		useKernels(t, kernelsOf(have[len(have)-1]))
+		got, dropped := trusted(have[len(have)-1], have, func(l Level) string {
+			if slices.Index(have, l) > bad {
+				return "bad"
 			}
-		}
-		wrong := check(c.wrong, "wrong")
-		got, dropped := trusted(c.from, have, check(c.illegal, "illegal"), func(l Level) string {
-			if slices.Contains(c.illegal, l) {
-				t.Errorf("kernels of %v run, whose instructions are illegal", l)
-			}
-			return wrong(l)
+			return ""
 		})
-		var levels []Level
-		for _, d := range dropped {
-			levels = append(levels, d.Level)
+		if got != have[bad] || active != kernelsOf(got) {
+			t.Errorf("only %v works, and %v is used, or the table of another", have[bad], got)
 		}
-		if got != c.want || !slices.Equal(levels, c.dropped) {
-			t.Errorf("%+v: %v, without %v", c, got, dropped)
+		if len(dropped) != len(have)-1-bad {
+			t.Errorf("only %v works, and of %v these are dropped: %v", have[bad], have, dropped)
 		}
+	}
+	if got, dropped := trusted(Generic, have, func(Level) string { return "bad" }); got != Generic || dropped != nil {
+		t.Errorf("the twins give way to %v", got)
 	}
 }
 
 func BenchmarkTrials(b *testing.B) {
 	for b.Loop() {
-		if l, _ := trusted(level, supported(), illegal, func(l Level) string { return differing(kernelsOf(l)) }); l != level {
+		if l, _ := trusted(level, supported(), fault); l != level {
 			b.Fatal(l)
 		}
 	}
