@@ -214,7 +214,7 @@ func (b *beamSearch) extend(g *beamGroup) error {
 			return err
 		}
 	}
-	slices.SortFunc(all, func(x, y extension) int {
+	order.Stable(all, func(x, y extension) int {
 		return cmp.Or(cmp.Compare(y.rank, x.rank), cmp.Compare(x.parent, y.parent), cmp.Compare(x.token, y.token))
 	})
 	length := b.length + 1

@@ -89,31 +89,37 @@ type Metric struct {
 
 // Each calls f for every metric.
 func (m *Metrics) Each(f func(Metric)) {
-	one := func(kind MetricKind, name, help string, v float64) {
-		f(Metric{Name: name, Help: help, Kind: kind, Values: map[string]float64{"": v}})
-	}
-	many := func(name, help string, h *Histogram) {
-		s := h.Snapshot()
-		f(Metric{Name: name, Help: help, Kind: KindHistogram, Histogram: &s})
-	}
-	one(KindGauge, "requests_running", "Requests that are being answered.", float64(m.Running.Load()))
-	many("time_to_first_token_seconds", "Time from the arrival of a request to its first token.", m.FirstToken)
-	many("time_per_output_token_seconds", "Time between two tokens of an answer, without the time the client took.", m.OutputToken)
-	many("request_queue_time_seconds", "Time that a request waited before it was begun.", m.Queue)
-	many("request_prefill_time_seconds", "Time from the beginning of a request to its first token.", m.Prefill)
-	many("request_decode_time_seconds", "Time from the first token of a request to its end.", m.Decode)
-	many("request_duration_seconds", "Time from the arrival of a request to its end.", m.Total)
-	many("request_prompt_tokens", "Tokens of a request's prompt.", m.Prompt)
-	many("request_generation_tokens", "Generated tokens of a request, of all answers together.", m.Generated)
-	many("request_limit_tokens", "Tokens that an answer may have at most.", m.Limit)
-	many("engine_step_rows", "Tokens of a forward pass.", m.StepRows)
-	many("engine_step_seconds", "Time of a forward pass.", m.StepTime)
-	one(KindCounter, "prompt_tokens_total", "Tokens of prompts.", float64(m.PromptTokens.Load()))
-	one(KindCounter, "prompt_tokens_cached_total", "Tokens of prompts that the prefix cache had.", float64(m.CachedTokens.Load()))
-	one(KindCounter, "generation_tokens_total", "Generated tokens.", float64(m.GeneratedTokens.Load()))
-	one(KindCounter, "speculation_tokens_guessed_total", "Tokens that speculation proposed.", float64(m.GuessedTokens.Load()))
-	one(KindCounter, "speculation_tokens_accepted_total", "Proposed tokens that were right.", float64(m.AcceptedTokens.Load()))
+	one(f, KindGauge, "requests_running", "Requests that are being answered.", float64(m.Running.Load()))
+	many(f, "time_to_first_token_seconds", "Time from the arrival of a request to its first token.", m.FirstToken)
+	many(f, "time_per_output_token_seconds", "Time between two tokens of an answer, without the time the client took.", m.OutputToken)
+	many(f, "request_queue_time_seconds", "Time that a request waited before it was begun.", m.Queue)
+	many(f, "request_prefill_time_seconds", "Time from the beginning of a request to its first token.", m.Prefill)
+	many(f, "request_decode_time_seconds", "Time from the first token of a request to its end.", m.Decode)
+	many(f, "request_duration_seconds", "Time from the arrival of a request to its end.", m.Total)
+	many(f, "request_prompt_tokens", "Tokens of a request's prompt.", m.Prompt)
+	many(f, "request_generation_tokens", "Generated tokens of a request, of all answers together.", m.Generated)
+	many(f, "request_limit_tokens", "Tokens that an answer may have at most.", m.Limit)
+	many(f, "engine_step_rows", "Tokens of a forward pass.", m.StepRows)
+	many(f, "engine_step_seconds", "Time of a forward pass.", m.StepTime)
+	one(f, KindCounter, "prompt_tokens_total", "Tokens of prompts.", float64(m.PromptTokens.Load()))
+	one(f, KindCounter, "prompt_tokens_cached_total", "Tokens of prompts that the prefix cache had.", float64(m.CachedTokens.Load()))
+	one(f, KindCounter, "generation_tokens_total", "Generated tokens.", float64(m.GeneratedTokens.Load()))
+	one(f, KindCounter, "speculation_tokens_guessed_total", "Tokens that speculation proposed.", float64(m.GuessedTokens.Load()))
+	one(f, KindCounter, "speculation_tokens_accepted_total", "Proposed tokens that were right.", float64(m.AcceptedTokens.Load()))
 	f(Metric{Name: "answers_finished_total", Help: "Answers by the reason that ended them.", Kind: KindCounter, Label: "reason", Values: m.Finished.Load()})
+}
+
+// one and many are not inlined: that made most of Each's ten kilobytes.
+
+//go:noinline
+func one(f func(Metric), kind MetricKind, name, help string, v float64) {
+	f(Metric{Name: name, Help: help, Kind: kind, Values: map[string]float64{"": v}})
+}
+
+//go:noinline
+func many(f func(Metric), name, help string, h *Histogram) {
+	s := h.Snapshot()
+	f(Metric{Name: name, Help: help, Kind: KindHistogram, Histogram: &s})
 }
 
 // Counter is a number that only grows.
@@ -172,6 +178,8 @@ type Histogram struct {
 
 // NewHistogram returns a histogram with buckets up to and including each of the
 // bounds, which ascend, and one for what is larger.
+//
+//go:noinline
 func NewHistogram(bounds ...float64) *Histogram {
 	return &Histogram{bounds: bounds, counts: make([]uint64, len(bounds)+1)}
 }
