@@ -106,7 +106,7 @@ func newCoarse(m *model.Model, h *Head) (*coarse, error) {
 	}
 	c := &coarse{head: h, copy: copy, input: copy.NewInput(maxGroup), workers: make([]worker, h.team.Size())}
 	for p := range c.costs {
-		c.costs[p] = float64(copy.RowBytes(p)) / float64(h.rowBytes)
+		c.costs[p] = float64(copy.RowBytes(p)) / (float64(h.rowBytes) * widenFactor(t.Type))
 	}
 	c.prepareTask, c.scanTask, c.singleTask = task(c.prepareSlice), task(c.scanSlice), task(c.singleSlice)
 	c.refineTask, c.chooseTask, c.weighTask = task(c.refineSlice), task(c.chooseSlice), task(c.weighSlice)

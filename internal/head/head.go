@@ -43,8 +43,8 @@ type Mode uint8
 // The modes. Auto, Plain and Coarse give identical logits; the last three replace
 // the stored head by a smaller one, which changes the logits a little.
 const (
-	// Auto is Coarse for a large head in F32, F16, BF16 or Q4_K on a CPU that is fast
-	// at it, and Plain otherwise.
+	// Auto is Coarse for a large head, unless its weights are ternary, on a CPU that is
+	// fast at it, and Plain otherwise.
 	Auto Mode = iota
 	// Plain multiplies the rows as they are stored.
 	Plain
@@ -89,11 +89,9 @@ func (m Mode) resolve(typ gguf.Type, rows, cols int) Mode {
 	if m != Auto {
 		return m
 	}
-	switch typ {
-	case gguf.TypeF32, gguf.TypeF16, gguf.TypeBF16, gguf.TypeQ4_K:
-		if kernel.CoarseFast() && cols <= kernel.MaxCoarseCols && int64(rows)*int64(cols) >= minCoarseWeights {
-			return Coarse
-		}
+	if kernel.HeadSupports(typ) && kernel.CoarseFast() && cols <= kernel.MaxCoarseCols &&
+		int64(rows)*int64(cols) >= minCoarseWeights {
+		return Coarse
 	}
 	return Plain
 }

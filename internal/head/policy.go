@@ -3,6 +3,7 @@ package head
 import (
 	"math"
 
+	"trit/gguf"
 	"trit/internal/kernel"
 )
 
@@ -125,20 +126,37 @@ func (c *counts) add(o *counts) {
 
 // Costs are per token of the vocabulary, in units of the time that one row takes when
 // all logits of one state are computed. The factors stand for what bytes do not tell
-// (measured on Zen 4 with F16 rows): short rows that are read here and there, and, of
-// several states, the part that each computes for itself.
+// (measured with F16 rows): short rows that are read here and there, and, of several
+// states, the part that each computes for itself.
 const (
 	panelFactor  = 1.1 // × bytes of whole panels
 	planeFactor  = 2.6 // × bytes of the third plane
 	exactFactor  = 1.5 // × bytes of a stored row
 	sharedFactor = 0.67
+	scanShared   = 0.9 // the same of a scan
 	// worthwhile is the part of the cost of all logits that a selection should not
 	// exceed.
 	worthwhile = 0.8
 )
 
-// costs knows the sizes of a head: the bytes of a row with so many planes (of the
-// third alone), relative to those of a stored row.
+// widenFactor is what a byte of a stored row of that type takes beside one that is only
+// read: with small elements the arithmetic takes longer than memory.
+func widenFactor(t gguf.Type) float64 {
+	switch t {
+	case gguf.TypeQ8_0:
+		return 1.1
+	case gguf.TypeQ6_K:
+		return 1.7
+	case gguf.TypeQ4_0:
+		return 1.9
+	case gguf.TypeQ4_K, gguf.TypeQ5_K:
+		return 3
+	}
+	return 1
+}
+
+// costs knows what a row with so many planes (of the third alone) takes, relative to a
+// stored row.
 type costs [kernel.CoarsePlanes]float64
 
 // verdict is what a trial says about one state.
@@ -156,7 +174,8 @@ func (c *costs) judge(s plan, states int, trial *counts) verdict {
 		float64(trial.refined[1])*planeFactor*c[2]*share +
 		float64(trial.exact)*exactFactor
 	cost /= float64(trial.tokens)
-	scan, all := panelFactor*c[s.plane]*share, sharedCost(states)/float64(states)
+	scan := panelFactor * c[s.plane] * (1 - scanShared + scanShared/float64(states))
+	all := sharedCost(states) / float64(states)
 	return verdict{cost: cost, giveUp: cost > all, noGain: cost+scan > all*worthwhile}
 }
 

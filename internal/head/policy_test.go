@@ -85,6 +85,11 @@ func TestJudge(t *testing.T) {
 			t.Errorf("%s: %+v", test.name, v)
 		}
 	}
+	// Many states share a scan, so that it is a gain beside rows of 8 bits too.
+	small := costs{0.44, 0.65, 0.22}
+	if v := small.judge(plan{plane: 1}, 8, trial(0, 0, 0)); v.noGain {
+		t.Errorf("a scan for eight states beside Q8_0: %+v", v)
+	}
 	if v := c.judge(plan{}, 1, trial(200, 0, 0)); math.Abs(v.cost-0.2*panelFactor*0.375) > 1e-12 {
 		t.Errorf("a fifth of the second plane costs %g", v.cost)
 	}

@@ -26,6 +26,7 @@ const (
 	headQ6_K
 	headQ4_0
 	headQ4_K
+	headQ5_K
 	headFormats
 )
 
@@ -53,6 +54,8 @@ func headIndex(t gguf.Type) int {
 		return headQ4_0
 	case gguf.TypeQ4_K:
 		return headQ4_K
+	case gguf.TypeQ5_K:
+		return headQ5_K
 	}
 	return -1
 }
@@ -70,7 +73,7 @@ func mustHeadFormat(t gguf.Type, cols int) *headFormat {
 }
 
 // HeadSupports reports whether HeadRows and DecodeRow can read rows of type t:
-// F32, F16, BF16, Q8_0, Q6_K, Q4_0 or Q4_K. They panic for other types.
+// F32, F16, BF16, Q8_0, Q6_K, Q4_0, Q4_K or Q5_K. They panic for other types.
 func HeadSupports(t gguf.Type) bool { return headIndex(t) >= 0 }
 
 // HeadScratch returns the length of the scratch memory that HeadRows needs for

@@ -110,7 +110,8 @@ var avx2Head = headKernels{
 		headQ8_0: {q8_0Elems, q8_0Bytes, decodeBlocks(decodeQ8_0AVX2), blockRow(headQ8_0AVX2).matVec},
 		headQ6_K: {q6_KElems, q6_KBytes, decodeBlocks(decodeQ6_KAVX2), blockRow(headQ6_KAVX2).matVec},
 		headQ4_0: {q4_0Elems, q4_0Bytes, decodeBlocks(decodeQ4_0AVX2), blockRow(headQ4_0AVX2).matVec},
-		headQ4_K: {q4_KElems, q4_KBytes, decodeQ4_K, nil},
+		headQ4_K: {q4_KElems, q4_KBytes, decodeBlocks(decodeQ4_KAVX2), nil},
+		headQ5_K: {q5_KElems, q5_KBytes, decodeBlocks(decodeQ5_KAVX2), nil},
 	},
 	tile: avx2Tiles.run,
 }
@@ -125,7 +126,8 @@ var avx512Head = headKernels{
 		headQ8_0: {q8_0Elems, q8_0Bytes, decodeBlocks(decodeQ8_0AVX512), blockRow(headQ8_0AVX512).matVec},
 		headQ6_K: {q6_KElems, q6_KBytes, decodeBlocks(decodeQ6_KAVX512), blockRow(headQ6_KAVX512).matVec},
 		headQ4_0: {q4_0Elems, q4_0Bytes, decodeBlocks(decodeQ4_0AVX512), blockRow(headQ4_0AVX512).matVec},
-		headQ4_K: {q4_KElems, q4_KBytes, decodeQ4_K, nil},
+		headQ4_K: {q4_KElems, q4_KBytes, decodeBlocks(decodeQ4_KAVX512), nil},
+		headQ5_K: {q5_KElems, q5_KBytes, decodeBlocks(decodeQ5_KAVX512), nil},
 	},
 	tile: avx512Tiles.run,
 }

@@ -1570,6 +1570,304 @@ done:
 	VZEROUPPER
 	RET
 
+// func decodeQ4_KAVX2(dst []float32, src *byte)
+// Requires: AVX, AVX2, F16C
+TEXT ·decodeQ4_KAVX2(SB), NOSPLIT, $64-32
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  dst_len+8(FP), CX
+	MOVQ  src+24(FP), DX
+	TESTQ CX, CX
+	JZ    done
+
+block:
+	MOVL         4(DX), BX
+	MOVL         8(DX), SI
+	MOVL         12(DX), DI
+	MOVL         BX, R8
+	ANDL         $0x3f3f3f3f, R8
+	MOVL         DI, R9
+	ANDL         $0x0f0f0f0f, R9
+	SHRL         $0x02, BX
+	ANDL         $0x30303030, BX
+	ORL          BX, R9
+	SHLQ         $0x20, R9
+	ORQ          R9, R8
+	VMOVQ        R8, X0
+	VPMOVZXBD    X0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPBROADCASTW (DX), X1
+	VCVTPH2PS    X1, X1
+	VBROADCASTSS X1, Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (SP)
+	MOVL         SI, BX
+	ANDL         $0x3f3f3f3f, BX
+	SHRL         $0x04, DI
+	ANDL         $0x0f0f0f0f, DI
+	SHRL         $0x02, SI
+	ANDL         $0x30303030, SI
+	ORL          SI, DI
+	SHLQ         $0x20, DI
+	ORQ          DI, BX
+	VMOVQ        BX, X0
+	VPMOVZXBD    X0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPBROADCASTW 2(DX), X1
+	VCVTPH2PS    X1, X1
+	VBROADCASTSS X1, Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 32(SP)
+	ADDQ         $0x10, DX
+	LEAQ         (SP), BX
+	MOVQ         $0x00000004, SI
+
+pair:
+	VPMOVZXBD    (DX), Y0
+	VPSRLD       $0x04, Y0, Y1
+	VPAND        float0000000f<>+0(SB), Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VBROADCASTSS (BX), Y2
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS 32(BX), Y2
+	VSUBPS       Y2, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y1, Y1
+	VBROADCASTSS 4(BX), Y0
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 36(BX), Y0
+	VSUBPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 128(AX)
+	VPMOVZXBD    8(DX), Y0
+	VPSRLD       $0x04, Y0, Y1
+	VPAND        float0000000f<>+0(SB), Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VBROADCASTSS (BX), Y2
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS 32(BX), Y2
+	VSUBPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 32(AX)
+	VCVTDQ2PS    Y1, Y1
+	VBROADCASTSS 4(BX), Y0
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 36(BX), Y0
+	VSUBPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 160(AX)
+	VPMOVZXBD    16(DX), Y0
+	VPSRLD       $0x04, Y0, Y1
+	VPAND        float0000000f<>+0(SB), Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VBROADCASTSS (BX), Y2
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS 32(BX), Y2
+	VSUBPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 64(AX)
+	VCVTDQ2PS    Y1, Y1
+	VBROADCASTSS 4(BX), Y0
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 36(BX), Y0
+	VSUBPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 192(AX)
+	VPMOVZXBD    24(DX), Y0
+	VPSRLD       $0x04, Y0, Y1
+	VPAND        float0000000f<>+0(SB), Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VBROADCASTSS (BX), Y2
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS 32(BX), Y2
+	VSUBPS       Y2, Y0, Y0
+	VMOVUPS      Y0, 96(AX)
+	VCVTDQ2PS    Y1, Y1
+	VBROADCASTSS 4(BX), Y0
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 36(BX), Y0
+	VSUBPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 224(AX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x08, BX
+	DECQ         SI
+	JNZ          pair
+	SUBQ         $0x00000100, CX
+	JNZ          block
+
+done:
+	VZEROUPPER
+	RET
+
+// func decodeQ5_KAVX2(dst []float32, src *byte)
+// Requires: AVX, AVX2, F16C
+TEXT ·decodeQ5_KAVX2(SB), NOSPLIT, $64-32
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  dst_len+8(FP), CX
+	MOVQ  src+24(FP), DX
+	TESTQ CX, CX
+	JZ    done
+
+block:
+	MOVL         4(DX), BX
+	MOVL         8(DX), SI
+	MOVL         12(DX), DI
+	MOVL         BX, R8
+	ANDL         $0x3f3f3f3f, R8
+	MOVL         DI, R9
+	ANDL         $0x0f0f0f0f, R9
+	SHRL         $0x02, BX
+	ANDL         $0x30303030, BX
+	ORL          BX, R9
+	SHLQ         $0x20, R9
+	ORQ          R9, R8
+	VMOVQ        R8, X0
+	VPMOVZXBD    X0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPBROADCASTW (DX), X1
+	VCVTPH2PS    X1, X1
+	VBROADCASTSS X1, Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (SP)
+	MOVL         SI, BX
+	ANDL         $0x3f3f3f3f, BX
+	SHRL         $0x04, DI
+	ANDL         $0x0f0f0f0f, DI
+	SHRL         $0x02, SI
+	ANDL         $0x30303030, SI
+	ORL          SI, DI
+	SHLQ         $0x20, DI
+	ORQ          DI, BX
+	VMOVQ        BX, X0
+	VPMOVZXBD    X0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPBROADCASTW 2(DX), X1
+	VCVTPH2PS    X1, X1
+	VBROADCASTSS X1, Y1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 32(SP)
+	VPMOVZXBD    16(DX), Y0
+	VPMOVZXBD    24(DX), Y1
+	VPMOVZXBD    32(DX), Y2
+	VPMOVZXBD    40(DX), Y3
+	ADDQ         $0x30, DX
+	LEAQ         (SP), BX
+	MOVQ         $0x00000004, SI
+
+pair:
+	VPMOVZXBD    (DX), Y4
+	VPSRLD       $0x04, Y4, Y5
+	VPAND        float0000000f<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y0, Y6
+	VPAND        float00000010<>+0(SB), Y6, Y6
+	VPOR         Y6, Y4, Y4
+	VPSLLD       $0x03, Y0, Y6
+	VPAND        float00000010<>+0(SB), Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPSRLD       $0x02, Y0, Y0
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS (BX), Y6
+	VMULPS       Y6, Y4, Y4
+	VBROADCASTSS 32(BX), Y6
+	VSUBPS       Y6, Y4, Y4
+	VMOVUPS      Y4, (AX)
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 4(BX), Y4
+	VMULPS       Y4, Y5, Y5
+	VBROADCASTSS 36(BX), Y4
+	VSUBPS       Y4, Y5, Y5
+	VMOVUPS      Y5, 128(AX)
+	VPMOVZXBD    8(DX), Y4
+	VPSRLD       $0x04, Y4, Y5
+	VPAND        float0000000f<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y1, Y6
+	VPAND        float00000010<>+0(SB), Y6, Y6
+	VPOR         Y6, Y4, Y4
+	VPSLLD       $0x03, Y1, Y6
+	VPAND        float00000010<>+0(SB), Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPSRLD       $0x02, Y1, Y1
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS (BX), Y6
+	VMULPS       Y6, Y4, Y4
+	VBROADCASTSS 32(BX), Y6
+	VSUBPS       Y6, Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 4(BX), Y4
+	VMULPS       Y4, Y5, Y5
+	VBROADCASTSS 36(BX), Y4
+	VSUBPS       Y4, Y5, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPMOVZXBD    16(DX), Y4
+	VPSRLD       $0x04, Y4, Y5
+	VPAND        float0000000f<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y2, Y6
+	VPAND        float00000010<>+0(SB), Y6, Y6
+	VPOR         Y6, Y4, Y4
+	VPSLLD       $0x03, Y2, Y6
+	VPAND        float00000010<>+0(SB), Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPSRLD       $0x02, Y2, Y2
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS (BX), Y6
+	VMULPS       Y6, Y4, Y4
+	VBROADCASTSS 32(BX), Y6
+	VSUBPS       Y6, Y4, Y4
+	VMOVUPS      Y4, 64(AX)
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 4(BX), Y4
+	VMULPS       Y4, Y5, Y5
+	VBROADCASTSS 36(BX), Y4
+	VSUBPS       Y4, Y5, Y5
+	VMOVUPS      Y5, 192(AX)
+	VPMOVZXBD    24(DX), Y4
+	VPSRLD       $0x04, Y4, Y5
+	VPAND        float0000000f<>+0(SB), Y4, Y4
+	VPSLLD       $0x04, Y3, Y6
+	VPAND        float00000010<>+0(SB), Y6, Y6
+	VPOR         Y6, Y4, Y4
+	VPSLLD       $0x03, Y3, Y6
+	VPAND        float00000010<>+0(SB), Y6, Y6
+	VPOR         Y6, Y5, Y5
+	VPSRLD       $0x02, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS (BX), Y6
+	VMULPS       Y6, Y4, Y4
+	VBROADCASTSS 32(BX), Y6
+	VSUBPS       Y6, Y4, Y4
+	VMOVUPS      Y4, 96(AX)
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 4(BX), Y4
+	VMULPS       Y4, Y5, Y5
+	VBROADCASTSS 36(BX), Y4
+	VSUBPS       Y4, Y5, Y5
+	VMOVUPS      Y5, 224(AX)
+	ADDQ         $0x20, DX
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x08, BX
+	DECQ         SI
+	JNZ          pair
+	SUBQ         $0x00000100, CX
+	JNZ          block
+
+done:
+	VZEROUPPER
+	RET
+
+DATA float00000010<>+0(SB)/4, $0x00000010
+DATA float00000010<>+4(SB)/4, $0x00000010
+DATA float00000010<>+8(SB)/4, $0x00000010
+DATA float00000010<>+12(SB)/4, $0x00000010
+DATA float00000010<>+16(SB)/4, $0x00000010
+DATA float00000010<>+20(SB)/4, $0x00000010
+DATA float00000010<>+24(SB)/4, $0x00000010
+DATA float00000010<>+28(SB)/4, $0x00000010
+DATA float00000010<>+32(SB)/4, $0x00000010
+DATA float00000010<>+36(SB)/4, $0x00000010
+DATA float00000010<>+40(SB)/4, $0x00000010
+DATA float00000010<>+44(SB)/4, $0x00000010
+DATA float00000010<>+48(SB)/4, $0x00000010
+DATA float00000010<>+52(SB)/4, $0x00000010
+DATA float00000010<>+56(SB)/4, $0x00000010
+DATA float00000010<>+60(SB)/4, $0x00000010
+GLOBL float00000010<>(SB), RODATA|NOPTR, $64
+
 // func tile1x1AVX2(y *float32, yStride int, rows *float32, x *float32, xStride int, cols int)
 // Requires: AVX
 TEXT ·tile1x1AVX2(SB), NOSPLIT, $0-48
@@ -2910,6 +3208,194 @@ loop:
 	ADDQ         $0x00000080, AX
 	SUBQ         $0x20, CX
 	JNZ          loop
+
+done:
+	VZEROUPPER
+	RET
+
+// func decodeQ4_KAVX512(dst []float32, src *byte)
+// Requires: AVX, AVX2, AVX512F, F16C
+TEXT ·decodeQ4_KAVX512(SB), NOSPLIT, $64-32
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  dst_len+8(FP), CX
+	MOVQ  src+24(FP), DX
+	TESTQ CX, CX
+	JZ    done
+
+block:
+	MOVL         4(DX), BX
+	MOVL         8(DX), SI
+	MOVL         12(DX), DI
+	MOVL         BX, R8
+	ANDL         $0x3f3f3f3f, R8
+	MOVL         DI, R9
+	ANDL         $0x0f0f0f0f, R9
+	SHRL         $0x02, BX
+	ANDL         $0x30303030, BX
+	ORL          BX, R9
+	SHLQ         $0x20, R9
+	ORQ          R9, R8
+	VMOVQ        R8, X0
+	VPMOVZXBD    X0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPBROADCASTW (DX), X1
+	VCVTPH2PS    X1, X1
+	VBROADCASTSS X1, Z1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (SP)
+	MOVL         SI, BX
+	ANDL         $0x3f3f3f3f, BX
+	SHRL         $0x04, DI
+	ANDL         $0x0f0f0f0f, DI
+	SHRL         $0x02, SI
+	ANDL         $0x30303030, SI
+	ORL          SI, DI
+	SHLQ         $0x20, DI
+	ORQ          DI, BX
+	VMOVQ        BX, X0
+	VPMOVZXBD    X0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPBROADCASTW 2(DX), X1
+	VCVTPH2PS    X1, X1
+	VBROADCASTSS X1, Z1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 32(SP)
+	ADDQ         $0x10, DX
+	LEAQ         (SP), BX
+	MOVQ         $0x00000004, SI
+
+pair:
+	VPMOVZXBD   (DX), Z0
+	VPSRLD      $0x04, Z0, Z1
+	VPANDD      float0000000f<>+0(SB), Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	VMULPS.BCST (BX), Z0, Z0
+	VSUBPS.BCST 32(BX), Z0, Z0
+	VMOVUPS     Z0, (AX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS.BCST 4(BX), Z1, Z1
+	VSUBPS.BCST 36(BX), Z1, Z1
+	VMOVUPS     Z1, 128(AX)
+	VPMOVZXBD   16(DX), Z0
+	VPSRLD      $0x04, Z0, Z1
+	VPANDD      float0000000f<>+0(SB), Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	VMULPS.BCST (BX), Z0, Z0
+	VSUBPS.BCST 32(BX), Z0, Z0
+	VMOVUPS     Z0, 64(AX)
+	VCVTDQ2PS   Z1, Z1
+	VMULPS.BCST 4(BX), Z1, Z1
+	VSUBPS.BCST 36(BX), Z1, Z1
+	VMOVUPS     Z1, 192(AX)
+	ADDQ        $0x20, DX
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x08, BX
+	DECQ        SI
+	JNZ         pair
+	SUBQ        $0x00000100, CX
+	JNZ         block
+
+done:
+	VZEROUPPER
+	RET
+
+// func decodeQ5_KAVX512(dst []float32, src *byte)
+// Requires: AVX, AVX2, AVX512F, F16C
+TEXT ·decodeQ5_KAVX512(SB), NOSPLIT, $64-32
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  dst_len+8(FP), CX
+	MOVQ  src+24(FP), DX
+	TESTQ CX, CX
+	JZ    done
+
+block:
+	MOVL         4(DX), BX
+	MOVL         8(DX), SI
+	MOVL         12(DX), DI
+	MOVL         BX, R8
+	ANDL         $0x3f3f3f3f, R8
+	MOVL         DI, R9
+	ANDL         $0x0f0f0f0f, R9
+	SHRL         $0x02, BX
+	ANDL         $0x30303030, BX
+	ORL          BX, R9
+	SHLQ         $0x20, R9
+	ORQ          R9, R8
+	VMOVQ        R8, X0
+	VPMOVZXBD    X0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPBROADCASTW (DX), X1
+	VCVTPH2PS    X1, X1
+	VBROADCASTSS X1, Z1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (SP)
+	MOVL         SI, BX
+	ANDL         $0x3f3f3f3f, BX
+	SHRL         $0x04, DI
+	ANDL         $0x0f0f0f0f, DI
+	SHRL         $0x02, SI
+	ANDL         $0x30303030, SI
+	ORL          SI, DI
+	SHLQ         $0x20, DI
+	ORQ          DI, BX
+	VMOVQ        BX, X0
+	VPMOVZXBD    X0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPBROADCASTW 2(DX), X1
+	VCVTPH2PS    X1, X1
+	VBROADCASTSS X1, Z1
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      Y0, 32(SP)
+	VPMOVZXBD    16(DX), Z0
+	VPMOVZXBD    32(DX), Z1
+	ADDQ         $0x30, DX
+	LEAQ         (SP), BX
+	MOVQ         $0x00000004, SI
+
+pair:
+	VPMOVZXBD   (DX), Z2
+	VPSRLD      $0x04, Z2, Z3
+	VPANDD      float0000000f<>+0(SB), Z2, Z2
+	VPSLLD      $0x04, Z0, Z4
+	VPANDD      float00000010<>+0(SB), Z4, Z4
+	VPORD       Z4, Z2, Z2
+	VPSLLD      $0x03, Z0, Z4
+	VPANDD      float00000010<>+0(SB), Z4, Z4
+	VPORD       Z4, Z3, Z3
+	VPSRLD      $0x02, Z0, Z0
+	VCVTDQ2PS   Z2, Z2
+	VMULPS.BCST (BX), Z2, Z2
+	VSUBPS.BCST 32(BX), Z2, Z2
+	VMOVUPS     Z2, (AX)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS.BCST 4(BX), Z3, Z3
+	VSUBPS.BCST 36(BX), Z3, Z3
+	VMOVUPS     Z3, 128(AX)
+	VPMOVZXBD   16(DX), Z2
+	VPSRLD      $0x04, Z2, Z3
+	VPANDD      float0000000f<>+0(SB), Z2, Z2
+	VPSLLD      $0x04, Z1, Z4
+	VPANDD      float00000010<>+0(SB), Z4, Z4
+	VPORD       Z4, Z2, Z2
+	VPSLLD      $0x03, Z1, Z4
+	VPANDD      float00000010<>+0(SB), Z4, Z4
+	VPORD       Z4, Z3, Z3
+	VPSRLD      $0x02, Z1, Z1
+	VCVTDQ2PS   Z2, Z2
+	VMULPS.BCST (BX), Z2, Z2
+	VSUBPS.BCST 32(BX), Z2, Z2
+	VMOVUPS     Z2, 64(AX)
+	VCVTDQ2PS   Z3, Z3
+	VMULPS.BCST 4(BX), Z3, Z3
+	VSUBPS.BCST 36(BX), Z3, Z3
+	VMOVUPS     Z3, 192(AX)
+	ADDQ        $0x20, DX
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x08, BX
+	DECQ        SI
+	JNZ         pair
+	SUBQ        $0x00000100, CX
+	JNZ         block
 
 done:
 	VZEROUPPER

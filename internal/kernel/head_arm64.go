@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"trit/gguf"
 	"trit/internal/half"
 )
 
@@ -27,7 +28,7 @@ func decodeBF16NEON(dst *float32, src *byte, n int)
 //go:noescape
 func decodeQ8_0NEON(dst *float32, src *byte, n int)
 
-// neonHead has assembly for the float types and Q8_0; Q6_K, Q4_0 and Q4_K are widened
+// neonHead has assembly for the float types and Q8_0; Q6_K, Q4_0, Q4_K and Q5_K are widened
 // by the twins and multiplied by dotNEON.
 var neonHead = headKernels{
 	formats: [headFormats]headFormat{
@@ -37,7 +38,8 @@ var neonHead = headKernels{
 		headQ8_0: {q8_0Elems, q8_0Bytes, decodeQ8_0WithNEON, matVecQ8_0WithNEON},
 		headQ6_K: {q6_KElems, q6_KBytes, decodeQ6_KGeneric, nil},
 		headQ4_0: {q4_0Elems, q4_0Bytes, decodeQ4_0Generic, nil},
-		headQ4_K: {q4_KElems, q4_KBytes, decodeQ4_K, nil},
+		headQ4_K: {q4_KElems, q4_KBytes, decodeQuant(gguf.TypeQ4_K), nil},
+		headQ5_K: {q5_KElems, q5_KBytes, decodeQuant(gguf.TypeQ5_K), nil},
 	},
 	tile: headTileWithNEON,
 }

@@ -15,6 +15,7 @@ const (
 	q6_KElems, q6_KBytes = 256, 210
 	q4_0Elems, q4_0Bytes = 32, 18
 	q4_KElems, q4_KBytes = 256, 144
+	q5_KElems, q5_KBytes = 256, 176
 )
 
 var genericHead = headKernels{
@@ -25,7 +26,8 @@ var genericHead = headKernels{
 		headQ8_0: {elems: q8_0Elems, bytes: q8_0Bytes, decode: decodeQ8_0Generic},
 		headQ6_K: {elems: q6_KElems, bytes: q6_KBytes, decode: decodeQ6_KGeneric},
 		headQ4_0: {elems: q4_0Elems, bytes: q4_0Bytes, decode: decodeQ4_0Generic},
-		headQ4_K: {elems: q4_KElems, bytes: q4_KBytes, decode: decodeQ4_K},
+		headQ4_K: {elems: q4_KElems, bytes: q4_KBytes, decode: decodeQuant(gguf.TypeQ4_K)},
+		headQ5_K: {elems: q5_KElems, bytes: q5_KBytes, decode: decodeQuant(gguf.TypeQ5_K)},
 	},
 	tile: headTileGeneric,
 }
@@ -74,11 +76,12 @@ func decodeQ4_0Generic(dst []float32, src []byte) {
 	}
 }
 
-// decodeQ4_K widens blocks of Q4_K. It has no assembly: heads of that type are usually
-// read from a coarse copy.
-func decodeQ4_K(dst []float32, src []byte) {
-	if err := quant.Decode(gguf.TypeQ4_K, dst, src); err != nil {
-		panic(err) // whole blocks cannot fail
+// decodeQuant widens blocks of a type as package quant does.
+func decodeQuant(t gguf.Type) func(dst []float32, src []byte) {
+	return func(dst []float32, src []byte) {
+		if err := quant.Decode(t, dst, src); err != nil {
+			panic(err) // whole blocks cannot fail
+		}
 	}
 }
 

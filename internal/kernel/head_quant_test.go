@@ -14,7 +14,7 @@ import (
 // decodes, bit for bit.
 func TestDecodeRowMatchesQuant(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, typ := range []gguf.Type{gguf.TypeF32, gguf.TypeF16, gguf.TypeBF16, gguf.TypeQ8_0, gguf.TypeQ6_K, gguf.TypeQ4_0, gguf.TypeQ4_K} {
+	for _, typ := range []gguf.Type{gguf.TypeF32, gguf.TypeF16, gguf.TypeBF16, gguf.TypeQ8_0, gguf.TypeQ6_K, gguf.TypeQ4_0, gguf.TypeQ4_K, gguf.TypeQ5_K} {
 		const cols = 1280
 		size, err := quant.RowBytes(typ, cols)
 		if err != nil {

@@ -74,6 +74,16 @@ func headQ4_0AVX2(row *byte, x []float32) float32
 //go:noescape
 func decodeQ4_0AVX2(dst []float32, src *byte)
 
+// decodeQ4_KAVX2 widens whole blocks of Q4_K.
+//
+//go:noescape
+func decodeQ4_KAVX2(dst []float32, src *byte)
+
+// decodeQ5_KAVX2 widens whole blocks of Q5_K.
+//
+//go:noescape
+func decodeQ5_KAVX2(dst []float32, src *byte)
+
 // tile1x1AVX2 multiplies 1 rows of float32 with 1 vectors.
 //
 //go:noescape
@@ -163,6 +173,16 @@ func headQ4_0AVX512(row *byte, x []float32) float32
 //
 //go:noescape
 func decodeQ4_0AVX512(dst []float32, src *byte)
+
+// decodeQ4_KAVX512 widens whole blocks of Q4_K.
+//
+//go:noescape
+func decodeQ4_KAVX512(dst []float32, src *byte)
+
+// decodeQ5_KAVX512 widens whole blocks of Q5_K.
+//
+//go:noescape
+func decodeQ5_KAVX512(dst []float32, src *byte)
 
 // tile1x1AVX512 multiplies 1 rows of float32 with 1 vectors.
 //

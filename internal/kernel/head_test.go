@@ -11,7 +11,7 @@ import (
 	"trit/internal/half"
 )
 
-var headTypes = []gguf.Type{gguf.TypeF32, gguf.TypeF16, gguf.TypeBF16, gguf.TypeQ8_0, gguf.TypeQ6_K, gguf.TypeQ4_0, gguf.TypeQ4_K}
+var headTypes = []gguf.Type{gguf.TypeF32, gguf.TypeF16, gguf.TypeBF16, gguf.TypeQ8_0, gguf.TypeQ6_K, gguf.TypeQ4_0, gguf.TypeQ4_K, gguf.TypeQ5_K}
 
 // randomRows fills rows with data of a type: random codes, finite scales. With
 // extreme set, the float types hold every bit pattern.
@@ -35,7 +35,7 @@ func randomRows(rows []byte, typ gguf.Type, r *rand.Rand, extreme bool) {
 			continue
 		case gguf.TypeQ6_K:
 			scale = block[208:]
-		case gguf.TypeQ4_K:
+		case gguf.TypeQ4_K, gguf.TypeQ5_K:
 			if !extreme {
 				binary.LittleEndian.PutUint16(block[2:], half.F32ToF16(float32(r.NormFloat64())))
 			}

@@ -21,6 +21,9 @@ func headKernels(a isa) {
 		headBlock(a, b)
 		decodeBlock(a, b)
 	}
+	for _, f := range []runs{{"Q4_K", false}, {"Q5_K", true}} {
+		decodeRuns(a, f)
+	}
 	rows, tokens := []int{1, 2}, []int{1, 2}
 	if a.wide() {
 		rows, tokens = []int{1, 4}, []int{1, 4}
