@@ -197,6 +197,9 @@ func (e *Engine) Close() error {
 	return e.pool.Close()
 }
 
+// Prepare does what the first selections would do otherwise: see head.Head.Prepare.
+func (e *Engine) Prepare() { e.head.Prepare() }
+
 // Model returns the engine's model.
 func (e *Engine) Model() *model.Model { return e.model }
 

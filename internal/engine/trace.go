@@ -38,7 +38,7 @@ const (
 var opGroups = map[string]string{
 	model.OpRopeTable: "rope", model.OpNarrow: "batch", OpBatch: "batch", OpResults: "batch",
 	OpStore: "KV store", OpAttention: "attention", OpMerge: "attention",
-	head.OpLogits: "head", head.OpScan: "head", head.OpCandidates: "head", head.OpRefine: "head", head.OpSelect: "head",
+	head.OpLogits: "head", head.OpCopy: "head", head.OpScan: "head", head.OpCandidates: "head", head.OpRefine: "head", head.OpSelect: "head",
 }
 
 // OpGroup returns the name that people know an operation by that is not one of the

@@ -24,6 +24,7 @@ const panelRows = kernel.CoarsePanelRows
 type coarse struct {
 	head  *Head
 	copy  *kernel.Coarse
+	build *build
 	costs costs
 	input *kernel.CoarseInput // the states of scanned
 
@@ -95,16 +96,14 @@ type tally struct {
 	mass    massSum
 }
 
-// fillRows is the number of rows that are encoded at a time.
-const fillRows = 4 * panelRows
-
 func newCoarse(m *model.Model, h *Head) (*coarse, error) {
 	t := h.table
-	copy, err := kernel.NewCoarse(t.Data, t.Type, t.Rows, t.Cols)
+	copy, err := kernel.NewCoarse(t.Type, t.Rows, t.Cols)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrMode, h.mode, err)
 	}
-	c := &coarse{head: h, copy: copy, input: copy.NewInput(maxGroup), workers: make([]worker, h.team.Size())}
+	c := &coarse{head: h, copy: copy, build: newBuild(m, h, copy), input: copy.NewInput(maxGroup)}
+	c.workers = make([]worker, h.team.Size())
 	for p := range c.costs {
 		c.costs[p] = float64(copy.RowBytes(p)) / (float64(h.rowBytes) * widenFactor(t.Type))
 	}
@@ -113,7 +112,6 @@ func newCoarse(m *model.Model, h *Head) (*coarse, error) {
 	for i := range c.queries {
 		c.queries[i].exactRows = make([]int32, 0, 64) // not nil, which would mean all
 	}
-	workspaces := make([]*kernel.CoarseWorkspace, len(c.workers))
 	for i := range c.workers {
 		w := &c.workers[i]
 		w.lo, w.hi = h.mem.Float32s(sliceRows), h.mem.Float32s(sliceRows)
@@ -121,16 +119,6 @@ func newCoarse(m *model.Model, h *Head) (*coarse, error) {
 			w.survivors[p] = make([]int32, 0, refineSlices*sliceRows)
 		}
 		w.kept = make([]float32, 0, refineSlices*sliceRows)
-		workspaces[i] = copy.NewWorkspace()
-	}
-	err = walk(m, t, h.team, fillRows, func(worker, unit int) {
-		from := unit * fillRows
-		to := min(from+fillRows, t.Rows)
-		rows := t.Data[from*h.rowBytes : to*h.rowBytes]
-		copy.Fill(rows, t.Type, from/panelRows, (to+panelRows-1)/panelRows, workspaces[worker])
-	})
-	if err != nil {
-		return nil, err
 	}
 	c.base = h.mem.Mark()
 	return c, nil

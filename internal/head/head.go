@@ -132,10 +132,12 @@ type Info struct {
 	LastExact   int
 }
 
-// The operations of a head, for a tracer. OpLogits multiplies the whole head; the
-// others are the steps of a selection, with OpCandidates for the floor.
+// The operations of a head, for a tracer. OpLogits multiplies the whole head, OpCopy
+// makes a part of the coarse copy; the others are the steps of a selection, with
+// OpCandidates for the floor.
 const (
 	OpLogits     = model.OpHead
+	OpCopy       = "head_copy"
 	OpScan       = "head_scan"
 	OpCandidates = "head_candidates"
 	OpRefine     = "head_refine"
@@ -211,6 +213,14 @@ func New(m *model.Model, team *parallel.Team, mode Mode) (*Head, error) {
 	return h, nil
 }
 
+// Prepare makes the coarse copy, if the mode has one. Without it the selections after
+// the first make it, part by part, and are answered from all logits until it is whole.
+func (h *Head) Prepare() {
+	if h.coarse != nil {
+		h.coarse.build.finish()
+	}
+}
+
 // Row is a hidden state and, unless it is nil, what is wanted of its logits.
 type Row struct {
 	X []float32 // [Cols]
@@ -221,12 +231,14 @@ type Row struct {
 // indices of the other rows, ascending, are appended to rest: their logits are left to
 // Logits, and their selectors to SelectFrom.
 func (h *Head) Select(rows []Row, rest []int) []int {
+	selections := 0
 	for i := range rows {
 		if rows[i].Selector != nil {
-			h.selections.Add(1)
+			selections++
 		}
 	}
-	if h.coarse != nil {
+	h.selections.Add(int64(selections))
+	if h.coarse != nil && selections > 0 && h.coarse.build.advance() {
 		if h.transform != nil {
 			h.turnRows(rows)
 		}

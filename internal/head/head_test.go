@@ -22,8 +22,15 @@ type headGraph struct {
 
 func (g headGraph) Head() *model.Table { return g.table }
 
-// newHead returns the head of a model that has nothing else.
+// newHead returns the head of a model that has nothing else, prepared.
 func newHead(t testing.TB, table *model.Table, mode Mode, threads int) *Head {
+	t.Helper()
+	h := newUnpreparedHead(t, table, mode, threads)
+	h.Prepare()
+	return h
+}
+
+func newUnpreparedHead(t testing.TB, table *model.Table, mode Mode, threads int) *Head {
 	t.Helper()
 	team, err := parallel.NewTeam(threads)
 	if err != nil {

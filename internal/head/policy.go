@@ -24,6 +24,8 @@ const (
 	// refineSlices is the number of slices that are refined together: lists of
 	// survivors that are long enough to fetch ahead.
 	refineSlices = 8
+	// buildSteps selections make the copy.
+	buildSteps = 8
 	// minCoarseWeights is the least number of weights of a head that Auto makes a
 	// coarse copy of. Smaller heads stay in the caches.
 	minCoarseWeights = 1 << 23

@@ -33,10 +33,10 @@ func walk(m *model.Model, t *model.Table, team *parallel.Team, unitRows int, f f
 	return nil
 }
 
-// storedTensor finds the tensor that a head's rows are stored in; nil if they do
-// not come from the model's file.
+// storedTensor finds the tensor that a head's rows are read from; nil if they are not
+// in the model's file.
 func storedTensor(m *model.Model, t *model.Table) *gguf.Tensor {
-	if m.File == nil {
+	if m.File == nil || m.Copied {
 		return nil
 	}
 	tensor, _ := m.File.Tensor(t.Name)

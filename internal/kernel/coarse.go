@@ -94,9 +94,9 @@ type CoarseWorkspace struct {
 // taken from.
 const coarseSample = 2048
 
-// NewCoarse makes an empty copy for a head whose rows lie in data, in type t. It
-// looks at a sample of the rows; Fill then reads all of them.
-func NewCoarse(data []byte, t gguf.Type, rows, cols int) (*Coarse, error) {
+// NewCoarse makes an empty copy for a head in type t. Survey then looks at a sample of
+// the rows, and Fill reads all of them.
+func NewCoarse(t gguf.Type, rows, cols int) (*Coarse, error) {
 	if rows < 1 || cols < 1 || cols > MaxCoarseCols {
 		return nil, fmt.Errorf("kernel: a coarse copy of %d×%d: at most %d columns are supported", rows, cols, MaxCoarseCols)
 	}
@@ -122,7 +122,6 @@ func NewCoarse(data []byte, t gguf.Type, rows, cols int) (*Coarse, error) {
 		c.most[p] = aligned.Float32s(panels)
 	}
 	c.weight, c.heavy = aligned.Float32s(panels*CoarsePanelRows), aligned.Float32s(panels)
-	c.survey(data, t)
 	return c, nil
 }
 
@@ -169,8 +168,8 @@ func (c *Coarse) Weight() []float32 { return c.weight }
 // changed.
 func (c *Coarse) PanelWeight() []float32 { return c.heavy }
 
-// survey chooses the centre and the column scales.
-func (c *Coarse) survey(data []byte, t gguf.Type) {
+// Survey chooses the centre and the column scales for the rows that lie in data.
+func (c *Coarse) Survey(data []byte, t gguf.Type) {
 	rowBytes := len(data) / c.Rows
 	row := make([]float32, c.Cols)
 	sum, squares := make([]float64, c.Cols), make([]float64, c.Cols)

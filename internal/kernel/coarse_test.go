@@ -23,10 +23,11 @@ func f32Rows(w []float32) []byte {
 func newCoarse(t testing.TB, w []float32, rows, cols int) *Coarse {
 	t.Helper()
 	data := f32Rows(w)
-	c, err := NewCoarse(data, gguf.TypeF32, rows, cols)
+	c, err := NewCoarse(gguf.TypeF32, rows, cols)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Survey(data, gguf.TypeF32)
 	c.Fill(data, gguf.TypeF32, 0, c.Panels(), c.NewWorkspace())
 	return c
 }
@@ -371,7 +372,7 @@ func TestNewCoarseErrors(t *testing.T) {
 		typ        gguf.Type
 		rows, cols int
 	}{{gguf.TypeF32, 0, 1}, {gguf.TypeF32, 1, 0}, {gguf.TypeF32, 1, MaxCoarseCols + 1}, {gguf.TypeTQ2_0, 1, 256}} {
-		if _, err := NewCoarse(make([]byte, 1<<17), test.typ, test.rows, test.cols); err == nil {
+		if _, err := NewCoarse(test.typ, test.rows, test.cols); err == nil {
 			t.Errorf("%+v: no error", test)
 		}
 	}
@@ -403,10 +404,11 @@ func BenchmarkCoarse(b *testing.B) {
 	for i := 0; i < len(w); i += 2 {
 		binary.LittleEndian.PutUint16(w[i:], half.F32ToF16(float32(r.NormFloat64())))
 	}
-	c, err := NewCoarse(w, gguf.TypeF16, rows, cols)
+	c, err := NewCoarse(gguf.TypeF16, rows, cols)
 	if err != nil {
 		b.Fatal(err)
 	}
+	c.Survey(w, gguf.TypeF16)
 	ws := c.NewWorkspace()
 	b.Run("fill", func(b *testing.B) {
 		for b.Loop() {

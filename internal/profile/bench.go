@@ -202,6 +202,9 @@ func (b *bench) load() error {
 	start := time.Now()
 	err = b.open()
 	elapsed := time.Since(start)
+	if err == nil {
+		b.engine.Prepare() // the speeds are those of later tokens
+	}
 	peak, watchErr := watch.stop()
 	if err != nil {
 		return err

@@ -73,6 +73,9 @@ func (m *Matrix) Row(r int, dst []int8) error {
 // 255 does so too before its carry spoils its neighbour.
 func invalid(w uint32) uint32 { return w | (w + 0x01010101) }
 
+// invalid2 is invalid of two words.
+func invalid2(w uint64) uint64 { return w | (w + 0x0101010101010101) }
+
 const invalidMask = 0xFCFCFCFC
 
 // packT2 packs one row into the lane at the start of dst and every 64 bytes
@@ -102,6 +105,22 @@ func packT2(dst, row []byte) bool {
 func packT5(dst, row []byte) bool {
 	var bad uint32
 	at := 0
+	// Two blocks share five loads. What is above the lower half of a sum is dropped.
+	var bad2 uint64
+	for len(row) >= 40 && at+BlockBytes+4 <= len(dst) {
+		in, out := (*[40]byte)(row), (*[BlockBytes + 4]byte)(dst[at:])
+		q0 := binary.LittleEndian.Uint64(in[:])
+		q1 := binary.LittleEndian.Uint64(in[8:])
+		q2 := binary.LittleEndian.Uint64(in[16:])
+		q3 := binary.LittleEndian.Uint64(in[24:])
+		q4 := binary.LittleEndian.Uint64(in[32:])
+		bad2 |= invalid2(q0) | invalid2(q1) | invalid2(q2) | invalid2(q3) | invalid2(q4)
+		binary.LittleEndian.PutUint32(out[:], uint32(q0+3*(q0>>32+3*(q1+3*(q1>>32+3*q2)))))
+		binary.LittleEndian.PutUint32(out[BlockBytes:], uint32(q2>>32+3*(q3+3*(q3>>32+3*(q4+3*(q4>>32))))))
+		row = row[40:]
+		at += 2 * BlockBytes
+	}
+	bad = uint32(bad2) | uint32(bad2>>32)
 	for len(row) >= 20 && at+4 <= len(dst) {
 		w0 := binary.LittleEndian.Uint32(row)
 		w1 := binary.LittleEndian.Uint32(row[4:])
