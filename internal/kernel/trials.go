@@ -138,10 +138,11 @@ func tryCoarse(d *digest) {
 			data[4*i+k] = byte(bits >> (8 * k))
 		}
 	}
-	c, err := NewCoarse(data, gguf.TypeF32, rows, cols)
+	c, err := NewCoarse(gguf.TypeF32, rows, cols)
 	if err != nil {
 		panic(err)
 	}
+	c.Survey(data, gguf.TypeF32)
 	c.Fill(data, gguf.TypeF32, 0, c.Panels(), c.NewWorkspace())
 	in := c.NewInput(states)
 	for t := range states {
