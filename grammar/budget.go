@@ -1,10 +1,10 @@
 package grammar
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 )
 
 const (
@@ -234,7 +234,7 @@ func (m *Matcher) search(c *config) bool {
 	for i := range sorted {
 		sorted[i] = i
 	}
-	slices.SortFunc(sorted, func(a, b int) int { return cmp.Compare(order[a].cost, order[b].cost) })
+	sort.Slice(sorted, func(i, j int) bool { return order[sorted[i]].cost < order[sorted[j]].cost })
 	for _, i := range sorted {
 		x := order[i]
 		switch {
