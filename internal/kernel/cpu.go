@@ -12,17 +12,19 @@ type Level uint8
 
 // The levels, from the portable twins upwards. AVX512 stands for the F, BW,
 // DQ, VL and VNNI subsets together, which every CPU with VNNI has. VBMI adds
-// the byte permutes that the base-3 layout is decoded with.
+// the byte permutes that the base-3 layout is decoded with, AMX the tiles that
+// many rows of activations are multiplied as.
 const (
 	Generic Level = iota
 	AVX2
 	AVX512
 	AVX512VBMI
+	AMX
 	NEON
 	NEONDot
 )
 
-var levelNames = [...]string{"generic", "avx2", "avx512", "avx512vbmi", "neon", "neondot"}
+var levelNames = [...]string{"generic", "avx2", "avx512", "avx512vbmi", "amx", "neon", "neondot"}
 
 // String returns the name that TRIT_CPU uses for the level.
 func (l Level) String() string {

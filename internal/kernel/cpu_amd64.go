@@ -17,8 +17,12 @@ func supported() []Level {
 		return levels
 	}
 	levels = append(levels, AVX512)
-	if x.HasAVX512VBMI {
-		levels = append(levels, AVX512VBMI)
+	if !x.HasAVX512VBMI {
+		return levels
+	}
+	levels = append(levels, AVX512VBMI)
+	if x.HasAMXTile && x.HasAMXInt8 && permitTiles() {
+		levels = append(levels, AMX)
 	}
 	return levels
 }
@@ -32,6 +36,8 @@ func kernelsOf(l Level) *kernels {
 		return &avx512
 	case AVX512VBMI:
 		return &avx512VBMI
+	case AMX:
+		return &amx
 	}
 	return &generic
 }
@@ -64,6 +70,18 @@ var avx512VBMI = kernels{
 	attend:  &avx512Attend,
 	head:    &avx512Head,
 	ternary: &avx512VBMITernary,
+	grouped: &avx512VBMIGrouped,
+	int8:    &avx512Int8,
+	coarse:  &avx512Coarse,
+	measure: &avx512Measure,
+}
+
+// amx differs where many rows of activations are multiplied with ternary weights.
+var amx = kernels{
+	float:   &avx512Float,
+	attend:  &avx512Attend,
+	head:    &avx512Head,
+	ternary: &amxTernary,
 	grouped: &avx512VBMIGrouped,
 	int8:    &avx512Int8,
 	coarse:  &avx512Coarse,

@@ -64,6 +64,7 @@ const (
 // Workspace is the scratch memory of one worker; calls that run at the same time
 // need one each. Variant selects the implementation.
 type Workspace struct {
+	tiles   tileScratch // first, and so at the begin of a cache line
 	Variant Variant
 
 	acc    [chunkRows]int32   // Σ code·q, 16 per panel or per row of activations
@@ -114,6 +115,8 @@ func MatMulI8(y []float32, yStride int, w *ternary.Matrix, x *Int8, row0, row1, 
 		m.matGrouped(row0, row1, panel0, panel1)
 	case row1-row0 == 1:
 		m.vec(row0, panel0, panel1)
+	case m.k.tiles != nil && row1-row0 >= m.k.tiles.least:
+		m.tiles(row0, row1, panel0, panel1)
 	default:
 		m.mat(row0, row1, panel0, panel1)
 	}
@@ -142,6 +145,8 @@ type ternaryKernels struct {
 	// products with the blocks at w: acc[t*64+b*16+r] += trit·x over the
 	// columns c with c%4 = b in increasing order. tokens ≤ maxFloatTile.
 	matMulF32 [2]floatFunc
+
+	tiles *tileKernels // nil without them
 }
 
 type (

@@ -17597,3 +17597,408 @@ block:
 	VMOVUPS      Y8, 448(AX)
 	VZEROUPPER
 	RET
+
+// func tilePeakAMX(shapes *byte, iters int) int64
+TEXT ·tilePeakAMX(SB), NOSPLIT, $0-24
+	MOVQ   shapes+0(FP), AX
+	MOVQ   iters+8(FP), CX
+	IMUL3Q $0x00018000, CX, DX
+
+	// LDTILECFG (AX)
+	LONG  $0x4978e2c4
+	LONG  $0x00002084
+	WORD  $0x0000
+	TESTQ CX, CX
+	JZ    done
+
+loop:
+	// TDPBSUD TMM7, TMM6, TMM0
+	LONG $0x5e42e2c4
+	BYTE $0xc6
+
+	// TDPBSUD TMM7, TMM6, TMM1
+	LONG $0x5e42e2c4
+	BYTE $0xce
+
+	// TDPBSUD TMM7, TMM6, TMM2
+	LONG $0x5e42e2c4
+	BYTE $0xd6
+
+	// TDPBSUD TMM7, TMM6, TMM3
+	LONG $0x5e42e2c4
+	BYTE $0xde
+
+	// TDPBSUD TMM7, TMM6, TMM4
+	LONG $0x5e42e2c4
+	BYTE $0xe6
+
+	// TDPBSUD TMM7, TMM6, TMM5
+	LONG $0x5e42e2c4
+	BYTE $0xee
+	DECQ CX
+	JNZ  loop
+
+done:
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	MOVQ DX, ret+16(FP)
+	RET
+
+// func codesT2AVX512(codes *byte, w *byte, blocks int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·codesT2AVX512(SB), NOSPLIT, $0-24
+	MOVQ         codes+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         blocks+16(FP), DX
+	MOVL         $0x03030303, BX
+	VPBROADCASTD BX, Z0
+
+block:
+	PREFETCHT0 2048(CX)
+	VMOVDQU64  (CX), Z1
+	VPANDD     Z1, Z0, Z2
+	VMOVDQU64  Z2, (AX)
+	VPSRLD     $0x02, Z1, Z2
+	VPANDD     Z2, Z0, Z2
+	VMOVDQU64  Z2, 64(AX)
+	VPSRLD     $0x04, Z1, Z2
+	VPANDD     Z2, Z0, Z2
+	VMOVDQU64  Z2, 128(AX)
+	VPSRLD     $0x06, Z1, Z1
+	VPANDD     Z1, Z0, Z1
+	VMOVDQU64  Z1, 192(AX)
+	ADDQ       $0x40, CX
+	ADDQ       $0x00000100, AX
+	DECQ       DX
+	JNZ        block
+	VZEROUPPER
+	RET
+
+// func codesT5AVX512VBMI(codes *byte, w *byte, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, MMX+
+TEXT ·codesT5AVX512VBMI(SB), NOSPLIT, $0-24
+	MOVQ         codes+0(FP), AX
+	MOVQ         w+8(FP), CX
+	MOVQ         blocks+16(FP), DX
+	MOVL         $0x03030303, BX
+	VPBROADCASTD BX, Z0
+	MOVL         $0x51515151, BX
+	VPBROADCASTD BX, Z1
+	VMOVDQU64    ternaryDigits<>+0(SB), Z2
+	VMOVDQU64    ternaryDigits<>+64(SB), Z3
+
+block:
+	PREFETCHT0 2048(CX)
+	VMOVDQU64  (CX), Z4
+	VPSUBB     Z1, Z4, Z5
+	VPMINUB    Z5, Z4, Z5
+	VPSUBB     Z1, Z5, Z6
+	VPMINUB    Z6, Z5, Z5
+	VPSUBB     Z5, Z4, Z4
+	VPERMI2B   Z3, Z2, Z5
+	VPANDD     Z4, Z0, Z4
+	VMOVDQU64  Z4, 256(AX)
+	VPANDD     Z5, Z0, Z4
+	VMOVDQU64  Z4, (AX)
+	VPSRLD     $0x02, Z5, Z4
+	VPANDD     Z4, Z0, Z4
+	VMOVDQU64  Z4, 64(AX)
+	VPSRLD     $0x04, Z5, Z4
+	VPANDD     Z4, Z0, Z4
+	VMOVDQU64  Z4, 128(AX)
+	VPSRLD     $0x06, Z5, Z4
+	VPANDD     Z4, Z0, Z4
+	VMOVDQU64  Z4, 192(AX)
+	ADDQ       $0x40, CX
+	ADDQ       $0x00000140, AX
+	DECQ       DX
+	JNZ        block
+	VZEROUPPER
+	RET
+
+// func tileMulAMX(acc *int32, x *int8, stride int, codes *byte, second int, steps int, tokens int, add int, shapes *byte)
+TEXT ·tileMulAMX(SB), NOSPLIT, $0-72
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), SI
+	MOVQ stride+16(FP), R8
+	MOVQ tokens+48(FP), CX
+	MOVQ add+56(FP), R12
+	MOVQ $0x00000040, R14
+	MOVQ $0x00000080, R15
+
+shape:
+	MOVQ CX, DX
+	CMPQ DX, $0x20
+	JLE  configure
+	MOVQ $0x00000020, DX
+
+configure:
+	MOVQ DX, R13
+	SHLQ $0x06, R13
+	ADDQ shapes+64(FP), R13
+
+	// LDTILECFG (R13)
+	LONG $0x4978c2c4
+	LONG $0x00002584
+	WORD $0x0000
+	CMPQ DX, $0x10
+	JLE  narrow
+
+wide:
+	MOVQ  SI, DI
+	MOVQ  R8, BX
+	SHLQ  $0x04, BX
+	ADDQ  SI, BX
+	MOVQ  codes+24(FP), R9
+	MOVQ  second+32(FP), R10
+	ADDQ  R9, R10
+	MOVQ  steps+40(FP), R11
+	TESTQ R12, R12
+	JZ    wideZero
+
+	// TILELOADD 0(AX)(R15*1), TMM0
+	LONG $0x4b7ba2c4
+	LONG $0x00003884
+	WORD $0x0000
+
+	// TILELOADD 64(AX)(R15*1), TMM1
+	LONG $0x4b7ba2c4
+	LONG $0x0040388c
+	WORD $0x0000
+
+	// TILELOADD 2048(AX)(R15*1), TMM2
+	LONG $0x4b7ba2c4
+	LONG $0x08003894
+	WORD $0x0000
+
+	// TILELOADD 2112(AX)(R15*1), TMM3
+	LONG $0x4b7ba2c4
+	LONG $0x0840389c
+	WORD $0x0000
+	JMP  wideStep
+
+wideZero:
+	// TILEZERO TMM0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// TILEZERO TMM1
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+	// TILEZERO TMM2
+	LONG $0x497be2c4
+	BYTE $0xd0
+
+	// TILEZERO TMM3
+	LONG $0x497be2c4
+	BYTE $0xd8
+
+wideStep:
+	// TILELOADD 0(R9)(R14*1), TMM6
+	LONG $0x4b7b82c4
+	LONG $0x000031b4
+	WORD $0x0000
+
+	// TILELOADD 0(DI)(R8*1), TMM4
+	LONG $0x4b7ba2c4
+	LONG $0x000007a4
+	WORD $0x0000
+
+	// TDPBSUD TMM6, TMM4, TMM0
+	LONG $0x5e4ae2c4
+	BYTE $0xc4
+
+	// TILELOADD 0(R10)(R14*1), TMM7
+	LONG $0x4b7b82c4
+	LONG $0x000032bc
+	WORD $0x0000
+
+	// TDPBSUD TMM7, TMM4, TMM1
+	LONG $0x5e42e2c4
+	BYTE $0xcc
+
+	// TILELOADD 0(BX)(R8*1), TMM5
+	LONG $0x4b7ba2c4
+	LONG $0x000003ac
+	WORD $0x0000
+
+	// TDPBSUD TMM6, TMM5, TMM2
+	LONG $0x5e4ae2c4
+	BYTE $0xd5
+
+	// TDPBSUD TMM7, TMM5, TMM3
+	LONG $0x5e42e2c4
+	BYTE $0xdd
+	ADDQ $0x40, BX
+	ADDQ $0x40, DI
+	ADDQ $0x00000400, R9
+	ADDQ $0x00000400, R10
+	DECQ R11
+	JNZ  wideStep
+
+	// TILESTORED 0(AX)(R15*1), TMM0
+	LONG $0x4b7aa2c4
+	LONG $0x00003884
+	WORD $0x0000
+
+	// TILESTORED 64(AX)(R15*1), TMM1
+	LONG $0x4b7aa2c4
+	LONG $0x0040388c
+	WORD $0x0000
+
+	// TILESTORED 2048(AX)(R15*1), TMM2
+	LONG $0x4b7aa2c4
+	LONG $0x08003894
+	WORD $0x0000
+
+	// TILESTORED 2112(AX)(R15*1), TMM3
+	LONG $0x4b7aa2c4
+	LONG $0x0840389c
+	WORD $0x0000
+	MOVQ R8, BX
+	SHLQ $0x05, BX
+	ADDQ BX, SI
+	ADDQ $0x00001000, AX
+	SUBQ $0x20, CX
+	JLE  done
+	CMPQ CX, $0x20
+	JGE  wide
+	JMP  shape
+
+narrow:
+	MOVQ  SI, DI
+	MOVQ  codes+24(FP), R9
+	MOVQ  second+32(FP), R10
+	ADDQ  R9, R10
+	MOVQ  steps+40(FP), R11
+	TESTQ R12, R12
+	JZ    narrowZero
+
+	// TILELOADD 0(AX)(R15*1), TMM0
+	LONG $0x4b7ba2c4
+	LONG $0x00003884
+	WORD $0x0000
+
+	// TILELOADD 64(AX)(R15*1), TMM1
+	LONG $0x4b7ba2c4
+	LONG $0x0040388c
+	WORD $0x0000
+	JMP  narrowStep
+
+narrowZero:
+	// TILEZERO TMM0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// TILEZERO TMM1
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+narrowStep:
+	// TILELOADD 0(R9)(R14*1), TMM6
+	LONG $0x4b7b82c4
+	LONG $0x000031b4
+	WORD $0x0000
+
+	// TILELOADD 0(DI)(R8*1), TMM4
+	LONG $0x4b7ba2c4
+	LONG $0x000007a4
+	WORD $0x0000
+
+	// TDPBSUD TMM6, TMM4, TMM0
+	LONG $0x5e4ae2c4
+	BYTE $0xc4
+
+	// TILELOADD 0(R10)(R14*1), TMM7
+	LONG $0x4b7b82c4
+	LONG $0x000032bc
+	WORD $0x0000
+
+	// TDPBSUD TMM7, TMM4, TMM1
+	LONG $0x5e42e2c4
+	BYTE $0xcc
+	ADDQ $0x40, DI
+	ADDQ $0x00000400, R9
+	ADDQ $0x00000400, R10
+	DECQ R11
+	JNZ  narrowStep
+
+	// TILESTORED 0(AX)(R15*1), TMM0
+	LONG $0x4b7aa2c4
+	LONG $0x00003884
+	WORD $0x0000
+
+	// TILESTORED 64(AX)(R15*1), TMM1
+	LONG $0x4b7aa2c4
+	LONG $0x0040388c
+	WORD $0x0000
+
+done:
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET
+
+// func tileFinishAVX512(y *float32, yStride int, acc *int32, sums *int32, s *float32, scale *float32, tokens int, rows int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tileFinishAVX512(SB), NOSPLIT, $0-64
+	MOVQ      y+0(FP), AX
+	MOVQ      yStride+8(FP), CX
+	MOVQ      acc+16(FP), DX
+	MOVQ      sums+24(FP), BX
+	MOVQ      s+32(FP), SI
+	MOVQ      scale+40(FP), DI
+	MOVQ      tokens+48(FP), R8
+	MOVQ      rows+56(FP), R9
+	SHLQ      $0x02, CX
+	MOVQ      $-1, R10
+	BZHIQ     R9, R10, R9
+	KMOVW     R9, K1
+	SHRQ      $0x10, R9
+	KMOVW     R9, K2
+	VMOVUPS.Z (DI), K1, Z0
+	VMOVUPS.Z 64(DI), K2, Z1
+	VMOVSS    ternaryOne<>+0(SB), X2
+
+token:
+	VDIVSS       (SI), X2, X3
+	VBROADCASTSS X3, Z5
+	VBROADCASTSS (SI), Z4
+	VPBROADCASTD (BX), Z3
+	VMOVDQU32    (DX), Z6
+	VPSUBD       Z3, Z6, Z6
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z5, Z6, Z7
+	VMOVAPS      Z6, Z8
+	VFNMADD231PS Z4, Z7, Z8
+	VFMADD231PS  Z5, Z8, Z7
+	VMOVAPS      Z6, Z8
+	VFNMADD231PS Z4, Z7, Z8
+	VFMADD231PS  Z5, Z8, Z7
+	VMULPS       Z0, Z7, Z7
+	VMOVUPS      Z7, K1, (AX)
+	VMOVDQU32    64(DX), Z6
+	VPSUBD       Z3, Z6, Z6
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       Z5, Z6, Z3
+	VMOVAPS      Z6, Z7
+	VFNMADD231PS Z4, Z3, Z7
+	VFMADD231PS  Z5, Z7, Z3
+	VMOVAPS      Z6, Z7
+	VFNMADD231PS Z4, Z3, Z7
+	VFMADD231PS  Z5, Z7, Z3
+	VMULPS       Z1, Z3, Z3
+	VMOVUPS      Z3, K2, 64(AX)
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, BX
+	ADDQ         $0x00000080, DX
+	ADDQ         CX, AX
+	DECQ         R8
+	JNZ          token
+	VZEROUPPER
+	RET
+
+DATA ternaryOne<>+0(SB)/4, $(1.0)
+GLOBL ternaryOne<>(SB), RODATA|NOPTR, $4

@@ -520,3 +520,28 @@ func matMulT5F32x1AVX2(acc *float32, w *byte, x *float32, stride int, blocks int
 //
 //go:noescape
 func matMulT5F32x2AVX2(acc *float32, w *byte, x *float32, stride int, blocks int)
+
+// tilePeakAMX runs iters rounds of independent TDPBSUD and returns the multiply-accumulates done.
+func tilePeakAMX(shapes *byte, iters int) int64
+
+// codesT2AVX512 unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours.
+//
+//go:noescape
+func codesT2AVX512(codes *byte, w *byte, blocks int)
+
+// codesT5AVX512VBMI unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours.
+//
+//go:noescape
+func codesT5AVX512VBMI(codes *byte, w *byte, blocks int)
+
+// tileMulAMX computes, for tokens ≥ 1 rows of activations, 16 sums with the steps ≥ 1 tiles at codes and 16
+// with those second bytes behind them, and adds them to what is at acc if add is not 0. The shapes for n
+// rows, up to 32, are at shapes[64*n].
+//
+//go:noescape
+func tileMulAMX(acc *int32, x *int8, stride int, codes *byte, second int, steps int, tokens int, add int, shapes *byte)
+
+// tileFinishAVX512 is finishI8Generic for tokens ≥ 1 rows of sums, 32 apart, and 1 ≤ rows ≤ 32, with s within 2^±60.
+//
+//go:noescape
+func tileFinishAVX512(y *float32, yStride int, acc *int32, sums *int32, s *float32, scale *float32, tokens int, rows int)

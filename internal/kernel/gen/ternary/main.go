@@ -55,5 +55,11 @@ func main() {
 			matMulF32256(d, n)
 		}
 	}
+
+	tilePeak()
+	codes512(decodeT2)
+	codes512(decodeT5VBMI)
+	tileMul()
+	tileFinish()
 	Generate()
 }

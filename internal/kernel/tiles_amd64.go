@@ -1,0 +1,74 @@
+//go:build !noasm
+
+package kernel
+
+import "trit/internal/ternary"
+
+// amxTernary multiplies many rows of activations as tiles.
+var amxTernary = withTiles(avx512VBMITernary, &amxTiles)
+
+func withTiles(k ternaryKernels, t *tileKernels) ternaryKernels {
+	k.tiles = t
+	return k
+}
+
+var amxTiles = tileKernels{
+	least: 2,
+	unpack: [2]func(codes, w []byte, blocks int){
+		unpackCodesOf(ternary.T2, codesT2AVX512), unpackCodesOf(ternary.T5, codesT5AVX512VBMI),
+	},
+	mul:    mulTilesAMX,
+	finish: finishTilesAVX512,
+}
+
+func unpackCodesOf(l ternary.Layout, all func(codes, w *byte, blocks int)) func(codes, w []byte, blocks int) {
+	size := ternary.PanelRows * l.UnitCols()
+	return func(codes, w []byte, blocks int) {
+		_ = codes[size*blocks-1]
+		_ = w[64*blocks-1]
+		all(&codes[0], &w[0], blocks)
+	}
+}
+
+func mulTilesAMX(acc []int32, x []int8, stride int, codes []byte, second, steps, tokens int, add bool) {
+	_ = acc[tokens*pairRows-1]
+	_ = x[(tokens-1)*stride+steps*tileStep-1]
+	_ = codes[second+steps*tileStep*ternary.PanelRows-1]
+	adding := 0
+	if add {
+		adding = 1
+	}
+	tileMulAMX(&acc[0], &x[0], stride, &codes[0], second, steps, tokens, adding, &tileShapes[0][0])
+}
+
+func finishTilesAVX512(y []float32, yStride int, acc, sums []int32, s, scale []float32, tokens, rows int) {
+	_ = y[(tokens-1)*yStride+rows-1]
+	_ = acc[tokens*pairRows-1]
+	_ = sums[tokens-1]
+	_ = s[tokens-1]
+	_ = scale[rows-1]
+	tileFinishAVX512(&y[0], yStride, &acc[0], &sums[0], &s[0], &scale[0], tokens, rows)
+}
+
+// tileShapes holds the shapes of all tiles for n rows of activations, 16 in tiles 0, 1
+// and 4 and the rest in 2, 3 and 5: a palette, the bytes of a row of each tile as words
+// from byte 16 on, and the numbers of rows from byte 48 on.
+var tileShapes = func() (shapes [pairRows + 1][64]byte) {
+	for n := range shapes {
+		s := &shapes[n]
+		s[0] = 1
+		for i := range 8 {
+			s[16+2*i], s[48+i] = tileStep, ternary.PanelRows
+		}
+		if n%ternary.PanelRows != 0 {
+			tiles := []int{0, 1, 4}
+			if n > ternary.PanelRows {
+				tiles = []int{2, 3, 5}
+			}
+			for _, i := range tiles {
+				s[48+i] = byte(n % ternary.PanelRows)
+			}
+		}
+	}
+	return shapes
+}()
