@@ -12,8 +12,12 @@ const (
 	// layouts, a multiple of 64, and no more than the L1 cache holds of two panels
 	// beside 32 rows of activations.
 	tileCols = 640
-	// tileRows is how many rows of activations are multiplied with what was unpacked.
-	tileRows = 256
+	// tileRows is how many rows of activations are multiplied with what was unpacked,
+	// if they do not take more than tileActivations bytes: each pair of panels goes
+	// through all of them, so they should stay in the L2 cache, which has 2 MB wherever
+	// there are tiles.
+	tileRows        = 256
+	tileActivations = 1 << 20
 	// pairRows is how many rows of weights are unpacked at a time.
 	pairRows = 2 * ternary.PanelRows
 	// tileStep is how many columns a tile has.
@@ -50,7 +54,7 @@ func (m *matMul) tiles(row0, row1, panel0, panel1 int) {
 		finish = m.finishTiles
 	}
 	width, size := w.Layout.UnitCols(), w.Layout.UnitBytes()
-	rows := evenStep(row1-row0, tileRows, pairRows)
+	rows := evenStep(row1-row0, max(pairRows, min(tileRows, tileActivations/x.Stride)), pairRows)
 	for ; row0 < row1; row0 += rows {
 		n := min(rows, row1-row0)
 		for p := panel0; p < panel1; p += 2 {
@@ -94,10 +98,10 @@ func moderate(scales []float32) bool {
 	return true
 }
 
-// evenStep returns a step in which n is gone through in equal parts of at most limit,
-// a multiple of unit.
+// evenStep returns a multiple of unit in which n is gone through in parts that are nearly
+// equal, of at most limit ≥ unit.
 func evenStep(n, limit, unit int) int {
+	limit -= limit % unit
 	parts := (n + limit - 1) / limit
-	step := (n + parts - 1) / parts
-	return min(limit, (step+unit-1)/unit*unit)
+	return ((n+parts-1)/parts + unit - 1) / unit * unit
 }

@@ -13,7 +13,8 @@ func withTiles(k ternaryKernels, t *tileKernels) ternaryKernels {
 }
 
 var amxTiles = tileKernels{
-	least: 2,
+	// Of five rows VPDPBUSD is as fast, of eight tiles are 1.6 to 1.8 times as fast.
+	least: 6,
 	unpack: [2]func(codes, w []byte, blocks int){
 		unpackCodesOf(ternary.T2, codesT2AVX512), unpackCodesOf(ternary.T5, codesT5AVX512VBMI),
 	},

@@ -99,7 +99,11 @@ func (p *Pass) panelsPerSlice(w *ternary.Matrix, total, rows int) int {
 	n := total / (p.team.Size() * slicesPerWorker)
 	n = max(1, min(max(n, minSliceNanos/nanos), maxSliceNanos/nanos))
 	slices := (w.Panels() + n - 1) / n
-	return (w.Panels() + slices - 1) / slices
+	n = (w.Panels() + slices - 1) / slices
+	if rows > 1 {
+		n += n % 2 // panels are multiplied in pairs where there are tiles
+	}
+	return n
 }
 
 // maxParts is the number of matrices that one parallel section multiplies.
