@@ -82,7 +82,7 @@ var amx = kernels{
 	attend:  &avx512Attend,
 	head:    &avx512Head,
 	ternary: &amxTernary,
-	grouped: &avx512VBMIGrouped,
+	grouped: &amxGrouped,
 	int8:    &avx512Int8,
 	coarse:  &avx512Coarse,
 	measure: &avx512Measure,

@@ -141,6 +141,8 @@ type groupedKernels struct {
 	mul        [3]groupedFunc
 	decodes    [3]bool // which of them are assembly
 	tileTokens int     // most tokens of one call
+
+	tiles *groupTiles // nil without them
 }
 
 // MatMulGrouped multiplies weights with activations in groups: for every row t of x
@@ -176,6 +178,10 @@ func MatMulGrouped(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, 
 			mul(y[row0*yStride+panel0*ternary.PanelRows:], w.Data[panel0*size:whole*size], x.data[row0*x.stride:], x.stride, units, 1, whole-panel0)
 			panel0 = whole
 		}
+	}
+	if ops.tiles != nil && row1-row0 >= ops.tiles.least {
+		ops.tiles.tiles(y, yStride, w, x, row0, row1, panel0, panel1, ws)
+		return
 	}
 	step := ops.tileTokens * max(1, cachedActivations/(x.stride*ops.tileTokens))
 	for ; row0 < row1; row0 += step {

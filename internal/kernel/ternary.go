@@ -64,7 +64,8 @@ const (
 // Workspace is the scratch memory of one worker; calls that run at the same time
 // need one each. Variant selects the implementation.
 type Workspace struct {
-	tiles   tileScratch // first, and so at the begin of a cache line
+	tiles   tileScratch // these first, and so at the begin of cache lines
+	groups  groupScratch
 	Variant Variant
 
 	acc    [chunkRows]int32   // Σ code·q, 16 per panel or per row of activations

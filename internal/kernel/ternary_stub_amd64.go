@@ -545,3 +545,35 @@ func tileMulAMX(acc *int32, x *int8, stride int, codes *byte, second int, steps 
 //
 //go:noescape
 func tileFinishAVX512(y *float32, yStride int, acc *int32, sums *int32, s *float32, scale *float32, tokens int, rows int)
+
+// tritsG2AVX512 unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and
+// scales, 16 for each group.
+//
+//go:noescape
+func tritsG2AVX512(trits *int8, scales *float32, w *byte, units int)
+
+// tritsG5AVX512VBMI unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and
+// scales, 16 for each group.
+//
+//go:noescape
+func tritsG5AVX512VBMI(trits *int8, scales *float32, w *byte, units int)
+
+// tritsG1AVX512 unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and
+// scales, 16 for each group.
+//
+//go:noescape
+func tritsG1AVX512(trits *int8, scales *float32, w *byte, units int)
+
+// tileGroups8AMX computes 16 sums of groups ≥ 1 groups for each of tokens ≥ 8 rows of activations and
+// each of panels ≥ 1 panels, and adds them to what is at sums if add is not 0. It has room for a tile at
+// products. The shapes of tiles are at shapes.
+//
+//go:noescape
+func tileGroups8AMX(sums *float32, x *byte, stride int, trits *int8, scales *float32, groups int, tokens int, panels int, add int, products *int32, shapes *byte)
+
+// tileGroups16AMX computes 16 sums of groups ≥ 1 groups for each of tokens ≥ 16 rows of activations and
+// each of panels ≥ 1 panels, and adds them to what is at sums if add is not 0. It has room for a tile at
+// products. The shapes of tiles are at shapes.
+//
+//go:noescape
+func tileGroups16AMX(sums *float32, x *byte, stride int, trits *int8, scales *float32, groups int, tokens int, panels int, add int, products *int32, shapes *byte)

@@ -54,9 +54,8 @@ func (m *matMul) tiles(row0, row1, panel0, panel1 int) {
 		finish = m.finishTiles
 	}
 	width, size := w.Layout.UnitCols(), w.Layout.UnitBytes()
-	rows := evenStep(row1-row0, max(pairRows, min(tileRows, tileActivations/x.Stride)), pairRows)
-	for ; row0 < row1; row0 += rows {
-		n := min(rows, row1-row0)
+	for row0 < row1 {
+		n := tileRowsAtATime(row1-row0, x.Stride)
 		for p := panel0; p < panel1; p += 2 {
 			// A single panel stands for its neighbour, too.
 			panels, second := min(2, panel1-p), 0
@@ -76,6 +75,7 @@ func (m *matMul) tiles(row0, row1, panel0, panel1 int) {
 			outs := min(panels*ternary.PanelRows, w.Rows-r)
 			finish(m.y[row0*m.yStride+r:], m.yStride, ws.acc[:], x.Sum[row0:], x.Scale[row0:], m.scales(r, outs, 0), n, outs)
 		}
+		row0 += n
 	}
 }
 
@@ -98,10 +98,11 @@ func moderate(scales []float32) bool {
 	return true
 }
 
-// evenStep returns a multiple of unit in which n is gone through in parts that are nearly
-// equal, of at most limit ≥ unit.
-func evenStep(n, limit, unit int) int {
-	limit -= limit % unit
+// tileRowsAtATime returns how many of n rows of activations, stride bytes apart, to take
+// first: all, or one of nearly equal parts, of whole tiles.
+func tileRowsAtATime(n, stride int) int {
+	limit := max(pairRows, min(tileRows, tileActivations/stride)) / pairRows * pairRows
 	parts := (n + limit - 1) / limit
-	return ((n+parts-1)/parts + unit - 1) / unit * unit
+	step := (n + parts - 1) / parts
+	return min(n, (step+pairRows-1)/pairRows*pairRows)
 }

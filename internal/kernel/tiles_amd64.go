@@ -51,6 +51,53 @@ func finishTilesAVX512(y []float32, yStride int, acc, sums []int32, s, scale []f
 	tileFinishAVX512(&y[0], yStride, &acc[0], &sums[0], &s[0], &scale[0], tokens, rows)
 }
 
+// amxGrouped multiplies many rows of activations as tiles.
+var amxGrouped = withGroupTiles(avx512VBMIGrouped, &amxGroupTiles)
+
+func withGroupTiles(k groupedKernels, t *groupTiles) groupedKernels {
+	k.tiles = t
+	return k
+}
+
+var amxGroupTiles = groupTiles{
+	least: leastGroupRows,
+	unpack: [3]func(trits []int8, scales []float32, w []byte, units int){
+		unpackGroupsOf(ternary.G2, tritsG2AVX512), unpackGroupsOf(ternary.G5, tritsG5AVX512VBMI), unpackGroupsOf(ternary.G1, tritsG1AVX512),
+	},
+	mul: mulGroupTilesAMX,
+}
+
+// leastGroupRows is the number of rows of the smaller kernel.
+const leastGroupRows = ternary.PanelRows / 2
+
+func unpackGroupsOf(l ternary.Layout, all func(trits *int8, scales *float32, w *byte, units int)) func(trits []int8, scales []float32, w []byte, units int) {
+	weights, size, groups := ternary.PanelRows*l.UnitCols(), l.UnitBytes(), l.UnitCols()/ternary.GroupWidth
+	return func(trits []int8, scales []float32, w []byte, units int) {
+		_ = trits[weights*units-1]
+		_ = scales[ternary.PanelRows*groups*units-1]
+		_ = w[size*units-1]
+		all(&trits[0], &scales[0], &w[0], units)
+	}
+}
+
+func mulGroupTilesAMX(sums []float32, x []byte, stride int, trits []int8, scales []float32, groups, tokens, panels int, add bool, products []int32) int {
+	n, kernel := ternary.PanelRows, tileGroups16AMX
+	if tokens < n {
+		n, kernel = leastGroupRows, tileGroups8AMX
+	}
+	_ = sums[(tokens+n-1)/n*n*panels*ternary.PanelRows-1]
+	_ = x[(tokens-1)*stride+groups*recordBytes-1]
+	_ = trits[panels*groups*ternary.PanelRows*ternary.GroupWidth-1]
+	_ = scales[panels*groups*ternary.PanelRows-1]
+	_ = products[ternary.PanelRows*n-1]
+	adding := 0
+	if add {
+		adding = 1
+	}
+	kernel(&sums[0], &x[0], stride, &trits[0], &scales[0], groups, tokens, panels, adding, &products[0], &tileShapes[n][0])
+	return n
+}
+
 // tileShapes holds the shapes of all tiles for n rows of activations, 16 in tiles 0, 1
 // and 4 and the rest in 2, 3 and 5: a palette, the bytes of a row of each tile as words
 // from byte 16 on, and the numbers of rows from byte 48 on.

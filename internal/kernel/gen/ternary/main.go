@@ -61,5 +61,10 @@ func main() {
 	codes512(decodeT5VBMI)
 	tileMul()
 	tileFinish()
+	for _, u := range []unpacking512{unpackG2, unpackG5, unpackG1} {
+		trits512(u)
+	}
+	tileGroups(8)
+	tileGroups(16)
 	Generate()
 }

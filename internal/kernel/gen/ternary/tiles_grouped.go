@@ -1,0 +1,221 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// The bytes of the trits of a group of sixteen rows.
+const groupTrits = 16 * 128
+
+// A unpacking512 emits the code that turns one record into trits and scales.
+type unpacking512 struct {
+	name, suffix string
+	groups       int // per record
+	// prepare loads constants and returns the emitter, which moves w on and leaves to
+	// and scales behind.
+	prepare func() func(w, to, scales reg.Register)
+}
+
+var unpackG2 = unpacking512{name: "G2", suffix: "AVX512", groups: 1, prepare: func() func(w, to, scales reg.Register) {
+	masks, minus := manyMasks(1, 2), tritOfCode()
+	return func(w, to, scales reg.Register) {
+		for k := range 8 {
+			raw := ZMM()
+			VMOVDQU64(Mem{Base: w, Disp: 64 * k}, raw)
+			manyFields(raw, masks, 2, 4, func(i, _ int, codes reg.VecVirtual) { minus(codes, Mem{Base: to, Disp: 64 * (4*k + i)}) })
+		}
+		v := ZMM()
+		VMOVUPS(Mem{Base: w, Disp: 512}, v)
+		VMOVUPS(v, Mem{Base: scales})
+		ADDQ(U32(576), w)
+	}
+}}
+
+var unpackG5 = unpacking512{name: "G5", suffix: "AVX512VBMI", groups: 1, prepare: func() func(w, to, scales reg.Register) {
+	masks, minus, packed := manyMasks(1, 2), tritOfCode(), packedT5()
+	return func(w, to, scales reg.Register) {
+		for k := range 6 {
+			words := packed(Mem{Base: w, Disp: 64 * k})
+			store := func(i, _ int, codes reg.VecVirtual) { minus(codes, Mem{Base: to, Disp: 64 * (5*k + i)}) }
+			// The lowest two bits of 81·c are c.
+			VPANDD(masks[0], words[1], words[1])
+			store(4, 0, words[1])
+			manyFields(words[0], masks, 2, 4, store)
+		}
+		raw := ZMM()
+		VMOVDQU64(Mem{Base: w, Disp: 384}, raw)
+		manyFields(raw, masks, 2, 2, func(i, _ int, codes reg.VecVirtual) { minus(codes, Mem{Base: to, Disp: 64 * (30 + i)}) })
+		VMOVUPS(nibbleScales(raw), Mem{Base: scales})
+		ADDQ(U32(448), w)
+	}
+}}
+
+var unpackG1 = unpacking512{name: "G1", suffix: "AVX512", groups: 2, prepare: func() func(w, to, scales reg.Register) {
+	masks, minus := manyMasks(1, 1), tritOfCode()
+	return func(w, to, scales reg.Register) {
+		for k := range 8 {
+			raw := ZMM()
+			VMOVDQU64(Mem{Base: w, Disp: 64 * k}, raw)
+			manyFields(raw, masks, 1, 8, func(i, _ int, codes reg.VecVirtual) {
+				// A set bit stands for code 2.
+				VPADDB(codes, codes, codes)
+				minus(codes, Mem{Base: to, Disp: 64 * (8*k + i)})
+			})
+		}
+		for g := range 2 {
+			halves, v := ZMM(), ZMM()
+			VMOVDQU64(Mem{Base: w, Disp: 512}, halves)
+			if g == 1 {
+				VPSRLD(U8(16), halves, halves)
+			}
+			VPMOVDW(halves, halves.AsY())
+			VCVTPH2PS(halves.AsY(), v)
+			VMOVUPS(v, Mem{Base: scales, Disp: 64 * g})
+		}
+		ADDQ(U32(576), w)
+	}
+}}
+
+// tritOfCode returns the emitter that stores trits of codes.
+func tritOfCode() func(codes reg.VecVirtual, to Mem) {
+	ones := ZMM()
+	broadcast(ones, 0x01010101)
+	return func(codes reg.VecVirtual, to Mem) {
+		VPSUBB(ones, codes, codes)
+		VMOVDQU64(codes, to)
+	}
+}
+
+// trits512 emits the unpacking of records, as codes512 does of blocks.
+func trits512(u unpacking512) {
+	name := fmt.Sprintf("trits%s%s", u.name, u.suffix)
+	TEXT(name, NOSPLIT, "func(trits *int8, scales *float32, w *byte, units int)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and", name),
+		"scales, 16 for each group.")
+	to := Load(Param("trits"), GP64())
+	scales := Load(Param("scales"), GP64())
+	w := Load(Param("w"), GP64())
+	units := Load(Param("units"), GP64())
+	emit := u.prepare()
+	Label("record")
+	PREFETCHT0(Mem{Base: w, Disp: prefetchAhead})
+	emit(w, to, scales)
+	ADDQ(U32(uint32(u.groups*groupTrits)), to)
+	ADDQ(U32(uint32(u.groups*64)), scales)
+	DECQ(units)
+	JNZ(LabelRef("record"))
+	VZEROUPPER()
+	RET()
+}
+
+// tileGroups emits the product of rows of activations, n at a time, with panels of
+// trits. What is behind the last whole n rows is computed with those before it.
+func tileGroups(n int) {
+	name := fmt.Sprintf("tileGroups%dAMX", n)
+	TEXT(name, NOSPLIT, "func(sums *float32, x *byte, stride int, trits *int8, scales *float32, groups, tokens, panels, add int, products *int32, shapes *byte)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s computes 16 sums of groups ≥ 1 groups for each of tokens ≥ %d rows of activations and", name, n),
+		"each of panels ≥ 1 panels, and adds them to what is at sums if add is not 0. It has room for a tile at",
+		"products. The shapes of tiles are at shapes.")
+	sums, stride, stride3 := reg.RAX, reg.RDX, reg.RBX
+	bases := []reg.Register{reg.RSI, reg.RDI, reg.R8, reg.R9}[:n/4]
+	x := reg.RSI
+	trits, scales, left, step, products, panels := reg.R10, reg.R11, reg.RCX, reg.R12, reg.R13, reg.R15
+	row := rowAddresses{bases: bases, s1: stride, s3: stride3}
+	param := func(name string) Mem {
+		p, err := Param(name).Resolve()
+		if err != nil {
+			panic(err)
+		}
+		return p.Addr
+	}
+	Load(Param("shapes"), step)
+	tileConfigure(reg.R12)
+	Load(Param("sums"), sums)
+	Load(Param("stride"), stride)
+	Load(Param("products"), products)
+	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
+	MOVQ(U32(64), step)
+
+	acc := make([]reg.VecVirtual, n)
+	for t := range acc {
+		acc[t] = ZMM()
+	}
+	Label("block")
+	Load(Param("trits"), trits)
+	Load(Param("scales"), scales)
+	Load(Param("panels"), panels)
+	Label("panel")
+	Load(Param("x"), bases[0])
+	for i := 1; i < len(bases); i++ {
+		LEAQ(Mem{Base: bases[i-1], Index: stride, Scale: 4}, bases[i])
+	}
+	Load(Param("groups"), left)
+	CMPQ(param("add"), U8(0))
+	JE(LabelRef("zero"))
+	for t := range acc {
+		VMOVUPS(Mem{Base: sums, Disp: 64 * t}, acc[t])
+	}
+	JMP(LabelRef("group"))
+	Label("zero")
+	for t := range acc {
+		zero(acc[t])
+	}
+	Label("group")
+	tileZero(0)
+	tileLoad(4, x, stride, 0)
+	tileLoad(6, trits, step, 0)
+	tileMulSS(0, 4, 6)
+	tileLoad(1, x, stride, 64)
+	tileLoad(7, trits, step, tileBytes)
+	tileMulSS(0, 1, 7)
+	tileStore(0, products, step, 0)
+	d := ZMM()
+	VMOVUPS(Mem{Base: scales}, d)
+	for t := range acc {
+		v := ZMM()
+		VCVTDQ2PS(Mem{Base: products, Disp: 64 * t}, v)
+		VMULPS(d, v, v)
+		VMULPS_BCST(row.at(t, recordScale), v, v)
+		VADDPS(v, acc[t], acc[t])
+	}
+	for _, b := range bases {
+		ADDQ(U32(recordBytes), b)
+	}
+	ADDQ(U32(groupTrits), trits)
+	ADDQ(U8(64), scales)
+	DECQ(left)
+	JNZ(LabelRef("group"))
+	for t := range acc {
+		VMOVUPS(acc[t], Mem{Base: sums, Disp: 64 * t})
+	}
+	ADDQ(U32(uint32(64*n)), sums)
+	DECQ(panels)
+	JNZ(LabelRef("panel"))
+	// On to the next rows, or to the last n.
+	tokens := reg.RCX
+	Load(Param("tokens"), tokens)
+	SUBQ(U8(n), tokens)
+	JE(LabelRef("done"))
+	MOVQ(tokens, param("tokens"))
+	ahead := reg.R10
+	MOVQ(U32(uint32(n)), ahead)
+	CMPQ(tokens, ahead)
+	JGE(LabelRef("whole"))
+	MOVQ(tokens, ahead)
+	MOVQ(U32(uint32(n)), tokens)
+	MOVQ(tokens, param("tokens"))
+	Label("whole")
+	IMULQ(stride, ahead)
+	ADDQ(ahead, param("x"))
+	JMP(LabelRef("block"))
+	Label("done")
+	tileRelease()
+	VZEROUPPER()
+	RET()
+}
