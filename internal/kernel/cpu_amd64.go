@@ -85,5 +85,5 @@ var amx = kernels{
 	grouped: &amxGrouped,
 	int8:    &avx512Int8,
 	coarse:  &avx512Coarse,
-	measure: &avx512Measure,
+	measure: &amxMeasure,
 }

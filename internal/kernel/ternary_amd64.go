@@ -40,8 +40,8 @@ var (
 	avx2Int8   = int8Kernels{absMaxBits: absMaxBitsOf(32, absMaxBitsAVX2), convert: convertOf(32, convertInt8AVX2)}
 	avx512Int8 = int8Kernels{absMaxBits: absMaxBitsOf(1, absMaxBitsAVX512), convert: convertOf(1, convertInt8AVX512)}
 
-	avx2Measure   = measureKernels{streamRead: streamReadOf(512, streamReadAVX2), int8Peak: int8PeakAVX2}
-	avx512Measure = measureKernels{streamRead: streamReadOf(512, streamReadAVX512), int8Peak: int8PeakAVX512}
+	avx2Measure   = measureKernels{streamRead: streamReadOf(512, streamReadAVX2), int8Peak: int8PeakAVX2, tilePeak: noTiles}
+	avx512Measure = measureKernels{streamRead: streamReadOf(512, streamReadAVX512), int8Peak: int8PeakAVX512, tilePeak: noTiles}
 )
 
 // The kernels of each layout by the number of rows of activations.

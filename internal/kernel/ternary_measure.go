@@ -18,13 +18,22 @@ func Int8Peak(iters int) (macs int64) {
 	return active.measure.int8Peak(max(0, iters))
 }
 
+// TilePeak does the same with the multiply-accumulate instructions on tiles. Without
+// them it does nothing and returns 0.
+func TilePeak(iters int) (macs int64) {
+	return active.measure.tilePeak(max(0, iters))
+}
+
 // measureKernels do the least that is needed to keep memory or the multipliers busy.
 type measureKernels struct {
 	streamRead func(buf []byte) uint64
 	int8Peak   func(iters int) int64
+	tilePeak   func(iters int) int64
 }
 
-var genericMeasure = measureKernels{streamRead: streamReadGeneric, int8Peak: int8PeakGeneric}
+var genericMeasure = measureKernels{streamRead: streamReadGeneric, int8Peak: int8PeakGeneric, tilePeak: noTiles}
+
+func noTiles(int) int64 { return 0 }
 
 func streamReadGeneric(buf []byte) uint64 {
 	var a, b, c, d uint64

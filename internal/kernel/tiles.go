@@ -84,6 +84,13 @@ func (m *matMul) finishTiles(y []float32, yStride int, acc, sums []int32, s, sca
 	m.k.finish(y, yStride, acc, pairRows, sums, 1, s, scale, tokens, rows, false)
 }
 
+// Tiles reports whether MatMulI8 and MatMulGrouped multiply so many rows of activations
+// as tiles.
+func Tiles(rows int) bool {
+	t := active.ternary.tiles
+	return t != nil && rows >= t.least
+}
+
 // tileScaleBits bounds the scales by whose inverse sums are multiplied: no quotient and
 // no remainder of a quotient is too large or too small for a float32.
 const tileScaleBits = 60

@@ -98,6 +98,11 @@ func mulGroupTilesAMX(sums []float32, x []byte, stride int, trits []int8, scales
 	return n
 }
 
+var amxMeasure = measureKernels{
+	streamRead: avx512Measure.streamRead, int8Peak: avx512Measure.int8Peak,
+	tilePeak: func(iters int) int64 { return tilePeakAMX(&tileShapes[pairRows][0], iters) },
+}
+
 // tileShapes holds the shapes of all tiles for n rows of activations, 16 in tiles 0, 1
 // and 4 and the rest in 2, 3 and 5: a palette, the bytes of a row of each tile as words
 // from byte 16 on, and the numbers of rows from byte 48 on.

@@ -104,14 +104,15 @@ type bench struct {
 	batch  *engine.Batch
 	random *rand.Rand
 
-	bandwidth, macs Samples
-	near            Limits // measured last
-	allocs          Samples
-	prompt          measurement
-	decode          measurement
-	more            []*measurement // batches and depths
-	deep            map[int]*lane  // sequences that hold a depth already
-	steps, done     int            // of progress
+	bandwidth, macs, tiles Samples
+	near                   Limits  // measured last
+	tileFraction           Samples // of prompts
+	allocs                 Samples
+	prompt                 measurement
+	decode                 measurement
+	more                   []*measurement // batches and depths
+	deep                   map[int]*lane  // sequences that hold a depth already
+	steps, done            int            // of progress
 }
 
 // Bench measures a model. It loads it, lets it run for a moment, and then repeats:
@@ -321,9 +322,11 @@ func (b *bench) repeat() error {
 		return err
 	}
 	speed := float64(b.Prompt) / time.Since(start).Seconds()
-	_, macs := b.between()
+	limits := b.between()
 	b.prompt.speed = append(b.prompt.speed, speed)
-	b.prompt.fraction = append(b.prompt.fraction, speed*float64(b.model.TernaryWeights)/macs)
+	macs := speed * float64(b.model.TernaryWeights)
+	b.prompt.fraction = append(b.prompt.fraction, macs/limits.Int8MACs)
+	b.tileFraction = append(b.tileFraction, ratio(macs, limits.TileMACs))
 
 	b.step(fmt.Sprintf("generating %d tokens", b.Generate))
 	if err := b.sample(&b.decode, true, l); err != nil {
@@ -377,7 +380,7 @@ func (b *bench) sample(m *measurement, count bool, lanes ...*lane) error {
 		runtime.ReadMemStats(&after)
 		b.allocs = append(b.allocs, float64(after.Mallocs-before.Mallocs)/float64(b.Generate))
 	}
-	bandwidth, _ := b.between()
+	bandwidth := b.between().ReadBandwidth
 	speed := float64(len(lanes)*b.Generate) / elapsed.Seconds()
 	m.speed = append(m.speed, speed)
 	bytes := b.bytesPerToken(m, head)
@@ -387,15 +390,15 @@ func (b *bench) sample(m *measurement, count bool, lanes ...*lane) error {
 }
 
 // between measures the machine's limits and returns the larger of these and those
-// that were measured last: the limits around what ran in between. Other programs
-// can make a limit look lower than it is, but not higher.
-func (b *bench) between() (bandwidth, macs float64) {
+// that were measured last: the limits around what ran in between.
+func (b *bench) between() Limits {
 	now := b.probe.measure()
 	last := b.near
 	b.near = now
 	b.bandwidth = append(b.bandwidth, now.ReadBandwidth)
 	b.macs = append(b.macs, now.Int8MACs)
-	return max(last.ReadBandwidth, now.ReadBandwidth), max(last.Int8MACs, now.Int8MACs)
+	b.tiles = append(b.tiles, now.TileMACs)
+	return last.larger(now)
 }
 
 // bytesPerToken returns what each token of a measurement reads on average: its
@@ -449,6 +452,8 @@ func (b *bench) summarise() {
 	r.DecodeSpeed, r.DecodeRange = b.decode.speed.Median(), b.decode.speed.Range()
 	r.ReadBandwidth, r.ReadBandwidthRange = b.bandwidth.Median(), b.bandwidth.Range()
 	r.Int8MACs, r.Int8MACsRange = b.macs.Median(), b.macs.Range()
+	r.TileMACs, r.TileMACsRange = b.tiles.Median(), b.tiles.Range()
+	r.PrefillTileFraction = b.tileFraction.Median()
 	r.BytesPerToken, r.HeadBytes = int64(b.decode.bytes.Median()), int64(b.decode.head.Median())
 	r.DecodeFraction, r.PrefillFraction = b.decode.fraction.Median(), b.prompt.fraction.Median()
 	r.AllocsPerStep = b.allocs.Median()

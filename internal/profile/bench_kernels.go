@@ -48,6 +48,7 @@ type KernelLimits struct {
 	Threads       int     `json:"threads"`
 	ReadBandwidth float64 `json:"read_bandwidth_bytes_per_second"`
 	Int8MACs      float64 `json:"int8_macs_per_second"`
+	TileMACs      float64 `json:"tile_macs_per_second"` // 0 without tiles
 }
 
 // KernelResult is the speed of one kernel on one shape.
@@ -138,7 +139,7 @@ func BenchKernels(ctx context.Context, o KernelOptions) (*KernelReport, error) {
 		teams = append(teams, team)
 		o.Progress("measuring the machine", 0, 0)
 		l := newLimitProbe(team, o.LimitBytes, o.Time).measure()
-		report.Limits = append(report.Limits, KernelLimits{Threads: n, ReadBandwidth: l.ReadBandwidth, Int8MACs: l.Int8MACs})
+		report.Limits = append(report.Limits, KernelLimits{Threads: n, ReadBandwidth: l.ReadBandwidth, Int8MACs: l.Int8MACs, TileMACs: l.TileMACs})
 	}
 	shapes := kernelShapes(o.Shapes)
 	for i, s := range shapes {
@@ -303,7 +304,11 @@ func (r *KernelReport) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "kernels for ternary × int8 at level %s\n", r.CPU)
 	for _, l := range r.Limits {
-		fmt.Fprintf(&b, "limits of %d thread(s): reading %.1f GB/s, int8 %.0f GMAC/s\n", l.Threads, l.ReadBandwidth/1e9, l.Int8MACs/1e9)
+		fmt.Fprintf(&b, "limits of %d thread(s): reading %.1f GB/s, int8 %.0f GMAC/s", l.Threads, l.ReadBandwidth/1e9, l.Int8MACs/1e9)
+		if l.TileMACs > 0 {
+			fmt.Fprintf(&b, ", in tiles %.0f", l.TileMACs/1e9)
+		}
+		b.WriteByte('\n')
 	}
 	b.WriteString("tokens/threads; 1 token: GB/s of packed weights, more: GMAC/s\n")
 	var shape [2]int

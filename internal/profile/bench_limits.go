@@ -18,6 +18,22 @@ type Limits struct {
 	// Int8MACs is the rate of the int8 multiply-accumulate instructions that
 	// the kernels use, on registers only, per second.
 	Int8MACs float64
+	// TileMACs is the same of the instructions on tiles, 0 without them.
+	TileMACs float64
+}
+
+// peak returns the limit of products of so many rows of activations.
+func (l Limits) peak(rows float64) float64 {
+	if l.TileMACs > 0 && kernel.Tiles(int(rows)) {
+		return l.TileMACs
+	}
+	return l.Int8MACs
+}
+
+// larger returns the larger of each limit. Other programs can make a limit look lower
+// than it is, but not higher.
+func (l Limits) larger(m Limits) Limits {
+	return Limits{max(l.ReadBandwidth, m.ReadBandwidth), max(l.Int8MACs, m.Int8MACs), max(l.TileMACs, m.TileMACs)}
 }
 
 // Sizes of the array that is streamed through: far larger than the caches, or
@@ -44,6 +60,7 @@ type limitProbe struct {
 	time   time.Duration
 	iters  int // rounds of int8 instructions per slice
 
+	peak func(iters int) int64 // what is measured
 	macs atomic.Int64
 	sum  atomic.Uint64
 }
@@ -54,7 +71,7 @@ func newLimitProbe(team *parallel.Team, bytes int, time time.Duration) *limitPro
 	if bytes == 0 {
 		bytes = streamBytes()
 	}
-	p := &limitProbe{team: team, stream: hugemem.Bytes(bytes), time: time, iters: 1000}
+	p := &limitProbe{team: team, stream: hugemem.Bytes(bytes), time: time, iters: 1000, peak: kernel.Int8Peak}
 	// Pages that have never been written are all one page of zeros.
 	team.Run(&fillTask{p.stream}, slicesOf(p.stream))
 	for p.iters < 1<<24 && p.peakOnce(1) < peakSlice {
@@ -73,21 +90,31 @@ func sliceOf(b []byte, i int) []byte { return b[i*streamSlice : min((i+1)*stream
 // limitParts is how many runs of int8 instructions a measurement consists of.
 const limitParts = 5
 
-// measure measures both limits. Each is the median of a few short runs, which a
+// measure measures all limits. Each is the median of a few short runs, which a
 // moment's disturbance does not change.
 func (p *limitProbe) measure() Limits {
-	var reads, peaks Samples
+	var reads Samples
 	for begin := time.Now(); len(reads) < 3 || time.Since(begin) < p.time; {
 		start := time.Now()
 		p.team.Run((*streamTask)(p), slicesOf(p.stream))
 		reads = append(reads, float64(len(p.stream))/max(time.Since(start), 1).Seconds())
 	}
+	l := Limits{ReadBandwidth: reads.Median(), Int8MACs: p.measurePeak(kernel.Int8Peak)}
+	if kernel.TilePeak(1) > 0 {
+		l.TileMACs = p.measurePeak(kernel.TilePeak)
+	}
+	return l
+}
+
+func (p *limitProbe) measurePeak(peak func(iters int) int64) float64 {
+	p.peak = peak
+	var peaks Samples
 	slices := max(1, int(p.time/limitParts/peakSlice)) * p.team.Size()
 	for range limitParts {
 		elapsed := p.peakOnce(slices)
 		peaks = append(peaks, float64(p.macs.Load())/elapsed.Seconds())
 	}
-	return Limits{ReadBandwidth: reads.Median(), Int8MACs: peaks.Median()}
+	return peaks.Median()
 }
 
 // peakOnce runs slices of int8 instructions.
@@ -113,4 +140,4 @@ func (t *streamTask) Do(_, slice int) { t.sum.Add(kernel.StreamRead(sliceOf(t.st
 
 type peakTask limitProbe
 
-func (t *peakTask) Do(_, _ int) { t.macs.Add(kernel.Int8Peak(t.iters)) }
+func (t *peakTask) Do(_, _ int) { t.macs.Add(t.peak(t.iters)) }

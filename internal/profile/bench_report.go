@@ -27,6 +27,25 @@ type Setup struct {
 	ReadBandwidthRange [2]float64 `json:"read_bandwidth_bytes_per_second_range"`
 	Int8MACs           float64    `json:"int8_macs_per_second"`
 	Int8MACsRange      [2]float64 `json:"int8_macs_per_second_range"`
+	TileMACs           float64    `json:"tile_macs_per_second"` // 0 without tiles
+	TileMACsRange      [2]float64 `json:"tile_macs_per_second_range"`
+}
+
+// highest returns the highest limits that were measured.
+func (s *Setup) highest() Limits {
+	medians := Limits{s.ReadBandwidth, s.Int8MACs, s.TileMACs}
+	return medians.larger(Limits{s.ReadBandwidthRange[1], s.Int8MACsRange[1], s.TileMACsRange[1]})
+}
+
+// limitsText says what the machine is able to, in one line or two.
+func (s *Setup) limitsText() []string {
+	lines := []string{fmt.Sprintf("reading %.1f GB/s (%.1f–%.1f), int8 %.0f GMAC/s (%.0f–%.0f)",
+		s.ReadBandwidth/1e9, s.ReadBandwidthRange[0]/1e9, s.ReadBandwidthRange[1]/1e9,
+		s.Int8MACs/1e9, s.Int8MACsRange[0]/1e9, s.Int8MACsRange[1]/1e9)}
+	if s.TileMACs > 0 {
+		lines = append(lines, fmt.Sprintf("int8 in tiles %.0f GMAC/s (%.0f–%.0f)", s.TileMACs/1e9, s.TileMACsRange[0]/1e9, s.TileMACsRange[1]/1e9))
+	}
+	return lines
 }
 
 // BenchReport is the result of a benchmark. Speeds and fractions are medians of
@@ -61,6 +80,9 @@ type BenchReport struct {
 	// PrefillFraction is prompt speed · ternary weights / int8 rate, likewise:
 	// attention, norms and the head count as time, not as work.
 	PrefillFraction float64 `json:"prefill_fraction_of_int8_peak"`
+	// PrefillTileFraction is the same against the rate of tiles, which prompts are
+	// multiplied as where there are any.
+	PrefillTileFraction float64 `json:"prefill_fraction_of_tile_peak"`
 
 	// LoadSeconds is from opening the file until the first token could run.
 	// Of that, TokenizerSeconds and WeightsSeconds are for the tokenizer and
@@ -103,9 +125,9 @@ func (r *BenchReport) String() string {
 	}
 	line("weights", "%.1f M ternary in %s (%s), head %s, mode %s", float64(r.TernaryWeights)/1e6, bytesText(float64(r.TernaryBytes)), r.Layout, r.HeadType, r.HeadMode)
 	line("machine", "%d threads, %s, kernel %s, KV cache %s", r.Threads, r.CPU, r.Kernel, r.KVType)
-	line("limits", "reading %.1f GB/s (%.1f–%.1f), int8 %.0f GMAC/s (%.0f–%.0f)",
-		r.ReadBandwidth/1e9, r.ReadBandwidthRange[0]/1e9, r.ReadBandwidthRange[1]/1e9,
-		r.Int8MACs/1e9, r.Int8MACsRange[0]/1e9, r.Int8MACsRange[1]/1e9)
+	for i, text := range r.limitsText() {
+		line([]string{"limits", ""}[i], "%s", text)
+	}
 	line("load", "%.2f s, %s anonymous memory at peak", r.LoadSeconds, bytesText(float64(r.PeakMemory)))
 	parts := "head " + bytesText(float64(r.HeadBytes))
 	if r.StateBytes > 0 {
@@ -117,6 +139,9 @@ func (r *BenchReport) String() string {
 		fmt.Fprintf(&b, "%-22s %10s %19s  %5.1f %% of %s\n", name, speedText(speed), speedText(spread[0])+" – "+speedText(spread[1]), 100*fraction, limit)
 	}
 	row(fmt.Sprintf("prompt %d", r.Prompt), r.PrefillSpeed, r.PrefillRange, r.PrefillFraction, "int8 peak")
+	if r.TileMACs > 0 {
+		fmt.Fprintf(&b, "%-22s %10s %19s  %5.1f %% of tiles\n", "", "", "", 100*r.PrefillTileFraction)
+	}
 	row(fmt.Sprintf("generate %d", r.Generate), r.DecodeSpeed, r.DecodeRange, r.DecodeFraction, "bandwidth")
 	for _, x := range r.Depth {
 		row(fmt.Sprintf("generate %d @ %d", r.Generate, x.N), x.DecodeSpeed, x.DecodeRange, x.DecodeFraction, "bandwidth")

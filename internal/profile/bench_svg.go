@@ -41,9 +41,7 @@ func (r *BenchReport) WriteSVG(w io.Writer) error {
 	d.text("title", 20, 30, "start", clip(r.Model, 80))
 	d.text("soft", 20, 50, "start", fmt.Sprintf("%d threads, %s, %.2f G ternary weights (%s), head %s, KV cache %s",
 		r.Threads, r.CPU, float64(r.TernaryWeights)/1e9, r.Layout, r.HeadType, r.KVType))
-	// Other programs can make a limit look lower than it is, but not higher.
-	limits := Limits{ReadBandwidth: max(r.ReadBandwidth, r.ReadBandwidthRange[1]), Int8MACs: max(r.Int8MACs, r.Int8MACsRange[1])}
-	if err := d.roofline(area{left: 74, right: 730, top: 78, bottom: 440}, limits, r.points()); err != nil {
+	if err := d.roofline(area{left: 74, right: 730, top: 78, bottom: 440}, r.Setup.highest(), r.points()); err != nil {
 		return err
 	}
 	d.text("soft", 20, height-14, "start", fmt.Sprintf("prompt: %.0f %% of the int8 peak; generation: %.0f %% of the read bandwidth, %s per token",

@@ -285,6 +285,16 @@ func TestSVG(t *testing.T) {
 	if strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
 		t.Error("the drawing has impossible coordinates")
 	}
+	r.TileMACs = 7e12
+	b.Reset()
+	if err := r.WriteSVG(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"int8 peak in tiles 7000 G/s", "int8 peak 460 G/s"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the drawing with tiles does not mention %q", want)
+		}
+	}
 	if err := (&BenchReport{}).WriteSVG(io.Discard); !errors.Is(err, ErrBench) {
 		t.Errorf("an empty report: %v", err)
 	}

@@ -67,6 +67,7 @@ type profiler struct {
 	limits   map[string]Limits // of each phase
 	reads    Samples           // all that were measured
 	peaks    Samples
+	tiles    Samples
 	cost     Samples // of profiling, in parts of a step
 }
 
@@ -300,13 +301,12 @@ func (p *profiler) decode() error {
 	return nil
 }
 
-// measure measures the limits of the machine, and its memory, during a phase. Other
-// programs can make a limit look lower than it is, but not higher, so the
+// measure measures the limits of the machine, and its memory, during a phase. The
 // largest of a phase counts.
 func (p *profiler) measure(phase string) {
-	m, l := p.probe.measure(), p.limits[phase]
-	p.limits[phase] = Limits{ReadBandwidth: max(l.ReadBandwidth, m.ReadBandwidth), Int8MACs: max(l.Int8MACs, m.Int8MACs)}
-	p.reads, p.peaks = append(p.reads, m.ReadBandwidth), append(p.peaks, m.Int8MACs)
+	m := p.probe.measure()
+	p.limits[phase] = p.limits[phase].larger(m)
+	p.reads, p.peaks, p.tiles = append(p.reads, m.ReadBandwidth), append(p.peaks, m.Int8MACs), append(p.tiles, m.TileMACs)
 }
 
 // step times a step that appends the texts' tokens, and chooses those after them

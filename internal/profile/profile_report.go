@@ -50,6 +50,7 @@ func (p *profiler) finish() error {
 	r.Setup = b.Setup
 	r.ReadBandwidth, r.ReadBandwidthRange = p.reads.Median(), p.reads.Range()
 	r.Int8MACs, r.Int8MACsRange = p.peaks.Median(), p.peaks.Range()
+	r.TileMACs, r.TileMACsRange = p.tiles.Median(), p.tiles.Range()
 	r.ProfilingCost, r.ProfilingCostRange = p.cost.Median(), p.cost.quartiles()
 	r.Notes = b.Notes
 	if len(p.work.unknown) > 0 {
@@ -90,9 +91,9 @@ func (r *ProfileReport) String() string {
 	line("model", "%s", clip(r.Model, 69))
 	line("weights", "%.1f M ternary in %s (%s), head %s, mode %s", float64(r.TernaryWeights)/1e6, bytesText(float64(r.Memory.Weights)), r.Layout, r.HeadType, r.HeadMode)
 	line("machine", "%d threads, %s, kernel %s, KV cache %s", r.Threads, r.CPU, r.Kernel, r.KVType)
-	line("limits", "reading %.1f GB/s (%.1f–%.1f), int8 %.0f GMAC/s (%.0f–%.0f)",
-		r.ReadBandwidth/1e9, r.ReadBandwidthRange[0]/1e9, r.ReadBandwidthRange[1]/1e9,
-		r.Int8MACs/1e9, r.Int8MACsRange[0]/1e9, r.Int8MACsRange[1]/1e9)
+	for i, text := range r.limitsText() {
+		line([]string{"limits", ""}[i], "%s", text)
+	}
 	m := &r.Memory
 	line("memory", "weights %s, KV cache %s, head copy %s,", bytesText(float64(m.Weights)), bytesText(float64(m.KV)), bytesText(float64(m.HeadCopy)))
 	line("", "scratch %s (peak %s); process %s,", bytesText(float64(m.Scratch)), bytesText(float64(m.ScratchPeak)), bytesText(float64(m.Process)))

@@ -41,7 +41,7 @@ func (r *ProfileReport) WriteSVG(w io.Writer) error {
 	}
 	d.text("head", 20, y+8, "start", "the ternary products below the roof of the machine")
 	a := area{left: 74, right: rateRight, top: y + 28, bottom: y + roofHeight - 62}
-	if err := d.roofline(a, Limits{ReadBandwidth: r.ReadBandwidthRange[1], Int8MACs: r.Int8MACsRange[1]}, r.products()); err != nil {
+	if err := d.roofline(a, r.Setup.highest(), r.products()); err != nil {
 		return err
 	}
 	return d.writeTo(w)

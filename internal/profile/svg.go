@@ -63,9 +63,13 @@ type area struct{ left, right, top, bottom float64 }
 // below the roof that read bandwidth and int8 peak make (Williams, Waterman and
 // Patterson, "Roofline: An Insightful Visual Performance Model", 2009).
 func (d *drawing) roofline(a area, limits Limits, points []roofPoint) error {
-	ridge := limits.Int8MACs / limits.ReadBandwidth
+	peak, name := limits.Int8MACs, "int8 peak"
+	if limits.TileMACs > 0 {
+		peak, name = limits.TileMACs, "int8 peak in tiles"
+	}
+	ridge := peak / limits.ReadBandwidth
 	minX, maxX := ridge/4, ridge*4
-	minY, maxY := limits.Int8MACs, limits.Int8MACs*1.6
+	minY, maxY := peak, peak*1.6
 	for _, p := range points {
 		minX, maxX = min(minX, p.intensity/1.6), max(maxX, p.intensity*2.2)
 		minY = min(minY, p.rate/2)
@@ -90,13 +94,18 @@ func (d *drawing) roofline(a area, limits Limits, points []roofPoint) error {
 	}
 	d.text("soft", (a.left+a.right)/2, a.bottom+38, "middle", "ternary multiply-accumulates per byte read")
 	d.printf(`<text class="soft" transform="translate(%.1f %.1f) rotate(-90)" text-anchor="middle">G multiply-accumulates per second</text>`, a.left-54, (a.top+a.bottom)/2)
-	d.printf(`<path class="roof" d="M%.1f %.1fL%.1f %.1fH%.1f"/>`, x(minX), y(minX*limits.ReadBandwidth), x(ridge), y(limits.Int8MACs), a.right)
-	d.text("soft", a.right, y(limits.Int8MACs)-7, "end", fmt.Sprintf("int8 peak %.0f G/s", limits.Int8MACs/1e9))
+	d.printf(`<path class="roof" d="M%.1f %.1fL%.1f %.1fH%.1f"/>`, x(minX), y(minX*limits.ReadBandwidth), x(ridge), y(peak), a.right)
+	d.text("soft", a.right, y(peak)-7, "end", fmt.Sprintf("%s %.0f G/s", name, peak/1e9))
+	if peak > limits.Int8MACs {
+		at := y(limits.Int8MACs)
+		d.printf(`<path class="tie" d="M%.1f %.1fH%.1f"/>`, x(limits.Int8MACs/limits.ReadBandwidth), at, a.right)
+		d.text("soft", a.right, at-7, "end", fmt.Sprintf("int8 peak %.0f G/s", limits.Int8MACs/1e9))
+	}
 	bandwidth := fmt.Sprintf("read bandwidth %.1f GB/s", limits.ReadBandwidth/1e9)
 	if x(ridge) > a.left+160 {
-		d.text("soft", x(ridge)-10, y(limits.Int8MACs)-7, "end", bandwidth)
+		d.text("soft", x(ridge)-10, y(peak)-7, "end", bandwidth)
 	} else { // no room beside the slope
-		d.text("soft", x(ridge)+8, y(limits.Int8MACs)+18, "start", bandwidth)
+		d.text("soft", x(ridge)+8, y(peak)+18, "start", bandwidth)
 	}
 	d.points(a, points, x, y)
 	return nil

@@ -201,8 +201,8 @@ type OperationReport struct {
 	GMACsPerSecond  float64 `json:"gmacs_per_second"`
 	GFLOPsPerSecond float64 `json:"gflops_per_second"`
 	// OfBandwidth and OfPeak compare GB and int8 multiply-accumulates with the
-	// limits that were measured in the same run. More than 1 says that the
-	// bytes came from a cache.
+	// limits that were measured in the same run: with that of tiles in steps of so
+	// many rows that they are used. More than 1 says that the bytes came from a cache.
 	OfBandwidth float64 `json:"fraction_of_bandwidth"`
 	OfPeak      float64 `json:"fraction_of_int8_peak"`
 }
@@ -292,7 +292,7 @@ func (t *timings) operation(name string, e *opTimes, total float64, limits Limit
 	o.GMACsPerSecond = ratio(float64(e.work.MACs), nanos)
 	o.GFLOPsPerSecond = ratio(float64(e.work.FLOPs), nanos)
 	o.OfBandwidth = ratio(o.GBPerSecond*1e9, limits.ReadBandwidth)
-	o.OfPeak = ratio(o.GMACsPerSecond*1e9, limits.Int8MACs)
+	o.OfPeak = ratio(o.GMACsPerSecond*1e9, limits.peak(float64(t.tokens)/float64(n)))
 	return o
 }
 
