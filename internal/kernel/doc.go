@@ -27,7 +27,7 @@
 // # Dispatch
 //
 // Every kernel has a pure-Go twin in a file named …_generic.go. The twin is the
-// definition; assembly for AVX2, AVX-512 and NEON must return the same bits.
+// definition; assembly for AVX2, AVX-512, AMX and NEON must return the same bits.
 // [Active] tells which level is in use: the best one that the CPU has, or the
 // one named by the environment variable TRIT_CPU. The build tag noasm leaves the
 // twins only. Kernels that have no assembly at some level use the next lower
@@ -44,7 +44,8 @@
 // A result depends on its operands only: not on the CPU, nor on how work was
 // split into calls. Three rules make it so. No multiply-add is ever fused, in
 // assembly or in Go (the arm64 compiler fuses x*y+z unless the product is
-// converted explicitly: float32(x*y)+z). No function of package math that
+// converted explicitly: float32(x*y)+z), save in assembly that divides by way of an
+// inverse and gets the correctly rounded quotient all the same. No function of package math that
 // differs between architectures is used; exp, log, sine and cosine are written
 // out here. And every reduction has one order:
 //
