@@ -32,6 +32,7 @@ type GroupedInt8 struct {
 	rows   int
 	data   []byte
 	buf    []byte // backs data
+	blocks []byte // the rows as tiles, or nil without these
 }
 
 // NewGroupedInt8 returns room for maxRows rows of up to maxCols columns, with the
@@ -40,7 +41,11 @@ func NewGroupedInt8(maxRows, maxCols int) *GroupedInt8 {
 	if maxRows < 1 || maxCols < 1 {
 		panic(fmt.Sprintf("kernel: NewGroupedInt8(%d, %d): both must be positive", maxRows, maxCols))
 	}
-	x := &GroupedInt8{rows: maxRows, buf: hugemem.Bytes(maxRows * groupedStride(maxCols))}
+	stride := groupedStride(maxCols)
+	x := &GroupedInt8{rows: maxRows, buf: hugemem.Bytes(maxRows * stride)}
+	if active.grouped.tiles != nil {
+		x.blocks = newBlocks(maxRows, stride)
+	}
 	x.Reset(maxCols)
 	return x
 }
@@ -50,14 +55,19 @@ func groupedStride(cols int) int { return (groupCount(cols, 2*ternary.GroupWidth
 
 // GroupedInt8Bytes returns the memory that NewGroupedInt8 takes.
 func GroupedInt8Bytes(maxRows, maxCols int) int64 {
-	return int64(maxRows) * int64(groupedStride(maxCols))
+	stride := groupedStride(maxCols)
+	n := int64(maxRows) * int64(stride)
+	if active.grouped.tiles != nil {
+		n += int64(blocksBytes(maxRows, stride))
+	}
+	return n
 }
 
 // MaxRows returns how many rows fit.
 func (x *GroupedInt8) MaxRows() int { return x.rows }
 
 // Bytes returns the memory that the rows occupy.
-func (x *GroupedInt8) Bytes() int64 { return int64(len(x.buf)) }
+func (x *GroupedInt8) Bytes() int64 { return int64(len(x.buf) + len(x.blocks)) }
 
 // Groups returns the number of scales per row.
 func (x *GroupedInt8) Groups() int { return groupCount(x.Cols, ternary.GroupWidth) }
@@ -82,6 +92,9 @@ func (x *GroupedInt8) record(row, g int) []byte {
 // CopyRow makes a row the same as one of from, which has the same width.
 func (x *GroupedInt8) CopyRow(row int, from *GroupedInt8, at int) {
 	copy(x.data[row*x.stride:(row+1)*x.stride], from.data[at*from.stride:(at+1)*from.stride])
+	for g := range x.stride / recordBytes {
+		x.setBlock(row, g, x.record(row, g))
+	}
 }
 
 // Value returns the activation that stands for column c of a row, code/s.
@@ -123,6 +136,7 @@ func QuantizeGroups(x *GroupedInt8, row int, a []float32) {
 		binary.LittleEndian.PutUint32(record[recordBias:], uint32(-sum))
 		binary.LittleEndian.PutUint32(record[recordScale:], math.Float32bits(scale))
 		binary.LittleEndian.PutUint32(record[recordHalf:], uint32(-half))
+		x.setBlock(row, (at-row*x.stride)/recordBytes, record)
 	}
 }
 
@@ -179,7 +193,7 @@ func MatMulGrouped(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, 
 			panel0 = whole
 		}
 	}
-	if ops.tiles != nil && row1-row0 >= ops.tiles.least {
+	if ops.tiles != nil && x.blocks != nil && row1-row0 >= ops.tiles.least {
 		ops.tiles.tiles(y, yStride, w, x, row0, row1, panel0, panel1, ws)
 		return
 	}

@@ -17645,17 +17645,18 @@ done:
 	MOVQ DX, ret+16(FP)
 	RET
 
-// func codesT2AVX512(codes *byte, w *byte, blocks int)
+// func codesT2AVX512(codes *byte, w *byte, blocks int, ahead int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·codesT2AVX512(SB), NOSPLIT, $0-24
+TEXT ·codesT2AVX512(SB), NOSPLIT, $0-32
 	MOVQ         codes+0(FP), AX
 	MOVQ         w+8(FP), CX
 	MOVQ         blocks+16(FP), DX
-	MOVL         $0x03030303, BX
-	VPBROADCASTD BX, Z0
+	MOVQ         ahead+24(FP), BX
+	MOVL         $0x03030303, SI
+	VPBROADCASTD SI, Z0
 
 block:
-	PREFETCHT0 2048(CX)
+	PREFETCHT1 (CX)(BX*1)
 	VMOVDQU64  (CX), Z1
 	VPANDD     Z1, Z0, Z2
 	VMOVDQU64  Z2, (AX)
@@ -17675,21 +17676,22 @@ block:
 	VZEROUPPER
 	RET
 
-// func codesT5AVX512VBMI(codes *byte, w *byte, blocks int)
+// func codesT5AVX512VBMI(codes *byte, w *byte, blocks int, ahead int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, MMX+
-TEXT ·codesT5AVX512VBMI(SB), NOSPLIT, $0-24
+TEXT ·codesT5AVX512VBMI(SB), NOSPLIT, $0-32
 	MOVQ         codes+0(FP), AX
 	MOVQ         w+8(FP), CX
 	MOVQ         blocks+16(FP), DX
-	MOVL         $0x03030303, BX
-	VPBROADCASTD BX, Z0
-	MOVL         $0x51515151, BX
-	VPBROADCASTD BX, Z1
+	MOVQ         ahead+24(FP), BX
+	MOVL         $0x03030303, SI
+	VPBROADCASTD SI, Z0
+	MOVL         $0x51515151, SI
+	VPBROADCASTD SI, Z1
 	VMOVDQU64    ternaryDigits<>+0(SB), Z2
 	VMOVDQU64    ternaryDigits<>+64(SB), Z3
 
 block:
-	PREFETCHT0 2048(CX)
+	PREFETCHT1 (CX)(BX*1)
 	VMOVDQU64  (CX), Z4
 	VPSUBB     Z1, Z4, Z5
 	VPMINUB    Z5, Z4, Z5
@@ -18003,20 +18005,29 @@ token:
 DATA ternaryOne<>+0(SB)/4, $(1.0)
 GLOBL ternaryOne<>(SB), RODATA|NOPTR, $4
 
-// func tritsG2AVX512(trits *int8, scales *float32, w *byte, units int)
+// func tritsG2AVX512(trits *int8, scales *float32, w *byte, units int, ahead int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·tritsG2AVX512(SB), NOSPLIT, $0-32
+TEXT ·tritsG2AVX512(SB), NOSPLIT, $0-40
 	MOVQ         trits+0(FP), AX
 	MOVQ         scales+8(FP), CX
 	MOVQ         w+16(FP), DX
 	MOVQ         units+24(FP), BX
-	MOVL         $0x03030303, SI
-	VPBROADCASTD SI, Z0
-	MOVL         $0x01010101, SI
-	VPBROADCASTD SI, Z1
+	MOVQ         ahead+32(FP), SI
+	MOVL         $0x03030303, DI
+	VPBROADCASTD DI, Z0
+	MOVL         $0x01010101, DI
+	VPBROADCASTD DI, Z1
 
 record:
-	PREFETCHT0 2048(DX)
+	PREFETCHT1 (DX)(SI*1)
+	PREFETCHT1 64(DX)(SI*1)
+	PREFETCHT1 128(DX)(SI*1)
+	PREFETCHT1 192(DX)(SI*1)
+	PREFETCHT1 256(DX)(SI*1)
+	PREFETCHT1 320(DX)(SI*1)
+	PREFETCHT1 384(DX)(SI*1)
+	PREFETCHT1 448(DX)(SI*1)
+	PREFETCHT1 512(DX)(SI*1)
 	VMOVDQU64  (DX), Z2
 	VPANDD     Z2, Z0, Z3
 	VPSUBB     Z1, Z3, Z3
@@ -18155,24 +18166,31 @@ record:
 	VZEROUPPER
 	RET
 
-// func tritsG5AVX512VBMI(trits *int8, scales *float32, w *byte, units int)
+// func tritsG5AVX512VBMI(trits *int8, scales *float32, w *byte, units int, ahead int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, MMX+
-TEXT ·tritsG5AVX512VBMI(SB), NOSPLIT, $0-32
+TEXT ·tritsG5AVX512VBMI(SB), NOSPLIT, $0-40
 	MOVQ         trits+0(FP), AX
 	MOVQ         scales+8(FP), CX
 	MOVQ         w+16(FP), DX
 	MOVQ         units+24(FP), BX
-	MOVL         $0x03030303, SI
-	VPBROADCASTD SI, Z0
-	MOVL         $0x01010101, SI
-	VPBROADCASTD SI, Z1
-	MOVL         $0x51515151, SI
-	VPBROADCASTD SI, Z2
+	MOVQ         ahead+32(FP), SI
+	MOVL         $0x03030303, DI
+	VPBROADCASTD DI, Z0
+	MOVL         $0x01010101, DI
+	VPBROADCASTD DI, Z1
+	MOVL         $0x51515151, DI
+	VPBROADCASTD DI, Z2
 	VMOVDQU64    ternaryDigits<>+0(SB), Z3
 	VMOVDQU64    ternaryDigits<>+64(SB), Z4
 
 record:
-	PREFETCHT0  2048(DX)
+	PREFETCHT1  (DX)(SI*1)
+	PREFETCHT1  64(DX)(SI*1)
+	PREFETCHT1  128(DX)(SI*1)
+	PREFETCHT1  192(DX)(SI*1)
+	PREFETCHT1  256(DX)(SI*1)
+	PREFETCHT1  320(DX)(SI*1)
+	PREFETCHT1  384(DX)(SI*1)
 	VMOVDQU64   (DX), Z5
 	VPSUBB      Z2, Z5, Z6
 	VPMINUB     Z6, Z5, Z6
@@ -18346,20 +18364,29 @@ record:
 	VZEROUPPER
 	RET
 
-// func tritsG1AVX512(trits *int8, scales *float32, w *byte, units int)
+// func tritsG1AVX512(trits *int8, scales *float32, w *byte, units int, ahead int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·tritsG1AVX512(SB), NOSPLIT, $0-32
+TEXT ·tritsG1AVX512(SB), NOSPLIT, $0-40
 	MOVQ         trits+0(FP), AX
 	MOVQ         scales+8(FP), CX
 	MOVQ         w+16(FP), DX
 	MOVQ         units+24(FP), BX
-	MOVL         $0x01010101, SI
-	VPBROADCASTD SI, Z0
-	MOVL         $0x01010101, SI
-	VPBROADCASTD SI, Z1
+	MOVQ         ahead+32(FP), SI
+	MOVL         $0x01010101, DI
+	VPBROADCASTD DI, Z0
+	MOVL         $0x01010101, DI
+	VPBROADCASTD DI, Z1
 
 record:
-	PREFETCHT0 2048(DX)
+	PREFETCHT1 (DX)(SI*1)
+	PREFETCHT1 64(DX)(SI*1)
+	PREFETCHT1 128(DX)(SI*1)
+	PREFETCHT1 192(DX)(SI*1)
+	PREFETCHT1 256(DX)(SI*1)
+	PREFETCHT1 320(DX)(SI*1)
+	PREFETCHT1 384(DX)(SI*1)
+	PREFETCHT1 448(DX)(SI*1)
+	PREFETCHT1 512(DX)(SI*1)
 	VMOVDQU64  (DX), Z2
 	VPANDD     Z2, Z0, Z3
 	VPADDB     Z3, Z3, Z3
@@ -18697,187 +18724,26 @@ record:
 	VZEROUPPER
 	RET
 
-// func tileGroups8AMX(sums *float32, x *byte, stride int, trits *int8, scales *float32, groups int, tokens int, panels int, add int, products *int32, shapes *byte)
+// func tileGroupsAMX(sums *float32, x *byte, blockBytes int, trits *int8, scales *float32, groups int, blocks int, panels int, add int, products *int32, shapes *byte)
 // Requires: AVX, AVX512F
-TEXT ·tileGroups8AMX(SB), NOSPLIT, $0-88
-	MOVQ shapes+80(FP), R12
+TEXT ·tileGroupsAMX(SB), NOSPLIT, $0-88
+	MOVQ shapes+80(FP), R9
 
-	// LDTILECFG (R12)
+	// LDTILECFG (R9)
 	LONG $0x4978c2c4
-	LONG $0x00002484
+	LONG $0x00002184
 	WORD $0x0000
 	MOVQ sums+0(FP), AX
-	MOVQ stride+16(FP), DX
-	MOVQ products+72(FP), R13
-	LEAQ (DX)(DX*2), BX
-	MOVQ $0x00000040, R12
+	MOVQ products+72(FP), R10
+	MOVQ $0x00000040, R9
 
 block:
-	MOVQ trits+24(FP), R10
-	MOVQ scales+32(FP), R11
-	MOVQ panels+56(FP), R15
+	MOVQ trits+24(FP), DI
+	MOVQ scales+32(FP), R8
+	MOVQ panels+56(FP), DX
 
 panel:
 	MOVQ    x+8(FP), SI
-	LEAQ    (SI)(DX*4), DI
-	MOVQ    groups+40(FP), CX
-	CMPQ    add+64(FP), $0x00
-	JE      zero
-	VMOVUPS (AX), Z0
-	VMOVUPS 64(AX), Z1
-	VMOVUPS 128(AX), Z2
-	VMOVUPS 192(AX), Z3
-	VMOVUPS 256(AX), Z4
-	VMOVUPS 320(AX), Z5
-	VMOVUPS 384(AX), Z6
-	VMOVUPS 448(AX), Z7
-	JMP     group
-
-zero:
-	VPXORQ Z0, Z0, Z0
-	VPXORQ Z1, Z1, Z1
-	VPXORQ Z2, Z2, Z2
-	VPXORQ Z3, Z3, Z3
-	VPXORQ Z4, Z4, Z4
-	VPXORQ Z5, Z5, Z5
-	VPXORQ Z6, Z6, Z6
-	VPXORQ Z7, Z7, Z7
-
-group:
-	// TILEZERO TMM0
-	LONG $0x497be2c4
-	BYTE $0xc0
-
-	// TILELOADD 0(SI)(DX*1), TMM4
-	LONG $0x4b7be2c4
-	LONG $0x000016a4
-	WORD $0x0000
-
-	// TILELOADD 0(R10)(R12*1), TMM6
-	LONG $0x4b7b82c4
-	LONG $0x000022b4
-	WORD $0x0000
-
-	// TDPBSSD TMM6, TMM4, TMM0
-	LONG $0x5e4be2c4
-	BYTE $0xc4
-
-	// TILELOADD 64(SI)(DX*1), TMM1
-	LONG $0x4b7be2c4
-	LONG $0x0040168c
-	WORD $0x0000
-
-	// TILELOADD 1024(R10)(R12*1), TMM7
-	LONG $0x4b7b82c4
-	LONG $0x040022bc
-	WORD $0x0000
-
-	// TDPBSSD TMM7, TMM1, TMM0
-	LONG $0x5e43e2c4
-	BYTE $0xc1
-
-	// TILESTORED 0(R13)(R12*1), TMM0
-	LONG        $0x4b7a82c4
-	LONG        $0x00002584
-	WORD        $0x0000
-	VMOVUPS     (R11), Z8
-	VCVTDQ2PS   (R13), Z9
-	VMULPS      Z8, Z9, Z9
-	VMULPS.BCST 132(SI), Z9, Z9
-	VADDPS      Z9, Z0, Z0
-	VCVTDQ2PS   64(R13), Z9
-	VMULPS      Z8, Z9, Z9
-	VMULPS.BCST 132(SI)(DX*1), Z9, Z9
-	VADDPS      Z9, Z1, Z1
-	VCVTDQ2PS   128(R13), Z9
-	VMULPS      Z8, Z9, Z9
-	VMULPS.BCST 132(SI)(DX*2), Z9, Z9
-	VADDPS      Z9, Z2, Z2
-	VCVTDQ2PS   192(R13), Z9
-	VMULPS      Z8, Z9, Z9
-	VMULPS.BCST 132(SI)(BX*1), Z9, Z9
-	VADDPS      Z9, Z3, Z3
-	VCVTDQ2PS   256(R13), Z9
-	VMULPS      Z8, Z9, Z9
-	VMULPS.BCST 132(DI), Z9, Z9
-	VADDPS      Z9, Z4, Z4
-	VCVTDQ2PS   320(R13), Z9
-	VMULPS      Z8, Z9, Z9
-	VMULPS.BCST 132(DI)(DX*1), Z9, Z9
-	VADDPS      Z9, Z5, Z5
-	VCVTDQ2PS   384(R13), Z9
-	VMULPS      Z8, Z9, Z9
-	VMULPS.BCST 132(DI)(DX*2), Z9, Z9
-	VADDPS      Z9, Z6, Z6
-	VCVTDQ2PS   448(R13), Z9
-	VMULPS      Z8, Z9, Z9
-	VMULPS.BCST 132(DI)(BX*1), Z9, Z9
-	VADDPS      Z9, Z7, Z7
-	ADDQ        $0x0000008c, SI
-	ADDQ        $0x0000008c, DI
-	ADDQ        $0x00000800, R10
-	ADDQ        $0x40, R11
-	DECQ        CX
-	JNZ         group
-	VMOVUPS     Z0, (AX)
-	VMOVUPS     Z1, 64(AX)
-	VMOVUPS     Z2, 128(AX)
-	VMOVUPS     Z3, 192(AX)
-	VMOVUPS     Z4, 256(AX)
-	VMOVUPS     Z5, 320(AX)
-	VMOVUPS     Z6, 384(AX)
-	VMOVUPS     Z7, 448(AX)
-	ADDQ        $0x00000200, AX
-	DECQ        R15
-	JNZ         panel
-	MOVQ        tokens+48(FP), CX
-	SUBQ        $0x08, CX
-	JE          done
-	MOVQ        CX, tokens+48(FP)
-	MOVQ        $0x00000008, R10
-	CMPQ        CX, R10
-	JGE         whole
-	MOVQ        CX, R10
-	MOVQ        $0x00000008, CX
-	MOVQ        CX, tokens+48(FP)
-
-whole:
-	IMULQ DX, R10
-	ADDQ  R10, x+8(FP)
-	JMP   block
-
-done:
-	// TILERELEASE
-	LONG $0x4978e2c4
-	BYTE $0xc0
-	VZEROUPPER
-	RET
-
-// func tileGroups16AMX(sums *float32, x *byte, stride int, trits *int8, scales *float32, groups int, tokens int, panels int, add int, products *int32, shapes *byte)
-// Requires: AVX, AVX512F
-TEXT ·tileGroups16AMX(SB), NOSPLIT, $0-88
-	MOVQ shapes+80(FP), R12
-
-	// LDTILECFG (R12)
-	LONG $0x4978c2c4
-	LONG $0x00002484
-	WORD $0x0000
-	MOVQ sums+0(FP), AX
-	MOVQ stride+16(FP), DX
-	MOVQ products+72(FP), R13
-	LEAQ (DX)(DX*2), BX
-	MOVQ $0x00000040, R12
-
-block:
-	MOVQ trits+24(FP), R10
-	MOVQ scales+32(FP), R11
-	MOVQ panels+56(FP), R15
-
-panel:
-	MOVQ    x+8(FP), SI
-	LEAQ    (SI)(DX*4), DI
-	LEAQ    (DI)(DX*4), R8
-	LEAQ    (R8)(DX*4), R9
 	MOVQ    groups+40(FP), CX
 	CMPQ    add+64(FP), $0x00
 	JE      zero
@@ -18922,109 +18788,106 @@ group:
 	LONG $0x497be2c4
 	BYTE $0xc0
 
-	// TILELOADD 0(SI)(DX*1), TMM4
-	LONG $0x4b7be2c4
-	LONG $0x000016a4
+	// TILELOADD 0(SI)(R9*1), TMM4
+	LONG $0x4b7ba2c4
+	LONG $0x00000ea4
 	WORD $0x0000
 
-	// TILELOADD 0(R10)(R12*1), TMM6
-	LONG $0x4b7b82c4
-	LONG $0x000022b4
+	// TILELOADD 0(DI)(R9*1), TMM6
+	LONG $0x4b7ba2c4
+	LONG $0x00000fb4
 	WORD $0x0000
 
 	// TDPBSSD TMM6, TMM4, TMM0
 	LONG $0x5e4be2c4
 	BYTE $0xc4
 
-	// TILELOADD 64(SI)(DX*1), TMM1
-	LONG $0x4b7be2c4
-	LONG $0x0040168c
+	// TILELOADD 1024(SI)(R9*1), TMM5
+	LONG $0x4b7ba2c4
+	LONG $0x04000eac
 	WORD $0x0000
 
-	// TILELOADD 1024(R10)(R12*1), TMM7
-	LONG $0x4b7b82c4
-	LONG $0x040022bc
+	// TILELOADD 1024(DI)(R9*1), TMM7
+	LONG $0x4b7ba2c4
+	LONG $0x04000fbc
 	WORD $0x0000
 
-	// TDPBSSD TMM7, TMM1, TMM0
+	// TDPBSSD TMM7, TMM5, TMM0
 	LONG $0x5e43e2c4
-	BYTE $0xc1
+	BYTE $0xc5
 
-	// TILESTORED 0(R13)(R12*1), TMM0
+	// TILESTORED 0(R10)(R9*1), TMM0
 	LONG        $0x4b7a82c4
-	LONG        $0x00002584
+	LONG        $0x00000a84
 	WORD        $0x0000
-	VMOVUPS     (R11), Z16
-	VCVTDQ2PS   (R13), Z17
+	VMOVUPS     (R8), Z16
+	VCVTDQ2PS   (R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(SI), Z17, Z17
+	VMULPS.BCST 2048(SI), Z17, Z17
 	VADDPS      Z17, Z0, Z0
-	VCVTDQ2PS   64(R13), Z17
+	VCVTDQ2PS   64(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(SI)(DX*1), Z17, Z17
+	VMULPS.BCST 2052(SI), Z17, Z17
 	VADDPS      Z17, Z1, Z1
-	VCVTDQ2PS   128(R13), Z17
+	VCVTDQ2PS   128(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(SI)(DX*2), Z17, Z17
+	VMULPS.BCST 2056(SI), Z17, Z17
 	VADDPS      Z17, Z2, Z2
-	VCVTDQ2PS   192(R13), Z17
+	VCVTDQ2PS   192(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(SI)(BX*1), Z17, Z17
+	VMULPS.BCST 2060(SI), Z17, Z17
 	VADDPS      Z17, Z3, Z3
-	VCVTDQ2PS   256(R13), Z17
+	VCVTDQ2PS   256(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(DI), Z17, Z17
+	VMULPS.BCST 2064(SI), Z17, Z17
 	VADDPS      Z17, Z4, Z4
-	VCVTDQ2PS   320(R13), Z17
+	VCVTDQ2PS   320(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(DI)(DX*1), Z17, Z17
+	VMULPS.BCST 2068(SI), Z17, Z17
 	VADDPS      Z17, Z5, Z5
-	VCVTDQ2PS   384(R13), Z17
+	VCVTDQ2PS   384(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(DI)(DX*2), Z17, Z17
+	VMULPS.BCST 2072(SI), Z17, Z17
 	VADDPS      Z17, Z6, Z6
-	VCVTDQ2PS   448(R13), Z17
+	VCVTDQ2PS   448(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(DI)(BX*1), Z17, Z17
+	VMULPS.BCST 2076(SI), Z17, Z17
 	VADDPS      Z17, Z7, Z7
-	VCVTDQ2PS   512(R13), Z17
+	VCVTDQ2PS   512(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(R8), Z17, Z17
+	VMULPS.BCST 2080(SI), Z17, Z17
 	VADDPS      Z17, Z8, Z8
-	VCVTDQ2PS   576(R13), Z17
+	VCVTDQ2PS   576(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(R8)(DX*1), Z17, Z17
+	VMULPS.BCST 2084(SI), Z17, Z17
 	VADDPS      Z17, Z9, Z9
-	VCVTDQ2PS   640(R13), Z17
+	VCVTDQ2PS   640(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(R8)(DX*2), Z17, Z17
+	VMULPS.BCST 2088(SI), Z17, Z17
 	VADDPS      Z17, Z10, Z10
-	VCVTDQ2PS   704(R13), Z17
+	VCVTDQ2PS   704(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(R8)(BX*1), Z17, Z17
+	VMULPS.BCST 2092(SI), Z17, Z17
 	VADDPS      Z17, Z11, Z11
-	VCVTDQ2PS   768(R13), Z17
+	VCVTDQ2PS   768(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(R9), Z17, Z17
+	VMULPS.BCST 2096(SI), Z17, Z17
 	VADDPS      Z17, Z12, Z12
-	VCVTDQ2PS   832(R13), Z17
+	VCVTDQ2PS   832(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(R9)(DX*1), Z17, Z17
+	VMULPS.BCST 2100(SI), Z17, Z17
 	VADDPS      Z17, Z13, Z13
-	VCVTDQ2PS   896(R13), Z17
+	VCVTDQ2PS   896(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(R9)(DX*2), Z17, Z17
+	VMULPS.BCST 2104(SI), Z17, Z17
 	VADDPS      Z17, Z14, Z14
-	VCVTDQ2PS   960(R13), Z17
+	VCVTDQ2PS   960(R10), Z17
 	VMULPS      Z16, Z17, Z17
-	VMULPS.BCST 132(R9)(BX*1), Z17, Z17
+	VMULPS.BCST 2108(SI), Z17, Z17
 	VADDPS      Z17, Z15, Z15
-	ADDQ        $0x0000008c, SI
-	ADDQ        $0x0000008c, DI
-	ADDQ        $0x0000008c, R8
-	ADDQ        $0x0000008c, R9
-	ADDQ        $0x00000800, R10
-	ADDQ        $0x40, R11
+	ADDQ        $0x00000840, SI
+	ADDQ        $0x00000800, DI
+	ADDQ        $0x40, R8
 	DECQ        CX
 	JNZ         group
 	VMOVUPS     Z0, (AX)
@@ -19044,25 +18907,13 @@ group:
 	VMOVUPS     Z14, 896(AX)
 	VMOVUPS     Z15, 960(AX)
 	ADDQ        $0x00000400, AX
-	DECQ        R15
+	DECQ        DX
 	JNZ         panel
-	MOVQ        tokens+48(FP), CX
-	SUBQ        $0x10, CX
-	JE          done
-	MOVQ        CX, tokens+48(FP)
-	MOVQ        $0x00000010, R10
-	CMPQ        CX, R10
-	JGE         whole
-	MOVQ        CX, R10
-	MOVQ        $0x00000010, CX
-	MOVQ        CX, tokens+48(FP)
+	MOVQ        blockBytes+16(FP), SI
+	ADDQ        SI, x+8(FP)
+	DECQ        blocks+48(FP)
+	JNZ         block
 
-whole:
-	IMULQ DX, R10
-	ADDQ  R10, x+8(FP)
-	JMP   block
-
-done:
 	// TILERELEASE
 	LONG $0x4978e2c4
 	BYTE $0xc0

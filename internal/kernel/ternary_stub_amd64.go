@@ -524,15 +524,17 @@ func matMulT5F32x2AVX2(acc *float32, w *byte, x *float32, stride int, blocks int
 // tilePeakAMX runs iters rounds of independent TDPBSUD and returns the multiply-accumulates done.
 func tilePeakAMX(shapes *byte, iters int) int64
 
-// codesT2AVX512 unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours.
+// codesT2AVX512 unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours. It fetches
+// as many that are ahead bytes behind these.
 //
 //go:noescape
-func codesT2AVX512(codes *byte, w *byte, blocks int)
+func codesT2AVX512(codes *byte, w *byte, blocks int, ahead int)
 
-// codesT5AVX512VBMI unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours.
+// codesT5AVX512VBMI unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours. It fetches
+// as many that are ahead bytes behind these.
 //
 //go:noescape
-func codesT5AVX512VBMI(codes *byte, w *byte, blocks int)
+func codesT5AVX512VBMI(codes *byte, w *byte, blocks int, ahead int)
 
 // tileMulAMX computes, for tokens ≥ 1 rows of activations, 16 sums with the steps ≥ 1 tiles at codes and 16
 // with those second bytes behind them, and adds them to what is at acc if add is not 0. The shapes for n
@@ -547,33 +549,26 @@ func tileMulAMX(acc *int32, x *int8, stride int, codes *byte, second int, steps 
 func tileFinishAVX512(y *float32, yStride int, acc *int32, sums *int32, s *float32, scale *float32, tokens int, rows int)
 
 // tritsG2AVX512 unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and
-// scales, 16 for each group.
+// scales, 16 for each group. It fetches as many that are ahead bytes behind these.
 //
 //go:noescape
-func tritsG2AVX512(trits *int8, scales *float32, w *byte, units int)
+func tritsG2AVX512(trits *int8, scales *float32, w *byte, units int, ahead int)
 
 // tritsG5AVX512VBMI unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and
-// scales, 16 for each group.
+// scales, 16 for each group. It fetches as many that are ahead bytes behind these.
 //
 //go:noescape
-func tritsG5AVX512VBMI(trits *int8, scales *float32, w *byte, units int)
+func tritsG5AVX512VBMI(trits *int8, scales *float32, w *byte, units int, ahead int)
 
 // tritsG1AVX512 unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and
-// scales, 16 for each group.
+// scales, 16 for each group. It fetches as many that are ahead bytes behind these.
 //
 //go:noescape
-func tritsG1AVX512(trits *int8, scales *float32, w *byte, units int)
+func tritsG1AVX512(trits *int8, scales *float32, w *byte, units int, ahead int)
 
-// tileGroups8AMX computes 16 sums of groups ≥ 1 groups for each of tokens ≥ 8 rows of activations and
-// each of panels ≥ 1 panels, and adds them to what is at sums if add is not 0. It has room for a tile at
-// products. The shapes of tiles are at shapes.
+// tileGroupsAMX computes 16 sums of groups ≥ 1 groups for each row of each of blocks ≥ 1 blocks of activations,
+// blockBytes apart, and each of panels ≥ 1 panels, and adds them to what is at sums if add is not 0. It has room
+// for a tile at products. The shapes of tiles are at shapes.
 //
 //go:noescape
-func tileGroups8AMX(sums *float32, x *byte, stride int, trits *int8, scales *float32, groups int, tokens int, panels int, add int, products *int32, shapes *byte)
-
-// tileGroups16AMX computes 16 sums of groups ≥ 1 groups for each of tokens ≥ 16 rows of activations and
-// each of panels ≥ 1 panels, and adds them to what is at sums if add is not 0. It has room for a tile at
-// products. The shapes of tiles are at shapes.
-//
-//go:noescape
-func tileGroups16AMX(sums *float32, x *byte, stride int, trits *int8, scales *float32, groups int, tokens int, panels int, add int, products *int32, shapes *byte)
+func tileGroupsAMX(sums *float32, x *byte, blockBytes int, trits *int8, scales *float32, groups int, blocks int, panels int, add int, products *int32, shapes *byte)

@@ -35,8 +35,9 @@ type tileKernels struct {
 	// least is the number of rows of activations from which on they are faster.
 	least int
 	// unpack gives each code of a layout's blocks a byte: for each four columns 64
-	// bytes, of which byte 4r+b is the code of row r in column b.
-	unpack [2]func(codes, w []byte, blocks int)
+	// bytes, of which byte 4r+b is the code of row r in column b. What will be unpacked
+	// next is ahead bytes behind w; while it is not needed, it can be fetched.
+	unpack [2]func(codes, w []byte, blocks, ahead int)
 	// mul multiplies tokens ≤ tileRows rows of activations, stride apart, with the
 	// first steps·64 columns of two panels of codes, the second of which begins at
 	// codes[second:]. Row t's sums go to acc[t*pairRows:], or are added to them.
@@ -65,7 +66,7 @@ func (m *matMul) tiles(row0, row1, panel0, panel1 int) {
 			for k0 := 0; k0 < w.Units(); k0 += tileCols / width {
 				units := min(tileCols/width, w.Units()-k0)
 				for i := range panels {
-					k.unpack[w.Layout](ws.codes[i*second:], w.Panel(p + i)[k0*size:], units)
+					k.unpack[w.Layout](ws.codes[i*second:], w.Panel(p + i)[k0*size:], units, aheadOf(w, k0, units))
 				}
 				// Behind the last columns codes of earlier ones meet activations of zero.
 				steps := (units*width + tileStep - 1) / tileStep
@@ -77,6 +78,15 @@ func (m *matMul) tiles(row0, row1, panel0, panel1 int) {
 		}
 		row0 += n
 	}
+}
+
+// aheadOf returns how far behind a panel's units from one on those are that are unpacked
+// after them: the next ones, or the first of the panel after the neighbour.
+func aheadOf(w *ternary.Matrix, from, units int) int {
+	if from+units < w.Units() {
+		return units * w.Layout.UnitBytes()
+	}
+	return 2*w.PanelBytes() - from*w.Layout.UnitBytes()
 }
 
 // finishTiles is finish of tileKernels for all scales.

@@ -15,19 +15,19 @@ func withTiles(k ternaryKernels, t *tileKernels) ternaryKernels {
 var amxTiles = tileKernels{
 	// Of five rows VPDPBUSD is as fast, of eight tiles are 1.6 to 1.8 times as fast.
 	least: 6,
-	unpack: [2]func(codes, w []byte, blocks int){
+	unpack: [2]func(codes, w []byte, blocks, ahead int){
 		unpackCodesOf(ternary.T2, codesT2AVX512), unpackCodesOf(ternary.T5, codesT5AVX512VBMI),
 	},
 	mul:    mulTilesAMX,
 	finish: finishTilesAVX512,
 }
 
-func unpackCodesOf(l ternary.Layout, all func(codes, w *byte, blocks int)) func(codes, w []byte, blocks int) {
+func unpackCodesOf(l ternary.Layout, all func(codes, w *byte, blocks, ahead int)) func(codes, w []byte, blocks, ahead int) {
 	size := ternary.PanelRows * l.UnitCols()
-	return func(codes, w []byte, blocks int) {
+	return func(codes, w []byte, blocks, ahead int) {
 		_ = codes[size*blocks-1]
 		_ = w[64*blocks-1]
-		all(&codes[0], &w[0], blocks)
+		all(&codes[0], &w[0], blocks, ahead)
 	}
 }
 
@@ -60,42 +60,35 @@ func withGroupTiles(k groupedKernels, t *groupTiles) groupedKernels {
 }
 
 var amxGroupTiles = groupTiles{
-	least: leastGroupRows,
-	unpack: [3]func(trits []int8, scales []float32, w []byte, units int){
+	// Of eight rows VPDPBUSD is about as fast.
+	least: 9,
+	unpack: [3]func(trits []int8, scales []float32, w []byte, units, ahead int){
 		unpackGroupsOf(ternary.G2, tritsG2AVX512), unpackGroupsOf(ternary.G5, tritsG5AVX512VBMI), unpackGroupsOf(ternary.G1, tritsG1AVX512),
 	},
 	mul: mulGroupTilesAMX,
 }
 
-// leastGroupRows is the number of rows of the smaller kernel.
-const leastGroupRows = ternary.PanelRows / 2
-
-func unpackGroupsOf(l ternary.Layout, all func(trits *int8, scales *float32, w *byte, units int)) func(trits []int8, scales []float32, w []byte, units int) {
+func unpackGroupsOf(l ternary.Layout, all func(trits *int8, scales *float32, w *byte, units, ahead int)) func(trits []int8, scales []float32, w []byte, units, ahead int) {
 	weights, size, groups := ternary.PanelRows*l.UnitCols(), l.UnitBytes(), l.UnitCols()/ternary.GroupWidth
-	return func(trits []int8, scales []float32, w []byte, units int) {
+	return func(trits []int8, scales []float32, w []byte, units, ahead int) {
 		_ = trits[weights*units-1]
 		_ = scales[ternary.PanelRows*groups*units-1]
 		_ = w[size*units-1]
-		all(&trits[0], &scales[0], &w[0], units)
+		all(&trits[0], &scales[0], &w[0], units, ahead)
 	}
 }
 
-func mulGroupTilesAMX(sums []float32, x []byte, stride int, trits []int8, scales []float32, groups, tokens, panels int, add bool, products []int32) int {
-	n, kernel := ternary.PanelRows, tileGroups16AMX
-	if tokens < n {
-		n, kernel = leastGroupRows, tileGroups8AMX
-	}
-	_ = sums[(tokens+n-1)/n*n*panels*ternary.PanelRows-1]
-	_ = x[(tokens-1)*stride+groups*recordBytes-1]
+func mulGroupTilesAMX(sums []float32, x []byte, blockBytes int, trits []int8, scales []float32, groups, blocks, panels int, add bool, products []int32) {
+	_ = sums[blocks*panels*blockSums-1]
+	_ = x[(blocks-1)*blockBytes+groups*tileGroupBytes-1]
 	_ = trits[panels*groups*ternary.PanelRows*ternary.GroupWidth-1]
 	_ = scales[panels*groups*ternary.PanelRows-1]
-	_ = products[ternary.PanelRows*n-1]
+	_ = products[blockSums-1]
 	adding := 0
 	if add {
 		adding = 1
 	}
-	kernel(&sums[0], &x[0], stride, &trits[0], &scales[0], groups, tokens, panels, adding, &products[0], &tileShapes[n][0])
-	return n
+	tileGroupsAMX(&sums[0], &x[0], blockBytes, &trits[0], &scales[0], groups, blocks, panels, adding, &products[0], &tileShapes[pairRows][0])
 }
 
 var amxMeasure = measureKernels{

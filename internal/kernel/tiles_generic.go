@@ -11,12 +11,12 @@ import (
 // genericTiles are the portable twins of the products of tiles.
 var genericTiles = tileKernels{
 	least:  2,
-	unpack: [2]func(codes, w []byte, blocks int){unpackCodesT2Generic, unpackCodesT5Generic},
+	unpack: [2]func(codes, w []byte, blocks, ahead int){unpackCodesT2Generic, unpackCodesT5Generic},
 	mul:    mulTilesGeneric,
 	finish: finishTilesGeneric,
 }
 
-func unpackCodesT2Generic(codes, w []byte, blocks int) {
+func unpackCodesT2Generic(codes, w []byte, blocks, _ int) {
 	for k := range blocks {
 		for i, v := range w[64*k : 64*k+64] {
 			for f := range 4 {
@@ -26,7 +26,7 @@ func unpackCodesT2Generic(codes, w []byte, blocks int) {
 	}
 }
 
-func unpackCodesT5Generic(codes, w []byte, blocks int) {
+func unpackCodesT5Generic(codes, w []byte, blocks, _ int) {
 	for k := range blocks {
 		for i, v := range w[64*k : 64*k+64] {
 			for f := range 5 {
@@ -60,7 +60,7 @@ func finishTilesGeneric(y []float32, yStride int, acc, sums []int32, s, scale []
 // genericGroupTiles are the same for grouped layouts.
 var genericGroupTiles = groupTiles{
 	least: 2,
-	unpack: [3]func(trits []int8, scales []float32, w []byte, units int){
+	unpack: [3]func(trits []int8, scales []float32, w []byte, units, ahead int){
 		unpackG2Generic, unpackG5Generic, unpackG1Generic,
 	},
 	mul: mulGroupTilesGeneric,
@@ -73,11 +73,11 @@ func tritsOf(trits []int8, codes []byte) {
 	}
 }
 
-func unpackG2Generic(trits []int8, scales []float32, w []byte, units int) {
+func unpackG2Generic(trits []int8, scales []float32, w []byte, units, _ int) {
 	var codes [2048]byte
 	for u := range units {
 		record := w[576*u:][:576]
-		unpackCodesT2Generic(codes[:], record, 8)
+		unpackCodesT2Generic(codes[:], record, 8, 0)
 		tritsOf(trits[2048*u:], codes[:])
 		for r := range ternary.PanelRows {
 			scales[ternary.PanelRows*u+r] = math.Float32frombits(binary.LittleEndian.Uint32(record[512+4*r:]))
@@ -85,11 +85,11 @@ func unpackG2Generic(trits []int8, scales []float32, w []byte, units int) {
 	}
 }
 
-func unpackG5Generic(trits []int8, scales []float32, w []byte, units int) {
+func unpackG5Generic(trits []int8, scales []float32, w []byte, units, _ int) {
 	var codes [2048]byte
 	for u := range units {
 		record := w[448*u:][:448]
-		unpackCodesT5Generic(codes[:], record, 6)
+		unpackCodesT5Generic(codes[:], record, 6, 0)
 		for i, v := range record[384:] {
 			codes[1920+i], codes[1984+i] = v&3, v>>2&3
 		}
@@ -104,7 +104,7 @@ func unpackG5Generic(trits []int8, scales []float32, w []byte, units int) {
 	}
 }
 
-func unpackG1Generic(trits []int8, scales []float32, w []byte, units int) {
+func unpackG1Generic(trits []int8, scales []float32, w []byte, units, _ int) {
 	for u := range units {
 		record := w[576*u:][:576]
 		for i, v := range record[:512] {
@@ -121,24 +121,24 @@ func unpackG1Generic(trits []int8, scales []float32, w []byte, units int) {
 	}
 }
 
-func mulGroupTilesGeneric(sums []float32, x []byte, stride int, trits []int8, scales []float32, groups, tokens, panels int, add bool, _ []int32) int {
-	for i := range tokens * panels {
-		t, p := i/panels, i%panels
+func mulGroupTilesGeneric(sums []float32, x []byte, blockBytes int, trits []int8, scales []float32, groups, blocks, panels int, add bool, _ []int32) {
+	for i := range blocks * panels * blockRows {
+		block, p, t := i/blockRows/panels, i/blockRows%panels, i%blockRows
 		acc := sums[ternary.PanelRows*i:][:ternary.PanelRows]
 		if !add {
 			clear(acc)
 		}
 		for g := range groups {
-			record := x[t*stride+g*recordBytes:][:recordBytes]
-			a := math.Float32frombits(binary.LittleEndian.Uint32(record[recordScale:]))
+			tiles := x[block*blockBytes+g*tileGroupBytes:][:tileGroupBytes]
+			a := math.Float32frombits(binary.LittleEndian.Uint32(tiles[tileGroupScales+4*t:]))
 			for r := range acc {
 				var sum int32
-				for c, q := range record[:ternary.GroupWidth] {
-					sum += int32(int8(q)) * int32(trits[((p*groups+g)*32+c/4)*64+4*r+c%4])
+				for c := range ternary.GroupWidth {
+					q := int8(tiles[c/tileStep*blockRows*tileStep+t*tileStep+c%tileStep])
+					sum += int32(q) * int32(trits[((p*groups+g)*32+c/4)*64+4*r+c%4])
 				}
 				acc[r] += float32(float32(float32(sum)*scales[(p*groups+g)*ternary.PanelRows+r]) * a)
 			}
 		}
 	}
-	return 1
 }

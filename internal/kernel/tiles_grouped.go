@@ -1,11 +1,24 @@
 package kernel
 
-import "trit/internal/ternary"
+import (
+	"encoding/binary"
+
+	"trit/internal/hugemem"
+	"trit/internal/ternary"
+)
 
 // The products of tiles with weights that have scales for groups of columns: products of
-// a group are scaled and added to float32 sums as groupedFunc says.
+// a group are scaled and added to float32 sums as groupedFunc says. A record of
+// activations is longer than a cache line by so little that a tile of sixteen takes
+// twice the time to load, and longer to arrive; so rows are kept once more, in blocks of
+// sixteen whose groups lie as they are read: two tiles and the inverse scales.
 
 const (
+	blockRows       = ternary.PanelRows
+	blockSums       = blockRows * ternary.PanelRows
+	tileGroupScales = blockRows * ternary.GroupWidth
+	tileGroupBytes  = tileGroupScales + 4*blockRows
+
 	// tilePanels and tileGroups are how many panels and groups are unpacked at a time:
 	// whole records of all layouts, and no more than the L1 cache holds beside 16 rows of
 	// activations.
@@ -16,7 +29,7 @@ const (
 // groupScratch is the part of a Workspace that they use.
 type groupScratch struct {
 	trits    [tilePanels * tileGroups * ternary.PanelRows * ternary.GroupWidth]int8
-	products [ternary.PanelRows * ternary.PanelRows]int32
+	products [blockSums]int32
 	scales   [tilePanels * tileGroups * ternary.PanelRows]float32
 	sums     [tileRows * tilePanels * ternary.PanelRows]float32
 }
@@ -26,12 +39,33 @@ type groupTiles struct {
 	least int // as in tileKernels
 	// unpack gives each trit of a layout's records a byte, as unpack of tileKernels does
 	// for codes, and each group of columns its scales. Layouts count from G2.
-	unpack [3]func(trits []int8, scales []float32, w []byte, units int)
-	// mul multiplies tokens ≤ tileRows rows of activations with panels of groups groups:
-	// sums[((t/n*panels+p)*n+t%n)*16+r] is set to, or grows by, what groupedFunc adds to
-	// acc for row t, panel p and row r. If n does not divide tokens, the last n rows
-	// have places of their own, behind those of the other rows. It returns n.
-	mul func(sums []float32, x []byte, stride int, trits []int8, scales []float32, groups, tokens, panels int, add bool, products []int32) int
+	unpack [3]func(trits []int8, scales []float32, w []byte, units, ahead int)
+	// mul multiplies blocks of rows of activations, blockBytes apart, with panels of
+	// groups groups: sums[((b*panels+p)*blockRows+t)*16+r] is set to, or grows by, what
+	// groupedFunc adds to acc for row t of block b and row r of panel p.
+	mul func(sums []float32, x []byte, blockBytes int, trits []int8, scales []float32, groups, blocks, panels int, add bool, products []int32)
+}
+
+// newBlocks returns the memory for blocks of rows of so many bytes of records.
+func newBlocks(rows, stride int) []byte { return hugemem.Bytes(blocksBytes(rows, stride)) }
+
+func blocksBytes(rows, stride int) int {
+	return (rows + blockRows - 1) / blockRows * (stride / recordBytes) * tileGroupBytes
+}
+
+// blockBytes returns the bytes of one block.
+func (x *GroupedInt8) blockBytes() int { return x.stride / recordBytes * tileGroupBytes }
+
+// setBlock copies a group's record into its row's block.
+func (x *GroupedInt8) setBlock(row, group int, record []byte) {
+	if x.blocks == nil {
+		return
+	}
+	to := x.blocks[row/blockRows*x.blockBytes()+group*tileGroupBytes:][:tileGroupBytes]
+	at := row % blockRows
+	copy(to[at*tileStep:][:tileStep], record[:tileStep])
+	copy(to[(blockRows+at)*tileStep:][:tileStep], record[tileStep:])
+	binary.LittleEndian.PutUint32(to[tileGroupScales+4*at:], binary.LittleEndian.Uint32(record[recordScale:]))
 }
 
 // tiles computes rows row0…row1−1 of MatMulGrouped's result.
@@ -40,32 +74,31 @@ func (k *groupTiles) tiles(y []float32, yStride int, w *ternary.Matrix, x *Group
 	s := &ws.groups
 	perUnit := w.Layout.UnitCols() / ternary.GroupWidth
 	unpack, size, units := k.unpack[w.Layout-ternary.G2], w.Layout.UnitBytes(), w.Units()
-	for row0 < row1 {
-		rows := tileRowsAtATime(row1-row0, x.stride)
+	first := row0 - row0%blockRows
+	for first < row1 {
+		// Rows of the last block that are not asked for hold what was there before.
+		n := tileRowsAtATime(row1-first, x.stride)
+		blocks := (n + blockRows - 1) / blockRows
 		for p := panel0; p < panel1; p += tilePanels {
-			panels, n := min(tilePanels, panel1-p), 0
+			panels := min(tilePanels, panel1-p)
 			for u0 := 0; u0 < units; u0 += tileGroups / perUnit {
 				part := min(tileGroups/perUnit, units-u0)
 				groups := part * perUnit
 				for i := range panels {
-					unpack(s.trits[i*groups*groupTrits:], s.scales[i*groups*ternary.PanelRows:], w.Panel(p + i)[u0*size:], part)
+					unpack(s.trits[i*groups*groupTrits:], s.scales[i*groups*ternary.PanelRows:], w.Panel(p + i)[u0*size:], part, aheadOf(w, u0, part))
 				}
-				n = k.mul(s.sums[:], x.data[row0*x.stride+u0*perUnit*recordBytes:], x.stride, s.trits[:], s.scales[:],
-					groups, rows, panels, u0 > 0, s.products[:])
+				k.mul(s.sums[:], x.blocks[first/blockRows*x.blockBytes()+u0*perUnit*tileGroupBytes:], x.blockBytes(), s.trits[:], s.scales[:],
+					groups, blocks, panels, u0 > 0, s.products[:])
 			}
 			for i := range panels {
 				r := (p + i) * ternary.PanelRows
 				outs := min(ternary.PanelRows, w.Rows-r)
-				for t := range rows {
-					block, at := t/n, t%n
-					if whole := rows / n; block == whole {
-						at += n - rows%n
-					}
-					sums := s.sums[((block*panels+i)*n+at)*ternary.PanelRows:]
-					copy(y[(row0+t)*yStride+r:][:outs], sums)
+				for t := max(first, row0); t < first+n; t++ {
+					b, at := (t-first)/blockRows, t%blockRows
+					copy(y[t*yStride+r:][:outs], s.sums[((b*panels+i)*blockRows+at)*ternary.PanelRows:])
 				}
 			}
 		}
-		row0 += rows
+		first += n
 	}
 }

@@ -8,13 +8,13 @@ import (
 
 // rowAddresses addresses rows of activations that lie a stride apart.
 type rowAddresses struct {
-	bases  []reg.Register // of rows 0, 4, 8, …
-	s1, s3 reg.Register   // one stride, three strides
+	bases  []reg.GPVirtual // of rows 0, 4, 8, …
+	s1, s3 reg.Register    // one stride, three strides
 }
 
 // rows prepares the addresses of n rows from x on, s bytes apart.
 func rows(x, s reg.Register, n int) rowAddresses {
-	r := rowAddresses{bases: []reg.Register{GP64()}, s1: s}
+	r := rowAddresses{bases: []reg.GPVirtual{GP64()}, s1: s}
 	MOVQ(x, r.bases[0])
 	if n > 3 {
 		s3 := GP64()

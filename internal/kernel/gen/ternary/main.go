@@ -64,7 +64,6 @@ func main() {
 	for _, u := range []unpacking512{unpackG2, unpackG5, unpackG1} {
 		trits512(u)
 	}
-	tileGroups(8)
-	tileGroups(16)
+	tileGroups()
 	Generate()
 }

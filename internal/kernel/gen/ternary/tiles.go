@@ -121,15 +121,17 @@ func tilePeak() {
 // of tiles: a vector holds four columns of sixteen rows, as the lanes of a block do.
 func codes512(d decoder512) {
 	name := fmt.Sprintf("codes%s%s", d.name, d.suffix)
-	TEXT(name, NOSPLIT, "func(codes *byte, w *byte, blocks int)")
+	TEXT(name, NOSPLIT, "func(codes *byte, w *byte, blocks, ahead int)")
 	Pragma("noescape")
-	Doc(fmt.Sprintf("%s unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours.", name))
+	Doc(fmt.Sprintf("%s unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours. It fetches", name),
+		"as many that are ahead bytes behind these.")
 	to := Load(Param("codes"), GP64())
 	w := Load(Param("w"), GP64())
 	blocks := Load(Param("blocks"), GP64())
+	ahead := Load(Param("ahead"), GP64())
 	emit := d.setup(oneSum)
 	Label("block")
-	PREFETCHT0(Mem{Base: w, Disp: prefetchAhead})
+	PREFETCHT1(Mem{Base: w, Index: ahead, Scale: 1})
 	emit(Mem{Base: w}, func(f, _ int, codes reg.VecVirtual) {
 		VMOVDQU64(codes, Mem{Base: to, Disp: 64 * f})
 	})

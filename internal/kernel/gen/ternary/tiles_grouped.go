@@ -14,13 +14,14 @@ const groupTrits = 16 * 128
 // A unpacking512 emits the code that turns one record into trits and scales.
 type unpacking512 struct {
 	name, suffix string
+	lines        int // of 64 bytes, per record
 	groups       int // per record
 	// prepare loads constants and returns the emitter, which moves w on and leaves to
 	// and scales behind.
 	prepare func() func(w, to, scales reg.Register)
 }
 
-var unpackG2 = unpacking512{name: "G2", suffix: "AVX512", groups: 1, prepare: func() func(w, to, scales reg.Register) {
+var unpackG2 = unpacking512{name: "G2", suffix: "AVX512", lines: 9, groups: 1, prepare: func() func(w, to, scales reg.Register) {
 	masks, minus := manyMasks(1, 2), tritOfCode()
 	return func(w, to, scales reg.Register) {
 		for k := range 8 {
@@ -31,11 +32,11 @@ var unpackG2 = unpacking512{name: "G2", suffix: "AVX512", groups: 1, prepare: fu
 		v := ZMM()
 		VMOVUPS(Mem{Base: w, Disp: 512}, v)
 		VMOVUPS(v, Mem{Base: scales})
-		ADDQ(U32(576), w)
+		ADDQ(U32(9*64), w)
 	}
 }}
 
-var unpackG5 = unpacking512{name: "G5", suffix: "AVX512VBMI", groups: 1, prepare: func() func(w, to, scales reg.Register) {
+var unpackG5 = unpacking512{name: "G5", suffix: "AVX512VBMI", lines: 7, groups: 1, prepare: func() func(w, to, scales reg.Register) {
 	masks, minus, packed := manyMasks(1, 2), tritOfCode(), packedT5()
 	return func(w, to, scales reg.Register) {
 		for k := range 6 {
@@ -50,11 +51,11 @@ var unpackG5 = unpacking512{name: "G5", suffix: "AVX512VBMI", groups: 1, prepare
 		VMOVDQU64(Mem{Base: w, Disp: 384}, raw)
 		manyFields(raw, masks, 2, 2, func(i, _ int, codes reg.VecVirtual) { minus(codes, Mem{Base: to, Disp: 64 * (30 + i)}) })
 		VMOVUPS(nibbleScales(raw), Mem{Base: scales})
-		ADDQ(U32(448), w)
+		ADDQ(U32(7*64), w)
 	}
 }}
 
-var unpackG1 = unpacking512{name: "G1", suffix: "AVX512", groups: 2, prepare: func() func(w, to, scales reg.Register) {
+var unpackG1 = unpacking512{name: "G1", suffix: "AVX512", lines: 9, groups: 2, prepare: func() func(w, to, scales reg.Register) {
 	masks, minus := manyMasks(1, 1), tritOfCode()
 	return func(w, to, scales reg.Register) {
 		for k := range 8 {
@@ -76,7 +77,7 @@ var unpackG1 = unpacking512{name: "G1", suffix: "AVX512", groups: 2, prepare: fu
 			VCVTPH2PS(halves.AsY(), v)
 			VMOVUPS(v, Mem{Base: scales, Disp: 64 * g})
 		}
-		ADDQ(U32(576), w)
+		ADDQ(U32(9*64), w)
 	}
 }}
 
@@ -93,17 +94,20 @@ func tritOfCode() func(codes reg.VecVirtual, to Mem) {
 // trits512 emits the unpacking of records, as codes512 does of blocks.
 func trits512(u unpacking512) {
 	name := fmt.Sprintf("trits%s%s", u.name, u.suffix)
-	TEXT(name, NOSPLIT, "func(trits *int8, scales *float32, w *byte, units int)")
+	TEXT(name, NOSPLIT, "func(trits *int8, scales *float32, w *byte, units, ahead int)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and", name),
-		"scales, 16 for each group.")
+		"scales, 16 for each group. It fetches as many that are ahead bytes behind these.")
 	to := Load(Param("trits"), GP64())
 	scales := Load(Param("scales"), GP64())
 	w := Load(Param("w"), GP64())
 	units := Load(Param("units"), GP64())
+	ahead := Load(Param("ahead"), GP64())
 	emit := u.prepare()
 	Label("record")
-	PREFETCHT0(Mem{Base: w, Disp: prefetchAhead})
+	for line := range u.lines {
+		PREFETCHT1(Mem{Base: w, Index: ahead, Scale: 1, Disp: 64 * line})
+	}
 	emit(w, to, scales)
 	ADDQ(U32(uint32(u.groups*groupTrits)), to)
 	ADDQ(U32(uint32(u.groups*64)), scales)
@@ -113,20 +117,20 @@ func trits512(u unpacking512) {
 	RET()
 }
 
-// tileGroups emits the product of rows of activations, n at a time, with panels of
-// trits. What is behind the last whole n rows is computed with those before it.
-func tileGroups(n int) {
-	name := fmt.Sprintf("tileGroups%dAMX", n)
-	TEXT(name, NOSPLIT, "func(sums *float32, x *byte, stride int, trits *int8, scales *float32, groups, tokens, panels, add int, products *int32, shapes *byte)")
+// The bytes of a group of sixteen rows of activations: two tiles and their scales.
+const groupActivations = 2*tileBytes + 64
+
+// tileGroups emits the product of rows of activations, sixteen at a time, with panels of
+// trits.
+func tileGroups() {
+	const n = 16
+	TEXT("tileGroupsAMX", NOSPLIT, "func(sums *float32, x *byte, blockBytes int, trits *int8, scales *float32, groups, blocks, panels, add int, products *int32, shapes *byte)")
 	Pragma("noescape")
-	Doc(fmt.Sprintf("%s computes 16 sums of groups ≥ 1 groups for each of tokens ≥ %d rows of activations and", name, n),
-		"each of panels ≥ 1 panels, and adds them to what is at sums if add is not 0. It has room for a tile at",
-		"products. The shapes of tiles are at shapes.")
-	sums, stride, stride3 := reg.RAX, reg.RDX, reg.RBX
-	bases := []reg.Register{reg.RSI, reg.RDI, reg.R8, reg.R9}[:n/4]
-	x := reg.RSI
-	trits, scales, left, step, products, panels := reg.R10, reg.R11, reg.RCX, reg.R12, reg.R13, reg.R15
-	row := rowAddresses{bases: bases, s1: stride, s3: stride3}
+	Doc("tileGroupsAMX computes 16 sums of groups ≥ 1 groups for each row of each of blocks ≥ 1 blocks of activations,",
+		"blockBytes apart, and each of panels ≥ 1 panels, and adds them to what is at sums if add is not 0. It has room",
+		"for a tile at products. The shapes of tiles are at shapes.")
+	sums, x, trits, scales, groups, panels := reg.RAX, reg.RSI, reg.RDI, reg.R8, reg.RCX, reg.RDX
+	step, products := reg.R9, reg.R10
 	param := func(name string) Mem {
 		p, err := Param(name).Resolve()
 		if err != nil {
@@ -135,13 +139,10 @@ func tileGroups(n int) {
 		return p.Addr
 	}
 	Load(Param("shapes"), step)
-	tileConfigure(reg.R12)
+	tileConfigure(step)
 	Load(Param("sums"), sums)
-	Load(Param("stride"), stride)
 	Load(Param("products"), products)
-	LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, stride3)
 	MOVQ(U32(64), step)
-
 	acc := make([]reg.VecVirtual, n)
 	for t := range acc {
 		acc[t] = ZMM()
@@ -151,11 +152,8 @@ func tileGroups(n int) {
 	Load(Param("scales"), scales)
 	Load(Param("panels"), panels)
 	Label("panel")
-	Load(Param("x"), bases[0])
-	for i := 1; i < len(bases); i++ {
-		LEAQ(Mem{Base: bases[i-1], Index: stride, Scale: 4}, bases[i])
-	}
-	Load(Param("groups"), left)
+	Load(Param("x"), x)
+	Load(Param("groups"), groups)
 	CMPQ(param("add"), U8(0))
 	JE(LabelRef("zero"))
 	for t := range acc {
@@ -168,12 +166,12 @@ func tileGroups(n int) {
 	}
 	Label("group")
 	tileZero(0)
-	tileLoad(4, x, stride, 0)
+	tileLoad(4, x, step, 0)
 	tileLoad(6, trits, step, 0)
 	tileMulSS(0, 4, 6)
-	tileLoad(1, x, stride, 64)
+	tileLoad(5, x, step, tileBytes)
 	tileLoad(7, trits, step, tileBytes)
-	tileMulSS(0, 1, 7)
+	tileMulSS(0, 5, 7)
 	tileStore(0, products, step, 0)
 	d := ZMM()
 	VMOVUPS(Mem{Base: scales}, d)
@@ -181,40 +179,25 @@ func tileGroups(n int) {
 		v := ZMM()
 		VCVTDQ2PS(Mem{Base: products, Disp: 64 * t}, v)
 		VMULPS(d, v, v)
-		VMULPS_BCST(row.at(t, recordScale), v, v)
+		VMULPS_BCST(Mem{Base: x, Disp: 2*tileBytes + 4*t}, v, v)
 		VADDPS(v, acc[t], acc[t])
 	}
-	for _, b := range bases {
-		ADDQ(U32(recordBytes), b)
-	}
+	ADDQ(U32(groupActivations), x)
 	ADDQ(U32(groupTrits), trits)
 	ADDQ(U8(64), scales)
-	DECQ(left)
+	DECQ(groups)
 	JNZ(LabelRef("group"))
 	for t := range acc {
 		VMOVUPS(acc[t], Mem{Base: sums, Disp: 64 * t})
 	}
-	ADDQ(U32(uint32(64*n)), sums)
+	ADDQ(U32(64*n), sums)
 	DECQ(panels)
 	JNZ(LabelRef("panel"))
-	// On to the next rows, or to the last n.
-	tokens := reg.RCX
-	Load(Param("tokens"), tokens)
-	SUBQ(U8(n), tokens)
-	JE(LabelRef("done"))
-	MOVQ(tokens, param("tokens"))
-	ahead := reg.R10
-	MOVQ(U32(uint32(n)), ahead)
-	CMPQ(tokens, ahead)
-	JGE(LabelRef("whole"))
-	MOVQ(tokens, ahead)
-	MOVQ(U32(uint32(n)), tokens)
-	MOVQ(tokens, param("tokens"))
-	Label("whole")
-	IMULQ(stride, ahead)
-	ADDQ(ahead, param("x"))
-	JMP(LabelRef("block"))
-	Label("done")
+	next := reg.RSI
+	Load(Param("blockBytes"), next)
+	ADDQ(next, param("x"))
+	DECQ(param("blocks"))
+	JNZ(LabelRef("block"))
 	tileRelease()
 	VZEROUPPER()
 	RET()
