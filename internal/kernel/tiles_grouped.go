@@ -87,18 +87,37 @@ func (k *groupTiles) tiles(y []float32, yStride int, w *ternary.Matrix, x *Group
 				for i := range panels {
 					unpack(s.trits[i*groups*groupTrits:], s.scales[i*groups*ternary.PanelRows:], w.Panel(p + i)[u0*size:], part, aheadOf(w, u0, part))
 				}
-				k.mul(s.sums[:], x.blocks[first/blockRows*x.blockBytes()+u0*perUnit*tileGroupBytes:], x.blockBytes(), s.trits[:], s.scales[:],
-					groups, blocks, panels, u0 > 0, s.products[:])
-			}
-			for i := range panels {
-				r := (p + i) * ternary.PanelRows
-				outs := min(ternary.PanelRows, w.Rows-r)
-				for t := max(first, row0); t < first+n; t++ {
-					b, at := (t-first)/blockRows, t%blockRows
-					copy(y[t*yStride+r:][:outs], s.sums[((b*panels+i)*blockRows+at)*ternary.PanelRows:])
+				// Results are stored after each block's last groups, as they wait for memory.
+				step := blocks
+				if u0+part == units {
+					step = 1
+				}
+				for b := 0; b < blocks; b += step {
+					k.mul(s.sums[b*panels*blockSums:], x.blocks[(first/blockRows+b)*x.blockBytes()+u0*perUnit*tileGroupBytes:], x.blockBytes(),
+						s.trits[:], s.scales[:], groups, step, panels, u0 > 0, s.products[:])
+					if step == 1 {
+						at := first + b*blockRows
+						storeBlock(y, yStride, w.Rows, s.sums[b*panels*blockSums:], at, max(at, row0), min(at+blockRows, row1), p, panels)
+					}
 				}
 			}
 		}
 		first += n
+	}
+}
+
+// storeBlock stores the sums of a block that begins with row first: those of rows row0 to
+// row1−1.
+func storeBlock(y []float32, yStride, rows int, sums []float32, first, row0, row1, panel, panels int) {
+	for t := row0; t < row1; t++ {
+		for i := range panels {
+			r := (panel + i) * ternary.PanelRows
+			from := sums[(i*blockRows+t-first)*ternary.PanelRows:]
+			if to := y[t*yStride+r:]; r+ternary.PanelRows <= rows {
+				*(*[ternary.PanelRows]float32)(to) = [ternary.PanelRows]float32(from)
+			} else {
+				copy(to[:rows-r], from)
+			}
+		}
 	}
 }
