@@ -37,7 +37,7 @@ func kernelsOf(l Level) *kernels {
 	case AVX512VBMI:
 		return &avx512VBMI
 	case AMX:
-		return &amx
+		return tiledKernels()
 	}
 	return &generic
 }
@@ -74,16 +74,4 @@ var avx512VBMI = kernels{
 	int8:    &avx512Int8,
 	coarse:  &avx512Coarse,
 	measure: &avx512Measure,
-}
-
-// amx differs where many rows of activations are multiplied with ternary weights.
-var amx = kernels{
-	float:   &avx512Float,
-	attend:  &avx512Attend,
-	head:    &avx512Head,
-	ternary: &amxTernary,
-	grouped: &amxGrouped,
-	int8:    &avx512Int8,
-	coarse:  &avx512Coarse,
-	measure: &amxMeasure,
 }

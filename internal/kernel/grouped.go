@@ -43,7 +43,7 @@ func NewGroupedInt8(maxRows, maxCols int) *GroupedInt8 {
 	}
 	stride := groupedStride(maxCols)
 	x := &GroupedInt8{rows: maxRows, buf: hugemem.Bytes(maxRows * stride)}
-	if active.grouped.tiles != nil {
+	if withTiles && active.grouped.tiles != nil {
 		x.blocks = newBlocks(maxRows, stride)
 	}
 	x.Reset(maxCols)
@@ -57,7 +57,7 @@ func groupedStride(cols int) int { return (groupCount(cols, 2*ternary.GroupWidth
 func GroupedInt8Bytes(maxRows, maxCols int) int64 {
 	stride := groupedStride(maxCols)
 	n := int64(maxRows) * int64(stride)
-	if active.grouped.tiles != nil {
+	if withTiles && active.grouped.tiles != nil {
 		n += int64(blocksBytes(maxRows, stride))
 	}
 	return n
@@ -92,9 +92,7 @@ func (x *GroupedInt8) record(row, g int) []byte {
 // CopyRow makes a row the same as one of from, which has the same width.
 func (x *GroupedInt8) CopyRow(row int, from *GroupedInt8, at int) {
 	copy(x.data[row*x.stride:(row+1)*x.stride], from.data[at*from.stride:(at+1)*from.stride])
-	for g := range x.stride / recordBytes {
-		x.setBlock(row, g, x.record(row, g))
-	}
+	x.setBlocks(row)
 }
 
 // Value returns the activation that stands for column c of a row, code/s.
@@ -136,8 +134,8 @@ func QuantizeGroups(x *GroupedInt8, row int, a []float32) {
 		binary.LittleEndian.PutUint32(record[recordBias:], uint32(-sum))
 		binary.LittleEndian.PutUint32(record[recordScale:], math.Float32bits(scale))
 		binary.LittleEndian.PutUint32(record[recordHalf:], uint32(-half))
-		x.setBlock(row, (at-row*x.stride)/recordBytes, record)
 	}
+	x.setBlocks(row)
 }
 
 // groupedFunc computes, for each of panels panels of a grouped layout and tokens
@@ -193,7 +191,7 @@ func MatMulGrouped(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, 
 			panel0 = whole
 		}
 	}
-	if ops.tiles != nil && x.blocks != nil && row1-row0 >= ops.tiles.least {
+	if withTiles && ops.tiles != nil && x.blocks != nil && row1-row0 >= ops.tiles.least {
 		ops.tiles.tiles(y, yStride, w, x, row0, row1, panel0, panel1, ws)
 		return
 	}

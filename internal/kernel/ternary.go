@@ -116,7 +116,7 @@ func MatMulI8(y []float32, yStride int, w *ternary.Matrix, x *Int8, row0, row1, 
 		m.matGrouped(row0, row1, panel0, panel1)
 	case row1-row0 == 1:
 		m.vec(row0, panel0, panel1)
-	case m.k.tiles != nil && row1-row0 >= m.k.tiles.least:
+	case withTiles && m.k.tiles != nil && row1-row0 >= m.k.tiles.least:
 		m.tiles(row0, row1, panel0, panel1)
 	default:
 		m.mat(row0, row1, panel0, panel1)

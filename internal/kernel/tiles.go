@@ -98,7 +98,7 @@ func (m *matMul) finishTiles(y []float32, yStride int, acc, sums []int32, s, sca
 // as tiles.
 func Tiles(rows int) bool {
 	t := active.ternary.tiles
-	return t != nil && rows >= t.least
+	return withTiles && t != nil && rows >= t.least
 }
 
 // tileScaleBits bounds the scales by whose inverse sums are multiplied: no quotient and

@@ -56,16 +56,19 @@ func blocksBytes(rows, stride int) int {
 // blockBytes returns the bytes of one block.
 func (x *GroupedInt8) blockBytes() int { return x.stride / recordBytes * tileGroupBytes }
 
-// setBlock copies a group's record into its row's block.
-func (x *GroupedInt8) setBlock(row, group int, record []byte) {
-	if x.blocks == nil {
+// setBlocks copies a row's records into its block.
+func (x *GroupedInt8) setBlocks(row int) {
+	if !withTiles || x.blocks == nil {
 		return
 	}
-	to := x.blocks[row/blockRows*x.blockBytes()+group*tileGroupBytes:][:tileGroupBytes]
 	at := row % blockRows
-	copy(to[at*tileStep:][:tileStep], record[:tileStep])
-	copy(to[(blockRows+at)*tileStep:][:tileStep], record[tileStep:])
-	binary.LittleEndian.PutUint32(to[tileGroupScales+4*at:], binary.LittleEndian.Uint32(record[recordScale:]))
+	for g := range x.stride / recordBytes {
+		record := x.record(row, g)
+		to := x.blocks[row/blockRows*x.blockBytes()+g*tileGroupBytes:][:tileGroupBytes]
+		copy(to[at*tileStep:][:tileStep], record[:tileStep])
+		copy(to[(blockRows+at)*tileStep:][:tileStep], record[tileStep:])
+		binary.LittleEndian.PutUint32(to[tileGroupScales+4*at:], binary.LittleEndian.Uint32(record[recordScale:]))
+	}
 }
 
 // tiles computes rows row0…row1−1 of MatMulGrouped's result.

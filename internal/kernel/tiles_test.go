@@ -23,6 +23,9 @@ var tiledTwins = func() kernels {
 // forEachTiles runs f with the twins of the products of tiles, and with the processor's.
 func forEachTiles(t *testing.T, f func(t *testing.T, k *kernels)) {
 	t.Run("twins", func(t *testing.T) {
+		if !withTiles {
+			t.Skip("this build has no tiles")
+		}
 		useKernels(t, &tiledTwins)
 		f(t, &tiledTwins)
 	})

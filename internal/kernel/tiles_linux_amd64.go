@@ -2,12 +2,45 @@
 
 package kernel
 
-import "trit/internal/ternary"
+import (
+	"syscall"
+
+	"trit/internal/ternary"
+)
+
+// withTiles says whether the program has kernels that multiply tiles.
+const withTiles = true
+
+// permitTiles asks the kernel to let this process use tiles. It says no where it, or the
+// hypervisor below it, does not keep them when it switches between threads. The runtime's
+// stacks for signals have room for them.
+func permitTiles() bool {
+	const (
+		requestPermission = 0x1023 // ARCH_REQ_XCOMP_PERM
+		tileData          = 18     // XFEATURE_XTILEDATA
+	)
+	_, _, err := syscall.RawSyscall(syscall.SYS_ARCH_PRCTL, requestPermission, tileData, 0)
+	return err == 0
+}
+
+func tiledKernels() *kernels { return &amx }
+
+// amx differs where many rows of activations are multiplied with ternary weights.
+var amx = kernels{
+	float:   &avx512Float,
+	attend:  &avx512Attend,
+	head:    &avx512Head,
+	ternary: &amxTernary,
+	grouped: &amxGrouped,
+	int8:    &avx512Int8,
+	coarse:  &avx512Coarse,
+	measure: &amxMeasure,
+}
 
 // amxTernary multiplies many rows of activations as tiles.
-var amxTernary = withTiles(avx512VBMITernary, &amxTiles)
+var amxTernary = addTiles(avx512VBMITernary, &amxTiles)
 
-func withTiles(k ternaryKernels, t *tileKernels) ternaryKernels {
+func addTiles(k ternaryKernels, t *tileKernels) ternaryKernels {
 	k.tiles = t
 	return k
 }
@@ -52,9 +85,9 @@ func finishTilesAVX512(y []float32, yStride int, acc, sums []int32, s, scale []f
 }
 
 // amxGrouped multiplies many rows of activations as tiles.
-var amxGrouped = withGroupTiles(avx512VBMIGrouped, &amxGroupTiles)
+var amxGrouped = addGroupTiles(avx512VBMIGrouped, &amxGroupTiles)
 
-func withGroupTiles(k groupedKernels, t *groupTiles) groupedKernels {
+func addGroupTiles(k groupedKernels, t *groupTiles) groupedKernels {
 	k.tiles = t
 	return k
 }
