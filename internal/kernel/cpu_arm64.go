@@ -35,6 +35,7 @@ var neon = kernels{
 	head:    &neonHead,
 	ternary: &neonTernary,
 	grouped: &neonGrouped,
+	lines:   &genericLines,
 	int8:    &neonInt8,
 	coarse:  &genericCoarse, // int8 products pay off with the dot product only
 	measure: &neonMeasure,
@@ -47,6 +48,7 @@ var neonDot = kernels{
 	head:    &neonHead,
 	ternary: &neonDotTernary,
 	grouped: &neonDotGrouped,
+	lines:   &genericLines,
 	int8:    &neonInt8,
 	coarse:  &neonDotCoarse,
 	measure: &neonDotMeasure,

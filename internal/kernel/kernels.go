@@ -9,6 +9,7 @@ type kernels struct {
 	head    *headKernels
 	ternary *ternaryKernels // of the variant SIMD
 	grouped *groupedKernels // of the variant SIMD
+	lines   *lineKernels
 	int8    *int8Kernels
 	coarse  *coarseKernels
 	measure *measureKernels
@@ -21,6 +22,7 @@ var generic = kernels{
 	head:    &genericHead,
 	ternary: &blockedTernary,
 	grouped: &genericGrouped,
+	lines:   &genericLines,
 	int8:    &genericInt8,
 	coarse:  &genericCoarse,
 	measure: &genericMeasure,

@@ -18919,3 +18919,567 @@ group:
 	BYTE $0xc0
 	VZEROUPPER
 	RET
+
+// func dotLinesT2AVX512(acc *int32, w *byte, at *uint32, x *int8, blocks int, pairs int)
+// Requires: AVX, AVX2, AVX512F, AVX512VNNI, MMX+
+TEXT ·dotLinesT2AVX512(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ at+16(FP), DX
+	MOVQ x+24(FP), BX
+	MOVQ blocks+32(FP), SI
+	MOVQ pairs+40(FP), DI
+
+pair:
+	MOVL   (DX), R8
+	ADDQ   CX, R8
+	MOVL   32(DX), R9
+	ADDQ   CX, R9
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	MOVL   4(DX), R10
+	ADDQ   CX, R10
+	MOVL   36(DX), R11
+	ADDQ   CX, R11
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	MOVQ   BX, R12
+	MOVQ   SI, R13
+
+block:
+	PREFETCHT0    (R9)
+	VMOVDQU64     (R8), Z8
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z8, Z9
+	VPDPBUSD      (R12), Z9, Z0
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z8, Z9
+	VPDPBUSD      64(R12), Z9, Z1
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z8, Z9
+	VPDPBUSD      128(R12), Z9, Z2
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z8, Z9
+	VPDPBUSD      192(R12), Z9, Z3
+	ADDQ          $0x40, R8
+	ADDQ          $0x40, R9
+	PREFETCHT0    (R11)
+	VMOVDQU64     (R10), Z8
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z8, Z9
+	VPDPBUSD      (R12), Z9, Z4
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z8, Z9
+	VPDPBUSD      64(R12), Z9, Z5
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z8, Z9
+	VPDPBUSD      128(R12), Z9, Z6
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z8, Z9
+	VPDPBUSD      192(R12), Z9, Z7
+	ADDQ          $0x40, R10
+	ADDQ          $0x40, R11
+	ADDQ          $0x00000100, R12
+	DECQ          R13
+	JNZ           block
+	VPSRAD        $0x02, Z1, Z1
+	VPSRAD        $0x04, Z2, Z2
+	VPSRAD        $0x06, Z3, Z3
+	VPADDD        Z2, Z0, Z0
+	VPADDD        Z3, Z1, Z1
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y8
+	VPADDD        Y0, Y8, Y8
+	VEXTRACTI128  $0x01, Y8, X9
+	VPADDD        X8, X9, X9
+	VPSRAD        $0x02, Z5, Z5
+	VPSRAD        $0x04, Z6, Z6
+	VPSRAD        $0x06, Z7, Z7
+	VPADDD        Z6, Z4, Z4
+	VPADDD        Z7, Z5, Z5
+	VPADDD        Z5, Z4, Z4
+	VEXTRACTI64X4 $0x01, Z4, Y8
+	VPADDD        Y4, Y8, Y8
+	VEXTRACTI128  $0x01, Y8, X10
+	VPADDD        X8, X10, X10
+	VPHADDD       X10, X9, X9
+	VPHADDD       X9, X9, X9
+	VMOVQ         X9, (AX)
+	ADDQ          $0x08, AX
+	ADDQ          $0x08, DX
+	DECQ          DI
+	JNZ           pair
+	VZEROUPPER
+	RET
+
+DATA ternaryFieldMasks<>+0(SB)/4, $0x03030303
+DATA ternaryFieldMasks<>+4(SB)/4, $0x0c0c0c0c
+DATA ternaryFieldMasks<>+8(SB)/4, $0x30303030
+DATA ternaryFieldMasks<>+12(SB)/4, $0xc0c0c0c0
+GLOBL ternaryFieldMasks<>(SB), RODATA|NOPTR, $16
+
+// func addColumnsT2AVX512(acc *int32, w *byte, at *uint32, q *int8, quads int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
+TEXT ·addColumnsT2AVX512(SB), NOSPLIT, $0-40
+	MOVQ   acc+0(FP), AX
+	MOVQ   w+8(FP), CX
+	MOVQ   at+16(FP), DX
+	MOVQ   q+24(FP), BX
+	MOVQ   quads+32(FP), SI
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+
+quad:
+	MOVL          (DX), DI
+	VMOVDQU64     (CX)(DI*1), Z16
+	MOVL          128(DX), DI
+	PREFETCHT0    (CX)(DI*1)
+	MOVL          4(DX), DI
+	VMOVDQU64     (CX)(DI*1), Z17
+	MOVL          132(DX), DI
+	PREFETCHT0    (CX)(DI*1)
+	MOVL          8(DX), DI
+	VMOVDQU64     (CX)(DI*1), Z18
+	MOVL          136(DX), DI
+	PREFETCHT0    (CX)(DI*1)
+	MOVL          12(DX), DI
+	VMOVDQU64     (CX)(DI*1), Z19
+	MOVL          140(DX), DI
+	PREFETCHT0    (CX)(DI*1)
+	VPUNPCKHBW    Z17, Z16, Z20
+	VPUNPCKHBW    Z19, Z18, Z21
+	VPUNPCKLBW    Z17, Z16, Z16
+	VPUNPCKLBW    Z19, Z18, Z18
+	VPUNPCKLWD    Z18, Z16, Z17
+	VPUNPCKHWD    Z18, Z16, Z16
+	VPUNPCKLWD    Z21, Z20, Z19
+	VPUNPCKHWD    Z21, Z20, Z20
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z17, Z18
+	VPDPBUSD.BCST (BX), Z18, Z0
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z17, Z18
+	VPDPBUSD.BCST (BX), Z18, Z4
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z17, Z18
+	VPDPBUSD.BCST (BX), Z18, Z8
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z17, Z18
+	VPDPBUSD.BCST (BX), Z18, Z12
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z16, Z17
+	VPDPBUSD.BCST (BX), Z17, Z1
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z16, Z17
+	VPDPBUSD.BCST (BX), Z17, Z5
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z16, Z17
+	VPDPBUSD.BCST (BX), Z17, Z9
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z16, Z17
+	VPDPBUSD.BCST (BX), Z17, Z13
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z19, Z16
+	VPDPBUSD.BCST (BX), Z16, Z2
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z19, Z16
+	VPDPBUSD.BCST (BX), Z16, Z6
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z19, Z16
+	VPDPBUSD.BCST (BX), Z16, Z10
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z19, Z16
+	VPDPBUSD.BCST (BX), Z16, Z14
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z20, Z16
+	VPDPBUSD.BCST (BX), Z16, Z3
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z20, Z16
+	VPDPBUSD.BCST (BX), Z16, Z7
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z20, Z16
+	VPDPBUSD.BCST (BX), Z16, Z11
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z20, Z16
+	VPDPBUSD.BCST (BX), Z16, Z15
+	ADDQ          $0x10, DX
+	ADDQ          $0x04, BX
+	DECQ          SI
+	JNZ           quad
+	VPSRAD        $0x02, Z4, Z4
+	VPSRAD        $0x04, Z8, Z8
+	VPSRAD        $0x06, Z12, Z12
+	VPADDD        (AX), Z0, Z0
+	VMOVDQU32     Z0, (AX)
+	VPADDD        256(AX), Z4, Z4
+	VMOVDQU32     Z4, 256(AX)
+	VPADDD        512(AX), Z8, Z8
+	VMOVDQU32     Z8, 512(AX)
+	VPADDD        768(AX), Z12, Z12
+	VMOVDQU32     Z12, 768(AX)
+	VPSRAD        $0x02, Z5, Z5
+	VPSRAD        $0x04, Z9, Z9
+	VPSRAD        $0x06, Z13, Z13
+	VPADDD        64(AX), Z1, Z1
+	VMOVDQU32     Z1, 64(AX)
+	VPADDD        320(AX), Z5, Z5
+	VMOVDQU32     Z5, 320(AX)
+	VPADDD        576(AX), Z9, Z9
+	VMOVDQU32     Z9, 576(AX)
+	VPADDD        832(AX), Z13, Z13
+	VMOVDQU32     Z13, 832(AX)
+	VPSRAD        $0x02, Z6, Z6
+	VPSRAD        $0x04, Z10, Z10
+	VPSRAD        $0x06, Z14, Z14
+	VPADDD        128(AX), Z2, Z2
+	VMOVDQU32     Z2, 128(AX)
+	VPADDD        384(AX), Z6, Z6
+	VMOVDQU32     Z6, 384(AX)
+	VPADDD        640(AX), Z10, Z10
+	VMOVDQU32     Z10, 640(AX)
+	VPADDD        896(AX), Z14, Z14
+	VMOVDQU32     Z14, 896(AX)
+	VPSRAD        $0x02, Z7, Z7
+	VPSRAD        $0x04, Z11, Z11
+	VPSRAD        $0x06, Z15, Z15
+	VPADDD        192(AX), Z3, Z3
+	VMOVDQU32     Z3, 192(AX)
+	VPADDD        448(AX), Z7, Z7
+	VMOVDQU32     Z7, 448(AX)
+	VPADDD        704(AX), Z11, Z11
+	VMOVDQU32     Z11, 704(AX)
+	VPADDD        960(AX), Z15, Z15
+	VMOVDQU32     Z15, 960(AX)
+	VZEROUPPER
+	RET
+
+// func dotLinesT5AVX512VBMI(acc *int32, w *byte, at *uint32, x *int8, blocks int, pairs int)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VBMI, AVX512VNNI, MMX+
+TEXT ·dotLinesT5AVX512VBMI(SB), NOSPLIT, $0-48
+	MOVQ      acc+0(FP), AX
+	MOVQ      w+8(FP), CX
+	MOVQ      at+16(FP), DX
+	MOVQ      x+24(FP), BX
+	MOVQ      blocks+32(FP), SI
+	MOVQ      pairs+40(FP), DI
+	VMOVDQU64 ternaryDigits<>+0(SB), Z0
+	VMOVDQU64 ternaryDigits<>+64(SB), Z1
+
+pair:
+	MOVL   (DX), R8
+	ADDQ   CX, R8
+	MOVL   32(DX), R9
+	ADDQ   CX, R9
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	MOVL   4(DX), R10
+	ADDQ   CX, R10
+	MOVL   36(DX), R11
+	ADDQ   CX, R11
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	MOVQ   BX, R12
+	MOVQ   SI, R13
+
+block:
+	PREFETCHT0    (R9)
+	VMOVDQU64     (R8), Z12
+	VPADDB        ternaryMinus81<>+0(SB), Z12, Z13
+	VPMINUB       Z12, Z13, Z13
+	VPADDB        ternaryMinus81<>+0(SB), Z13, Z14
+	VPMINUB       Z14, Z13, Z13
+	VPSUBB        Z13, Z12, Z12
+	VPDPBUSD      256(R12), Z12, Z6
+	VPERMI2B      Z1, Z0, Z13
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z13, Z12
+	VPDPBUSD      (R12), Z12, Z2
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z13, Z12
+	VPDPBUSD      64(R12), Z12, Z3
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z13, Z12
+	VPDPBUSD      128(R12), Z12, Z4
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z13, Z12
+	VPDPBUSD      192(R12), Z12, Z5
+	ADDQ          $0x40, R8
+	ADDQ          $0x40, R9
+	PREFETCHT0    (R11)
+	VMOVDQU64     (R10), Z12
+	VPADDB        ternaryMinus81<>+0(SB), Z12, Z13
+	VPMINUB       Z12, Z13, Z13
+	VPADDB        ternaryMinus81<>+0(SB), Z13, Z14
+	VPMINUB       Z14, Z13, Z13
+	VPSUBB        Z13, Z12, Z12
+	VPDPBUSD      256(R12), Z12, Z11
+	VPERMI2B      Z1, Z0, Z13
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z13, Z12
+	VPDPBUSD      (R12), Z12, Z7
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z13, Z12
+	VPDPBUSD      64(R12), Z12, Z8
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z13, Z12
+	VPDPBUSD      128(R12), Z12, Z9
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z13, Z12
+	VPDPBUSD      192(R12), Z12, Z10
+	ADDQ          $0x40, R10
+	ADDQ          $0x40, R11
+	ADDQ          $0x00000140, R12
+	DECQ          R13
+	JNZ           block
+	VPSRAD        $0x02, Z3, Z3
+	VPSRAD        $0x04, Z4, Z4
+	VPSRAD        $0x06, Z5, Z5
+	MOVL          $0x781948b1, R8
+	VPBROADCASTD  R8, Z12
+	VPMULLD       Z12, Z6, Z6
+	VPADDD        Z5, Z2, Z2
+	VPADDD        Z6, Z3, Z3
+	VPADDD        Z4, Z2, Z2
+	VPADDD        Z3, Z2, Z2
+	VEXTRACTI64X4 $0x01, Z2, Y12
+	VPADDD        Y2, Y12, Y12
+	VEXTRACTI128  $0x01, Y12, X13
+	VPADDD        X12, X13, X13
+	VPSRAD        $0x02, Z8, Z8
+	VPSRAD        $0x04, Z9, Z9
+	VPSRAD        $0x06, Z10, Z10
+	MOVL          $0x781948b1, R8
+	VPBROADCASTD  R8, Z12
+	VPMULLD       Z12, Z11, Z11
+	VPADDD        Z10, Z7, Z7
+	VPADDD        Z11, Z8, Z8
+	VPADDD        Z9, Z7, Z7
+	VPADDD        Z8, Z7, Z7
+	VEXTRACTI64X4 $0x01, Z7, Y12
+	VPADDD        Y7, Y12, Y12
+	VEXTRACTI128  $0x01, Y12, X14
+	VPADDD        X12, X14, X14
+	VPHADDD       X14, X13, X13
+	VPHADDD       X13, X13, X13
+	VMOVQ         X13, (AX)
+	ADDQ          $0x08, AX
+	ADDQ          $0x08, DX
+	DECQ          DI
+	JNZ           pair
+	VZEROUPPER
+	RET
+
+DATA ternaryMinus81<>+0(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+4(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+8(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+12(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+16(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+20(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+24(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+28(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+32(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+36(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+40(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+44(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+48(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+52(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+56(SB)/4, $0xafafafaf
+DATA ternaryMinus81<>+60(SB)/4, $0xafafafaf
+GLOBL ternaryMinus81<>(SB), RODATA|NOPTR, $64
+
+// func addColumnsT5AVX512VBMI(acc *int32, w *byte, at *uint32, q *int8, quads int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VNNI, MMX+
+TEXT ·addColumnsT5AVX512VBMI(SB), NOSPLIT, $0-40
+	MOVQ      acc+0(FP), AX
+	MOVQ      w+8(FP), CX
+	MOVQ      at+16(FP), DX
+	MOVQ      q+24(FP), BX
+	MOVQ      quads+32(FP), SI
+	VMOVDQU64 ternaryDigits<>+0(SB), Z0
+	VMOVDQU64 ternaryDigits<>+64(SB), Z1
+	VPXORQ    Z2, Z2, Z2
+	VPXORQ    Z3, Z3, Z3
+	VPXORQ    Z4, Z4, Z4
+	VPXORQ    Z5, Z5, Z5
+	VPXORQ    Z6, Z6, Z6
+	VPXORQ    Z7, Z7, Z7
+	VPXORQ    Z8, Z8, Z8
+	VPXORQ    Z9, Z9, Z9
+	VPXORQ    Z10, Z10, Z10
+	VPXORQ    Z11, Z11, Z11
+	VPXORQ    Z12, Z12, Z12
+	VPXORQ    Z13, Z13, Z13
+	VPXORQ    Z14, Z14, Z14
+	VPXORQ    Z15, Z15, Z15
+	VPXORQ    Z16, Z16, Z16
+	VPXORQ    Z17, Z17, Z17
+	VPXORQ    Z18, Z18, Z18
+	VPXORQ    Z19, Z19, Z19
+	VPXORQ    Z20, Z20, Z20
+	VPXORQ    Z21, Z21, Z21
+
+quad:
+	MOVL          (DX), DI
+	VMOVDQU64     (CX)(DI*1), Z22
+	MOVL          128(DX), DI
+	PREFETCHT0    (CX)(DI*1)
+	MOVL          4(DX), DI
+	VMOVDQU64     (CX)(DI*1), Z23
+	MOVL          132(DX), DI
+	PREFETCHT0    (CX)(DI*1)
+	MOVL          8(DX), DI
+	VMOVDQU64     (CX)(DI*1), Z24
+	MOVL          136(DX), DI
+	PREFETCHT0    (CX)(DI*1)
+	MOVL          12(DX), DI
+	VMOVDQU64     (CX)(DI*1), Z25
+	MOVL          140(DX), DI
+	PREFETCHT0    (CX)(DI*1)
+	VPUNPCKHBW    Z23, Z22, Z26
+	VPUNPCKHBW    Z25, Z24, Z27
+	VPUNPCKLBW    Z23, Z22, Z22
+	VPUNPCKLBW    Z25, Z24, Z24
+	VPUNPCKLWD    Z24, Z22, Z23
+	VPUNPCKHWD    Z24, Z22, Z22
+	VPUNPCKLWD    Z27, Z26, Z25
+	VPUNPCKHWD    Z27, Z26, Z26
+	VPADDB        ternaryMinus81<>+0(SB), Z23, Z24
+	VPMINUB       Z23, Z24, Z24
+	VPADDB        ternaryMinus81<>+0(SB), Z24, Z27
+	VPMINUB       Z27, Z24, Z24
+	VPSUBB        Z24, Z23, Z23
+	VPDPBUSD.BCST (BX), Z23, Z18
+	VPERMI2B      Z1, Z0, Z24
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z24, Z23
+	VPDPBUSD.BCST (BX), Z23, Z2
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z24, Z23
+	VPDPBUSD.BCST (BX), Z23, Z6
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z24, Z23
+	VPDPBUSD.BCST (BX), Z23, Z10
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z24, Z23
+	VPDPBUSD.BCST (BX), Z23, Z14
+	VPADDB        ternaryMinus81<>+0(SB), Z22, Z23
+	VPMINUB       Z22, Z23, Z23
+	VPADDB        ternaryMinus81<>+0(SB), Z23, Z24
+	VPMINUB       Z24, Z23, Z23
+	VPSUBB        Z23, Z22, Z22
+	VPDPBUSD.BCST (BX), Z22, Z19
+	VPERMI2B      Z1, Z0, Z23
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z23, Z22
+	VPDPBUSD.BCST (BX), Z22, Z3
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z23, Z22
+	VPDPBUSD.BCST (BX), Z22, Z7
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z23, Z22
+	VPDPBUSD.BCST (BX), Z22, Z11
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z23, Z22
+	VPDPBUSD.BCST (BX), Z22, Z15
+	VPADDB        ternaryMinus81<>+0(SB), Z25, Z22
+	VPMINUB       Z25, Z22, Z22
+	VPADDB        ternaryMinus81<>+0(SB), Z22, Z23
+	VPMINUB       Z23, Z22, Z22
+	VPSUBB        Z22, Z25, Z25
+	VPDPBUSD.BCST (BX), Z25, Z20
+	VPERMI2B      Z1, Z0, Z22
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z22, Z23
+	VPDPBUSD.BCST (BX), Z23, Z4
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z22, Z23
+	VPDPBUSD.BCST (BX), Z23, Z8
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z22, Z23
+	VPDPBUSD.BCST (BX), Z23, Z12
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z22, Z23
+	VPDPBUSD.BCST (BX), Z23, Z16
+	VPADDB        ternaryMinus81<>+0(SB), Z26, Z22
+	VPMINUB       Z26, Z22, Z22
+	VPADDB        ternaryMinus81<>+0(SB), Z22, Z23
+	VPMINUB       Z23, Z22, Z22
+	VPSUBB        Z22, Z26, Z26
+	VPDPBUSD.BCST (BX), Z26, Z21
+	VPERMI2B      Z1, Z0, Z22
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z22, Z23
+	VPDPBUSD.BCST (BX), Z23, Z5
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z22, Z23
+	VPDPBUSD.BCST (BX), Z23, Z9
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z22, Z23
+	VPDPBUSD.BCST (BX), Z23, Z13
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z22, Z23
+	VPDPBUSD.BCST (BX), Z23, Z17
+	ADDQ          $0x10, DX
+	ADDQ          $0x04, BX
+	DECQ          SI
+	JNZ           quad
+	VPSRAD        $0x02, Z6, Z6
+	VPSRAD        $0x04, Z10, Z10
+	VPSRAD        $0x06, Z14, Z14
+	MOVL          $0x781948b1, CX
+	VPBROADCASTD  CX, Z0
+	VPMULLD       Z0, Z18, Z18
+	VPADDD        (AX), Z2, Z2
+	VMOVDQU32     Z2, (AX)
+	VPADDD        256(AX), Z6, Z6
+	VMOVDQU32     Z6, 256(AX)
+	VPADDD        512(AX), Z10, Z10
+	VMOVDQU32     Z10, 512(AX)
+	VPADDD        768(AX), Z14, Z14
+	VMOVDQU32     Z14, 768(AX)
+	VPADDD        1024(AX), Z18, Z18
+	VMOVDQU32     Z18, 1024(AX)
+	VPSRAD        $0x02, Z7, Z7
+	VPSRAD        $0x04, Z11, Z11
+	VPSRAD        $0x06, Z15, Z15
+	MOVL          $0x781948b1, CX
+	VPBROADCASTD  CX, Z0
+	VPMULLD       Z0, Z19, Z19
+	VPADDD        64(AX), Z3, Z3
+	VMOVDQU32     Z3, 64(AX)
+	VPADDD        320(AX), Z7, Z7
+	VMOVDQU32     Z7, 320(AX)
+	VPADDD        576(AX), Z11, Z11
+	VMOVDQU32     Z11, 576(AX)
+	VPADDD        832(AX), Z15, Z15
+	VMOVDQU32     Z15, 832(AX)
+	VPADDD        1088(AX), Z19, Z19
+	VMOVDQU32     Z19, 1088(AX)
+	VPSRAD        $0x02, Z8, Z8
+	VPSRAD        $0x04, Z12, Z12
+	VPSRAD        $0x06, Z16, Z16
+	MOVL          $0x781948b1, CX
+	VPBROADCASTD  CX, Z0
+	VPMULLD       Z0, Z20, Z20
+	VPADDD        128(AX), Z4, Z4
+	VMOVDQU32     Z4, 128(AX)
+	VPADDD        384(AX), Z8, Z8
+	VMOVDQU32     Z8, 384(AX)
+	VPADDD        640(AX), Z12, Z12
+	VMOVDQU32     Z12, 640(AX)
+	VPADDD        896(AX), Z16, Z16
+	VMOVDQU32     Z16, 896(AX)
+	VPADDD        1152(AX), Z20, Z20
+	VMOVDQU32     Z20, 1152(AX)
+	VPSRAD        $0x02, Z9, Z9
+	VPSRAD        $0x04, Z13, Z13
+	VPSRAD        $0x06, Z17, Z17
+	MOVL          $0x781948b1, CX
+	VPBROADCASTD  CX, Z0
+	VPMULLD       Z0, Z21, Z21
+	VPADDD        192(AX), Z5, Z5
+	VMOVDQU32     Z5, 192(AX)
+	VPADDD        448(AX), Z9, Z9
+	VMOVDQU32     Z9, 448(AX)
+	VPADDD        704(AX), Z13, Z13
+	VMOVDQU32     Z13, 704(AX)
+	VPADDD        960(AX), Z17, Z17
+	VMOVDQU32     Z17, 960(AX)
+	VPADDD        1216(AX), Z21, Z21
+	VMOVDQU32     Z21, 1216(AX)
+	VZEROUPPER
+	RET
+
+// func addSumsAVX512(acc *int32, from *int32, n int)
+// Requires: AVX, AVX512F
+TEXT ·addSumsAVX512(SB), NOSPLIT, $0-24
+	MOVQ acc+0(FP), AX
+	MOVQ from+8(FP), CX
+	MOVQ n+16(FP), DX
+
+sixteen:
+	VMOVDQU32 (AX), Z0
+	VPADDD    (CX), Z0, Z0
+	VMOVDQU32 Z0, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNZ       sixteen
+	VZEROUPPER
+	RET

@@ -65,5 +65,10 @@ func main() {
 		trits512(u)
 	}
 	tileGroups()
+	for _, d := range []decoder512{decodeT2, decodeT5VBMI} {
+		dotLines512(d)
+		addColumns512(d)
+	}
+	addSums512()
 	Generate()
 }

@@ -1,0 +1,219 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"trit/internal/ternary"
+)
+
+// Sizes of the lists of a Workspace: the lines of a call are taken in pieces of
+// lineRun, columns in runs of columnRun, which stay in the nearest cache while block
+// after block of them is multiplied. Lists are read so far beyond their ends.
+const (
+	lineRun   = 512
+	columnRun = 32
+)
+
+// lineLists are the lists of a Workspace.
+type lineLists struct {
+	at     [lineRun + columnRun]uint32 // where lines begin
+	q      [lineRun + 4]int8           // activations of columns
+	row    [lineRun]int32              // rows
+	result [lineRun]float32
+}
+
+// lineKernels multiply with lines, indexed by layout.
+type lineKernels struct {
+	// dot computes the sums of 2·pairs > 0 lines of so many blocks, which begin at w[at[i]],
+	// with the activations that SpreadRow has made.
+	dot [2]func(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs int)
+	// add adds the products of a block of 4·quads > 0 columns, which begins at w[at[i]],
+	// with q to the sums of the block's rows.
+	add [2]func(acc []int32, w []byte, at []uint32, q []int8, quads int)
+	// sum adds from to acc.
+	sum func(acc, from []int32)
+	// columns is the layout in which columns are multiplied fastest, fast tells in
+	// which layouts leaving out lines saves time.
+	columns ternary.Layout
+	fast    [2]bool
+}
+
+// LinesPay reports whether products that leave out lines are worth their memory here,
+// with rows in the given layout, and the layout for columns.
+func LinesPay(rows ternary.Layout) (columns ternary.Layout, ok bool) {
+	k := active.lines
+	return k.columns, !rows.Grouped() && k.fast[rows]
+}
+
+// MaxLines is the largest number of lines, and of codes in a line, of which sums
+// surely fit.
+const MaxLines = 1 << 16
+
+// SpreadBytes returns how many activations SpreadRow makes for lines.
+func SpreadBytes(l *ternary.Lines) int { return l.Blocks() * l.BlockCodes() }
+
+// SpreadRow puts a row of activations into the order of the codes of row lines.
+func SpreadRow(dst []int8, l *ternary.Lines, x *Int8, row int) {
+	q := x.Q[row*x.Stride:][:x.Stride]
+	fields := l.Fields()
+	dst = dst[:SpreadBytes(l)]
+	for j := range l.Blocks() {
+		for k := range 16 {
+			unit := 4 * fields * (16*j + k)
+			for f := range fields {
+				to := dst[(fields*j+f)*ternary.BlockBytes+4*k:][:4]
+				if unit >= len(q) {
+					clear(to)
+					continue
+				}
+				copy(to, q[unit+4*f:][:4])
+			}
+		}
+	}
+}
+
+// BoundedI8 reports whether all results of a product with a row of activations are
+// surely finite: then a factor of zero makes zeros of them.
+func BoundedI8(w *ternary.Matrix, x *Int8, row int) bool {
+	var scale float32
+	for _, s := range w.Scales {
+		scale = max(scale, float32(math.Abs(float64(s))))
+	}
+	most := float64(128*w.Cols) / float64(x.Scale[row]) * float64(scale)
+	return most < math.MaxFloat32/2 // and not NaN
+}
+
+// MulPositive sets of y, the product of w with a row of activations, those rows from row0 to
+// row1−1 whose gate is positive, and the others to 0. They are what MatMulI8 gives.
+// lines are the rows of w, spread the activations that SpreadRow has made for them.
+// With more than most positive gates it does nothing. It returns how many there are.
+func MulPositive(y, gate []float32, w *ternary.Matrix, lines *ternary.Lines, x *Int8, row int, spread []int8, row0, row1, most int, ws *Workspace) int {
+	gate = gate[row0:row1]
+	if n := countPositive(gate); n > most {
+		return n
+	}
+	clear(y[row0:row1])
+	total := 0
+	for len(gate) > 0 {
+		n := min(len(gate), lineRun)
+		total += ws.mulPositive(y, gate[:n], w, lines, x, row, spread, row0)
+		gate, row0 = gate[n:], row0+n
+	}
+	return total
+}
+
+// mulPositive does so for at most lineRun rows.
+func (ws *Workspace) mulPositive(y, gate []float32, w *ternary.Matrix, lines *ternary.Lines, x *Int8, row int, spread []int8, row0 int) int {
+	l := &ws.lines
+	size := uint32(lines.LineBytes())
+	n := uint32(0)
+	for i, v := range gate {
+		l.row[n%lineRun] = int32(row0 + i)
+		n += positive(v)
+	}
+	if n == 0 {
+		return 0
+	}
+	for i, r := range l.row[:n] {
+		l.at[i] = uint32(r) * size
+	}
+	for i := range columnRun {
+		l.at[int(n)+i] = l.at[n-1]
+	}
+	active.lines.dot[lines.Layout](ws.acc[:], lines.Data, l.at[:], spread, lines.Blocks(), int(n+1)/2)
+	scale := w.Scales
+	if len(scale) != 1 {
+		ws.same = false
+		for i, r := range l.row[:n] {
+			ws.scale[i] = w.Scales[r]
+		}
+		scale = ws.scale[:n]
+	} else {
+		scale = ws.scales(w, 0, int(n), 0)
+	}
+	active.ternary.finish(l.result[:], 0, ws.acc[:], 0, x.Sum[row:], 0, x.Scale[row:], scale, 1, int(n), false)
+	for i, r := range l.row[:n] {
+		y[r] = l.result[i]
+	}
+	return int(n)
+}
+
+// positive returns 1 for numbers that may be above zero: those, −0, and some NaNs.
+func positive(v float32) uint32 { return -math.Float32bits(v) >> 31 }
+
+func countPositive(x []float32) int {
+	var n uint32
+	for _, v := range x {
+		n += positive(v)
+	}
+	return int(n)
+}
+
+// CountNonzero returns how many activations of a row are not zero.
+func CountNonzero(x *Int8, row int) int {
+	// The columns behind the last are zeros, and a stride has whole words.
+	q := x.Q[row*x.Stride:][:x.Stride]
+	b := unsafe.Slice((*byte)(unsafe.Pointer(&q[0])), len(q))
+	n := 0
+	for ; len(b) >= 8; b = b[8:] {
+		n += nonzeroBytes(binary.LittleEndian.Uint64(b))
+	}
+	return n
+}
+
+// ColumnSums returns how many sums AddColumns needs.
+func ColumnSums(l *ternary.Lines) int { return l.Blocks() * l.BlockCodes() }
+
+// AddColumns adds to sums, of the rows of a matrix, the products of codes and
+// activations in those of its columns from col0 to col1−1 whose activation is not zero.
+func AddColumns(sums []int32, lines *ternary.Lines, x *Int8, row, col0, col1 int, ws *Workspace) {
+	if col0 < 0 || col1 > lines.Count || x.Cols != lines.Count {
+		panic(fmt.Sprintf("kernel: AddColumns: columns %d…%d of %d, with %d activations", col0, col1, lines.Count, x.Cols))
+	}
+	q := x.Q[row*x.Stride:][:x.Cols]
+	l := &ws.lines
+	size := uint32(lines.LineBytes())
+	for col0 < col1 {
+		end := min(col1, col0+lineRun)
+		n := uint32(0)
+		for c := col0; c < end; c++ {
+			l.at[n], l.q[n] = uint32(c)*size, q[c]
+			n += uint32(-int32(q[c])|int32(q[c])) >> 31
+		}
+		col0 = end
+		if n > 0 {
+			addColumnRuns(sums, lines, l, int(n))
+		}
+	}
+}
+
+// addColumnRuns adds the products of n listed columns, run by run and block by block.
+func addColumnRuns(sums []int32, lines *ternary.Lines, l *lineLists, n int) {
+	clear(l.q[n : n+4])
+	for i := range columnRun {
+		l.at[n+i] = l.at[n-1]
+	}
+	add, rows := active.lines.add[lines.Layout], lines.BlockCodes()
+	for from := 0; from < n; from += columnRun {
+		quads := (min(columnRun, n-from) + 3) / 4
+		for j := range lines.Blocks() {
+			add(sums[j*rows:][:rows], lines.Data[j*ternary.BlockBytes:], l.at[from:], l.q[from:], quads)
+		}
+	}
+}
+
+// FinishColumns turns sums of columns that workers have added up, each in its own, into
+// the product of w with a row of activations, to the bits that MatMulI8 gives. The sums
+// of the first worker are lost.
+func FinishColumns(y []float32, sums [][]int32, w *ternary.Matrix, x *Int8, row int, ws *Workspace) {
+	for _, s := range sums[1:] {
+		active.lines.sum(sums[0], s)
+	}
+	for r := 0; r < w.Rows; r += chunkRows {
+		n := min(chunkRows, w.Rows-r)
+		active.ternary.finish(y[r:], 0, sums[0][r:], 0, x.Sum[row:], 0, x.Scale[row:], ws.scales(w, r, n, 0), 1, n, false)
+	}
+}
