@@ -20,26 +20,39 @@ const (
 // lineLists are the lists of a Workspace.
 type lineLists struct {
 	at     [lineRun + columnRun]uint32 // where lines begin
-	q      [lineRun + 4]int8           // activations of columns
-	row    [lineRun]int32              // rows
-	result [lineRun]float32
+	q      [lineRun + 16]int8          // activations of columns
+	result [lineRun + 16]float32       // products of rows
 }
 
-// lineKernels multiply with lines, indexed by layout.
+// lineKernels multiply with lines, indexed by layout where they read weights.
 type lineKernels struct {
-	// dot computes the sums of 2·pairs > 0 lines of so many blocks, which begin at w[at[i]],
-	// with the activations that SpreadRow has made.
-	dot [2]func(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs int)
-	// add adds the products of a block of 4·quads > 0 columns, which begins at w[at[i]],
-	// with q to the sums of the block's rows.
-	add [2]func(acc []int32, w []byte, at []uint32, q []int8, quads int)
+	// dot computes the sums of 2·pairs > 0 lines of blocks > 0 blocks, which begin at
+	// w[at[i]], with the activations that SpreadRow has made. at is ascending.
+	dot [2]dotLinesFunc
+	// add adds the products of 4·quads > 0 columns of blocks > 0 blocks, which begin at
+	// w[at[i]], with q to the sums of all rows. at is ascending.
+	add [2]addColumnsFunc
 	// sum adds from to acc.
 	sum func(acc, from []int32)
+
+	// listPositive lists first + size·i for each gate that is positive and returns
+	// how many are; it may write 16 places beyond them. expandPositive sets the results
+	// of those gates to the numbers of from, and the others to 0.
+	listPositive   func(at []uint32, gate []float32, first, size uint32) int
+	expandPositive func(y, gate, from []float32)
+	// listNonzero lists first + size·i, and the activation, for each that is not zero.
+	listNonzero func(at []uint32, list, q []int8, first, size uint32) int
+
 	// columns is the layout in which columns are multiplied fastest, fast tells in
 	// which layouts leaving out lines saves time.
 	columns ternary.Layout
 	fast    [2]bool
 }
+
+type (
+	dotLinesFunc   = func(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs int)
+	addColumnsFunc = func(acc []int32, w []byte, at []uint32, q []int8, blocks, quads int)
+)
 
 // LinesPay reports whether products that leave out lines are worth their memory here,
 // with rows in the given layout, and the layout for columns.
@@ -86,70 +99,50 @@ func BoundedI8(w *ternary.Matrix, x *Int8, row int) bool {
 	return most < math.MaxFloat32/2 // and not NaN
 }
 
-// MulPositive sets of y, the product of w with a row of activations, those rows from row0 to
-// row1−1 whose gate is positive, and the others to 0. They are what MatMulI8 gives.
-// lines are the rows of w, spread the activations that SpreadRow has made for them.
-// With more than most positive gates it does nothing. It returns how many there are.
+// MulPositive sets of y, the product of w with a row of activations, those rows from
+// row0 to row1−1 whose gate is positive, as MatMulI8 would, and the others to 0. Lines
+// are the rows of w, and spread the activations that SpreadRow has made for them. With
+// more than most positive gates it may leave some rows alone. It returns how many there
+// are at least.
 func MulPositive(y, gate []float32, w *ternary.Matrix, lines *ternary.Lines, x *Int8, row int, spread []int8, row0, row1, most int, ws *Workspace) int {
-	gate = gate[row0:row1]
-	if n := countPositive(gate); n > most {
-		return n
+	if row0 < 0 || row1 > w.Rows || w.Rows != lines.Count || w.Cols != lines.Width || x.Cols != w.Cols {
+		panic(fmt.Sprintf("kernel: MulPositive: rows %d…%d of %d×%d, lines %d×%d, %d activations", row0, row1, w.Rows, w.Cols, lines.Count, lines.Width, x.Cols))
 	}
-	clear(y[row0:row1])
 	total := 0
-	for len(gate) > 0 {
-		n := min(len(gate), lineRun)
-		total += ws.mulPositive(y, gate[:n], w, lines, x, row, spread, row0)
-		gate, row0 = gate[n:], row0+n
+	for ; row0 < row1 && total <= most; row0 += lineRun {
+		end := min(row1, row0+lineRun)
+		total += ws.mulPositive(y[row0:end], gate[row0:end], w, lines, x, row, spread, row0, most-total)
 	}
 	return total
 }
 
 // mulPositive does so for at most lineRun rows.
-func (ws *Workspace) mulPositive(y, gate []float32, w *ternary.Matrix, lines *ternary.Lines, x *Int8, row int, spread []int8, row0 int) int {
-	l := &ws.lines
+func (ws *Workspace) mulPositive(y, gate []float32, w *ternary.Matrix, lines *ternary.Lines, x *Int8, row int, spread []int8, row0, most int) int {
+	l, k := &ws.lines, active.lines
 	size := uint32(lines.LineBytes())
-	n := uint32(0)
-	for i, v := range gate {
-		l.row[n%lineRun] = int32(row0 + i)
-		n += positive(v)
+	n := k.listPositive(l.at[:], gate, uint32(row0)*size, size)
+	if n > most {
+		return n
 	}
-	if n == 0 {
-		return 0
-	}
-	for i, r := range l.row[:n] {
-		l.at[i] = uint32(r) * size
-	}
-	for i := range columnRun {
-		l.at[int(n)+i] = l.at[n-1]
-	}
-	active.lines.dot[lines.Layout](ws.acc[:], lines.Data, l.at[:], spread, lines.Blocks(), int(n+1)/2)
-	scale := w.Scales
-	if len(scale) != 1 {
-		ws.same = false
-		for i, r := range l.row[:n] {
-			ws.scale[i] = w.Scales[r]
+	if n > 0 {
+		for i := range columnRun {
+			l.at[n+i] = l.at[n-1]
 		}
-		scale = ws.scale[:n]
-	} else {
-		scale = ws.scales(w, 0, int(n), 0)
+		k.dot[lines.Layout](ws.acc[:], lines.Data, l.at[:], spread, lines.Blocks(), (n+1)/2)
+		scale := w.Scales
+		if len(scale) == 1 {
+			scale = ws.scales(w, 0, n, 0)
+		} else {
+			ws.same = false
+			scale = ws.scale[:n]
+			for i, at := range l.at[:n] {
+				scale[i] = w.Scales[at/size]
+			}
+		}
+		active.ternary.finish(l.result[:], 0, ws.acc[:], 0, x.Sum[row:], 0, x.Scale[row:], scale, 1, n, false)
 	}
-	active.ternary.finish(l.result[:], 0, ws.acc[:], 0, x.Sum[row:], 0, x.Scale[row:], scale, 1, int(n), false)
-	for i, r := range l.row[:n] {
-		y[r] = l.result[i]
-	}
-	return int(n)
-}
-
-// positive returns 1 for numbers that may be above zero: those, −0, and some NaNs.
-func positive(v float32) uint32 { return -math.Float32bits(v) >> 31 }
-
-func countPositive(x []float32) int {
-	var n uint32
-	for _, v := range x {
-		n += positive(v)
-	}
-	return int(n)
+	k.expandPositive(y, gate, l.result[:])
+	return n
 }
 
 // CountNonzero returns how many activations of a row are not zero.
@@ -178,30 +171,22 @@ func AddColumns(sums []int32, lines *ternary.Lines, x *Int8, row, col0, col1 int
 	size := uint32(lines.LineBytes())
 	for col0 < col1 {
 		end := min(col1, col0+lineRun)
-		n := uint32(0)
-		for c := col0; c < end; c++ {
-			l.at[n], l.q[n] = uint32(c)*size, q[c]
-			n += uint32(-int32(q[c])|int32(q[c])) >> 31
-		}
-		col0 = end
-		if n > 0 {
-			addColumnRuns(sums, lines, l, int(n))
+		n := active.lines.listNonzero(l.at[:], l.q[:], q[col0:end], uint32(col0)*size, size)
+		if col0 = end; n > 0 {
+			addColumnRuns(sums, lines, l, n)
 		}
 	}
 }
 
-// addColumnRuns adds the products of n listed columns, run by run and block by block.
+// addColumnRuns adds the products of n listed columns.
 func addColumnRuns(sums []int32, lines *ternary.Lines, l *lineLists, n int) {
 	clear(l.q[n : n+4])
 	for i := range columnRun {
 		l.at[n+i] = l.at[n-1]
 	}
-	add, rows := active.lines.add[lines.Layout], lines.BlockCodes()
 	for from := 0; from < n; from += columnRun {
 		quads := (min(columnRun, n-from) + 3) / 4
-		for j := range lines.Blocks() {
-			add(sums[j*rows:][:rows], lines.Data[j*ternary.BlockBytes:], l.at[from:], l.q[from:], quads)
-		}
+		active.lines.add[lines.Layout](sums, lines.Data, l.at[from:], l.q[from:], lines.Blocks(), quads)
 	}
 }
 

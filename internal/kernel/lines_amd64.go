@@ -5,42 +5,44 @@ package kernel
 import "trit/internal/ternary"
 
 var avx512Lines = lineKernels{
-	dot:     [2]func([]int32, []byte, []uint32, []int8, int, int){dotLinesOf(ternary.T2, dotLinesT2AVX512), dotLinesT5Generic},
-	add:     [2]func([]int32, []byte, []uint32, []int8, int){addColumnsOf(ternary.T2, addColumnsT2AVX512), addColumnsT5Generic},
-	sum:     addSumsOf(16, addSumsAVX512),
-	columns: ternary.T2,
-	fast:    [2]bool{true, false},
+	dot:            [2]dotLinesFunc{dotLinesOf(ternary.T2, dotLinesT2AVX512), dotLinesT5Generic},
+	add:            [2]addColumnsFunc{addColumnsOf(ternary.T2, addColumnsT2AVX512), addColumnsT5Generic},
+	sum:            addSumsOf(16, addSumsAVX512),
+	listPositive:   listPositiveWithAVX512,
+	expandPositive: expandPositiveWithAVX512,
+	listNonzero:    listNonzeroWithAVX512,
+	columns:        ternary.T2,
+	fast:           [2]bool{ternary.T2: true},
 }
 
 var avx512VBMILines = lineKernels{
-	dot:     [2]func([]int32, []byte, []uint32, []int8, int, int){avx512Lines.dot[ternary.T2], dotLinesOf(ternary.T5, dotLinesT5AVX512VBMI)},
-	add:     [2]func([]int32, []byte, []uint32, []int8, int){avx512Lines.add[ternary.T2], addColumnsOf(ternary.T5, addColumnsT5AVX512VBMI)},
-	sum:     avx512Lines.sum,
-	columns: ternary.T5,
-	fast:    [2]bool{true, true},
+	dot:            [2]dotLinesFunc{avx512Lines.dot[ternary.T2], dotLinesOf(ternary.T5, dotLinesT5AVX512VBMI)},
+	add:            [2]addColumnsFunc{avx512Lines.add[ternary.T2], addColumnsOf(ternary.T5, addColumnsT5AVX512VBMI)},
+	sum:            avx512Lines.sum,
+	listPositive:   avx512Lines.listPositive,
+	expandPositive: avx512Lines.expandPositive,
+	listNonzero:    avx512Lines.listNonzero,
+	columns:        ternary.T5,
+	fast:           [2]bool{ternary.T2: true, ternary.T5: true},
 }
 
-// dotLinesOf serves dot with a kernel, whose operands it checks.
-func dotLinesOf(l ternary.Layout, pairsOf func(acc *int32, w *byte, at *uint32, x *int8, blocks, pairs int)) func([]int32, []byte, []uint32, []int8, int, int) {
+// dotLinesOf serves dot with a kernel.
+func dotLinesOf(l ternary.Layout, pairsOf func(acc *int32, w *byte, at *uint32, x *int8, blocks, pairs int)) dotLinesFunc {
 	codes := 16 * l.UnitCols()
 	return func(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs int) {
-		for _, from := range at[:2*pairs+8] {
-			_ = w[int(from)+blocks*ternary.BlockBytes-1]
-		}
-		_, _ = acc[2*pairs-1], x[blocks*codes-1]
+		_ = w[int(at[2*pairs-1])+blocks*ternary.BlockBytes-1]
+		_, _, _ = acc[2*pairs-1], x[blocks*codes-1], at[2*pairs+7]
 		pairsOf(&acc[0], &w[0], &at[0], &x[0], blocks, pairs)
 	}
 }
 
-// addColumnsOf serves add with a kernel, whose operands it checks.
-func addColumnsOf(l ternary.Layout, quadsOf func(acc *int32, w *byte, at *uint32, q *int8, quads int)) func([]int32, []byte, []uint32, []int8, int) {
+// addColumnsOf serves add with a kernel.
+func addColumnsOf(l ternary.Layout, quadsOf func(acc *int32, w *byte, at *uint32, q *int8, blocks, quads int)) addColumnsFunc {
 	rows := 16 * l.UnitCols()
-	return func(acc []int32, w []byte, at []uint32, q []int8, quads int) {
-		for _, from := range at[:4*quads] {
-			_ = w[int(from)+ternary.BlockBytes-1]
-		}
-		_, _, _ = acc[rows-1], q[4*quads-1], at[4*quads+columnRun-1]
-		quadsOf(&acc[0], &w[0], &at[0], &q[0], quads)
+	return func(acc []int32, w []byte, at []uint32, q []int8, blocks, quads int) {
+		_ = w[int(at[4*quads-1])+blocks*ternary.BlockBytes-1]
+		_, _, _ = acc[blocks*rows-1], q[4*quads-1], at[4*quads+columnRun-1]
+		quadsOf(&acc[0], &w[0], &at[0], &q[0], blocks, quads)
 	}
 }
 
@@ -54,4 +56,33 @@ func addSumsOf(step int, whole func(acc, from *int32, n int)) func(acc, from []i
 		}
 		addSumsGeneric(acc[n*step:], from[n*step:])
 	}
+}
+
+func listPositiveWithAVX512(at []uint32, gate []float32, first, size uint32) int {
+	whole, n := len(gate)&^15, 0
+	if _ = at[len(gate)+15]; whole > 0 {
+		n = listPositiveAVX512(&at[0], &gate[0], whole/16, first, size)
+	}
+	return n + listPositiveGeneric(at[n:], gate[whole:], first+uint32(whole)*size, size)
+}
+
+func expandPositiveWithAVX512(y, gate, from []float32) {
+	whole, n := len(gate)&^15, 0
+	if _, _ = y[:len(gate)], from[:len(gate)]; whole > 0 {
+		expandPositiveAVX512(&y[0], &gate[0], &from[0], whole/16)
+	}
+	if whole < len(gate) {
+		for _, v := range gate[:whole] {
+			n += positive(v)
+		}
+		expandPositiveGeneric(y[whole:], gate[whole:], from[n:])
+	}
+}
+
+func listNonzeroWithAVX512(at []uint32, list, q []int8, first, size uint32) int {
+	whole, n := len(q)&^15, 0
+	if _, _ = at[len(q)+15], list[len(q)+15]; whole > 0 {
+		n = listNonzeroAVX512(&at[0], &list[0], &q[0], whole/16, first, size)
+	}
+	return n + listNonzeroGeneric(at[n:], list[n:], q[whole:], first+uint32(whole)*size, size)
 }

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"math"
 	"math/bits"
 
 	"trit/internal/ternary"
@@ -8,24 +9,29 @@ import (
 
 // genericLines are the twins of the products with lines.
 var genericLines = lineKernels{
-	dot: [2]func([]int32, []byte, []uint32, []int8, int, int){dotLinesT2Generic, dotLinesT5Generic},
-	add: [2]func([]int32, []byte, []uint32, []int8, int){addColumnsT2Generic, addColumnsT5Generic},
-	sum: addSumsGeneric,
+	dot:            [2]dotLinesFunc{dotLinesT2Generic, dotLinesT5Generic},
+	add:            [2]addColumnsFunc{addColumnsT2Generic, addColumnsT5Generic},
+	sum:            addSumsGeneric,
+	listPositive:   listPositiveGeneric,
+	expandPositive: expandPositiveGeneric,
+	listNonzero:    listNonzeroGeneric,
 }
 
+func codesT2(v byte) uint32 { return uint32(v) }
+func codesT5(v byte) uint32 { return uint32(digits5[v]) }
+
 func dotLinesT2Generic(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs int) {
-	dotLinesGeneric(acc, w, at, x, blocks, pairs, 4, func(v byte) uint32 { return uint32(v) })
+	dotLinesGeneric(acc, w, at, x, blocks, pairs, 4, codesT2)
 }
 
 func dotLinesT5Generic(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs int) {
-	dotLinesGeneric(acc, w, at, x, blocks, pairs, 5, func(v byte) uint32 { return uint32(digits5[v]) })
+	dotLinesGeneric(acc, w, at, x, blocks, pairs, 5, codesT5)
 }
 
 func dotLinesGeneric(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs, fields int, codes func(byte) uint32) {
 	for i := range 2 * pairs {
-		line := w[at[i]:][:blocks*ternary.BlockBytes]
 		var sum int32
-		for n, v := range line {
+		for n, v := range w[at[i]:][:blocks*ternary.BlockBytes] {
 			c := codes(v)
 			for f := range fields {
 				q := x[(n/ternary.BlockBytes*fields+f)*ternary.BlockBytes+n%ternary.BlockBytes]
@@ -36,20 +42,21 @@ func dotLinesGeneric(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs
 	}
 }
 
-func addColumnsT2Generic(acc []int32, w []byte, at []uint32, q []int8, quads int) {
-	addColumnsGeneric(acc, w, at, q, quads, 4, func(v byte) uint32 { return uint32(v) })
+func addColumnsT2Generic(acc []int32, w []byte, at []uint32, q []int8, blocks, quads int) {
+	addColumnsGeneric(acc, w, at, q, blocks, quads, 4, codesT2)
 }
 
-func addColumnsT5Generic(acc []int32, w []byte, at []uint32, q []int8, quads int) {
-	addColumnsGeneric(acc, w, at, q, quads, 5, func(v byte) uint32 { return uint32(digits5[v]) })
+func addColumnsT5Generic(acc []int32, w []byte, at []uint32, q []int8, blocks, quads int) {
+	addColumnsGeneric(acc, w, at, q, blocks, quads, 5, codesT5)
 }
 
-func addColumnsGeneric(acc []int32, w []byte, at []uint32, q []int8, quads, fields int, codes func(byte) uint32) {
+func addColumnsGeneric(acc []int32, w []byte, at []uint32, q []int8, blocks, quads, fields int, codes func(byte) uint32) {
 	for i := range 4 * quads {
-		for n, v := range w[at[i]:][:ternary.BlockBytes] {
+		for n, v := range w[at[i]:][:blocks*ternary.BlockBytes] {
 			c := codes(v)
+			block := acc[n/ternary.BlockBytes*fields*ternary.BlockBytes:]
 			for f := range fields {
-				acc[64*f+n/4%4*16+n/16*4+n%4] += int32(c>>(2*f)&3) * int32(q[i])
+				block[64*f+n/4%4*16+n%64/16*4+n%4] += int32(c>>(2*f)&3) * int32(q[i])
 			}
 		}
 	}
@@ -59,6 +66,42 @@ func addSumsGeneric(acc, from []int32) {
 	for i, v := range from[:len(acc)] {
 		acc[i] += v
 	}
+}
+
+// positive returns 1 for numbers above zero, and 0 for others and NaNs, without a
+// branch that nobody can predict.
+func positive(v float32) int {
+	const infinity = 0x7F800000
+	return int((uint64(math.Float32bits(v)-1) - infinity) >> 63)
+}
+
+func listPositiveGeneric(at []uint32, gate []float32, first, size uint32) int {
+	n := 0
+	for i, v := range gate {
+		at[n] = first + uint32(i)*size
+		n += positive(v)
+	}
+	return n
+}
+
+func expandPositiveGeneric(y, gate, from []float32) {
+	n := 0
+	for i, v := range gate {
+		y[i] = 0
+		if v > 0 {
+			y[i] = from[n]
+			n++
+		}
+	}
+}
+
+func listNonzeroGeneric(at []uint32, list, q []int8, first, size uint32) int {
+	n := 0
+	for i, v := range q {
+		at[n], list[n] = first+uint32(i)*size, v
+		n += int(uint32(-int32(v)|int32(v)) >> 31)
+	}
+	return n
 }
 
 // nonzeroBytes counts the bytes of a word that are not zero.

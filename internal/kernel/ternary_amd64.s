@@ -19014,14 +19014,17 @@ DATA ternaryFieldMasks<>+8(SB)/4, $0x30303030
 DATA ternaryFieldMasks<>+12(SB)/4, $0xc0c0c0c0
 GLOBL ternaryFieldMasks<>(SB), RODATA|NOPTR, $16
 
-// func addColumnsT2AVX512(acc *int32, w *byte, at *uint32, q *int8, quads int)
+// func addColumnsT2AVX512(acc *int32, w *byte, at *uint32, q *int8, blocks int, quads int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·addColumnsT2AVX512(SB), NOSPLIT, $0-40
-	MOVQ   acc+0(FP), AX
-	MOVQ   w+8(FP), CX
-	MOVQ   at+16(FP), DX
-	MOVQ   q+24(FP), BX
-	MOVQ   quads+32(FP), SI
+TEXT ·addColumnsT2AVX512(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ at+16(FP), DX
+	MOVQ q+24(FP), BX
+	MOVQ blocks+32(FP), SI
+	MOVQ quads+40(FP), DI
+
+block:
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
@@ -19038,24 +19041,27 @@ TEXT ·addColumnsT2AVX512(SB), NOSPLIT, $0-40
 	VPXORQ Z13, Z13, Z13
 	VPXORQ Z14, Z14, Z14
 	VPXORQ Z15, Z15, Z15
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+	MOVQ   DI, R10
 
 quad:
-	MOVL          (DX), DI
-	VMOVDQU64     (CX)(DI*1), Z16
-	MOVL          128(DX), DI
-	PREFETCHT0    (CX)(DI*1)
-	MOVL          4(DX), DI
-	VMOVDQU64     (CX)(DI*1), Z17
-	MOVL          132(DX), DI
-	PREFETCHT0    (CX)(DI*1)
-	MOVL          8(DX), DI
-	VMOVDQU64     (CX)(DI*1), Z18
-	MOVL          136(DX), DI
-	PREFETCHT0    (CX)(DI*1)
-	MOVL          12(DX), DI
-	VMOVDQU64     (CX)(DI*1), Z19
-	MOVL          140(DX), DI
-	PREFETCHT0    (CX)(DI*1)
+	MOVL          (R8), R11
+	VMOVDQU64     (CX)(R11*1), Z16
+	MOVL          128(R8), R11
+	PREFETCHT0    (CX)(R11*1)
+	MOVL          4(R8), R11
+	VMOVDQU64     (CX)(R11*1), Z17
+	MOVL          132(R8), R11
+	PREFETCHT0    (CX)(R11*1)
+	MOVL          8(R8), R11
+	VMOVDQU64     (CX)(R11*1), Z18
+	MOVL          136(R8), R11
+	PREFETCHT0    (CX)(R11*1)
+	MOVL          12(R8), R11
+	VMOVDQU64     (CX)(R11*1), Z19
+	MOVL          140(R8), R11
+	PREFETCHT0    (CX)(R11*1)
 	VPUNPCKHBW    Z17, Z16, Z20
 	VPUNPCKHBW    Z19, Z18, Z21
 	VPUNPCKLBW    Z17, Z16, Z16
@@ -19065,40 +19071,40 @@ quad:
 	VPUNPCKLWD    Z21, Z20, Z19
 	VPUNPCKHWD    Z21, Z20, Z20
 	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z17, Z18
-	VPDPBUSD.BCST (BX), Z18, Z0
+	VPDPBUSD.BCST (R9), Z18, Z0
 	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z17, Z18
-	VPDPBUSD.BCST (BX), Z18, Z4
+	VPDPBUSD.BCST (R9), Z18, Z4
 	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z17, Z18
-	VPDPBUSD.BCST (BX), Z18, Z8
+	VPDPBUSD.BCST (R9), Z18, Z8
 	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z17, Z18
-	VPDPBUSD.BCST (BX), Z18, Z12
+	VPDPBUSD.BCST (R9), Z18, Z12
 	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z16, Z17
-	VPDPBUSD.BCST (BX), Z17, Z1
+	VPDPBUSD.BCST (R9), Z17, Z1
 	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z16, Z17
-	VPDPBUSD.BCST (BX), Z17, Z5
+	VPDPBUSD.BCST (R9), Z17, Z5
 	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z16, Z17
-	VPDPBUSD.BCST (BX), Z17, Z9
+	VPDPBUSD.BCST (R9), Z17, Z9
 	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z16, Z17
-	VPDPBUSD.BCST (BX), Z17, Z13
+	VPDPBUSD.BCST (R9), Z17, Z13
 	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z19, Z16
-	VPDPBUSD.BCST (BX), Z16, Z2
+	VPDPBUSD.BCST (R9), Z16, Z2
 	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z19, Z16
-	VPDPBUSD.BCST (BX), Z16, Z6
+	VPDPBUSD.BCST (R9), Z16, Z6
 	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z19, Z16
-	VPDPBUSD.BCST (BX), Z16, Z10
+	VPDPBUSD.BCST (R9), Z16, Z10
 	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z19, Z16
-	VPDPBUSD.BCST (BX), Z16, Z14
+	VPDPBUSD.BCST (R9), Z16, Z14
 	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z20, Z16
-	VPDPBUSD.BCST (BX), Z16, Z3
+	VPDPBUSD.BCST (R9), Z16, Z3
 	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z20, Z16
-	VPDPBUSD.BCST (BX), Z16, Z7
+	VPDPBUSD.BCST (R9), Z16, Z7
 	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z20, Z16
-	VPDPBUSD.BCST (BX), Z16, Z11
+	VPDPBUSD.BCST (R9), Z16, Z11
 	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z20, Z16
-	VPDPBUSD.BCST (BX), Z16, Z15
-	ADDQ          $0x10, DX
-	ADDQ          $0x04, BX
-	DECQ          SI
+	VPDPBUSD.BCST (R9), Z16, Z15
+	ADDQ          $0x10, R8
+	ADDQ          $0x04, R9
+	DECQ          R10
 	JNZ           quad
 	VPSRAD        $0x02, Z4, Z4
 	VPSRAD        $0x04, Z8, Z8
@@ -19144,6 +19150,10 @@ quad:
 	VMOVDQU32     Z11, 704(AX)
 	VPADDD        960(AX), Z15, Z15
 	VMOVDQU32     Z15, 960(AX)
+	ADDQ          $0x40, CX
+	ADDQ          $0x00000400, AX
+	DECQ          SI
+	JNZ           block
 	VZEROUPPER
 	RET
 
@@ -19279,54 +19289,60 @@ DATA ternaryMinus81<>+56(SB)/4, $0xafafafaf
 DATA ternaryMinus81<>+60(SB)/4, $0xafafafaf
 GLOBL ternaryMinus81<>(SB), RODATA|NOPTR, $64
 
-// func addColumnsT5AVX512VBMI(acc *int32, w *byte, at *uint32, q *int8, quads int)
+// func addColumnsT5AVX512VBMI(acc *int32, w *byte, at *uint32, q *int8, blocks int, quads int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VNNI, MMX+
-TEXT ·addColumnsT5AVX512VBMI(SB), NOSPLIT, $0-40
+TEXT ·addColumnsT5AVX512VBMI(SB), NOSPLIT, $0-48
 	MOVQ      acc+0(FP), AX
 	MOVQ      w+8(FP), CX
 	MOVQ      at+16(FP), DX
 	MOVQ      q+24(FP), BX
-	MOVQ      quads+32(FP), SI
+	MOVQ      blocks+32(FP), SI
+	MOVQ      quads+40(FP), DI
 	VMOVDQU64 ternaryDigits<>+0(SB), Z0
 	VMOVDQU64 ternaryDigits<>+64(SB), Z1
-	VPXORQ    Z2, Z2, Z2
-	VPXORQ    Z3, Z3, Z3
-	VPXORQ    Z4, Z4, Z4
-	VPXORQ    Z5, Z5, Z5
-	VPXORQ    Z6, Z6, Z6
-	VPXORQ    Z7, Z7, Z7
-	VPXORQ    Z8, Z8, Z8
-	VPXORQ    Z9, Z9, Z9
-	VPXORQ    Z10, Z10, Z10
-	VPXORQ    Z11, Z11, Z11
-	VPXORQ    Z12, Z12, Z12
-	VPXORQ    Z13, Z13, Z13
-	VPXORQ    Z14, Z14, Z14
-	VPXORQ    Z15, Z15, Z15
-	VPXORQ    Z16, Z16, Z16
-	VPXORQ    Z17, Z17, Z17
-	VPXORQ    Z18, Z18, Z18
-	VPXORQ    Z19, Z19, Z19
-	VPXORQ    Z20, Z20, Z20
-	VPXORQ    Z21, Z21, Z21
+
+block:
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	MOVQ   DX, R8
+	MOVQ   BX, R9
+	MOVQ   DI, R10
 
 quad:
-	MOVL          (DX), DI
-	VMOVDQU64     (CX)(DI*1), Z22
-	MOVL          128(DX), DI
-	PREFETCHT0    (CX)(DI*1)
-	MOVL          4(DX), DI
-	VMOVDQU64     (CX)(DI*1), Z23
-	MOVL          132(DX), DI
-	PREFETCHT0    (CX)(DI*1)
-	MOVL          8(DX), DI
-	VMOVDQU64     (CX)(DI*1), Z24
-	MOVL          136(DX), DI
-	PREFETCHT0    (CX)(DI*1)
-	MOVL          12(DX), DI
-	VMOVDQU64     (CX)(DI*1), Z25
-	MOVL          140(DX), DI
-	PREFETCHT0    (CX)(DI*1)
+	MOVL          (R8), R11
+	VMOVDQU64     (CX)(R11*1), Z22
+	MOVL          128(R8), R11
+	PREFETCHT0    (CX)(R11*1)
+	MOVL          4(R8), R11
+	VMOVDQU64     (CX)(R11*1), Z23
+	MOVL          132(R8), R11
+	PREFETCHT0    (CX)(R11*1)
+	MOVL          8(R8), R11
+	VMOVDQU64     (CX)(R11*1), Z24
+	MOVL          136(R8), R11
+	PREFETCHT0    (CX)(R11*1)
+	MOVL          12(R8), R11
+	VMOVDQU64     (CX)(R11*1), Z25
+	MOVL          140(R8), R11
+	PREFETCHT0    (CX)(R11*1)
 	VPUNPCKHBW    Z23, Z22, Z26
 	VPUNPCKHBW    Z25, Z24, Z27
 	VPUNPCKLBW    Z23, Z22, Z22
@@ -19340,71 +19356,71 @@ quad:
 	VPADDB        ternaryMinus81<>+0(SB), Z24, Z27
 	VPMINUB       Z27, Z24, Z24
 	VPSUBB        Z24, Z23, Z23
-	VPDPBUSD.BCST (BX), Z23, Z18
+	VPDPBUSD.BCST (R9), Z23, Z18
 	VPERMI2B      Z1, Z0, Z24
 	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z24, Z23
-	VPDPBUSD.BCST (BX), Z23, Z2
+	VPDPBUSD.BCST (R9), Z23, Z2
 	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z24, Z23
-	VPDPBUSD.BCST (BX), Z23, Z6
+	VPDPBUSD.BCST (R9), Z23, Z6
 	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z24, Z23
-	VPDPBUSD.BCST (BX), Z23, Z10
+	VPDPBUSD.BCST (R9), Z23, Z10
 	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z24, Z23
-	VPDPBUSD.BCST (BX), Z23, Z14
+	VPDPBUSD.BCST (R9), Z23, Z14
 	VPADDB        ternaryMinus81<>+0(SB), Z22, Z23
 	VPMINUB       Z22, Z23, Z23
 	VPADDB        ternaryMinus81<>+0(SB), Z23, Z24
 	VPMINUB       Z24, Z23, Z23
 	VPSUBB        Z23, Z22, Z22
-	VPDPBUSD.BCST (BX), Z22, Z19
+	VPDPBUSD.BCST (R9), Z22, Z19
 	VPERMI2B      Z1, Z0, Z23
 	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z23, Z22
-	VPDPBUSD.BCST (BX), Z22, Z3
+	VPDPBUSD.BCST (R9), Z22, Z3
 	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z23, Z22
-	VPDPBUSD.BCST (BX), Z22, Z7
+	VPDPBUSD.BCST (R9), Z22, Z7
 	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z23, Z22
-	VPDPBUSD.BCST (BX), Z22, Z11
+	VPDPBUSD.BCST (R9), Z22, Z11
 	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z23, Z22
-	VPDPBUSD.BCST (BX), Z22, Z15
+	VPDPBUSD.BCST (R9), Z22, Z15
 	VPADDB        ternaryMinus81<>+0(SB), Z25, Z22
 	VPMINUB       Z25, Z22, Z22
 	VPADDB        ternaryMinus81<>+0(SB), Z22, Z23
 	VPMINUB       Z23, Z22, Z22
 	VPSUBB        Z22, Z25, Z25
-	VPDPBUSD.BCST (BX), Z25, Z20
+	VPDPBUSD.BCST (R9), Z25, Z20
 	VPERMI2B      Z1, Z0, Z22
 	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z22, Z23
-	VPDPBUSD.BCST (BX), Z23, Z4
+	VPDPBUSD.BCST (R9), Z23, Z4
 	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z22, Z23
-	VPDPBUSD.BCST (BX), Z23, Z8
+	VPDPBUSD.BCST (R9), Z23, Z8
 	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z22, Z23
-	VPDPBUSD.BCST (BX), Z23, Z12
+	VPDPBUSD.BCST (R9), Z23, Z12
 	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z22, Z23
-	VPDPBUSD.BCST (BX), Z23, Z16
+	VPDPBUSD.BCST (R9), Z23, Z16
 	VPADDB        ternaryMinus81<>+0(SB), Z26, Z22
 	VPMINUB       Z26, Z22, Z22
 	VPADDB        ternaryMinus81<>+0(SB), Z22, Z23
 	VPMINUB       Z23, Z22, Z22
 	VPSUBB        Z22, Z26, Z26
-	VPDPBUSD.BCST (BX), Z26, Z21
+	VPDPBUSD.BCST (R9), Z26, Z21
 	VPERMI2B      Z1, Z0, Z22
 	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z22, Z23
-	VPDPBUSD.BCST (BX), Z23, Z5
+	VPDPBUSD.BCST (R9), Z23, Z5
 	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z22, Z23
-	VPDPBUSD.BCST (BX), Z23, Z9
+	VPDPBUSD.BCST (R9), Z23, Z9
 	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z22, Z23
-	VPDPBUSD.BCST (BX), Z23, Z13
+	VPDPBUSD.BCST (R9), Z23, Z13
 	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z22, Z23
-	VPDPBUSD.BCST (BX), Z23, Z17
-	ADDQ          $0x10, DX
-	ADDQ          $0x04, BX
-	DECQ          SI
+	VPDPBUSD.BCST (R9), Z23, Z17
+	ADDQ          $0x10, R8
+	ADDQ          $0x04, R9
+	DECQ          R10
 	JNZ           quad
 	VPSRAD        $0x02, Z6, Z6
 	VPSRAD        $0x04, Z10, Z10
 	VPSRAD        $0x06, Z14, Z14
-	MOVL          $0x781948b1, CX
-	VPBROADCASTD  CX, Z0
-	VPMULLD       Z0, Z18, Z18
+	MOVL          $0x781948b1, R8
+	VPBROADCASTD  R8, Z22
+	VPMULLD       Z22, Z18, Z18
 	VPADDD        (AX), Z2, Z2
 	VMOVDQU32     Z2, (AX)
 	VPADDD        256(AX), Z6, Z6
@@ -19418,9 +19434,9 @@ quad:
 	VPSRAD        $0x02, Z7, Z7
 	VPSRAD        $0x04, Z11, Z11
 	VPSRAD        $0x06, Z15, Z15
-	MOVL          $0x781948b1, CX
-	VPBROADCASTD  CX, Z0
-	VPMULLD       Z0, Z19, Z19
+	MOVL          $0x781948b1, R8
+	VPBROADCASTD  R8, Z22
+	VPMULLD       Z22, Z19, Z19
 	VPADDD        64(AX), Z3, Z3
 	VMOVDQU32     Z3, 64(AX)
 	VPADDD        320(AX), Z7, Z7
@@ -19434,9 +19450,9 @@ quad:
 	VPSRAD        $0x02, Z8, Z8
 	VPSRAD        $0x04, Z12, Z12
 	VPSRAD        $0x06, Z16, Z16
-	MOVL          $0x781948b1, CX
-	VPBROADCASTD  CX, Z0
-	VPMULLD       Z0, Z20, Z20
+	MOVL          $0x781948b1, R8
+	VPBROADCASTD  R8, Z22
+	VPMULLD       Z22, Z20, Z20
 	VPADDD        128(AX), Z4, Z4
 	VMOVDQU32     Z4, 128(AX)
 	VPADDD        384(AX), Z8, Z8
@@ -19450,9 +19466,9 @@ quad:
 	VPSRAD        $0x02, Z9, Z9
 	VPSRAD        $0x04, Z13, Z13
 	VPSRAD        $0x06, Z17, Z17
-	MOVL          $0x781948b1, CX
-	VPBROADCASTD  CX, Z0
-	VPMULLD       Z0, Z21, Z21
+	MOVL          $0x781948b1, R8
+	VPBROADCASTD  R8, Z22
+	VPMULLD       Z22, Z21, Z21
 	VPADDD        192(AX), Z5, Z5
 	VMOVDQU32     Z5, 192(AX)
 	VPADDD        448(AX), Z9, Z9
@@ -19463,6 +19479,10 @@ quad:
 	VMOVDQU32     Z17, 960(AX)
 	VPADDD        1216(AX), Z21, Z21
 	VMOVDQU32     Z21, 1216(AX)
+	ADDQ          $0x40, CX
+	ADDQ          $0x00000500, AX
+	DECQ          SI
+	JNZ           block
 	VZEROUPPER
 	RET
 
@@ -19481,5 +19501,116 @@ sixteen:
 	ADDQ      $0x40, CX
 	DECQ      DX
 	JNZ       sixteen
+	VZEROUPPER
+	RET
+
+// func listPositiveAVX512(at *uint32, gate *float32, n int, first uint32, size uint32) int
+// Requires: AVX, AVX512F, POPCNT
+TEXT ·listPositiveAVX512(SB), NOSPLIT, $0-40
+	MOVQ         at+0(FP), AX
+	MOVQ         gate+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVL         first+24(FP), BX
+	MOVL         size+28(FP), SI
+	VPBROADCASTD SI, Z1
+	VPMULLD      lineLanes<>+0(SB), Z1, Z0
+	VPSLLD       $0x04, Z1, Z1
+	VPBROADCASTD BX, Z2
+	VPADDD       Z2, Z0, Z0
+	VPXORQ       Z3, Z3, Z3
+	MOVQ         AX, BX
+
+sixteen:
+	VCMPPS        $0x11, (CX), Z3, K1
+	KMOVW         K1, SI
+	POPCNTL       SI, SI
+	VPCOMPRESSD.Z Z0, K1, Z2
+	VMOVDQU32     Z2, (AX)
+	LEAQ          (AX)(SI*4), AX
+	VPADDD        Z1, Z0, Z0
+	ADDQ          $0x40, CX
+	DECQ          DX
+	JNZ           sixteen
+	SUBQ          BX, AX
+	SHRQ          $0x02, AX
+	MOVQ          AX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+DATA lineLanes<>+0(SB)/4, $0x00000000
+DATA lineLanes<>+4(SB)/4, $0x00000001
+DATA lineLanes<>+8(SB)/4, $0x00000002
+DATA lineLanes<>+12(SB)/4, $0x00000003
+DATA lineLanes<>+16(SB)/4, $0x00000004
+DATA lineLanes<>+20(SB)/4, $0x00000005
+DATA lineLanes<>+24(SB)/4, $0x00000006
+DATA lineLanes<>+28(SB)/4, $0x00000007
+DATA lineLanes<>+32(SB)/4, $0x00000008
+DATA lineLanes<>+36(SB)/4, $0x00000009
+DATA lineLanes<>+40(SB)/4, $0x0000000a
+DATA lineLanes<>+44(SB)/4, $0x0000000b
+DATA lineLanes<>+48(SB)/4, $0x0000000c
+DATA lineLanes<>+52(SB)/4, $0x0000000d
+DATA lineLanes<>+56(SB)/4, $0x0000000e
+DATA lineLanes<>+60(SB)/4, $0x0000000f
+GLOBL lineLanes<>(SB), RODATA|NOPTR, $64
+
+// func expandPositiveAVX512(y *float32, gate *float32, from *float32, n int)
+// Requires: AVX, AVX512F, POPCNT
+TEXT ·expandPositiveAVX512(SB), NOSPLIT, $0-32
+	MOVQ   y+0(FP), AX
+	MOVQ   gate+8(FP), CX
+	MOVQ   from+16(FP), DX
+	MOVQ   n+24(FP), BX
+	VPXORQ Z0, Z0, Z0
+
+sixteen:
+	VCMPPS      $0x11, (CX), Z0, K1
+	KMOVW       K1, SI
+	POPCNTL     SI, SI
+	VEXPANDPS.Z (DX), K1, Z1
+	VMOVUPS     Z1, (AX)
+	LEAQ        (DX)(SI*4), DX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, AX
+	DECQ        BX
+	JNZ         sixteen
+	VZEROUPPER
+	RET
+
+// func listNonzeroAVX512(at *uint32, list *int8, q *int8, n int, first uint32, size uint32) int
+// Requires: AVX, AVX512F, POPCNT
+TEXT ·listNonzeroAVX512(SB), NOSPLIT, $0-48
+	MOVQ         at+0(FP), AX
+	MOVQ         list+8(FP), CX
+	MOVQ         q+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVL         first+32(FP), SI
+	MOVL         size+36(FP), DI
+	VPBROADCASTD DI, Z1
+	VPMULLD      lineLanes<>+0(SB), Z1, Z0
+	VPSLLD       $0x04, Z1, Z1
+	VPBROADCASTD SI, Z2
+	VPADDD       Z2, Z0, Z0
+	MOVQ         AX, SI
+
+sixteen:
+	VPMOVSXBD     (DX), Z2
+	VPTESTMD      Z2, Z2, K1
+	KMOVW         K1, DI
+	POPCNTL       DI, DI
+	VPCOMPRESSD.Z Z0, K1, Z3
+	VMOVDQU32     Z3, (AX)
+	VPCOMPRESSD.Z Z2, K1, Z3
+	VPMOVDB       Z3, (CX)
+	LEAQ          (AX)(DI*4), AX
+	ADDQ          DI, CX
+	VPADDD        Z1, Z0, Z0
+	ADDQ          $0x10, DX
+	DECQ          BX
+	JNZ           sixteen
+	SUBQ          SI, AX
+	SHRQ          $0x02, AX
+	MOVQ          AX, ret+40(FP)
 	VZEROUPPER
 	RET

@@ -579,11 +579,11 @@ func tileGroupsAMX(sums *float32, x *byte, blockBytes int, trits *int8, scales *
 //go:noescape
 func dotLinesT2AVX512(acc *int32, w *byte, at *uint32, x *int8, blocks int, pairs int)
 
-// addColumnsT2AVX512 adds the products of 4·quads > 0 columns with their activations to the sums of a block's rows. The
-// block of column i begins at w[at[i]]. at has 32 places more, which are only prefetched.
+// addColumnsT2AVX512 adds the products of 4·quads > 0 columns of blocks > 0 blocks with their activations to the sums of
+// all rows. Column i begins at w[at[i]]. at has 32 places more, which are only prefetched.
 //
 //go:noescape
-func addColumnsT2AVX512(acc *int32, w *byte, at *uint32, q *int8, quads int)
+func addColumnsT2AVX512(acc *int32, w *byte, at *uint32, q *int8, blocks int, quads int)
 
 // dotLinesT5AVX512VBMI computes the sums of 2·pairs > 0 lines of blocks > 0 blocks, which begin at w[at[i]].
 // at has 8 places more, which are only prefetched.
@@ -591,13 +591,30 @@ func addColumnsT2AVX512(acc *int32, w *byte, at *uint32, q *int8, quads int)
 //go:noescape
 func dotLinesT5AVX512VBMI(acc *int32, w *byte, at *uint32, x *int8, blocks int, pairs int)
 
-// addColumnsT5AVX512VBMI adds the products of 4·quads > 0 columns with their activations to the sums of a block's rows. The
-// block of column i begins at w[at[i]]. at has 32 places more, which are only prefetched.
+// addColumnsT5AVX512VBMI adds the products of 4·quads > 0 columns of blocks > 0 blocks with their activations to the sums of
+// all rows. Column i begins at w[at[i]]. at has 32 places more, which are only prefetched.
 //
 //go:noescape
-func addColumnsT5AVX512VBMI(acc *int32, w *byte, at *uint32, q *int8, quads int)
+func addColumnsT5AVX512VBMI(acc *int32, w *byte, at *uint32, q *int8, blocks int, quads int)
 
 // addSumsAVX512 adds 16·n > 0 sums to acc.
 //
 //go:noescape
 func addSumsAVX512(acc *int32, from *int32, n int)
+
+// listPositiveAVX512 lists first + size·i for each of 16·n > 0 gates that is positive, and returns how many are.
+// It may write 16 places beyond them.
+//
+//go:noescape
+func listPositiveAVX512(at *uint32, gate *float32, n int, first uint32, size uint32) int
+
+// expandPositiveAVX512 sets those of 16·n > 0 results y whose gate is positive to the numbers from on, others to 0.
+//
+//go:noescape
+func expandPositiveAVX512(y *float32, gate *float32, from *float32, n int)
+
+// listNonzeroAVX512 lists first + size·i, and the activation itself, for each of 16·n > 0 activations that is not
+// zero, and returns how many are not. It may write 16 places beyond them.
+//
+//go:noescape
+func listNonzeroAVX512(at *uint32, list *int8, q *int8, n int, first uint32, size uint32) int

@@ -121,23 +121,33 @@ func dotLines512(d decoder512) {
 // four columns of a row.
 func addColumns512(d decoder512) {
 	name := "addColumns" + d.name + d.suffix
-	TEXT(name, NOSPLIT, "func(acc *int32, w *byte, at *uint32, q *int8, quads int)")
+	TEXT(name, NOSPLIT, "func(acc *int32, w *byte, at *uint32, q *int8, blocks, quads int)")
 	Pragma("noescape")
-	Doc(name+" adds the products of 4·quads > 0 columns with their activations to the sums of a block's rows. The",
-		"block of column i begins at w[at[i]]. at has 32 places more, which are only prefetched.")
+	Doc(name+" adds the products of 4·quads > 0 columns of blocks > 0 blocks with their activations to the sums of",
+		"all rows. Column i begins at w[at[i]]. at has 32 places more, which are only prefetched.")
 	acc := Load(Param("acc"), GP64())
 	w := Load(Param("w"), GP64())
-	at := Load(Param("at"), GP64())
-	x := Load(Param("q"), GP64())
+	places := Load(Param("at"), GP64())
+	q := Load(Param("q"), GP64())
+	blocks := Load(Param("blocks"), GP64())
 	quads := Load(Param("quads"), GP64())
 	decode := lineDecoder(d)
 	sums := make([][4]reg.VecVirtual, d.fields)
 	for f := range sums {
 		for i := range sums[f] {
 			sums[f][i] = ZMM()
+		}
+	}
+	Label("block")
+	for f := range sums {
+		for i := range sums[f] {
 			zero(sums[f][i])
 		}
 	}
+	at, x, n := GP64(), GP64(), GP64()
+	MOVQ(places, at)
+	MOVQ(q, x)
+	MOVQ(quads, n)
 	Label("quad")
 	var column [4]reg.VecVirtual
 	for i := range column {
@@ -155,7 +165,7 @@ func addColumns512(d decoder512) {
 	}
 	ADDQ(U8(16), at)
 	ADDQ(U8(4), x)
-	DECQ(quads)
+	DECQ(n)
 	JNZ(LabelRef("quad"))
 	for i := range 4 {
 		own := make([]reg.VecVirtual, d.fields)
@@ -169,6 +179,10 @@ func addColumns512(d decoder512) {
 			VMOVDQU32(own[f], place)
 		}
 	}
+	ADDQ(U8(64), w)
+	ADDQ(U32(256*d.fields), acc)
+	DECQ(blocks)
+	JNZ(LabelRef("block"))
 	VZEROUPPER()
 	RET()
 }
@@ -211,6 +225,118 @@ func addSums512() {
 	ADDQ(U8(64), from)
 	DECQ(n)
 	JNZ(LabelRef("sixteen"))
+	VZEROUPPER()
+	RET()
+}
+
+// laneOffsets returns a vector of first, first+size, … and one of 16·size.
+func laneOffsets() (offsets, step reg.VecVirtual) {
+	first := Load(Param("first"), GP32())
+	size := Load(Param("size"), GP32())
+	offsets, step = ZMM(), ZMM()
+	VPBROADCASTD(size, step)
+	VPMULLD(table("lineLanes", 64, func(i int) Constant { return U32(i) }, 4), step, offsets)
+	VPSLLD(U8(4), step, step)
+	start := ZMM()
+	VPBROADCASTD(first, start)
+	VPADDD(start, offsets, offsets)
+	return offsets, step
+}
+
+// listPositive512 emits the listing of positive gates.
+func listPositive512() {
+	TEXT("listPositiveAVX512", NOSPLIT, "func(at *uint32, gate *float32, n int, first, size uint32) int")
+	Pragma("noescape")
+	Doc("listPositiveAVX512 lists first + size·i for each of 16·n > 0 gates that is positive, and returns how many are.",
+		"It may write 16 places beyond them.")
+	at := Load(Param("at"), GP64())
+	gate := Load(Param("gate"), GP64())
+	n := Load(Param("n"), GP64())
+	offsets, step := laneOffsets()
+	none := ZMM()
+	zero(none)
+	begin := GP64()
+	MOVQ(at, begin)
+	Label("sixteen")
+	k, count := K(), GP64()
+	VCMPPS(U8(0x11), Mem{Base: gate}, none, k) // 0 < gate, ordered
+	KMOVW(k, count.As32())
+	POPCNTL(count.As32(), count.As32())
+	packed := ZMM()
+	VPCOMPRESSD_Z(offsets, k, packed)
+	VMOVDQU32(packed, Mem{Base: at})
+	LEAQ(Mem{Base: at, Index: count, Scale: 4}, at)
+	VPADDD(step, offsets, offsets)
+	ADDQ(U8(64), gate)
+	DECQ(n)
+	JNZ(LabelRef("sixteen"))
+	SUBQ(begin, at)
+	SHRQ(U8(2), at)
+	Store(at, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+// expandPositive512 emits the way back of results to their gates.
+func expandPositive512() {
+	TEXT("expandPositiveAVX512", NOSPLIT, "func(y, gate, from *float32, n int)")
+	Pragma("noescape")
+	Doc("expandPositiveAVX512 sets those of 16·n > 0 results y whose gate is positive to the numbers from on, others to 0.")
+	y := Load(Param("y"), GP64())
+	gate := Load(Param("gate"), GP64())
+	from := Load(Param("from"), GP64())
+	n := Load(Param("n"), GP64())
+	none := ZMM()
+	zero(none)
+	Label("sixteen")
+	k, count, spread := K(), GP64(), ZMM()
+	VCMPPS(U8(0x11), Mem{Base: gate}, none, k)
+	KMOVW(k, count.As32())
+	POPCNTL(count.As32(), count.As32())
+	VEXPANDPS_Z(Mem{Base: from}, k, spread)
+	VMOVUPS(spread, Mem{Base: y})
+	LEAQ(Mem{Base: from, Index: count, Scale: 4}, from)
+	ADDQ(U8(64), gate)
+	ADDQ(U8(64), y)
+	DECQ(n)
+	JNZ(LabelRef("sixteen"))
+	VZEROUPPER()
+	RET()
+}
+
+// listNonzero512 emits the listing of activations that are not zero.
+func listNonzero512() {
+	TEXT("listNonzeroAVX512", NOSPLIT, "func(at *uint32, list, q *int8, n int, first, size uint32) int")
+	Pragma("noescape")
+	Doc("listNonzeroAVX512 lists first + size·i, and the activation itself, for each of 16·n > 0 activations that is not",
+		"zero, and returns how many are not. It may write 16 places beyond them.")
+	at := Load(Param("at"), GP64())
+	list := Load(Param("list"), GP64())
+	q := Load(Param("q"), GP64())
+	n := Load(Param("n"), GP64())
+	offsets, step := laneOffsets()
+	begin := GP64()
+	MOVQ(at, begin)
+	Label("sixteen")
+	k, count := K(), GP64()
+	values, packed := ZMM(), ZMM()
+	VPMOVSXBD(Mem{Base: q}, values)
+	VPTESTMD(values, values, k)
+	KMOVW(k, count.As32())
+	POPCNTL(count.As32(), count.As32())
+	VPCOMPRESSD_Z(offsets, k, packed)
+	VMOVDQU32(packed, Mem{Base: at})
+	VPCOMPRESSD_Z(values, k, packed)
+	VPMOVDB(packed, Mem{Base: list})
+	LEAQ(Mem{Base: at, Index: count, Scale: 4}, at)
+	ADDQ(count, list)
+	VPADDD(step, offsets, offsets)
+	ADDQ(U8(16), q)
+	DECQ(n)
+	JNZ(LabelRef("sixteen"))
+	SUBQ(begin, at)
+	SHRQ(U8(2), at)
+	Store(at, ReturnIndex(0))
 	VZEROUPPER()
 	RET()
 }

@@ -70,5 +70,8 @@ func main() {
 		addColumns512(d)
 	}
 	addSums512()
+	listPositive512()
+	expandPositive512()
+	listNonzero512()
 	Generate()
 }
