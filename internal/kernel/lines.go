@@ -1,10 +1,8 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
-	"unsafe"
 
 	"trit/internal/ternary"
 )
@@ -15,12 +13,12 @@ import (
 const (
 	lineRun   = 512
 	columnRun = 32
+	listRoom  = columnRun + 16
 )
 
 // lineLists are the lists of a Workspace.
 type lineLists struct {
 	at     [lineRun + columnRun]uint32 // where lines begin
-	q      [lineRun + 16]int8          // activations of columns
 	result [lineRun + 16]float32       // products of rows
 }
 
@@ -145,48 +143,48 @@ func (ws *Workspace) mulPositive(y, gate []float32, w *ternary.Matrix, lines *te
 	return n
 }
 
-// CountNonzero returns how many activations of a row are not zero.
-func CountNonzero(x *Int8, row int) int {
-	// The columns behind the last are zeros, and a stride has whole words.
-	q := x.Q[row*x.Stride:][:x.Stride]
-	b := unsafe.Slice((*byte)(unsafe.Pointer(&q[0])), len(q))
-	n := 0
-	for ; len(b) >= 8; b = b[8:] {
-		n += nonzeroBytes(binary.LittleEndian.Uint64(b))
-	}
-	return n
-}
-
 // ColumnSums returns how many sums AddColumns needs.
 func ColumnSums(l *ternary.Lines) int { return l.Blocks() * l.BlockCodes() }
 
-// AddColumns adds to sums, of the rows of a matrix, the products of codes and
-// activations in those of its columns from col0 to col1−1 whose activation is not zero.
-func AddColumns(sums []int32, lines *ternary.Lines, x *Int8, row, col0, col1 int, ws *Workspace) {
-	if col0 < 0 || col1 > lines.Count || x.Cols != lines.Count {
-		panic(fmt.Sprintf("kernel: AddColumns: columns %d…%d of %d, with %d activations", col0, col1, lines.Count, x.Cols))
-	}
-	q := x.Q[row*x.Stride:][:x.Cols]
-	l := &ws.lines
-	size := uint32(lines.LineBytes())
-	for col0 < col1 {
-		end := min(col1, col0+lineRun)
-		n := active.lines.listNonzero(l.at[:], l.q[:], q[col0:end], uint32(col0)*size, size)
-		if col0 = end; n > 0 {
-			addColumnRuns(sums, lines, l, n)
-		}
-	}
+// ColumnList lists the columns whose activation is not zero.
+type ColumnList struct {
+	at []uint32 // where they begin
+	q  []int8
+	n  int
 }
 
-// addColumnRuns adds the products of n listed columns.
-func addColumnRuns(sums []int32, lines *ternary.Lines, l *lineLists, n int) {
-	clear(l.q[n : n+4])
-	for i := range columnRun {
-		l.at[n+i] = l.at[n-1]
+// NewColumnList returns a list for up to so many columns.
+func NewColumnList(columns int) *ColumnList {
+	return &ColumnList{at: make([]uint32, columns+listRoom), q: make([]int8, columns+listRoom)}
+}
+
+// ColumnListBytes returns the memory of a list.
+func ColumnListBytes(columns int) int64 { return 5 * int64(columns+listRoom) }
+
+// Set makes the list for a row of activations and returns how many columns are on it.
+func (l *ColumnList) Set(lines *ternary.Lines, x *Int8, row int) int {
+	if x.Cols != lines.Count || x.Cols+listRoom > len(l.at) {
+		panic(fmt.Sprintf("kernel: ColumnList.Set: %d activations for %d columns, a list of %d", x.Cols, lines.Count, len(l.at)-listRoom))
 	}
-	for from := 0; from < n; from += columnRun {
-		quads := (min(columnRun, n-from) + 3) / 4
-		active.lines.add[lines.Layout](sums, lines.Data, l.at[from:], l.q[from:], lines.Blocks(), quads)
+	l.n = active.lines.listNonzero(l.at, l.q, x.Q[row*x.Stride:][:x.Cols], 0, uint32(lines.LineBytes()))
+	if l.n > 0 {
+		for i := range listRoom {
+			l.at[l.n+i], l.q[l.n+i] = l.at[l.n-1], 0
+		}
+	}
+	return l.n
+}
+
+// Runs returns into how many parts AddColumns divides the list.
+func (l *ColumnList) Runs() int { return (l.n + columnRun - 1) / columnRun }
+
+// AddColumns adds to sums, of the rows of a matrix, the products of codes and activations
+// in the columns of some runs of the list.
+func AddColumns(sums []int32, lines *ternary.Lines, l *ColumnList, run0, run1 int) {
+	add := active.lines.add[lines.Layout]
+	for from := run0 * columnRun; from < min(l.n, run1*columnRun); from += columnRun {
+		quads := (min(columnRun, l.n-from) + 3) / 4
+		add(sums, lines.Data, l.at[from:], l.q[from:], lines.Blocks(), quads)
 	}
 }
 

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"math"
-	"math/bits"
 
 	"trit/internal/ternary"
 )
@@ -102,10 +101,4 @@ func listNonzeroGeneric(at []uint32, list, q []int8, first, size uint32) int {
 		n += int(uint32(-int32(v)|int32(v)) >> 31)
 	}
 	return n
-}
-
-// nonzeroBytes counts the bytes of a word that are not zero.
-func nonzeroBytes(v uint64) int {
-	const low = 0x7F7F7F7F7F7F7F7F
-	return bits.OnesCount64((v&low + low | v) &^ low)
 }

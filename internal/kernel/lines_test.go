@@ -131,12 +131,13 @@ func TestAddColumns(t *testing.T) {
 							nonzero++
 						}
 					}
-					if got := CountNonzero(x, 1); got != nonzero {
+					list := NewColumnList(m.Cols)
+					if got := list.Set(cols, x, 1); got != nonzero {
 						t.Fatalf("%d activations are not zero, want %d", got, nonzero)
 					}
 					for i := range 3 {
 						sums = append(sums, make([]int32, ColumnSums(cols)))
-						AddColumns(sums[i], cols, x, 1, i*m.Cols/3, (i+1)*m.Cols/3, ws)
+						AddColumns(sums[i], cols, list, i*list.Runs()/3, (i+1)*list.Runs()/3)
 					}
 					FinishColumns(y, sums, m, x, 1, ws)
 					for r := range y {
@@ -203,9 +204,11 @@ func BenchmarkLines(b *testing.B) {
 			b.ReportMetric(share*6912*512*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
 		})
 		b.Run("columns/"+percent(share), func(b *testing.B) {
+			list := NewColumnList(6912)
 			for i := range b.N {
 				clear(sums)
-				AddColumns(sums, downs[i%30], x, 0, 0, 6912, ws)
+				list.Set(downs[i%30], x, 0)
+				AddColumns(sums, downs[i%30], list, 0, list.Runs())
 			}
 			b.ReportMetric(share*6912*512*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
 		})

@@ -138,6 +138,14 @@ func addColumns512(d decoder512) {
 			sums[f][i] = ZMM()
 		}
 	}
+	// Beside the products of a run of columns all lines of the next are asked for, column
+	// by column, as they lie in memory.
+	base, ahead, line, size := GP64(), GP64(), GP64(), GP64()
+	MOVQ(w, base)
+	LEAQ(Mem{Base: places, Disp: 4 * columnRun}, ahead)
+	XORQ(line, line)
+	MOVQ(blocks, size)
+	SHLQ(U8(6), size)
 	Label("block")
 	for f := range sums {
 		for i := range sums[f] {
@@ -149,14 +157,24 @@ func addColumns512(d decoder512) {
 	MOVQ(q, x)
 	MOVQ(quads, n)
 	Label("quad")
+	next := GP64()
+	MOVL(Mem{Base: ahead}, next.As32())
+	ADDQ(base, next)
+	for i := range 4 {
+		PREFETCHT0(Mem{Base: next, Index: line, Scale: 1, Disp: 64 * i})
+	}
+	ADDQ(U32(256), line)
+	CMPQ(line, size)
+	JB(LabelRef("asked"))
+	XORQ(line, line)
+	ADDQ(U8(4), ahead)
+	Label("asked")
 	var column [4]reg.VecVirtual
 	for i := range column {
 		place := GP64()
 		MOVL(Mem{Base: at, Disp: 4 * i}, place.As32())
 		column[i] = ZMM()
 		VMOVDQU64(Mem{Base: w, Index: place, Scale: 1}, column[i])
-		MOVL(Mem{Base: at, Disp: 4 * (i + columnRun)}, place.As32())
-		PREFETCHT0(Mem{Base: w, Index: place, Scale: 1})
 	}
 	for _, rows := range interleave(column, ZMM) {
 		decode(rows.codes, func(f int, codes reg.VecVirtual) {
