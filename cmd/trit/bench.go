@@ -106,7 +106,7 @@ func (f *benchFlags) options(a *app, cmd *cobra.Command) (profile.BenchOptions, 
 
 // benchKernels compares the kernels.
 func (a *app) benchKernels(cmd *cobra.Command, f *benchFlags) error {
-	for _, flag := range []string{"model", "svg", "batch", "depth", "n-prompt", "n-gen", "repetitions", "kv-type", "kernel", "layout", "head", "type", "head-type", "seed"} {
+	for _, flag := range []string{"model", "svg", "batch", "depth", "n-prompt", "n-gen", "repetitions", "kv-type", "kernel", "layout", "head", "type", "head-type", "seed", "zeros", "skip-zeros"} {
 		if cmd.Flags().Changed(flag) {
 			return usage(cmd, fmt.Errorf("--%s has no meaning with --kernels, which compares all", flag))
 		}

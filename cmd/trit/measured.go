@@ -34,6 +34,7 @@ func (f *measuredFlags) add(cmd *cobra.Command, drawn string) {
 	engineFlags(cmd, &f.engine, "how logits are computed: auto, plain, coarse (exact, reads less), q8, q6, q4 (requantised)")
 	parsedFlag(cmd, &f.load.Layout, "layout", "auto",
 		"layout of ternary weights in memory: t2, t5, or auto for the faster on this machine", parseLayout)
+	parsedFlag(cmd, &f.load.SkipZeros, "skip-zeros", "auto", skipZerosHelp, model.ParseSkipZeros)
 	cmd.Flags().StringVar(&f.svg, "svg", "", "also draw "+drawn+" into this SVG file")
 }
 
@@ -45,8 +46,8 @@ func (f *measuredFlags) check(cmd *cobra.Command) error {
 		return usage(cmd, fmt.Errorf("--model or --shape is missing; try --model demo"))
 	case f.model != "" && f.shape != "":
 		return usage(cmd, fmt.Errorf("--model and --shape exclude each other"))
-	case f.model != "" && (given("type") || given("head-type") || given("seed")):
-		return usage(cmd, fmt.Errorf("--type, --head-type and --seed belong to --shape; a file has its own"))
+	case f.model != "" && (given("type") || given("head-type") || given("seed") || given("zeros")):
+		return usage(cmd, fmt.Errorf("--type, --head-type, --seed and --zeros belong to --shape; a file has its own"))
 	}
 	return nil
 }

@@ -41,9 +41,12 @@ func (f *modelFlags) add(cmd *cobra.Command) {
 		"packing of I2_S tensors: a (all official files), b (ARM builds since November 2025), c", quant.ParseI2SLayout)
 	cmd.Flags().BoolVar(&f.load.CopyTables, "copy-tables", false,
 		"hold the embedding and the head in memory: the file may then be overwritten while the model is used")
+	parsedFlag(cmd, &f.load.SkipZeros, "skip-zeros", "auto", skipZerosHelp, model.ParseSkipZeros)
 	groupFlags(cmd, "Model", "model", "tokenizer", "pre", "ctx-size", "kv-type", "kernel", "head", "activations", "hidden-act",
-		"i2s-layout", "copy-tables")
+		"i2s-layout", "copy-tables", "skip-zeros")
 }
+
+const skipZerosHelp = "leave out weights that relu² makes nothing of, for which some are kept twice: auto (if it pays and there is memory), on, off"
 
 // engineFlags are the flags of all commands with an engine.
 func engineFlags(cmd *cobra.Command, o *engine.Options, headHelp string) {
@@ -70,7 +73,7 @@ func (f *modelFlags) options(a *app, cmd *cobra.Command) ([]trit.Option, error) 
 	}
 	opts := []trit.Option{
 		trit.Threads(a.threads), trit.ContextSize(f.context), trit.KVType(f.engine.KVType),
-		trit.Head(f.engine.Head), trit.Kernel(f.engine.Variant), trit.I2SLayout(f.load.I2SLayout),
+		trit.Head(f.engine.Head), trit.Kernel(f.engine.Variant), trit.I2SLayout(f.load.I2SLayout), trit.Skip(f.load.SkipZeros),
 		trit.PreTokenizer(f.pre), trit.TokenizerPath(f.tokenizer), trit.TuningFile(a.tuningFile, a.warn),
 	}
 	if f.load.Activations != 0 {

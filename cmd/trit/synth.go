@@ -18,6 +18,7 @@ type synthFlags struct {
 	weights gguf.Type
 	head    gguf.Type
 	seed    uint64
+	zeros   float64
 }
 
 // add defines the flags; headFlag is the name of the one for the head's type.
@@ -26,6 +27,7 @@ func (f *synthFlags) add(cmd *cobra.Command, headFlag string) {
 	parsedFlag(cmd, &f.weights, "type", "", "storage type of the ternary weights (default: that of the published file): "+typeNames(synth.Types()), oneOf(synth.Types()))
 	parsedFlag(cmd, &f.head, headFlag, "", "storage type of the output head (default: that of the published file): "+typeNames(synth.HeadTypes()), oneOf(synth.HeadTypes()))
 	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "seed of the weights; the same seed gives the same file")
+	cmd.Flags().Float64Var(&f.zeros, "zeros", 0, "share of the gates of relu² networks that are not positive, 0.5 to below 1 (default: about a half, as it comes)")
 }
 
 // generator makes the generator that the flags name.
@@ -34,7 +36,7 @@ func (f *synthFlags) generator(a *app, cmd *cobra.Command) (*synth.Generator, sy
 	if err != nil {
 		return nil, shape, usage(cmd, fmt.Errorf("--shape: %w", err))
 	}
-	o := synth.Options{Type: f.weights, Head: f.head, Seed: f.seed, Workers: a.threads}
+	o := synth.Options{Type: f.weights, Head: f.head, Seed: f.seed, Zeros: f.zeros, Workers: a.threads}
 	if bar := a.progress("generating", byteSize); bar != nil {
 		o.Progress = func(done, total int64) {
 			bar.Set(done, total)

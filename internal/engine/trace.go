@@ -64,6 +64,8 @@ type StepResult struct {
 	Pages, MaxPages int
 	// HeadBytes were read of the output head and its coarse copy.
 	HeadBytes int64
+	// Skipped is what single rows have left out.
+	Skipped model.Skipped
 	// Err is what Step returns.
 	Err error
 }
@@ -76,6 +78,10 @@ func (e *Engine) SetTracer(t Tracer) {
 	e.team.SetTracer(t)
 	e.head.SetTracer(t)
 }
+
+// TakeSkipped returns what single rows have left out since it was called last, or since
+// the last step with a tracer.
+func (e *Engine) TakeSkipped() model.Skipped { return e.pass.TakeSkipped() }
 
 // ErrTraced reports an engine that another tracer follows already.
 var ErrTraced = errors.New("engine: already traced")
@@ -108,10 +114,12 @@ func (e *Engine) traced(b *Batch, o model.Observer) error {
 		}
 	}
 	e.head.TakeBytes() // what was read between steps
+	e.pass.TakeSkipped()
 	e.tracer.BeginStep(info)
 	err := e.step(b, o)
 	e.tracer.EndStep(StepResult{
-		Pages: e.pool.InUse(), MaxPages: e.pool.Config().MaxPages, HeadBytes: e.head.TakeBytes(), Err: err,
+		Pages: e.pool.InUse(), MaxPages: e.pool.Config().MaxPages, HeadBytes: e.head.TakeBytes(),
+		Skipped: e.pass.TakeSkipped(), Err: err,
 	})
 	return err
 }

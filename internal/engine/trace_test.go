@@ -44,6 +44,8 @@ func (c *checker) EndStep(r engine.StepResult) {
 	c.steps++
 }
 
+func (c *checker) Skipped(int64) {}
+
 func (c *checker) Begin(layer int, op string, rows int) {
 	if c.op != "" {
 		c.t.Errorf("operation %s begins within %s", op, c.op)
@@ -174,6 +176,7 @@ type counter struct{ n int }
 func (c *counter) BeginStep(engine.StepInfo)             { c.n++ }
 func (c *counter) EndStep(engine.StepResult)             { c.n++ }
 func (c *counter) Begin(int, string, int)                { c.n++ }
+func (c *counter) Skipped(int64)                         {}
 func (c *counter) End()                                  { c.n++ }
 func (c *counter) Section(_, _ int64, _ []parallel.Span) { c.n++ }
 

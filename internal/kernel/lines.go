@@ -86,28 +86,33 @@ func SpreadRow(dst []int8, l *ternary.Lines, x *Int8, row int) {
 	}
 }
 
-// BoundedI8 reports whether all results of a product with a row of activations are
-// surely finite: then a factor of zero makes zeros of them.
-func BoundedI8(w *ternary.Matrix, x *Int8, row int) bool {
-	var scale float32
+// LargestScale returns the largest scale of w, without its sign.
+func LargestScale(w *ternary.Matrix) float32 {
+	var largest float32
 	for _, s := range w.Scales {
-		scale = max(scale, float32(math.Abs(float64(s))))
+		largest = max(largest, float32(math.Abs(float64(s))))
 	}
-	most := float64(128*w.Cols) / float64(x.Scale[row]) * float64(scale)
+	return largest
+}
+
+// Bounded reports whether all results of a product of a matrix, with so many columns and
+// scales up to the given one, and a row of activations are surely finite: a factor of zero
+// then makes zeros of them.
+func Bounded(cols int, scale float32, x *Int8, row int) bool {
+	most := float64(128*cols) / float64(x.Scale[row]) * float64(scale)
 	return most < math.MaxFloat32/2 // and not NaN
 }
 
 // MulPositive sets of y, the product of w with a row of activations, those rows from
 // row0 to row1−1 whose gate is positive, as MatMulI8 would, and the others to 0. Lines
 // are the rows of w, and spread the activations that SpreadRow has made for them. With
-// more than most positive gates it may leave some rows alone. It returns how many there
-// are at least.
+// more than most positive gates it may leave rows alone. It returns how many there are.
 func MulPositive(y, gate []float32, w *ternary.Matrix, lines *ternary.Lines, x *Int8, row int, spread []int8, row0, row1, most int, ws *Workspace) int {
 	if row0 < 0 || row1 > w.Rows || w.Rows != lines.Count || w.Cols != lines.Width || x.Cols != w.Cols {
 		panic(fmt.Sprintf("kernel: MulPositive: rows %d…%d of %d×%d, lines %d×%d, %d activations", row0, row1, w.Rows, w.Cols, lines.Count, lines.Width, x.Cols))
 	}
 	total := 0
-	for ; row0 < row1 && total <= most; row0 += lineRun {
+	for ; row0 < row1; row0 += lineRun {
 		end := min(row1, row0+lineRun)
 		total += ws.mulPositive(y[row0:end], gate[row0:end], w, lines, x, row, spread, row0, most-total)
 	}

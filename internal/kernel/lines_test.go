@@ -151,8 +151,8 @@ func TestAddColumns(t *testing.T) {
 	})
 }
 
-// TestBoundedI8 checks where a product could overflow.
-func TestBoundedI8(t *testing.T) {
+// TestBounded checks where a product could overflow.
+func TestBounded(t *testing.T) {
 	m := testMatrix(t, ternary.T2, 16, 16, func(int, int) int8 { return 1 })
 	x := NewInt8(1, 16)
 	for _, c := range []struct {
@@ -165,7 +165,7 @@ func TestBoundedI8(t *testing.T) {
 		a[3] = c.a
 		QuantizeRow(x, 0, a)
 		m.Scales[0] = c.scale
-		if got := BoundedI8(m, x, 0); got != c.bounded {
+		if got := Bounded(m.Cols, LargestScale(m), x, 0); got != c.bounded {
 			t.Errorf("activations up to %g, scale %g: bounded is %v", c.a, c.scale, got)
 		}
 	}

@@ -32,6 +32,8 @@ type LoadOptions struct {
 	// CopyTables holds the tensors that are not repacked in memory of the model's own, so
 	// that it does not need its file any more.
 	CopyTables bool
+	// SkipZeros says whether matrices are also kept by rows and columns.
+	SkipZeros SkipZeros
 	// Team repacks the weights; nil means one worker.
 	Team *parallel.Team
 	// Progress, if not nil, is called with the weights repacked so far and in

@@ -85,7 +85,8 @@ type Pass struct {
 	dense   denseTask
 	wide    [][]float32 // per worker: rows of a matrix of numbers
 	byRow   rowTask
-	mixer   *mixer // nil for models without experts
+	mixer   *mixer   // nil for models without experts
+	skip    *skipper // nil for models without lines
 	err     error
 }
 
@@ -145,6 +146,7 @@ func NewPass(m *Model, o PassOptions) *Pass {
 	if p.mixer = newMixer(p, o.Memory, o.MaxRows); p.mixer != nil {
 		p.mixer.prepare(o.MaxRows)
 	}
+	p.skip = newSkipper(p, m)
 	return p
 }
 

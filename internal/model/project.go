@@ -53,18 +53,31 @@ func (p *Pass) projectAlike(in Buffer, outs []Projected) {
 		p.tally.project(outs)
 		return
 	}
-	t := &p.project
-	t.in, t.n = in, 0
+	p.round(in, outs[0].W)
+	p.beginProject(outs)
+	if len(outs) != 1 || !p.multiplyColumns(outs[0]) {
+		p.multiplyAll(in, outs)
+	}
+	p.end()
+}
+
+// round rounds the input of a projection as the model's Activations say.
+func (p *Pass) round(in Buffer, w *Projection) {
 	switch {
 	case p.int8 != nil:
-		p.int8.Reset(in.Width, outs[0].W.Matrix.GroupCols)
+		p.int8.Reset(in.Width, w.Matrix.GroupCols)
 		p.rowwise(rowOp{do: quantizeRow, kind: OpKindQuantize, stage: OpQuantize, src: in})
 	case p.groups != nil:
 		p.groups.Reset(in.Width)
 		p.rowwise(rowOp{do: quantizeGroupsRow, kind: OpKindQuantize, stage: OpQuantize, src: in})
 	}
 	p.flush()
-	p.beginProject(outs)
+}
+
+// multiplyAll multiplies the rounded input with all of the matrices.
+func (p *Pass) multiplyAll(in Buffer, outs []Projected) {
+	t := &p.project
+	t.in, t.n = in, 0
 	slices, total := 0, 0
 	for _, o := range outs {
 		total += o.W.Matrix.Panels()
@@ -78,7 +91,6 @@ func (p *Pass) projectAlike(in Buffer, outs []Projected) {
 		t.n++
 	}
 	p.team.Run(t, slices)
-	p.end()
 }
 
 // Aims for the slices of a projection: enough of them that workers finish

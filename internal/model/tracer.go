@@ -11,7 +11,11 @@ type Tracer interface {
 	// An operation has the name of its stage ("attn_norm", "gated"), a
 	// multiplication that of its tensors ("attn_q+attn_k+attn_v"), and there
 	// are OpRopeTable, OpQuantize and OpNarrow.
+	//
+	// Skipped is called between the two by an operation that has left so many bytes
+	// of its weights unread.
 	Begin(layer int, op string, rows int)
+	Skipped(bytes int64)
 	End()
 }
 

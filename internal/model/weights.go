@@ -19,6 +19,10 @@ type Projection struct {
 	// Transform is what the input goes through, after NormIn; nil for nothing.
 	Transform *Transform
 	Bias      []float32 // [out], nil if there is none
+	// Rows and Columns are copies of the matrix, for products that leave some of them
+	// out; nil if there are none.
+	Rows, Columns *ternary.Lines
+	largest       float32 // of the scales, if there are Rows
 	// Vec and Mat are the fastest kernels for this shape on this machine, for
 	// one row and for many.
 	Vec, Mat kernel.Variant
@@ -112,6 +116,8 @@ type Model struct {
 	TernaryWeights int64
 	TernaryBytes   int64
 	TableBytes     int64
+	// LineBytes is the memory of the copies of matrices by rows and columns.
+	LineBytes int64
 
 	// Head is the output head as a ternary matrix, where the file stores it as one;
 	// nil if it does not. Graph.Head has the rows in any case.
@@ -120,6 +126,7 @@ type Model struct {
 	// the head as it is stored; nil for nothing.
 	HeadTransform *Transform
 
+	lines       lineSizes // of the copies
 	projections []namedProjection
 	dense       int // columns of the widest matrix of numbers in a layer
 }

@@ -89,6 +89,7 @@ type measurement struct {
 	fraction     Samples // of the limit measured beside it
 	bytes        Samples // per token
 	head         Samples // of that, from the output head
+	skipped      model.Skipped
 }
 
 // bench is a running benchmark.
@@ -372,6 +373,7 @@ func (b *bench) sample(m *measurement, count bool, lanes ...*lane) error {
 	if count {
 		runtime.ReadMemStats(&before)
 	}
+	b.engine.TakeSkipped() // of prompts
 	elapsed, head, err := b.generate(b.Generate, lanes...)
 	if err != nil {
 		return err
@@ -383,7 +385,9 @@ func (b *bench) sample(m *measurement, count bool, lanes ...*lane) error {
 	bandwidth := b.between().ReadBandwidth
 	speed := float64(len(lanes)*b.Generate) / elapsed.Seconds()
 	m.speed = append(m.speed, speed)
-	bytes := b.bytesPerToken(m, head)
+	skipped := b.engine.TakeSkipped()
+	m.skipped = m.skipped.Add(skipped)
+	bytes := b.bytesPerToken(m, head) - float64(skipped.Saved)/float64(len(lanes)*b.Generate)
 	m.head, m.bytes = append(m.head, head), append(m.bytes, bytes)
 	m.fraction = append(m.fraction, speed*bytes/bandwidth)
 	return nil
@@ -457,6 +461,7 @@ func (b *bench) summarise() {
 	r.BytesPerToken, r.HeadBytes = int64(b.decode.bytes.Median()), int64(b.decode.head.Median())
 	r.DecodeFraction, r.PrefillFraction = b.decode.fraction.Median(), b.prompt.fraction.Median()
 	r.AllocsPerStep = b.allocs.Median()
+	r.Zeros = zeros(b.decode.skipped, b.model.LineBytes, int64(b.Generate*len(b.decode.speed)))
 	r.Batch, r.Depth = []BenchRun{}, []BenchRun{}
 	for i, m := range b.more {
 		run := BenchRun{

@@ -98,6 +98,9 @@ type BenchReport struct {
 	// AllocsPerStep is the number of heap allocations per generated token.
 	AllocsPerStep float64 `json:"allocs_per_decode_step"`
 
+	// Zeros is what generating has met of zeros and left out; absent where nothing is.
+	Zeros *Zeros `json:"zeros,omitempty"`
+
 	Batch []BenchRun `json:"batch"` // N empty sequences generate together
 	Depth []BenchRun `json:"depth"` // one sequence generates after N tokens
 
@@ -134,6 +137,9 @@ func (r *BenchReport) String() string {
 		parts += ", state " + bytesText(float64(r.StateBytes))
 	}
 	line("step", "reads %s a token (%s), %.1f allocations", bytesText(float64(r.BytesPerToken)), parts, r.AllocsPerStep)
+	if r.Zeros != nil {
+		line("zeros", "%v", r.Zeros)
+	}
 	fmt.Fprintf(&b, "\n%-22s %10s %19s  %s\n", "test", "tokens/s", "range", "of the limit")
 	row := func(name string, speed float64, spread [2]float64, fraction float64, limit string) {
 		fmt.Fprintf(&b, "%-22s %10s %19s  %5.1f %% of %s\n", name, speedText(speed), speedText(spread[0])+" – "+speedText(spread[1]), 100*fraction, limit)

@@ -11,6 +11,7 @@ type opEvent struct {
 	layer      int
 	rows       int
 	begin, end int64
+	skipped    int64 // bytes of weights that were not read
 	// sections[from:to] of the frame belong to it.
 	from, to int
 }
@@ -146,6 +147,13 @@ func (r *recorder) Begin(layer int, op string, rows int) {
 	if f := r.frame; f != nil {
 		n := len(f.sections)
 		f.ops = append(f.ops, opEvent{name: op, layer: layer, rows: rows, from: n, to: n, begin: parallel.Now()})
+	}
+}
+
+// Skipped implements model.Tracer.
+func (r *recorder) Skipped(bytes int64) {
+	if f := r.frame; f != nil && len(f.ops) > 0 {
+		f.ops[len(f.ops)-1].skipped += bytes
 	}
 }
 

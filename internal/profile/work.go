@@ -100,6 +100,6 @@ func (t *workTable) of(f *frame, i int) (Work, string) {
 	return Work{
 		MACs:  n * w.MACs,
 		FLOPs: n*w.FLOPs + positions*w.PositionFLOPs,
-		Bytes: rowBytes + n*w.StoreBytes + w.WeightBytes + context*w.PositionBytes,
+		Bytes: rowBytes + n*w.StoreBytes + w.WeightBytes - op.skipped + context*w.PositionBytes,
 	}, w.group
 }

@@ -12,6 +12,9 @@ import (
 // poolElems is the number of elements that a pool encodes.
 const poolElems = 1 << 19
 
+// i2sTail is how many bytes end an I2_S tensor.
+const i2sTail = 32
+
 // pool holds encoded blocks that tensors are put together from, and the bytes
 // that end a tensor.
 type pool struct {
@@ -36,12 +39,12 @@ func ternaryPool(t gguf.Type, scale float32, n int64, rng *rand.PCG) (*pool, err
 	case gguf.TypeI2S:
 		// A tensor is a stream of 128 elements in 32 bytes, and ends with its
 		// scale in a tail of 32 bytes.
-		const elems, tail = 128, 32
+		const elems = 128
 		data, err := encodeCodes(t, codes, scale)
 		if err != nil {
 			return nil, err
 		}
-		cut := len(data) - tail
+		cut := len(data) - i2sTail
 		return &pool{block: cut / (poolElems / elems), blocks: data[:cut], tail: data[cut:]}, nil
 	case gguf.TypeTQ1_0, gguf.TypeTQ2_0, gguf.TypeQ1_0, gguf.TypeQ2_0, gguf.TypePQ2_0, gguf.TypePTQ1_0:
 		data, err := encodeCodes(t, codes, scale)

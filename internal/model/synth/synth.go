@@ -31,6 +31,10 @@ type Options struct {
 	// HeadTypes; 0 means F16 or, for shapes whose heads are published so, that of the
 	// weights. An embedding table beside it is F16 then, or has the same type.
 	Head gguf.Type
+	// Zeros is the share of gates that are not positive, from 0.5 to below 1; 0 means
+	// what comes of random weights, which is about a half. So many rows of ffn_gate
+	// have no weights as it takes, scattered at random.
+	Zeros float64
 	// Seed selects the weights.
 	Seed uint64
 	// Workers is the number of goroutines that generate; 0 means one per CPU.
@@ -98,6 +102,9 @@ func New(s Shape, o Options) (*Generator, error) {
 	if !slices.Contains(HeadTypes(), o.Head) {
 		return nil, fmt.Errorf("%w: %v for the output head (want one of %v)", ErrType, o.Head, HeadTypes())
 	}
+	if o.Zeros != 0 && !(o.Zeros >= 0.5 && o.Zeros < 1) {
+		return nil, fmt.Errorf("%w: a share of zeros of %g (want 0.5 to below 1)", ErrShape, o.Zeros)
+	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -123,6 +130,9 @@ func New(s Shape, o Options) (*Generator, error) {
 		}
 		g.tensors = append(g.tensors, t)
 		g.total += t.size
+	}
+	if err := g.checkZeros(); err != nil {
+		return nil, err
 	}
 	if s.Rotation > 0 {
 		if err := s.setRotation(g.meta, g.tensors, rand.NewPCG(o.Seed, 0)); err != nil {
@@ -171,7 +181,11 @@ func metadata(s Shape, o Options) (_ *gguf.Metadata, err error) {
 	}
 	set("general.architecture", s.Architecture)
 	set("general.name", "random weights in the shape of "+s.Name)
-	set("general.description", fmt.Sprintf("synthetic: random weights, seed %d, in the shape of %s", o.Seed, s.Model))
+	description := fmt.Sprintf("synthetic: random weights, seed %d, in the shape of %s", o.Seed, s.Model)
+	if o.Zeros != 0 {
+		description += fmt.Sprintf(", %.3g %% of all gates zero", 100*o.Zeros)
+	}
+	set("general.description", description)
 	if err == nil {
 		err = s.setKeys(m)
 	}
@@ -264,7 +278,11 @@ func (g *Generator) specs(ctx context.Context) []gguf.TensorSpec {
 				}
 				pools[key] = p
 			}
-			return g.writeBlocks(ctx, w, t, pools[key])
+			empty, err := g.emptyRows(t)
+			if err != nil {
+				return err
+			}
+			return g.writeBlocks(ctx, w, t, pools[key], empty)
 		}}
 	}
 	return specs
@@ -321,7 +339,7 @@ func appendFloat(b []byte, x float32) []byte {
 const chunkBytes = 1 << 20
 
 // writeBlocks writes a tensor, generated a few chunks at a time.
-func (g *Generator) writeBlocks(ctx context.Context, w io.Writer, t tensor, p *pool) error {
+func (g *Generator) writeBlocks(ctx context.Context, w io.Writer, t tensor, p *pool, empty *emptyRows) error {
 	chunk := max(1, chunkBytes/p.block) * p.block
 	left := t.size - int64(len(p.tail))
 	buf := make([]byte, min(left, int64(2*g.opts.Workers*chunk)))
@@ -337,6 +355,7 @@ func (g *Generator) writeBlocks(ctx context.Context, w io.Writer, t tensor, p *p
 			group.Go(func() { p.fill(piece[at:min(at+chunk, len(piece))], rng) })
 		}
 		group.Wait()
+		empty.clear(piece, t.size-int64(len(p.tail))-left)
 		if _, err := w.Write(piece); err != nil {
 			return err
 		}

@@ -124,7 +124,7 @@ func (r *Run) feedForward(p *model.Pass, l *Layer) {
 		p.Stage("up", r.Up)
 		p.Act("activated", r.Up)
 	} else {
-		p.Project(r.H, model.Projected{W: l.Gate, Out: r.Gate}, model.Projected{W: l.Up, Out: r.Up})
+		p.ProjectGated(r.H, model.Projected{W: l.Gate, Out: r.Gate}, model.Projected{W: l.Up, Out: r.Up})
 		p.Stage("gate", r.Gate)
 		p.Stage("up", r.Up)
 		p.Gate("gated", r.Gate, r.Gate, r.Up)

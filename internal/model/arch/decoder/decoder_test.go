@@ -298,6 +298,8 @@ func (w *watcher) Stage(layer int, name string, _, width int, _ []float32) {
 	w.stages = append(w.stages, fmt.Sprint(model.StageName(layer, name), " ", width))
 }
 
+func (w *watcher) Skipped(int64) {}
+
 func (w *watcher) Begin(layer int, op string, _ int) {
 	if op != model.OpRopeTable {
 		w.ops = append(w.ops, model.StageName(layer, op))

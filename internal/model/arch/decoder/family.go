@@ -255,6 +255,11 @@ func (f *Family) build(c *model.Config, b *model.Binder) (model.Graph, error) {
 				return nil, fmt.Errorf("layer %d: %w", i, err)
 			}
 		}
+		if l.Gate != nil {
+			if err := b.Skips(l.Up, l.Down); err != nil {
+				return nil, fmt.Errorf("layer %d: %w", i, err)
+			}
+		}
 		g.Layers = append(g.Layers, l)
 	}
 	var err error
