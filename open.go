@@ -192,9 +192,10 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	return nil
 }
 
-// limitMemory makes the KV cache as small as the limit wants it.
+// limitMemory makes the KV cache as small as the limit wants it, and leaves out what the
+// model can do without: that too where there is no limit but the machine's.
 func (m *Model) limitMemory(f *gguf.File, o *openOptions) error {
-	if o.memory == 0 {
+	if o.memory == 0 && o.load.SkipZeros != model.SkipAuto {
 		return nil
 	}
 	p, err := planFile(f, *o)
@@ -202,10 +203,17 @@ func (m *Model) limitMemory(f *gguf.File, o *openOptions) error {
 		return fmt.Errorf("%s: %w", m.name, err)
 	}
 	p.Model = m.name
-	if err := p.Fit(o.memory); err != nil {
-		return err
+	if o.memory > 0 {
+		if err := p.Fit(o.memory); err != nil {
+			return err
+		}
+		o.engine.CachePages = pagesFor(p.KVTokens)
+	} else if room, _ := MemoryLimit(); room > 0 {
+		p.Spare(room)
 	}
-	o.engine.CachePages = pagesFor(p.KVTokens)
+	if p.Copies == 0 {
+		o.load.SkipZeros = model.SkipOff
+	}
 	return nil
 }
 

@@ -25,6 +25,9 @@ type MemoryPlan struct {
 	Tables int64 `json:"tables"`
 	// Head is what computing the logits keeps beside the output head.
 	Head int64 `json:"head"`
+	// Copies are those of matrices by rows and columns, from which single texts leave
+	// out what relu² makes nothing of; see [Skip]. The model can do without them.
+	Copies int64 `json:"copies,omitempty"`
 	// Scratch holds intermediate results.
 	Scratch int64 `json:"scratch"`
 	// KVPage is the memory of the keys and values of a page of PageTokens tokens,
@@ -42,6 +45,8 @@ type MemoryPlan struct {
 	TextTokens int `json:"text_tokens"`
 	Context    int `json:"context"`
 	KVTokens   int `json:"kv_tokens"`
+
+	insist bool // on the copies
 }
 
 // Snapshots returns how many snapshots of its state a text has room for beside the
@@ -64,7 +69,9 @@ func (p *MemoryPlan) Texts(tokens int) int {
 }
 
 // Fixed returns what the model takes without any text.
-func (p *MemoryPlan) Fixed() int64 { return p.Weights + p.Tables + p.Head + p.Scratch }
+func (p *MemoryPlan) Fixed() int64 {
+	return p.Weights + p.Tables + p.Head + p.Copies + p.Scratch
+}
 
 // KV returns the memory of the keys and values of so many tokens.
 func (p *MemoryPlan) KV(tokens int) int64 {
@@ -82,12 +89,15 @@ func (p *MemoryPlan) Total() int64 { return p.Fixed() + p.KV(p.KVTokens) }
 
 // String lists the parts.
 func (p *MemoryPlan) String() string {
-	state := ""
+	state, copies := "", ""
+	if p.Copies > 0 {
+		copies = fmt.Sprintf(", copies %s", Bytes(p.Copies))
+	}
 	if p.State > 0 {
 		state = fmt.Sprintf(", %s of it for each state", Bytes(p.State))
 	}
-	return fmt.Sprintf("%s (weights %s, tables %s, head %s, scratch %s, KV cache %s for %d tokens%s)", Bytes(p.Total()),
-		Bytes(p.Weights), Bytes(p.Tables), Bytes(p.Head), Bytes(p.Scratch), Bytes(p.KV(p.KVTokens)), p.KVTokens, state)
+	return fmt.Sprintf("%s (weights %s, tables %s, head %s%s, scratch %s, KV cache %s for %d tokens%s)", Bytes(p.Total()),
+		Bytes(p.Weights), Bytes(p.Tables), Bytes(p.Head), copies, Bytes(p.Scratch), Bytes(p.KV(p.KVTokens)), p.KVTokens, state)
 }
 
 // ErrMemory reports a model that does not fit into memory; see [MemoryError].
@@ -116,11 +126,19 @@ func (e *MemoryError) Error() string {
 // Unwrap returns ErrMemory.
 func (e *MemoryError) Unwrap() error { return ErrMemory }
 
-// Fit makes the KV cache as small as it must be for the model to fit into so many
-// bytes, but not smaller than one text of the whole context. If even that does
-// not fit, the error is a [MemoryError].
+// Spare gives the copies up if the model would not fit into so many bytes with them
+// and a full KV cache, unless [SkipOn] insists on them.
+func (p *MemoryPlan) Spare(bytes int64) {
+	if p.Total() > bytes && !p.insist {
+		p.Copies = 0
+	}
+}
+
+// Fit gives the copies up and makes the KV cache as small as it must be for the model to
+// fit into so many bytes, but not smaller than one text of the whole context. If even
+// that does not fit, the error is a [MemoryError].
 func (p *MemoryPlan) Fit(bytes int64) error {
-	if p.Total() <= bytes {
+	if p.Spare(bytes); p.Total() <= bytes {
 		return nil
 	}
 	if p.Least() > bytes {
@@ -193,7 +211,7 @@ func planFile(f *gguf.File, o openOptions) (*MemoryPlan, error) {
 	}
 	e := engine.EstimateMemory(m, o.engine)
 	return &MemoryPlan{
-		Weights: m.TernaryBytes, Tables: m.TableBytes, Head: e.Head, Scratch: e.Scratch,
+		Weights: m.TernaryBytes, Tables: m.TableBytes, Head: e.Head, Copies: m.LineBytes, Scratch: e.Scratch, insist: o.load.SkipZeros == model.SkipOn,
 		KVPage: e.PageBytes, PageTokens: kernel.PageTokens, State: e.StateBytes, StateTokens: e.StatePages * kernel.PageTokens,
 		TextTokens: e.SequencePages * kernel.PageTokens, Context: e.Context, KVTokens: e.Pages * kernel.PageTokens,
 	}, nil

@@ -52,7 +52,8 @@ func (a *app) infoCommand() *cobra.Command {
 				HeadType: head.Type.String(), HeadBytes: int64(len(head.Data)),
 				ContextUsed: e.Context(), KVType: e.Cache().Config().Type.String(),
 				KVBytesPerToken: e.Cache().PageBytes() / kernel.PageTokens, KVMaxBytes: memory.KVMax,
-				HeadMode: e.HeadInfo().Mode.String(), HeadCopyBytes: memory.Head,
+				SkipCopyBytes: inside.Of(m).Weights.LineBytes,
+				HeadMode:      e.HeadInfo().Mode.String(), HeadCopyBytes: memory.Head,
 				ScratchBytes: memory.Scratch, ScratchPeakBytes: memory.ScratchPeak,
 				Threads: e.Threads(), CPU: kernel.Active().String(),
 				Kernels: kernelChoices(inside.Of(m).Weights),
@@ -107,11 +108,14 @@ type modelInfo struct {
 	// computes in, ScratchPeakBytes the most that has been.
 	KVMaxBytes int64 `json:"kv_max_bytes"`
 	// States are those of models with recurrences, in the memory of the KV cache.
-	States           *statesInfo `json:"states,omitempty"`
-	HeadMode         string      `json:"head_mode"`
-	HeadCopyBytes    int64       `json:"head_copy_bytes"` // in memory, beside the stored head
-	ScratchBytes     int64       `json:"scratch_bytes"`
-	ScratchPeakBytes int64       `json:"scratch_peak_bytes"`
+	States *statesInfo `json:"states,omitempty"`
+	// SkipCopyBytes are of matrices by rows and columns, from which single texts leave
+	// out what relu² makes nothing of.
+	SkipCopyBytes    int64  `json:"skip_copy_bytes"`
+	HeadMode         string `json:"head_mode"`
+	HeadCopyBytes    int64  `json:"head_copy_bytes"` // in memory, beside the stored head
+	ScratchBytes     int64  `json:"scratch_bytes"`
+	ScratchPeakBytes int64  `json:"scratch_peak_bytes"`
 	// Memory was the plan before loading; MemoryLimit is what this machine or
 	// container allows for all models together.
 	Memory       *trit.MemoryPlan `json:"memory_plan"`
@@ -140,6 +144,9 @@ func (i *modelInfo) String() string {
 	}
 	line("weights", "%.1f M ternary in %.1f MB (%.2f bits each)", float64(i.TernaryWeights)/1e6, float64(i.TernaryBytes)/1e6,
 		8*float64(i.TernaryBytes)/float64(i.TernaryWeights))
+	if i.SkipCopyBytes > 0 {
+		line("", "%.1f MB more by rows and columns: single texts leave out what relu² makes nothing of", float64(i.SkipCopyBytes)/1e6)
+	}
 	line("head", "%s, %.1f MB, mode %s with %.1f MB more", i.HeadType, float64(i.HeadBytes)/1e6, i.HeadMode, float64(i.HeadCopyBytes)/1e6)
 	line("KV cache", "%s, %.1f kB per token, at most %.1f MB", i.KVType, float64(i.KVBytesPerToken)/1e3, float64(i.KVMaxBytes)/1e6)
 	if s := i.States; s != nil {

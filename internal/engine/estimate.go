@@ -35,6 +35,7 @@ type Estimate struct {
 // the context and T the threads, the scratch memory is
 //
 //	buffers of the graph and the pass   model.Scratch
+//	lists and sums of single rows       model.LineScratch
 //	hidden states of the rows           4·R·D
 //	partial sums of attention           T·(1 + 4)·64·⌈L/C⌉·(d + 2)·4, C = kernel.ChunkTokens
 //	logits, coarse and complete         9·V for each of up to 16 rows
@@ -53,7 +54,7 @@ func EstimateMemory(m *model.Model, o Options) Estimate {
 	if threads == 0 {
 		threads = int64(parallel.DefaultThreads())
 	}
-	e.Scratch = m.Scratch(rows) + 4*int64(rows)*D + threads*5*maxQueries*int64(chunksFor(e.Context))*(d+2)*4
+	e.Scratch = m.Scratch(rows) + m.LineScratch(int(threads)) + 4*int64(rows)*D + threads*5*maxQueries*int64(chunksFor(e.Context))*(d+2)*4
 
 	resident, scratch := head.Estimate(o.Head, m.Graph.Head().Type, c.Vocab, c.Hidden)
 	e.Head, e.Scratch = resident, e.Scratch+scratch

@@ -185,10 +185,12 @@ func (p *Pass) Begin(tokens, positions []int32, keep []int, o Observer) {
 	p.end()
 }
 
-// Int8Bytes returns the size of the buffer for rounded activations, which is not
-// of the pass's Memory.
+// Int8Bytes returns the size of the buffers for rounded activations and sums of their
+// products, which are not of the pass's Memory.
 func (p *Pass) Int8Bytes() int64 {
 	switch {
+	case p.skip != nil:
+		return p.skip.bytes + int64(cap(p.int8.Q)) + mixerInt8Bytes(p.cfg, p.maxRows)
 	case p.int8 != nil:
 		return int64(cap(p.int8.Q)) + mixerInt8Bytes(p.cfg, p.maxRows)
 	case p.groups != nil:

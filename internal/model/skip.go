@@ -124,16 +124,19 @@ func (s *lineSizes) widest(in int, down *ternary.Matrix) {
 	s.sums = max(s.sums, (down.Rows+whole)/256*whole)
 }
 
-// bytes is the scratch memory for so many workers.
-func (s *lineSizes) bytes(workers int) int64 {
-	if s.columns == 0 {
+// LineScratch returns the memory that single rows of a pass with so many workers need to
+// leave out weights.
+func (m *Model) LineScratch(workers int) int64 {
+	l := &m.lines
+	if l.columns == 0 {
 		return 0
 	}
-	return int64(s.spread) + kernel.ColumnListBytes(s.columns) + 4*int64(workers)*int64(s.sums)
+	return int64(l.spread) + kernel.ColumnListBytes(l.columns) + 4*int64(workers)*int64(l.sums)
 }
 
 // skipper multiplies single rows with lines.
 type skipper struct {
+	bytes   int64
 	spread  []int8
 	list    *kernel.ColumnList
 	sums    [][]int32 // per worker
@@ -157,7 +160,7 @@ func newSkipper(p *Pass, m *Model) *skipper {
 	if l.columns == 0 || p.int8 == nil {
 		return nil
 	}
-	s := &skipper{spread: make([]int8, l.spread), list: kernel.NewColumnList(l.columns), workers: make([]skipWorker, p.team.Size())}
+	s := &skipper{bytes: m.LineScratch(p.team.Size()), spread: make([]int8, l.spread), list: kernel.NewColumnList(l.columns), workers: make([]skipWorker, p.team.Size())}
 	for range s.workers {
 		s.sums = append(s.sums, make([]int32, l.sums))
 	}

@@ -461,7 +461,7 @@ func (b *bench) summarise() {
 	r.BytesPerToken, r.HeadBytes = int64(b.decode.bytes.Median()), int64(b.decode.head.Median())
 	r.DecodeFraction, r.PrefillFraction = b.decode.fraction.Median(), b.prompt.fraction.Median()
 	r.AllocsPerStep = b.allocs.Median()
-	r.Zeros = zeros(b.decode.skipped, b.model.LineBytes, int64(b.Generate*len(b.decode.speed)))
+	r.Zeros = zeros(b.decode.skipped, int64(b.Generate*len(b.decode.speed)))
 	r.Batch, r.Depth = []BenchRun{}, []BenchRun{}
 	for i, m := range b.more {
 		run := BenchRun{

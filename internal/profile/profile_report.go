@@ -30,6 +30,8 @@ type MemoryReport struct {
 	Weights  int64 `json:"weights"`
 	Tables   int64 `json:"tables_in_file"`
 	HeadCopy int64 `json:"head_copy"`
+	// SkipCopies are matrices by rows and columns, to leave some of them out.
+	SkipCopies int64 `json:"skip_copies"`
 	// KV is the memory of the KV cache, KVPerToken that of a position.
 	KV         int64 `json:"kv_cache"`
 	KVPerToken int64 `json:"kv_per_token"`
@@ -67,7 +69,7 @@ func (p *profiler) finish() error {
 		tables += e.Bytes()
 	}
 	r.Memory = MemoryReport{
-		Weights: p.model.TernaryBytes, Tables: tables, HeadCopy: memory.Head,
+		Weights: p.model.TernaryBytes, Tables: tables, HeadCopy: memory.Head, SkipCopies: p.model.LineBytes,
 		KV: memory.KV, KVPerToken: p.engine.Cache().PageBytes() / kernel.PageTokens,
 		Scratch: memory.Scratch, ScratchPeak: memory.ScratchPeak,
 		PeakLoading: b.PeakMemory, Process: max(0, process-int64(len(p.probe.stream))), Source: b.MemorySource,
@@ -151,6 +153,9 @@ func (r *PhaseReport) write(b *strings.Builder) {
 			text += fmt.Sprintf("   in %.0f sections; imbalance %.1f %%", r.SectionsPerStep, 100*r.Imbalance)
 		}
 		fmt.Fprintln(b, text)
+	}
+	if r.Zeros != nil {
+		fmt.Fprintf(b, "\nzeros: %v\n", r.Zeros)
 	}
 	fmt.Fprintln(b, "\n"+r.layersText())
 }

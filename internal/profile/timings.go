@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"trit/internal/head"
+	"trit/internal/model"
 	"trit/internal/order"
 )
 
@@ -20,6 +21,7 @@ type timings struct {
 	steps        []int64 // durations
 	unattributed []int64
 	tokens       int
+	skipped      model.Skipped
 	ops          map[string]*opTimes
 	groups       map[string]*opTimes
 	layers       map[int]*opTimes
@@ -108,6 +110,7 @@ func (t *timings) add(f *frame) {
 	t.steps = append(t.steps, total)
 	t.unattributed = append(t.unattributed, left)
 	t.tokens += f.info.Rows
+	t.skipped = t.skipped.Add(f.result.Skipped)
 	closeStep(t.ops)
 	closeStep(t.groups)
 	closeStep(t.layers)
@@ -153,6 +156,8 @@ type PhaseReport struct {
 	// Step is the time of a step with the choice of its token.
 	Step            Timing  `json:"step"`
 	TokensPerSecond float64 `json:"tokens_per_second"` // tokens / total time
+	// Zeros is what single texts have met of zeros and left out; absent where nothing is.
+	Zeros *Zeros `json:"zeros,omitempty"`
 	// Operations are sorted by their time, the largest first. Their times do not
 	// overlap: together with Unattributed they are the step.
 	Operations []OperationReport `json:"operations"`
@@ -237,6 +242,9 @@ func (t *timings) report(name string, limits Limits) PhaseReport {
 	r := PhaseReport{
 		Name: name, Steps: len(t.steps), Tokens: t.tokens,
 		Step: timingOf(t.steps), Unattributed: timingOf(t.unattributed),
+	}
+	if t.tokens == len(t.steps) {
+		r.Zeros = zeros(t.skipped, int64(t.tokens))
 	}
 	total := r.Step.Total
 	r.TokensPerSecond = ratio(float64(t.tokens), total/1e6)

@@ -10,21 +10,19 @@ import (
 type Zeros struct {
 	Gates  float64 `json:"gates"`  // share of those that were not positive
 	Inputs float64 `json:"inputs"` // share of the inputs of ffn_down that were rounded to zero
-	// LineBytes is the memory of the copies by rows and columns; of the Bytes of weights
-	// behind gates and inputs each token has left out Saved.
-	LineBytes int64 `json:"line_bytes"`
-	Bytes     int64 `json:"bytes"`
-	Saved     int64 `json:"saved_bytes"`
+	// Of the Bytes of weights behind these each token has left out Saved.
+	Bytes int64 `json:"bytes"`
+	Saved int64 `json:"saved_bytes"`
 }
 
 // zeros returns what so many tokens have met, or nil if nothing was looked for.
-func zeros(s model.Skipped, lineBytes, tokens int64) *Zeros {
+func zeros(s model.Skipped, tokens int64) *Zeros {
 	if s.Gates == 0 || s.Inputs == 0 || tokens == 0 {
 		return nil
 	}
 	return &Zeros{
 		Gates: float64(s.ZeroGates) / float64(s.Gates), Inputs: float64(s.ZeroInputs) / float64(s.Inputs),
-		LineBytes: lineBytes, Bytes: s.Bytes / tokens, Saved: s.Saved / tokens,
+		Bytes: s.Bytes / tokens, Saved: s.Saved / tokens,
 	}
 }
 

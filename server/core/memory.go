@@ -28,6 +28,7 @@ func (ms *Models) reserve(l *Loaded, plan *trit.MemoryPlan) error {
 			return nil
 		}
 		free := ms.limit - ms.used
+		plan.Spare(free)
 		if plan.Least() <= free {
 			kv := max(plan.Least()-plan.Fixed(), (free-plan.Fixed())/ms.sharers(l))
 			err := plan.Fit(plan.Fixed() + kv)

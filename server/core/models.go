@@ -264,6 +264,9 @@ func (ms *Models) open(l *Loaded, path string) (*trit.Model, error) {
 			l.done.Store(done)
 			l.total.Store(total)
 		}))
+	if plan.Copies == 0 {
+		options = append(options, trit.Skip(trit.SkipOff))
+	}
 	return trit.OpenContext(ms.closing, path, options...)
 }
 
