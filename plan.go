@@ -78,8 +78,15 @@ func (p *MemoryPlan) KV(tokens int) int64 {
 	return (int64(tokens) + int64(p.PageTokens) - 1) / int64(p.PageTokens) * p.KVPage
 }
 
-// Least returns what the model takes to continue one text of the whole context.
-func (p *MemoryPlan) Least() int64 { return p.Fixed() + p.KV(p.least()) }
+// Least returns what the model takes to continue one text of the whole context, without
+// the copies if it can do without them.
+func (p *MemoryPlan) Least() int64 {
+	least := p.Fixed() + p.KV(p.least())
+	if !p.insist {
+		least -= p.Copies
+	}
+	return least
+}
 
 // least returns the room of one text of the whole context.
 func (p *MemoryPlan) least() int { return p.Context + p.StateTokens }
