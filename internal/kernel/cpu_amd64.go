@@ -48,7 +48,7 @@ var avx2 = kernels{
 	head:    &avx2Head,
 	ternary: &avx2Ternary,
 	grouped: &avx2Grouped,
-	lines:   &genericLines,
+	lines:   &avx2Lines,
 	int8:    &avx2Int8,
 	coarse:  &avx2Coarse,
 	measure: &avx2Measure,

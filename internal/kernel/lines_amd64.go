@@ -4,6 +4,18 @@ package kernel
 
 import "trit/internal/ternary"
 
+// avx2Lines lists with the twins: there is no compression of vectors.
+var avx2Lines = lineKernels{
+	dot:            [2]dotLinesFunc{dotLinesOf(ternary.T2, dotLinesT2AVX2), dotLinesT5Generic},
+	add:            [2]addColumnsFunc{addColumnsOf(ternary.T2, addColumnsT2AVX2), addColumnsT5Generic},
+	sum:            addSumsOf(8, addSumsAVX2),
+	listPositive:   listPositiveGeneric,
+	expandPositive: expandPositiveGeneric,
+	listNonzero:    listNonzeroGeneric,
+	columns:        ternary.T2,
+	fast:           [2]bool{ternary.T2: true},
+}
+
 var avx512Lines = lineKernels{
 	dot:            [2]dotLinesFunc{dotLinesOf(ternary.T2, dotLinesT2AVX512), dotLinesT5Generic},
 	add:            [2]addColumnsFunc{addColumnsOf(ternary.T2, addColumnsT2AVX512), addColumnsT5Generic},

@@ -19506,6 +19506,534 @@ asked:
 	VZEROUPPER
 	RET
 
+// func dotLinesT2AVX2(acc *int32, w *byte, at *uint32, x *int8, blocks int, pairs int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·dotLinesT2AVX2(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ at+16(FP), DX
+	MOVQ x+24(FP), BX
+	MOVQ blocks+32(FP), SI
+	MOVQ pairs+40(FP), DI
+
+pair:
+	MOVL  (DX), R8
+	ADDQ  CX, R8
+	MOVL  32(DX), R9
+	ADDQ  CX, R9
+	VPXOR Y0, Y0, Y0
+	MOVL  4(DX), R10
+	ADDQ  CX, R10
+	MOVL  36(DX), R11
+	ADDQ  CX, R11
+	VPXOR Y1, Y1, Y1
+	MOVQ  BX, R12
+	MOVQ  SI, R13
+
+block:
+	PREFETCHT0   (R9)
+	VMOVDQU      (R8), Y3
+	VPAND        ternaryCode<>+0(SB), Y3, Y2
+	VPMADDUBSW   (R12), Y2, Y2
+	VPSRLW       $0x02, Y3, Y4
+	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPMADDUBSW   64(R12), Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPSRLW       $0x04, Y3, Y4
+	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPMADDUBSW   128(R12), Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPSRLW       $0x06, Y3, Y3
+	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPMADDUBSW   192(R12), Y3, Y3
+	VPADDW       Y3, Y2, Y2
+	VMOVDQU      32(R8), Y3
+	VPAND        ternaryCode<>+0(SB), Y3, Y4
+	VPMADDUBSW   32(R12), Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPSRLW       $0x02, Y3, Y4
+	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPMADDUBSW   96(R12), Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPSRLW       $0x04, Y3, Y4
+	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPMADDUBSW   160(R12), Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPSRLW       $0x06, Y3, Y3
+	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(R12), Y3, Y3
+	VPADDW       Y3, Y2, Y2
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       Y2, Y0, Y0
+	ADDQ         $0x40, R8
+	ADDQ         $0x40, R9
+	PREFETCHT0   (R11)
+	VMOVDQU      (R10), Y3
+	VPAND        ternaryCode<>+0(SB), Y3, Y2
+	VPMADDUBSW   (R12), Y2, Y2
+	VPSRLW       $0x02, Y3, Y4
+	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPMADDUBSW   64(R12), Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPSRLW       $0x04, Y3, Y4
+	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPMADDUBSW   128(R12), Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPSRLW       $0x06, Y3, Y3
+	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPMADDUBSW   192(R12), Y3, Y3
+	VPADDW       Y3, Y2, Y2
+	VMOVDQU      32(R10), Y3
+	VPAND        ternaryCode<>+0(SB), Y3, Y4
+	VPMADDUBSW   32(R12), Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPSRLW       $0x02, Y3, Y4
+	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPMADDUBSW   96(R12), Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPSRLW       $0x04, Y3, Y4
+	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPMADDUBSW   160(R12), Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPSRLW       $0x06, Y3, Y3
+	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPMADDUBSW   224(R12), Y3, Y3
+	VPADDW       Y3, Y2, Y2
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $0x40, R10
+	ADDQ         $0x40, R11
+	ADDQ         $0x00000100, R12
+	DECQ         R13
+	JNZ          block
+	VEXTRACTI128 $0x01, Y0, X2
+	VPADDD       X0, X2, X2
+	VEXTRACTI128 $0x01, Y1, X0
+	VPADDD       X1, X0, X0
+	VPHADDD      X0, X2, X2
+	VPHADDD      X2, X2, X2
+	VMOVQ        X2, (AX)
+	ADDQ         $0x08, AX
+	ADDQ         $0x08, DX
+	DECQ         DI
+	JNZ          pair
+	VZEROUPPER
+	RET
+
+// func addColumnsT2AVX2(acc *int32, w *byte, at *uint32, q *int8, blocks int, quads int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·addColumnsT2AVX2(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ at+16(FP), DX
+	MOVQ q+24(FP), BX
+	MOVQ blocks+32(FP), SI
+	MOVQ CX, R10
+	LEAQ 128(DX), DI
+	XORQ R8, R8
+	MOVQ SI, R9
+	SHLQ $0x06, R9
+
+block:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  quads+40(FP), R13
+	MOVQ  DX, R11
+	MOVQ  BX, R12
+
+quad0:
+	MOVL       (DI), R14
+	ADDQ       R10, R14
+	PREFETCHT0 (R14)(R8*1)
+	ADDQ       $0x40, R8
+	CMPQ       R8, R9
+	JB         asked0
+	XORQ       R8, R8
+	ADDQ       $0x04, DI
+
+asked0:
+	MOVL         (R11), R14
+	VMOVDQU      (CX)(R14*1), Y8
+	MOVL         4(R11), R14
+	VMOVDQU      (CX)(R14*1), Y9
+	MOVL         8(R11), R14
+	VMOVDQU      (CX)(R14*1), Y10
+	MOVL         12(R11), R14
+	VMOVDQU      (CX)(R14*1), Y11
+	VPUNPCKHBW   Y9, Y8, Y12
+	VPUNPCKHBW   Y11, Y10, Y13
+	VPUNPCKLBW   Y9, Y8, Y8
+	VPUNPCKLBW   Y11, Y10, Y10
+	VPUNPCKLWD   Y10, Y8, Y9
+	VPUNPCKHWD   Y10, Y8, Y8
+	VPUNPCKLWD   Y13, Y12, Y11
+	VPUNPCKHWD   Y13, Y12, Y12
+	VPBROADCASTD (R12), Y10
+	VPAND        ternaryCode<>+0(SB), Y9, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y0, Y0
+	VPSRLW       $0x02, Y9, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y4, Y4
+	VPAND        ternaryCode<>+0(SB), Y8, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y1, Y1
+	VPSRLW       $0x02, Y8, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y5, Y5
+	VPAND        ternaryCode<>+0(SB), Y11, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y2, Y2
+	VPSRLW       $0x02, Y11, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y6, Y6
+	VPAND        ternaryCode<>+0(SB), Y12, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y3, Y3
+	VPSRLW       $0x02, Y12, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y7, Y7
+	ADDQ         $0x10, R11
+	ADDQ         $0x04, R12
+	DECQ         R13
+	JNZ          quad0
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       64(AX), Y1, Y1
+	VMOVDQU      Y1, 64(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       128(AX), Y2, Y2
+	VMOVDQU      Y2, 128(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       192(AX), Y3, Y3
+	VMOVDQU      Y3, 192(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPADDD       256(AX), Y4, Y4
+	VMOVDQU      Y4, 256(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPADDD       320(AX), Y5, Y5
+	VMOVDQU      Y5, 320(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
+	VPADDD       384(AX), Y6, Y6
+	VMOVDQU      Y6, 384(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
+	VPADDD       448(AX), Y7, Y7
+	VMOVDQU      Y7, 448(AX)
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	MOVQ         quads+40(FP), R13
+	MOVQ         DX, R11
+	MOVQ         BX, R12
+
+quad1:
+	MOVL       (DI), R14
+	ADDQ       R10, R14
+	PREFETCHT0 (R14)(R8*1)
+	ADDQ       $0x40, R8
+	CMPQ       R8, R9
+	JB         asked1
+	XORQ       R8, R8
+	ADDQ       $0x04, DI
+
+asked1:
+	MOVL         (R11), R14
+	VMOVDQU      32(CX)(R14*1), Y8
+	MOVL         4(R11), R14
+	VMOVDQU      32(CX)(R14*1), Y9
+	MOVL         8(R11), R14
+	VMOVDQU      32(CX)(R14*1), Y10
+	MOVL         12(R11), R14
+	VMOVDQU      32(CX)(R14*1), Y11
+	VPUNPCKHBW   Y9, Y8, Y12
+	VPUNPCKHBW   Y11, Y10, Y13
+	VPUNPCKLBW   Y9, Y8, Y8
+	VPUNPCKLBW   Y11, Y10, Y10
+	VPUNPCKLWD   Y10, Y8, Y9
+	VPUNPCKHWD   Y10, Y8, Y8
+	VPUNPCKLWD   Y13, Y12, Y11
+	VPUNPCKHWD   Y13, Y12, Y12
+	VPBROADCASTD (R12), Y10
+	VPAND        ternaryCode<>+0(SB), Y9, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y0, Y0
+	VPSRLW       $0x02, Y9, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y4, Y4
+	VPAND        ternaryCode<>+0(SB), Y8, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y1, Y1
+	VPSRLW       $0x02, Y8, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y5, Y5
+	VPAND        ternaryCode<>+0(SB), Y11, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y2, Y2
+	VPSRLW       $0x02, Y11, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y6, Y6
+	VPAND        ternaryCode<>+0(SB), Y12, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y3, Y3
+	VPSRLW       $0x02, Y12, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y7, Y7
+	ADDQ         $0x10, R11
+	ADDQ         $0x04, R12
+	DECQ         R13
+	JNZ          quad1
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       96(AX), Y1, Y1
+	VMOVDQU      Y1, 96(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       160(AX), Y2, Y2
+	VMOVDQU      Y2, 160(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       224(AX), Y3, Y3
+	VMOVDQU      Y3, 224(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPADDD       288(AX), Y4, Y4
+	VMOVDQU      Y4, 288(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPADDD       352(AX), Y5, Y5
+	VMOVDQU      Y5, 352(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
+	VPADDD       416(AX), Y6, Y6
+	VMOVDQU      Y6, 416(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
+	VPADDD       480(AX), Y7, Y7
+	VMOVDQU      Y7, 480(AX)
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	MOVQ         quads+40(FP), R13
+	MOVQ         DX, R11
+	MOVQ         BX, R12
+
+quad2:
+	MOVL       (DI), R14
+	ADDQ       R10, R14
+	PREFETCHT0 (R14)(R8*1)
+	ADDQ       $0x40, R8
+	CMPQ       R8, R9
+	JB         asked2
+	XORQ       R8, R8
+	ADDQ       $0x04, DI
+
+asked2:
+	MOVL         (R11), R14
+	VMOVDQU      (CX)(R14*1), Y8
+	MOVL         4(R11), R14
+	VMOVDQU      (CX)(R14*1), Y9
+	MOVL         8(R11), R14
+	VMOVDQU      (CX)(R14*1), Y10
+	MOVL         12(R11), R14
+	VMOVDQU      (CX)(R14*1), Y11
+	VPUNPCKHBW   Y9, Y8, Y12
+	VPUNPCKHBW   Y11, Y10, Y13
+	VPUNPCKLBW   Y9, Y8, Y8
+	VPUNPCKLBW   Y11, Y10, Y10
+	VPUNPCKLWD   Y10, Y8, Y9
+	VPUNPCKHWD   Y10, Y8, Y8
+	VPUNPCKLWD   Y13, Y12, Y11
+	VPUNPCKHWD   Y13, Y12, Y12
+	VPBROADCASTD (R12), Y10
+	VPSRLW       $0x04, Y9, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y0, Y0
+	VPSRLW       $0x06, Y9, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y4, Y4
+	VPSRLW       $0x04, Y8, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y1, Y1
+	VPSRLW       $0x06, Y8, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y5, Y5
+	VPSRLW       $0x04, Y11, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y2, Y2
+	VPSRLW       $0x06, Y11, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y6, Y6
+	VPSRLW       $0x04, Y12, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y3, Y3
+	VPSRLW       $0x06, Y12, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y7, Y7
+	ADDQ         $0x10, R11
+	ADDQ         $0x04, R12
+	DECQ         R13
+	JNZ          quad2
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       512(AX), Y0, Y0
+	VMOVDQU      Y0, 512(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       576(AX), Y1, Y1
+	VMOVDQU      Y1, 576(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       640(AX), Y2, Y2
+	VMOVDQU      Y2, 640(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       704(AX), Y3, Y3
+	VMOVDQU      Y3, 704(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPADDD       768(AX), Y4, Y4
+	VMOVDQU      Y4, 768(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPADDD       832(AX), Y5, Y5
+	VMOVDQU      Y5, 832(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
+	VPADDD       896(AX), Y6, Y6
+	VMOVDQU      Y6, 896(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
+	VPADDD       960(AX), Y7, Y7
+	VMOVDQU      Y7, 960(AX)
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	MOVQ         quads+40(FP), R13
+	MOVQ         DX, R11
+	MOVQ         BX, R12
+
+quad3:
+	MOVL       (DI), R14
+	ADDQ       R10, R14
+	PREFETCHT0 (R14)(R8*1)
+	ADDQ       $0x40, R8
+	CMPQ       R8, R9
+	JB         asked3
+	XORQ       R8, R8
+	ADDQ       $0x04, DI
+
+asked3:
+	MOVL         (R11), R14
+	VMOVDQU      32(CX)(R14*1), Y8
+	MOVL         4(R11), R14
+	VMOVDQU      32(CX)(R14*1), Y9
+	MOVL         8(R11), R14
+	VMOVDQU      32(CX)(R14*1), Y10
+	MOVL         12(R11), R14
+	VMOVDQU      32(CX)(R14*1), Y11
+	VPUNPCKHBW   Y9, Y8, Y12
+	VPUNPCKHBW   Y11, Y10, Y13
+	VPUNPCKLBW   Y9, Y8, Y8
+	VPUNPCKLBW   Y11, Y10, Y10
+	VPUNPCKLWD   Y10, Y8, Y9
+	VPUNPCKHWD   Y10, Y8, Y8
+	VPUNPCKLWD   Y13, Y12, Y11
+	VPUNPCKHWD   Y13, Y12, Y12
+	VPBROADCASTD (R12), Y10
+	VPSRLW       $0x04, Y9, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y0, Y0
+	VPSRLW       $0x06, Y9, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y4, Y4
+	VPSRLW       $0x04, Y8, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y1, Y1
+	VPSRLW       $0x06, Y8, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y5, Y5
+	VPSRLW       $0x04, Y11, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y2, Y2
+	VPSRLW       $0x06, Y11, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y6, Y6
+	VPSRLW       $0x04, Y12, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y3, Y3
+	VPSRLW       $0x06, Y12, Y13
+	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPMADDUBSW   Y10, Y13, Y13
+	VPADDW       Y13, Y7, Y7
+	ADDQ         $0x10, R11
+	ADDQ         $0x04, R12
+	DECQ         R13
+	JNZ          quad3
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       544(AX), Y0, Y0
+	VMOVDQU      Y0, 544(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       608(AX), Y1, Y1
+	VMOVDQU      Y1, 608(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       672(AX), Y2, Y2
+	VMOVDQU      Y2, 672(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       736(AX), Y3, Y3
+	VMOVDQU      Y3, 736(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPADDD       800(AX), Y4, Y4
+	VMOVDQU      Y4, 800(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPADDD       864(AX), Y5, Y5
+	VMOVDQU      Y5, 864(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
+	VPADDD       928(AX), Y6, Y6
+	VMOVDQU      Y6, 928(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
+	VPADDD       992(AX), Y7, Y7
+	VMOVDQU      Y7, 992(AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x00000400, AX
+	DECQ         SI
+	JNZ          block
+	VZEROUPPER
+	RET
+
 // func addSumsAVX512(acc *int32, from *int32, n int)
 // Requires: AVX, AVX512F
 TEXT ·addSumsAVX512(SB), NOSPLIT, $0-24
@@ -19521,6 +20049,24 @@ sixteen:
 	ADDQ      $0x40, CX
 	DECQ      DX
 	JNZ       sixteen
+	VZEROUPPER
+	RET
+
+// func addSumsAVX2(acc *int32, from *int32, n int)
+// Requires: AVX, AVX2
+TEXT ·addSumsAVX2(SB), NOSPLIT, $0-24
+	MOVQ acc+0(FP), AX
+	MOVQ from+8(FP), CX
+	MOVQ n+16(FP), DX
+
+eight:
+	VMOVDQU (AX), Y0
+	VPADDD  (CX), Y0, Y0
+	VMOVDQU Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	DECQ    DX
+	JNZ     eight
 	VZEROUPPER
 	RET
 

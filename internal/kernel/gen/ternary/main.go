@@ -69,7 +69,10 @@ func main() {
 		dotLines512(d)
 		addColumns512(d)
 	}
+	dotLinesT2For256()
+	addColumnsT2For256()
 	addSums512()
+	addSums256()
 	listPositive512()
 	expandPositive512()
 	listNonzero512()
