@@ -2,8 +2,6 @@ package kernel
 
 import (
 	"math"
-
-	"trit/internal/ternary"
 )
 
 // genericLines are the twins of the products with lines.
@@ -16,25 +14,34 @@ var genericLines = lineKernels{
 	listNonzero:    listNonzeroGeneric,
 }
 
-func codesT2(v byte) uint32 { return uint32(v) }
-func codesT5(v byte) uint32 { return uint32(digits5[v]) }
+// digits4 turns a T2 byte into its four codes, as digits5 does for T5.
+var digits4 = func() (table [256]uint16) {
+	for v := range table {
+		table[v] = uint16(v)
+	}
+	return table
+}()
 
 func dotLinesT2Generic(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs int) {
-	dotLinesGeneric(acc, w, at, x, blocks, pairs, 4, codesT2)
+	dotLinesGeneric(acc, w, at, x, blocks, pairs, 4, &digits4)
 }
 
 func dotLinesT5Generic(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs int) {
-	dotLinesGeneric(acc, w, at, x, blocks, pairs, 5, codesT5)
+	dotLinesGeneric(acc, w, at, x, blocks, pairs, 5, &digits5)
 }
 
-func dotLinesGeneric(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs, fields int, codes func(byte) uint32) {
+func dotLinesGeneric(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs, fields int, codes *[256]uint16) {
 	for i := range 2 * pairs {
 		var sum int32
-		for n, v := range w[at[i]:][:blocks*ternary.BlockBytes] {
-			c := codes(v)
-			for f := range fields {
-				q := x[(n/ternary.BlockBytes*fields+f)*ternary.BlockBytes+n%ternary.BlockBytes]
-				sum += int32(c>>(2*f)&3) * int32(q)
+		for j := range blocks {
+			block := (*[64]byte)(w[int(at[i])+64*j:])
+			q := x[64*fields*j:][:64*fields]
+			for n, v := range block {
+				c := codes[v]
+				for at := n; at < len(q); at += 64 {
+					sum += int32(c&3) * int32(q[at])
+					c >>= 2
+				}
 			}
 		}
 		acc[i] = sum
@@ -42,20 +49,24 @@ func dotLinesGeneric(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs
 }
 
 func addColumnsT2Generic(acc []int32, w []byte, at []uint32, q []int8, blocks, quads int) {
-	addColumnsGeneric(acc, w, at, q, blocks, quads, 4, codesT2)
+	addColumnsGeneric(acc, w, at, q, blocks, quads, 4, &digits4)
 }
 
 func addColumnsT5Generic(acc []int32, w []byte, at []uint32, q []int8, blocks, quads int) {
-	addColumnsGeneric(acc, w, at, q, blocks, quads, 5, codesT5)
+	addColumnsGeneric(acc, w, at, q, blocks, quads, 5, &digits5)
 }
 
-func addColumnsGeneric(acc []int32, w []byte, at []uint32, q []int8, blocks, quads, fields int, codes func(byte) uint32) {
+func addColumnsGeneric(acc []int32, w []byte, at []uint32, q []int8, blocks, quads, fields int, codes *[256]uint16) {
 	for i := range 4 * quads {
-		for n, v := range w[at[i]:][:blocks*ternary.BlockBytes] {
-			c := codes(v)
-			block := acc[n/ternary.BlockBytes*fields*ternary.BlockBytes:]
-			for f := range fields {
-				block[64*f+n/4%4*16+n%64/16*4+n%4] += int32(c>>(2*f)&3) * int32(q[i])
+		for j := range blocks {
+			block := (*[64]byte)(w[int(at[i])+64*j:])
+			sums := acc[64*fields*j:][:64*fields]
+			for n, v := range block {
+				c := codes[v]
+				for at := n/4%4*16 + n/16*4 + n%4; at < len(sums); at += 64 {
+					sums[at] += int32(c&3) * int32(q[i])
+					c >>= 2
+				}
 			}
 		}
 	}
