@@ -11,6 +11,7 @@ import (
 	"trit/internal/inside"
 	"trit/internal/kernel"
 	"trit/internal/model/synth"
+	"trit/internal/ternary"
 )
 
 func TestPlan(t *testing.T) {
@@ -130,5 +131,78 @@ func TestPlanOfState(t *testing.T) {
 	}
 	if _, err := trit.Open(path, trit.KVTokens(p.StateTokens)); err == nil || !strings.Contains(err.Error(), "option kv_tokens") {
 		t.Errorf("room for nothing but a state: %v", err)
+	}
+}
+
+// TestPlanOfCopies checks that the copies by rows and columns are planned, and given up
+// before anything else.
+func TestPlanOfCopies(t *testing.T) {
+	without, err := trit.Plan("demo", trit.Skip(trit.SkipOff))
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, err := trit.Plan("demo", trit.Skip(trit.SkipOn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights := inside.Of(openDemo(t, trit.Skip(trit.SkipOn))).Weights
+	if got, want := with.Copies, weights.LineBytes; got < want || got > want*14/10 || want == 0 || without.Copies != 0 {
+		t.Errorf("copies of %d bytes, the plans say %d and %d", want, got, without.Copies)
+	}
+	if with.Total()-without.Total() < with.Copies || !strings.Contains(with.String(), "copies "+trit.Bytes(with.Copies).String()) {
+		t.Errorf("%v, without copies %v", with, without)
+	}
+	// Who insists on them has them, and less of a KV cache.
+	tight := *with
+	if err := tight.Fit(with.Total() - 1); err != nil || tight.Copies != with.Copies || tight.KVTokens >= with.KVTokens {
+		t.Errorf("%v, %v", &tight, err)
+	}
+	if weights := inside.Of(openDemo(t, trit.Skip(trit.SkipOn), trit.MaxMemory(with.Total()-1))).Weights; weights.LineBytes == 0 {
+		t.Error("no copies, although they were insisted on")
+	}
+}
+
+// TestCopiesAreGivenUpFirst opens a model with matrices that are large enough for copies
+// with and without room for these.
+func TestCopiesAreGivenUpFirst(t *testing.T) {
+	if _, pays := kernel.LinesPay(ternary.T2); !pays {
+		t.Skip("copies by rows and columns do not pay with these kernels")
+	}
+	shape, err := synth.LookupShape("tiny")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shape.FFN = 4608
+	g, err := synth.New(shape, synth.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "model.gguf")
+	if err := g.WriteFile(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	p, err := trit.Plan(path)
+	if err != nil || p.Copies == 0 {
+		t.Fatalf("%v, %v", p, err)
+	}
+	for _, room := range []int64{p.Total(), p.Total() - 1, p.Least()} {
+		fitted := *p
+		if err := fitted.Fit(room); err != nil {
+			t.Fatal(err)
+		}
+		if room < p.Total() && room >= p.Total()-p.Copies && (fitted.Copies != 0 || fitted.KVTokens != p.KVTokens) {
+			t.Errorf("for %d bytes: %v", room, &fitted)
+		}
+		m, err := trit.Open(path, trit.MaxMemory(room), trit.TuningFile("", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// In the smaller layout a model may have copies that were planned larger.
+		if got := inside.Of(m).Weights.LineBytes; (got > 0) != (fitted.Copies > 0) || got > fitted.Copies {
+			t.Errorf("with %d bytes the copies are %d bytes, planned were %d", room, got, fitted.Copies)
+		}
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
