@@ -13,7 +13,7 @@ import (
 const (
 	lineRun   = 512
 	columnRun = 32
-	listRoom  = columnRun + 16
+	listRoom  = 2*columnRun + 16
 )
 
 // lineLists are the lists of a Workspace.

@@ -43,7 +43,7 @@ func dotLinesOf(l ternary.Layout, pairsOf func(acc *int32, w *byte, at *uint32, 
 	codes := 16 * l.UnitCols()
 	return func(acc []int32, w []byte, at []uint32, x []int8, blocks, pairs int) {
 		_ = w[int(at[2*pairs-1])+blocks*ternary.BlockBytes-1]
-		_, _, _ = acc[2*pairs-1], x[blocks*codes-1], at[2*pairs+7]
+		_, _, _ = acc[2*pairs-1], x[blocks*codes-1], at[2*pairs+23]
 		pairsOf(&acc[0], &w[0], &at[0], &x[0], blocks, pairs)
 	}
 }
@@ -53,7 +53,7 @@ func addColumnsOf(l ternary.Layout, quadsOf func(acc *int32, w *byte, at *uint32
 	rows := 16 * l.UnitCols()
 	return func(acc []int32, w []byte, at []uint32, q []int8, blocks, quads int) {
 		_ = w[int(at[4*quads-1])+blocks*ternary.BlockBytes-1]
-		_, _, _ = acc[blocks*rows-1], q[4*quads-1], at[4*quads+columnRun-1]
+		_, _, _ = acc[blocks*rows-1], q[4*quads-1], at[4*quads+2*columnRun-1]
 		quadsOf(&acc[0], &w[0], &at[0], &q[0], blocks, quads)
 	}
 }

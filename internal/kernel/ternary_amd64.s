@@ -18931,52 +18931,60 @@ TEXT ·dotLinesT2AVX512(SB), NOSPLIT, $0-48
 	MOVQ pairs+40(FP), DI
 
 pair:
+	MOVL   96(DX), R10
+	ADDQ   CX, R10
 	MOVL   (DX), R8
 	ADDQ   CX, R8
-	MOVL   32(DX), R9
+	MOVL   16(DX), R9
 	ADDQ   CX, R9
 	VPXORQ Z0, Z0, Z0
 	VPXORQ Z1, Z1, Z1
 	VPXORQ Z2, Z2, Z2
 	VPXORQ Z3, Z3, Z3
-	MOVL   4(DX), R10
-	ADDQ   CX, R10
-	MOVL   36(DX), R11
+	MOVL   100(DX), R13
+	ADDQ   CX, R13
+	MOVL   4(DX), R11
 	ADDQ   CX, R11
+	MOVL   20(DX), R12
+	ADDQ   CX, R12
 	VPXORQ Z4, Z4, Z4
 	VPXORQ Z5, Z5, Z5
 	VPXORQ Z6, Z6, Z6
 	VPXORQ Z7, Z7, Z7
-	MOVQ   BX, R12
-	MOVQ   SI, R13
+	MOVQ   BX, R14
+	MOVQ   SI, R15
 
 block:
 	PREFETCHT0    (R9)
+	PREFETCHT1    (R10)
 	VMOVDQU64     (R8), Z8
 	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z8, Z9
-	VPDPBUSD      (R12), Z9, Z0
+	VPDPBUSD      (R14), Z9, Z0
 	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z8, Z9
-	VPDPBUSD      64(R12), Z9, Z1
+	VPDPBUSD      64(R14), Z9, Z1
 	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z8, Z9
-	VPDPBUSD      128(R12), Z9, Z2
+	VPDPBUSD      128(R14), Z9, Z2
 	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z8, Z9
-	VPDPBUSD      192(R12), Z9, Z3
+	VPDPBUSD      192(R14), Z9, Z3
 	ADDQ          $0x40, R8
 	ADDQ          $0x40, R9
-	PREFETCHT0    (R11)
-	VMOVDQU64     (R10), Z8
-	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z8, Z9
-	VPDPBUSD      (R12), Z9, Z4
-	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z8, Z9
-	VPDPBUSD      64(R12), Z9, Z5
-	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z8, Z9
-	VPDPBUSD      128(R12), Z9, Z6
-	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z8, Z9
-	VPDPBUSD      192(R12), Z9, Z7
 	ADDQ          $0x40, R10
+	PREFETCHT0    (R12)
+	PREFETCHT1    (R13)
+	VMOVDQU64     (R11), Z8
+	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z8, Z9
+	VPDPBUSD      (R14), Z9, Z4
+	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z8, Z9
+	VPDPBUSD      64(R14), Z9, Z5
+	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z8, Z9
+	VPDPBUSD      128(R14), Z9, Z6
+	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z8, Z9
+	VPDPBUSD      192(R14), Z9, Z7
 	ADDQ          $0x40, R11
-	ADDQ          $0x00000100, R12
-	DECQ          R13
+	ADDQ          $0x40, R12
+	ADDQ          $0x40, R13
+	ADDQ          $0x00000100, R14
+	DECQ          R15
 	JNZ           block
 	VPSRAD        $0x02, Z1, Z1
 	VPSRAD        $0x04, Z2, Z2
@@ -19016,7 +19024,7 @@ GLOBL ternaryFieldMasks<>(SB), RODATA|NOPTR, $16
 
 // func addColumnsT2AVX512(acc *int32, w *byte, at *uint32, q *int8, blocks int, quads int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·addColumnsT2AVX512(SB), NOSPLIT, $0-48
+TEXT ·addColumnsT2AVX512(SB), NOSPLIT, $8-48
 	MOVQ acc+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ at+16(FP), DX
@@ -19052,11 +19060,17 @@ block:
 
 quad:
 	MOVL       (R9), R15
+	MOVL       128(R9), BP
 	ADDQ       R8, R15
+	ADDQ       R8, BP
 	PREFETCHT0 (R15)(R10*1)
+	PREFETCHT1 (BP)(R10*1)
 	PREFETCHT0 64(R15)(R10*1)
+	PREFETCHT1 64(BP)(R10*1)
 	PREFETCHT0 128(R15)(R10*1)
+	PREFETCHT1 128(BP)(R10*1)
 	PREFETCHT0 192(R15)(R10*1)
+	PREFETCHT1 192(BP)(R10*1)
 	ADDQ       $0x00000100, R10
 	CMPQ       R10, R11
 	JB         asked
@@ -19180,68 +19194,76 @@ TEXT ·dotLinesT5AVX512VBMI(SB), NOSPLIT, $0-48
 	VMOVDQU64 ternaryDigits<>+64(SB), Z1
 
 pair:
+	MOVL   96(DX), R10
+	ADDQ   CX, R10
 	MOVL   (DX), R8
 	ADDQ   CX, R8
-	MOVL   32(DX), R9
+	MOVL   16(DX), R9
 	ADDQ   CX, R9
 	VPXORQ Z2, Z2, Z2
 	VPXORQ Z3, Z3, Z3
 	VPXORQ Z4, Z4, Z4
 	VPXORQ Z5, Z5, Z5
 	VPXORQ Z6, Z6, Z6
-	MOVL   4(DX), R10
-	ADDQ   CX, R10
-	MOVL   36(DX), R11
+	MOVL   100(DX), R13
+	ADDQ   CX, R13
+	MOVL   4(DX), R11
 	ADDQ   CX, R11
+	MOVL   20(DX), R12
+	ADDQ   CX, R12
 	VPXORQ Z7, Z7, Z7
 	VPXORQ Z8, Z8, Z8
 	VPXORQ Z9, Z9, Z9
 	VPXORQ Z10, Z10, Z10
 	VPXORQ Z11, Z11, Z11
-	MOVQ   BX, R12
-	MOVQ   SI, R13
+	MOVQ   BX, R14
+	MOVQ   SI, R15
 
 block:
 	PREFETCHT0    (R9)
+	PREFETCHT1    (R10)
 	VMOVDQU64     (R8), Z12
 	VPADDB        ternaryMinus81<>+0(SB), Z12, Z13
 	VPMINUB       Z12, Z13, Z13
 	VPADDB        ternaryMinus81<>+0(SB), Z13, Z14
 	VPMINUB       Z14, Z13, Z13
 	VPSUBB        Z13, Z12, Z12
-	VPDPBUSD      256(R12), Z12, Z6
+	VPDPBUSD      256(R14), Z12, Z6
 	VPERMI2B      Z1, Z0, Z13
 	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z13, Z12
-	VPDPBUSD      (R12), Z12, Z2
+	VPDPBUSD      (R14), Z12, Z2
 	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z13, Z12
-	VPDPBUSD      64(R12), Z12, Z3
+	VPDPBUSD      64(R14), Z12, Z3
 	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z13, Z12
-	VPDPBUSD      128(R12), Z12, Z4
+	VPDPBUSD      128(R14), Z12, Z4
 	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z13, Z12
-	VPDPBUSD      192(R12), Z12, Z5
+	VPDPBUSD      192(R14), Z12, Z5
 	ADDQ          $0x40, R8
 	ADDQ          $0x40, R9
-	PREFETCHT0    (R11)
-	VMOVDQU64     (R10), Z12
+	ADDQ          $0x40, R10
+	PREFETCHT0    (R12)
+	PREFETCHT1    (R13)
+	VMOVDQU64     (R11), Z12
 	VPADDB        ternaryMinus81<>+0(SB), Z12, Z13
 	VPMINUB       Z12, Z13, Z13
 	VPADDB        ternaryMinus81<>+0(SB), Z13, Z14
 	VPMINUB       Z14, Z13, Z13
 	VPSUBB        Z13, Z12, Z12
-	VPDPBUSD      256(R12), Z12, Z11
+	VPDPBUSD      256(R14), Z12, Z11
 	VPERMI2B      Z1, Z0, Z13
 	VPANDD.BCST   ternaryFieldMasks<>+0(SB), Z13, Z12
-	VPDPBUSD      (R12), Z12, Z7
+	VPDPBUSD      (R14), Z12, Z7
 	VPANDD.BCST   ternaryFieldMasks<>+4(SB), Z13, Z12
-	VPDPBUSD      64(R12), Z12, Z8
+	VPDPBUSD      64(R14), Z12, Z8
 	VPANDD.BCST   ternaryFieldMasks<>+8(SB), Z13, Z12
-	VPDPBUSD      128(R12), Z12, Z9
+	VPDPBUSD      128(R14), Z12, Z9
 	VPANDD.BCST   ternaryFieldMasks<>+12(SB), Z13, Z12
-	VPDPBUSD      192(R12), Z12, Z10
-	ADDQ          $0x40, R10
+	VPDPBUSD      192(R14), Z12, Z10
 	ADDQ          $0x40, R11
-	ADDQ          $0x00000140, R12
-	DECQ          R13
+	ADDQ          $0x40, R12
+	ADDQ          $0x40, R13
+	ADDQ          $0x00000140, R14
+	DECQ          R15
 	JNZ           block
 	VPSRAD        $0x02, Z3, Z3
 	VPSRAD        $0x04, Z4, Z4
@@ -19301,7 +19323,7 @@ GLOBL ternaryMinus81<>(SB), RODATA|NOPTR, $64
 
 // func addColumnsT5AVX512VBMI(acc *int32, w *byte, at *uint32, q *int8, blocks int, quads int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, AVX512VNNI, MMX+
-TEXT ·addColumnsT5AVX512VBMI(SB), NOSPLIT, $0-48
+TEXT ·addColumnsT5AVX512VBMI(SB), NOSPLIT, $8-48
 	MOVQ      acc+0(FP), AX
 	MOVQ      w+8(FP), CX
 	MOVQ      at+16(FP), DX
@@ -19343,11 +19365,17 @@ block:
 
 quad:
 	MOVL       (R9), R15
+	MOVL       128(R9), BP
 	ADDQ       R8, R15
+	ADDQ       R8, BP
 	PREFETCHT0 (R15)(R10*1)
+	PREFETCHT1 (BP)(R10*1)
 	PREFETCHT0 64(R15)(R10*1)
+	PREFETCHT1 64(BP)(R10*1)
 	PREFETCHT0 128(R15)(R10*1)
+	PREFETCHT1 128(BP)(R10*1)
 	PREFETCHT0 192(R15)(R10*1)
+	PREFETCHT1 192(BP)(R10*1)
 	ADDQ       $0x00000100, R10
 	CMPQ       R10, R11
 	JB         asked
@@ -19519,12 +19547,12 @@ TEXT ·dotLinesT2AVX2(SB), NOSPLIT, $0-48
 pair:
 	MOVL  (DX), R8
 	ADDQ  CX, R8
-	MOVL  32(DX), R9
+	MOVL  16(DX), R9
 	ADDQ  CX, R9
 	VPXOR Y0, Y0, Y0
 	MOVL  4(DX), R10
 	ADDQ  CX, R10
-	MOVL  36(DX), R11
+	MOVL  20(DX), R11
 	ADDQ  CX, R11
 	VPXOR Y1, Y1, Y1
 	MOVQ  BX, R12

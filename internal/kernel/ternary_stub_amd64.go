@@ -574,37 +574,37 @@ func tritsG1AVX512(trits *int8, scales *float32, w *byte, units int, ahead int)
 func tileGroupsAMX(sums *float32, x *byte, blockBytes int, trits *int8, scales *float32, groups int, blocks int, panels int, add int, products *int32, shapes *byte)
 
 // dotLinesT2AVX512 computes the sums of 2·pairs > 0 lines of blocks > 0 blocks, which begin at w[at[i]].
-// at has 8 places more, which are only prefetched.
+// at has 24 places more, which are only prefetched.
 //
 //go:noescape
 func dotLinesT2AVX512(acc *int32, w *byte, at *uint32, x *int8, blocks int, pairs int)
 
 // addColumnsT2AVX512 adds the products of 4·quads > 0 columns of blocks > 0 blocks with their activations to the sums of
-// all rows. Column i begins at w[at[i]]. at has 32 places more, which are only prefetched.
+// all rows. Column i begins at w[at[i]]. at has 64 places more, which are only prefetched.
 //
 //go:noescape
 func addColumnsT2AVX512(acc *int32, w *byte, at *uint32, q *int8, blocks int, quads int)
 
 // dotLinesT5AVX512VBMI computes the sums of 2·pairs > 0 lines of blocks > 0 blocks, which begin at w[at[i]].
-// at has 8 places more, which are only prefetched.
+// at has 24 places more, which are only prefetched.
 //
 //go:noescape
 func dotLinesT5AVX512VBMI(acc *int32, w *byte, at *uint32, x *int8, blocks int, pairs int)
 
 // addColumnsT5AVX512VBMI adds the products of 4·quads > 0 columns of blocks > 0 blocks with their activations to the sums of
-// all rows. Column i begins at w[at[i]]. at has 32 places more, which are only prefetched.
+// all rows. Column i begins at w[at[i]]. at has 64 places more, which are only prefetched.
 //
 //go:noescape
 func addColumnsT5AVX512VBMI(acc *int32, w *byte, at *uint32, q *int8, blocks int, quads int)
 
 // dotLinesT2AVX2 computes the sums of 2·pairs > 0 lines of blocks > 0 blocks, which begin at w[at[i]].
-// at has 8 places more, which are only prefetched.
+// at has 24 places more, which are only prefetched.
 //
 //go:noescape
 func dotLinesT2AVX2(acc *int32, w *byte, at *uint32, x *int8, blocks int, pairs int)
 
 // addColumnsT2AVX2 adds the products of 4·quads columns, 0 < quads ≤ 8, of blocks > 0 blocks with their activations
-// to the sums of all rows. Column i begins at w[at[i]]. at has 32 places more, which are only prefetched.
+// to the sums of all rows. Column i begins at w[at[i]]. at has 64 places more, which are only prefetched.
 //
 //go:noescape
 func addColumnsT2AVX2(acc *int32, w *byte, at *uint32, q *int8, blocks int, quads int)

@@ -8,7 +8,8 @@ import (
 
 // How far ahead lines are asked for: where the next ones are only the list knows.
 const (
-	linesAhead = 8  // rows
+	linesAhead = 4  // rows, into the first cache
+	linesFar   = 24 // rows, into the second
 	columnRun  = 32 // columns; package kernel knows it too
 )
 
@@ -51,7 +52,7 @@ func dotLines512(d decoder512) {
 	TEXT(name, NOSPLIT, "func(acc *int32, w *byte, at *uint32, x *int8, blocks, pairs int)")
 	Pragma("noescape")
 	Doc(name+" computes the sums of 2·pairs > 0 lines of blocks > 0 blocks, which begin at w[at[i]].",
-		"at has 8 places more, which are only prefetched.")
+		"at has 24 places more, which are only prefetched.")
 	acc := Load(Param("acc"), GP64())
 	w := Load(Param("w"), GP64())
 	at := Load(Param("at"), GP64())
@@ -66,9 +67,11 @@ func dotLines512(d decoder512) {
 		}
 	}
 	Label("pair")
-	var line, next [2]reg.GPVirtual
+	var line, next, far [2]reg.GPVirtual
 	for i := range line {
-		line[i], next[i] = GP64(), GP64()
+		line[i], next[i], far[i] = GP64(), GP64(), GP64()
+		MOVL(Mem{Base: at, Disp: 4 * (i + linesFar)}, far[i].As32())
+		ADDQ(w, far[i])
 		MOVL(Mem{Base: at, Disp: 4 * i}, line[i].As32())
 		ADDQ(w, line[i])
 		MOVL(Mem{Base: at, Disp: 4 * (i + linesAhead)}, next[i].As32())
@@ -83,6 +86,7 @@ func dotLines512(d decoder512) {
 	Label("block")
 	for i := range line {
 		PREFETCHT0(Mem{Base: next[i]})
+		PREFETCHT1(Mem{Base: far[i]})
 		raw := ZMM()
 		VMOVDQU64(Mem{Base: line[i]}, raw)
 		decode(raw, func(f int, codes reg.VecVirtual) {
@@ -90,6 +94,7 @@ func dotLines512(d decoder512) {
 		})
 		ADDQ(U8(64), line[i])
 		ADDQ(U8(64), next[i])
+		ADDQ(U8(64), far[i])
 	}
 	ADDQ(U32(64*d.fields), q)
 	DECQ(n)
@@ -124,7 +129,7 @@ func addColumns512(d decoder512) {
 	TEXT(name, NOSPLIT, "func(acc *int32, w *byte, at *uint32, q *int8, blocks, quads int)")
 	Pragma("noescape")
 	Doc(name+" adds the products of 4·quads > 0 columns of blocks > 0 blocks with their activations to the sums of",
-		"all rows. Column i begins at w[at[i]]. at has 32 places more, which are only prefetched.")
+		"all rows. Column i begins at w[at[i]]. at has 64 places more, which are only prefetched.")
 	acc := Load(Param("acc"), GP64())
 	w := Load(Param("w"), GP64())
 	places := Load(Param("at"), GP64())
@@ -157,11 +162,14 @@ func addColumns512(d decoder512) {
 	MOVQ(q, x)
 	MOVQ(quads, n)
 	Label("quad")
-	next := GP64()
+	next, far := GP64(), GP64()
 	MOVL(Mem{Base: ahead}, next.As32())
+	MOVL(Mem{Base: ahead, Disp: 4 * columnRun}, far.As32())
 	ADDQ(base, next)
+	ADDQ(base, far)
 	for i := range 4 {
 		PREFETCHT0(Mem{Base: next, Index: line, Scale: 1, Disp: 64 * i})
+		PREFETCHT1(Mem{Base: far, Index: line, Scale: 1, Disp: 64 * i})
 	}
 	ADDQ(U32(256), line)
 	CMPQ(line, size)

@@ -27,7 +27,7 @@ func dotLinesT2For256() {
 	TEXT("dotLinesT2AVX2", NOSPLIT, "func(acc *int32, w *byte, at *uint32, x *int8, blocks, pairs int)")
 	Pragma("noescape")
 	Doc("dotLinesT2AVX2 computes the sums of 2·pairs > 0 lines of blocks > 0 blocks, which begin at w[at[i]].",
-		"at has 8 places more, which are only prefetched.")
+		"at has 24 places more, which are only prefetched.")
 	acc := Load(Param("acc"), GP64())
 	w := Load(Param("w"), GP64())
 	at := Load(Param("at"), GP64())
@@ -97,7 +97,7 @@ func addColumnsT2For256() {
 	TEXT("addColumnsT2AVX2", NOSPLIT, "func(acc *int32, w *byte, at *uint32, q *int8, blocks, quads int)")
 	Pragma("noescape")
 	Doc("addColumnsT2AVX2 adds the products of 4·quads columns, 0 < quads ≤ 8, of blocks > 0 blocks with their activations",
-		"to the sums of all rows. Column i begins at w[at[i]]. at has 32 places more, which are only prefetched.")
+		"to the sums of all rows. Column i begins at w[at[i]]. at has 64 places more, which are only prefetched.")
 	acc := Load(Param("acc"), GP64())
 	w := Load(Param("w"), GP64())
 	places := Load(Param("at"), GP64())
