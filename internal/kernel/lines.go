@@ -3,24 +3,19 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"unsafe"
 
 	"trit/internal/ternary"
 )
 
-// Sizes of the lists of a Workspace: the lines of a call are taken in pieces of
-// lineRun, columns in runs of columnRun, which stay in the nearest cache while block
-// after block of them is multiplied. Lists are read so far beyond their ends.
+// Lines are multiplied in runs of so many. A run of columns stays in the nearest cache
+// while block after block of it is multiplied. Lists are read beyond their ends, by
+// requests for what comes next.
 const (
-	lineRun   = 512
+	rowRun    = 64
 	columnRun = 32
 	listRoom  = 2*columnRun + 16
 )
-
-// lineLists are the lists of a Workspace.
-type lineLists struct {
-	at     [lineRun + columnRun]uint32 // where lines begin
-	result [lineRun + 16]float32       // products of rows
-}
 
 // lineKernels multiply with lines, indexed by layout where they read weights.
 type lineKernels struct {
@@ -70,20 +65,26 @@ func SpreadBytes(l *ternary.Lines) int { return l.Blocks() * l.BlockCodes() }
 func SpreadRow(dst []int8, l *ternary.Lines, x *Int8, row int) {
 	q := x.Q[row*x.Stride:][:x.Stride]
 	fields := l.Fields()
-	dst = dst[:SpreadBytes(l)]
+	to := words(dst[:SpreadBytes(l)])
+	from := words(q)
 	for j := range l.Blocks() {
+		block := to[16*fields*j:][:16*fields]
 		for k := range 16 {
-			unit := 4 * fields * (16*j + k)
+			unit := fields * (16*j + k)
 			for f := range fields {
-				to := dst[(fields*j+f)*ternary.BlockBytes+4*k:][:4]
-				if unit >= len(q) {
-					clear(to)
-					continue
+				v := uint32(0)
+				if unit+f < len(from) {
+					v = from[unit+f]
 				}
-				copy(to, q[unit+4*f:][:4])
+				block[16*f+k] = v
 			}
 		}
 	}
+}
+
+// words are activations, four by four.
+func words(q []int8) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(q))), len(q)/4)
 }
 
 // LargestScale returns the largest scale of w, without its sign.
@@ -103,50 +104,66 @@ func Bounded(cols int, scale float32, x *Int8, row int) bool {
 	return most < math.MaxFloat32/2 // and not NaN
 }
 
-// MulPositive sets of y, the product of w with a row of activations, those rows from
-// row0 to row1−1 whose gate is positive, as MatMulI8 would, and the others to 0. Lines
-// are the rows of w, and spread the activations that SpreadRow has made for them. With
-// more than most positive gates it may leave rows alone. It returns how many there are.
-func MulPositive(y, gate []float32, w *ternary.Matrix, lines *ternary.Lines, x *Int8, row int, spread []int8, row0, row1, most int, ws *Workspace) int {
-	if row0 < 0 || row1 > w.Rows || w.Rows != lines.Count || w.Cols != lines.Width || x.Cols != w.Cols {
-		panic(fmt.Sprintf("kernel: MulPositive: rows %d…%d of %d×%d, lines %d×%d, %d activations", row0, row1, w.Rows, w.Cols, lines.Count, lines.Width, x.Cols))
-	}
-	total := 0
-	for ; row0 < row1; row0 += lineRun {
-		end := min(row1, row0+lineRun)
-		total += ws.mulPositive(y[row0:end], gate[row0:end], w, lines, x, row, spread, row0, most-total)
-	}
-	return total
+// RowList lists the rows behind positive gates, and holds their products.
+type RowList struct {
+	at     []uint32 // where they begin
+	result []float32
+	n      int
 }
 
-// mulPositive does so for at most lineRun rows.
-func (ws *Workspace) mulPositive(y, gate []float32, w *ternary.Matrix, lines *ternary.Lines, x *Int8, row int, spread []int8, row0, most int) int {
-	l, k := &ws.lines, active.lines
-	size := uint32(lines.LineBytes())
-	n := k.listPositive(l.at[:], gate, uint32(row0)*size, size)
-	if n > most {
-		return n
+// NewRowList returns a list for up to so many rows.
+func NewRowList(rows int) *RowList {
+	return &RowList{at: make([]uint32, rows+listRoom), result: make([]float32, rows+listRoom)}
+}
+
+// RowListBytes returns the memory of a list.
+func RowListBytes(rows int) int64 { return 8 * int64(rows+listRoom) }
+
+// Set makes the list for gates and returns how many rows are on it.
+func (l *RowList) Set(lines *ternary.Lines, gate []float32) int {
+	if len(gate) != lines.Count || len(gate)+listRoom > len(l.at) {
+		panic(fmt.Sprintf("kernel: RowList.Set: %d gates for %d rows, a list of %d", len(gate), lines.Count, len(l.at)-listRoom))
 	}
-	if n > 0 {
-		for i := range columnRun {
-			l.at[n+i] = l.at[n-1]
+	l.n = active.lines.listPositive(l.at, gate, 0, uint32(lines.LineBytes()))
+	if l.n > 0 {
+		for i := range listRoom {
+			l.at[l.n+i] = l.at[l.n-1]
 		}
-		k.dot[lines.Layout](ws.acc[:], lines.Data, l.at[:], spread, lines.Blocks(), (n+1)/2)
+	}
+	return l.n
+}
+
+// Runs returns into how many parts MulRows divides the list.
+func (l *RowList) Runs() int { return (l.n + rowRun - 1) / rowRun }
+
+// MulRows multiplies the rows in some runs of the list, which are those of w, with a row
+// of activations. spread is what SpreadRow has made of that.
+func MulRows(w *ternary.Matrix, lines *ternary.Lines, l *RowList, x *Int8, row int, spread []int8, run0, run1 int, ws *Workspace) {
+	if w.Rows != lines.Count || w.Cols != lines.Width || x.Cols != w.Cols {
+		panic(fmt.Sprintf("kernel: MulRows: %d×%d, lines %d×%d, %d activations", w.Rows, w.Cols, lines.Count, lines.Width, x.Cols))
+	}
+	size := uint32(lines.LineBytes())
+	for from := run0 * rowRun; from < min(l.n, run1*rowRun); from += rowRun {
+		n := min(rowRun, l.n-from)
+		at := l.at[from:]
+		active.lines.dot[lines.Layout](ws.acc[:], lines.Data, at, spread, lines.Blocks(), (n+1)/2)
 		scale := w.Scales
 		if len(scale) == 1 {
 			scale = ws.scales(w, 0, n, 0)
 		} else {
 			ws.same = false
 			scale = ws.scale[:n]
-			for i, at := range l.at[:n] {
-				scale[i] = w.Scales[at/size]
+			for i, from := range at[:n] {
+				scale[i] = w.Scales[from/size]
 			}
 		}
-		active.ternary.finish(l.result[:], 0, ws.acc[:], 0, x.Sum[row:], 0, x.Scale[row:], scale, 1, n, false)
+		active.ternary.finish(l.result[from:], 0, ws.acc[:], 0, x.Sum[row:], 0, x.Scale[row:], scale, 1, n, false)
 	}
-	k.expandPositive(y, gate, l.result[:])
-	return n
 }
+
+// ExpandRows sets those results whose gate is positive to the products on the list, and
+// the others to 0.
+func (l *RowList) ExpandRows(y, gate []float32) { active.lines.expandPositive(y, gate, l.result) }
 
 // ColumnSums returns how many sums AddColumns needs.
 func ColumnSums(l *ternary.Lines) int { return l.Blocks() * l.BlockCodes() }

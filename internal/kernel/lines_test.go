@@ -30,8 +30,8 @@ func linesOf(t testing.TB, m *ternary.Matrix, columns ternary.Layout) (rows, col
 	return rows, cols
 }
 
-// TestMulPositive compares with the product of all rows.
-func TestMulPositive(t *testing.T) {
+// TestMulRows compares with the product of all rows.
+func TestMulRows(t *testing.T) {
 	forEachLevel(t, linesPart, func(t *testing.T, _ *kernels) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		ws := NewWorkspace()
@@ -86,22 +86,18 @@ func checkPositive(t *testing.T, rng *rand.Rand, m *ternary.Matrix, rows *ternar
 			positive++
 		}
 	}
-	middle := m.Rows / 3
-	n := MulPositive(y, gate, m, rows, x, 1, spread, 0, middle, m.Rows, ws)
-	n += MulPositive(y, gate, m, rows, x, 1, spread, middle, m.Rows, m.Rows, ws)
-	if n != positive {
+	list := NewRowList(m.Rows)
+	if n := list.Set(rows, gate); n != positive {
 		t.Fatalf("%d rows, %d positive gates", n, positive)
 	}
+	middle := list.Runs() / 3
+	MulRows(m, rows, list, x, 1, spread, middle, list.Runs(), ws)
+	MulRows(m, rows, list, x, 1, spread, 0, middle, ws)
+	list.ExpandRows(y, gate)
 	for r, g := range gate {
 		if g > 0 && math.Float32bits(y[r]) != math.Float32bits(want[r]) || g <= 0 && math.Float32bits(y[r]) != 0 {
 			t.Fatalf("%v %d×%d: row %d behind the gate %g is %g, want %g", m.Layout, m.Rows, m.Cols, r, g, y[r], want[r])
 		}
-	}
-	if positive == 0 {
-		return
-	}
-	if got := MulPositive(y, gate, m, rows, x, 1, spread, 0, m.Rows, positive-1, ws); got != positive {
-		t.Fatalf("%d positive gates were counted, want %d", got, positive)
 	}
 }
 
@@ -198,8 +194,11 @@ func BenchmarkLines(b *testing.B) {
 		}
 		x := testInt8(1, 6912, 0, func(_, c int) int8 { return int8(gate[c]) * int8(1+c%100) })
 		b.Run("rows/"+percent(share), func(b *testing.B) {
+			list := NewRowList(6912)
 			for i := range b.N {
-				MulPositive(y, gate, up, ups[i%30], h, 0, spread, 0, 6912, 6912, ws)
+				list.Set(ups[i%30], gate)
+				MulRows(up, ups[i%30], list, h, 0, spread, 0, list.Runs(), ws)
+				list.ExpandRows(y, gate)
 			}
 			b.ReportMetric(share*6912*512*float64(b.N)/b.Elapsed().Seconds()/1e9, "GB/s")
 		})

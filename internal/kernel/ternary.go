@@ -77,7 +77,6 @@ type Workspace struct {
 	tail   [maxFloatTile * 20]float32 // its last activations, padded
 	lut    [4 * 256]int16             // tables of the LUT kernels
 	codes  [codeCols * 4]uint64       // unpacked codes of the Blocked kernels
-	lines  lineLists
 }
 
 // NewWorkspace returns the scratch memory for one worker.

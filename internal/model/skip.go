@@ -131,13 +131,14 @@ func (m *Model) LineScratch(workers int) int64 {
 	if l.columns == 0 {
 		return 0
 	}
-	return int64(l.spread) + kernel.ColumnListBytes(l.columns) + 4*int64(workers)*int64(l.sums)
+	return int64(l.spread) + kernel.RowListBytes(l.columns) + kernel.ColumnListBytes(l.columns) + 4*int64(workers)*int64(l.sums)
 }
 
 // skipper multiplies single rows with lines.
 type skipper struct {
 	bytes   int64
 	spread  []int8
+	rowList *kernel.RowList
 	list    *kernel.ColumnList
 	sums    [][]int32 // per worker
 	workers []skipWorker
@@ -149,9 +150,8 @@ type skipper struct {
 
 // skipWorker is what a worker notes in a section.
 type skipWorker struct {
-	positive, saved int64 // gates; rows that were left out
-	summed          bool  // its sums are of this section
-	_               [40]byte
+	summed bool // its sums are of this section
+	_      [63]byte
 }
 
 // newSkipper returns a skipper for a model with lines, or nil.
@@ -160,7 +160,7 @@ func newSkipper(p *Pass, m *Model) *skipper {
 	if l.columns == 0 || p.int8 == nil {
 		return nil
 	}
-	s := &skipper{bytes: m.LineScratch(p.team.Size()), spread: make([]int8, l.spread), list: kernel.NewColumnList(l.columns), workers: make([]skipWorker, p.team.Size())}
+	s := &skipper{bytes: m.LineScratch(p.team.Size()), spread: make([]int8, l.spread), rowList: kernel.NewRowList(l.columns), list: kernel.NewColumnList(l.columns), workers: make([]skipWorker, p.team.Size())}
 	for range s.workers {
 		s.sums = append(s.sums, make([]int32, l.sums))
 	}
@@ -187,7 +187,7 @@ func (p *Pass) ProjectGated(in Buffer, gate, up Projected) {
 	p.beginProject(outs[:])
 	// An infinity would make a NaN of a zero.
 	if kernel.Bounded(up.W.Matrix.Cols, up.W.largest, p.int8, 0) {
-		p.multiplyGated(gate, up)
+		p.multiplyGated(in, gate, up)
 	} else {
 		p.multiplyAll(in, outs[:])
 	}
@@ -195,21 +195,29 @@ func (p *Pass) ProjectGated(in Buffer, gate, up Projected) {
 }
 
 // multiplyGated multiplies the rounded input with gate, and with the rows of up that
-// have a positive gate.
-func (p *Pass) multiplyGated(gate, up Projected) {
-	s := p.skip
-	clear(s.workers)
-	kernel.SpreadRow(s.spread, up.W.Rows, p.int8, 0)
-	t := &s.rows
-	t.gate, t.up = gate, up
-	t.step = p.panelsPerSlice(gate.W.Matrix, gate.W.Matrix.Panels(), 1)
-	p.team.Run(t, (gate.W.Matrix.Panels()+t.step-1)/t.step)
-	var positive, saved int64
-	for i := range s.workers {
-		positive, saved = positive+s.workers[i].positive, saved+s.workers[i].saved
+// have a positive gate, if they are few enough.
+func (p *Pass) multiplyGated(in Buffer, gate, up Projected) {
+	one := [1]Projected{gate}
+	p.multiplyAll(in, one[:])
+	s, lines := p.skip, up.W.Rows
+	gates := gate.Out.Row(0)
+	count, size := int64(lines.Count), int64(lines.LineBytes())
+	n := int64(s.rowList.Set(lines, gates))
+	note := Skipped{Gates: count, ZeroGates: count - n, Bytes: count * size}
+	if float64(n) <= mostRows*float64(count) {
+		note.Saved = (count - n) * size
+		kernel.SpreadRow(s.spread, lines, p.int8, 0)
+		t := &s.rows
+		t.up = up.W
+		runs := s.rowList.Runs()
+		t.step = max(1, runs/(p.team.Size()*slicesPerWorker))
+		p.team.Run(t, (runs+t.step-1)/t.step)
+		s.rowList.ExpandRows(up.Out.Row(0), gates)
+	} else {
+		one[0] = up
+		p.multiplyAll(in, one[:])
 	}
-	rows, size := int64(up.W.Matrix.Rows), int64(up.W.Rows.LineBytes())
-	p.skipped(Skipped{Gates: rows, ZeroGates: rows - positive, Bytes: rows * size, Saved: saved * size})
+	p.skipped(note)
 }
 
 // skipped notes what has been left out.
@@ -220,29 +228,17 @@ func (p *Pass) skipped(s Skipped) {
 	}
 }
 
-// skipRows multiplies some panels of gate, and what they need of up.
+// skipRows multiplies some runs of rows.
 type skipRows struct {
-	p        *Pass
-	gate, up Projected
-	step     int
+	p    *Pass
+	up   *Projection
+	step int
 }
 
 // Do implements parallel.Task.
 func (t *skipRows) Do(worker, slice int) {
-	p, s, m := t.p, t.p.skip, t.up.W.Matrix
-	from := slice * t.step
-	to := min(from+t.step, m.Panels())
-	in := operand{int8: p.int8}
-	p.multiply(worker, t.gate.W, t.gate.Out, in, 0, 1, from, to)
-	row0, row1 := from*ternary.PanelRows, min(to*ternary.PanelRows, m.Rows)
-	most := int(mostRows * float64(row1-row0))
-	n := kernel.MulPositive(t.up.Out.Row(0), t.gate.Out.Row(0), m, t.up.W.Rows, p.int8, 0, s.spread, row0, row1, most, p.work[worker])
-	s.workers[worker].positive += int64(n)
-	if n > most {
-		p.multiply(worker, t.up.W, t.up.Out, in, 0, 1, from, to)
-		return
-	}
-	s.workers[worker].saved += int64(row1 - row0 - n)
+	p := t.p
+	kernel.MulRows(t.up.Matrix, t.up.Rows, p.skip.rowList, p.int8, 0, p.skip.spread, slice*t.step, (slice+1)*t.step, p.work[worker])
 }
 
 // multiplyColumns multiplies a single rounded row with the columns that it needs, if the
