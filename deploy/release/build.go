@@ -110,9 +110,13 @@ func (t target) environ() []string {
 		"GOAMD64=v1", "GOARM64=v8.0", "GO386=sse2", "GORISCV64=rva20u64", "GOARM="+t.arm)
 }
 
+// compact makes the program 1.5 % smaller: what talks with people needs no inlined functions.
+var compact = []string{"-gcflags=-l", "-gcflags=charm.land/...=-l", "-gcflags=github.com/charmbracelet/...=-l"}
+
 func (r *release) compile(ctx context.Context, t target) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", tags, "-buildvcs=true",
-		"-ldflags=-s -w -X "+r.module(ctx)+"/internal/version.release="+r.version, "-o", r.program(t), "./cmd/trit")
+	args := append([]string{"build", "-trimpath", tags, "-buildvcs=true",
+		"-ldflags=-s -w -X " + r.module(ctx) + "/internal/version.release=" + r.version}, compact...)
+	cmd := exec.CommandContext(ctx, "go", append(args, "-o", r.program(t), "./cmd/trit")...)
 	cmd.Dir, cmd.Stderr = r.root, os.Stderr
 	cmd.Env = t.environ()
 	if err := cmd.Run(); err != nil {

@@ -31,6 +31,11 @@ TEXT vbmiSet<>(SB), NOSPLIT|NOFRAME, $0-0
 	MOVQ $1, AX
 	RET
 
+TEXT amxSet<>(SB), NOSPLIT|NOFRAME, $0-0
+	LONG $0x4978e2c4; BYTE $0xc0 // TILERELEASE
+	MOVQ $1, AX
+	RET
+
 TEXT noSet<>(SB), NOSPLIT|NOFRAME, $0-0
 	UNDEF                     // for tests
 	MOVQ $1, AX
@@ -56,8 +61,13 @@ isAVX512:
 	JMP  done
 isVBMI:
 	CMPQ CX, $const_AVX512VBMI
-	JNE  done
+	JNE  isAMX
 	CALL vbmiSet<>(SB)
+	JMP  done
+isAMX:
+	CMPQ CX, $const_AMX
+	JNE  done
+	CALL amxSet<>(SB)
 done:
 	MOVB AX, ret+8(FP)
 	RET
