@@ -30,18 +30,6 @@ func own(id, n int) []int32 {
 	return text
 }
 
-// drain makes steps until a session is answered, and returns their number.
-func drain(t *testing.T, h *engine.ByHand, c *engine.Session, most int) (steps int) {
-	t.Helper()
-	for steps = 1; steps <= most; steps++ {
-		if h.Step(t)[c] {
-			return steps
-		}
-	}
-	t.Fatalf("no answer after %d steps", most)
-	return 0
-}
-
 // TestReadersGoOn: beside a prompt of 1000 tokens someone reads along, who gets a token
 // with every step, of which none takes long; the logits of both are those that they get
 // alone.

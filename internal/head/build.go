@@ -16,10 +16,10 @@ const fillRows = 4 * panelRows
 type build struct {
 	head       *Head
 	copy       *kernel.Coarse
-	stored     *gguf.Tensor // nil if rows do not come from a file
+	stored     *gguf.Tensor              // nil if rows do not come from a file
 	workspaces []*kernel.CoarseWorkspace // per worker; nil once the copy is whole
-	asked      bool // something has been selected
-	done       int  // units
+	asked      bool                      // something has been selected
+	done       int                       // units
 	task       parallel.Task
 }
 

@@ -26,15 +26,11 @@ func permitTiles() bool {
 func tiledKernels() *kernels { return &amx }
 
 // amx differs where many rows of activations are multiplied with ternary weights.
-var amx = kernels{
-	float:   &avx512Float,
-	attend:  &avx512Attend,
-	head:    &avx512Head,
-	ternary: &amxTernary,
-	grouped: &amxGrouped,
-	int8:    &avx512Int8,
-	coarse:  &avx512Coarse,
-	measure: &amxMeasure,
+var amx = withTileKernels(avx512VBMI)
+
+func withTileKernels(k kernels) kernels {
+	k.ternary, k.grouped, k.measure = &amxTernary, &amxGrouped, &amxMeasure
+	return k
 }
 
 // amxTernary multiplies many rows of activations as tiles.

@@ -107,7 +107,8 @@ func TestTileFinish(t *testing.T) {
 	want, got := make([]float32, tokens*pairRows), make([]float32, tokens*pairRows)
 	for round := range 2000 {
 		for i := range acc {
-			acc[i] = rng.Int32()>>rng.IntN(31) - rng.Int32()>>rng.IntN(31)
+			acc[i] = rng.Int32() >> rng.IntN(31)
+			acc[i] -= rng.Int32() >> rng.IntN(31)
 		}
 		for i := range s {
 			sums[i] = rng.Int32N(1000) - 500
