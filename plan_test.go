@@ -10,6 +10,7 @@ import (
 	"trit"
 	"trit/internal/inside"
 	"trit/internal/kernel"
+	"trit/internal/model"
 	"trit/internal/model/synth"
 	"trit/internal/ternary"
 )
@@ -197,8 +198,16 @@ func TestCopiesAreGivenUpFirst(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// In the smaller layout a model may have copies that were planned larger.
-		if got := inside.Of(m).Weights.LineBytes; (got > 0) != (fitted.Copies > 0) || got > fitted.Copies {
+		// The plan is for the larger layout. In the one that was faster just now copies are
+		// smaller, or do not pay.
+		pays := true
+		weights := inside.Of(m).Weights
+		weights.Projections(func(name string, p *model.Projection) {
+			if strings.Contains(name, "ffn_up") {
+				_, pays = kernel.LinesPay(p.Matrix.Layout)
+			}
+		})
+		if got := weights.LineBytes; (got > 0) != (pays && fitted.Copies > 0) || got > fitted.Copies {
 			t.Errorf("with %d bytes the copies are %d bytes, planned were %d", room, got, fitted.Copies)
 		}
 		if err := m.Close(); err != nil {
