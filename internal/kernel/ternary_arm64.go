@@ -29,8 +29,8 @@ var neonDotTernary = ternaryKernels{
 var neonInt8 = int8Kernels{absMaxBits: absMaxBitsOf(16, absMaxBitsNEON), convert: convertOf(16, convertInt8NEON)}
 
 var (
-	neonMeasure    = measureKernels{streamRead: streamReadOf(128, streamReadNEON), int8Peak: int8PeakNEON}
-	neonDotMeasure = measureKernels{streamRead: streamReadOf(128, streamReadNEON), int8Peak: int8PeakNEONDot}
+	neonMeasure    = measureKernels{streamRead: streamReadOf(128, streamReadNEON), int8Peak: int8PeakNEON, tilePeak: noTiles}
+	neonDotMeasure = measureKernels{streamRead: streamReadOf(128, streamReadNEON), int8Peak: int8PeakNEONDot, tilePeak: noTiles}
 )
 
 // Each computes 16 sums for the number of rows of activations in its name, stride
