@@ -114,9 +114,14 @@ func (p *pace) within(seconds float64, most int) int {
 	return 1
 }
 
-// efficient returns the smallest number of rows that is as good as most.
+// efficient returns the smallest number of rows that is as good as most. Where the
+// whole is short, nobody waits long for its end, and it is taken: the times of short
+// steps are the least certain.
 func (p *pace) efficient(most int) int {
 	best := p[sizeClass(most)]
+	if best*float64(most) <= passTime.Seconds() {
+		return most
+	}
 	for class := range sizeClass(most) {
 		if p[class] > 0 && p[class] <= best*(1+1./gainFraction) {
 			return 1 << class

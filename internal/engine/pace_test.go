@@ -144,3 +144,14 @@ func TestPaceAlone(t *testing.T) {
 		t.Errorf("%d rows, though 64 are as cheap as 256", n)
 	}
 }
+
+// TestPaceShort: where the largest step is short, no smaller one is chosen by times
+// that differ by chance.
+func TestPaceShort(t *testing.T) {
+	var p pace
+	p.observe(16, 3*time.Millisecond)
+	p.observe(8, time.Millisecond)
+	if n := p.limit(0, false, 16); n != 16 {
+		t.Errorf("%d rows of 16, which take 3 ms", n)
+	}
+}
