@@ -76,7 +76,7 @@ func (a *app) benchModel(cmd *cobra.Command, f *benchFlags) error {
 
 // options checks and translates the flags.
 func (f *benchFlags) options(a *app, cmd *cobra.Command) (profile.BenchOptions, error) {
-	o := profile.BenchOptions{Prompt: f.prompt, Generate: f.generate, Repeat: f.repeat, Batches: f.batches, Depths: f.depths}
+	o := profile.BenchOptions{Prompt: f.prompt, Generate: f.generate, Repeat: f.repeat, Batches: f.batches, Depths: f.depths, LimitBytes: limitBytes}
 	err := f.check(cmd)
 	// The lower limits are the command's: 0 means a default to the library.
 	for _, n := range []struct {
@@ -104,6 +104,11 @@ func (f *benchFlags) options(a *app, cmd *cobra.Command) (profile.BenchOptions, 
 	return o, nil
 }
 
+// limitBytes and weightBytes are the sizes of the arrays that the machine's limits and
+// the kernels are measured with; 0 for what internal/profile takes, which exceeds the
+// caches. Tests, which only look at what is printed, take less.
+var limitBytes, weightBytes int
+
 // benchKernels compares the kernels.
 func (a *app) benchKernels(cmd *cobra.Command, f *benchFlags) error {
 	for _, flag := range []string{"model", "svg", "batch", "depth", "n-prompt", "n-gen", "repetitions", "kv-type", "kernel", "layout", "head", "type", "head-type", "seed", "zeros", "skip-zeros"} {
@@ -111,7 +116,7 @@ func (a *app) benchKernels(cmd *cobra.Command, f *benchFlags) error {
 			return usage(cmd, fmt.Errorf("--%s has no meaning with --kernels, which compares all", flag))
 		}
 	}
-	o := profile.KernelOptions{Threads: a.threads}
+	o := profile.KernelOptions{Threads: a.threads, LimitBytes: limitBytes, WeightBytes: weightBytes}
 	if f.shape != "" {
 		shape, err := synth.LookupShape(f.shape)
 		if err != nil {

@@ -15,6 +15,8 @@ import (
 // quick are flags that keep a benchmark short.
 var quick = []string{"-p", "8", "-n", "2", "-r", "1", "-t", "2"}
 
+func init() { limitBytes, weightBytes = 8<<20, 4<<20 }
+
 func bench(t testing.TB, args ...string) result {
 	t.Helper()
 	return runTrit(t, append(append([]string{"bench"}, quick...), args...)...)

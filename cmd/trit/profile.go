@@ -102,7 +102,8 @@ func (a *app) profile(cmd *cobra.Command, f *profileFlags) error {
 
 // options checks and translates the flags.
 func (f *profileFlags) options(a *app, cmd *cobra.Command) (profile.ProfileOptions, error) {
-	o := profile.ProfileOptions{Prompt: f.prompt, PromptRepeat: f.repeat, Iterations: f.iterations, Sequences: f.batch}
+	o := profile.ProfileOptions{Prompt: f.prompt, PromptRepeat: f.repeat, Iterations: f.iterations, Sequences: f.batch,
+		LimitBytes: limitBytes}
 	if err := f.check(cmd); err != nil {
 		return o, err
 	}

@@ -58,24 +58,21 @@ type limitProbe struct {
 	team   *parallel.Team
 	stream []byte
 	time   time.Duration
-	iters  int // rounds of int8 instructions per slice
 
-	peak func(iters int) int64 // what is measured
-	macs atomic.Int64
-	sum  atomic.Uint64
+	int8, tiles *peakProbe // tiles is nil where there are none
+	sum         atomic.Uint64
 }
 
-// newLimitProbe prepares an array of so many bytes, 0 for a suitable number, and
-// finds out how much work fills the time.
+// newLimitProbe prepares an array of so many bytes, 0 for a suitable number.
 func newLimitProbe(team *parallel.Team, bytes int, time time.Duration) *limitProbe {
 	if bytes == 0 {
 		bytes = streamBytes()
 	}
-	p := &limitProbe{team: team, stream: hugemem.Bytes(bytes), time: time, iters: 1000, peak: kernel.Int8Peak}
+	p := &limitProbe{team: team, stream: hugemem.Bytes(bytes), time: time, int8: newPeakProbe(team, kernel.Int8Peak)}
 	// Pages that have never been written are all one page of zeros.
 	team.Run(&fillTask{p.stream}, slicesOf(p.stream))
-	for p.iters < 1<<24 && p.peakOnce(1) < peakSlice {
-		p.iters *= 2
+	if kernel.TilePeak(1) > 0 {
+		p.tiles = newPeakProbe(team, kernel.TilePeak)
 	}
 	return p
 }
@@ -99,31 +96,50 @@ func (p *limitProbe) measure() Limits {
 		p.team.Run((*streamTask)(p), slicesOf(p.stream))
 		reads = append(reads, float64(len(p.stream))/max(time.Since(start), 1).Seconds())
 	}
-	l := Limits{ReadBandwidth: reads.Median(), Int8MACs: p.measurePeak(kernel.Int8Peak)}
-	if kernel.TilePeak(1) > 0 {
-		l.TileMACs = p.measurePeak(kernel.TilePeak)
+	l := Limits{ReadBandwidth: reads.Median(), Int8MACs: p.int8.measure(p.time)}
+	if p.tiles != nil {
+		l.TileMACs = p.tiles.measure(p.time)
 	}
 	return l
 }
 
-func (p *limitProbe) measurePeak(peak func(iters int) int64) float64 {
-	p.peak = peak
-	var peaks Samples
-	slices := max(1, int(p.time/limitParts/peakSlice)) * p.team.Size()
-	for range limitParts {
-		elapsed := p.peakOnce(slices)
-		peaks = append(peaks, float64(p.macs.Load())/elapsed.Seconds())
-	}
-	return peaks.Median()
+// peakProbe measures how many multiply-accumulates a kind of instructions does.
+type peakProbe struct {
+	team  *parallel.Team
+	run   func(iters int) int64 // returns how many it did
+	iters int                   // rounds of instructions per slice
+	macs  atomic.Int64
 }
 
-// peakOnce runs slices of int8 instructions.
-func (p *limitProbe) peakOnce(slices int) time.Duration {
+// newPeakProbe finds out how many rounds fill the time of a slice.
+func newPeakProbe(team *parallel.Team, run func(iters int) int64) *peakProbe {
+	p := &peakProbe{team: team, run: run, iters: 16}
+	for p.iters < 1<<24 && p.once(1) < peakSlice {
+		p.iters *= 2
+	}
+	return p
+}
+
+// measure returns a rate per second.
+func (p *peakProbe) measure(time time.Duration) float64 {
+	var rates Samples
+	slices := max(1, int(time/limitParts/peakSlice)) * p.team.Size()
+	for range limitParts {
+		elapsed := p.once(slices)
+		rates = append(rates, float64(p.macs.Load())/elapsed.Seconds())
+	}
+	return rates.Median()
+}
+
+// once runs slices of instructions.
+func (p *peakProbe) once(slices int) time.Duration {
 	p.macs.Store(0)
 	start := time.Now()
-	p.team.Run((*peakTask)(p), slices)
+	p.team.Run(p, slices)
 	return max(time.Since(start), 1)
 }
+
+func (p *peakProbe) Do(_, _ int) { p.macs.Add(p.run(p.iters)) }
 
 type fillTask struct{ buf []byte }
 
@@ -137,7 +153,3 @@ func (t *fillTask) Do(_, slice int) {
 type streamTask limitProbe
 
 func (t *streamTask) Do(_, slice int) { t.sum.Add(kernel.StreamRead(sliceOf(t.stream, slice))) }
-
-type peakTask limitProbe
-
-func (t *peakTask) Do(_, _ int) { t.macs.Add(t.peak(t.iters)) }
