@@ -156,7 +156,7 @@ func (p *Pool) Alloc() (Page, error) {
 }
 
 // makeRoom lets so many pages of the budget become free: pages that no table refers
-// to give way, and, if that is not enough, snapshots of running texts too.
+// to give way, and, if that is not enough, snapshots of running sequences too.
 func (p *Pool) makeRoom(pages int, snapshots bool) error {
 	for p.taken()+pages > p.config.MaxPages {
 		switch {

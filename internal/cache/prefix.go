@@ -9,7 +9,7 @@ import (
 // The prefix index is a radix tree over token ids whose digits are whole pages:
 // an edge is the PageTokens tokens of one page, a node the page that holds
 // their keys and values behind the tokens on the way from the root. A table
-// that runs a text looks there for pages that somebody has filled before.
+// that runs a sequence looks there for pages that somebody has filled before.
 //
 // The index never owns a page. A page that it knows and that no table refers
 // to is unreferenced memory like a free page, only that its contents are still
@@ -67,12 +67,12 @@ func newPrefixIndex(limit int) *prefixIndex {
 }
 
 // Adopt takes pages from the prefix index. The table's positions hold the first
-// tokens of text; as far as the index knows pages with the tokens that follow,
+// tokens; as far as the index knows pages with the tokens that follow,
 // the table refers to them and grows, to limit positions at most. A last page that
 // is not full gives way to a full one. Of a model with state the table grows up to
 // a snapshot of it. Adopt returns the number of positions then stored.
-func (t *Table) Adopt(text []int32, limit int) int {
-	known := t.known(text)
+func (t *Table) Adopt(tokens []int32, limit int) int {
+	known := t.known(tokens)
 	first, n := t.n/kernel.PageTokens, len(known)
 	if t.pool.config.StateSize > 0 {
 		n = t.adoptState(known, limit)
@@ -107,7 +107,7 @@ func (t *Table) Root() uint64 { return t.root }
 
 // known returns the pages of the index that go on where the table's full pages end.
 // They are valid until the next call.
-func (t *Table) known(text []int32) []Page {
+func (t *Table) known(tokens []int32) []Page {
 	x := t.pool.prefix
 	found := x.found[:0]
 	i, parent := t.n/kernel.PageTokens, t.root
@@ -116,8 +116,8 @@ func (t *Table) known(text []int32) []Page {
 			return nil
 		}
 	}
-	for ; (i+1)*kernel.PageTokens <= len(text); i++ {
-		page, ok := x.pages[makeEdge(parent, text, i)]
+	for ; (i+1)*kernel.PageTokens <= len(tokens); i++ {
+		page, ok := x.pages[makeEdge(parent, tokens, i)]
 		if !ok {
 			break
 		}
@@ -127,10 +127,10 @@ func (t *Table) known(text []int32) []Page {
 	return found
 }
 
-// Index makes the table's full pages known to the prefix index. text holds the
+// Index makes the table's full pages known to the prefix index. tokens holds the
 // tokens of all stored positions. Where the index already has a page with the
 // same tokens, the table refers to that one and gives its own back.
-func (t *Table) Index(text []int32) {
+func (t *Table) Index(tokens []int32) {
 	x := t.pool.prefix
 	if x.limit == 0 {
 		return
@@ -139,7 +139,7 @@ func (t *Table) Index(text []int32) {
 	for i := range t.n / kernel.PageTokens {
 		page := t.pages[i]
 		if n := &x.nodes[page]; n.serial == 0 || n.edge.parent != parent {
-			e := makeEdge(parent, text, i)
+			e := makeEdge(parent, tokens, i)
 			if known, ok := x.pages[e]; ok {
 				t.pool.Retain(known)
 				t.pool.moveSnapshot(known, page)
@@ -172,9 +172,9 @@ func (p *Pool) PrefixStats() PrefixStats {
 	return PrefixStats{Pages: len(p.prefix.pages), Unreferenced: p.prefix.unreferenced, Evicted: p.prefix.evicted}
 }
 
-// makeEdge returns the edge of page i of a text.
-func makeEdge(parent uint64, text []int32, i int) edge {
-	return edge{parent, [kernel.PageTokens]int32(text[i*kernel.PageTokens:])}
+// makeEdge returns the edge of page i of a sequence.
+func makeEdge(parent uint64, tokens []int32, i int) edge {
+	return edge{parent, [kernel.PageTokens]int32(tokens[i*kernel.PageTokens:])}
 }
 
 // add puts a page that a table refers to into the index.
@@ -233,7 +233,7 @@ func (x *prefixIndex) unlink(page Page) {
 
 // freeOldest forgets the page that was used least recently. A table gives its last
 // page back first, so a page is normally older in the list than the one before it
-// in the text, and a text is eaten up from its end.
+// in the sequence, and a sequence is eaten up from its end.
 func (p *Pool) freeOldest() {
 	page := p.prefix.oldest
 	p.prefix.unlink(page)

@@ -29,7 +29,7 @@ type Identity struct {
 // A prefix file is a prefixHeader, a prefixStates, Pages times a prefixEntry and a
 // prefixSnapshot followed by the page's bytes and, if it has a snapshot, those of the
 // state, and the SHA-256 of all that, little-endian. The bytes of pages and states are in
-// the machine's own order. A page comes after the one before it in the text.
+// the machine's own order. A page comes after the one before it in the sequence.
 //
 // Version 2 has neither prefixStates nor prefixSnapshot, and is still read where there
 // is no state.
@@ -62,7 +62,7 @@ type prefixStates struct {
 type prefixSnapshot uint32 // 1 for a page that has one, otherwise 0
 
 type prefixEntry struct {
-	Parent uint32 // number of the page before it in the text, from 1; 0 for none
+	Parent uint32 // number of the page before it in the sequence, from 1; 0 for none
 	Tokens [kernel.PageTokens]int32
 }
 
@@ -117,7 +117,7 @@ func (p *Pool) SavePrefixes(w io.Writer, id Identity) (int, error) {
 }
 
 // adoptable lists the pages of the index that a table can adopt: of a model with state
-// those that lead to a snapshot. A page comes after the one before it in the text.
+// those that lead to a snapshot. A page comes after the one before it in the sequence.
 func (p *Pool) adoptable() (pages []Page, snapshots int) {
 	order := p.prefix.fromRoot()
 	if p.config.StateSize == 0 {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// savedStates returns the file of a pool with two texts that part, with snapshots.
+// savedStates returns the file of a pool with two sequences that part, with snapshots.
 func savedStates(t testing.TB, id Identity) (file []byte, texts [][]int32) {
 	t.Helper()
 	p := newStatePool(t, 60, 60)

@@ -43,7 +43,7 @@ func prefixValue(tokens []int32) float32 {
 	return sum
 }
 
-// write runs a text: it adopts what is there, stores the rest, and returns how
+// write runs a sequence: it adopts what is there, stores the rest, and returns how
 // many positions it did not have to compute.
 func write(t testing.TB, tab *Table, tokens []int32) int {
 	t.Helper()
@@ -148,7 +148,7 @@ func TestIndexJoins(t *testing.T) {
 }
 
 // TestEviction: a full pool gives up the pages used least recently, from the
-// end of a text, before it reports that it is full; and the index keeps to its
+// end of a sequence, before it reports that it is full; and the index keeps to its
 // own budget.
 func TestEviction(t *testing.T) {
 	p := newPrefixPool(t, 6, 6)
@@ -207,7 +207,7 @@ func TestWriteWithoutRoom(t *testing.T) {
 	check(t, a, n+1, 5)
 }
 
-// TestPrefixRandom drives tables over texts with common beginnings in a small
+// TestPrefixRandom drives tables over sequences with common beginnings in a small
 // pool and checks every stored value and the books.
 func TestPrefixRandom(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
@@ -307,7 +307,7 @@ func checkBooks(t testing.TB, p *Pool) {
 	}
 }
 
-// savedPool returns a pool with two texts in its index and its file.
+// savedPool returns a pool with two sequences in its index and its file.
 func savedPool(t testing.TB, id Identity) (file []byte, texts [][]int32) {
 	t.Helper()
 	p := newPrefixPool(t, 20, 20)

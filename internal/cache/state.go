@@ -9,7 +9,7 @@ import (
 )
 
 // A state is what the recurrences of a model carry from position to position: one
-// for a whole text, which does not grow and does not go back. A table has the state
+// for a whole sequence, which does not grow and does not go back. A table has the state
 // behind its last position. It is written in place while the table is the only one
 // that refers to it, and otherwise to a copy, as pages are.
 //
@@ -24,7 +24,7 @@ import (
 // State is the number of a state in its pool.
 type State int32
 
-// NoState is no state: that of an empty text, or of a model without.
+// NoState is no state: that of an empty sequence, or of a model without.
 const NoState State = -1
 
 // states are the states of a pool.

@@ -42,7 +42,7 @@ func storeOne(tab *Table, pos int, value float32) {
 	kernel.StoreV(&page, pos%n, []float32{value})
 }
 
-// step runs the next tokens of a text as an engine does, the last so many as guesses.
+// step runs the next tokens of a sequence as an engine does, the last so many as guesses.
 func step(tab *Table, text []int32, tokens, guesses int) error {
 	if guesses > 0 {
 		tab.Guess(tab.Len() + tokens - guesses)
@@ -183,7 +183,7 @@ func checkStateBooks(t testing.TB, p *Pool, tables ...*Table) {
 	}
 }
 
-// TestStateRandom drives tables with states over texts with common beginnings in a small
+// TestStateRandom drives tables with states over sequences with common beginnings in a small
 // pool, and checks all states, snapshots and books.
 func TestStateRandom(t *testing.T) {
 	for _, size := range []struct{ pages, prefix int }{{30, 14}, {200, 100}, {14, 0}} {
@@ -311,7 +311,7 @@ func TestStateRandom(t *testing.T) {
 }
 
 // TestSnapshots: a snapshot stays at the end of a prompt and where it was wished for,
-// and one follows the text.
+// and one follows the sequence.
 func TestSnapshots(t *testing.T) {
 	p := newStatePool(t, 100, 50)
 	tokens := text(1, 12*n)
@@ -341,7 +341,7 @@ func TestSnapshots(t *testing.T) {
 	if s := p.StateStats(); s.Held != 1 || s.Snapshots != 4 || p.InUse() != 12+2 {
 		t.Errorf("%+v, %d pages in use", s, p.InUse())
 	}
-	// Another text takes over what there is of it, and leaves a snapshot where it parts.
+	// Another sequence takes over what there is of it, and leaves a snapshot where it parts.
 	for i, want := range []int{4 * n, 7 * n} {
 		other := append(slices.Clone(tokens[:7*n]), text(int32(8+i), 2*n)...)
 		b := p.NewTable(0)

@@ -130,7 +130,7 @@ func (t *Table) Release() {
 }
 
 // shrink keeps the first n pages. The last page is released first, so that of a
-// text in the prefix index the beginning lives longest.
+// sequence in the prefix index the beginning lives longest.
 func (t *Table) shrink(n int) {
 	for i := len(t.pages) - 1; i >= n; i-- {
 		t.pool.Release(t.pages[i])

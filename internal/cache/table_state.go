@@ -11,7 +11,7 @@ const maxWishes = 4
 
 // tableState is what a table knows of its state.
 //
-// The state of a text whose last tokens are guesses stays where the first of them is.
+// The state of a sequence whose last tokens are guesses stays where the first of them is.
 // Of these positions there is a record instead, from which the next step makes up for
 // them, as far as they have not been taken back. So guesses cost neither another state
 // nor running anything twice.
@@ -107,7 +107,7 @@ func (p *Pool) records() int {
 func (t *Table) Guess(at int) { t.guess = at }
 
 // Wish asks for a snapshot at a position, which is a multiple of kernel.PageTokens,
-// when the table comes there: another text is known to branch off.
+// when the table comes there: another sequence is known to branch off.
 func (t *Table) Wish(at int) {
 	if t.pool.config.StateSize > 0 && at > t.n && len(t.wishes) < maxWishes && !slices.Contains(t.wishes, at) {
 		t.wishes = append(t.wishes, at)
@@ -347,7 +347,7 @@ func (t *Table) forgetState() {
 
 // adoptState takes over the last snapshot of pages that follow the table's, and returns
 // how many of them are before it. Where the index knows more pages than that, another
-// text will want to branch off from their end.
+// sequence will want to branch off from their end.
 func (t *Table) adoptState(known []Page, limit int) int {
 	p := t.pool
 	first := t.n / kernel.PageTokens

@@ -69,7 +69,7 @@ type Options struct {
 }
 
 // statesPerSequence is how many states a sequence is given room for: its own, a
-// snapshot at the end of its prompt, and one that follows its text.
+// snapshot at the end of its prompt, and one that follows its sequence.
 const statesPerSequence = 3
 
 // sequencePages returns the pages of a sequence of the whole context.

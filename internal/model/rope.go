@@ -169,7 +169,7 @@ func (r *keyReader) ropeScaling(c *Config) {
 // RopeFrequencies returns the frequencies that a rotation turns pairs of elements by, in
 // radians per position, and the factor on the results, for sequences of up to so many
 // positions: [RopeDim/2]. One context has one set of them, whatever the length of a
-// text, so that keys stay as they are when it grows.
+// sequence, so that keys stay as they are when it grows.
 func (m *Model) RopeFrequencies(rotation Rotation, context int) (inv []float64, scale float32) {
 	c := m.Config
 	inv = make([]float64, c.RopeDim/2)

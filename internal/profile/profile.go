@@ -33,7 +33,7 @@ type ProfileOptions struct {
 	// times (3), in fresh sequences; after the last, Iterations tokens (100) are
 	// generated with profiling, and between them as many without.
 	Prompt, PromptRepeat, Iterations int
-	// Sequences is how many texts generate together (default 1), each after a
+	// Sequences is how many sequences generate together (default 1), each after a
 	// prompt of its own.
 	Sequences int
 	// Sampling says how tokens are chosen; nil means greedily.
@@ -206,14 +206,14 @@ func (p *profiler) warm() error {
 	return nil
 }
 
-// reset begins the text anew.
+// reset begins the sequence anew.
 func (t *text) reset() error {
 	t.pipeline.Reset()
 	t.context.History, t.context.Generated = t.context.History[:0], 0
 	return t.seq.Truncate(0)
 }
 
-// prompt begins a text with random tokens, and records the steps if it is given
+// prompt begins a sequence with random tokens, and records the steps if it is given
 // where.
 func (p *profiler) prompt(t *text, n int, record *timings) error {
 	if err := t.reset(); err != nil {
@@ -309,7 +309,7 @@ func (p *profiler) measure(phase string) {
 	p.reads, p.peaks, p.tiles = append(p.reads, m.ReadBandwidth), append(p.peaks, m.Int8MACs), append(p.tiles, m.TileMACs)
 }
 
-// step times a step that appends the texts' tokens, and chooses those after them
+// step times a step that appends the sequences' tokens, and chooses those after them
 // if that is wanted. It is recorded if there is a phase.
 func (p *profiler) step(texts []*text, choose bool) (time.Duration, error) {
 	if err := p.ctx.Err(); err != nil {
@@ -378,7 +378,7 @@ func (p *profiler) end() {
 	}
 }
 
-// ask has a text's pipeline say which logits it needs.
+// ask has a sequence's pipeline say which logits it needs.
 func (p *profiler) ask(t *text) {
 	need := t.pipeline.Need(&t.context, p.model.Config.Vocab)
 	s := &t.selector
@@ -386,7 +386,7 @@ func (p *profiler) ask(t *text) {
 	s.K, s.Window, s.TailMass, s.IDs, s.Mask = need.K, need.Window, need.TailMass, need.IDs, need.Mask
 }
 
-// fill puts the texts' tokens into the batch.
+// fill puts the sequences' tokens into the batch.
 func (p *profiler) fill(texts []*text, choose bool) error {
 	p.batch.Reset()
 	for _, t := range texts {

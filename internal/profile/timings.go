@@ -156,7 +156,7 @@ type PhaseReport struct {
 	// Step is the time of a step with the choice of its token.
 	Step            Timing  `json:"step"`
 	TokensPerSecond float64 `json:"tokens_per_second"` // tokens / total time
-	// Zeros is what single texts have met of zeros and left out; absent where nothing is.
+	// Zeros is what single sequences have met of zeros and left out; absent where nothing is.
 	Zeros *Zeros `json:"zeros,omitempty"`
 	// Operations are sorted by their time, the largest first. Their times do not
 	// overlap: together with Unattributed they are the step.

@@ -1,7 +1,7 @@
 // Package qwen35 implements the hybrid models of the Qwen3.5 family, in text.
 //
 // Most layers have a gated delta net in place of attention: a recurrence whose state
-// does not grow with the text. Every few layers attend, with a gate on the heads'
+// does not grow with the sequence. Every few layers attend, with a gate on the heads'
 // results and a rotation of a part of each head.
 //
 // Sources: Yang et al., "Gated Delta Networks" (arXiv:2412.06464); the graph is that of
