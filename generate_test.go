@@ -260,3 +260,49 @@ func TestTemplateSpace(t *testing.T) {
 		t.Errorf("with a space too many the answer is still %q", got)
 	}
 }
+
+// TestOnPrompt: a prompt of several passes is reported pass by pass, also where it is all
+// that is run or a search has its own way, and what the cache has counts at once.
+func TestOnPrompt(t *testing.T) {
+	prompt := strings.Repeat("The dog barks at the cat. ", 12)
+	for name, o := range map[string][]trit.GenerateOption{
+		"tokens": {trit.Greedy(), trit.MaxTokens(3)}, "guesses": {trit.Greedy(), trit.MaxTokens(3), trit.Lookup()},
+		"prompt only": {trit.PromptOnly()}, "contrastive": {trit.Contrastive(3, 0.6), trit.MaxTokens(3)},
+	} {
+		m := openDemo(t, trit.BatchRows(16))
+		total := len(m.Tokenize(prompt))
+		for again := range 2 {
+			var seen []trit.PromptProgress
+			tokens := 0
+			for _, err := range m.GenerateFrom(context.Background(), m.Tokenize(prompt), append(o, trit.OnPrompt(func(p trit.PromptProgress) {
+				if tokens > 0 || p.Total != total {
+					t.Errorf("%s: %+v of %d after %d tokens", name, p, total, tokens)
+				}
+				seen = append(seen, p)
+			}))...) {
+				if err != nil {
+					t.Fatal(name, err)
+				}
+				tokens++
+			}
+			first, last := seen[0], seen[len(seen)-1]
+			if first.Done != first.Cached || last.Done != total || last.Time <= 0 {
+				t.Errorf("%s: from %+v to %+v", name, first, last)
+			}
+			if !slices.IsSortedFunc(seen, func(a, b trit.PromptProgress) int { return a.Done - b.Done }) {
+				t.Errorf("%s: %+v", name, seen)
+			}
+			if again == 0 && len(seen) < 3 {
+				t.Errorf("%s: %d tokens in passes of 16: %+v", name, total, seen)
+			}
+			if cached := last.Cached >= 64; cached != (again == 1) && name != "contrastive" {
+				t.Errorf("%s, time %d: %+v", name, again, last)
+			}
+		}
+	}
+	for _, err := range openDemo(t).Generate(context.Background(), "x", trit.OnPrompt(nil)) {
+		if !errors.Is(err, trit.ErrOption) {
+			t.Errorf("no function: %v", err)
+		}
+	}
+}

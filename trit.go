@@ -64,6 +64,9 @@ const (
 // Stats count and time a generation.
 type Stats = generate.Stats
 
+// PromptProgress says how far a prompt is.
+type PromptProgress = generate.PromptProgress
+
 // Model is an open model.
 type Model struct {
 	name      string

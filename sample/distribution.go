@@ -34,6 +34,15 @@ func (d *Distribution) Prob(id int32) float64 {
 	return 0
 }
 
+// Top returns the n most likely tokens, the most likely first.
+func (d *Distribution) Top(n int) []TokenProb {
+	top := make([]TokenProb, min(n, len(d.IDs)))
+	for i := range top {
+		top[i] = TokenProb{d.IDs[i], float64(d.Weights[i]) / float64(d.Total)}
+	}
+	return top
+}
+
 // Residual stores max(0, p(x) − q(x)), normalised, in d: the distribution to
 // draw from when a token speculated from q was rejected against p. When q
 // covers p completely, so that no rejection was possible, it stores p. d may

@@ -11,6 +11,12 @@ type TokenLogProb struct {
 	LogProb float64
 }
 
+// A TokenProb is a token with its probability.
+type TokenProb struct {
+	ID   int32
+	Prob float64
+}
+
 // LogSumExp returns ln Σ exp(logit) over all logits, which may be −Inf but not
 // all of them. Its error is below len(logits)·2⁻⁴⁴ (7e-9 for a vocabulary of
 // 128,256): the sum is the fixed-point one of the package documentation and has

@@ -68,6 +68,9 @@ type Options struct {
 	// Result.Top (0 to 1000). Either costs a pass over the vocabulary.
 	LogProb     bool
 	TopLogProbs int
+	// TopCandidates asks for that many entries of Result.Candidates (0 to 1000): tokens
+	// that the stages leave, with their probabilities there.
+	TopCandidates int
 }
 
 // Default returns llama.cpp's default options: temperature 0.8, top-k 40,
@@ -92,7 +95,7 @@ func Neutral() Options {
 	return o
 }
 
-// maxTopLogProbs bounds TopLogProbs.
+// maxTopLogProbs bounds TopLogProbs and TopCandidates.
 const maxTopLogProbs = 1000
 
 // Validate returns an [OptionError] for the first option outside its range, or
@@ -107,6 +110,9 @@ func (o *Options) Validate() error {
 	}
 	if o.TopLogProbs < 0 || o.TopLogProbs > maxTopLogProbs {
 		return &OptionError{"top_logprobs", o.TopLogProbs, fmt.Sprintf("0 to %d", maxTopLogProbs)}
+	}
+	if o.TopCandidates < 0 || o.TopCandidates > maxTopLogProbs {
+		return &OptionError{"top_candidates", o.TopCandidates, fmt.Sprintf("0 to %d", maxTopLogProbs)}
 	}
 	for _, id := range slices.Sorted(maps.Keys(o.LogitBias)) {
 		if id < 0 {

@@ -15,12 +15,14 @@ type Pipeline struct {
 	seed   uint64
 	rng    Stream
 
-	logProb bool
-	nTop    int
-	top     []TokenLogProb
-	topKeys []uint64
-	mask    []uint64 // of Need
-	ids     []int32  // of Need
+	logProb     bool
+	nTop        int
+	nCandidates int
+	top         []TokenLogProb
+	topKeys     []uint64
+	candidates  []TokenProb
+	mask        []uint64 // of Need
+	ids         []int32  // of Need
 }
 
 // A Result is a chosen token.
@@ -34,6 +36,9 @@ type Result struct {
 	// Top lists the most likely tokens under the logits as they were given,
 	// if the options ask for it. It is valid until the pipeline's next call.
 	Top []TokenLogProb
+	// Candidates lists the most likely of the final candidates, the token's probability
+	// among them, if the options ask for it. It is valid until the pipeline's next call.
+	Candidates []TokenProb
 }
 
 // NewPipeline builds a pipeline from options. Errors wrap [ErrOption] or
@@ -53,6 +58,7 @@ func NewPipeline(o Options) (*Pipeline, error) {
 	p := NewChain(seed, o.stages(seed)...)
 	p.logProb = o.LogProb || o.TopLogProbs > 0
 	p.nTop = o.TopLogProbs
+	p.nCandidates = o.TopCandidates
 	return p, nil
 }
 
@@ -190,7 +196,7 @@ func (p *Pipeline) Greedy() bool {
 // Clone returns an independent pipeline in the same state. Both go on to draw
 // the same random numbers.
 func (p *Pipeline) Clone() *Pipeline {
-	q := &Pipeline{seed: p.seed, rng: p.rng, logProb: p.logProb, nTop: p.nTop, stages: slices.Clone(p.stages)}
+	q := &Pipeline{seed: p.seed, rng: p.rng, logProb: p.logProb, nTop: p.nTop, nCandidates: p.nCandidates, stages: slices.Clone(p.stages)}
 	for i, s := range q.stages {
 		if s, ok := s.(Stateful); ok {
 			q.stages[i] = s.Clone()
@@ -236,13 +242,36 @@ func (p *Pipeline) choose(c *Candidates) (Result, error) {
 	if p.Greedy() {
 		k, err := c.at(0)
 		r.Token = keyID(k)
+		if p.nCandidates > 0 && err == nil {
+			p.candidates = append(p.candidates[:0], TokenProb{r.Token, 1})
+			r.Candidates = p.candidates
+		}
 		return r, err
 	}
 	// Everything that can fail comes before the draw.
-	if _, err := c.sum(); err != nil {
+	sum, err := c.sum()
+	if err != nil {
 		return Result{}, err
+	}
+	if p.nCandidates > 0 {
+		if r.Candidates, err = p.likely(c, sum); err != nil {
+			return Result{}, err
+		}
 	}
 	k, w, z, err := c.draw(p.rng.Uint64())
 	r.Token, r.Prob = keyID(k), float64(w)/float64(z)
 	return r, err
+}
+
+// likely lists the most likely candidates; sum is that of all weights.
+func (p *Pipeline) likely(c *Candidates, sum uint64) ([]TokenProb, error) {
+	p.candidates = p.candidates[:0]
+	for i := range min(p.nCandidates, c.n) {
+		k, err := c.at(i)
+		if err != nil {
+			return nil, err
+		}
+		p.candidates = append(p.candidates, TokenProb{keyID(k), float64(weight(c.exponent(keyLogit(k)))) / float64(sum)})
+	}
+	return p.candidates, nil
 }

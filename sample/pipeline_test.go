@@ -153,6 +153,49 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// TestTopCandidates: what the stages leave, with the probabilities that Distribution gives
+// them; asking for it changes neither the token nor the stream of chance.
+func TestTopCandidates(t *testing.T) {
+	logits := syntheticLogits(3000, 8)
+	for name, o := range map[string]Options{"default": Default(), "neutral": Neutral(), "greedy": {}} {
+		if name == "greedy" {
+			o = Neutral()
+			o.Temperature = 0
+		}
+		o = seeded(o, 5)
+		plain := mustPipeline(t, o)
+		o.TopCandidates = 7
+		p := mustPipeline(t, o)
+		for range 5 {
+			var d Distribution
+			if err := p.Distribution(&d, logits, nil); err != nil {
+				t.Fatal(err)
+			}
+			r, err := p.Sample(logits, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name == "greedy" {
+				if len(r.Candidates) != 1 || r.Candidates[0] != (TokenProb{r.Token, 1}) {
+					t.Errorf("greedy: %+v", r)
+				}
+			} else if !slices.Equal(r.Candidates, d.Top(7)) || len(r.Candidates) != 7 {
+				t.Errorf("%s: %v, want %v", name, r.Candidates, d.Top(7))
+			}
+			if want, err := plain.Sample(logits, nil); err != nil || want.Token != r.Token || want.Candidates != nil {
+				t.Errorf("%s: token %d, without candidates %+v, %v", name, r.Token, want, err)
+			}
+		}
+	}
+	o := Default()
+	for _, n := range []int{-1, 1001} {
+		o.TopCandidates = n
+		if _, err := NewPipeline(o); !errors.Is(err, ErrOption) {
+			t.Errorf("%d candidates: %v", n, err)
+		}
+	}
+}
+
 func TestLogProbs(t *testing.T) {
 	logits := syntheticLogits(3000, 8)
 	var sum float64

@@ -107,6 +107,17 @@ func TestWhatClientsSend(t *testing.T) {
 			"timings_per_token":true}`, 200, []string{`"predicted_n":1,`, `"predicted_n":2,`, `"predicted_n":3,`}, ""},
 		{"llama-server's timings at the end", "/completion", `{"prompt":"Once upon a","n_predict":3,"stream":true,"ignore_eos":true}`,
 			200, []string{`!"predicted_n":1,`, `"predicted_n":3,`}, ""},
+		{"progress of a prompt", "/v1/chat/completions", `{"model":"demo","max_tokens":1,"stream":true,"return_progress":true,"messages":[
+			{"role":"user","content":"Once upon a time"}]}`, 200, []string{`"choices":[{"index":0,"delta":{},`, `"prompt_progress":{"total":`}, ""},
+		{"progress of two texts", "/v1/completions", `{"model":"demo","max_tokens":1,"stream":true,"return_progress":true,
+			"prompt":["Never upon","Never upon a"]}`, 200, []string{`"index":1,"text":""`, `"prompt_progress":{"total":5,"cache":0,"processed":0,`,
+			`"prompt_progress":{"total":6,"cache":0,"processed":6,`}, ""},
+		{"llama-server's progress", "/completion", `{"prompt":"Perhaps upon a","n_predict":1,"stream":true,"return_progress":true}`, 200,
+			[]string{`"prompt_progress":{"total":`, `"cache":0,"processed":0,`}, ""},
+		{"progress is for streams", "/completion", `{"prompt":"Perhaps upon a","n_predict":1,"return_progress":true}`, 200,
+			[]string{`!prompt_progress`}, ""},
+		{"probabilities after sampling", "/completion", `{"prompt":"Once upon a","n_predict":1,"n_probs":3,"top_k":2,"temperature":1,
+			"post_sampling_probs":true}`, 200, []string{`"prob":`, `"top_probs":[{`, `!logprob`}, ""},
 		{"nothing there", "/nothing/", `{}`, 404, []string{`"not_found_error"`, `"message"`}, ""},
 		{"a conversation that fits", "/api/chat", `{"model":"demo","stream":false,"options":{"num_predict":300},"messages":[
 			{"role":"user","content":"` + words(300) + `"},{"role":"assistant","content":"Yes."},{"role":"user","content":"Hi"}]}`,

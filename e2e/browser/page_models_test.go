@@ -106,3 +106,11 @@ func TestLoading(t *testing.T) {
 	p.until(`document.querySelector(".elapsed").textContent === "loading the model, 43 %"`)
 	p.idle()
 }
+
+// TestReading: an answer whose prompt takes long says how much of it has been read.
+func TestReading(t *testing.T) {
+	p, _ := openMock(t)
+	p.begin("/wait")
+	p.until(`/^reading, (50|75) % in [34]/.test(document.querySelector(".elapsed")?.textContent)`)
+	p.idle()
+}

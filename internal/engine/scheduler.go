@@ -361,6 +361,9 @@ func (s *Scheduler) add(r *request, limit int) {
 		r.inBatch++
 	}
 	seq.table.Guess(guess)
+	if r.inBatch > 0 {
+		r.report()
+	}
 }
 
 // deliver hands out the results of a batch and answers the requests that are

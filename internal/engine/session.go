@@ -63,7 +63,14 @@ type request struct {
 	cancelled atomic.Bool
 	err       error
 	done      chan struct{} // receives one value when the request is answered
+
+	progress func(done, reused int) // see Session.SetProgress
+	moved    chan progress          // holds the last that the client does not know yet
 }
+
+// progress is how many tokens of a request have been run, and how many of them came from
+// the prefix cache.
+type progress struct{ done, reused int }
 
 // decodes reports whether a request is part of a running generation rather than
 // a prompt.
@@ -89,6 +96,28 @@ func (c *Session) Scheduler() *Scheduler { return c.scheduler }
 
 // Reused returns how many tokens of the last Run came from the prefix cache.
 func (c *Session) Reused() int { return c.request.reused }
+
+// SetProgress has f told how many of the tokens that are being run have been, and how many
+// of these came from the prefix cache, whenever some more are about to be. The goroutine
+// that waits for them calls it. It must not be changed meanwhile; nil ends it.
+func (c *Session) SetProgress(f func(done, reused int)) {
+	r := &c.request
+	if r.progress = f; f != nil && r.moved == nil {
+		r.moved = make(chan progress, 1)
+	}
+}
+
+// report tells a client that waits how far its request has come.
+func (r *request) report() {
+	if r.progress == nil {
+		return
+	}
+	select {
+	case <-r.moved:
+	default:
+	}
+	r.moved <- progress{max(r.next-r.lost, 0), r.reused}
+}
 
 // SetPrivate keeps the session's tokens out of the prefix cache, from now on,
 // and has it compute everything itself.
@@ -192,6 +221,10 @@ func (c *Session) prepare(ctx context.Context, j Job, o model.Observer) (*reques
 	r.start, r.chain, r.next, r.inBatch, r.err = c.seq.Len(), r.chain[:0], 0, 0, nil
 	r.lost, r.parked = 0, false
 	r.cancelled.Store(false)
+	select {
+	case <-r.moved: // of the request before
+	default:
+	}
 	c.hidden, c.logits = c.hidden[:0], c.logits[:0]
 	return r, nil
 }
@@ -205,18 +238,24 @@ func (s *Scheduler) submit(ctx context.Context, first *request) error {
 	}
 	var err error
 	for _, r := range first.group {
-		select {
-		case <-r.done:
-		case <-ctx.Done():
-			// The scheduler looks at the flags before each step, so the
-			// answers come within one step.
-			for _, r := range first.group {
-				r.cancelled.Store(true)
+		for waiting := true; waiting; {
+			select {
+			case p := <-r.moved:
+				r.progress(p.done, p.reused)
+				continue
+			case <-r.done:
+			case <-ctx.Done():
+				// The scheduler looks at the flags before each step, so the
+				// answers come within one step.
+				for _, r := range first.group {
+					r.cancelled.Store(true)
+				}
+				<-r.done
+				if r.next < len(r.Tokens) {
+					r.err = ctx.Err()
+				}
 			}
-			<-r.done
-			if r.next < len(r.Tokens) {
-				r.err = ctx.Err()
-			}
+			waiting = false
 		}
 		if err == nil {
 			err = r.err

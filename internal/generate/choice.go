@@ -193,7 +193,8 @@ func (a *choice) choose(from *choice, i int) (Token, error) {
 	if err != nil {
 		return Token{}, a.explain(err)
 	}
-	return Token{ID: result.Token, Prob: result.Prob, LogProb: result.LogProb, Top: slices.Clone(result.Top)}, nil
+	return Token{ID: result.Token, Prob: result.Prob, LogProb: result.LogProb, Top: slices.Clone(result.Top),
+		Candidates: slices.Clone(result.Candidates)}, nil
 }
 
 // explain adds to an error that no token is left who may be to blame.

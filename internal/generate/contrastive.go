@@ -41,6 +41,8 @@ func (c *Contrastive) validate(o *Options) error {
 		return fault.Option("contrastive", "alpha is %v; want 0 to 1", c.Alpha)
 	case o.Choices > 1:
 		return fault.Option("contrastive", "contrastive search gives one choice, not %d", o.Choices)
+	case o.Sampling.TopCandidates > 0:
+		return fault.Option("contrastive", "contrastive search has no samplers that leave candidates")
 	case o.Speculation.Lookup || o.Speculation.Draft != nil:
 		return fault.Option("contrastive", "contrastive search and speculation exclude each other")
 	}
@@ -67,7 +69,7 @@ type contrast struct {
 }
 
 // contrastive is the loop of contrastive search.
-func (g *Generation) contrastive(ctx context.Context, prompt []int32, limit int, yield func(Token) bool) error {
+func (g *Generation) contrastive(ctx context.Context, prompt []int32, limit int, prompted func(error), yield func(Token) bool) error {
 	a := g.choices[0]
 	if a.session.Len() > 0 {
 		return fmt.Errorf("%w: contrastive search needs the hidden states of the whole text, so the session must be empty", ErrOptions)
@@ -75,7 +77,9 @@ func (g *Generation) contrastive(ctx context.Context, prompt []int32, limit int,
 	a.begin(nil, prompt, limit)
 	c := &contrast{options: g.options.Contrastive, choice: a, sessions: []*engine.Session{a.session}}
 	defer c.close()
-	if err := c.prompt(ctx, prompt); err != nil {
+	err := c.prompt(ctx, prompt)
+	prompted(err)
+	if err != nil {
 		return err
 	}
 	for range c.options.K - 1 {

@@ -75,6 +75,11 @@ type Options struct {
 	// Salt keeps the text apart from texts with another salt in the prefix cache.
 	Salt string
 
+	// Progress, if not nil, is told how far the prompt is: before the first of its tokens
+	// is run, from time to time, and when all have been. It is called by the goroutine that
+	// asks for the first token.
+	Progress func(PromptProgress)
+
 	// Choices is the number of continuations of the prompt, 0 meaning 1. They are
 	// decoded together; Token.Index tells them apart. The first is the one that
 	// would come alone, the others have seeds derived from the first one's.
@@ -100,10 +105,12 @@ type Token struct {
 	Text string
 	// Prob is the token's probability after all samplers, LogProb its
 	// log-probability in the model's own distribution (NaN unless asked for
-	// in the sampling options), Top the most likely tokens there.
-	Prob    float64
-	LogProb float64
-	Top     []sample.TokenLogProb
+	// in the sampling options), Top the most likely tokens there and Candidates the
+	// most likely ones after all samplers.
+	Prob       float64
+	LogProb    float64
+	Top        []sample.TokenLogProb
+	Candidates []sample.TokenProb
 	// Finish is set on the last token of a choice only.
 	Finish Finish
 	// StopString is the stop string that ended the text, with FinishStopString.
@@ -112,6 +119,14 @@ type Token struct {
 	// satisfied: at the limit, or by a stop token or string that came before. A
 	// stop string counts as part of the text here.
 	Cut bool
+}
+
+// PromptProgress says how far a prompt is.
+type PromptProgress struct {
+	Done   int           // tokens that have been run, with those from the prefix cache
+	Cached int           // tokens that were taken from the prefix cache
+	Total  int           // tokens of the prompt
+	Time   time.Duration // since the generation began
 }
 
 // Stats count and time a generation.
@@ -246,14 +261,16 @@ func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) 
 		return err
 	}
 	g.start = time.Now()
+	stop := g.watch(len(prompt))
 	if g.options.PromptOnly {
 		err := g.session.Run(ctx, prompt, engine.None, len(prompt))
 		g.stats.PromptTokens, g.stats.CachedTokens = len(prompt), g.session.Reused()
 		g.stats.PromptTime, g.finish = time.Since(g.start), FinishLength
+		stop(err)
 		return err
 	}
 	if g.options.Contrastive.K > 0 {
-		return g.contrastive(ctx, prompt, limit, yield)
+		return g.contrastive(ctx, prompt, limit, stop, yield)
 	}
 	first := g.choices[0]
 	for _, a := range g.choices {
@@ -262,7 +279,9 @@ func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) 
 	if err := first.warmUp(ctx); err != nil {
 		return err
 	}
-	if err := g.step(ctx, g.choices[:1]); err != nil {
+	err = g.step(ctx, g.choices[:1])
+	stop(err)
+	if err != nil {
 		return err
 	}
 	for _, a := range g.choices[1:] {
@@ -296,6 +315,31 @@ func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) 
 			return err
 		}
 		from = func(a *choice) *choice { return a }
+	}
+}
+
+// watch tells the client how far a prompt of so many tokens is until stop is called.
+func (g *Generation) watch(total int) (stop func(error)) {
+	f := g.options.Progress
+	if f == nil {
+		return func(error) {}
+	}
+	var p PromptProgress
+	p.Done, p.Total = -1, total
+	report := func(done, cached int) {
+		// A prompt that is run in two parts, or with guesses behind it, only goes forward.
+		if done = min(done, total); done <= p.Done {
+			return
+		}
+		p.Done, p.Cached, p.Time = done, max(p.Cached, cached), time.Since(g.start)
+		f(p)
+	}
+	g.session.SetProgress(report)
+	return func(err error) {
+		g.session.SetProgress(nil)
+		if err == nil {
+			report(total, g.session.Reused())
+		}
 	}
 }
 

@@ -196,6 +196,7 @@ func (a *choice) verify(r *row, logits []float32, guess int32) (Token, error) {
 		}
 		t.ID, t.Prob = id, r.p.Prob(id)
 	}
+	t.Candidates = r.p.Top(a.options.Sampling.TopCandidates)
 	return t, a.addLogProb(&t, logits)
 }
 

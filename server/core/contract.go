@@ -92,9 +92,8 @@ var contracts = []FieldRule{
 	{API: Chat, Treatment: Followed, Names: "reasoning_effort reasoning_budget thinking_budget_tokens thinking_token_budget"},
 	{API: Responses, Treatment: Followed, Names: "reasoning.effort"},
 	{API: openAIText, Treatment: Ignored, Names: "moderation prediction priority verbosity id_slot n_keep return_token_ids"},
-	{API: Chat | Completions, Names: "timings_per_token"},
-	{API: Responses, Treatment: Ignored, Names: "timings_per_token"},
-	{API: openAIText, Treatment: Ignored, Names: "return_progress"},
+	{API: Chat | Completions, Names: "timings_per_token return_progress"},
+	{API: Responses, Treatment: Ignored, Names: "timings_per_token return_progress"},
 	{API: openAIText, Treatment: Ignored, Names: "spaces_between_special_tokens", Harmless: "true"},
 	{API: openAIText | Embeddings, Treatment: Ignored, Names: "service_tier", Harmless: `"auto" "default"`},
 	{API: openAIText, Treatment: Ignored, Names: "store"},
@@ -151,13 +150,12 @@ var contracts = []FieldRule{
 
 	// llama-server
 	{API: Completion, Names: "model prompt n_predict max_tokens stream stop ignore_eos logit_bias n_probs grammar json_schema samplers " +
-		"return_tokens parse_special response_fields timings_per_token seed dry_sequence_breakers cache_salt"},
-	{API: Completion, Treatment: Ignored, Names: "n_keep n_discard n_cache_reuse return_progress"},
+		"return_tokens parse_special response_fields timings_per_token return_progress post_sampling_probs seed dry_sequence_breakers cache_salt"},
+	{API: Completion, Treatment: Ignored, Names: "n_keep n_discard n_cache_reuse"},
 	{API: Completion, Treatment: Ignored, Names: "id_slot", Harmless: "-1"},
 	{API: Completion, Treatment: Inert, Names: "cache_prompt"},
 	{API: Completion, Treatment: Refused, Names: "t_max_predict_ms", Remedy: "bound the answer with n_predict"},
 	{API: Completion, Treatment: Refused, Names: "n_indent", Remedy: "a grammar can ask for indented lines"},
-	{API: Completion, Treatment: Refused, Names: "post_sampling_probs", Remedy: "n_probs gives probabilities of the model's own distribution"},
 }
 
 // Contract is the part of the table that is about one kind of request.

@@ -22,6 +22,22 @@ type Job struct {
 	Stats       *trit.Stats // so far, and when the job is over all of them; may be nil
 }
 
+// PromptProgress says how far a prompt is, as llama-server does.
+type PromptProgress struct {
+	Total     int   `json:"total"`
+	Cache     int   `json:"cache"`     // tokens from the prefix cache
+	Processed int   `json:"processed"` // with those
+	TimeMS    int64 `json:"time_ms"`
+}
+
+// ReportPrompt has send told how far the prompt is, until its first token comes. A client
+// that has gone ends the job by its context, so errors of sending are not needed.
+func (j *Job) ReportPrompt(send func(*PromptProgress) error) {
+	j.Options = append(j.Options, trit.OnPrompt(func(p trit.PromptProgress) {
+		_ = send(&PromptProgress{p.Total, p.Cached, p.Done, p.Time.Milliseconds()})
+	}))
+}
+
 // Limit is the largest number of tokens of an answer, as llama-server has it: below 0
 // there is none but the context's, and 0 brings the prompt into the cache only.
 type Limit int

@@ -35,7 +35,9 @@ type completionRequest struct {
 	ParseSpecial *bool               `json:"parse_special"` // true where it is left out
 	Fields       []string            `json:"response_fields"`
 
-	TimingsPerToken bool `json:"timings_per_token"`
+	TimingsPerToken   bool `json:"timings_per_token"`
+	ReturnProgress    bool `json:"return_progress"`
+	PostSamplingProbs bool `json:"post_sampling_probs"`
 }
 
 // API implements core.Bound.
@@ -52,7 +54,8 @@ type completionReply struct {
 	TokensEvaluated int          `json:"tokens_evaluated"`
 	Probabilities   []tokenProbs `json:"completion_probabilities,omitempty"`
 	*replyEnd
-	Timings *timings `json:"timings,omitempty"` // at the end, or where they are asked for
+	Timings  *timings             `json:"timings,omitempty"` // at the end, or where they are asked for
+	Progress *core.PromptProgress `json:"prompt_progress,omitempty"`
 }
 
 // replyEnd is what only the end of an answer says.
@@ -79,17 +82,20 @@ type timings struct {
 	CacheN             int     `json:"cache_n"`
 }
 
-// tokenProbs is what is told of one token.
+// tokenProbs is what is told of one token: of the model's own distribution, or of what the
+// samplers have left.
 type tokenProbs struct {
 	tokenProb
-	Top []tokenProb `json:"top_logprobs"`
+	Top      *[]tokenProb `json:"top_logprobs,omitempty"`
+	TopProbs *[]tokenProb `json:"top_probs,omitempty"`
 }
 
 type tokenProb struct {
-	ID      int32   `json:"id"`
-	Token   string  `json:"token"`
-	Bytes   []int   `json:"bytes"`
-	Logprob float64 `json:"logprob"`
+	ID      int32    `json:"id"`
+	Token   string   `json:"token"`
+	Bytes   []int    `json:"bytes"`
+	Logprob *float64 `json:"logprob,omitempty"`
+	Prob    *float64 `json:"prob,omitempty"`
 }
 
 // completion continues a text.
@@ -191,7 +197,10 @@ func (q *completionRequest) prepare(ctx context.Context, l *core.Lease, prompt p
 	if q.NProbs < 0 || q.NProbs > 1000 {
 		return nil, core.BadRequest("n_probs", "n_probs is %d; want 0 to 1000", q.NProbs)
 	}
-	if q.NProbs > 0 {
+	switch {
+	case q.NProbs > 0 && q.PostSamplingProbs:
+		sampling.TopCandidates = q.NProbs
+	case q.NProbs > 0:
 		sampling.LogProb, sampling.TopLogProbs = true, q.NProbs
 	}
 	predict := int(l.Limit())
@@ -212,6 +221,7 @@ func (q *completionRequest) prepare(ctx context.Context, l *core.Lease, prompt p
 	for name, value := range map[string]any{
 		"stop": append([]string{}, q.Stop...), "max_tokens": predict, "n_predict": predict,
 		"ignore_eos": q.IgnoreEOS, "stream": q.Stream, "n_probs": q.NProbs, "grammar": q.Grammar,
+		"post_sampling_probs": q.PostSamplingProbs,
 	} {
 		c.settings[name] = value
 	}
@@ -231,7 +241,15 @@ func (q *completionRequest) prepare(ctx context.Context, l *core.Lease, prompt p
 		c.Options = append(c.Options, trit.IgnoreEnd())
 	}
 	c.Options = append(c.Options, constraint...)
+	if q.Stream && q.ReturnProgress {
+		c.ReportPrompt(c.progress)
+	}
 	return c, nil
+}
+
+// progress tells how far the prompt is.
+func (c *completionRun) progress(p *core.PromptProgress) error {
+	return c.out.Piece("", completionReply{Index: c.index, Tokens: []int32{}, TokensEvaluated: p.Processed, Progress: p})
 }
 
 // Add takes the next token.
@@ -245,7 +263,7 @@ func (c *completionRun) Add(t trit.Token) error {
 	part := completionReply{Index: c.index, Content: t.Text, Tokens: []int32{t.ID}, TokensPredicted: len(c.tokens),
 		TokensEvaluated: len(c.Prompt)}
 	if c.request.NProbs > 0 {
-		one := newTokenProbs(c.Model.Model.Tokenizer(), t)
+		one := newTokenProbs(c.Model.Model.Tokenizer(), t, c.request.PostSamplingProbs)
 		c.probs = append(c.probs, one)
 		part.Probabilities = []tokenProbs{one}
 	}
@@ -326,15 +344,28 @@ func newTimings(s *trit.Stats) *timings {
 	return t
 }
 
-// newTokenProbs describes a generated token.
-func newTokenProbs(tok *tokenizer.Tokenizer, t trit.Token) tokenProbs {
-	one := func(p sample.TokenLogProb) tokenProb {
-		text, codes := core.TokenText(tok, p.ID)
-		return tokenProb{ID: p.ID, Token: text, Bytes: codes, Logprob: core.JSONLogProb(p.LogProb)}
+// newTokenProbs describes a generated token, with what the samplers have left of the others
+// or with the model's own distribution.
+func newTokenProbs(tok *tokenizer.Tokenizer, t trit.Token, sampled bool) tokenProbs {
+	one := func(id int32) tokenProb {
+		text, codes := core.TokenText(tok, id)
+		return tokenProb{ID: id, Token: text, Bytes: codes}
 	}
-	out := tokenProbs{tokenProb: one(sample.TokenLogProb{ID: t.ID, LogProb: t.LogProb}), Top: []tokenProb{}}
-	for _, p := range t.Top {
-		out.Top = append(out.Top, one(p))
+	out, top := tokenProbs{tokenProb: one(t.ID)}, []tokenProb{}
+	if sampled {
+		out.Prob, out.TopProbs = &t.Prob, &top
+		for _, c := range t.Candidates {
+			p := one(c.ID)
+			p.Prob = &c.Prob
+			top = append(top, p)
+		}
+		return out
+	}
+	out.Logprob, out.Top = new(core.JSONLogProb(t.LogProb)), &top
+	for _, c := range t.Top {
+		p := one(c.ID)
+		p.Logprob = new(core.JSONLogProb(c.LogProb))
+		top = append(top, p)
 	}
 	return out
 }

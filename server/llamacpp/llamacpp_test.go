@@ -101,7 +101,6 @@ func TestUtilityErrors(t *testing.T) {
 		{"POST", "/completion", servertest.Object{"prompt": strings.Repeat("story ", 5000)}, 400, "exceed_context_size_error"},
 		{"POST", "/completion", servertest.Object{"prompt": "x", "t_max_predict_ms": 5}, 400, "invalid_request_error"},
 		{"POST", "/completion", servertest.Object{"prompt": "x", "n_indent": 2}, 400, "invalid_request_error"},
-		{"POST", "/completion", servertest.Object{"prompt": "x", "post_sampling_probs": true}, 400, "invalid_request_error"},
 		{"POST", "/completion", servertest.Object{"prompt": "x", "lora": []servertest.Object{{"id": 0, "scale": 1}}}, 400, "invalid_request_error"},
 		{"POST", "/embedding", servertest.Object{}, 400, "invalid_request_error"},
 		{"GET", "/props?model=nobody", nil, 404, "not_found_error"},

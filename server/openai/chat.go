@@ -35,6 +35,7 @@ type chatRequest struct {
 	AddGenerationPrompt  *bool             `json:"add_generation_prompt"`
 	ContinueFinalMessage *bool             `json:"continue_final_message"`
 	TimingsPerToken      bool              `json:"timings_per_token"`
+	ReturnProgress       bool              `json:"return_progress"`
 
 	// not supported
 	Modalities []string `json:"modalities"`
@@ -118,6 +119,9 @@ func (s *api) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	core.SayIgnored(r, c.Ignored)
 	out := s.NewReply(w, r, core.FormOf(req.Stream, core.Events))
 	b := newChatBuilder(&req, p, out)
+	if req.Stream && req.ReturnProgress {
+		p.ReportPrompt(b.progress)
+	}
 	if req.PromptLogProbs != nil {
 		list, err := model.Score(r.Context(), p.Prompt, *req.PromptLogProbs)
 		if err != nil {

@@ -52,6 +52,13 @@ func (b *chatBuilder) wantsUsage() bool {
 	return b.request.StreamOptions != nil && b.request.StreamOptions.IncludeUsage
 }
 
+// progress sends how far the prompt is.
+func (b *chatBuilder) progress(p *core.PromptProgress) error {
+	chunk := b.chunk
+	chunk.Choices, chunk.Progress = []chatDeltaChoice{{}}, p
+	return b.out.Piece("", chunk)
+}
+
 // Add takes the next piece of one of the choices.
 func (b *chatBuilder) Add(t trit.Piece) error {
 	c := &b.choices[t.Index]

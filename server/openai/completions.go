@@ -33,6 +33,7 @@ type completionRequest struct {
 	AddSpecialTokens *bool           `json:"add_special_tokens"` // vLLM
 	ParseSpecial     *bool           `json:"parse_special"`      // true where it is left out
 	TimingsPerToken  bool            `json:"timings_per_token"`  // llama.cpp
+	ReturnProgress   bool            `json:"return_progress"`    // likewise
 }
 
 // API implements core.Bound.
@@ -98,9 +99,15 @@ func (s *api) completions(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	out := s.NewReply(w, r, core.FormOf(req.Stream, core.Events))
+	b := newTextBuilder(&req, jobs, out)
+	if req.Stream && req.ReturnProgress {
+		for i, j := range jobs {
+			j.ReportPrompt(func(p *core.PromptProgress) error { return b.progress(i, p) })
+		}
+	}
 	// More than the model takes at a time would only fill the queue.
 	together := max(1, s.Options.Parallel/choices)
-	return core.Answer(out, runAll(out.Context(), jobs, together), newTextBuilder(&req, jobs, out))
+	return core.Answer(out, runAll(out.Context(), jobs, together), b)
 }
 
 // defaultMaxTokens is OpenAI's.

@@ -59,6 +59,13 @@ func (b *textBuilder) wantsUsage() bool {
 	return b.request.StreamOptions != nil && b.request.StreamOptions.IncludeUsage
 }
 
+// progress sends how far a prompt is.
+func (b *textBuilder) progress(prompt int, p *core.PromptProgress) error {
+	chunk := b.chunk
+	chunk.Choices, chunk.Progress = []textChoice{{Index: prompt * len(b.choices[prompt])}}, p
+	return b.out.Piece("", chunk)
+}
+
 // Add takes what has happened to a prompt.
 func (b *textBuilder) Add(e textEvent) error {
 	choices, model := b.choices[e.prompt], b.jobs[e.prompt].Model

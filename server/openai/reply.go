@@ -20,6 +20,7 @@ type textReply[Choice any] struct {
 	Usage          any                        `json:"usage,omitempty"`
 	Timings        *timings                   `json:"timings,omitempty"`
 	PromptLogProbs []map[string]promptLogProb `json:"prompt_logprobs,omitempty"`
+	Progress       *core.PromptProgress       `json:"prompt_progress,omitempty"`
 }
 
 func newReply[Choice any](l *core.Lease, id, object string) textReply[Choice] {

@@ -171,7 +171,11 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	case "slow":
 		stream.words(strings.Repeat("word after word ", 400), 40*time.Millisecond)
 	case "wait":
-		time.Sleep(3500 * time.Millisecond)
+		for processed := range 4 {
+			stream.event(map[string]any{"choices": []any{map[string]any{"index": 0, "delta": map[string]any{}}},
+				"prompt_progress": map[string]any{"total": 400, "cache": 0, "processed": 100 * processed, "time_ms": 1000 * processed}})
+			time.Sleep(1100 * time.Millisecond)
+		}
 		stream.words("I have read it all.", 10*time.Millisecond)
 	case "showcase":
 		stream.words(Showcase, time.Millisecond)

@@ -43,13 +43,13 @@ test("removal takes what follows, and can be undone", () => {
 test("the request", () => {
   const { conversation, q1, q2, a2 } = chat();
   assert.deepEqual(c.requestBody(conversation, q2.id, "m"), {
-    model: "m", stream: true, stream_options: { include_usage: true },
+    model: "m", stream: true, stream_options: { include_usage: true }, return_progress: true,
     messages: [{ role: "user", content: "one?" }, { role: "assistant", content: "one." }, { role: "user", content: "two?" }],
   });
   conversation.from = q2.id;
   conversation.settings = c.normalizeSettings({ system: "S", temperature: 0, top_k: 3, stop: ["a"], extra: '{"temperature": 1, "logprobs": true}', tools: ["unknown"] });
   assert.deepEqual(c.requestBody(conversation, a2.id, "m"), {
-    temperature: 0, top_k: 3, stop: ["a"], logprobs: true, model: "m", stream: true, stream_options: { include_usage: true },
+    temperature: 0, top_k: 3, stop: ["a"], logprobs: true, model: "m", stream: true, stream_options: { include_usage: true }, return_progress: true,
     messages: [{ role: "system", content: "S" }, { role: "user", content: "two?" }, { role: "assistant", content: "two." }],
   });
   conversation.from = null;

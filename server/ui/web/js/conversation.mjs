@@ -27,7 +27,7 @@ export const FIELDS = [
 ];
 
 /** Fields of the request that the page itself needs; the user's own JSON cannot change them. */
-const RESERVED = new Set(["messages", "stream", "stream_options", "model", "n", "continue_final_message", "add_generation_prompt"]);
+const RESERVED = new Set(["messages", "stream", "stream_options", "return_progress", "model", "n", "continue_final_message", "add_generation_prompt"]);
 
 export function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(12));
@@ -176,7 +176,7 @@ export function requestBody(conversation, lastId, model, { goesOn = false } = {}
     body.response_format = Object.keys(schema).length === 0 ? { type: "json_object" } : { type: "json_schema", json_schema: { name: "answer", schema, strict: true } };
   }
   if (goesOn) Object.assign(body, { continue_final_message: true, add_generation_prompt: false });
-  return { ...body, model, messages, stream: true, stream_options: { include_usage: true } };
+  return { ...body, model, messages, stream: true, stream_options: { include_usage: true }, return_progress: true };
 }
 
 /** Where to start instead so that about half of the questions before the last one are left out. Null: nothing is left to leave out. */

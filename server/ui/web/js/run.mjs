@@ -46,6 +46,8 @@ export class Run {
     this.wait = null;
     /** How far the model is loaded, 0 to 1, while it is; null otherwise. */
     this.loading = null;
+    /** How much of the prompt has been read, 0 to 1, while the server tells; null otherwise. */
+    this.read = null;
     this.since = performance.now();
   }
 
@@ -134,6 +136,7 @@ export class Run {
   #take(chunk) {
     const { message } = this;
     if (chunk.usage) this.#usage = chunk.usage;
+    if (chunk.prompt_progress?.total > 0) this.read = chunk.prompt_progress.processed / chunk.prompt_progress.total;
     if (chunk.timings) this.#timings = chunk.timings;
     if (typeof chunk.model === "string" && chunk.model) message.model = chunk.model;
     const choice = chunk.choices?.[0];

@@ -417,7 +417,8 @@ class AssistantView extends MessageView {
     const show = () => {
       const elapsed = performance.now() - run.since;
       if (run.loading !== null) time.textContent = `loading the model, ${Math.floor(run.loading * 100)} %`;
-      else time.textContent = elapsed > 3000 ? `reading, ${formatDuration(elapsed)}` : "";
+      else if (elapsed <= 3000) time.textContent = "";
+      else time.textContent = `reading, ${run.read === null ? "" : `${Math.floor(run.read * 100)} % in `}${formatDuration(elapsed)}`;
     };
     show();
     this.#ticker = setInterval(show, 1000);
