@@ -1,6 +1,7 @@
 package llamacpp
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -193,8 +194,29 @@ func TestCompletion(t *testing.T) {
 	whole.replyEnd = &replyEnd{}
 	w.Ask("POST", "/completion", q).Into(200, &whole)
 	if !whole.Stop || whole.StopType != "limit" || whole.TokensPredicted != 6 || len(whole.Tokens) != 6 || len(whole.Probabilities) != 6 ||
-		len(whole.Probabilities[0].Top) != 2 || whole.TokensEvaluated == 0 || whole.Timings.PredictedN != 6 || !strings.Contains(whole.Prompt, "Once upon a time") {
+		len(*whole.Probabilities[0].Top) != 2 || whole.TokensEvaluated == 0 || whole.Timings.PredictedN != 6 || !strings.Contains(whole.Prompt, "Once upon a time") {
 		t.Errorf("%+v, %+v", whole, whole.replyEnd)
+	}
+	var sampled completionReply
+	sampled.replyEnd = &replyEnd{}
+	w.Ask("POST", "/completion", servertest.Object{"prompt": "Once upon a time", "n_predict": 3, "temperature": 1, "top_k": 2, "n_probs": 5,
+		"post_sampling_probs": true}).Into(200, &sampled)
+	for i, p := range sampled.Probabilities {
+		top := *p.TopProbs
+		if len(top) == 0 || len(top) > 2 || p.Logprob != nil || p.Top != nil {
+			t.Fatalf("token %d: %+v", i, p)
+		}
+		sum, found := 0.0, false
+		for _, c := range top {
+			sum += *c.Prob
+			found = found || c.ID == p.ID && *c.Prob == *p.Prob
+		}
+		if math.Abs(sum-1) > 1e-9 || !found {
+			t.Errorf("token %d: %v of 1, in the list %v", i, sum, found)
+		}
+	}
+	if len(sampled.Probabilities) != 3 {
+		t.Errorf("%d tokens with probabilities", len(sampled.Probabilities))
 	}
 	q["stream"] = true
 	var text string
