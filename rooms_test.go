@@ -31,6 +31,7 @@ var rooms = []string{
 	"sample",
 	"grammar",
 	"internal/generate", "internal/eval",
+	"jinja",
 	"chat",
 	"hub",
 	"convert",

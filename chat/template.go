@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"trit/chat/internal/jinja"
+	"trit/jinja"
 )
 
 // What can go wrong with a template; test with errors.Is.
@@ -193,14 +193,12 @@ func (t *Template) render(in *Input, form inputForm, limits Limits) (string, err
 }
 
 func (t *Template) renderUntil(ctx context.Context, in *Input, form inputForm, limits Limits) (string, error) {
-	vars := make(map[string]jinja.Value, 8+len(in.Extra))
-	size := 0
+	vars := make(map[string]any, 8+len(in.Extra))
 	messages := jinja.NewList()
 	messages.Items = make([]jinja.Value, len(in.Messages))
 	for i := range in.Messages {
 		m := &in.Messages[i]
-		size += len(m.Content) + len(m.Reasoning)
-		messages.Items[i] = m.value(t.role(m.Role), t.field, form, &size)
+		messages.Items[i] = m.value(t.role(m.Role), t.field, form)
 	}
 	vars["messages"] = messages
 	// As in transformers, tools and documents are always defined, and None when there are none.
@@ -209,7 +207,7 @@ func (t *Template) renderUntil(ctx context.Context, in *Input, form inputForm, l
 	if len(in.Tools) > 0 {
 		tools := jinja.NewList()
 		for i := range in.Tools {
-			v, err := in.Tools[i].value(&size)
+			v, err := in.Tools[i].value()
 			if err != nil {
 				return "", fmt.Errorf("%w: tool %d (%q): %w", ErrRender, i, in.Tools[i].Function.Name, err)
 			}
@@ -221,18 +219,11 @@ func (t *Template) renderUntil(ctx context.Context, in *Input, form inputForm, l
 	vars["bos_token"] = in.BOS
 	vars["eos_token"] = in.EOS
 	for name, v := range in.Extra {
-		val, err := jinja.FromGo(v)
-		if err != nil {
-			return "", fmt.Errorf("%w: variable %q: %w", ErrRender, name, err)
-		}
-		vars[name] = val
-		size += jinja.Size(val)
+		vars[name] = v
 	}
-	out, err := t.tpl.Render(vars, jinja.Config{
+	out, err := t.tpl.RenderContext(ctx, vars, jinja.Config{
 		Limits: jinja.Limits{Steps: limits.Steps, Output: limits.Output, Time: limits.Time},
 		Now:    t.now,
-		Until:  ctx,
-		Input:  size,
 	})
 	switch {
 	case err == nil:
@@ -256,7 +247,7 @@ func (t *Template) role(name string) string {
 
 // value is the message as templates see it, with its reasoning in the given field. Absent fields are
 // absent, not empty.
-func (m *Message) value(role, field string, form inputForm, size *int) *jinja.Dict {
+func (m *Message) value(role, field string, form inputForm) *jinja.Dict {
 	d := jinja.NewDict(4)
 	d.Set("role", role)
 	if form.typedContent {
@@ -289,7 +280,6 @@ func (m *Message) value(role, field string, form inputForm, size *int) *jinja.Di
 				}
 			}
 			f.Set("arguments", args)
-			*size += len(c.Function.Name) + len(c.Function.Arguments)
 			call := jinja.NewDict(3)
 			if c.ID != "" {
 				call.Set("id", c.ID)
@@ -307,7 +297,7 @@ func (m *Message) value(role, field string, form inputForm, size *int) *jinja.Di
 }
 
 // value is the tool as templates see it.
-func (t *Tool) value(size *int) (jinja.Value, error) {
+func (t *Tool) value() (jinja.Value, error) {
 	f := jinja.NewDict(3)
 	f.Set("name", t.Function.Name)
 	if t.Function.Description != "" {
@@ -323,7 +313,6 @@ func (t *Tool) value(size *int) (jinja.Value, error) {
 	if t.Function.Strict != nil {
 		f.Set("strict", *t.Function.Strict)
 	}
-	*size += len(t.Function.Name) + len(t.Function.Description) + len(t.Function.Parameters)
 	d := jinja.NewDict(2)
 	d.Set("type", "function")
 	d.Set("function", f)

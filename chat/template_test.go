@@ -173,7 +173,7 @@ func TestRenderErrors(t *testing.T) {
 		}
 	}
 	tpl, _ := Builtin("chatml")
-	if _, err := tpl.Render(Input{Extra: map[string]any{"f": func() {}}}); !errors.Is(err, ErrRender) || !strings.Contains(err.Error(), `"f"`) {
+	if _, err := tpl.Render(Input{Extra: map[string]any{"f": func() {}}}); !errors.Is(err, ErrRender) || !strings.Contains(err.Error(), "variable f: ") {
 		t.Errorf("function as variable: %v", err)
 	}
 	bad := []Tool{{Function: Function{Name: "f", Parameters: json.RawMessage(`{"a":`)}}}
@@ -392,7 +392,7 @@ func FuzzRender(f *testing.F) {
 		f.Add(string(src), "content")
 	}
 	var exprs []struct{ Template string }
-	readJSON(f, "internal/jinja/testdata/expressions.json", &exprs)
+	readJSON(f, "../jinja/testdata/expressions.json", &exprs)
 	for _, e := range exprs {
 		f.Add(e.Template, "content")
 	}

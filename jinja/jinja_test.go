@@ -80,7 +80,7 @@ func TestUntil(t *testing.T) {
 			t.Fatal(err)
 		}
 		whole := &endingContext{t.Context(), 1 << 30}
-		if _, err := tpl.Render(nil, Config{Until: whole}); err != nil {
+		if _, err := tpl.RenderContext(whole, nil, Config{}); err != nil {
 			t.Errorf("%q: %v", src, err)
 		}
 		looks := 1<<30 - whole.left
@@ -89,7 +89,7 @@ func TestUntil(t *testing.T) {
 		}
 		for _, n := range []int{0, looks / 2, looks - 1} {
 			ctx := &endingContext{t.Context(), n}
-			if _, err := tpl.Render(nil, Config{Until: ctx}); !errors.Is(err, context.Canceled) || ctx.left != -1 {
+			if _, err := tpl.RenderContext(ctx, nil, Config{}); !errors.Is(err, context.Canceled) || ctx.left != -1 {
 				t.Errorf("%q: %v after %d looks, want the error of the context after %d", src, err, n-ctx.left, n+1)
 			}
 		}
@@ -235,12 +235,61 @@ func TestFromGo(t *testing.T) {
 			t.Errorf("%v: %s, %v; want %s", c.in, got, err, c.want)
 		}
 	}
+	if tpl, err := Parse("{{ n + 1 }}{{ l[1] }}"); err != nil {
+		t.Fatal(err)
+	} else if got, err := tpl.Render(map[string]any{"n": int8(2), "l": []string{"a", "b"}}, Config{}); got != "3b" || err != nil {
+		t.Errorf("variables of Go's types: %q, %v", got, err)
+	}
 	var cyclic []any
 	cyclic = append(cyclic, nil)
 	cyclic[0] = cyclic
 	for _, bad := range []any{func() {}, make(chan int), map[int]int{1: 1}, cyclic, json.RawMessage("{"), json.RawMessage("1 2"), json.RawMessage("1e999"), json.RawMessage(strings.Repeat("[", 5000))} {
 		if v, err := FromGo(bad); err == nil {
 			t.Errorf("%T became %v", bad, v)
+		}
+	}
+}
+
+// TestVariables: what no template can work with is refused before it renders, and lists that share
+// their items or hold themselves are measured in no time.
+func TestVariables(t *testing.T) {
+	tpl, err := Parse("ok")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dict := NewDict(1)
+	dict.Set("k", []string{"x"})
+	for _, bad := range []any{NewList(1), NewList("a", NewList(float32(1))), dict, func() {}, NewList(nil, struct{}{})} {
+		_, err := tpl.Render(map[string]any{"name": bad}, Config{})
+		if !errors.Is(err, ErrType) || !strings.Contains(err.Error(), "variable name: ") {
+			t.Errorf("%T: %v", bad, err)
+		}
+	}
+	shared := NewList("x")
+	for range 100 {
+		shared = NewList(shared, shared)
+	}
+	start := time.Now()
+	if got, err := tpl.Render(map[string]any{"v": shared}, Config{}); got != "ok" || err != nil {
+		t.Errorf("shared items: %q, %v", got, err)
+	}
+	itself := NewList(nil)
+	itself.Items[0] = itself
+	if _, err := tpl.Render(map[string]any{"v": itself}, Config{}); !errors.Is(err, ErrLimit) {
+		t.Errorf("a list that holds itself: %v", err)
+	}
+	if d := time.Since(start); d > 3*time.Second {
+		t.Errorf("took %v", d)
+	}
+	// The default limit of the output grows with the variables.
+	long := strings.Repeat("x", 1<<17)
+	double, err := Parse("{% for i in range(20) %}{{ v }}{% endfor %}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []any{long, NewList(long), map[string]string{"k": long}} {
+		if _, err := double.Render(map[string]any{"v": v}, Config{}); err != nil {
+			t.Errorf("%T of %d bytes: %v", v, len(long), err)
 		}
 	}
 }

@@ -8,25 +8,25 @@ import (
 	"unicode/utf8"
 )
 
-// Value is one of nil (None), bool, int64, float64, string, [BigInt], *[List], *[Dict],
-// or a value that only templates make: undefined values, namespaces, macros and functions.
+// Value is what templates calculate with: nil (None), bool, int64, float64, string, [BigInt],
+// [*List], [*Dict], and what only templates make, such as undefined values, namespaces and macros.
 type Value = any
 
 // BigInt is an integer beyond 64 bits, in decimal digits. Templates can print and
 // compare it, not calculate with it.
 type BigInt string
 
-// List is a Python list or, if Tuple is set, a tuple.
+// List is a Python list or, if Tuple is set, a tuple, which prints and compares otherwise.
 type List struct {
 	Items []Value
 	Tuple bool
 }
 
-// NewList returns a list of the given items.
+// NewList returns a list of the given items, which are values: [FromGo] makes them of others.
 func NewList(items ...Value) *List { return &List{Items: items} }
 
 // Dict is a Python dict: it keeps the order in which keys were first set.
-// Keys are strings, integers, floats, bools or nil.
+// Keys that Go sets are strings; templates also make dicts with other keys.
 type Dict struct {
 	keys  []Value
 	vals  []Value
@@ -44,7 +44,7 @@ func NewDict(n int) *Dict {
 // Len returns the number of keys.
 func (d *Dict) Len() int { return len(d.keys) }
 
-// Set stores val under key.
+// Set stores val under key; a key that is there already keeps its place.
 func (d *Dict) Set(key string, val Value) { d.set(key, val) }
 
 // Get returns the value under key.
@@ -286,22 +286,42 @@ func viaJSON(v any) (Value, error) {
 	return DecodeJSON(b)
 }
 
-// Size returns the bytes of text in a value that [FromGo] or [DecodeJSON] made; use it for [Config].
-func Size(v Value) int {
-	n := 8
+// measure adds the bytes of text in v to size, and refuses what no template can work with: Go values that were put
+// into a list or dict as they are. It stops counting at mostInput, so that lists which share their items, or hold
+// themselves, take no time.
+func measure(v Value, size, depth int) (int, error) {
+	if size += 8; size >= mostInput {
+		return mostInput, nil
+	}
+	if depth > maxNesting {
+		return 0, fail(ErrLimit, "value nests more than %d deep", maxNesting)
+	}
+	var err error
 	switch v := v.(type) {
+	case nil, bool, int64, float64:
+	case BigInt:
+		size += len(v)
 	case string:
-		n += len(v)
+		size += len(v)
 	case *List:
 		for _, e := range v.Items {
-			n += Size(e)
+			if size, err = measure(e, size, depth+1); err != nil {
+				return 0, err
+			}
 		}
 	case *Dict:
 		for i, k := range v.keys {
-			n += Size(k) + Size(v.vals[i])
+			if size, err = measure(k, size, depth+1); err != nil {
+				return 0, err
+			}
+			if size, err = measure(v.vals[i], size, depth+1); err != nil {
+				return 0, err
+			}
 		}
+	default:
+		return 0, fail(ErrType, "a list or dict holds a Go value of type %T: convert it with FromGo", v)
 	}
-	return n
+	return min(size, mostInput), nil
 }
 
 // items lists what iterating over v yields: items of a list, keys of a dict, characters

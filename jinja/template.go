@@ -35,19 +35,36 @@ type Limits struct {
 type Config struct {
 	Limits Limits
 	Now    func() time.Time // for strftime_now; default time.Now
-	Input  int              // bytes of the variables, which size the default limits
-	Until  context.Context  // rendering ends with it; default never
 }
 
 const (
 	defaultSteps = 20_000_000
 	defaultCalls = 100
 	defaultTime  = 10 * time.Second
-	timeEvery    = 4096 // steps between looks at the clock
+	timeEvery    = 4096    // steps between looks at the clock
+	mostInput    = 1 << 26 // bytes of the variables beyond which default limits grow no more
 )
 
-// Render renders the template. Errors match one of the sentinel errors of this package and carry the line.
-func (t *Template) Render(vars map[string]Value, cfg Config) (out string, err error) {
+// Render renders the template with the given variables. Errors match one of the sentinel errors of this
+// package; those that the template is at fault for carry the line.
+func (t *Template) Render(vars map[string]any, cfg Config) (string, error) {
+	return t.RenderContext(context.Background(), vars, cfg)
+}
+
+// RenderContext is [Template.Render] until the context ends; the error is then the context's.
+func (t *Template) RenderContext(ctx context.Context, vars map[string]any, cfg Config) (out string, err error) {
+	root := &scope{}
+	input := 0
+	for name, v := range vars {
+		v, err := FromGo(v)
+		if err == nil {
+			input, err = measure(v, input, 0)
+		}
+		if err != nil {
+			return "", within(err, "variable", name)
+		}
+		root.set(name, v)
+	}
 	lim := cfg.Limits
 	if lim.Steps <= 0 {
 		lim.Steps = defaultSteps
@@ -59,7 +76,7 @@ func (t *Template) Render(vars map[string]Value, cfg Config) (out string, err er
 		lim.Time = defaultTime
 	}
 	if lim.Output <= 0 {
-		lim.Output = 1<<20 + 16*(min(cfg.Input, 1<<26)+t.source)
+		lim.Output = 1<<20 + 16*(input+t.source)
 	}
 	if lim.Alloc <= 0 {
 		lim.Alloc = max(256<<20, 64*int64(lim.Output))
@@ -68,13 +85,9 @@ func (t *Template) Render(vars map[string]Value, cfg Config) (out string, err er
 	if now == nil {
 		now = time.Now
 	}
-	s := &state{limits: lim, left: lim.Steps, check: lim.Steps, started: time.Now(), now: now, until: cfg.Until}
-	s.root = &scope{}
-	for name, v := range vars {
-		s.root.set(name, v)
-	}
-	s.scope = s.root
-	s.out = make([]byte, 0, min(cfg.Input+t.source/4+64, 1<<20))
+	s := &state{limits: lim, left: lim.Steps, check: lim.Steps, started: time.Now(), now: now, until: ctx}
+	s.root, s.scope = root, root
+	s.out = make([]byte, 0, min(input+t.source/4+64, 1<<20))
 	// The interpreter has no known way to panic; should one be found by a
 	// stranger's template, it must cost that render only.
 	defer func() {
@@ -100,7 +113,7 @@ type state struct {
 	calls   int
 	started time.Time
 	now     func() time.Time
-	until   context.Context // nil: none
+	until   context.Context
 }
 
 // step accounts for n units of work.
@@ -116,10 +129,7 @@ func (s *state) step(n int64) error {
 	if time.Since(s.started) > s.limits.Time {
 		return fail(ErrLimit, "rendering takes longer than %v", s.limits.Time)
 	}
-	if s.until != nil {
-		return s.until.Err()
-	}
-	return nil
+	return s.until.Err()
 }
 
 // alloc accounts for n newly allocated bytes that belong to one value.

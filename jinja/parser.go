@@ -213,9 +213,9 @@ func (p *parser) statement(name *token) stmt {
 		}
 		return &jumpStmt{jumpContinue, name.line}
 	case "extends", "include", "import", "from":
-		p.fail(name.line, ErrUnsupported, "tag '%s' needs other files, which a chat template does not have", name.text)
+		p.fail(name.line, ErrUnsupported, "tag '%s' needs other files, which a template does not have", name.text)
 	case "autoescape", "trans", "do", "debug":
-		p.fail(name.line, ErrUnsupported, "tag '%s' is not part of the chat template dialect", name.text)
+		p.fail(name.line, ErrUnsupported, "tag '%s' is not part of this dialect", name.text)
 	}
 	if strings.HasPrefix(name.text, "end") || name.text == "else" || name.text == "elif" {
 		p.fail(name.line, ErrSyntax, "tag '%s' closes nothing that is open here", name.text)
