@@ -20,7 +20,7 @@ func TestMessageJSON(t *testing.T) {
 		{`{"role":"user","content":"hi"}`, Message{Role: "user", Content: "hi"}, ""},
 		{`{"role":"assistant","content":null}`, Message{Role: "assistant"}, ""},
 		{`{"role":"assistant"}`, Message{Role: "assistant"}, ""},
-		{`{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}`, Message{Role: "user", Content: "a\nb"}, ""},
+		{`{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}`, Message{Role: "user", Content: "a\nb", Parts: []string{"a", "b"}}, ""},
 		{`{"role":"user","content":[]}`, Message{Role: "user"}, ""},
 		{`{"role":"tool","content":"r","tool_call_id":"x","name":"f"}`, Message{Role: "tool", Content: "r", ToolCallID: "x", Name: "f"}, ""},
 		{`{"role":"assistant","content":"","reasoning_content":"hm","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]}`,
@@ -48,6 +48,7 @@ func TestMessageJSON(t *testing.T) {
 		if diff := cmp.Diff(c.want, m); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.in, diff)
 		}
+		m.Parts = nil // only in memory
 		out, err := json.Marshal(m)
 		if err != nil {
 			t.Errorf("%s: %v", c.in, err)

@@ -19,6 +19,9 @@ type Message struct {
 	// Content is the text. In JSON it may also be null, or a list of text parts, which are
 	// joined with newlines.
 	Content string `json:"content"`
+	// Parts are the texts of the list that the content was given as, if it was: templates that go through
+	// such lists get one. They count only while Content is the lines of them.
+	Parts []string `json:"-"`
 	// Reasoning is what the model thought before it answered, kept apart from Content.
 	Reasoning string `json:"reasoning_content,omitempty"`
 	// Name tells speakers with the same role apart, or names the function that a tool message answers for.
@@ -69,25 +72,24 @@ func (m *Message) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &in); err != nil {
 		return fmt.Errorf("%w: %w", ErrMessage, err)
 	}
-	text, err := contentText(in.Content)
-	if err != nil {
+	var err error
+	if m.Content, m.Parts, err = contentText(in.Content); err != nil {
 		return fmt.Errorf("%w with role %q: %w", ErrMessage, m.Role, err)
 	}
-	m.Content = text
 	return nil
 }
 
-// contentText reads the content of a message: a string, null, or a list of text parts.
-func contentText(raw json.RawMessage) (string, error) {
+// contentText reads the content of a message: a string, null, or a list of text parts, which it also returns.
+func contentText(raw json.RawMessage) (string, []string, error) {
 	raw = bytes.TrimSpace(raw)
 	if len(raw) == 0 || string(raw) == "null" {
-		return "", nil
+		return "", nil, nil
 	}
 	switch raw[0] {
 	case '"':
 		var s string
 		err := json.Unmarshal(raw, &s)
-		return s, err
+		return s, nil, err
 	case '[':
 		var parts []struct {
 			Type    string  `json:"type"`
@@ -95,22 +97,22 @@ func contentText(raw json.RawMessage) (string, error) {
 			Refusal *string `json:"refusal"`
 		}
 		if err := json.Unmarshal(raw, &parts); err != nil {
-			return "", fmt.Errorf("content parts: %w", err)
+			return "", nil, fmt.Errorf("content parts: %w", err)
 		}
-		texts := make([]string, len(parts))
+		var texts []string
 		for i, p := range parts {
 			switch {
 			case (p.Type == "text" || p.Type == "input_text" || p.Type == "output_text") && p.Text != nil:
-				texts[i] = *p.Text
+				texts = append(texts, *p.Text)
 			case p.Type == "refusal" && p.Refusal != nil:
-				texts[i] = *p.Refusal
+				texts = append(texts, *p.Refusal)
 			default:
-				return "", fmt.Errorf("content part %d has type %q: only text parts are understood, send {\"type\": \"text\", \"text\": …}", i, p.Type)
+				return "", nil, fmt.Errorf("content part %d has type %q: only text parts are understood, send {\"type\": \"text\", \"text\": …}", i, p.Type)
 			}
 		}
-		return strings.Join(texts, "\n"), nil
+		return strings.Join(texts, "\n"), texts, nil
 	}
-	return "", fmt.Errorf("content must be a string or a list of parts, found %.20s", raw)
+	return "", nil, fmt.Errorf("content must be a string or a list of parts, found %.20s", raw)
 }
 
 // UnmarshalJSON implements json.Unmarshaler.

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -130,63 +129,6 @@ func (t *Template) KnowsRole(role string) bool {
 	return role != "" && (strings.Contains(t.source, "'"+role+"'") || strings.Contains(t.source, `"`+role+`"`))
 }
 
-// inputForm is how a template wants its messages. The zero form is the one that
-// transformers documents: content as text, arguments as an object.
-type inputForm struct {
-	typedContent  bool // content is a list of parts
-	textArguments bool // tool call arguments are JSON text
-}
-
-// probeLimits keeps the trial renders of findForm cheap, whatever the template does.
-var probeLimits = Limits{Steps: 200_000, Time: time.Second}
-
-// needsProbe reports whether the input contains something templates disagree about.
-func (t *Template) needsProbe(in *Input) bool {
-	if strings.Contains(t.source, "content") && (strings.Contains(t.source, "'text'") || strings.Contains(t.source, `"text"`) || strings.Contains(t.source, ".text")) {
-		return true
-	}
-	for i := range in.Messages {
-		if len(in.Messages[i].ToolCalls) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// findForm tries out which form of input the template shows completely.
-func (t *Template) findForm() inputForm {
-	const needle = "qZ7needle"
-	shows := func(form inputForm, in *Input) bool {
-		out, err := t.render(in, form, probeLimits)
-		return err == nil && strings.Contains(out, needle)
-	}
-	var form inputForm
-	text := &Input{Messages: []Message{{Role: "user", Content: needle}}, BOS: "<s>", EOS: "</s>"}
-	if !shows(form, text) && shows(inputForm{typedContent: true}, text) {
-		form.typedContent = true
-	}
-	quoted := `{"` + needle + `": 1}`
-	call := &Input{
-		Messages: []Message{
-			{Role: "user", Content: "u"},
-			{Role: "assistant", ToolCalls: []ToolCall{{ID: "call00000", Type: "function", Function: FunctionCall{Name: "f", Arguments: quoted}}}},
-			{Role: "tool", Content: "r", ToolCallID: "call00000", Name: "f"},
-		},
-		Tools: []Tool{{Type: "function", Function: Function{Name: "f", Description: "f", Parameters: json.RawMessage(`{"type": "object", "properties": {}}`)}}},
-		BOS:   "<s>", EOS: "</s>",
-	}
-	// As an object, the arguments must come out as JSON or in a form of the template's own, not as Python's
-	// repr in single quotes.
-	asText := inputForm{typedContent: form.typedContent, textArguments: true}
-	out, err := t.render(call, form, probeLimits)
-	if err != nil || !strings.Contains(out, needle) || strings.Contains(out, `'`+needle+`'`) {
-		if out, err := t.render(call, asText, probeLimits); err == nil && strings.Contains(out, `"`+needle+`"`) {
-			form = asText
-		}
-	}
-	return form
-}
-
 // render is what probes use.
 func (t *Template) render(in *Input, form inputForm, limits Limits) (string, error) {
 	return t.renderUntil(context.Background(), in, form, limits)
@@ -234,87 +176,4 @@ func (t *Template) renderUntil(ctx context.Context, in *Input, form inputForm, l
 		return "", fmt.Errorf("%w: %w: %w", ErrRender, ErrLimit, err)
 	}
 	return "", fmt.Errorf("%w: %w", ErrRender, err)
-}
-
-// role returns the role as the template knows it: "developer", OpenAI's newer name of "system", is
-// "system" unless the template mentions it.
-func (t *Template) role(name string) string {
-	if name == "developer" && !strings.Contains(t.source, "developer") {
-		return "system"
-	}
-	return name
-}
-
-// value is the message as templates see it, with its reasoning in the given field. Absent fields are
-// absent, not empty.
-func (m *Message) value(role, field string, form inputForm) *jinja.Dict {
-	d := jinja.NewDict(4)
-	d.Set("role", role)
-	if form.typedContent {
-		part := jinja.NewDict(2)
-		part.Set("type", "text")
-		part.Set("text", m.Content)
-		d.Set("content", jinja.NewList(part))
-	} else {
-		d.Set("content", m.Content)
-	}
-	// Templates that call it thinking refuse it beside text and calls.
-	if m.Reasoning != "" && (field != "thinking" || len(m.ToolCalls) == 0 || m.Content == "") {
-		d.Set(field, m.Reasoning)
-	}
-	if m.Name != "" {
-		d.Set("name", m.Name)
-	}
-	if len(m.ToolCalls) > 0 {
-		calls := jinja.NewList()
-		for _, c := range m.ToolCalls {
-			f := jinja.NewDict(2)
-			f.Set("name", c.Function.Name)
-			var args jinja.Value = c.Function.Arguments
-			if !form.textArguments {
-				// Text that is not a JSON object stays text: it is what the model wrote.
-				if v, err := jinja.DecodeJSON([]byte(c.Function.Arguments)); err == nil {
-					if obj, ok := v.(*jinja.Dict); ok {
-						args = obj
-					}
-				}
-			}
-			f.Set("arguments", args)
-			call := jinja.NewDict(3)
-			if c.ID != "" {
-				call.Set("id", c.ID)
-			}
-			call.Set("type", "function")
-			call.Set("function", f)
-			calls.Items = append(calls.Items, call)
-		}
-		d.Set("tool_calls", calls)
-	}
-	if m.ToolCallID != "" {
-		d.Set("tool_call_id", m.ToolCallID)
-	}
-	return d
-}
-
-// value is the tool as templates see it.
-func (t *Tool) value() (jinja.Value, error) {
-	f := jinja.NewDict(3)
-	f.Set("name", t.Function.Name)
-	if t.Function.Description != "" {
-		f.Set("description", t.Function.Description)
-	}
-	if len(t.Function.Parameters) > 0 {
-		v, err := jinja.DecodeJSON(t.Function.Parameters)
-		if err != nil {
-			return nil, err
-		}
-		f.Set("parameters", v)
-	}
-	if t.Function.Strict != nil {
-		f.Set("strict", *t.Function.Strict)
-	}
-	d := jinja.NewDict(2)
-	d.Set("type", "function")
-	d.Set("function", f)
-	return d, nil
 }

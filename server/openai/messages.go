@@ -71,14 +71,15 @@ func readMessage(m *chat.Message, data json.RawMessage, param string) error {
 	if !core.IsNull(in.Audio) {
 		return core.Unsupported(param+".audio", "%s refers to audio, which this server does not keep", param)
 	}
-	text, err := contentParts(in.Content, param+".content")
+	text, parts, err := contentParts(in.Content, param+".content")
 	if err != nil {
 		return err
 	}
 	if text == "" && in.Refusal != nil {
 		text = *in.Refusal
 	}
-	*m = chat.Message{Role: in.Role, Content: text, Reasoning: cmp.Or(in.Reasoning, in.Thought), Name: in.Name, ToolCallID: in.ToolCallID}
+	*m = chat.Message{Role: in.Role, Content: text, Parts: parts, Reasoning: cmp.Or(in.Reasoning, in.Thought),
+		Name: in.Name, ToolCallID: in.ToolCallID}
 	if f := in.FunctionCall; f != nil && in.Role == "assistant" {
 		call, err := toolCall("", f.Name, f.Arguments, param+".function_call")
 		if err != nil {
@@ -139,17 +140,18 @@ func toolCall(id, name string, arguments json.RawMessage, param string) (chat.To
 }
 
 // contentParts reads the content of a message: a text, or a list of parts, of
-// which this server takes text only. The parts become lines.
-func contentParts(raw json.RawMessage, param string) (string, error) {
+// which this server takes text only. The parts become lines, and are returned too.
+func contentParts(raw json.RawMessage, param string) (string, []string, error) {
 	raw = bytes.TrimSpace(raw)
 	var text string
 	switch {
 	case core.IsNull(raw):
-		return "", nil
+		return "", nil, nil
 	case raw[0] == '"':
-		return text, core.DecodeAt(raw, &text, param)
+		err := core.DecodeAt(raw, &text, param)
+		return text, nil, err
 	case raw[0] != '[':
-		return "", core.BadType(param, "a string or an array of parts")
+		return "", nil, core.BadType(param, "a string or an array of parts")
 	}
 	var parts []struct {
 		Type    string  `json:"type"`
@@ -157,7 +159,7 @@ func contentParts(raw json.RawMessage, param string) (string, error) {
 		Refusal *string `json:"refusal"`
 	}
 	if err := core.DecodeAt(raw, &parts, param); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	lines := make([]string, len(parts))
 	for i, p := range parts {
@@ -165,21 +167,21 @@ func contentParts(raw json.RawMessage, param string) (string, error) {
 		switch p.Type {
 		case "text", "input_text", "output_text":
 			if p.Text == nil {
-				return "", core.BadRequest(at+".text", "%s has no text", at)
+				return "", nil, core.BadRequest(at+".text", "%s has no text", at)
 			}
 			lines[i] = *p.Text
 		case "refusal":
 			if p.Refusal == nil {
-				return "", core.BadRequest(at+".refusal", "%s has no refusal", at)
+				return "", nil, core.BadRequest(at+".refusal", "%s has no refusal", at)
 			}
 			lines[i] = *p.Refusal
 		case "":
-			return "", core.BadRequest(at+".type", "%s has no type; want text", at)
+			return "", nil, core.BadRequest(at+".type", "%s has no type; want text", at)
 		default:
-			return "", core.Unsupported(at, "%s is of type %.40q; this server's models read text only", at, p.Type)
+			return "", nil, core.Unsupported(at, "%s is of type %.40q; this server's models read text only", at, p.Type)
 		}
 	}
-	return strings.Join(lines, "\n"), nil
+	return strings.Join(lines, "\n"), lines, nil
 }
 
 // templateValues turns decoded JSON into what chat templates compute with:

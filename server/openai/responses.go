@@ -316,12 +316,12 @@ func responseItem(c *core.Conversation, messages []chat.Message, data json.RawMe
 		if core.IsNull(item.Content) {
 			return nil, core.BadRequest(param+".content", "%s has no content", param)
 		}
-		text, err := contentParts(item.Content, param+".content")
+		text, parts, err := contentParts(item.Content, param+".content")
 		if n := len(messages); item.Role == "assistant" && n > 0 && thoughtOnly(messages[n-1]) {
-			messages[n-1].Content = text
+			messages[n-1].Content, messages[n-1].Parts = text, parts
 			return messages, err
 		}
-		return append(messages, chat.Message{Role: item.Role, Content: text}), err
+		return append(messages, chat.Message{Role: item.Role, Content: text, Parts: parts}), err
 	case "custom_tool_call", "function_call":
 		if item.Type == "custom_tool_call" {
 			var err error
@@ -340,9 +340,9 @@ func responseItem(c *core.Conversation, messages []chat.Message, data json.RawMe
 		}
 		return append(messages, chat.Message{Role: "assistant", ToolCalls: []chat.ToolCall{call}}), nil
 	case "function_call_output", "custom_tool_call_output":
-		text, err := contentParts(item.Output, param+".output")
-		return append(messages, chat.Message{Role: "tool", Content: text, ToolCallID: item.CallID, Name: item.Name}),
-			err
+		text, parts, err := contentParts(item.Output, param+".output")
+		return append(messages, chat.Message{Role: "tool", Content: text, Parts: parts, ToolCallID: item.CallID,
+			Name: item.Name}), err
 	case "reasoning":
 		// What it says is of the turn that follows. Whether the model sees it again is up to its template.
 		thought := joinTexts(item.Content)

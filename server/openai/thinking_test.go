@@ -108,6 +108,32 @@ func TestThinkingErrors(t *testing.T) {
 	s.post("/v1/chat/completions", with(hello, "reasoning_effort", "high", "reasoning_budget", 100))
 }
 
+// TestContentParts: templates that go through the parts of a content get them.
+func TestContentParts(t *testing.T) {
+	const parts = `[{"type": "input_text", "text": "a"}, {"type": "text", "text": "b"}, {"type": "output_text", "text": "c"}]`
+	var c core.Conversation
+	if err := responseInput(&c, json.RawMessage(`[{"role": "user", "content": `+parts+`},
+		{"type": "reasoning", "id": "r", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]},
+		{"type": "message", "role": "assistant", "content": `+parts+`},
+		{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+		{"type": "function_call_output", "call_id": "c", "output": `+parts+`}]`)); err != nil {
+		t.Fatal(err)
+	}
+	more, err := readMessages([]json.RawMessage{json.RawMessage(`{"role": "user", "content": ` + parts + `}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Messages = append(c.Messages, more...)
+	if len(c.Messages) != 4 {
+		t.Fatalf("%+v", c.Messages)
+	}
+	for _, m := range c.Messages {
+		if m.Content != "a\nb\nc" || !slices.Equal(m.Parts, []string{"a", "b", "c"}) {
+			t.Errorf("%s: %q, %q", m.Role, m.Content, m.Parts)
+		}
+	}
+}
+
 // TestReasoningItems: what was thought belongs to the turn that follows it.
 func TestReasoningItems(t *testing.T) {
 	thought := `{"type": "reasoning", "id": "r", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]}`
