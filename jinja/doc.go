@@ -29,9 +29,12 @@
 // Each of these ends in an error that says so: tags that need other files (extends, include, import,
 // from); autoescape, trans, do and debug; the filters filesizeformat, forceescape, pprint, random,
 // striptags, urlize, wordwrap and xmlattr; the function lipsum; the methods encode, format_map,
-// isprintable, istitle, maketrans and translate of strings, and fromkeys of dicts. Integers beyond 64 bits can be printed and compared, not calculated with. There are no filters,
-// tests or functions of one's own; delimiters and settings are fixed. Lazy sequences are lists, so
-// `x | map('trim') | length`, an error in jinja2, works.
+// isprintable, istitle, maketrans and translate of strings, and fromkeys of dicts. There are no
+// filters, tests or functions of one's own; delimiters and settings are fixed.
+//
+// Integers beyond 64 bits can be printed and compared, not calculated with. Lazy sequences are lists,
+// so that `x | map('trim') | length`, an error in jinja2, works. What the filter safe returns is
+// plain text: nothing is ever escaped that does not go through the filter escape.
 //
 // # Values
 //

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// testVars are the variables of testdata/expect.py.
+// testVars are the variables of the templates in testdata/expressions.json (e2e/templates/make.py).
 func testVars(t testing.TB) map[string]Value {
 	t.Helper()
 	msgs, err := DecodeJSON([]byte(`[{"role":"system","content":"be <b>"},{"role":"user","content":"hé'llo"},{"role":"assistant","content":"ok"}]`))
