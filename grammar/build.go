@@ -134,7 +134,7 @@ func (b *builder) node() int32 {
 		b.full = true
 		return 0
 	}
-	b.meter.spend(perNode)
+	b.meter.Spend(perNode)
 	b.head = append(b.head, -1)
 	return int32(len(b.head) - 1)
 }
@@ -146,7 +146,7 @@ func (b *builder) edge(from int32, e buildEdge) {
 	if b.full {
 		return
 	}
-	b.meter.spend(perNode)
+	b.meter.Spend(perNode)
 	e.next = b.head[from]
 	b.head[from] = int32(len(b.edges))
 	b.edges = append(b.edges, e)

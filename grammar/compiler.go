@@ -1,6 +1,10 @@
 package grammar
 
-import "context"
+import (
+	"context"
+
+	"trit/internal/work"
+)
 
 // A Compiler compiles grammars until its context ends; the error is then the context's. The functions of this package
 // that its methods are named after have no context, and end because their work is bounded, to about a second.
@@ -10,8 +14,4 @@ type Compiler struct{ ctx context.Context }
 func Until(ctx context.Context) Compiler { return Compiler{ctx} }
 
 // meter counts the work of one compilation.
-func (c Compiler) meter() *meter {
-	m := newMeter()
-	m.ctx, m.look = c.ctx, m.left
-	return m
-}
+func (c Compiler) meter() *meter { return work.NewMeter(c.ctx, maxCompileWork) }

@@ -55,7 +55,7 @@ func determinizeAt(m *meter, e *re, start place) (*dfa, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.spend(len(n.states))
+	m.Spend(len(n.states))
 	d := &dfa{meter: m}
 	var sets []charSet
 	for _, s := range n.states {
@@ -74,13 +74,13 @@ func determinizeAt(m *meter, e *re, start place) (*dfa, error) {
 	add := func(from []int32, at place) int32 {
 		var s state
 		s.other = n.closure(from, at)
-		m.spend(len(s.other))
+		m.Spend(len(s.other))
 		slices.Sort(s.other)
 		s.word = s.other
 		key = appendStates(key[:0], s.other)
 		if n.boundaries {
 			s.word = n.closure(from, place{begin: at.begin, before: at.before, next: true})
-			m.spend(len(s.word))
+			m.Spend(len(s.word))
 			slices.Sort(s.word)
 			key = appendStates(append(key, 0xff, 0xff, 0xff), s.word)
 		}
@@ -117,7 +117,7 @@ func determinizeAt(m *meter, e *re, start place) (*dfa, error) {
 						to[class] = append(to[class], n.states[s].out)
 					}
 				}
-				m.spend(1 + len(moves[s]))
+				m.Spend(1 + len(moves[s]))
 			}
 		}
 		for class := range to {
@@ -241,7 +241,7 @@ func intersectDFA(a, b *dfa, limit int) (*dfa, error) {
 	for i := 0; i < len(states); i++ {
 		s := states[i]
 		d.final = append(d.final, a.final[s.a] && b.final[s.b])
-		d.meter.spend(len(d.cuts))
+		d.meter.Spend(len(d.cuts))
 		for c := range d.cuts {
 			to := pair{a.next[int(s.a)*len(a.cuts)+classA[c]], b.next[int(s.b)*len(b.cuts)+classB[c]]}
 			next := int32(-1)
@@ -265,7 +265,7 @@ func intersectDFA(a, b *dfa, limit int) (*dfa, error) {
 // live reports which states can lead to a final one.
 func (d *dfa) live() []bool {
 	k := len(d.cuts)
-	d.meter.spend(len(d.next))
+	d.meter.Spend(len(d.next))
 	from := make([][]int32, len(d.final))
 	for i, to := range d.next {
 		if r := d.class(i % k); to >= 0 && len(newSet(r)) > 0 {
@@ -405,7 +405,7 @@ func (d *dfa) matches(s string) bool {
 // appears in the text.
 func (d *dfa) expr(chars func(charSet) *expr) *expr {
 	k := len(d.cuts)
-	d.meter.spend(len(d.next))
+	d.meter.Spend(len(d.next))
 	g := &graph{nodes: len(d.final)}
 	cache := map[string]*expr{}
 	for s, f := range d.final {

@@ -27,7 +27,7 @@ func (d *dfa) minimize() *dfa {
 	}
 	blocks := 0
 	for {
-		d.meter.spend(2 * n * k)
+		d.meter.Spend(2 * n * k)
 		index := map[string]int32{}
 		next := make([]int32, n)
 		var key []byte

@@ -37,7 +37,7 @@ func ParseGBNF(src string) (*Grammar, error) { return Compiler{}.ParseGBNF(src) 
 // ParseGBNF is [ParseGBNF] until the context ends.
 func (c Compiler) ParseGBNF(src string) (g *Grammar, err error) {
 	m := c.meter()
-	defer m.stop(&err)
+	defer stop(&err)
 	src = textfile.Trim(src)
 	p := &gbnfParser{src: src, index: map[string]int{}}
 	if !utf8.ValidString(src) {

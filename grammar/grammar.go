@@ -40,7 +40,7 @@ func Choice(texts ...string) (*Grammar, error) { return Compiler{}.Choice(texts.
 // Choice is [Choice] until the context ends.
 func (c Compiler) Choice(texts ...string) (g *Grammar, err error) {
 	m := c.meter()
-	defer m.stop(&err)
+	defer stop(&err)
 	var sub []*expr
 	for i, t := range texts {
 		if !utf8.ValidString(t) {
@@ -63,7 +63,7 @@ func Lexical(phrases ...string) (*Grammar, error) { return Compiler{}.Lexical(ph
 // Lexical is [Lexical] until the context ends.
 func (c Compiler) Lexical(phrases ...string) (g *Grammar, err error) {
 	m := c.meter()
-	defer m.stop(&err)
+	defer stop(&err)
 	d := anyText()
 	for i, p := range phrases {
 		if !utf8.ValidString(p) {

@@ -109,8 +109,8 @@ func TestLongEnums(t *testing.T) {
 func TestMeter(t *testing.T) {
 	compile := func(n int) (err error) {
 		m := newMeter()
-		defer m.stop(&err)
-		m.spend(n)
+		defer stop(&err)
+		m.Spend(n)
 		return nil
 	}
 	if err := compile(maxCompileWork); err != nil {
@@ -125,7 +125,7 @@ func TestMeter(t *testing.T) {
 		}
 	}()
 	var err error
-	defer new(meter).stop(&err)
+	defer stop(&err)
 	panic("other")
 }
 

@@ -105,7 +105,7 @@ func compile(m *meter, rules []production) (*network, error) {
 	if err := w.eliminate(b); err != nil {
 		return nil, err
 	}
-	m.spend(perNode * len(w.nodes))
+	m.Spend(perNode * len(w.nodes))
 	w.measure()
 	if w.nodes[w.rules[0].start].dist < 0 {
 		return nil, fmt.Errorf("%w: rule %q", ErrEmpty, w.rules[0].name)
@@ -173,10 +173,10 @@ func (w *network) eliminate(b *builder) error {
 					stack = append(stack, e.to)
 				}
 				work++
-				b.meter.spend(1)
+				b.meter.Spend(1)
 			}
 		}
-		b.meter.spend(1 + len(n.edges) + len(n.calls))
+		b.meter.Spend(1 + len(n.edges) + len(n.calls))
 		if work += len(n.edges) + len(n.calls); work > 8*maxBuildEdges {
 			return fmt.Errorf("%w: too many optional parts follow each other", ErrTooLarge)
 		}
@@ -243,7 +243,7 @@ const mergeRounds = 8
 // node before the first x and the one after it.
 func (w *network) merge(m *meter) {
 	for range mergeRounds {
-		m.spend(perNode * len(w.nodes))
+		m.Spend(perNode * len(w.nodes))
 		index := make(map[string]int32, len(w.nodes))
 		to := make([]int32, len(w.nodes))
 		var key []byte

@@ -79,7 +79,7 @@ func CompileRegexp(pattern string) (*Grammar, error) { return Compiler{}.Compile
 // CompileRegexp is [CompileRegexp] until the context ends.
 func (c Compiler) CompileRegexp(pattern string) (g *Grammar, err error) {
 	m := c.meter()
-	defer m.stop(&err)
+	defer stop(&err)
 	e, err := parseRegexp(pattern)
 	if err != nil {
 		return nil, err
@@ -193,12 +193,12 @@ func (e *re) matches(m *meter, s string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	m.spend(len(n.states))
+	m.Spend(len(n.states))
 	set, at := []int32{n.start}, place{begin: true}
 	for _, r := range s {
 		at.next = setWord.contains(r)
 		closed := n.closure(set, at)
-		m.spend(len(closed))
+		m.Spend(len(closed))
 		set = nil
 		for _, x := range closed {
 			if n.states[x].set.contains(r) {

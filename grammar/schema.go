@@ -70,7 +70,7 @@ func FromJSONSchema(document []byte, options SchemaOptions) (*Grammar, error) {
 // FromJSONSchema is [FromJSONSchema] until the context ends.
 func (c Compiler) FromJSONSchema(document []byte, options SchemaOptions) (g *Grammar, err error) {
 	s := newSchemaCompiler(options, c.meter())
-	defer s.meter.stop(&err)
+	defer stop(&err)
 	root, err := s.add(textfile.Trim(document))
 	if err != nil {
 		return nil, err

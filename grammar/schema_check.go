@@ -30,7 +30,7 @@ func (g *Grammar) Check(tool string, value []byte) (err error) {
 		}
 	}()
 	defer recoverSchema(&err)
-	defer m.stop(&err)
+	defer stop(&err)
 	ask := func(how verdict) bool { return (&checker{m}).valid(v, root, how) }
 	switch {
 	case ask(certainly):

@@ -39,7 +39,7 @@ type checker struct{ meter *meter }
 // among reports whether a set has a value.
 func (c *checker) among(set valueSet, v *jsonValue) bool {
 	key := v.appendKey(nil)
-	c.meter.spend(len(key) / 64)
+	c.meter.Spend(len(key) / 64)
 	_, ok := set[string(key)]
 	return ok
 }
@@ -52,7 +52,7 @@ func (c *checker) validAll(v *jsonValue, list []*schema, how verdict) bool {
 // valid reports whether a value satisfies a schema. It is what decides about the
 // values of enum and const, so everything may stand beside them.
 func (c *checker) valid(v *jsonValue, s *schema, how verdict) bool {
-	c.meter.spend(1)
+	c.meter.Spend(1)
 	if s.never || !s.types.has(v) || s.values != nil && !c.among(s.set, v) || s.barred != nil && c.among(s.barred, v) ||
 		s.unresolved && !how.unknown {
 		return false

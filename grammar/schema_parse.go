@@ -424,7 +424,7 @@ func (p *keywordParser) values(values []*jsonValue) {
 		before := newValueSet(p.s.values)
 		values = slices.DeleteFunc(slices.Clone(values), func(v *jsonValue) bool { return !before.has(v) })
 	}
-	p.c.meter.spend(len(values))
+	p.c.meter.Spend(len(values))
 	p.s.values = distinctValues(values)
 	p.s.set = newValueSet(p.s.values)
 }

@@ -55,7 +55,7 @@ func Tools(tools []Tool, options ToolOptions) (*Grammar, error) {
 // Tools is [Tools] until the context ends.
 func (c Compiler) Tools(tools []Tool, options ToolOptions) (g *Grammar, err error) {
 	s := newSchemaCompiler(options.Schema, c.meter())
-	defer s.meter.stop(&err)
+	defer stop(&err)
 	key := "arguments"
 	if options.Format == ToolsLlama {
 		key = "parameters"

@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -93,7 +94,7 @@ func (t *Tokenizer) mergeStrings() []string {
 
 // appendBPE appends the tokens of a fragment without special tokens.
 func (t *Tokenizer) appendBPE(dst []int32, text string, s *scratch) []int32 {
-	split(t.split, validUTF8(text), func(piece string) {
+	split(t.split, validUTF8(text, s.work), func(piece string) {
 		for len(piece) > maxPiece {
 			dst = t.appendPiece(dst, piece[:maxPiece], s)
 			piece = piece[maxPiece:]
@@ -104,6 +105,7 @@ func (t *Tokenizer) appendBPE(dst []int32, text string, s *scratch) []int32 {
 }
 
 func (t *Tokenizer) appendPiece(dst []int32, piece string, s *scratch) []int32 {
+	s.work.Spend(1)
 	if len(piece) == 1 {
 		return t.appendSymbol(dst, t.bpe.byteSym[piece[0]])
 	}
@@ -112,6 +114,7 @@ func (t *Tokenizer) appendPiece(dst []int32, piece string, s *scratch) []int32 {
 		return append(dst, id)
 	}
 	for _, sym := range t.mergePiece(piece, s) {
+		s.work.Spend(1)
 		dst = t.appendSymbol(dst, sym)
 	}
 	return dst
@@ -120,8 +123,9 @@ func (t *Tokenizer) appendPiece(dst []int32, piece string, s *scratch) []int32 {
 // mergePiece returns the symbols that the bytes of a piece merge to. The result
 // is valid until s is used again.
 func (t *Tokenizer) mergePiece(piece string, s *scratch) []int32 {
-	syms := s.syms[:0]
+	syms := slices.Grow(s.syms[:0], len(piece))
 	for i := range len(piece) {
+		s.work.Spend(1)
 		syms = append(syms, t.bpe.byteSym[piece[i]])
 	}
 	s.syms = syms

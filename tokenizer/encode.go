@@ -1,10 +1,13 @@
 package tokenizer
 
 import (
+	"context"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"trit/internal/work"
 )
 
 // EncodeOption changes how text becomes tokens.
@@ -35,6 +38,8 @@ func encodeOption(f encodeFlags, on bool) EncodeOption {
 
 // scratch is the memory of one call that encodes.
 type scratch struct {
+	work *work.Meter // nil: it has no context to end with
+
 	syms []int32
 	long longMerge
 	text []byte // the fragment with U+2581 for spaces
@@ -73,14 +78,26 @@ func (t *Tokenizer) Encode(text string, opts ...EncodeOption) []int32 {
 	return t.AppendEncode(nil, text, opts...)
 }
 
+// EncodeContext is Encode until ctx ends; the error is then the context's.
+func (t *Tokenizer) EncodeContext(ctx context.Context, text string, opts ...EncodeOption) (ids []int32, err error) {
+	defer work.Until(&err)
+	return t.appendEncode(nil, text, work.NewMeter(ctx, work.Unbounded), opts), nil
+}
+
 // AppendEncode appends the ids of text to dst and returns it. With enough
 // capacity in dst it allocates nothing.
 func (t *Tokenizer) AppendEncode(dst []int32, text string, opts ...EncodeOption) []int32 {
+	return t.appendEncode(dst, text, nil, opts)
+}
+
+// appendEncode spends from m about a step for each byte of the text in each pass over it.
+func (t *Tokenizer) appendEncode(dst []int32, text string, m *work.Meter, opts []EncodeOption) []int32 {
 	flags := flagAddSpecial
 	for _, o := range opts {
 		flags = flags&^o.mask | o.value
 	}
 	s := t.scratch.Get().(*scratch)
+	s.work, s.long.work = m, m
 	if flags&flagAddSpecial != 0 && t.addBOS {
 		dst = append(dst, t.special[RoleBOS])
 	}
@@ -95,6 +112,7 @@ func (t *Tokenizer) AppendEncode(dst []int32, text string, opts ...EncodeOption)
 		dst = append(dst, t.special[RoleEOS])
 	}
 	s.release()
+	s.work, s.long.work = nil, nil
 	t.scratch.Put(s)
 	return dst
 }
@@ -104,13 +122,39 @@ func (t *Tokenizer) appendText(dst []int32, text string, s *scratch) []int32 {
 	if text == "" {
 		return dst
 	}
-	if t.nfc && !norm.NFC.IsNormalString(text) {
-		text = norm.NFC.String(text)
+	if t.nfc {
+		text = normal(text, s.work)
 	}
 	if t.model == ModelBPE {
 		return t.appendBPE(dst, text, s)
 	}
 	return t.appendSPM(dst, text, s)
+}
+
+// maxNormal is the longest text that is normalised at once, but for what has nothing that begins a character.
+const maxNormal = 1 << 14
+
+// normal returns text in the form NFC.
+func normal(text string, m *work.Meter) string {
+	var done []byte
+	for len(text) > maxNormal {
+		n := maxNormal
+		for n < len(text) {
+			m.Spend(1)
+			if utf8.RuneStart(text[n]) && norm.NFC.PropertiesString(text[n:]).BoundaryBefore() {
+				break
+			}
+			n++
+		}
+		m.Spend(n)
+		done = norm.NFC.AppendString(done, text[:n])
+		text = text[n:]
+	}
+	m.Spend(len(text))
+	if text = norm.NFC.String(text); done == nil {
+		return text
+	}
+	return view(append(done, text...))
 }
 
 // merge merges syms in place and returns how many are left.
@@ -147,13 +191,14 @@ func (t *Tokenizer) isCanonical(id int32, s *scratch) bool {
 }
 
 // validUTF8 returns text with every invalid byte as U+FFFD.
-func validUTF8(text string) string {
+func validUTF8(text string, m *work.Meter) string {
 	if utf8.ValidString(text) {
 		return text
 	}
 	var b strings.Builder
 	b.Grow(len(text) + 16)
 	for _, r := range text {
+		m.Spend(1)
 		b.WriteRune(r)
 	}
 	return b.String()

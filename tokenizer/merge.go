@@ -3,6 +3,8 @@ package tokenizer
 import (
 	"math"
 	"slices"
+
+	"trit/internal/work"
 )
 
 // maxSmall is the longest sequence of symbols that is merged by looking at all
@@ -67,6 +69,7 @@ func (c *candidate) before(d *candidate) bool {
 
 // longMerge is the scratch memory of mergeLong.
 type longMerge struct {
+	work  *work.Meter
 	links []link
 	heap  []candidate
 }
@@ -77,19 +80,23 @@ func (t *mergeTable) mergeLong(syms []int32, m *longMerge) int {
 	m.links = slices.Grow(m.links[:0], len(syms))
 	m.heap = slices.Grow(m.heap[:0], len(syms))
 	for i, s := range syms {
+		m.work.Spend(1)
 		m.links = append(m.links, link{s, int32(i) - 1, int32(i) + 1})
 	}
 	m.links[n-1].next = -1
 	for i := range n - 1 {
+		m.work.Spend(1)
 		if rank, to := t.find(syms[i], syms[i+1]); rank != noMerge {
 			m.heap = append(m.heap, candidate{rank, i, syms[i], syms[i+1], to})
 		}
 	}
 	for i := len(m.heap)/2 - 1; i >= 0; i-- {
+		m.work.Spend(1)
 		m.down(i)
 	}
 	const gone = math.MinInt32 // a symbol that no candidate has
 	for len(m.heap) > 0 {
+		m.work.Spend(1)
 		c := m.pop()
 		left := &m.links[c.pos]
 		if left.sym != c.left || left.next < 0 || m.links[left.next].sym != c.right {
@@ -114,6 +121,7 @@ func (t *mergeTable) mergeLong(syms []int32, m *longMerge) int {
 	}
 	k := 0
 	for i := int32(0); i >= 0; i = m.links[i].next {
+		m.work.Spend(1)
 		syms[k] = m.links[i].sym
 		k++
 	}

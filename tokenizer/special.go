@@ -98,6 +98,9 @@ type trieNode struct {
 // position of a text can cost. Longer ones are always searched for.
 const maxTrieText = 256
 
+// bytesPerStep is how much text is searched for one token as fast as a step of other work.
+const bytesPerStep = 1 << 6
+
 // span is a special token found at text[start:end].
 type span struct {
 	start, end int
@@ -168,7 +171,9 @@ func (c *cutter) find(text string, parseSpecial bool, s *scratch) []span {
 	s.spans = s.spans[:0]
 	for _, k := range s.present {
 		tok := &c.tokens[k]
+		s.work.Spend(len(text) / bytesPerStep)
 		for p := 0; ; {
+			s.work.Spend(1)
 			i := strings.Index(text[p:], tok.text)
 			if i < 0 {
 				break
@@ -191,7 +196,10 @@ func (c *cutter) find(text string, parseSpecial bool, s *scratch) []span {
 			p = end
 		}
 	}
-	slices.SortFunc(s.spans, func(a, b span) int { return a.start - b.start })
+	slices.SortFunc(s.spans, func(a, b span) int {
+		s.work.Spend(1)
+		return a.start - b.start
+	})
 	return s.spans
 }
 
@@ -208,6 +216,7 @@ func (c *cutter) scan(text string, parseSpecial bool, s *scratch) bool {
 		}
 	}
 	for p := 0; p < len(text); p++ {
+		s.work.Spend(1)
 		if c.only >= 0 {
 			i := strings.IndexByte(text[p:], byte(c.only))
 			if i < 0 {

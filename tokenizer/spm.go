@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"trit/internal/work"
 )
 
 // underscore is U+2581, which stands for a space in SentencePiece vocabularies.
@@ -187,12 +189,12 @@ func (t *Tokenizer) appendSPM(dst []int32, text string, s *scratch) []int32 {
 	if t.addSpacePrefix {
 		s.text = append(s.text, underscore...)
 	}
-	s.text = appendEscaped(s.text, text)
+	s.text = appendEscaped(s.text, text, s.work)
 	// The text is passed on as a view of s.text, which nothing below changes.
 	rest := view(s.text)
 	unknown := false
 	for rest != "" {
-		end := min(m.wordEnd(rest), maxPiece)
+		end := min(m.wordEnd(rest, s.work), maxPiece)
 		dst, unknown = t.appendWord(dst, rest[:end], unknown, m, s)
 		rest = rest[end:]
 	}
@@ -201,10 +203,11 @@ func (t *Tokenizer) appendSPM(dst []int32, text string, s *scratch) []int32 {
 
 // wordEnd returns the end of the spaces and the following non-spaces that text starts
 // with, and of further words that merges may join to them.
-func (m *spm) wordEnd(text string) int {
+func (m *spm) wordEnd(text string, work *work.Meter) int {
 	p := 0
 	for {
 		for strings.HasPrefix(text[p:], underscore) {
+			work.Spend(1)
 			p += len(underscore)
 		}
 		i := strings.Index(text[p:], underscore)
@@ -219,12 +222,14 @@ func (m *spm) wordEnd(text string) int {
 }
 
 func (t *Tokenizer) appendWord(dst []int32, word string, unknown bool, m *spm, s *scratch) ([]int32, bool) {
+	s.work.Spend(1)
 	if len(word) <= maxMergedToken {
 		if id := t.table.find(&t.text, word); id >= 0 && t.isCanonical(id, s) {
 			return append(dst, id), false
 		}
 	}
 	for _, sym := range t.mergeWord(word, m, s) {
+		s.work.Spend(1)
 		dst, unknown = t.appendSPMSymbol(dst, sym, unknown, m)
 	}
 	return dst, unknown
@@ -235,6 +240,7 @@ func (t *Tokenizer) appendWord(dst []int32, word string, unknown bool, m *spm, s
 func (t *Tokenizer) mergeWord(word string, m *spm, s *scratch) []int32 {
 	syms := s.syms[:0]
 	for i := 0; i < len(word); {
+		s.work.Spend(1)
 		if c := word[i]; c < utf8.RuneSelf {
 			syms = append(syms, m.ascii[c])
 			i++
@@ -284,8 +290,9 @@ func (t *Tokenizer) appendSPMSymbol(dst []int32, sym int32, unknown bool, m *spm
 }
 
 // appendEscaped appends text with every space as U+2581.
-func appendEscaped(dst []byte, text string) []byte {
+func appendEscaped(dst []byte, text string, m *work.Meter) []byte {
 	for {
+		m.Spend(1)
 		i := strings.IndexByte(text, ' ')
 		if i < 0 {
 			return append(dst, text...)

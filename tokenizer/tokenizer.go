@@ -306,7 +306,7 @@ func (t *Tokenizer) Split(text string) []string {
 		return []string{text}
 	}
 	var pieces []string
-	split(t.split, validUTF8(text), func(piece string) { pieces = append(pieces, piece) })
+	split(t.split, validUTF8(text, nil), func(piece string) { pieces = append(pieces, piece) })
 	return pieces
 }
 
