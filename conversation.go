@@ -312,14 +312,11 @@ func (p *Prepared) render(ctx context.Context, c *Conversation, t *chat.Template
 				p.Text = p.Reasoning.Skip(p.Text)
 			}
 		}
-		if err == nil {
-			err = p.model.MayFit(p.Text)
-		}
 		if err != nil {
 			return nil, err
 		}
 		// The template has written all special tokens itself.
-		return p.model.tokenizer.Encode(p.Text, tokenizer.AddSpecial(false), tokenizer.ParseSpecial(true)), nil
+		return p.model.encode(ctx, p.Text, tokenizer.AddSpecial(false), tokenizer.ParseSpecial(true))
 	}
 	p.Messages = c.Messages
 	if c.Truncation.DropOldest {

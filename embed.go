@@ -159,7 +159,7 @@ func (m *Model) EmbedAll(ctx context.Context, texts []string, opts ...EmbedOptio
 		if text == "" {
 			return nil, fmt.Errorf("%w: text %d is empty", generate.ErrPrompt, i)
 		}
-		if tokens[i], err = m.EmbeddingTokens(text, opts...); err != nil {
+		if tokens[i], err = m.EmbeddingTokens(ctx, text, opts...); err != nil {
 			return nil, fmt.Errorf("text %d: %w", i, err)
 		}
 	}
@@ -167,8 +167,8 @@ func (m *Model) EmbedAll(ctx context.Context, texts []string, opts ...EmbedOptio
 }
 
 // EmbeddingTokens returns the tokens of a text that is to be embedded, with its prefix,
-// and cut if the options allow it.
-func (m *Model) EmbeddingTokens(text string, opts ...EmbedOption) ([]int32, error) {
+// and cut if the options allow it. It ends with ctx.
+func (m *Model) EmbeddingTokens(ctx context.Context, text string, opts ...EmbedOption) ([]int32, error) {
 	o, err := m.embedOptionsOf(opts)
 	if err != nil {
 		return nil, err
@@ -183,7 +183,11 @@ func (m *Model) EmbeddingTokens(text string, opts ...EmbedOption) ([]int32, erro
 	if err := m.MayFit(text); err != nil && !o.truncate {
 		return nil, err
 	}
-	return m.fit(m.Tokenize(text), &o)
+	tokens, err := m.tokenizer.EncodeContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	return m.fit(tokens, &o)
 }
 
 // fit cuts the tokens of a text to what is allowed. A token that ends every text stays

@@ -200,7 +200,7 @@ func TestEmbedTruncated(t *testing.T) {
 			if ends {
 				want[room-1] = tokens[len(tokens)-1]
 			}
-			got, err := m.EmbeddingTokens(long, trit.TruncateTo(n))
+			got, err := m.EmbeddingTokens(t.Context(), long, trit.TruncateTo(n))
 			if err != nil || !slices.Equal(got, want) {
 				t.Errorf("cut to %d: %v %v, want %v", n, got, err, want)
 			}

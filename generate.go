@@ -19,10 +19,11 @@ import (
 // ends the generation.
 func (m *Model) Generate(ctx context.Context, prompt string, opts ...GenerateOption) iter.Seq2[Token, error] {
 	o := m.generateOptions(opts)
-	if err := m.MayFit(prompt); err != nil {
+	tokens, err := m.encode(ctx, prompt, tokenizer.ParseSpecial(o.Options.Special))
+	if err != nil {
 		return func(yield func(Token, error) bool) { yield(Token{}, err) }
 	}
-	return m.generateTokens(ctx, m.tokenizer.Encode(prompt, tokenizer.ParseSpecial(o.Options.Special)), o)
+	return m.generateTokens(ctx, tokens, o)
 }
 
 // GenerateFrom continues a prompt that is given as tokens.

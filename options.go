@@ -1,6 +1,7 @@
 package trit
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -321,7 +322,7 @@ func Seed(seed uint64) GenerateOption { return func(o *generateOptions) { o.Samp
 func BadWords(words ...string) GenerateOption {
 	return func(o *generateOptions) {
 		var err error
-		if o.Sampling.BadWords, err = generate.BadWords(o.tokenizer, words); err != nil {
+		if o.Sampling.BadWords, err = generate.BadWords(context.Background(), o.tokenizer, words); err != nil {
 			o.fail("bad_words", err)
 		}
 	}
@@ -333,7 +334,7 @@ func BadWords(words ...string) GenerateOption {
 func Breakers(texts ...string) GenerateOption {
 	return func(o *generateOptions) {
 		var err error
-		if o.Sampling.DRY.Breakers, err = generate.Breakers(o.tokenizer, texts); err != nil {
+		if o.Sampling.DRY.Breakers, err = generate.Breakers(context.Background(), o.tokenizer, texts); err != nil {
 			o.fail("dry_sequence_breakers", err)
 		}
 	}

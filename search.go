@@ -17,10 +17,11 @@ type (
 
 // Beams searches for the most likely continuations of a prompt, the best first.
 func (m *Model) Beams(ctx context.Context, prompt string, o BeamOptions) ([]Beam, error) {
-	if err := m.MayFit(prompt); err != nil {
+	tokens, err := m.encode(ctx, prompt, tokenizer.ParseSpecial(o.Special))
+	if err != nil {
 		return nil, err
 	}
-	return m.BeamsFrom(ctx, m.tokenizer.Encode(prompt, tokenizer.ParseSpecial(o.Special)), o)
+	return m.BeamsFrom(ctx, tokens, o)
 }
 
 // BeamsFrom is Beams for a prompt that is given as tokens.

@@ -31,6 +31,7 @@
 package trit
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sync"
@@ -146,6 +147,14 @@ func (m *Model) MayFit(text string) error {
 			Context: m.Context()}
 	}
 	return nil
+}
+
+// encode returns the tokens of a text, unless it is certainly too long or ctx ends.
+func (m *Model) encode(ctx context.Context, text string, options ...tokenizer.EncodeOption) ([]int32, error) {
+	if err := m.MayFit(text); err != nil {
+		return nil, err
+	}
+	return m.tokenizer.EncodeContext(ctx, text, options...)
 }
 
 // Detokenize returns the text of tokens.

@@ -73,6 +73,7 @@ func (p *ToolParser) send(arguments string) {
 // giveUp forgets an open call that turned out to be none, which texts without a constraint
 // on calls may have.
 func (p *ToolParser) giveUp() {
+	p.wasted += p.scan.pos
 	if p.part != nil {
 		p.spareID, p.part = p.part.id, nil
 		p.found++

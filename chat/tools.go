@@ -81,6 +81,7 @@ type ToolParser struct {
 	called bool // a call was found
 	plain  bool // everything from here on is content
 	scan   jsonScanner
+	wasted int       // bytes read of what turned out to be no call
 	found  int       // complete calls
 	part   *callPart // of the call that is open, once its arguments have begun
 	parts  []CallPart
@@ -170,12 +171,16 @@ func (p *ToolParser) advance(final bool) (string, []ToolCall) {
 			p.giveUp()
 			content = append(append(content, p.space...), p.buf[:p.skip]...)
 			p.buf = p.buf[p.skip:]
-			p.plain = p.plain || p.format == ToolsLlama
+			p.plain = p.plain || p.format == ToolsLlama || p.wasted > maxWasted
 		}
 		p.space, p.inCall = nil, false
 	}
 	return string(content), calls
 }
+
+// maxWasted bounds the bytes that are read of calls that turn out to be none, each of which may have the next within.
+// Behind so many everything is content.
+const maxWasted = 1 << 24
 
 // findOpen looks for the next opening tag. It returns the content before it, and whether
 // the state changed so that there is more to do.
@@ -196,7 +201,7 @@ func (p *ToolParser) findOpen() (content []byte, more bool) {
 	kept := bytes.TrimRight(before, " \t\r\n")
 	if found {
 		p.space = append([]byte(nil), before[len(kept):]...)
-		p.buf = append([]byte(nil), p.buf[i:]...)
+		p.buf = p.buf[i:]
 		p.open(len(tag))
 		return append([]byte(nil), kept...), true
 	}

@@ -148,6 +148,31 @@ func TestToolParserParts(t *testing.T) {
 	}
 }
 
+// TestUnclosedCalls: calls within calls that never end, and lists within lists that are none, are content, and reading
+// them ends.
+func TestUnclosedCalls(t *testing.T) {
+	const n = 30000
+	for _, c := range []struct {
+		format ToolFormat
+		text   string
+	}{
+		{ToolsHermes, strings.Repeat("<tool_call>{", n)},
+		{ToolsHermes, strings.Repeat("<tool_call>{", n) + strings.Repeat("}", n)},
+		{ToolsMistral, strings.Repeat("[TOOL_CALLS][", n)},
+		{ToolsMistral, strings.Repeat("[TOOL_CALLS][", n) + strings.Repeat("]", n)},
+	} {
+		p := NewToolParser(c.format)
+		content, calls := p.Write(c.text)
+		rest, more := p.Close()
+		if content += rest; content != c.text || len(calls)+len(more) > 0 {
+			t.Errorf("%.20s: %d bytes and %d calls of %d bytes", c.text, len(content), len(calls)+len(more), len(c.text))
+		}
+		if p.wasted < maxWasted || p.wasted > maxWasted+len(c.text) {
+			t.Errorf("%.20s: %d bytes were read in vain", c.text, p.wasted)
+		}
+	}
+}
+
 func FuzzToolParser(f *testing.F) {
 	for _, s := range []string{
 		"text <tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"</tool_call>\"}}\n</tool_call> more",

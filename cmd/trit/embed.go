@@ -235,7 +235,7 @@ func (e *embedder) run(ctx context.Context, texts []*embedded) error {
 		if t.whole == "" {
 			return fmt.Errorf("%s is empty", t.source)
 		}
-		if tokens[i], err = e.model.EmbeddingTokens(t.whole, e.options...); err != nil {
+		if tokens[i], err = e.model.EmbeddingTokens(ctx, t.whole, e.options...); err != nil {
 			if errors.Is(err, trit.ErrContext) {
 				err = fmt.Errorf("%s: %w, or cut it with --truncate", t.source, err)
 			}

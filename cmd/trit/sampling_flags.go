@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -203,7 +204,7 @@ func (f *samplingFlags) apply(o *sample.Options, m *trit.Model) error {
 		}
 		o.LogitBias[id] = bias
 	}
-	if o.BadWords, err = generate.BadWords(m.Tokenizer(), f.badWords); err != nil {
+	if o.BadWords, err = generate.BadWords(context.Background(), m.Tokenizer(), f.badWords); err != nil {
 		return fmt.Errorf("--bad-words: %w", err)
 	}
 	if o.Allowed, err = parseTokenLists(m, f.allowed); err != nil {
@@ -225,7 +226,7 @@ func (f *samplingFlags) resolveBreakers(m *trit.Model) ([][]int32, error) {
 			}
 		}
 	}
-	return generate.Breakers(m.Tokenizer(), texts)
+	return generate.Breakers(context.Background(), m.Tokenizer(), texts)
 }
 
 // parseTokenLists reads lists of tokens: ids, or texts of tokens.

@@ -1,6 +1,7 @@
 package generate_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 func TestBreakers(t *testing.T) {
 	d := openDemo(t)
 	for _, text := range []string{"\n", ":", ". The", "</s>"} {
-		found, err := generate.Breakers(d.tokenizer, []string{text})
+		found, err := generate.Breakers(t.Context(), d.tokenizer, []string{text})
 		if err != nil || len(found) == 0 {
 			t.Fatalf("%q: %d sequences, %v", text, len(found), err)
 		}
@@ -36,7 +37,7 @@ func TestBreakers(t *testing.T) {
 			t.Errorf("%q is not found in %d", text, ids)
 		}
 	}
-	if _, err := generate.Breakers(d.tokenizer, []string{""}); !errors.Is(err, generate.ErrOptions) {
+	if _, err := generate.Breakers(t.Context(), d.tokenizer, []string{""}); !errors.Is(err, generate.ErrOptions) {
 		t.Errorf("an empty breaker: %v", err)
 	}
 }
@@ -49,7 +50,7 @@ func TestBadWords(t *testing.T) {
 	if got, _ := d.one(prompt, o); !strings.Contains(got.text, "Paris") {
 		t.Fatalf("the model writes %q", got.text)
 	}
-	words, err := generate.BadWords(d.tokenizer, []string{"Paris"})
+	words, err := generate.BadWords(t.Context(), d.tokenizer, []string{"Paris"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,27 @@ func TestBadWords(t *testing.T) {
 	if got, _ := d.one(prompt, o); strings.Contains(got.text, " Paris") {
 		t.Errorf("the model writes %q", got.text)
 	}
-	if _, err := generate.BadWords(d.tokenizer, []string{"x", ""}); !errors.Is(err, generate.ErrOptions) {
+	if _, err := generate.BadWords(t.Context(), d.tokenizer, []string{"x", ""}); !errors.Is(err, generate.ErrOptions) {
 		t.Errorf("an empty word: %v", err)
+	}
+}
+
+// TestWordsEnd: what is looked for in all of a vocabulary ends with the context, and is bounded.
+func TestWordsEnd(t *testing.T) {
+	d := openDemo(t)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := generate.Breakers(ended, d.tokenizer, []string{"\n"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("breakers: %v", err)
+	}
+	if _, err := generate.BadWords(ended, d.tokenizer, []string{"x"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("bad words: %v", err)
+	}
+	var texts []string
+	for i := range 2000 {
+		texts = append(texts, "e"+strings.Repeat(string(rune('a'+i%26)), 62))
+	}
+	if _, err := generate.Breakers(t.Context(), d.tokenizer, texts); !errors.Is(err, generate.ErrOptions) {
+		t.Errorf("thousands of long breakers: %v", err)
 	}
 }

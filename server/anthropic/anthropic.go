@@ -99,7 +99,7 @@ func (s *api) messages(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	if c.Options, err = q.options(l.Model); err != nil {
+	if c.Options, err = q.options(r.Context(), l.Model); err != nil {
 		return err
 	}
 	p, err := l.Prepare(r.Context(), c)

@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -145,10 +146,10 @@ func (b *contentBlock) refuse(place string) error {
 }
 
 // options returns what the request says about sampling and limits.
-func (q *messagesRequest) options(m *trit.Model) ([]trit.GenerateOption, error) {
+func (q *messagesRequest) options(ctx context.Context, m *trit.Model) ([]trit.GenerateOption, error) {
 	var sampling core.Sampling
 	sampling.Temperature, sampling.TopP, sampling.TopK = q.Temperature, q.TopP, q.TopK
-	o, err := sampling.Options(m)
+	o, err := sampling.Options(ctx, m)
 	if err != nil {
 		return nil, err
 	}

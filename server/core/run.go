@@ -111,6 +111,15 @@ func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 // NoToken is the id of what ends an answer without being a token.
 const NoToken = -1
 
+// Tokens returns the tokens of a text of a request, until ctx ends. A text that is certainly too long for the model is
+// refused before; field is the one that has it.
+func (l *Lease) Tokens(ctx context.Context, field, text string, options ...tokenizer.EncodeOption) ([]int32, error) {
+	if err := l.Model.MayFit(text); err != nil {
+		return nil, Blame(err, field)
+	}
+	return l.Model.Tokenizer().EncodeContext(ctx, text, options...)
+}
+
 // Embed returns the embeddings of texts, when it is their turn.
 func (l *Lease) Embed(ctx context.Context, texts [][]int32, options ...trit.EmbedOption) ([][]float32, error) {
 	if len(texts) == 0 {

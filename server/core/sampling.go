@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -27,8 +28,8 @@ type Sampling struct {
 // Salt returns the field CacheSalt.
 func (s *Sampling) Salt() string { return s.CacheSalt }
 
-// Options returns the model's sampling options with those of the request.
-func (s *Sampling) Options(m *trit.Model) (sample.Options, error) {
+// Options returns the model's sampling options with those of the request. It ends with ctx.
+func (s *Sampling) Options(ctx context.Context, m *trit.Model) (sample.Options, error) {
 	o := m.Sampling()
 	s.set(&o)
 	if o.DRY.Multiplier > 0 {
@@ -37,8 +38,8 @@ func (s *Sampling) Options(m *trit.Model) (sample.Options, error) {
 			texts = generate.DefaultBreakers()
 		}
 		var err error
-		if o.DRY.Breakers, err = generate.Breakers(m.Tokenizer(), texts); err != nil {
-			return o, err
+		if o.DRY.Breakers, err = generate.Breakers(ctx, m.Tokenizer(), texts); err != nil {
+			return o, Blame(err, "dry_sequence_breakers")
 		}
 	}
 	if s.Seed != nil && *s.Seed >= 0 {
@@ -108,8 +109,8 @@ func (e *biasEntry) setBias(data []byte) bool {
 }
 
 // Resolve returns the bias of every token. Where several entries name a token,
-// they add up.
-func (b LogitBias) Resolve(t *tokenizer.Tokenizer) (map[int32]float32, error) {
+// they add up. It ends with ctx.
+func (b LogitBias) Resolve(ctx context.Context, t *tokenizer.Tokenizer) (map[int32]float32, error) {
 	if len(b) == 0 {
 		return nil, nil
 	}
@@ -117,7 +118,10 @@ func (b LogitBias) Resolve(t *tokenizer.Tokenizer) (map[int32]float32, error) {
 	for _, e := range b {
 		ids := []int32{e.id}
 		if e.text != "" {
-			ids = t.Encode(e.text, tokenizer.AddSpecial(false))
+			var err error
+			if ids, err = t.EncodeContext(ctx, e.text, tokenizer.AddSpecial(false)); err != nil {
+				return nil, err
+			}
 		}
 		if err := CheckTokens("logit_bias", ids, t); err != nil {
 			return nil, err

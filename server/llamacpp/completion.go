@@ -184,11 +184,11 @@ type completionRun struct {
 
 func (q *completionRequest) prepare(ctx context.Context, l *core.Lease, prompt promptField) (*completionRun, error) {
 	t := l.Model.Tokenizer()
-	sampling, err := q.Sampling.Options(l.Model)
+	sampling, err := q.Sampling.Options(ctx, l.Model)
 	if err != nil {
 		return nil, err
 	}
-	if sampling.LogitBias, err = q.LogitBias.Resolve(t); err != nil {
+	if sampling.LogitBias, err = q.LogitBias.Resolve(ctx, t); err != nil {
 		return nil, err
 	}
 	if q.Samplers != nil {
@@ -227,12 +227,7 @@ func (q *completionRequest) prepare(ctx context.Context, l *core.Lease, prompt p
 	}
 	c.Job = core.Job{Model: l, Choices: 1, Stats: new(trit.Stats), FormatField: f.Field,
 		Options: []trit.GenerateOption{trit.Sampling(sampling), trit.Stop(q.Stop...)}}
-	for _, part := range prompt {
-		if err := l.Model.MayFit(part.text); err != nil {
-			return nil, core.Blame(err, "prompt")
-		}
-	}
-	if c.Prompt, err = prompt.encode(t, "prompt", true, core.ValueOr(q.ParseSpecial, true)); err != nil {
+	if c.Prompt, err = prompt.encode(ctx, l, "prompt", true, core.ValueOr(q.ParseSpecial, true)); err != nil {
 		return nil, err
 	}
 	c.Prompt = core.WithoutSecondBOS(t, c.Prompt)

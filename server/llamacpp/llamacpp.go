@@ -160,10 +160,10 @@ func (s *api) embedding(w http.ResponseWriter, r *http.Request) error {
 	defer l.Release()
 	var all [][]int32
 	for i, text := range *texts {
-		if err := l.Model.MayFit(text); err != nil {
-			return core.Blame(err, "content")
+		tokens, err := l.Tokens(r.Context(), "content", text)
+		if err != nil {
+			return err
 		}
-		tokens := l.Model.Tokenize(text)
 		if limit := l.Model.Context(); len(tokens) == 0 || len(tokens) > limit {
 			return &core.Error{Status: http.StatusBadRequest, Code: "context_length_exceeded", Param: "content",
 				Message: fmt.Sprintf("text %d has %d tokens; want 1 to %d", i, len(tokens), limit)}

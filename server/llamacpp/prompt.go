@@ -2,6 +2,7 @@ package llamacpp
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -110,7 +111,7 @@ func (p *promptField) UnmarshalJSON(data []byte) error {
 func isComposite(raw json.RawMessage) bool { return raw[0] == '[' || raw[0] == '{' }
 
 // encode returns the tokens of a prompt. field is what the request calls it.
-func (p promptField) encode(t *tokenizer.Tokenizer, field string, addSpecial, parseSpecial bool) ([]int32, error) {
+func (p promptField) encode(ctx context.Context, l *core.Lease, field string, addSpecial, parseSpecial bool) ([]int32, error) {
 	tokens := []int32{}
 	for i, part := range p {
 		if part.isList {
@@ -121,15 +122,19 @@ func (p promptField) encode(t *tokenizer.Tokenizer, field string, addSpecial, pa
 				part.wrong)
 		}
 		if !part.isText {
-			if err := core.CheckTokens(field, []int32{part.token}, t); err != nil {
+			if err := core.CheckTokens(field, []int32{part.token}, l.Model.Tokenizer()); err != nil {
 				return nil, err
 			}
 			tokens = append(tokens, part.token)
 			continue
 		}
 		// Special tokens belong to the ends of the whole.
-		tokens = t.AppendEncode(tokens, part.text, tokenizer.AddSpecial(addSpecial && i == 0),
+		more, err := l.Tokens(ctx, field, part.text, tokenizer.AddSpecial(addSpecial && i == 0),
 			tokenizer.ParseSpecial(parseSpecial))
+		if err != nil {
+			return nil, err
+		}
+		tokens = append(tokens, more...)
 	}
 	return tokens, nil
 }

@@ -69,8 +69,12 @@ func (q *tokenizeRequest) tokenizeAsVLLM(w http.ResponseWriter, r *http.Request,
 	case q.Prompt != nil && q.Messages != nil:
 		return core.BadRequest("messages", "prompt and messages exclude each other")
 	case q.Prompt != nil:
-		answer.Tokens = t.AppendEncode(answer.Tokens, *q.Prompt, tokenizer.AddSpecial(core.ValueOr(q.AddSpecialTokens, true)),
-			tokenizer.ParseSpecial(true))
+		tokens, err := l.Tokens(r.Context(), "prompt", *q.Prompt,
+			tokenizer.AddSpecial(core.ValueOr(q.AddSpecialTokens, true)), tokenizer.ParseSpecial(true))
+		if err != nil {
+			return err
+		}
+		answer.Tokens = append(answer.Tokens, tokens...)
 	default:
 		p, err := q.prepare(r.Context(), l)
 		if err != nil {
@@ -121,7 +125,7 @@ func (s *api) tokenize(w http.ResponseWriter, r *http.Request) error {
 	if q.Prompt != nil || q.Messages != nil {
 		return q.tokenizeAsVLLM(w, r, l)
 	}
-	tokens, err := q.Content.encode(t, "content", q.AddSpecial, core.ValueOr(q.ParseSpecial, true))
+	tokens, err := q.Content.encode(r.Context(), l, "content", q.AddSpecial, core.ValueOr(q.ParseSpecial, true))
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,10 @@ func (a *api) embed(w http.ResponseWriter, r *http.Request) error {
 	answer := embedAnswer{Model: q.Model, Embeddings: [][]float32{}, LoadDuration: load}
 	var texts [][]int32
 	for i, text := range q.Input {
-		tokens := l.Model.Tokenize(text)
+		tokens, err := l.Model.Tokenizer().EncodeContext(r.Context(), text) // it may be cut
+		if err != nil {
+			return err
+		}
 		switch n := len(tokens); {
 		case n == 0:
 			return core.BadRequest("input", "input[%d] has no tokens", i)
@@ -96,7 +99,11 @@ func (a *api) embedOne(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer l.Release()
 	vector := []float32{}
-	if tokens := l.Model.Tokenize(q.Prompt); q.Prompt != "" && len(tokens) > 0 {
+	tokens, err := l.Model.Tokenizer().EncodeContext(r.Context(), q.Prompt) // it may be cut
+	if err != nil {
+		return err
+	}
+	if q.Prompt != "" && len(tokens) > 0 {
 		vectors, err := l.Embed(r.Context(), [][]int32{tokens}, trit.TruncateTo(0))
 		if err != nil {
 			return err

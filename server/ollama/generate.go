@@ -151,8 +151,10 @@ func (a *api) prepareGenerate(r *http.Request, l *core.Lease, q *generateRequest
 	*core.Job, runner, error) {
 	t := l.Model.Tokenizer()
 	if q.Raw {
-		if err := l.Model.MayFit(q.Prompt); err != nil {
-			return nil, nil, core.Blame(err, "prompt")
+		prompt, err := l.Tokens(r.Context(), "prompt", q.Prompt,
+			tokenizer.ParseSpecial(core.ValueOr(q.ParseSpecial, true)))
+		if err != nil {
+			return nil, nil, err
 		}
 		constraint, ignored, err := l.Formatted(r.Context(), q.Format.format())
 		if err != nil {
@@ -160,9 +162,7 @@ func (a *api) prepareGenerate(r *http.Request, l *core.Lease, q *generateRequest
 		}
 		core.SayIgnored(r, ignored)
 		j := &core.Job{Model: l, Choices: 1, Options: append(g.options, constraint...), Stats: new(trit.Stats),
-			FormatField: "format",
-			Prompt: core.WithoutSecondBOS(t, t.Encode(q.Prompt,
-				tokenizer.ParseSpecial(core.ValueOr(q.ParseSpecial, true))))}
+			FormatField: "format", Prompt: core.WithoutSecondBOS(t, prompt)}
 		return j, func(ctx context.Context) iter.Seq2[trit.Piece, error] { return a.continueRaw(ctx, j) }, nil
 	}
 	if err := core.CheckTokens("context", q.Context, t); err != nil {

@@ -45,11 +45,11 @@ func (o *optionFields) generation(r *http.Request, l *core.Lease, logProbs bool,
 	if top < 0 || top > 20 {
 		return nil, core.BadRequest("top_logprobs", "top_logprobs must be between 0 and 20")
 	}
-	sampling, err := o.Sampling.Options(l.Model)
+	sampling, err := o.Sampling.Options(r.Context(), l.Model)
 	if err != nil {
 		return nil, err
 	}
-	if sampling.LogitBias, err = o.LogitBias.Resolve(l.Model.Tokenizer()); err != nil {
+	if sampling.LogitBias, err = o.LogitBias.Resolve(r.Context(), l.Model.Tokenizer()); err != nil {
 		return nil, err
 	}
 	if logProbs {

@@ -108,7 +108,7 @@ func (s *api) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer model.Release()
-	if c.Options, err = req.apply(model.Model, limit, core.IsTrue(req.LogProbs),
+	if c.Options, err = req.apply(r.Context(), model.Model, limit, core.IsTrue(req.LogProbs),
 		core.ValueOr(req.TopLogProbs, 0)); err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (s *api) completions(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer model.Release()
-	if err := req.Prompt.encode(model.Model, "prompt", tokenizer.AddSpecial(core.ValueOr(req.AddSpecialTokens, true)),
+	if err := req.Prompt.encode(r.Context(), model, "prompt", tokenizer.AddSpecial(core.ValueOr(req.AddSpecialTokens, true)),
 		tokenizer.ParseSpecial(core.ValueOr(req.ParseSpecial, true))); err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (s *api) completions(w http.ResponseWriter, r *http.Request) error {
 	if req.BestOf != nil {
 		choices = *req.BestOf
 	}
-	options, err := req.apply(model.Model, limit, req.LogProbs != nil ||
+	options, err := req.apply(r.Context(), model.Model, limit, req.LogProbs != nil ||
 		choices > core.ValueOr(req.N, 1), core.ValueOr(req.LogProbs, 0))
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -76,11 +77,11 @@ func (s *api) embeddings(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return core.BadRequest("input_type", "input_type is %.40q; want query or document", req.InputType)
 	}
-	if err := req.Input.encode(model.Model, "input"); err != nil {
+	if err := req.Input.encode(r.Context(), model, "input"); err != nil {
 		return err
 	}
 	if req.InputType != "" {
-		if err := req.Input.encodePrefixed(model.Model, options); err != nil {
+		if err := req.Input.encodePrefixed(r.Context(), model.Model, options); err != nil {
 			return err
 		}
 	}
@@ -112,13 +113,13 @@ func refuseRerank(w http.ResponseWriter, r *http.Request) error {
 
 // encodePrefixed replaces the tokens of texts by those with the prefix that the options
 // put in front of them.
-func (f promptField) encodePrefixed(m *trit.Model, options []trit.EmbedOption) error {
+func (f promptField) encodePrefixed(ctx context.Context, m *trit.Model, options []trit.EmbedOption) error {
 	for i := range f {
 		if f[i].ids {
 			return core.BadRequest("input_type", "input_type goes with texts; element %d of input is tokens", i)
 		}
 		var err error
-		if f[i].tokens, err = m.EmbeddingTokens(f[i].text, options...); err != nil {
+		if f[i].tokens, err = m.EmbeddingTokens(ctx, f[i].text, options...); err != nil {
 			if errors.Is(err, trit.ErrOption) {
 				return core.Blame(err, "input_type")
 			}

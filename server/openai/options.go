@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"context"
 	"errors"
 	"math"
 
@@ -33,8 +34,8 @@ type requestOptions struct {
 
 // apply returns the options for a generation with the model. logProbs asks for
 // the probabilities of the tokens, top for those of the most likely ones.
-func (f *requestOptions) apply(m *trit.Model, limit core.Limit, logProbs bool, top int) ([]trit.GenerateOption, error) {
-	s, err := f.sampling(m)
+func (f *requestOptions) apply(ctx context.Context, m *trit.Model, limit core.Limit, logProbs bool, top int) ([]trit.GenerateOption, error) {
+	s, err := f.sampling(ctx, m)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ type limitField struct {
 }
 
 // sampling returns the model's sampling options with those of the request.
-func (f *requestOptions) sampling(m *trit.Model) (sample.Options, error) {
+func (f *requestOptions) sampling(ctx context.Context, m *trit.Model) (sample.Options, error) {
 	// OpenAI's ranges are narrower than what could be computed.
 	for _, field := range []struct {
 		name      string
@@ -117,12 +118,12 @@ func (f *requestOptions) sampling(m *trit.Model) (sample.Options, error) {
 	if err := core.NoEmptyTexts("dry_sequence_breakers", f.DRYBreakers); err != nil {
 		return sample.Options{}, err
 	}
-	o, err := f.Sampling.Options(m)
+	o, err := f.Sampling.Options(ctx, m)
 	if err != nil {
 		return o, blameSampling(err)
 	}
 	t := m.Tokenizer()
-	if o.LogitBias, err = f.LogitBias.Resolve(t); err != nil {
+	if o.LogitBias, err = f.LogitBias.Resolve(ctx, t); err != nil {
 		return o, err
 	}
 	if len(f.AllowedTokenIDs) > 0 {
@@ -135,7 +136,7 @@ func (f *requestOptions) sampling(m *trit.Model) (sample.Options, error) {
 		if err := core.NoEmptyTexts("bad_words", f.BadWords); err != nil {
 			return o, err
 		}
-		if o.BadWords, err = generate.BadWords(t, f.BadWords); err != nil {
+		if o.BadWords, err = generate.BadWords(ctx, t, f.BadWords); err != nil {
 			return o, core.Blame(err, "bad_words")
 		}
 	}

@@ -2,9 +2,9 @@ package openai
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 
-	"trit"
 	"trit/server/core"
 	"trit/tokenizer"
 )
@@ -51,14 +51,14 @@ func (f *promptField) UnmarshalJSON(data []byte) error {
 }
 
 // encode fills in the tokens of every text. param names the field.
-func (f promptField) encode(m *trit.Model, param string, options ...tokenizer.EncodeOption) error {
+func (f promptField) encode(ctx context.Context, l *core.Lease, param string, options ...tokenizer.EncodeOption) error {
 	if len(f) == 0 {
 		return core.BadRequest(param, "%s is missing or empty", param)
 	}
 	if len(f) > maxPrompts {
 		return core.BadRequest(param, "%s has %d elements; at most %d are allowed", param, len(f), maxPrompts)
 	}
-	t := m.Tokenizer()
+	t := l.Model.Tokenizer()
 	for i := range f {
 		p := &f[i]
 		if p.wrong {
@@ -70,10 +70,11 @@ func (f promptField) encode(m *trit.Model, param string, options ...tokenizer.En
 				return err
 			}
 		} else {
-			if err := m.MayFit(p.text); err != nil {
-				return core.Blame(err, param)
+			tokens, err := l.Tokens(ctx, param, p.text, options...)
+			if err != nil {
+				return err
 			}
-			p.tokens = core.WithoutSecondBOS(t, t.Encode(p.text, options...))
+			p.tokens = core.WithoutSecondBOS(t, tokens)
 		}
 		if len(p.tokens) == 0 {
 			return core.BadRequest(param, "element %d of %s has no tokens; this model needs something to begin with",

@@ -146,10 +146,10 @@ func (s *api) responses(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer model.Release()
-	if c.Options, err = req.apply(model.Model, limit, req.logProbs(), core.ValueOr(req.TopLogProbs, 0)); err != nil {
+	if c.Options, err = req.apply(r.Context(), model.Model, limit, req.logProbs(), core.ValueOr(req.TopLogProbs, 0)); err != nil {
 		return err
 	}
-	sampling, err := req.sampling(model.Model)
+	sampling, err := req.sampling(r.Context(), model.Model)
 	if err != nil {
 		return err
 	}
