@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"trit/internal/randschema"
@@ -168,6 +169,48 @@ func FuzzFromJSONSchema(f *testing.F) {
 		for _, text := range follow(t, g, seed) {
 			if !json.Valid(text) {
 				t.Fatalf("not JSON: %s", text)
+			}
+		}
+	})
+}
+
+// FuzzTools compiles what the calls of any tools look like: texts that are found to be calls have the name of a tool, and
+// arguments that are JSON.
+func FuzzTools(f *testing.F) {
+	const city = `{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer","minimum":1}},"required":["city"]}`
+	f.Add("weather", []byte(city), "now", []byte(nil), uint8(0), uint64(1))
+	f.Add("weather", []byte(`true`), "w\"\\\n", []byte(`{"$ref":"#"}`), uint8(7), uint64(2))
+	f.Add("</tool_call>", []byte(`{"anyOf":[{"type":"object"},{"type":"null"}]}`), "日本", []byte(`{"additionalProperties":false}`), uint8(13), uint64(3))
+	f.Add("a", []byte(`{"enum":[{"a":"</tool_call>"}]}`), "a", []byte(`{`), uint8(2), uint64(4))
+	f.Add("[TOOL_CALLS]", []byte(`{"type":"string"}`), "", []byte(`{"pattern":"("}`), uint8(34), uint64(5))
+	f.Fuzz(func(t *testing.T, name string, parameters []byte, other string, more []byte, options uint8, seed uint64) {
+		tools := []Tool{{Name: name, Parameters: parameters, Strict: options&64 != 0}}
+		if options&32 == 0 {
+			tools = append(tools, Tool{Name: other, Parameters: more})
+		}
+		o := ToolOptions{Format: ToolFormat(options % 3), Optional: options&4 != 0, Parallel: options&8 != 0,
+			Schema: SchemaOptions{Strict: options&16 != 0}}
+		g, err := Tools(tools, o)
+		if err != nil {
+			if !known(err) {
+				t.Fatal(err)
+			}
+			return
+		}
+		for _, text := range follow(t, g, seed) {
+			if o.Optional || o.Parallel {
+				continue
+			}
+			call := strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(strings.TrimPrefix(string(text), hermesOpen)), hermesClose))
+			if o.Format == ToolsMistral {
+				call = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(strings.TrimPrefix(call, mistralOpen)), "["), "]")
+			}
+			var c struct {
+				Name                  string
+				Arguments, Parameters map[string]any
+			}
+			if err := json.Unmarshal([]byte(call), &c); err != nil || c.Name != name && c.Name != other {
+				t.Fatalf("%q is no call of %q or %q: %v", text, name, other, err)
 			}
 		}
 	})
