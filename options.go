@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"trit/chat"
 
+	"trit/chat"
 	"trit/grammar"
 	"trit/internal/engine"
 	"trit/internal/fault"
@@ -316,9 +316,8 @@ func MinP(p float64) GenerateOption { return func(o *generateOptions) { o.Sampli
 // Seed makes the choice of tokens repeatable: same seed, same text.
 func Seed(seed uint64) GenerateOption { return func(o *generateOptions) { o.Sampling.Seed = &seed } }
 
-// BadWords keeps words from coming up, spelled as the model's tokenizer does at the
-// beginning of a text, behind a space, and behind something else. A model that spells
-// a word in other pieces is not kept from it.
+// BadWords keeps words from coming up, spelled as the model's tokenizer does at the beginning of a text, behind a
+// space, and behind something else. A model that spells a word in other pieces is not kept from it.
 func BadWords(words ...string) GenerateOption {
 	return func(o *generateOptions) {
 		var err error

@@ -147,7 +147,7 @@ func normal(text string, m *work.Meter) string {
 			n++
 		}
 		m.Spend(n)
-		done = norm.NFC.AppendString(done, text[:n])
+		done = append(done, norm.NFC.String(text[:n])...)
 		text = text[n:]
 	}
 	m.Spend(len(text))

@@ -35,6 +35,8 @@ type (
 
 // Spend counts n steps. When nothing is left, or the context has ended, it panics, up to a function that recovers
 // from [Exhausted] and [Stopped].
+//
+//go:noinline
 func (m *Meter) Spend(n int) {
 	if m == nil {
 		return
