@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -55,29 +54,6 @@ func TestLeavingPreparation(t *testing.T) {
 	s = serve(t, Options{RequestTimeout: time.Nanosecond})
 	s.do("POST", "/v1/completions", `{"prompt":"x","guided_regex":"`+strings.Repeat("[a-z]b", 9000)+`"}`).
 		expect(t, http.StatusGatewayTimeout, "took longer than")
-}
-
-// TestLeavingTables: when a client leaves while the tables of its samplers are made, that ends.
-func TestLeavingTables(t *testing.T) {
-	s := serve(t, Options{})
-	s.do("POST", "/tokenize", `{"content":"x"}`).expect(t, http.StatusOK) // the model is loaded
-	random, letters := rand.New(rand.NewPCG(1, 2)), make([]byte, 1000)
-	var biases []string
-	for range 7 << 10 {
-		for k := range letters {
-			letters[k] = 'a' + byte(random.IntN(26))
-		}
-		biases = append(biases, `"`+string(letters)+`":1`)
-	}
-	bias := `{"model":"demo","prompt":"x","logit_bias":{` + strings.Join(biases, ",") + `}}`
-	for i, path := range []string{"/v1/completions", "/completion"} {
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		if r, err := s.try(ctx, "POST", path, bias); err == nil {
-			t.Errorf("%s: the biases of %d long texts took no time: %+.300v", path, len(biases), r)
-		}
-		cancel()
-		s.until(path+" ends", func() bool { return strings.Count(s.log.String(), "status=499") == i+1 })
-	}
 }
 
 // TestTooLongByBytes: all endpoints refuse a text that certainly is too long for the model before they make tokens of it,
