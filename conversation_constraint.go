@@ -116,19 +116,19 @@ func (p *Prepared) Relaxed() []grammar.Relaxation {
 }
 
 // Check reports whether an answer that is not cut satisfies all of the schemas that it has to: the format's, if it has
-// no calls, and those of the tools that it calls. Errors are those of [grammar.Grammar.Check]. Without anything relaxed
-// nothing can be wrong.
-func (p *Prepared) Check(content string, calls []chat.ToolCall) error {
+// no calls, and those of the tools that it calls. Errors are those of [grammar.Grammar.Check], which
+// ends with ctx. Without anything relaxed nothing can be wrong.
+func (p *Prepared) Check(ctx context.Context, content string, calls []chat.ToolCall) error {
 	for i, call := range calls {
 		if p.tools == nil {
 			break
 		}
-		if err := p.tools.Check(call.Function.Name, []byte(call.Function.Arguments)); err != nil {
+		if err := grammar.Until(ctx).Check(p.tools, call.Function.Name, []byte(call.Function.Arguments)); err != nil {
 			return fmt.Errorf("call %d, of %q: %w", i, call.Function.Name, err)
 		}
 	}
 	if p.format != nil && len(calls) == 0 {
-		return p.format.Check("", []byte(content))
+		return grammar.Until(ctx).Check(p.format, "", []byte(content))
 	}
 	return nil
 }

@@ -120,7 +120,7 @@ func (p *Prepared) Replies(pieces iter.Seq2[Piece, error]) ([]Reply, error) {
 		r.Content, r.Reasoning, r.Dropped = content[i].String(), reasoning[i].String(), p.Dropped
 		r.Messages = []chat.Message{r.Message()}
 		if len(p.Relaxed()) > 0 && failed == nil && !r.Cut {
-			r.Schema = p.Check(r.Content, r.Calls)
+			r.Schema = p.Check(context.Background(), r.Content, r.Calls) // of bounded work
 		}
 	}
 	return replies, failed

@@ -90,6 +90,22 @@ func TestCompilersEnd(t *testing.T) {
 	}
 }
 
+// TestCheckEnds: whether a value satisfies its schema is left undecided when the context ends.
+func TestCheckEnds(t *testing.T) {
+	list := many(2000, ",", func(i int) string { return fmt.Sprint(i) })
+	g, err := FromJSONSchema([]byte(`{"type":"array","uniqueItems":true,"items":{"not":{"enum":["`+strings.Repeat("a", 99)+`"]}}}`), SchemaOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Until(t.Context()).Check(g, "", []byte("["+list+"]")); err != nil {
+		t.Error(err)
+	}
+	ctx := &endingContext{t.Context(), 0}
+	if err := Until(ctx).Check(g, "", []byte("["+list+"]")); !errors.Is(err, ErrUndecided) || !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want that it is undecided", err)
+	}
+}
+
 // TestLongEnums: an enum, or what it excludes, may have thousands of values.
 func TestLongEnums(t *testing.T) {
 	values := many(20000, ",", func(i int) string { return fmt.Sprintf(`"v%d"`, i) })

@@ -14,7 +14,10 @@ func (g *Grammar) Relaxed() []Relaxation { return g.relaxed }
 // [ErrInvalid] if the value does not satisfy the schema, [ErrUndecided] if that cannot be told, because of a pattern or
 // a reference that is not understood, or [ErrSyntax] if it is not JSON. A grammar without such a schema
 // finds nothing wrong.
-func (g *Grammar) Check(tool string, value []byte) (err error) {
+func (g *Grammar) Check(tool string, value []byte) error { return Compiler{}.Check(g, tool, value) }
+
+// Check is [Grammar.Check] until the context ends; the error is then the context's, too.
+func (c Compiler) Check(g *Grammar, tool string, value []byte) (err error) {
 	root := g.roots[tool]
 	if root == nil {
 		return nil
@@ -23,10 +26,12 @@ func (g *Grammar) Check(tool string, value []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	m := newMeter()
+	m := c.meter()
 	defer func() {
 		if errors.Is(err, ErrTooLarge) {
 			err = fmt.Errorf("%w: it takes too long", ErrUndecided)
+		} else if c.ctx != nil && err != nil && errors.Is(err, c.ctx.Err()) {
+			err = fmt.Errorf("%w: %w", ErrUndecided, err)
 		}
 	}()
 	defer recoverSchema(&err)

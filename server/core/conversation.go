@@ -162,7 +162,7 @@ func (p *Prepared) checked(ctx context.Context, pieces iter.Seq2[trit.Piece, err
 				a.content.WriteString(piece.Content)
 				a.calls = append(a.calls, piece.Calls...)
 				if piece.Finish != "" {
-					rec.judge(piece.Cut, p.conversation.Check(a.content.String(), a.calls))
+					rec.judge(piece.Cut, p.conversation.Check(ctx, a.content.String(), a.calls))
 				}
 			}
 			if !yield(piece, err) {
