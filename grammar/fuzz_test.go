@@ -174,8 +174,8 @@ func FuzzFromJSONSchema(f *testing.F) {
 	})
 }
 
-// FuzzTools compiles what the calls of any tools look like: texts that are found to be calls have the name of a tool, and
-// arguments that are JSON.
+// FuzzTools compiles what the calls of any tools look like: texts that are found to be calls have the name of a tool,
+// and arguments that are JSON.
 func FuzzTools(f *testing.F) {
 	const city = `{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer","minimum":1}},"required":["city"]}`
 	f.Add("weather", []byte(city), "now", []byte(nil), uint8(0), uint64(1))

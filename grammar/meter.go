@@ -16,7 +16,7 @@ const perNode = 8
 // meter counts what compiling does, in states, edges and values that are looked at.
 type meter = work.Meter
 
-func newMeter() *meter { return work.NewMeter(nil, maxCompileWork) }
+func newMeter() *meter { return Compiler{}.meter() }
 
 // stop is deferred by the functions that compile: it turns what a meter panics
 // with into an error.

@@ -56,8 +56,8 @@ func TestLeavingPreparation(t *testing.T) {
 		expect(t, http.StatusGatewayTimeout, "took longer than")
 }
 
-// TestTooLongByBytes: all endpoints refuse a text that certainly is too long for the model before they make tokens of it,
-// and name its field; those that may cut it do.
+// TestTooLongByBytes: all endpoints refuse a text that certainly is too long for the model before they make tokens of
+// it, and name its field where their API has that; those that may cut it do.
 func TestTooLongByBytes(t *testing.T) {
 	s := serve(t, Options{})
 	long := strings.Repeat("a", 1<<18)

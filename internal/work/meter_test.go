@@ -14,6 +14,7 @@ func TestMeter(t *testing.T) {
 		}
 		return nil
 	}
+	var none context.Context
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, c := range map[string]struct {
@@ -22,8 +23,8 @@ func TestMeter(t *testing.T) {
 		want any
 	}{
 		"none":              {nil, 1 << 20, nil},
-		"enough":            {NewMeter(nil, 10), 10, nil},
-		"too much":          {NewMeter(nil, 10), 11, Exhausted{}},
+		"enough":            {NewMeter(none, 10), 10, nil},
+		"too much":          {NewMeter(none, 10), 11, Exhausted{}},
 		"enough in time":    {NewMeter(t.Context(), 1<<16), 1 << 16, nil},
 		"too much in time":  {NewMeter(t.Context(), 1<<16), 1<<16 + 1, Exhausted{}},
 		"little, too late":  {NewMeter(ended, Unbounded), 1, Stopped{context.Canceled}},
