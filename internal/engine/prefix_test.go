@@ -70,7 +70,10 @@ func checkAllFree(t testing.TB, s *engine.Scheduler) {
 func TestSharedPrompts(t *testing.T) { onModels(t, 30, testSharedPrompts) }
 
 func testSharedPrompts(t *testing.T, newScheduler opener) {
-	const count, shared, own = 10, 200, 13
+	count, shared, own := 10, 200, 13
+	if testing.Short() {
+		count, shared = 4, 100
+	}
 	texts := prompts(count, shared, own)
 	for _, together := range []bool{false, true} {
 		s := newScheduler(t, engine.Options{MaxRows: 64, Context: 400, CachePages: 200})
@@ -113,7 +116,7 @@ func testSharedPrompts(t *testing.T, newScheduler opener) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if stats.Prompts != count || stats.Hits != count-1 || stats.PromptTokens != count*(shared+own) || stats.ReusedTokens != int64((count-1)*full) {
+		if stats.Prompts != int64(count) || stats.Hits != int64(count-1) || stats.PromptTokens != int64(count*(shared+own)) || stats.ReusedTokens != int64((count-1)*full) {
 			t.Errorf("together %v: %+v", together, stats)
 		}
 		for _, c := range sessions {
@@ -238,7 +241,10 @@ func TestPrefixClients(t *testing.T) { onModels(t, 12, testPrefixClients) }
 
 func testPrefixClients(t *testing.T, newScheduler opener) {
 	s := newScheduler(t, engine.Options{MaxRows: 40, Context: 200, CachePages: 60, PrefixPages: 12})
-	texts := prompts(4, 70, 50)
+	texts, rounds := prompts(4, 70, 50), 12
+	if testing.Short() {
+		rounds = 4
+	}
 	var want [][]float32 // [text·len + position]
 	for _, text := range texts {
 		c := session(t, s)
@@ -257,7 +263,7 @@ func testPrefixClients(t *testing.T, newScheduler opener) {
 		go func() {
 			defer clients.Done()
 			r := rand.New(rand.NewPCG(uint64(id), 11))
-			for range 12 {
+			for range rounds {
 				which := r.IntN(len(texts))
 				text := texts[which]
 				c, err := s.NewSession()
