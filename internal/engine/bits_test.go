@@ -48,7 +48,7 @@ func TestSameBits(t *testing.T) {
 	const n = 600
 	tokens := longTokens(n)
 	if testing.Short() {
-		tokens = tokens[:140] // four pages and a part of one
+		tokens = tokens[:200] // six pages and a part of one
 	}
 	for _, kv := range []kernel.KVType{kernel.KVF32, kernel.KVF16, kernel.KVI8} {
 		t.Run(kv.String(), func(t *testing.T) {
