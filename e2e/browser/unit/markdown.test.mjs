@@ -173,9 +173,14 @@ test("parsing takes linear time", () => {
     return best;
   };
   for (const piece of pieces) {
-    const small = time(piece, 25_000);
-    const large = time(piece, 200_000);
-    // Eight times the text: linear is 8, quadratic 64. Small times are noise.
-    assert.ok(large < 100 || large / Math.max(small, 1) < 32, `${JSON.stringify(piece)}: ${small} ms, then ${large} ms`);
+    // Eight times the text: linear is 8, quadratic 64. Small times are noise, and a busy machine can disturb any of them.
+    const tries = [];
+    const linear = () => {
+      const small = time(piece, 25_000);
+      const large = time(piece, 200_000);
+      tries.push(`${small} ms, then ${large} ms`);
+      return large < 100 || large / Math.max(small, 1) < 32;
+    };
+    assert.ok(linear() || linear() || linear(), `${JSON.stringify(piece)}: ${tries.join("; ")}`);
   }
 });
