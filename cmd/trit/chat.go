@@ -62,6 +62,7 @@ model recommends. Without a model, those that are installed are offered.`,
 
 func (f *chatFlags) add(cmd *cobra.Command) {
 	f.modelFlags.add(cmd)
+	f.template.add(cmd)
 	f.settings.add(cmd)
 	cmd.Flags().StringVar(&f.system, "system-prompt", "", "what the model is told before the conversation")
 	cmd.Flags().BoolVar(&f.debug, "debug", false, "show for each answer the prompt and the most likely first tokens")

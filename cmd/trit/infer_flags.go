@@ -77,6 +77,7 @@ func (f *inferFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.ask, "chat", false, "put the prompt into the model's chat template")
 	flags.StringVar(&f.system, "system-prompt", "", "with --chat: what the model is told before the question")
 	f.think.add(cmd)
+	f.model.template.add(cmd)
 	flags.BoolVar(&f.special, "special", false, "recognise control tokens in the prompt and show them in the text")
 	flags.BoolVar(&f.escape, "escape", false, `understand \n, \t, \\ and the like in --prompt, --stop, --choice and --must-contain`)
 	groupFlags(cmd, "Prompt", "prompt", "prompt-file", "raw", "chat", "system-prompt", "think", "think-budget", "special", "escape")

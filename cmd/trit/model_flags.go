@@ -24,6 +24,7 @@ type modelFlags struct {
 	context   int
 	load      model.LoadOptions
 	engine    engine.Options // but for threads and context
+	template  templateFlags  // of commands that talk
 }
 
 // add defines the flags on a command.
@@ -85,7 +86,11 @@ func (f *modelFlags) options(a *app, cmd *cobra.Command) ([]trit.Option, error) 
 	if f.load.HiddenAct != 0 {
 		opts = append(opts, trit.HiddenAct(f.load.HiddenAct))
 	}
-	return opts, nil
+	template, err := f.template.options()
+	if err != nil {
+		return nil, usage(cmd, err)
+	}
+	return append(opts, template...), nil
 }
 
 // open opens the model that the flags name, with a progress bar on a terminal.

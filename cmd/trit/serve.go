@@ -19,9 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit"
-	"trit/chat"
 	"trit/internal/kernel"
-	"trit/internal/textfile"
 	"trit/sample"
 	"trit/server"
 )
@@ -36,9 +34,9 @@ type serveFlags struct {
 	aliasFile string
 	think     thinkFlags
 
-	template, templateFile string
-	maxTokens              int
-	slots                  string
+	template  templateFlags
+	maxTokens int
+	slots     string
 
 	host string
 	port int
@@ -101,10 +99,9 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.aliasFile, "alias-file", "", "file with NAME=MODEL a line, read anew when it changes")
 	flags.StringVar(&f.keepAlive, "keep-alive", "5m", "how long a model that was loaded on demand stays without use; -1: until its memory is needed")
 	flags.StringVar(&f.memory, "memory-limit", "", "memory of all models together, such as 8GB (default: what the system or container allows, less a reserve)")
-	flags.StringVar(&f.template, "chat-template", "", "template of conversations instead of the models' own: Jinja, or the name of a built-in one ("+strings.Join(chat.BuiltinNames(), ", ")+")")
-	flags.StringVar(&f.templateFile, "chat-template-file", "", "file with such a template")
+	f.template.add(cmd)
 	f.think.add(cmd)
-	groupFlags(cmd, "Model", "think", "think-budget", "alias", "alias-file", "keep-alive", "memory-limit", "chat-template", "chat-template-file")
+	groupFlags(cmd, "Model", "think", "think-budget", "alias", "alias-file", "keep-alive", "memory-limit")
 	f.sampling.addNumbers(cmd)
 	f.sampling.addSeed(cmd)
 	flags.IntVar(&f.maxTokens, "max-tokens", 0, "tokens of an answer at most, in APIs that have no default of their own (0: to the end of the context)")
@@ -340,9 +337,6 @@ func (f *serveFlags) serverOptions(a *app, cmd *cobra.Command) (server.Options, 
 	return o, err
 }
 
-// maxTemplate bounds the size of a chat template.
-const maxTemplate = 1 << 20
-
 // defaults adds what holds where requests and models' files say something else, or nothing.
 func (f *serveFlags) defaults(open []trit.Option) ([]trit.Option, error) {
 	if err := f.sampling.numbers(new(sample.Neutral())); err != nil {
@@ -363,31 +357,8 @@ func (f *serveFlags) defaults(open []trit.Option) ([]trit.Option, error) {
 			}
 		}))
 	}
-	source, flag := f.template, "--chat-template"
-	if f.templateFile != "" {
-		if source != "" {
-			return nil, errors.New("--chat-template and --chat-template-file exclude each other")
-		}
-		data, err := textfile.Read(f.templateFile, maxTemplate)
-		if err != nil {
-			return nil, fmt.Errorf("--chat-template-file: %w", err)
-		}
-		source, flag = string(data), "--chat-template-file "+f.templateFile
-	}
-	if source == "" {
-		return open, nil
-	}
-	t, builtin := chat.Builtin(source)
-	if !builtin {
-		if !strings.Contains(source, "{") {
-			return nil, fmt.Errorf("%s %q: want Jinja, or one of %s", flag, source, strings.Join(chat.BuiltinNames(), ", "))
-		}
-		var err error
-		if t, err = chat.Parse(source); err != nil {
-			return nil, fmt.Errorf("%s: %w", flag, err)
-		}
-	}
-	return append(open, trit.ChatTemplate(t)), nil
+	template, err := f.template.options()
+	return append(open, template...), err
 }
 
 // logger returns the server's log, which by default also has what is not worth
