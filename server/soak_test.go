@@ -72,7 +72,8 @@ func soak(t *testing.T, models []string) {
 			}
 		})
 	}
-	// The heap is looked at in the second and in the last quarter.
+	// The heap is looked at in the second and in the last quarter. On a machine that is busy
+	// a short run may have no look in one of them, and says nothing of the heap then.
 	memory := make(chan [2]uint64, 1)
 	go func() {
 		var early, late uint64
@@ -91,7 +92,7 @@ func soak(t *testing.T, models []string) {
 	}()
 	wg.Wait()
 	heap := <-memory
-	if early, late := heap[0], heap[1]; late > early+early/4+16<<20 {
+	if early, late := heap[0], heap[1]; early > 0 && late > early+early/4+16<<20 {
 		t.Errorf("the heap grew from %d to %d bytes", early, late)
 	}
 	s.until("all places are free", func() bool {
