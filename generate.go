@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-
 	"iter"
 	"slices"
 
@@ -21,7 +20,12 @@ func (m *Model) Generate(ctx context.Context, prompt string, opts ...GenerateOpt
 	o := m.generateOptions(opts)
 	tokens, err := m.encode(ctx, prompt, tokenizer.ParseSpecial(o.Options.Special))
 	if err != nil {
-		return func(yield func(Token, error) bool) { yield(Token{}, err) }
+		return func(yield func(Token, error) bool) {
+			if ctx.Err() != nil { // given up before it began, which counts as any other time
+				m.measure(o.arrived, o.Options.Choices, func() Stats { return Stats{} }).close(FinishCancelled)
+			}
+			yield(Token{}, err)
+		}
 	}
 	return m.generateTokens(ctx, tokens, o)
 }
