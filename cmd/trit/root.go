@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"trit/hub"
+	"trit/internal/parallel"
 	"trit/internal/termtext"
 	"trit/internal/textfile"
 	"trit/internal/version"
@@ -119,8 +120,8 @@ func (a *app) setUp(cmd *cobra.Command) error {
 	if a.json && cmd.Annotations[jsonNote] == "" {
 		return usage(cmd, fmt.Errorf("--json: this command has no results that could be printed as JSON"))
 	}
-	if a.threads < 0 {
-		return usage(cmd, fmt.Errorf("--threads %d: want 0 or a positive number", a.threads))
+	if a.threads < 0 || a.threads > parallel.MaxThreads {
+		return usage(cmd, fmt.Errorf("--threads %d: want 1 to %d, or 0 for one per physical core", a.threads, parallel.MaxThreads))
 	}
 	if home, err := hub.Home(); err == nil { // without one, measurements are made anew each time
 		a.tuningFile = filepath.Join(home, "kernels.json")
