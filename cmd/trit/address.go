@@ -2,8 +2,8 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"trit/internal/client"
 )
 
 // hostVariable names where 'trit serve' listens and where the commands that talk with it find it, so that both agree.
@@ -85,14 +87,20 @@ func environmentAddress() (serverAddress, error) {
 
 // remote is the server that a command talks with.
 type remote struct {
+	client.Server
+	flag     string // that names it
 	address  string
 	insecure bool
-	base     string
-	client   http.Client
 }
 
 func (r *remote) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&r.address, "url", "", "address of the server (default: $"+hostVariable+", or http://127.0.0.1:8080)")
+	r.addAs(cmd, "url", "address of the server (default: $"+hostVariable+", or http://127.0.0.1:8080)")
+}
+
+// addAs defines the flags; the address has a name of its own.
+func (r *remote) addAs(cmd *cobra.Command, flag, usage string) {
+	r.flag = flag
+	cmd.Flags().StringVar(&r.address, flag, "", usage)
 	cmd.Flags().BoolVar(&r.insecure, "insecure", false, "accept any certificate of an HTTPS server")
 }
 
@@ -101,29 +109,33 @@ func (r *remote) open(cmd *cobra.Command) error {
 	address, err := environmentAddress()
 	if r.address != "" {
 		if address, err = parseAddress(r.address); err != nil {
-			err = fmt.Errorf("--url %w", err)
+			err = fmt.Errorf("--%s %w", r.flag, err)
 		}
 	}
 	if err != nil {
 		return usage(cmd, err)
 	}
-	r.base = address.url()
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy, transport.DisableKeepAlives = nil, true
 	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: r.insecure}
-	r.client.Transport = transport
+	r.Server = client.Server{URL: strings.TrimSuffix(address.url(), "/v1"), Key: os.Getenv(keyVariable),
+		HTTP: &http.Client{Transport: transport}}
 	return nil
 }
 
-// get asks for a path. An answer of another status than 200 is no error.
-func (r *remote) get(ctx context.Context, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+path, nil)
-	if err != nil {
-		return nil, err
+// keyVariable has the key that servers want.
+const keyVariable = "TRIT_API_KEY"
+
+// explain adds to an error of the server what helps.
+func (r *remote) explain(err error) error {
+	failed, ok := errors.AsType[*client.Error](err)
+	switch {
+	case errors.Is(err, client.ErrNoAnswer):
+		return fmt.Errorf("%w; 'trit serve' starts one, --%s or %s name another", err, r.flag, hostVariable)
+	case ok && failed.Status == http.StatusUnauthorized:
+		return fmt.Errorf("%s says: %s; the key is taken from %s", r.URL, inLine(failed.Message), keyVariable)
+	case ok:
+		return fmt.Errorf("%s says: %s", r.URL, inLine(failed.Message))
 	}
-	answer, err := r.client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("no answer: %w", err)
-	}
-	return answer, nil
+	return err
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -102,8 +101,8 @@ func (a *app) eval(cmd *cobra.Command, f *evalFlags) error {
 		if err := f.remote.open(cmd); err != nil {
 			return err
 		}
-		result.URL = f.base
-		scorer = &eval.Server{URL: f.base, Model: f.model, Key: os.Getenv("TRIT_API_KEY"), Client: &f.client}
+		result.URL = f.URL
+		scorer = &eval.Server{Server: f.Server, Model: f.model}
 	} else {
 		m, err := f.modelFlags.open(a, cmd)
 		if err != nil {

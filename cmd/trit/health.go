@@ -37,7 +37,7 @@ which is what health checks of containers want.`,
 			if live {
 				path = "/health"
 			}
-			r, err := server.get(ctx, path)
+			r, err := server.Do(ctx, http.MethodGet, path, nil)
 			if err != nil {
 				return err
 			}
@@ -48,7 +48,7 @@ which is what health checks of containers want.`,
 			}
 			fmt.Fprintln(a.out, strings.TrimSpace(string(body)))
 			if r.StatusCode != http.StatusOK {
-				return fmt.Errorf("%s says %s", server.base, r.Status)
+				return fmt.Errorf("%s says %s", server.URL, r.Status)
 			}
 			return nil
 		},

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -140,44 +137,5 @@ const maxAnswer = 16 << 20
 
 // call sends a request with a JSON body, nil for none, and decodes the answer.
 func (r *remote) call(cmd *cobra.Command, method, path string, body, answer any) error {
-	var data io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		data = strings.NewReader(string(text))
-	}
-	req, err := http.NewRequestWithContext(cmd.Context(), method, r.base+path, data)
-	if err != nil {
-		return err
-	}
-	if key := os.Getenv("TRIT_API_KEY"); key != "" {
-		req.Header.Set("Authorization", "Bearer "+key)
-	}
-	resp, err := r.client.Do(req)
-	if err != nil {
-		return fmt.Errorf("no answer of a server at %s; 'trit serve' starts one, --url or %s name another: %w", r.base, hostVariable, err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("the answer of %s: %w", r.base, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		var failure struct {
-			Error string `json:"error"`
-		}
-		if json.Unmarshal(text, &failure) != nil || failure.Error == "" {
-			failure.Error = resp.Status
-		}
-		if resp.StatusCode == http.StatusUnauthorized {
-			failure.Error += "; the key is taken from TRIT_API_KEY"
-		}
-		return fmt.Errorf("%s says: %s", r.base, inLine(failure.Error))
-	}
-	if err := json.Unmarshal(text, answer); err != nil {
-		return fmt.Errorf("the answer of %s is none of Trit: %w", r.base, err)
-	}
-	return nil
+	return r.explain(r.Call(cmd.Context(), method, path, body, answer, maxAnswer))
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"trit/gguf"
+	"trit/internal/client"
 	"trit/internal/generate"
 	"trit/tokenizer"
 )
@@ -235,10 +236,10 @@ func TestServerErrors(t *testing.T) {
 		fmt.Fprint(w, a)
 	}))
 	defer server.Close()
-	s := &Server{URL: server.URL, Key: "k", Client: server.Client()}
+	s := &Server{Server: client.Server{URL: server.URL, Key: "k", HTTP: server.Client()}}
 	for answer, says := range map[string]string{
 		"400!no echo":               "400: no echo",
-		"x":                         "no completion",
+		"x":                         "address of the API",
 		`{"choices":[{"index":0}]}`: "without the probabilities",
 		`{"choices":[]}`:            "leaves prompts out",
 		`{"choices":[{"index":7}]}`: "without the probabilities",

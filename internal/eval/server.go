@@ -1,33 +1,28 @@
 package eval
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"time"
+
+	"trit/internal/client"
 )
 
 // Server asks a server with OpenAI's API, by POST /v1/completions with echo and logprobs: Trit's, vLLM's and others.
 type Server struct {
-	URL    string // without /v1
-	Model  string // what requests name; may be empty where there is one
-	Key    string // an API key, or empty
-	Client *http.Client
+	client.Server
+	Model string // what requests name; may be empty where there is one
 }
 
 // maxAnswer bounds what a server may answer, in bytes.
 const maxAnswer = 64 << 20
 
-// busyPause is how long a request waits that a server had no room for, busyTries how often it is sent.
-const (
-	busyPause = 100 * time.Millisecond
-	busyTries = 100
-)
+// patience is how long a request waits for a server that has no room.
+const patience = time.Minute
 
 // completion is what is read of an answer.
 type completion struct {
@@ -79,31 +74,11 @@ func (s *Server) ask(ctx context.Context, prompts []string) ([][]*float64, error
 	if s.Model != "" {
 		fields["model"] = s.Model
 	}
-	body, err := json.Marshal(fields)
-	if err != nil {
-		return nil, err
-	}
 	var answer completion
-	for try := 1; ; try++ {
-		status, data, err := s.post(ctx, body)
-		if err != nil {
-			return nil, err
-		}
-		if busy := status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable; busy && try < busyTries {
-			select {
-			case <-time.After(busyPause):
-				continue
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		}
-		if status != http.StatusOK {
-			return nil, fmt.Errorf("%s answers with %d: %.300s", s.URL, status, bytes.TrimSpace(data))
-		}
-		if err := json.Unmarshal(data, &answer); err != nil {
-			return nil, fmt.Errorf("%s answers with what is no completion: %w", s.URL, err)
-		}
-		break
+	asked := s.Server
+	asked.Patience = patience
+	if err := asked.Call(ctx, http.MethodPost, "/v1/completions", fields, &answer, maxAnswer); err != nil {
+		return nil, err
 	}
 	out := make([][]*float64, len(prompts))
 	for _, c := range answer.Choices {
@@ -116,22 +91,4 @@ func (s *Server) ask(ctx context.Context, prompts []string) ([][]*float64, error
 		return nil, errors.New(s.URL + " leaves prompts out of its answer")
 	}
 	return out, nil
-}
-
-func (s *Server) post(ctx context.Context, body []byte) (status int, data []byte, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/v1/completions", bytes.NewReader(body))
-	if err != nil {
-		return 0, nil, err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	if s.Key != "" {
-		r.Header.Set("Authorization", "Bearer "+s.Key)
-	}
-	answer, err := s.Client.Do(r)
-	if err != nil {
-		return 0, nil, fmt.Errorf("no answer: %w", err)
-	}
-	defer answer.Body.Close()
-	data, err = io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
-	return answer.StatusCode, data, err
 }
