@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
-	"trit"
 
 	"github.com/spf13/cobra"
 
+	"trit"
 	"trit/internal/termtext"
 	"trit/internal/tui"
 )
@@ -76,37 +75,13 @@ func (a *app) chat(cmd *cobra.Command, f *chatFlags) error {
 	if err := f.settings.check(cmd); err != nil {
 		return usage(cmd, err)
 	}
-	m, err := f.open(a, cmd)
+	p, err := f.local(a, cmd)
 	if err != nil {
 		return err
 	}
-	c, err := newConversation(m, f.debug)
-	if err != nil {
-		return errors.Join(err, m.Close())
-	}
-	defer func() { c.model.Close() }() // /model may have changed it
-	if err := f.settings.apply(&c.settings, m); err != nil {
-		return usage(cmd, err)
-	}
-	c.source, c.base = f.model, c.settings
-	c.reopen = func(ctx context.Context, name string, progress func(done, total int64)) (*trit.Model, chatSettings, error) {
-		other := f.modelFlags
-		other.model = name
-		opts, err := other.options(a, cmd)
-		if err != nil {
-			return nil, chatSettings{}, err
-		}
-		m, err := trit.OpenContext(ctx, name, append(opts, trit.Progress(progress))...)
-		if err != nil {
-			return nil, chatSettings{}, err
-		}
-		base := newSettings(m)
-		if err := f.settings.apply(&base, m); err != nil {
-			return nil, chatSettings{}, errors.Join(err, m.Close())
-		}
-		return m, base, nil
-	}
-	if err := c.settings.think.checkModel(m); err != nil {
+	c := newConversation(p, f.debug)
+	defer func() { c.partner.Close() }() // /model may have changed it
+	if err := p.checks(&c.settings.think); err != nil {
 		return fmt.Errorf("--think: %w", err)
 	}
 	if f.system != "" {
@@ -126,6 +101,46 @@ func (a *app) chat(cmd *cobra.Command, f *chatFlags) error {
 	return a.chatLines(cmd.Context(), c)
 }
 
+// local opens the model in this process.
+func (f *chatFlags) local(a *app, cmd *cobra.Command) (partner, error) {
+	m, err := f.open(a, cmd)
+	if err != nil {
+		return nil, err
+	}
+	settings := func(m *trit.Model) (chatSettings, error) {
+		if _, _, err := m.ChatTemplate(); err != nil {
+			return chatSettings{}, err
+		}
+		base := newSettings(m)
+		if err := f.settings.apply(&base, m); err != nil {
+			return base, usage(cmd, err)
+		}
+		return base, nil
+	}
+	base, err := settings(m)
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	reopen := func(ctx context.Context, name string, progress func(done, total int64)) (*trit.Model, chatSettings, error) {
+		other := f.modelFlags
+		other.model = name
+		opts, err := other.options(a, cmd)
+		if err != nil {
+			return nil, chatSettings{}, err
+		}
+		m, err := trit.OpenContext(ctx, name, append(opts, trit.Progress(progress))...)
+		if err != nil {
+			return nil, chatSettings{}, err
+		}
+		base, err := settings(m)
+		if err != nil {
+			return nil, chatSettings{}, errors.Join(err, m.Close())
+		}
+		return m, base, nil
+	}
+	return &localModel{m, f.model, base, reopen}, nil
+}
+
 // chatScreen is the conversation on a terminal.
 func (a *app) chatScreen(ctx context.Context, c *conversation) error {
 	history, err := openInputHistory()
@@ -140,19 +155,12 @@ func (a *app) chatScreen(ctx context.Context, c *conversation) error {
 		Handler:  c,
 		Input:    a.in,
 		Output:   termtext.Raw(a.out),
-		Greeting: c.greeting(),
+		Greeting: c.partner.greeting(),
 		History:  earlier,
 		Remember: history.add,
 		Complete: c.complete,
 		Edit:     editText,
 	})
-}
-
-// greeting is the first line of a conversation.
-func (c *conversation) greeting() string {
-	info := c.model.Info()
-	return fmt.Sprintf("%s (%s, %s weights), a context of %d tokens, loaded in %s. /help lists the commands.",
-		c.model.Name(), info.Architecture, countName(info.TernaryWeights), c.context(), c.model.LoadTime().Round(time.Millisecond))
 }
 
 // countName writes a large number shortly.

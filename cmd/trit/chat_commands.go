@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"trit"
-
 	"trit/chat"
 	"trit/internal/atomicfile"
 	"trit/internal/textfile"
@@ -135,11 +133,7 @@ func (c *conversation) length(messages []chat.Message) (int, error) {
 	if len(messages) == 0 {
 		return 0, nil
 	}
-	p, err := c.model.Prepare(context.Background(), trit.Conversation{Messages: c.withSystem(messages)})
-	if err != nil {
-		return 0, err
-	}
-	return len(p.Prompt), nil
+	return c.partner.length(c.withSystem(messages))
 }
 
 // restart replaces the messages of the conversation, which are used tokens long.
@@ -152,7 +146,7 @@ func (c *conversation) restart(messages []chat.Message, used int) {
 
 func (c *conversation) saveCommand(_ context.Context, args string, _ func(tui.Event)) (string, *exchange, error) {
 	if isModelName(args) {
-		said, err := c.saveModel(args)
+		said, err := c.partner.save(args, c)
 		return said, nil, err
 	}
 	path, err := filePath(args)
@@ -286,7 +280,7 @@ func (c *conversation) setCommand(_ context.Context, args string, _ func(tui.Eve
 		return fmt.Sprintf("%s is %s: %s.", s.name, s.get(&c.settings), s.help), nil, nil
 	case 2:
 		changed := c.settings
-		if err := errors.Join(changed.set(fields[0], fields[1]), changed.think.checkModel(c.model)); err != nil {
+		if err := errors.Join(changed.set(fields[0], fields[1]), c.partner.checks(&changed.think)); err != nil {
 			return "", nil, err
 		}
 		c.mu.Lock() // Status shows a setting
@@ -304,7 +298,7 @@ func (c *conversation) setCommand(_ context.Context, args string, _ func(tui.Eve
 func (c *conversation) thinkCommand(_ context.Context, args string, _ func(tui.Event)) (string, *exchange, error) {
 	if args != "" {
 		changed := c.settings.think
-		if err := errors.Join(changed.set(args), changed.checkModel(c.model)); err != nil {
+		if err := errors.Join(changed.set(args), c.partner.checks(&changed)); err != nil {
 			return "", nil, err
 		}
 		c.settings.think = changed
@@ -317,8 +311,12 @@ func (c *conversation) statsCommand(context.Context, string, func(tui.Event)) (s
 	defer c.mu.Unlock()
 	var b strings.Builder
 	if x := c.last; x != nil {
-		fmt.Fprintf(&b, "last answer  %d tokens of prompt at %.1f/s, %d generated at %.1f/s, finish %s, seed %d\n",
-			x.stats.PromptTokens, x.stats.PromptRate(), x.generated, x.stats.GenerateRate(), finishName(x), x.seed)
+		fmt.Fprintf(&b, "last answer  %d tokens of prompt at %.1f/s, %d generated at %.1f/s, finish %s",
+			x.stats.PromptTokens, x.stats.PromptRate(), x.generated, x.stats.GenerateRate(), finishName(x))
+		if x.seed != nil {
+			fmt.Fprintf(&b, ", seed %d", *x.seed)
+		}
+		b.WriteByte('\n')
 	}
 	fmt.Fprintf(&b, "all answers  %d with %d tokens of prompts and %d generated, in %s\n",
 		c.totals.answers, c.totals.prompt, c.totals.generated, c.totals.time.Round(time.Millisecond))

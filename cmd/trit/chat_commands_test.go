@@ -304,11 +304,12 @@ func TestChatTools(t *testing.T) {
 func TestChatModel(t *testing.T) {
 	t.Setenv(hub.HomeEnv, t.TempDir())
 	c := newTalk(t)
-	c.source, c.base = "demo", c.settings
+	local := c.partner.(*localModel)
+	local.base = c.settings
 	c.say("/model", "* demo")
 	c.say("/model demo", "cannot be changed")
 	var opened []string
-	c.reopen = func(ctx context.Context, name string, progress func(done, total int64)) (*trit.Model, chatSettings, error) {
+	local.reopen = func(ctx context.Context, name string, progress func(done, total int64)) (*trit.Model, chatSettings, error) {
 		opened = append(opened, name)
 		progress(1, 4)
 		if got := c.Status()[0]; got != "loading 25 %" {
@@ -348,7 +349,6 @@ func TestChatModel(t *testing.T) {
 
 func TestChatShow(t *testing.T) {
 	c := newTalk(t)
-	c.source = "demo"
 	c.say("/show", "architecture", "context")
 	c.say("/show template", "{%")
 	c.say("/show license")

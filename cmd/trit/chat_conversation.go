@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -12,20 +11,15 @@ import (
 	"trit"
 	"trit/chat"
 	"trit/internal/tui"
-	"trit/sample"
-	"trit/tokenizer"
 )
 
 // conversation is what is said with a model, and how answers are generated. It
 // implements tui.Handler.
 type conversation struct {
-	model    *trit.Model
-	source   string // the name or the path that the model was opened by
+	partner  partner
 	settings chatSettings
 	debug    bool
 	screen   bool // what was said is on a screen, which can show it again
-	reopen   reopen
-	base     chatSettings // what the flags and the model gave
 
 	system   string
 	messages []chat.Message // everything that was said, without the system prompt
@@ -53,10 +47,10 @@ type exchange struct {
 	calls     []chat.ToolCall
 	finish    trit.Finish
 	stats     trit.Stats
-	seed      uint64
-	prompt    int // tokens of the conversation up to the answer
-	generated int // tokens of the answer
-	dropped   int // messages that were left out before it
+	seed      *uint64 // nil: the server chose one
+	prompt    int     // tokens of the conversation up to the answer, 0 if unknown
+	generated int     // tokens of the answer
+	dropped   int     // messages that were left out before it
 	first     time.Time
 	err       error
 }
@@ -73,23 +67,9 @@ type totals struct {
 	dropped   int
 }
 
-// newConversation starts a conversation, if the model has a usable template.
-func newConversation(m *trit.Model, debug bool) (*conversation, error) {
-	if _, _, err := m.ChatTemplate(); err != nil {
-		return nil, err
-	}
-	c := &conversation{model: m, debug: debug}
-	c.settings = newSettings(m)
-	return c, nil
-}
-
-// newSettings are what a model recommends.
-func newSettings(m *trit.Model) chatSettings {
-	s := chatSettings{sampling: m.Sampling(), maxTokens: chatMaxTokens}
-	if template, _, err := m.ChatTemplate(); err == nil && template.CanThink() {
-		s.maxTokens = thinkMaxTokens
-	}
-	return s
+// newConversation starts a conversation.
+func newConversation(p partner, debug bool) *conversation {
+	return &conversation{partner: p, debug: debug, settings: p.settings()}
 }
 
 // Handle implements tui.Handler.
@@ -153,15 +133,15 @@ func (c *conversation) ask(ctx context.Context, question chat.Message, emit func
 // to the conversation unless it is empty.
 func (c *conversation) answer(ctx context.Context, question string, emit func(tui.Event)) *exchange {
 	x := &exchange{question: question}
-	p, err := c.prepare(ctx, x)
+	c.begin(x)
+	p, err := c.prepare(ctx, x, emit)
 	if err == nil {
 		if x.dropped > 0 {
 			emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The context of %d tokens is full: the oldest %d messages are left out from now on.", c.context(), x.dropped)})
 		}
-		c.begin(x)
 		err = c.generate(ctx, x, p, emit)
-		c.end(x)
 	}
+	c.end(x, p != nil)
 	if !x.empty() {
 		reply := chat.Message{Role: "assistant", Content: x.text, Reasoning: x.reasoning, ToolCalls: x.calls}
 		c.messages, c.window = withAnswer(c.messages, reply), withAnswer(c.window, reply)
@@ -206,7 +186,7 @@ func stoppedNote(x *exchange) string {
 
 // conversation returns what the model sees of messages.
 func (c *conversation) conversation(messages []chat.Message) trit.Conversation {
-	context := c.model.Context()
+	context := c.context()
 	reserve := max(context/4, 1)
 	if c.settings.maxTokens > 0 {
 		reserve = min(reserve, c.settings.maxTokens)
@@ -218,43 +198,32 @@ func (c *conversation) conversation(messages []chat.Message) trit.Conversation {
 	return asked
 }
 
-// prepare makes the prompt for the answer to the last message. What does not fit
-// is left out from then on.
-func (c *conversation) prepare(ctx context.Context, x *exchange) (*trit.Prepared, error) {
-	opts, seed := c.settings.options(c.attempt)
-	x.seed = seed
-	if c.debug {
-		sampling := c.settings.sampling
-		sampling.TopLogProbs = debugCandidates
-		sampling.Seed = &seed
-		opts = append(opts, trit.Sampling(sampling))
-	}
-	p, err := c.model.Prepare(ctx, c.conversation(c.window), append(opts, trit.CollectStats(&x.stats))...)
+// prepare makes the answer to the last message ready. What does not fit is left out from then on.
+func (c *conversation) prepare(ctx context.Context, x *exchange, emit func(tui.Event)) (*prepared, error) {
+	how := answering{settings: &c.settings, attempt: c.attempt, stats: &x.stats, debug: c.debug, emit: emit}
+	p, err := c.partner.prepare(ctx, c.conversation(c.window), how)
 	if err != nil {
 		return nil, err
 	}
-	if x.prompt, x.dropped = len(p.Prompt), p.Dropped; x.dropped > 0 {
-		c.window = slices.Clone(p.Messages)
+	if p.dropped > 0 {
+		c.window = slices.Clone(p.messages)
 		if c.system != "" {
 			c.window = c.window[1:]
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x.prompt, x.dropped, x.seed, c.used = p.prompt, p.dropped, p.seed, p.prompt
 	return p, nil
 }
 
 // generate runs the model and fills in the exchange.
-func (c *conversation) generate(ctx context.Context, x *exchange, p *trit.Prepared, emit func(tui.Event)) error {
-	if c.debug {
-		emit(tui.Event{Kind: tui.Notice, Text: c.debugPrompt(p.Prompt)})
-	}
+func (c *conversation) generate(ctx context.Context, x *exchange, p *prepared, emit func(tui.Event)) error {
 	var text, reasoning strings.Builder
 	defer func() { x.text, x.reasoning = text.String(), reasoning.String() }()
-	for piece, err := range p.Run(ctx) {
+	for piece, err := range p.run {
 		if err != nil {
 			return err
-		}
-		if c.debug && x.generated == 0 {
-			emit(tui.Event{Kind: tui.Notice, Text: c.debugCandidates(piece.Token)})
 		}
 		c.count(x)
 		x.finish = piece.Finish
@@ -270,33 +239,6 @@ func (c *conversation) generate(ctx context.Context, x *exchange, p *trit.Prepar
 	}
 	return nil
 }
-
-// debugCandidates is the number of candidates that --debug shows.
-const debugCandidates = 10
-
-// debugPrompt shows a prompt as the model sees it.
-func (c *conversation) debugPrompt(prompt []int32) string {
-	return fmt.Sprintf("prompt, %d tokens: %q", len(prompt), c.model.Tokenizer().Decode(prompt, tokenizer.RenderSpecial(true)))
-}
-
-// debugCandidates shows the most likely first tokens and the chosen one.
-func (c *conversation) debugCandidates(token trit.Token) string {
-	var b strings.Builder
-	fmt.Fprintln(&b, "first token, by the model's own probabilities:")
-	for i, candidate := range token.Top {
-		chosen := ""
-		if candidate.ID == token.ID {
-			chosen = fmt.Sprintf("  chosen; %.1f %% after the samplers", 100*token.Prob)
-		}
-		fmt.Fprintf(&b, "%3d. %6.2f %%  %-16q %6d%s\n", i+1, 100*math.Exp(candidate.LogProb), c.piece(candidate.ID), candidate.ID, chosen)
-	}
-	if !slices.ContainsFunc(token.Top, func(t sample.TokenLogProb) bool { return t.ID == token.ID }) {
-		fmt.Fprintf(&b, "chosen: %q %d, %.2f %%\n", c.piece(token.ID), token.ID, 100*math.Exp(token.LogProb))
-	}
-	return strings.TrimRight(b.String(), "\n")
-}
-
-func (c *conversation) piece(id int32) string { return c.model.Tokenizer().Piece(id, true) }
 
 // withSystem puts the system prompt before messages.
 func (c *conversation) withSystem(messages []chat.Message) []chat.Message {
@@ -314,32 +256,20 @@ func (c *conversation) setSystem(text string) (remark string, err error) {
 		c.system = ""
 		return "", nil
 	}
-	user := chat.Message{Role: "user", Content: "x"}
-	without, err := c.model.Prepare(context.Background(), trit.Conversation{Messages: []chat.Message{user}})
-	if err != nil {
-		return "", err
+	remark, err = c.partner.system(text)
+	if err == nil {
+		c.system = text
 	}
-	with, err := c.model.Prepare(context.Background(), trit.Conversation{Messages: []chat.Message{{Role: "system", Content: text}, user}})
-	if err != nil {
-		return "", fmt.Errorf("this model's template takes no system prompt: %w", err)
-	}
-	if len(with.Prompt) >= c.context() {
-		return "", fmt.Errorf("the system prompt has %d tokens, the context only %d", len(with.Prompt)-len(without.Prompt), c.context())
-	}
-	c.system = text
-	if with.Text == without.Text {
-		return "this model's chat template leaves the system prompt out", nil
-	}
-	return "", nil
+	return remark, err
 }
 
-func (c *conversation) context() int { return c.model.Context() }
+func (c *conversation) context() int { return c.partner.Context() }
 
 // begin, count and end follow an answer for Status.
 func (c *conversation) begin(x *exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.current, c.used = x, x.prompt
+	c.current = x
 }
 
 func (c *conversation) count(x *exchange) {
@@ -352,10 +282,14 @@ func (c *conversation) count(x *exchange) {
 	}
 }
 
-func (c *conversation) end(x *exchange) {
+// end ends an answer, if it had begun.
+func (c *conversation) end(x *exchange, begun bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.current, c.last = nil, x
+	if c.current = nil; !begun {
+		return
+	}
+	c.last = x
 	c.totals.answers++
 	c.totals.prompt += x.prompt
 	c.totals.generated += x.generated
@@ -375,13 +309,15 @@ func (c *conversation) Status() []string {
 		if c.last != nil && c.last.stats.GenerateRate() > 0 {
 			parts = append(parts, fmt.Sprintf("%.1f tokens/s", c.last.stats.GenerateRate()))
 		}
+	case x.generated == 0 && x.prompt == 0:
+		parts = append(parts, "waiting")
 	case x.generated == 0:
 		parts = append(parts, fmt.Sprintf("reading %d tokens", x.prompt))
 	default:
 		live := trit.Stats{GeneratedTokens: x.generated, GenerateTime: time.Since(x.first)}
 		parts = append(parts, fmt.Sprintf("%d tokens, %.1f tokens/s", x.generated, live.GenerateRate()))
 	}
-	parts = append(parts, c.contextUse(), c.model.Name())
+	parts = append(parts, c.contextUse(), c.partner.Name())
 	if c.settings.sampling.Temperature == 0 {
 		parts = append(parts, "greedy")
 	}

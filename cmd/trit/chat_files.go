@@ -13,7 +13,6 @@ import (
 
 	"trit/internal/textfile"
 	"trit/internal/tui"
-	"trit/tokenizer"
 )
 
 // attachment is a file that goes with a message.
@@ -38,7 +37,7 @@ func (c *conversation) readAttachment(path string) (attachment, error) {
 		return attachment{}, fmt.Errorf("%s is no text in UTF-8; only text can be sent", path)
 	}
 	a := attachment{name: filepath.Base(path), text: strings.TrimRight(string(data), "\n")}
-	a.tokens = len(c.model.Tokenizer().Encode(a.text, tokenizer.AddSpecial(false)))
+	a.tokens = c.partner.tokens(a.text)
 	if a.tokens >= c.context() {
 		return attachment{}, fmt.Errorf("%s has %d tokens, the context only %d", path, a.tokens, c.context())
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"trit"
-	"trit/chat"
 	"trit/internal/textfile"
 	"trit/internal/tui"
 )
@@ -23,8 +22,7 @@ const maxSchema = 4 << 20
 
 // setFormat changes the format, if the model can keep to it.
 func (c *conversation) setFormat(f format) error {
-	question := []chat.Message{{Role: "user", Content: "x"}}
-	if _, err := c.model.Prepare(context.Background(), trit.Conversation{Messages: question, Format: f.Format}); err != nil {
+	if err := c.partner.accepts(context.Background(), trit.Conversation{Format: f.Format}); err != nil {
 		return err
 	}
 	c.format = f

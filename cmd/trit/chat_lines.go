@@ -62,7 +62,7 @@ type chatResult struct {
 	Reasoning       string      `json:"reasoning,omitempty"`
 	Finish          trit.Finish `json:"finish_reason,omitempty"`
 	Error           string      `json:"error,omitempty"`
-	Seed            uint64      `json:"seed"`
+	Seed            *uint64     `json:"seed,omitempty"`
 	Stats           trit.Stats  `json:"stats"`
 	PromptRate      float64     `json:"prompt_tokens_per_second"`
 	GenerateRate    float64     `json:"generated_tokens_per_second"`
@@ -275,7 +275,7 @@ func (l *lineChat) keep(err error) {
 // printResult writes an answer as one line of JSON.
 func (l *lineChat) printResult(x *exchange) error {
 	r := chatResult{
-		Model: l.conversation.model.Name(), Message: x.question, Text: x.text, Reasoning: x.reasoning, Finish: x.finish, Seed: x.seed,
+		Model: l.conversation.partner.Name(), Message: x.question, Text: x.text, Reasoning: x.reasoning, Finish: x.finish, Seed: x.seed,
 		Stats: x.stats, PromptRate: x.stats.PromptRate(), GenerateRate: x.stats.GenerateRate(),
 		ContextUsed: x.prompt + x.generated, Context: l.conversation.context(), DroppedMessages: x.dropped,
 	}

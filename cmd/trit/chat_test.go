@@ -72,7 +72,7 @@ func TestChatJSON(t *testing.T) {
 	}
 	first := results[0]
 	if first.Text != "The capital of France is Paris." || first.Message != "What is the capital of France?" || first.Finish != trit.FinishStop ||
-		first.Seed != 5 || first.Context != 512 || first.ContextUsed < 15 || first.Model != "demo" {
+		*first.Seed != 5 || first.Context != 512 || first.ContextUsed < 15 || first.Model != "demo" {
 		t.Errorf("result %+v", first)
 	}
 	if last := results[2]; !strings.Contains(last.Error, "context") || last.Text != "" {
@@ -110,10 +110,7 @@ func newTalk(t *testing.T, opts ...trit.Option) *talk {
 			t.Error(err)
 		}
 	})
-	c, err := newConversation(m, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := newConversation(&localModel{Model: m, source: "demo", base: newSettings(m)}, false)
 	c.settings.sampling.Temperature = 0
 	return &talk{t: t, conversation: c}
 }
@@ -191,8 +188,8 @@ func TestChatRegenerate(t *testing.T) {
 	c.say("/set seed 10")
 	first := c.say("Tell me a story about a fox.")
 	second := c.say("/regenerate")
-	if first.text == second.text || second.seed != 11 || len(c.messages) != 2 || c.messages[1].Content != second.text {
-		t.Errorf("seed %d answers %q; the messages are %v", second.seed, second.text, c.messages)
+	if first.text == second.text || *second.seed != 11 || len(c.messages) != 2 || c.messages[1].Content != second.text {
+		t.Errorf("seed %d answers %q; the messages are %v", *second.seed, second.text, c.messages)
 	}
 	c.say("/set seed 11")
 	c.say("/clear")

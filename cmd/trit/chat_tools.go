@@ -29,8 +29,7 @@ func (c *conversation) toolsCommand(_ context.Context, args string, _ func(tui.E
 		if err != nil {
 			return "", nil, err
 		}
-		question := []chat.Message{{Role: "user", Content: "x"}}
-		if _, err := c.model.Prepare(context.Background(), trit.Conversation{Messages: question, Tools: tools}); err != nil {
+		if err := c.partner.accepts(context.Background(), trit.Conversation{Tools: tools}); err != nil {
 			return "", nil, err
 		}
 		c.tools = tools

@@ -55,7 +55,6 @@ func TestCreate(t *testing.T) {
 func TestChatSaveModel(t *testing.T) {
 	newStore(t)
 	c := newTalk(t)
-	c.source = "demo"
 	c.say("/system Be kind.")
 	c.say("/set top-k 7")
 	c.say("What is the capital of France?")
