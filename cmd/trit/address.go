@@ -91,10 +91,15 @@ type remote struct {
 	flag     string // that names it
 	address  string
 	insecure bool
+	key      string // of a flag
+	keyFile  string
 }
 
+// urlFlag names the server of the commands that look after one.
+const urlFlag = "url"
+
 func (r *remote) add(cmd *cobra.Command) {
-	r.addAs(cmd, "url", "address of the server (default: $"+hostVariable+", or http://127.0.0.1:8080)")
+	r.addAs(cmd, urlFlag, "address of the server (default: $"+hostVariable+", or http://127.0.0.1:8080)")
 }
 
 // addAs defines the flags; the address has a name of its own.
@@ -102,6 +107,29 @@ func (r *remote) addAs(cmd *cobra.Command, flag, usage string) {
 	r.flag = flag
 	cmd.Flags().StringVar(&r.address, flag, "", usage)
 	cmd.Flags().BoolVar(&r.insecure, "insecure", false, "accept any certificate of an HTTPS server")
+}
+
+// addKeys defines the flags of the key.
+func (r *remote) addKeys(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&r.key, "api-key", "", "the key that the server wants (default: $"+keyVariable+")")
+	cmd.Flags().StringVar(&r.keyFile, "api-key-file", "", "file with that key, which others then cannot see in the list of processes")
+}
+
+// readKey returns the key of the flags, or of the environment.
+func (r *remote) readKey() (string, error) {
+	if r.keyFile == "" {
+		return cmp.Or(r.key, os.Getenv(keyVariable)), nil
+	}
+	lines, err := listedLines("the key", r.keyFile)
+	switch {
+	case err != nil:
+		return "", err
+	case r.key != "":
+		return "", errors.New("--api-key and --api-key-file exclude each other")
+	case len(lines) != 1:
+		return "", fmt.Errorf("--api-key-file %s: want a line with the key, got %d", r.keyFile, len(lines))
+	}
+	return lines[0], nil
 }
 
 // open reads the flags.
@@ -115,10 +143,14 @@ func (r *remote) open(cmd *cobra.Command) error {
 	if err != nil {
 		return usage(cmd, err)
 	}
+	key, err := r.readKey()
+	if err != nil {
+		return usage(cmd, err)
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy, transport.DisableKeepAlives = nil, true
 	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: r.insecure}
-	r.Server = client.Server{URL: strings.TrimSuffix(address.url(), "/v1"), Key: os.Getenv(keyVariable),
+	r.Server = client.Server{URL: strings.TrimSuffix(address.url(), "/v1"), Key: key,
 		HTTP: &http.Client{Transport: transport}}
 	return nil
 }
@@ -131,11 +163,26 @@ func (r *remote) explain(err error) error {
 	failed, ok := errors.AsType[*client.Error](err)
 	switch {
 	case errors.Is(err, client.ErrNoAnswer):
-		return fmt.Errorf("%w; 'trit serve' starts one, --%s or %s name another", err, r.flag, hostVariable)
+		return fmt.Errorf("%w; 'trit serve' starts one, %s another", err, r.naming())
 	case ok && failed.Status == http.StatusUnauthorized:
-		return fmt.Errorf("%s says: %s; the key is taken from %s", r.URL, inLine(failed.Message), keyVariable)
+		return fmt.Errorf("%s says: %s; the key is taken from %s", r.URL, inLine(failed.Message), r.keys())
 	case ok:
 		return fmt.Errorf("%s says: %s", r.URL, inLine(failed.Message))
 	}
 	return err
+}
+
+// naming and keys say where the address and the key come from.
+func (r *remote) naming() string {
+	if r.flag == urlFlag {
+		return "--" + urlFlag + " or " + hostVariable + " name"
+	}
+	return "--" + r.flag + " names"
+}
+
+func (r *remote) keys() string {
+	if r.flag == urlFlag {
+		return keyVariable
+	}
+	return "--api-key, --api-key-file or " + keyVariable
 }

@@ -17,6 +17,7 @@ import (
 type chatFlags struct {
 	modelFlags
 	settings settingFlags
+	server   remote
 	system   string
 	debug    bool
 	plain    bool
@@ -46,7 +47,7 @@ out; the system prompt stays. Sampling flags that are not given leave what the
 model recommends. Without a model, those that are installed are offered.`,
 		Example: "  trit chat demo\n  echo \"What does a cow say?\" | trit chat --model demo --greedy",
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if f.model == "" && isTerminal(a.in) && isTerminal(a.err) {
+			if f.model == "" && f.server.address == "" && isTerminal(a.in) && isTerminal(a.err) {
 				if f.model, err = a.pickModel(cmd.Context()); err != nil {
 					return err
 				}
@@ -66,8 +67,11 @@ func (f *chatFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.system, "system-prompt", "", "what the model is told before the conversation")
 	cmd.Flags().BoolVar(&f.debug, "debug", false, "show for each answer the prompt and the most likely first tokens")
 	cmd.Flags().BoolVar(&f.plain, "plain", false, "read and write lines, also on a terminal")
+	f.server.addAs(cmd, "server", "talk with the model of the server at this `URL`, which has OpenAI's API")
+	f.server.addKeys(cmd)
+	groupFlags(cmd, "Server", "server", "insecure", "api-key", "api-key-file")
 	groupFlags(cmd, "Conversation", "system-prompt", "think", "think-budget", "max-tokens", "debug", "plain")
-	groupedHelp(cmd, "Conversation", "Sampling", "Model")
+	groupedHelp(cmd, "Conversation", "Server", "Sampling", "Model")
 }
 
 // chat is a conversation with a model.
@@ -75,7 +79,11 @@ func (a *app) chat(cmd *cobra.Command, f *chatFlags) error {
 	if err := f.settings.check(cmd); err != nil {
 		return usage(cmd, err)
 	}
-	p, err := f.local(a, cmd)
+	open := f.local
+	if f.server.address != "" {
+		open = f.remotely
+	}
+	p, err := open(a, cmd)
 	if err != nil {
 		return err
 	}

@@ -269,7 +269,7 @@ func (c *conversation) setCommand(_ context.Context, args string, _ func(tui.Eve
 	case 0:
 		var b strings.Builder
 		for _, s := range chatSettingList {
-			fmt.Fprintf(&b, "%-19s %-8s %s\n", s.name, s.get(&c.settings), s.help)
+			fmt.Fprintf(&b, "%-19s %-8s %s\n", s.name, c.settings.show(&s), s.help)
 		}
 		return b.String(), nil, nil
 	case 1:
@@ -277,7 +277,7 @@ func (c *conversation) setCommand(_ context.Context, args string, _ func(tui.Eve
 		if err != nil {
 			return "", nil, err
 		}
-		return fmt.Sprintf("%s is %s: %s.", s.name, s.get(&c.settings), s.help), nil, nil
+		return fmt.Sprintf("%s is %s: %s.", s.name, c.settings.show(s), s.help), nil, nil
 	case 2:
 		changed := c.settings
 		if err := errors.Join(changed.set(fields[0], fields[1]), c.partner.checks(&changed.think)); err != nil {
@@ -290,7 +290,7 @@ func (c *conversation) setCommand(_ context.Context, args string, _ func(tui.Eve
 		if err != nil {
 			return "", nil, err
 		}
-		return fmt.Sprintf("%s is %s.", s.name, s.get(&c.settings)), nil, nil
+		return fmt.Sprintf("%s is %s.", s.name, c.settings.show(s)), nil, nil
 	}
 	return "", nil, fmt.Errorf("want a name and a value, got %q", args)
 }
@@ -302,6 +302,8 @@ func (c *conversation) thinkCommand(_ context.Context, args string, _ func(tui.E
 			return "", nil, err
 		}
 		c.settings.think = changed
+		c.settings.give("think")
+		c.settings.give("think-budget")
 	}
 	return c.settings.think.String(), nil, nil
 }
@@ -311,8 +313,8 @@ func (c *conversation) statsCommand(context.Context, string, func(tui.Event)) (s
 	defer c.mu.Unlock()
 	var b strings.Builder
 	if x := c.last; x != nil {
-		fmt.Fprintf(&b, "last answer  %d tokens of prompt at %.1f/s, %d generated at %.1f/s, finish %s",
-			x.stats.PromptTokens, x.stats.PromptRate(), x.generated, x.stats.GenerateRate(), finishName(x))
+		fmt.Fprintf(&b, "last answer  %d tokens of prompt%s, %d generated%s, finish %s",
+			x.stats.PromptTokens, atRate(x.stats.PromptRate()), x.generated, atRate(x.stats.GenerateRate()), finishName(x))
 		if x.seed != nil {
 			fmt.Fprintf(&b, ", seed %d", *x.seed)
 		}
@@ -321,8 +323,18 @@ func (c *conversation) statsCommand(context.Context, string, func(tui.Event)) (s
 	fmt.Fprintf(&b, "all answers  %d with %d tokens of prompts and %d generated, in %s\n",
 		c.totals.answers, c.totals.prompt, c.totals.generated, c.totals.time.Round(time.Millisecond))
 	fmt.Fprintf(&b, "messages     %d, of which the model sees %d\n", len(c.messages), len(c.window))
-	fmt.Fprintf(&b, "context      %s", strings.TrimPrefix(c.contextUse(), "context "))
+	if use := c.contextUse(); use != "" {
+		fmt.Fprintf(&b, "context      %s", strings.TrimPrefix(use, "context "))
+	}
 	return b.String(), nil, nil
+}
+
+// atRate says how fast something was, if that is known.
+func atRate(perSecond float64) string {
+	if perSecond == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" at %.1f/s", perSecond)
 }
 
 // finishName says why an answer ended.

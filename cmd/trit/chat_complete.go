@@ -5,12 +5,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"trit/hub"
 )
 
 // values are what the argument of a command may be that begins in some way.
-type values func(begun string) []string
+type values func(c *conversation, begun string) []string
 
 // complete returns what the end of an input may become, and where that begins.
 func (c *conversation) complete(input string) (from int, options []string) {
@@ -19,7 +17,7 @@ func (c *conversation) complete(input string) (from int, options []string) {
 		if !found || known.values == nil {
 			return len(input), nil
 		}
-		return len(input) - len(args), known.values(args)
+		return len(input) - len(args), known.values(c, args)
 	}
 	if strings.HasPrefix(input, "/") && !strings.ContainsAny(input, "\n") {
 		for _, known := range slashCommands() {
@@ -33,14 +31,14 @@ func (c *conversation) complete(input string) (from int, options []string) {
 	}
 	from = strings.LastIndexAny(input, " \t\n") + 1
 	if path, ok := strings.CutPrefix(input[from:], "@"); ok {
-		return from + 1, paths(path)
+		return from + 1, paths(c, path)
 	}
 	return len(input), nil
 }
 
 // words are a few values.
 func words(list ...string) values {
-	return func(begun string) []string {
+	return func(_ *conversation, begun string) []string {
 		return slices.DeleteFunc(slices.Clone(list), func(w string) bool { return !strings.HasPrefix(w, begun) })
 	}
 }
@@ -49,7 +47,7 @@ func words(list ...string) values {
 const maxPaths = 200
 
 // paths are files and folders. Those that cannot be listed are none.
-func paths(begun string) []string {
+func paths(_ *conversation, begun string) []string {
 	folder, name := filepath.Split(begun)
 	path, err := filePath(folder)
 	if folder == "" {
@@ -78,23 +76,18 @@ func paths(begun string) []string {
 }
 
 // modelNames are the models that are there.
-func modelNames(begun string) []string {
-	models, err := hub.List()
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for _, m := range models {
-		names = append(names, m.Name)
-	}
-	return words(names...)(begun)
+func modelNames(c *conversation, begun string) []string {
+	c.mu.Lock() // the model may be changed meanwhile
+	names := c.partner.names()
+	c.mu.Unlock()
+	return words(names...)(c, begun)
 }
 
 // settingNames are what /set changes.
-func settingNames(begun string) []string {
+func settingNames(c *conversation, begun string) []string {
 	var names []string
 	for _, s := range chatSettingList {
 		names = append(names, s.name)
 	}
-	return words(names...)(begun)
+	return words(names...)(c, begun)
 }

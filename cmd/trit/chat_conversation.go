@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -137,7 +138,7 @@ func (c *conversation) answer(ctx context.Context, question string, emit func(tu
 	p, err := c.prepare(ctx, x, emit)
 	if err == nil {
 		if x.dropped > 0 {
-			emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The context of %d tokens is full: the oldest %d messages are left out from now on.", c.context(), x.dropped)})
+			emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("%s is full: the oldest %d messages are left out from now on.", c.contextName(), x.dropped)})
 		}
 		err = c.generate(ctx, x, p, emit)
 	}
@@ -156,8 +157,10 @@ func (c *conversation) answer(ctx context.Context, question string, emit func(tu
 		emit(tui.Event{Kind: tui.Problem, Text: inFlags(err.Error())})
 	case x.finish == trit.FinishLength && c.settings.maxTokens > 0 && x.generated >= c.settings.maxTokens:
 		emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The answer was cut after %d tokens; /set max-tokens changes that.", x.generated)})
+	case x.finish == trit.FinishLength && c.settings.server && c.settings.maxTokens == 0:
+		emit(tui.Event{Kind: tui.Notice, Text: "The answer was cut where the server ends answers; /continue goes on."})
 	case x.finish == trit.FinishLength:
-		emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("The answer was cut at the end of the context of %d tokens.", c.context())})
+		emit(tui.Event{Kind: tui.Notice, Text: c.contextName() + " is full: the answer was cut."})
 	case x.empty() && c.messages[len(c.messages)-1].Role == "assistant":
 		emit(tui.Event{Kind: tui.Notice, Text: "The model has nothing to add."})
 	case x.empty():
@@ -225,7 +228,9 @@ func (c *conversation) generate(ctx context.Context, x *exchange, p *prepared, e
 		if err != nil {
 			return err
 		}
-		c.count(x)
+		if p.prompt > 0 || piece.Content+piece.Reasoning != "" { // pieces of a server are tokens only if they have text
+			c.count(x)
+		}
 		x.finish = piece.Finish
 		if piece.Reasoning != "" {
 			emit(tui.Event{Kind: tui.Thought, Text: piece.Reasoning})
@@ -289,6 +294,10 @@ func (c *conversation) end(x *exchange, begun bool) {
 	if c.current = nil; !begun {
 		return
 	}
+	if x.prompt == 0 { // what a server tells at the end
+		x.prompt, x.generated = x.stats.PromptTokens, cmp.Or(x.stats.GeneratedTokens, x.generated)
+		c.used = x.prompt + x.generated
+	}
 	c.last = x
 	c.totals.answers++
 	c.totals.prompt += x.prompt
@@ -317,14 +326,31 @@ func (c *conversation) Status() []string {
 		live := trit.Stats{GeneratedTokens: x.generated, GenerateTime: time.Since(x.first)}
 		parts = append(parts, fmt.Sprintf("%d tokens, %.1f tokens/s", x.generated, live.GenerateRate()))
 	}
-	parts = append(parts, c.contextUse(), c.partner.Name())
+	if use := c.contextUse(); use != "" {
+		parts = append(parts, use)
+	}
+	parts = append(parts, c.partner.Name())
 	if c.settings.sampling.Temperature == 0 {
 		parts = append(parts, "greedy")
 	}
 	return parts
 }
 
-// contextUse says how full the context is.
+// contextName says what is full when it is full.
+func (c *conversation) contextName() string {
+	if n := c.context(); n > 0 {
+		return fmt.Sprintf("The context of %d tokens", n)
+	}
+	return "The context"
+}
+
+// contextUse says how full the context is, as far as that is known.
 func (c *conversation) contextUse() string {
+	switch {
+	case c.settings.server && c.used == 0:
+		return ""
+	case c.context() == 0:
+		return fmt.Sprintf("context %d", c.used)
+	}
 	return fmt.Sprintf("context %d/%d (%.0f %%)", c.used, c.context(), 100*float64(c.used)/float64(c.context()))
 }

@@ -19,7 +19,15 @@ import (
 type attachment struct {
 	name   string
 	text   string
-	tokens int
+	tokens int // 0 if nobody has counted them
+}
+
+// size is how long it is, in tokens if that is known.
+func (a *attachment) size() string {
+	if a.tokens == 0 {
+		return fmt.Sprintf("%d bytes", len(a.text))
+	}
+	return fmt.Sprintf("%d tokens", a.tokens)
 }
 
 const (
@@ -38,7 +46,7 @@ func (c *conversation) readAttachment(path string) (attachment, error) {
 	}
 	a := attachment{name: filepath.Base(path), text: strings.TrimRight(string(data), "\n")}
 	a.tokens = c.partner.tokens(a.text)
-	if a.tokens >= c.context() {
+	if n := c.context(); n > 0 && a.tokens >= n {
 		return attachment{}, fmt.Errorf("%s has %d tokens, the context only %d", path, a.tokens, c.context())
 	}
 	return a, nil
@@ -52,7 +60,7 @@ func (c *conversation) fileCommand(_ context.Context, args string, _ func(tui.Ev
 		}
 		var b strings.Builder
 		for _, a := range c.attached {
-			fmt.Fprintf(&b, "%6d tokens  %s\n", a.tokens, a.name)
+			fmt.Fprintf(&b, "%14s  %s\n", a.size(), a.name)
 		}
 		return b.String(), nil, nil
 	case "off":
@@ -71,7 +79,7 @@ func (c *conversation) fileCommand(_ context.Context, args string, _ func(tui.Ev
 		return "", nil, err
 	}
 	c.attached = append(c.attached, a)
-	return fmt.Sprintf("%s, %d tokens, goes with the next message.", a.name, a.tokens), nil, nil
+	return fmt.Sprintf("%s, %s, goes with the next message.", a.name, a.size()), nil, nil
 }
 
 // mention is a file in a message: @FILE or @"FILE WITH BLANKS".

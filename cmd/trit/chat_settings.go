@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,9 @@ type chatSettings struct {
 	think     thinkFlags
 	maxTokens int     // of an answer; 0: up to the end of the context
 	seed      *uint64 // nil: another one for each answer
+
+	given  []string // what flags or /set gave
+	server bool     // the server decides what was not given
 }
 
 // chatMaxTokens ends the answer of a model that finds no end, thinkMaxTokens that of one that thinks
@@ -55,7 +59,25 @@ func (s *chatSettings) set(name, value string) error {
 		return err
 	}
 	*s = changed
+	s.give(known.name)
 	return nil
+}
+
+// give notes that a setting was given, gave reports whether it was.
+func (s *chatSettings) give(name string) {
+	if !s.gave(name) {
+		s.given = append(slices.Clip(s.given), name)
+	}
+}
+
+func (s *chatSettings) gave(name string) bool { return slices.Contains(s.given, name) }
+
+// show returns the value of a setting for people.
+func (s *chatSettings) show(known *setting) string {
+	if s.server && !s.gave(known.name) {
+		return "server's"
+	}
+	return known.get(s)
 }
 
 // setting is a value of chatSettings that /set changes.
@@ -181,9 +203,25 @@ func (f *settingFlags) check(cmd *cobra.Command) error {
 
 // apply changes the settings whose flags were given.
 func (f *settingFlags) apply(s *chatSettings, m *trit.Model) error {
+	if err := f.numbersOnly(s); err != nil {
+		return err
+	}
+	return f.samplingFlags.apply(&s.sampling, m)
+}
+
+// numbersOnly is apply without the flags that need a model: those with tokens.
+func (f *settingFlags) numbersOnly(s *chatSettings) error {
 	s.think = f.think
+	if f.think != (thinkFlags{}) {
+		s.give("think")
+		s.give("think-budget")
+	}
 	if f.maxTokens >= 0 {
 		s.maxTokens = f.maxTokens
+		s.give("max-tokens")
+	}
+	for _, flag := range f.given {
+		s.give(flag.param.Flag)
 	}
 	if !f.random() {
 		seed, err := f.seed()
@@ -191,6 +229,14 @@ func (f *settingFlags) apply(s *chatSettings, m *trit.Model) error {
 			return err
 		}
 		s.seed = &seed
+		s.give("seed")
 	}
-	return f.samplingFlags.apply(&s.sampling, m)
+	if err := f.numbers(&s.sampling); err != nil {
+		return err
+	}
+	if f.greedy {
+		s.sampling.Temperature = 0
+		s.give("temperature")
+	}
+	return nil
 }

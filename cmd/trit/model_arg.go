@@ -171,21 +171,30 @@ func (a *app) pickModel(ctx context.Context) (string, error) {
 		fmt.Fprintf(a.err, "Taking %s; 'trit models --catalogue' lists models that can be downloaded.\n", models[0].Name)
 		return models[0].Name, nil
 	}
-	for i, m := range models {
-		fmt.Fprintf(a.err, "%3d  %s\n", i+1, m.Name)
+	var names []string
+	for _, m := range models {
+		names = append(names, m.Name)
+	}
+	return a.pick(ctx, names)
+}
+
+// pick lets somebody at a terminal choose one of these models.
+func (a *app) pick(ctx context.Context, names []string) (string, error) {
+	for i, name := range names {
+		fmt.Fprintf(a.err, "%3d  %s\n", i+1, name)
 	}
 	for {
-		text, err := a.question(ctx, fmt.Sprintf("Which model? [1-%d, or a name; 1] ", len(models)))
+		text, err := a.question(ctx, fmt.Sprintf("Which model? [1-%d, or a name; 1] ", len(names)))
 		if err != nil {
 			return "", err
 		}
 		if text == "" {
-			return models[0].Name, nil
+			return names[0], nil
 		}
-		if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(models) {
-			return models[n-1].Name, nil
+		if n, err := strconv.Atoi(text); err == nil && n >= 1 && n <= len(names) {
+			return names[n-1], nil
 		}
-		if slices.ContainsFunc(models, func(m hub.Model) bool { return m.Name == text }) {
+		if slices.Contains(names, text) {
 			return text, nil
 		}
 		fmt.Fprintf(a.err, "There is no %q.\n", text)

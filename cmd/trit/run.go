@@ -31,11 +31,13 @@ PROMPT, answer that and end.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := a.fetch(cmd.Context(), args[0])
-			if err != nil {
-				return err
+			if f.model = args[0]; f.server.address == "" {
+				name, err := a.fetch(cmd.Context(), f.model)
+				if err != nil {
+					return err
+				}
+				f.model = name
 			}
-			f.model = name
 			if prompt := strings.Join(args[1:], " "); prompt != "" {
 				f.plain = true
 				a.in = strings.NewReader(strings.ReplaceAll(prompt, "\n", "\\\n")) // one message, however many lines
