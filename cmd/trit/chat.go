@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"trit"
 	"trit/internal/termtext"
@@ -82,6 +84,8 @@ func (a *app) chat(cmd *cobra.Command, f *chatFlags) error {
 	open := f.local
 	if f.server.address != "" {
 		open = f.remotely
+	} else if given := givenOf(cmd, "Server"); given != "" {
+		return usage(cmd, fmt.Errorf("--%s is for --server, which names the server", given))
 	}
 	p, err := open(a, cmd)
 	if err != nil {
@@ -107,6 +111,16 @@ func (a *app) chat(cmd *cobra.Command, f *chatFlags) error {
 		return a.chatScreen(cmd.Context(), c)
 	}
 	return a.chatLines(cmd.Context(), c)
+}
+
+// givenOf returns a flag under a heading that was given, but not one of these.
+func givenOf(cmd *cobra.Command, heading string, except ...string) (name string) {
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if slices.Contains(flag.Annotations[groupAnnotation], heading) && !slices.Contains(except, flag.Name) {
+			name = flag.Name
+		}
+	})
+	return name
 }
 
 // local opens the model in this process.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"trit"
 	"trit/chat"
@@ -77,9 +76,13 @@ func (f *chatFlags) remotely(a *app, cmd *cobra.Command) (partner, error) {
 		return nil, usage(cmd, err)
 	}
 	err := m.update(cmd.Context())
-	if failed, ok := errors.AsType[*client.Error](err); ok && failed.Status == http.StatusNotFound && m.model != "" {
-		return m, nil // a server of few words
-	} else if err != nil {
+	failed, ok := errors.AsType[*client.Error](err)
+	switch unlisted := ok && failed.Status == http.StatusNotFound; {
+	case unlisted && m.model != "":
+		return m, nil
+	case unlisted:
+		return nil, fmt.Errorf("%w; if this is the address of the API, name a model with --model", m.server.explain(err))
+	case err != nil:
 		return nil, m.server.explain(err)
 	}
 	if m.model == "" {
@@ -96,7 +99,7 @@ func (f *chatFlags) remotely(a *app, cmd *cobra.Command) (partner, error) {
 }
 
 // checkRemote finds flags that are about a model in this process.
-func (f *chatFlags) checkRemote(cmd *cobra.Command) (err error) {
+func (f *chatFlags) checkRemote(cmd *cobra.Command) error {
 	numbers := []string{"greedy", "seed"}
 	for _, p := range sample.Params() {
 		numbers = append(numbers, p.Flag)
@@ -104,13 +107,14 @@ func (f *chatFlags) checkRemote(cmd *cobra.Command) (err error) {
 	if used := f.settings.used(cmd, numbers...); len(used) > 0 {
 		return fmt.Errorf("%s with --server: it needs the model's tokens, which the server has", used[0])
 	}
-	cmd.Flags().Visit(func(flag *pflag.Flag) {
-		local := slices.Contains(flag.Annotations[groupAnnotation], "Model") && flag.Name != "model" || flag.Name == "debug"
-		if local && err == nil {
-			err = fmt.Errorf("--%s with --server: it is about a model in this process", flag.Name)
-		}
-	})
-	return err
+	name := givenOf(cmd, "Model", "model")
+	if f.debug {
+		name = "debug"
+	}
+	if name != "" {
+		return fmt.Errorf("--%s with --server: it is about a model in this process", name)
+	}
+	return nil
 }
 
 // update asks for the models.
@@ -130,7 +134,8 @@ func (m *remoteModel) update(ctx context.Context) error {
 		return fmt.Errorf("%s/v1/models answers without a list of models: %w; is this the address of the API?",
 			m.server.URL, client.ErrForeign)
 	}
-	served := slices.DeleteFunc(*list.Data, func(s servedModel) bool { return s.ID == "" })
+	// A name with control characters is none that somebody could type.
+	served := slices.DeleteFunc(*list.Data, func(s servedModel) bool { return s.ID == "" || inLine(s.ID) != s.ID })
 	m.served.Store(&served)
 	return nil
 }

@@ -59,7 +59,7 @@ func (m *remoteModel) prepare(ctx context.Context, c trit.Conversation, how answ
 				continue
 			}
 		}
-		if field := refused(failed, body); ok && field != "" {
+		if field := m.refused(failed, body); ok && field != "" {
 			m.spared[field] = true
 			spared = append(spared, field)
 			continue
@@ -67,7 +67,11 @@ func (m *remoteModel) prepare(ctx context.Context, c trit.Conversation, how answ
 		for _, field := range spared { // that was not it
 			delete(m.spared, field)
 		}
-		return nil, m.server.explain(err)
+		err = m.server.explain(err)
+		if ok && failed.Status == http.StatusNotFound {
+			err = fmt.Errorf("%w; /model lists the models that are there", err)
+		}
+		return nil, err
 	}
 }
 
@@ -105,16 +109,21 @@ const (
 	fieldBudgetVLLM = "thinking_token_budget"
 )
 
+// otherField has the fields that say the same.
+var otherField = map[string]string{fieldMax: fieldMaxOpenAI, fieldTemplate: fieldEffort, fieldEffort: fieldTemplate}
+
 // refused returns the field of a request that a server knows not and that can be spared: because another one says
 // the same, or because it matters little.
-func refused(e *client.Error, body map[string]any) string {
+func (m *remoteModel) refused(e *client.Error, body map[string]any) string {
 	if e == nil || e.Status != http.StatusBadRequest && e.Status != http.StatusUnprocessableEntity {
 		return ""
 	}
 	for _, field := range []string{fieldUsage, fieldMax, fieldTemplate, fieldEffort} {
 		_, sent := body[field]
-		_, other := body[fieldTemplate]
-		if sent && (field != fieldEffort || other) && (e.Param == field || strings.Contains(e.Message, field)) {
+		if other := otherField[field]; other != "" && m.spared[other] {
+			continue
+		}
+		if sent && (e.Param == field || strings.Contains(e.Message, field)) {
 			return field
 		}
 	}
@@ -256,13 +265,18 @@ func (m *remoteModel) pieces(
 		if !c.Continue { // an answer that goes on may be within its reasoning
 			r.parser = chat.NewReasoningParser(chat.ReasoningFormat{Open: "<think>", Close: "</think>"}, false)
 		}
+		some := false
 		for data, err := range events(answer) {
 			switch {
 			case errors.Is(err, client.ErrCut) && r.finish != "": // some end without saying so
+			case errors.Is(err, client.ErrCut) && !some:
+				yield(trit.Piece{}, m.server.Foreign(chatPath, answer, err))
+				return
 			case err != nil:
 				yield(trit.Piece{}, fmt.Errorf("%s: %w", m.server.URL, err))
 				return
 			default:
+				some = true
 				piece, err := r.read(data)
 				if err != nil {
 					yield(trit.Piece{}, m.broken(answer, data, err))

@@ -150,8 +150,11 @@ func (e *Error) Busy() bool {
 func (s *Server) failure(answer *http.Response) *Error {
 	defer answer.Body.Close()
 	e := &Error{URL: s.URL, Status: answer.StatusCode}
-	if n, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && n > 0 {
+	after := answer.Header.Get("Retry-After")
+	if n, err := strconv.ParseInt(after, 10, 31); err == nil && n > 0 {
 		e.RetryAfter = time.Duration(n) * time.Second
+	} else if at, err := http.ParseTime(after); err == nil {
+		e.RetryAfter = max(0, time.Until(at))
 	}
 	data, err := io.ReadAll(io.LimitReader(answer.Body, maxFailure))
 	if err != nil {
