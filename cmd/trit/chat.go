@@ -46,8 +46,12 @@ conversation.
 
 When a conversation outgrows the model's context its oldest messages are left
 out; the system prompt stays. Sampling flags that are not given leave what the
-model recommends. Without a model, those that are installed are offered.`,
-		Example: "  trit chat demo\n  echo \"What does a cow say?\" | trit chat --model demo --greedy",
+model recommends. Without a model, those that are installed are offered.
+
+With --server the model is that of a running server, Trit's own or any other with
+OpenAI's API; --model is then one that the server has.`,
+		Example: "  trit chat demo\n  echo \"What does a cow say?\" | trit chat --model demo --greedy\n" +
+			"  trit chat --server http://127.0.0.1:8080",
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if f.model == "" && f.server.address == "" && isTerminal(a.in) && isTerminal(a.err) {
 				if f.model, err = a.pickModel(cmd.Context()); err != nil {

@@ -71,7 +71,7 @@ var preparations = []preparation{
 		cp demo/demo.gguf old.gguf
 		cp demo/demo.gguf arm.gguf`},
 	{"trit (load|unload) --help", "a model in the store", "trit cp demo/demo.gguf bitnet-2b-4t"},
-	{"trit (health|ps|load|unload|eval) --help", "a running server", "trit serve"},
+	{"trit (health|ps|load|unload|eval|chat) --help", "a running server", "trit serve"},
 	{"docs/evaluation.md", "a running server", "trit serve"},
 	{"trit trace --help", "two models", `
 		cp demo/demo.gguf good.gguf
