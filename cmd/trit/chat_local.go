@@ -19,7 +19,7 @@ import (
 
 // localModel is a partner in this process.
 type localModel struct {
-	*trit.Model
+	model  *trit.Model
 	source string       // the name or the path that it was opened by
 	base   chatSettings // what the flags and the model gave
 	reopen reopen       // nil: it cannot be changed
@@ -38,12 +38,15 @@ func newSettings(m *trit.Model) chatSettings {
 	return s
 }
 
+func (m *localModel) Name() string           { return m.model.Name() }
+func (m *localModel) Context() int           { return m.model.Context() }
+func (m *localModel) Close() error           { return m.model.Close() }
 func (m *localModel) settings() chatSettings { return m.base }
 
 func (m *localModel) greeting() string {
-	info := m.Info()
+	info := m.model.Info()
 	return fmt.Sprintf("%s (%s, %s weights), a context of %d tokens, loaded in %s. /help lists the commands.",
-		m.Name(), info.Architecture, countName(info.TernaryWeights), m.Context(), m.LoadTime().Round(time.Millisecond))
+		m.model.Name(), info.Architecture, countName(info.TernaryWeights), m.model.Context(), m.model.LoadTime().Round(time.Millisecond))
 }
 
 // anyQuestion stands for what will be asked.
@@ -51,25 +54,25 @@ var anyQuestion = chat.Message{Role: "user", Content: "x"}
 
 func (m *localModel) accepts(ctx context.Context, c trit.Conversation) error {
 	c.Messages = []chat.Message{anyQuestion}
-	_, err := m.Prepare(ctx, c)
+	_, err := m.model.Prepare(ctx, c)
 	return err
 }
 
-func (m *localModel) checks(think *thinkFlags) error { return think.checkModel(m.Model) }
+func (m *localModel) checks(think *thinkFlags) error { return think.checkModel(m.model) }
 
 func (m *localModel) system(text string) (remark string, err error) {
-	without, err := m.Prepare(context.Background(), trit.Conversation{Messages: []chat.Message{anyQuestion}})
+	without, err := m.model.Prepare(context.Background(), trit.Conversation{Messages: []chat.Message{anyQuestion}})
 	if err != nil {
 		return "", err
 	}
-	with, err := m.Prepare(context.Background(),
+	with, err := m.model.Prepare(context.Background(),
 		trit.Conversation{Messages: []chat.Message{{Role: "system", Content: text}, anyQuestion}})
 	if err != nil {
 		return "", fmt.Errorf("this model's template takes no system prompt: %w", err)
 	}
-	if len(with.Prompt) >= m.Context() {
+	if len(with.Prompt) >= m.model.Context() {
 		return "", fmt.Errorf("the system prompt has %d tokens, the context only %d", len(with.Prompt)-len(without.Prompt),
-			m.Context())
+			m.model.Context())
 	}
 	if with.Text == without.Text {
 		return "this model's chat template leaves the system prompt out", nil
@@ -78,7 +81,7 @@ func (m *localModel) system(text string) (remark string, err error) {
 }
 
 func (m *localModel) length(messages []chat.Message) (int, error) {
-	p, err := m.Prepare(context.Background(), trit.Conversation{Messages: messages})
+	p, err := m.model.Prepare(context.Background(), trit.Conversation{Messages: messages})
 	if err != nil {
 		return 0, err
 	}
@@ -86,7 +89,7 @@ func (m *localModel) length(messages []chat.Message) (int, error) {
 }
 
 func (m *localModel) tokens(text string) int {
-	return len(m.Tokenizer().Encode(text, tokenizer.AddSpecial(false)))
+	return len(m.model.Tokenizer().Encode(text, tokenizer.AddSpecial(false)))
 }
 
 func (m *localModel) prepare(
@@ -99,7 +102,7 @@ func (m *localModel) prepare(
 		sampling.Seed = &seed
 		opts = append(opts, trit.Sampling(sampling))
 	}
-	p, err := m.Prepare(ctx, c, append(opts, trit.CollectStats(how.stats))...)
+	p, err := m.model.Prepare(ctx, c, append(opts, trit.CollectStats(how.stats))...)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +135,7 @@ const debugCandidates = 10
 
 // debugPrompt shows a prompt as the model sees it.
 func (m *localModel) debugPrompt(prompt []int32) string {
-	return fmt.Sprintf("prompt, %d tokens: %q", len(prompt), m.Tokenizer().Decode(prompt, tokenizer.RenderSpecial(true)))
+	return fmt.Sprintf("prompt, %d tokens: %q", len(prompt), m.model.Tokenizer().Decode(prompt, tokenizer.RenderSpecial(true)))
 }
 
 // debugCandidates shows the most likely first tokens and the chosen one.
@@ -153,7 +156,7 @@ func (m *localModel) debugCandidates(token trit.Token) string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-func (m *localModel) piece(id int32) string { return m.Tokenizer().Piece(id, true) }
+func (m *localModel) piece(id int32) string { return m.model.Tokenizer().Piece(id, true) }
 
 func (m *localModel) change(
 	ctx context.Context, name string, emit func(tui.Event), loading func(string),
@@ -165,7 +168,7 @@ func (m *localModel) change(
 		return m, "", err
 	}
 	// Two models need not fit into memory.
-	if err := m.Close(); err != nil {
+	if err := m.model.Close(); err != nil {
 		return m, "", err
 	}
 	emit(tui.Event{Kind: tui.Notice, Text: "Loading " + name + "."})
@@ -177,7 +180,7 @@ func (m *localModel) change(
 		}
 		return old, "", fmt.Errorf("%w; %s goes on", err, m.source)
 	}
-	return next, fmt.Sprintf("%s, loaded in %s.", next.Name(), next.LoadTime().Round(time.Millisecond)), nil
+	return next, fmt.Sprintf("%s, loaded in %s.", next.Name(), next.model.LoadTime().Round(time.Millisecond)), nil
 }
 
 // load opens a model in place of one that is closed.
@@ -240,7 +243,7 @@ func (m *localModel) show(_ context.Context, what string) (string, error) {
 // save makes a model of the conversation: with its system prompt, its settings, and what was said.
 func (m *localModel) save(name string, c *conversation) (string, error) {
 	d := hub.Derived{Name: name, From: m.source, System: c.system, Parameters: map[string]any{}}
-	if own := m.Derived(); own != nil {
+	if own := m.model.Derived(); own != nil {
 		d.Messages = slices.Clone(own.Messages)
 	}
 	for _, said := range c.messages {
@@ -250,7 +253,7 @@ func (m *localModel) save(name string, c *conversation) (string, error) {
 		}
 		d.Messages = append(d.Messages, chat.Message{Role: said.Role, Content: said.Content})
 	}
-	base := newSettings(m.Model)
+	base := newSettings(m.model)
 	for _, p := range sample.Params() {
 		if value := p.Get(&c.settings.sampling); value != p.Get(&base.sampling) {
 			d.Parameters[p.Name] = value

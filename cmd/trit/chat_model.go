@@ -32,10 +32,9 @@ func (c *conversation) modelCommand(
 	if err != nil {
 		return "", nil, err
 	}
-	if !reflect.DeepEqual(before, c.settings) {
+	kept := !reflect.DeepEqual(before, c.settings)
+	if kept {
 		output += " The settings of /set are kept."
-	} else {
-		c.settings = next.settings()
 	}
 	used, err := c.length(c.messages)
 	if err != nil {
@@ -43,8 +42,10 @@ func (c *conversation) modelCommand(
 	}
 	c.window = c.messages
 	c.mu.Lock()
-	c.used = used
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	if c.used = used; !kept {
+		c.settings = next.settings()
+	}
 	return output, nil, nil
 }
 

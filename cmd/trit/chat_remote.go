@@ -125,8 +125,9 @@ func (m *remoteModel) update(ctx context.Context) error {
 		Data *[]servedModel `json:"data"`
 	}
 	err := m.server.Call(ctx, http.MethodGet, "/v1/models", nil, &list, maxAnswer)
+	_, said := errors.AsType[*client.Error](err)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded):
+	case !said && errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w of a server at %s within %s", client.ErrNoAnswer, m.server.URL, listTime)
 	case err != nil:
 		return err

@@ -89,9 +89,11 @@ func withoutOldest(messages []chat.Message) []chat.Message {
 		return n, nil
 	}
 	whole, err := size(messages)
+	if err != nil {
+		return nil
+	}
 	for _, limit := range []int{whole * 3 / 4, whole - 1} {
-		var kept []chat.Message
-		if kept, _, err = chat.Fit(messages, size, limit); err == nil {
+		if kept, _, err := chat.Fit(messages, size, limit); err == nil {
 			return kept
 		}
 	}
@@ -339,6 +341,7 @@ func (r *answerReader) read(data []byte) (trit.Piece, error) {
 	for _, choice := range chunk.Choices[:min(len(chunk.Choices), 1)] {
 		for _, d := range []completionDelta{choice.Delta, choice.Message} {
 			content := d.Content + d.Refusal
+			r.size += len(content) + len(d.ReasoningContent) + len(d.Reasoning)
 			switch {
 			case d.ReasoningContent != "":
 				r.model.reasoning = reasoningContent
@@ -357,7 +360,7 @@ func (r *answerReader) read(data []byte) (trit.Piece, error) {
 		}
 		r.finish = cmp.Or(choice.FinishReason, r.finish)
 	}
-	if r.size += len(piece.Content) + len(piece.Reasoning); r.size > maxAnswerText {
+	if r.size > maxAnswerText {
 		return piece, fmt.Errorf("the answer has more than %d bytes", maxAnswerText)
 	}
 	if r.first.IsZero() && piece.Content+piece.Reasoning != "" {

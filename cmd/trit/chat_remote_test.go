@@ -365,6 +365,31 @@ func TestChatServerBusy(t *testing.T) {
 	}
 }
 
+// TestChatServerBounds: what a server may say has an end.
+func TestChatServerBounds(t *testing.T) {
+	r := answerReader{model: &remoteModel{}, stats: &trit.Stats{}}
+	event := []byte(`{"choices":[{"delta":{"content":"` + strings.Repeat(" ", 1<<20) + `"}}]}`)
+	read := 0
+	for ; read < 100; read++ {
+		if _, err := r.read(event); err != nil {
+			break
+		}
+	}
+	if read != maxAnswerText>>20 {
+		t.Errorf("%d MiB are read, want %d", read, maxAnswerText>>20)
+	}
+	call := []byte(`{"choices":[{"delta":{"tool_calls":[{"function":{"name":"x"}}]}}]}`)
+	r = answerReader{model: &remoteModel{}, stats: &trit.Stats{}}
+	for range maxCalls {
+		if _, err := r.read(call); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.read(call); err == nil {
+		t.Error("there are more calls than there may be")
+	}
+}
+
 // TestChatServerStop: Ctrl-C ends the request, and keeps what was said.
 func TestChatServerStop(t *testing.T) {
 	f := newFakeServer(t, `{"choices":[{"delta":{"content":"Once "}}]}`+"\nHANG")

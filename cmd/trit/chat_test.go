@@ -110,7 +110,7 @@ func newTalk(t *testing.T, opts ...trit.Option) *talk {
 			t.Error(err)
 		}
 	})
-	c := newConversation(&localModel{Model: m, source: "demo", base: newSettings(m)}, false)
+	c := newConversation(&localModel{model: m, source: "demo", base: newSettings(m)}, false)
 	c.settings.sampling.Temperature = 0
 	return &talk{t: t, conversation: c}
 }

@@ -96,7 +96,7 @@ func (s *Server) Send(ctx context.Context, method, path string, body any) (*http
 		case <-time.After(wait):
 			waited += wait
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, fmt.Errorf("%w: %w", ctx.Err(), failed)
 		}
 	}
 }
