@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"trit/internal/client"
+	"trit/internal/apiclient"
 )
 
 // hostVariable names where 'trit serve' listens and where the commands that talk with it find it, so that both agree.
@@ -87,7 +87,7 @@ func environmentAddress() (serverAddress, error) {
 
 // remote is the server that a command talks with.
 type remote struct {
-	client.Server
+	apiclient.Server
 	flag     string // that names it
 	address  string
 	insecure bool
@@ -150,7 +150,7 @@ func (r *remote) open(cmd *cobra.Command) error {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy, transport.DisableKeepAlives = nil, true
 	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: r.insecure}
-	r.Server = client.Server{URL: strings.TrimSuffix(address.url(), "/v1"), Key: key,
+	r.Server = apiclient.Server{URL: strings.TrimSuffix(address.url(), "/v1"), Key: key,
 		HTTP: &http.Client{Transport: transport}}
 	return nil
 }
@@ -160,9 +160,9 @@ const keyVariable = "TRIT_API_KEY"
 
 // explain adds to an error of the server what helps.
 func (r *remote) explain(err error) error {
-	failed, ok := errors.AsType[*client.Error](err)
+	failed, ok := errors.AsType[*apiclient.Error](err)
 	switch {
-	case errors.Is(err, client.ErrNoAnswer):
+	case errors.Is(err, apiclient.ErrNoAnswer):
 		return fmt.Errorf("%w; 'trit serve' starts one, %s another", err, r.naming())
 	case ok && failed.Status == http.StatusUnauthorized:
 		return fmt.Errorf("%s says: %s; the key is taken from %s", r.URL, inLine(failed.Message), r.keys())

@@ -16,7 +16,7 @@ import (
 
 	"trit"
 	"trit/chat"
-	"trit/internal/client"
+	"trit/internal/apiclient"
 	"trit/internal/tui"
 	"trit/sample"
 )
@@ -76,7 +76,7 @@ func (f *chatFlags) remotely(a *app, cmd *cobra.Command) (partner, error) {
 		return nil, usage(cmd, err)
 	}
 	err := m.update(cmd.Context())
-	failed, ok := errors.AsType[*client.Error](err)
+	failed, ok := errors.AsType[*apiclient.Error](err)
 	switch unlisted := ok && failed.Status == http.StatusNotFound; {
 	case unlisted && m.model != "":
 		return m, nil
@@ -125,15 +125,15 @@ func (m *remoteModel) update(ctx context.Context) error {
 		Data *[]servedModel `json:"data"`
 	}
 	err := m.server.Call(ctx, http.MethodGet, "/v1/models", nil, &list, maxAnswer)
-	_, said := errors.AsType[*client.Error](err)
+	_, said := errors.AsType[*apiclient.Error](err)
 	switch {
 	case !said && errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w of a server at %s within %s", client.ErrNoAnswer, m.server.URL, listTime)
+		return fmt.Errorf("%w of a server at %s within %s", apiclient.ErrNoAnswer, m.server.URL, listTime)
 	case err != nil:
 		return err
 	case list.Data == nil:
 		return fmt.Errorf("%s/v1/models answers without a list of models: %w; is this the address of the API?",
-			m.server.URL, client.ErrForeign)
+			m.server.URL, apiclient.ErrForeign)
 	}
 	// A name with control characters is none that somebody could type.
 	served := slices.DeleteFunc(*list.Data, func(s servedModel) bool { return s.ID == "" || inLine(s.ID) != s.ID })
@@ -302,7 +302,7 @@ func (m *remoteModel) show(ctx context.Context, what string) (string, error) {
 	// Ollama's API, which Trit has too, tells more.
 	var about struct{ Template, License string }
 	err := m.server.Call(ctx, http.MethodPost, "/api/show", map[string]string{"model": m.model}, &about, maxAnswer)
-	if failed, ok := errors.AsType[*client.Error](err); err != nil && !ok && !errors.Is(err, client.ErrForeign) {
+	if failed, ok := errors.AsType[*apiclient.Error](err); err != nil && !ok && !errors.Is(err, apiclient.ErrForeign) {
 		return "", m.server.explain(err)
 	} else if ok && failed.Status == http.StatusUnauthorized {
 		return "", m.server.explain(err)

@@ -17,7 +17,7 @@ import (
 
 	"trit"
 	"trit/chat"
-	"trit/internal/client"
+	"trit/internal/apiclient"
 	"trit/internal/tui"
 	"trit/sample"
 )
@@ -34,7 +34,7 @@ func (m *remoteModel) prepare(ctx context.Context, c trit.Conversation, how answ
 	}
 	server := m.server.Server
 	told := false
-	server.Busy = func(why *client.Error, wait time.Duration) {
+	server.Busy = func(why *apiclient.Error, wait time.Duration) {
 		if !told {
 			told = true
 			how.emit(tui.Event{Kind: tui.Notice, Text: fmt.Sprintf("%v; asking again, the first time in %s. Ctrl-C stops.",
@@ -51,7 +51,7 @@ func (m *remoteModel) prepare(ctx context.Context, c trit.Conversation, how answ
 			p.run = m.pieces(answer, &c, how.stats, start)
 			return p, nil
 		}
-		failed, ok := errors.AsType[*client.Error](err)
+		failed, ok := errors.AsType[*apiclient.Error](err)
 		if ok && overflows(failed) {
 			if kept := withoutOldest(p.messages); kept != nil {
 				p.dropped += len(p.messages) - len(kept)
@@ -76,7 +76,7 @@ func (m *remoteModel) prepare(ctx context.Context, c trit.Conversation, how answ
 }
 
 // overflows reports that a conversation is too long.
-func overflows(e *client.Error) bool {
+func overflows(e *apiclient.Error) bool {
 	return e.Code == "context_length_exceeded" || e.Type == "exceed_context_size_error"
 }
 
@@ -116,7 +116,7 @@ var otherField = map[string]string{fieldMax: fieldMaxOpenAI, fieldTemplate: fiel
 
 // refused returns the field of a request that a server knows not and that can be spared: because another one says
 // the same, or because it matters little.
-func (m *remoteModel) refused(e *client.Error, body map[string]any) string {
+func (m *remoteModel) refused(e *apiclient.Error, body map[string]any) string {
 	if e == nil || e.Status != http.StatusBadRequest && e.Status != http.StatusUnprocessableEntity {
 		return ""
 	}
@@ -270,8 +270,8 @@ func (m *remoteModel) pieces(
 		some := false
 		for data, err := range events(answer) {
 			switch {
-			case errors.Is(err, client.ErrCut) && r.finish != "": // some end without saying so
-			case errors.Is(err, client.ErrCut) && !some:
+			case errors.Is(err, apiclient.ErrCut) && r.finish != "": // some end without saying so
+			case errors.Is(err, apiclient.ErrCut) && !some:
 				yield(trit.Piece{}, m.server.Foreign(chatPath, answer, err))
 				return
 			case err != nil:
@@ -296,7 +296,7 @@ func (m *remoteModel) pieces(
 // events yields the events of an answer, or a whole answer as one.
 func events(answer *http.Response) iter.Seq2[[]byte, error] {
 	if !strings.HasPrefix(answer.Header.Get("Content-Type"), "application/json") {
-		return client.Events(io.LimitReader(answer.Body, 16*maxAnswerText)) // an event may be much longer than its text
+		return apiclient.Events(io.LimitReader(answer.Body, 16*maxAnswerText)) // an event may be much longer than its text
 	}
 	return func(yield func([]byte, error) bool) {
 		data, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
@@ -306,7 +306,7 @@ func events(answer *http.Response) iter.Seq2[[]byte, error] {
 
 // broken says what is wrong with an event.
 func (m *remoteModel) broken(answer *http.Response, data []byte, err error) error {
-	if failed := (&client.Error{}); errors.Is(err, errSaid) && failed.Read(data) {
+	if failed := (&apiclient.Error{}); errors.Is(err, errSaid) && failed.Read(data) {
 		return fmt.Errorf("%s breaks the answer off: %s", m.server.URL, inLine(failed.Message))
 	}
 	return m.server.Foreign(chatPath, answer, err)

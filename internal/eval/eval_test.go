@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"trit/gguf"
-	"trit/internal/client"
+	"trit/internal/apiclient"
 	"trit/internal/generate"
 	"trit/tokenizer"
 )
@@ -236,7 +236,7 @@ func TestServerErrors(t *testing.T) {
 		fmt.Fprint(w, a)
 	}))
 	defer server.Close()
-	s := &Server{Server: client.Server{URL: server.URL, Key: "k", HTTP: server.Client()}}
+	s := &Server{Server: apiclient.Server{URL: server.URL, Key: "k", HTTP: server.Client()}}
 	for answer, says := range map[string]string{
 		"400!no echo":               "400: no echo",
 		"x":                         "address of the API",

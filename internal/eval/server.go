@@ -9,12 +9,12 @@ import (
 	"slices"
 	"time"
 
-	"trit/internal/client"
+	"trit/internal/apiclient"
 )
 
 // Server asks a server with OpenAI's API, by POST /v1/completions with echo and logprobs: Trit's, vLLM's and others.
 type Server struct {
-	client.Server
+	apiclient.Server
 	Model string // what requests name; may be empty where there is one
 }
 

@@ -1,5 +1,5 @@
-// Package client talks with a server: Trit's own, or another with OpenAI's API.
-package client
+// Package apiclient talks with a server: Trit's own, or another with OpenAI's API.
+package apiclient
 
 import (
 	"bytes"
