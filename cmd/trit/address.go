@@ -112,7 +112,7 @@ func (r *remote) addAs(cmd *cobra.Command, flag, usage string) {
 // addKeys defines the flags of the key.
 func (r *remote) addKeys(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.key, "api-key", "", "the key that the server wants (default: $"+keyVariable+")")
-	cmd.Flags().StringVar(&r.keyFile, "api-key-file", "", "file with that key, which others then cannot see in the list of processes")
+	cmd.Flags().StringVar(&r.keyFile, "api-key-file", "", "file with that key, which the list of processes then does not show")
 }
 
 // readKey returns the key of the flags, or of the environment.

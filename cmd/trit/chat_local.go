@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -46,7 +47,8 @@ func (m *localModel) settings() chatSettings { return m.base }
 func (m *localModel) greeting() string {
 	info := m.model.Info()
 	return fmt.Sprintf("%s (%s, %s weights), a context of %d tokens, loaded in %s. /help lists the commands.",
-		m.model.Name(), info.Architecture, countName(info.TernaryWeights), m.model.Context(), m.model.LoadTime().Round(time.Millisecond))
+		m.model.Name(), info.Architecture, countName(info.TernaryWeights), m.model.Context(),
+		m.model.LoadTime().Round(time.Millisecond))
 }
 
 // anyQuestion stands for what will be asked.
@@ -114,7 +116,9 @@ func (m *localModel) prepare(
 }
 
 // explained shows the prompt, and the candidates of the first token.
-func (m *localModel) explained(ctx context.Context, p *trit.Prepared, emit func(tui.Event)) func(func(trit.Piece, error) bool) {
+func (m *localModel) explained(
+	ctx context.Context, p *trit.Prepared, emit func(tui.Event),
+) iter.Seq2[trit.Piece, error] {
 	return func(yield func(trit.Piece, error) bool) {
 		emit(tui.Event{Kind: tui.Notice, Text: m.debugPrompt(p.Prompt)})
 		first := true
@@ -135,7 +139,8 @@ const debugCandidates = 10
 
 // debugPrompt shows a prompt as the model sees it.
 func (m *localModel) debugPrompt(prompt []int32) string {
-	return fmt.Sprintf("prompt, %d tokens: %q", len(prompt), m.model.Tokenizer().Decode(prompt, tokenizer.RenderSpecial(true)))
+	text := m.model.Tokenizer().Decode(prompt, tokenizer.RenderSpecial(true))
+	return fmt.Sprintf("prompt, %d tokens: %q", len(prompt), text)
 }
 
 // debugCandidates shows the most likely first tokens and the chosen one.

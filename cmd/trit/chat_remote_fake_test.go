@@ -28,9 +28,9 @@ type fakeServer struct {
 	gone    chan struct{} // a client has left
 }
 
-// openAIFields are those of OpenAI's requests that the chat may send unasked, or when somebody asks for what they say.
-var openAIFields = []string{"model", "messages", "stream", "stream_options", "temperature", "top_p", "frequency_penalty",
-	"presence_penalty", "max_tokens", "seed", "tools", "response_format"}
+// openAIFields are those of OpenAI's requests that the chat may send: unasked, or when somebody asks for them.
+var openAIFields = []string{"model", "messages", "stream", "stream_options", "temperature", "top_p",
+	"frequency_penalty", "presence_penalty", "max_tokens", "seed", "tools", "response_format"}
 
 func newFakeServer(t *testing.T, answers ...string) *fakeServer {
 	f := &fakeServer{t: t, answers: answers, header: http.Header{}, gone: make(chan struct{}, 9),

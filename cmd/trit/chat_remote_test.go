@@ -106,7 +106,8 @@ func TestChatServerAlike(t *testing.T) {
 	c.say("/model nobody", "has no model nobody; it has demo")
 	c.say("/save friend", "friend.json")
 	c.say(askFrance, "France")
-	if status := strings.Join(c.Status(), "|"); !strings.Contains(status, "tokens/s|context ") || !strings.HasSuffix(status, "|demo") {
+	status := strings.Join(c.Status(), "|")
+	if !strings.Contains(status, "tokens/s|context ") || !strings.HasSuffix(status, "|demo") {
 		t.Errorf("the status is %q", status)
 	}
 	if _, options := c.complete("/model de"); !slices.Equal(options, []string{"demo"}) {
@@ -198,8 +199,8 @@ func jsonEqual(a, b any) bool {
 
 // TestChatServerSpares: what a server calls otherwise, or knows not, is sent otherwise, or not.
 func TestChatServerSpares(t *testing.T) {
-	f := newFakeServer(t, `400!{"error":{"message":"Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.","param":"max_tokens"}}`,
-		says("Yes."))
+	f := newFakeServer(t, `400!{"error":{"message":"Unsupported parameter. Use 'max_completion_tokens' instead.",`+
+		`"param":"max_tokens"}}`, says("Yes."))
 	f.known = []string{"max_completion_tokens", "reasoning_effort"}
 	c := newRemoteTalk(t, f.URL, "--model", "small", "--max-tokens", "9")
 	c.say("Hi", "Yes.")
@@ -226,7 +227,8 @@ func TestChatServerSpares(t *testing.T) {
 	f.known = []string{"chat_template_kwargs"}
 	c = newRemoteTalk(t, f.URL, "--model", "small", "--think", "off")
 	c.say("Hi", "Yes.")
-	if b := f.last(); !jsonEqual(b["chat_template_kwargs"], map[string]any{"enable_thinking": false}) || b["reasoning_effort"] != nil {
+	b := f.last()
+	if !jsonEqual(b["chat_template_kwargs"], map[string]any{"enable_thinking": false}) || b["reasoning_effort"] != nil {
 		t.Errorf("without thinking, the request is %v", b)
 	}
 	// What cannot be asked for in any way is an error.
@@ -243,8 +245,8 @@ func TestChatServerSpares(t *testing.T) {
 // TestChatServerThinks: reasoning comes under two names or within the content, and goes back as it came.
 func TestChatServerThinks(t *testing.T) {
 	thinks := func(field string) string {
-		return `{"choices":[{"delta":{"` + field + `":"Hm"}}]}` + "\n" + `{"choices":[{"delta":{"` + field + `":", so."}}]}` + "\n" +
-			says("Yes.")
+		return `{"choices":[{"delta":{"` + field + `":"Hm"}}]}` + "\n" +
+			`{"choices":[{"delta":{"` + field + `":", so."}}]}` + "\n" + says("Yes.")
 	}
 	for _, field := range []string{"reasoning_content", "reasoning"} {
 		f := newFakeServer(t, thinks(field))
@@ -276,9 +278,11 @@ func TestChatServerTools(t *testing.T) {
 	if err := os.WriteFile(path, []byte(weatherTools), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	calls := `{"choices":[{"delta":{"content":null,"tool_calls":[{"index":0,"id":"a1","type":"function","function":{"name":"get_weather","arguments":""}}]}}]}
+	calls := `{"choices":[{"delta":{"content":null,"tool_calls":[` +
+		`{"index":0,"id":"a1","type":"function","function":{"name":"get_weather","arguments":""}}]}}]}
 {"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"city\":"}}]}}]}
-{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\"Paris\"}"}},{"index":1,"function":{"name":"get_weather"}}]}}]}
+{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\"Paris\"}"}}]}}]}
+{"choices":[{"delta":{"tool_calls":[{"index":1,"function":{"name":"get_weather"}}]}}]}
 {"choices":[{"delta":{},"finish_reason":"tool_calls"}]}
 [DONE]`
 	f := newFakeServer(t, calls, says("It rains."))
@@ -295,8 +299,8 @@ func TestChatServerTools(t *testing.T) {
 	}
 	answer, rain, sun := messages[1].(map[string]any), messages[2].(map[string]any), messages[3].(map[string]any)
 	second := answer["tool_calls"].([]any)[1].(map[string]any)
-	if rain["tool_call_id"] != "a1" || rain["content"] != "rain" || second["id"] == "" || sun["tool_call_id"] != second["id"] ||
-		second["type"] != "function" || len(b["tools"].([]any)) != 1 {
+	if rain["tool_call_id"] != "a1" || rain["content"] != "rain" || second["id"] == "" ||
+		sun["tool_call_id"] != second["id"] || second["type"] != "function" || len(b["tools"].([]any)) != 1 {
 		t.Errorf("the request is %v", b)
 	}
 	f.answers = []string{`{"choices":[{"delta":{"tool_calls":[{"index":7,"function":{"name":"x"}}]}}]}`}
@@ -308,7 +312,8 @@ func TestChatServerFailures(t *testing.T) {
 	f := newFakeServer(t, "")
 	c := newRemoteTalk(t, f.URL, "--model", "small")
 	for _, test := range []struct{ answer, says string }{
-		{`401!{"error":{"message":"Incorrect API key"}}`, "Incorrect API key; the key is taken from --api-key, --api-key-file or TRIT_API_KEY"},
+		{`401!{"error":{"message":"Incorrect API key"}}`,
+			"Incorrect API key; the key is taken from --api-key, --api-key-file or TRIT_API_KEY"},
 		{`404!{"error":{"message":"no model small"}}`, "no model small; /model lists"},
 		{`404!<html><body>nginx`, "a page for browsers; is this the address of the API?"},
 		{`500!oops`, "oops"},
@@ -338,7 +343,8 @@ func TestChatServerFailures(t *testing.T) {
 	f.answers = []string{strings.ReplaceAll(says("Fine."), "[DONE]", "")}
 	c.say("More", "Fine.")
 	f.header.Set("Content-Type", "application/json")
-	f.answers = []string{`+{"choices":[{"message":{"content":"Whole."},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}`}
+	f.answers = []string{`+{"choices":[{"message":{"content":"Whole."},"finish_reason":"stop"}],` +
+		`"usage":{"prompt_tokens":3,"completion_tokens":2}}`}
 	if x := c.say("More", "Whole."); x.err != nil || x.prompt != 3 {
 		t.Errorf("%+v", x)
 	}
@@ -346,7 +352,8 @@ func TestChatServerFailures(t *testing.T) {
 
 // TestChatServerBusy: the chat waits for a server that has no room, says so, and can be stopped.
 func TestChatServerBusy(t *testing.T) {
-	f := newFakeServer(t, `503!{"error":{"message":"Loading model"}}`, `429!{"error":{"message":"slow down"}}`, says("Now."))
+	f := newFakeServer(t, `503!{"error":{"message":"Loading model"}}`,
+		`429!{"error":{"message":"slow down"}}`, says("Now."))
 	c := newRemoteTalk(t, f.URL, "--model", "small")
 	c.say("Hi", "Loading model; asking again", "Now.")
 	if len(f.bodies) != 3 || len(c.kinds(tui.Notice)) != 1 {
@@ -439,8 +446,8 @@ func TestChatServerStart(t *testing.T) {
 	chatServer(t, f.URL, "").expect(t, exitFailed, "without a list of models")
 	f.models = `{"data":[]}`
 	chatServer(t, f.URL, "").expect(t, exitFailed, "has no models")
-	for _, args := range [][]string{{"--ctx-size", "9"}, {"--kernel", "lut"}, {"--debug"}, {"--logit-bias", "1+1"}, {"--bad-words", "x"},
-		{"--api-key", "x", "--api-key-file", key}, {"--top-p", "7"}} {
+	for _, args := range [][]string{{"--ctx-size", "9"}, {"--kernel", "lut"}, {"--debug"}, {"--logit-bias", "1+1"},
+		{"--bad-words", "x"}, {"--api-key", "x", "--api-key-file", key}, {"--top-p", "7"}} {
 		chatServer(t, f.URL, "", args...).expect(t, exitUsage, args[0])
 	}
 	chatServer(t, "ftp://x", "").expect(t, exitUsage, "--server")
