@@ -296,7 +296,8 @@ func (m *remoteModel) pieces(
 // events yields the events of an answer, or a whole answer as one.
 func events(answer *http.Response) iter.Seq2[[]byte, error] {
 	if !strings.HasPrefix(answer.Header.Get("Content-Type"), "application/json") {
-		return apiclient.Events(io.LimitReader(answer.Body, 16*maxAnswerText)) // an event may be much longer than its text
+		// An event may be much longer than its text.
+		return apiclient.Events(io.LimitReader(answer.Body, 16*maxAnswerText))
 	}
 	return func(yield func([]byte, error) bool) {
 		data, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
