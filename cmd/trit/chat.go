@@ -23,6 +23,7 @@ type chatFlags struct {
 	system   string
 	debug    bool
 	plain    bool
+	question string // the only one; empty for a conversation
 }
 
 func (a *app) chatCommand() *cobra.Command {
@@ -108,6 +109,9 @@ func (a *app) chat(cmd *cobra.Command, f *chatFlags) error {
 		if remark != "" {
 			a.log.Warn(remark)
 		}
+	}
+	if f.question != "" {
+		return a.chatOnce(cmd.Context(), c, f.question)
 	}
 	screen := !f.plain && !a.json && isTerminal(a.in) && isTerminal(a.out) && os.Getenv("TERM") != "dumb"
 	c.screen = screen

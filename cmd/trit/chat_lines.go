@@ -21,6 +21,16 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
+// chatOnce is a conversation of one question, which is sent as it is.
+func (a *app) chatOnce(ctx context.Context, c *conversation, question string) error {
+	l := &lineChat{app: a, conversation: c, terminal: isTerminal(a.out), errTerminal: isTerminal(a.err)}
+	x, err := l.answer(ctx, strings.ToValidUTF8(question, "\uFFFD"), c.say)
+	if err == nil && (x == nil || x.err != nil) {
+		err = errCheckFailed // what is wrong has been said
+	}
+	return err
+}
+
 // chatLines is the conversation without a terminal's help: a line is a message.
 func (a *app) chatLines(ctx context.Context, c *conversation) error {
 	l := &lineChat{app: a, conversation: c, terminal: isTerminal(a.out), errTerminal: isTerminal(a.err)}
@@ -97,7 +107,7 @@ func (l *lineChat) run(ctx context.Context) error {
 			return err
 		}
 		leaving = false
-		if err := l.answer(ctx, input); err != nil {
+		if _, err := l.answer(ctx, input, l.conversation.handle); err != nil {
 			return err
 		}
 	}
@@ -150,7 +160,9 @@ func (l *lineChat) ask(prompt string) {
 
 // answer handles a message. It returns errors that end the program: those of
 // writing, and the end of ctx.
-func (l *lineChat) answer(ctx context.Context, input string) error {
+func (l *lineChat) answer(ctx context.Context, input string,
+	send func(context.Context, string, func(tui.Event)) *exchange) (*exchange, error) {
+
 	answerCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l.speaker = speaker{terminal: l.terminal}
@@ -165,7 +177,7 @@ func (l *lineChat) answer(ctx context.Context, input string) error {
 		case <-answerCtx.Done():
 		}
 	}()
-	x := l.conversation.handle(answerCtx, input, func(e tui.Event) {
+	x := send(answerCtx, input, func(e tui.Event) {
 		l.show(e)
 		if l.failure != nil {
 			cancel() // an answer that cannot be written need not be generated
@@ -179,11 +191,11 @@ func (l *lineChat) answer(ctx context.Context, input string) error {
 	}
 	switch {
 	case l.failure != nil:
-		return fmt.Errorf("writing the answer: %w", l.failure)
+		return x, fmt.Errorf("writing the answer: %w", l.failure)
 	case terminated:
-		return context.Canceled
+		return x, context.Canceled
 	}
-	return ctx.Err()
+	return x, ctx.Err()
 }
 
 // show writes an event: answers and what commands print to the output, the

@@ -183,7 +183,7 @@ type settingFlags struct {
 func (f *settingFlags) add(cmd *cobra.Command) {
 	f.samplingFlags.add(cmd)
 	f.think.add(cmd)
-	cmd.Flags().IntVar(&f.maxTokens, "max-tokens", chatMaxTokens, fmt.Sprintf("end an answer after this many tokens; 0: at the end of the context "+
+	cmd.Flags().IntVarP(&f.maxTokens, "max-tokens", "n", chatMaxTokens, fmt.Sprintf("end an answer after this many tokens; 0: at the end of the context "+
 		"(with a model that thinks: %d)", thinkMaxTokens))
 }
 

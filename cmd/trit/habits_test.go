@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,10 @@ func TestRun(t *testing.T) {
 		t.Errorf("a prompt is shown: %q", r.out)
 	}
 	runTrit(t, "run", "demo", "What is\nthe capital of Italy?", "--greedy", "--json").expect(t, exitOK, `"message":"What is\nthe capital of Italy?"`, "Rome")
+	for _, question := range []string{"/help", "quit", `"""`, "//"} { // no commands
+		runTrit(t, "run", "demo", question, "--json", "-n", "3", "--greedy").expect(t, exitOK, `"message":`+strconv.Quote(question), `"generated_tokens":3`)
+	}
+	runTrit(t, "run", "demo", "read @nothing.txt of "+strings.Repeat("word ", 3000)).expect(t, exitFailed, "context")
 	runTrit(t, "run").expect(t, exitUsage, "name a model")
 	runTrit(t, "run", "no-such-model", "x").expect(t, exitFailed, "no-such-model")
 }

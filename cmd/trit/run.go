@@ -38,10 +38,7 @@ PROMPT, answer that and end.`,
 				}
 				f.model = name
 			}
-			if prompt := strings.Join(args[1:], " "); prompt != "" {
-				f.plain = true
-				a.in = strings.NewReader(strings.ReplaceAll(prompt, "\n", "\\\n")) // one message, however many lines
-			}
+			f.question = strings.Join(args[1:], " ")
 			return a.chat(cmd, &f)
 		},
 	}
