@@ -88,6 +88,25 @@ func TestReply(t *testing.T) {
 	}
 }
 
+// TestReplyRepeatsNames: names that are free may be there twice, which does not make an answer invalid.
+func TestReplyRepeatsNames(t *testing.T) {
+	m := openDemo(t)
+	c := trit.Conversation{
+		Messages: []chat.Message{{Role: "user", Content: "Hello!"}},
+		Format:   trit.Format{Schema: json.RawMessage(`{"type":"object","propertyNames":{"const":"a"},"additionalProperties":{"type":"null"}}`)},
+	}
+	for seed := range uint64(100) {
+		r, err := m.Reply(context.Background(), c, trit.Seed(seed), trit.Temperature(2), trit.MaxTokens(40))
+		if err != nil || r.Schema != nil {
+			t.Fatalf("%q: %v, %v", r.Content, r.Schema, err)
+		}
+		if strings.Count(r.Content, `"a"`) > 1 && !r.Cut {
+			return
+		}
+	}
+	t.Error("no answer has a name twice")
+}
+
 // TestReplyWithTools runs what the demo is made to call.
 func TestReplyWithTools(t *testing.T) {
 	m := openDemo(t)

@@ -42,12 +42,21 @@ type jsonValue struct {
 	fields map[string]*jsonValue
 }
 
-// parseJSON parses a document. what names it in errors.
-func parseJSON(what string, data []byte) (*jsonValue, error) {
+// jsonReader reads a document. Names in objects should be unique (RFC 8259); where one is not, repeats says whether the
+// last value counts, as parsers have it, or whether that is an error.
+type jsonReader struct {
+	*json.Decoder
+	repeats bool
+}
+
+// parseJSON parses a document in which names are unique. what names it in errors.
+func parseJSON(what string, data []byte) (*jsonValue, error) { return readJSON(what, data, false) }
+
+func readJSON(what string, data []byte, repeats bool) (*jsonValue, error) {
 	if !utf8.Valid(data) {
 		return nil, fmt.Errorf("%w: the %s is not valid UTF-8", ErrSyntax, what)
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
+	d := jsonReader{json.NewDecoder(bytes.NewReader(data)), repeats}
 	d.UseNumber()
 	fail := func(err error) error {
 		offset := d.InputOffset()
@@ -65,7 +74,7 @@ func parseJSON(what string, data []byte) (*jsonValue, error) {
 		line, column := position(string(data), int(max(offset, 0)))
 		return &PositionError{what, line, column, err.Error(), ErrSyntax}
 	}
-	v, err := decodeJSON(d, 0)
+	v, err := d.value(0)
 	if err != nil {
 		return nil, fail(err)
 	}
@@ -75,7 +84,7 @@ func parseJSON(what string, data []byte) (*jsonValue, error) {
 	return v, nil
 }
 
-func decodeJSON(d *json.Decoder, depth int) (*jsonValue, error) {
+func (d jsonReader) value(depth int) (*jsonValue, error) {
 	if depth > maxJSONDepth {
 		return nil, fmt.Errorf("values are nested more than %d deep", maxJSONDepth)
 	}
@@ -96,7 +105,7 @@ func decodeJSON(d *json.Decoder, depth int) (*jsonValue, error) {
 		if t == '[' {
 			v := &jsonValue{kind: jsonArray}
 			for d.More() {
-				item, err := decodeJSON(d, depth+1)
+				item, err := d.value(depth + 1)
 				if err != nil {
 					return nil, err
 				}
@@ -112,14 +121,17 @@ func decodeJSON(d *json.Decoder, depth int) (*jsonValue, error) {
 				return nil, err
 			}
 			name, _ := key.(string) // the decoder takes nothing else here
-			if v.fields[name] != nil {
+			again := v.fields[name] != nil
+			if again && !d.repeats {
 				return nil, fmt.Errorf("the key %q occurs twice", name)
 			}
-			field, err := decodeJSON(d, depth+1)
+			field, err := d.value(depth + 1)
 			if err != nil {
 				return nil, err
 			}
-			v.keys = append(v.keys, name)
+			if !again {
+				v.keys = append(v.keys, name)
+			}
 			v.fields[name] = field
 		}
 		_, err := d.Token()

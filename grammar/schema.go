@@ -35,7 +35,7 @@ const (
 //
 //   - properties come in the order of "properties" (first those of the schema itself, then those of
 //     what it refers to), then required ones that are not listed, then additional ones, whose names might
-//     repeat;
+//     repeat (the last counts then, as parsers of JSON have it);
 //   - objects are closed unless the schema says otherwise (see [SchemaOptions]);
 //   - numbers have up to 18 digits as integers, otherwise up to 15 digits before
 //     the point and 15 in all, unless a range needs more; with a range or multipleOf they have no

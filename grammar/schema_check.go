@@ -10,7 +10,8 @@ import (
 func (g *Grammar) Relaxed() []Relaxation { return g.relaxed }
 
 // Check reports whether a JSON value satisfies the schema that g is made of: all of it, with what [Grammar.Relaxed]
-// lists. tool names the tool whose arguments the value is, "" if g is not made of tools. The error wraps
+// lists. tool names the tool whose arguments the value is, "" if g is not made of tools. Of properties of the
+// same name the last counts, as parsers of JSON have it. The error wraps
 // [ErrInvalid] if the value does not satisfy the schema, [ErrUndecided] if that cannot be told, because of a pattern or
 // a reference that is not understood, or [ErrSyntax] if it is not JSON. A grammar without such a schema
 // finds nothing wrong.
@@ -22,7 +23,7 @@ func (c Compiler) Check(g *Grammar, tool string, value []byte) (err error) {
 	if root == nil {
 		return nil
 	}
-	v, err := parseJSON("value", value)
+	v, err := readJSON("value", value, true)
 	if err != nil {
 		return err
 	}

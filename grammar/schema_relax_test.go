@@ -129,6 +129,40 @@ func TestCheckUndecided(t *testing.T) {
 	}
 }
 
+// TestRepeatedNames: where names are free, a text may have one twice. The last value counts, as parsers have it, so
+// that what the grammar accepts satisfies the schema.
+func TestRepeatedNames(t *testing.T) {
+	type texts map[string]error
+	for schema, all := range map[string]texts{
+		`{"type":"object","additionalProperties":{"type":"integer"}}`: {`{"a":1,"a":2}`: nil, `{"a":1,"\u0061":2}`: nil},
+		`{"type":"object","additionalProperties":{"type":"array","items":{"type":"integer"},"uniqueItems":true}}`: {
+			`{"a":[1,1],"b":[],"a":[1,2]}`: nil, `{"a":[1,2],"b":[],"a":[1,1]}`: ErrInvalid, `{"a":[1,1],"a":[],"a":[1,1]}`: ErrInvalid},
+		`{"type":"object","additionalProperties":{"type":"null"},"maxProperties":2}`: {`{"a":null,"a":null}`: nil},
+		`{"type":"object","properties":{"a":{"type":"null"}},"required":["a"],"additionalProperties":{"type":"object"}}`: {
+			`{"a":null,"b":{"c":1,"c":[{"d":1,"d":2}]},"b":{}}`: nil},
+	} {
+		g := schemaGrammar(t, schema, SchemaOptions{})
+		for text, want := range all {
+			if err := g.Check("", []byte(text)); !errors.Is(err, want) || want == nil && err != nil {
+				t.Errorf("%s: %s: %v, expected %v", schema, text, err, want)
+			}
+			if !accepts(t, g, text) {
+				t.Errorf("%s does not accept %s", schema, text)
+			}
+		}
+	}
+	// Those of one name count once.
+	g := schemaGrammar(t, `{"type":"object","minProperties":2}`, SchemaOptions{})
+	for text, want := range map[string]error{`{"a":1,"a":2,"b":3}`: nil, `{"a":1,"a":2}`: ErrInvalid} {
+		if err := g.Check("", []byte(text)); !errors.Is(err, want) || want == nil && err != nil {
+			t.Errorf("%s: %v, expected %v", text, err, want)
+		}
+	}
+	if _, err := FromJSONSchema([]byte(`{"type":"null","type":"string"}`), SchemaOptions{}); !errors.Is(err, ErrSyntax) {
+		t.Errorf("a schema with a keyword twice: %v", err)
+	}
+}
+
 // TestStrictList: strict options name all unknown keywords and formats at once.
 func TestStrictList(t *testing.T) {
 	_, err := FromJSONSchema([]byte(`{"type":"object","properties":{"a":{"type":"string","format":"cuid","links":1}},"javaType":"x"}`), SchemaOptions{Strict: true})

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,4 +80,40 @@ func TestRelaxedIsReported(t *testing.T) {
 	}
 	strict := strings.NewReplacer("SCHEMA", schema, "LIMIT", "60", `"name":"a"`, `"name":"a","strict":true`).Replace(schemaRequests["response_format"].body)
 	s.do("POST", "/v1/chat/completions", strict).expect(t, 400, "uniqueItems")
+}
+
+// TestRepeatedNamesAreChecked: an answer that has a name twice is judged by the value that a parser makes of it.
+func TestRepeatedNamesAreChecked(t *testing.T) {
+	s := serve(t, Options{})
+	const schema = `{"type":"object","propertyNames":{"const":"a"},"additionalProperties":
+		{"type":"array","items":{"type":"integer","minimum":0,"maximum":999},"uniqueItems":true,"minItems":1,"maxItems":2}}`
+	repeated := 0
+	for seed := 0; seed < 200 && repeated < 5; seed++ {
+		r := s.do("POST", "/api/chat", fmt.Sprintf(`{"model":"demo","stream":false,"messages":[{"role":"user","content":"Hi"}],
+			"options":{"num_predict":80,"temperature":2,"seed":%d},"format":%s}`, seed, schema))
+		var answer struct{ Message struct{ Content string } }
+		r.expect(t, 200)
+		if err := json.Unmarshal([]byte(r.body), &answer); err != nil {
+			t.Fatal(err)
+		}
+		content := answer.Message.Content
+		if strings.Count(content, `"a"`) < 2 {
+			continue
+		}
+		repeated++
+		var value map[string][]int
+		if err := json.Unmarshal([]byte(content), &value); err != nil {
+			t.Fatalf("%s: %v", content, err)
+		}
+		want := "valid"
+		if a := value["a"]; len(a) == 2 && a[0] == a[1] {
+			want = "invalid"
+		}
+		if verdict := r.header.Get(core.SchemaHeader); verdict != want {
+			t.Errorf("%s: verdict %q, expected %q", content, verdict, want)
+		}
+	}
+	if repeated < 5 {
+		t.Errorf("%d answers have a name twice", repeated)
+	}
 }

@@ -41,19 +41,7 @@ func TestInferTypes(t *testing.T) {
 		if said := strings.Contains(r.err, "not held to a part of the JSON Schema"); said != relaxed {
 			t.Errorf("%s: relaxed %v, and the command says %q", name, relaxed, r.err)
 		}
-		// Where names are free, a model may write one twice; programs keep the last.
-		var v any
-		d := json.NewDecoder(strings.NewReader(r.out))
-		d.UseNumber()
-		if err := d.Decode(&v); err != nil {
-			t.Errorf("%s: %q: %v", name, r.out, err)
-			continue
-		}
-		text, err := json.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := g.Check("", text); err != nil && !relaxed {
+		if err := g.Check("", []byte(r.out)); err != nil && !relaxed {
 			t.Errorf("%s: %s: %v", name, r.out, err)
 		}
 	}
