@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Limits on what is compiled.
@@ -222,12 +223,16 @@ func (b *builder) buildTexts(texts []string, from, to int32) {
 			common++
 		}
 		path = path[:common+1]
+		longer := i+1 < len(texts) && strings.HasPrefix(texts[i+1], text) // or the same
 		for j := common; j < len(text); j++ {
-			next := b.node()
+			next := to
+			if j < len(text)-1 || longer {
+				next = b.node()
+				path = append(path, next)
+			}
 			b.edge(path[j], buildEdge{to: next, kind: edgeByte, bytes: byteRange{text[j], text[j]}})
-			path = append(path, next)
 		}
-		if i == 0 || text != last {
+		if len(text) == 0 && i == 0 || longer && text != last {
 			b.empty(path[len(text)], to)
 		}
 		last = text
@@ -322,11 +327,26 @@ func (b *builder) buildGraph(g *graph, from, to int32) {
 		return
 	}
 	b.empty(from, nodes[0])
+	type way struct {
+		e  *expr
+		to int
+	}
+	ways := map[way]int32{} // where the paths of an expression to a node begin: many edges of automata share them
 	for _, e := range g.edges {
-		if e.e == nil {
+		switch {
+		case e.e == nil:
 			b.empty(nodes[e.from], nodes[e.to])
-		} else {
+		case b.size(e.e) == 1:
 			b.build(e.e, nodes[e.from], nodes[e.to])
+		default:
+			w := way{e.e, e.to}
+			start, ok := ways[w]
+			if !ok {
+				start = b.node()
+				ways[w] = start
+				b.build(e.e, start, nodes[e.to])
+			}
+			b.empty(nodes[e.from], start)
 		}
 	}
 	for _, f := range g.final {

@@ -401,6 +401,12 @@ func (d *dfa) matches(s string) bool {
 	return d.final[state]
 }
 
+// exprParts are the characters that are built apart, since many edges to a state have the same of them: those that JSON
+// escapes, others of one byte, those of several.
+var exprParts = [...]charSet{
+	setPlain.negate(), setPlain.intersect(newSet(runeRange{0, utf8.RuneSelf - 1})), newSet(runeRange{utf8.RuneSelf, utf8.MaxRune}),
+}
+
 // expr returns the texts that match; chars gives the form in which a character
 // appears in the text.
 func (d *dfa) expr(chars func(charSet) *expr) *expr {
@@ -408,6 +414,7 @@ func (d *dfa) expr(chars func(charSet) *expr) *expr {
 	d.meter.Spend(len(d.next))
 	g := &graph{nodes: len(d.final)}
 	cache := map[string]*expr{}
+	var key []byte
 	for s, f := range d.final {
 		if f {
 			g.final = append(g.final, s)
@@ -424,16 +431,22 @@ func (d *dfa) expr(chars func(charSet) *expr) *expr {
 		}
 		for _, t := range order {
 			set := newSet(to[t]...)
-			var key []byte
-			for _, r := range set {
-				key = key64(key, int64(r.lo), int64(r.hi))
+			for _, part := range exprParts {
+				part = set.intersect(part)
+				if len(part) == 0 {
+					continue
+				}
+				key = key[:0]
+				for _, r := range part {
+					key = key64(key, int64(r.lo), int64(r.hi))
+				}
+				e, ok := cache[string(key)]
+				if !ok {
+					e = chars(part)
+					cache[string(key)] = e
+				}
+				g.edge(s, int(t), e)
 			}
-			e, ok := cache[string(key)]
-			if !ok {
-				e = chars(set)
-				cache[string(key)] = e
-			}
-			g.edge(s, int(t), e)
 		}
 	}
 	return graphExpr(g)
