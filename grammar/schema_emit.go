@@ -196,7 +196,7 @@ func (c *schemaCompiler) stringDFA(f *form, at string, formats bool) *dfa {
 		and("not", e, err)
 	}
 	if texts := f.excludedTexts(); len(texts) > 0 {
-		e, err := c.textsDFA(texts)
+		e, err := textsDFA(c.meter, texts)
 		if err == nil {
 			e = e.complement()
 		}
@@ -212,15 +212,6 @@ func (c *schemaCompiler) stringDFA(f *form, at string, formats bool) *dfa {
 	}
 	c.strings[k] = d
 	return d
-}
-
-// textsDFA returns the automaton of some texts.
-func (c *schemaCompiler) textsDFA(texts []string) (*dfa, error) {
-	sub := make([]*re, len(texts))
-	for i, t := range texts {
-		sub[i] = reLiteral(t)
-	}
-	return determinize(c.meter, &re{op: reAlt, sub: sub})
 }
 
 // stringsEmpty reports whether f certainly allows no string. Formats are left out: not every
@@ -259,7 +250,7 @@ func (c *schemaCompiler) namesDFA(list []*schema) *dfa {
 					texts = append(texts, v.text)
 				}
 			}
-			d, err = c.textsDFA(texts)
+			d, err = textsDFA(c.meter, texts)
 		} else {
 			d = c.stringDFA(f, where(list), true)
 		}

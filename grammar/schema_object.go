@@ -328,8 +328,8 @@ func (b *objectBuilder) names() *dfa {
 	}
 	d := anyText()
 	if len(listed) > 0 {
-		if texts, err := b.c.textsDFA(listed); err == nil {
-			d = texts.complement().minimize()
+		if texts, err := textsDFA(b.c.meter, listed); err == nil {
+			d = texts.complement()
 		} else {
 			b.c.relax(b.at, "properties", err, "additional names may be those of properties")
 		}
