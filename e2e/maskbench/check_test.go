@@ -4,10 +4,12 @@ package maskbench
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -27,6 +29,8 @@ var (
 	outcomesFile = flag.String("outcomes", "", "write what becomes of each schema to this file, as JSON lines")
 	only         = flag.String("only", "", "run only schemas whose names contain this")
 )
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // floor is how many schemas have to pass closed or open.
 const floor = 0
@@ -51,14 +55,16 @@ type outcome struct {
 	First     time.Duration   // until the first mask
 	Masks     []time.Duration `json:"-"`
 	Longest   time.Duration
-	Valid     int // instances that satisfy the schema
-	Accepted  int // of them
-	Invalid   int // instances that do not
-	Relaxedly int // of them, accepted where the schema is relaxed, and found by Check
-	Undecided int // of them, accepted where the schema is relaxed, and Check cannot tell
-	Wrong     int // of them, accepted otherwise
-	Misjudged int // instances of which Check says the opposite
-	Unequal   int // tokens of which mask and Accept say the opposite
+	Valid     int    // instances that satisfy the schema
+	Accepted  int    // of them
+	Invalid   int    // instances that do not
+	Relaxedly int    // of them, accepted where the schema is relaxed, and found by Check
+	Undecided int    // of them, accepted where the schema is relaxed, and Check cannot tell
+	Wrong     int    // of them, accepted otherwise
+	Misjudged int    // instances of which Check says the opposite
+	Unequal   int    // tokens of which mask and Accept say the opposite
+	Digest    uint32 // of all masks, to compare versions, if outcomes are written
+	digest    []byte
 }
 
 // passes reports whether all instances are judged rightly, by the grammar or, where it is relaxed, by Check.
@@ -210,6 +216,13 @@ func (o *outcome) accepts(t *testing.T, tok *tokenizer.Tokenizer, m *grammar.Mat
 		if maskErr != nil {
 			t.Errorf("%s: %v", o.Name, maskErr)
 			return false
+		}
+		if *outcomesFile != "" {
+			o.digest = o.digest[:0]
+			for _, word := range mask {
+				o.digest = binary.LittleEndian.AppendUint64(o.digest, word)
+			}
+			o.Digest = crc32.Update(o.Digest, castagnoli, o.digest)
 		}
 		if in := mask[id/64]>>(id%64)&1 != 0; in != (err == nil) {
 			o.Unequal++
