@@ -1,23 +1,45 @@
 package grammar
 
-import "container/heap"
-
 // measureItem is a candidate for a node's dist.
 type measureItem struct {
 	cost int64
 	node int32
 }
 
+// measureHeap has the cheapest item first.
 type measureHeap []measureItem
 
-func (h measureHeap) Len() int           { return len(h) }
-func (h measureHeap) Less(i, j int) bool { return h[i].cost < h[j].cost }
-func (h measureHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *measureHeap) Push(x any)        { *h = append(*h, x.(measureItem)) }
-func (h *measureHeap) Pop() any {
-	x := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return x
+func (h *measureHeap) push(x measureItem) {
+	*h = append(*h, x)
+	q := *h
+	i := len(q) - 1
+	for ; i > 0 && x.cost < q[(i-1)/2].cost; i = (i - 1) / 2 {
+		q[i] = q[(i-1)/2]
+	}
+	q[i] = x
+}
+
+func (h *measureHeap) pop() measureItem {
+	q := *h
+	first, last := q[0], q[len(q)-1]
+	q = q[:len(q)-1]
+	*h = q
+	i := 0
+	for 2*i+1 < len(q) {
+		next := 2*i + 1
+		if next+1 < len(q) && q[next+1].cost < q[next].cost {
+			next++
+		}
+		if last.cost <= q[next].cost {
+			break
+		}
+		q[i] = q[next]
+		i = next
+	}
+	if len(q) > 0 {
+		q[i] = last
+	}
+	return first
 }
 
 // measure computes dist for all nodes, −1 for those that never reach the end of
@@ -32,7 +54,7 @@ func (w *network) measure() {
 		n.dist = -1
 		id := int32(i)
 		if n.final {
-			h = append(h, measureItem{0, id})
+			h.push(measureItem{0, id})
 		}
 		for _, e := range n.edges {
 			deps[e.to] = append(deps[e.to], dependent{id, -1})
@@ -56,9 +78,8 @@ func (w *network) measure() {
 			deps[start] = append(deps[start], dependent{id, r.exit})
 		}
 	}
-	heap.Init(&h)
-	for h.Len() > 0 {
-		x := heap.Pop(&h).(measureItem)
+	for len(h) > 0 {
+		x := h.pop()
 		if w.nodes[x.node].dist >= 0 {
 			continue
 		}
@@ -89,7 +110,7 @@ func (w *network) measure() {
 			default:
 				cost = addCost(cost, 1)
 			}
-			heap.Push(&h, measureItem{cost, d.node})
+			h.push(measureItem{cost, d.node})
 		}
 	}
 }

@@ -139,9 +139,11 @@ func (w *network) eliminate(b *builder) error {
 	seen := make([]int32, len(b.head))
 	var stack []int32
 	var repeatNodes []node
+	var edges []byteEdge // of one node
+	var calls []callEdge
 	work := 0
 	for i := 0; i < len(queue); i++ {
-		var n node
+		n := node{edges: edges[:0], calls: calls[:0]}
 		mark := int32(i + 1)
 		seen[queue[i]] = mark
 		for stack = append(stack[:0], queue[i]); len(stack) > 0; {
@@ -181,6 +183,8 @@ func (w *network) eliminate(b *builder) error {
 			return fmt.Errorf("%w: too many optional parts follow each other", ErrTooLarge)
 		}
 		n.tidy()
+		edges, calls = n.edges, n.calls
+		n.edges, n.calls = slices.Clone(edges), slices.Clone(calls)
 		w.nodes = append(w.nodes, n)
 	}
 	base := int32(len(w.nodes))
@@ -198,13 +202,13 @@ func (n *node) tidy() {
 	slices.SortFunc(n.edges, func(a, b byteEdge) int {
 		return cmp.Or(cmp.Compare(a.lo, b.lo), cmp.Compare(a.hi, b.hi), cmp.Compare(a.to, b.to))
 	})
-	n.edges = slices.Clip(slices.Compact(n.edges))
+	n.edges = slices.Compact(n.edges)
 	if len(n.calls) > 1 {
 		order.Stable(n.calls, func(a, b callEdge) int {
 			return cmp.Or(cmp.Compare(a.rule, b.rule), cmp.Compare(a.ret, b.ret))
 		})
 	}
-	n.calls = slices.Clip(slices.Compact(n.calls))
+	n.calls = slices.Compact(n.calls)
 }
 
 // prune removes what leads nowhere, so that every item of a configuration can be
@@ -234,87 +238,6 @@ func (w *network) prune() {
 			}
 		}
 	}
-}
-
-// mergeRounds bounds merge, each round of which makes more nodes equal.
-const mergeRounds = 8
-
-// merge makes equal nodes one, so that fewer configurations differ: in "x"*, for example, the
-// node before the first x and the one after it.
-func (w *network) merge(m *meter) {
-	for range mergeRounds {
-		m.Spend(perNode * len(w.nodes))
-		index := make(map[string]int32, len(w.nodes))
-		to := make([]int32, len(w.nodes))
-		var key []byte
-		same := true
-		for i := range w.nodes {
-			key = w.nodes[i].appendKey(key[:0])
-			first, ok := index[string(key)]
-			if !ok {
-				first = int32(i)
-				index[string(key)] = first
-			}
-			to[i] = first
-			same = same && (!ok || w.nodes[i].dist < 0)
-		}
-		if same {
-			return
-		}
-		for i := range w.nodes {
-			n := &w.nodes[i]
-			for j := range n.edges {
-				n.edges[j].to = to[n.edges[j].to]
-			}
-			for j := range n.tokens {
-				n.tokens[j].to = to[n.tokens[j].to]
-			}
-			for j := range n.calls {
-				n.calls[j].ret = to[n.calls[j].ret]
-			}
-			for j := range n.repeats {
-				n.repeats[j] = to[n.repeats[j]]
-			}
-			if n.repeat != nil {
-				n.repeat.exit = to[n.repeat.exit]
-			}
-			n.tidy()
-			if to[i] != int32(i) {
-				*n = node{dist: -1} // nothing leads here any more
-			}
-		}
-		for i := range w.rules {
-			w.rules[i].start = to[w.rules[i].start]
-		}
-	}
-}
-
-// appendKey appends all that makes n different from other nodes.
-func (n *node) appendKey(key []byte) []byte {
-	if n.dist < 0 {
-		return append(key, 0)
-	}
-	final := int64(1)
-	if n.final {
-		final = 2
-	}
-	key = key64(key, final, int64(len(n.edges)), int64(len(n.calls)), int64(len(n.tokens)), int64(len(n.repeats)))
-	for _, e := range n.edges {
-		key = key64(key, int64(e.lo), int64(e.hi), int64(e.to))
-	}
-	for _, e := range n.calls {
-		key = key64(key, int64(e.rule), int64(e.ret))
-	}
-	for _, e := range n.tokens {
-		key = key64(key, int64(e.token), int64(e.to))
-	}
-	for _, r := range n.repeats {
-		key = key64(key, int64(r))
-	}
-	if r := n.repeat; r != nil {
-		key = key64(key, int64(r.rule), int64(r.min), int64(r.max), int64(r.exit))
-	}
-	return key
 }
 
 // rankRules orders the rules by who calls whom before consuming anything, which must

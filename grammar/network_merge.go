@@ -1,0 +1,151 @@
+package grammar
+
+import (
+	"hash/maphash"
+	"slices"
+)
+
+// merge makes equal nodes one, so that fewer configurations differ: in "x"*, for example, the
+// node before the first x and the one after it. Nodes that lead to nodes that have become one are looked at again,
+// until nothing changes.
+func (w *network) merge(m *meter) {
+	m.Spend(perNode * len(w.nodes))
+	into := make([][]int32, len(w.nodes)) // the nodes that lead to a node
+	for i := range w.nodes {
+		w.nodes[i].each(func(to *int32) {
+			if from := into[*to]; len(from) == 0 || from[len(from)-1] != int32(i) {
+				into[*to] = append(from, int32(i))
+			}
+		})
+	}
+	seed := maphash.MakeSeed()
+	index := make(map[uint64]int32, len(w.nodes)) // the latest node, by hash; −1: none any more
+	hashes := make([]uint64, len(w.nodes))
+	before := make([]int32, len(w.nodes)) // the node before with the same hash, or −1
+	to := make([]int32, len(w.nodes))
+	var key []byte
+	// find returns the node that i is equal to, which is i if there is none yet.
+	find := func(i int32) int32 {
+		n := &w.nodes[i]
+		key = n.appendKey(key[:0])
+		m.Spend(1 + len(key)/16)
+		hash := maphash.Bytes(seed, key)
+		last, ok := index[hash]
+		if !ok {
+			last = -1
+		}
+		for j := last; j >= 0; j = before[j] {
+			if n.equal(&w.nodes[j]) {
+				return j
+			}
+		}
+		hashes[i], before[i], index[hash] = hash, last, i
+		return i
+	}
+	// forget takes i out of the index.
+	forget := func(i int32) {
+		last := index[hashes[i]]
+		if last == i {
+			index[hashes[i]] = before[i]
+			return
+		}
+		for before[last] != i {
+			last = before[last]
+		}
+		before[last] = before[i]
+	}
+	look := make([]int32, 0, len(w.nodes))
+	for i := range w.nodes {
+		to[i] = int32(i)
+		if w.nodes[i].dist >= 0 {
+			look = append(look, int32(i))
+		}
+	}
+	for len(look) > 0 {
+		var gone []int32
+		for _, i := range look {
+			if j := find(i); j != i {
+				to[i] = j
+				gone = append(gone, i)
+			}
+		}
+		look = look[:0]
+		for _, i := range gone {
+			m.Spend(1 + len(into[i]))
+			for _, from := range into[i] {
+				if to[from] == from {
+					look = append(look, from)
+				}
+			}
+			into[to[i]] = append(into[to[i]], into[i]...)
+			into[i] = nil
+			w.nodes[i] = node{dist: -1} // nothing leads here any more
+		}
+		slices.Sort(look)
+		look = slices.Compact(look)
+		for _, i := range look {
+			forget(i)
+			n := &w.nodes[i]
+			n.each(func(x *int32) { *x = to[*x] })
+			n.tidy()
+		}
+	}
+	for i := range w.rules {
+		start := &w.rules[i].start
+		for to[*start] != *start {
+			*start = to[*start]
+		}
+	}
+}
+
+// each calls f with the number of each node that an edge of n leads to.
+func (n *node) each(f func(to *int32)) {
+	for j := range n.edges {
+		f(&n.edges[j].to)
+	}
+	for j := range n.tokens {
+		f(&n.tokens[j].to)
+	}
+	for j := range n.calls {
+		f(&n.calls[j].ret)
+	}
+	for j := range n.repeats {
+		f(&n.repeats[j])
+	}
+	if n.repeat != nil {
+		f(&n.repeat.exit)
+	}
+}
+
+// equal reports whether n and o are the same but for their numbers.
+func (n *node) equal(o *node) bool {
+	return n.final == o.final && slices.Equal(n.edges, o.edges) && slices.Equal(n.tokens, o.tokens) &&
+		slices.Equal(n.repeats, o.repeats) && (n.repeat == nil) == (o.repeat == nil) &&
+		(n.repeat == nil || *n.repeat == *o.repeat) &&
+		slices.EqualFunc(n.calls, o.calls, func(a, b callEdge) bool { return a.rule == b.rule && a.ret == b.ret })
+}
+
+// appendKey appends all that makes n different from other nodes.
+func (n *node) appendKey(key []byte) []byte {
+	final := int64(1)
+	if n.final {
+		final = 2
+	}
+	key = key64(key, final, int64(len(n.edges)), int64(len(n.calls)), int64(len(n.tokens)), int64(len(n.repeats)))
+	for _, e := range n.edges {
+		key = key64(key, int64(e.lo), int64(e.hi), int64(e.to))
+	}
+	for _, e := range n.calls {
+		key = key64(key, int64(e.rule), int64(e.ret))
+	}
+	for _, e := range n.tokens {
+		key = key64(key, int64(e.token), int64(e.to))
+	}
+	for _, r := range n.repeats {
+		key = key64(key, int64(r))
+	}
+	if r := n.repeat; r != nil {
+		key = key64(key, int64(r.rule), int64(r.min), int64(r.max), int64(r.exit))
+	}
+	return key
+}
