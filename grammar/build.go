@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Limits on what is compiled.
@@ -95,17 +96,22 @@ func isLeaf(e *expr) bool {
 
 // size estimates how many nodes e becomes.
 func (b *builder) size(e *expr) int {
+	switch e.kind {
+	case kindBytes:
+		return len(e.text)
+	case kindSet:
+		if len(e.set) > 0 && e.set[len(e.set)-1].hi >= 0x80 {
+			return 1 + 2*len(e.set)
+		}
+		return 1
+	case kindRule, kindToken:
+		return 1
+	}
 	if n, ok := b.sizes[e]; ok {
 		return n
 	}
 	n := 1
 	switch e.kind {
-	case kindBytes:
-		n = len(e.text)
-	case kindSet:
-		if n = 1; len(e.set) > 0 && e.set[len(e.set)-1].hi >= 0x80 {
-			n += 2 * len(e.set)
-		}
 	case kindGraph:
 		n = e.graph.nodes
 		for _, edge := range e.graph.edges {
@@ -242,6 +248,13 @@ func (b *builder) buildTexts(texts []string, from, to int32) {
 // buildSet shares the continuation bytes that several leading bytes have in
 // common.
 func (b *builder) buildSet(s charSet, from, to int32) {
+	for len(s) > 0 && s[0].hi < utf8.RuneSelf {
+		b.edge(from, buildEdge{to: to, kind: edgeByte, bytes: byteRange{byte(s[0].lo), byte(s[0].hi)}})
+		s = s[1:]
+	}
+	if len(s) == 0 {
+		return
+	}
 	suffixes := map[string]int32{}
 	for _, sequence := range s.utf8() {
 		next := to

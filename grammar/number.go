@@ -3,6 +3,7 @@ package grammar
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 )
 
@@ -95,7 +96,7 @@ func (n numberSpec) expr() (*expr, error) {
 	if integer {
 		n = n.integers()
 	}
-	b := &numberBuilder{integer: integer, exact: exact, fraction: n.types == typeFraction, g: &graph{}, index: map[digitState]int{}, edges: map[[2]int][]runeRange{}}
+	b := &numberBuilder{integer: integer, exact: exact, fraction: n.types == typeFraction, g: &graph{}, index: map[digitState]int{}, digits: map[uint16]*expr{}}
 	var err error
 	if b.step, b.scale, err = n.step(); err != nil {
 		return nil, err
@@ -126,9 +127,6 @@ func (n numberSpec) expr() (*expr, error) {
 			return nil, err
 		}
 	}
-	for _, ends := range b.order {
-		b.g.edge(ends[0], ends[1], charsExpr(newSet(b.edges[ends]...)))
-	}
 	return graphExpr(b.g), nil
 }
 
@@ -142,9 +140,8 @@ type numberBuilder struct {
 	g        *graph
 	index    map[digitState]int
 	queue    []digitState
-	edges    map[[2]int][]runeRange
-	order    [][2]int // of edges
-	part     int      // numbers the calls of magnitudes
+	digits   map[uint16]*expr // by the bits of the digits
+	part     int              // numbers the calls of magnitudes
 }
 
 // digitState is a place among the digits of a number without sign.
@@ -271,6 +268,9 @@ func (b *numberBuilder) expand(s digitState, lo, hi bound, limit int, bounded bo
 	if s.high {
 		last = min(last, hi.digit(s.at))
 	}
+	var to [10]int // the states that digits lead to, with the digits of each
+	var digits [10]uint16
+	n := 0
 	for d := first; d <= last; d++ {
 		t := s
 		t.at++
@@ -280,12 +280,34 @@ func (b *numberBuilder) expand(s digitState, lo, hi bound, limit int, bounded bo
 		if b.step > 0 {
 			t.rest = (s.rest*10 + int64(d-'0')) % b.step
 		}
-		edge := [2]int{from, b.state(t)}
-		if b.edges[edge] == nil {
-			b.order = append(b.order, edge)
+		next := b.state(t)
+		i := slices.Index(to[:n], next)
+		if i < 0 {
+			i = n
+			to[i] = next
+			n++
 		}
-		b.edges[edge] = append(b.edges[edge], runeRange{d, d})
+		digits[i] |= 1 << (d - '0')
 	}
+	for i := range n {
+		b.g.edge(from, to[i], b.anyOf(digits[i]))
+	}
+}
+
+// anyOf returns the digits whose bits are set.
+func (b *numberBuilder) anyOf(digits uint16) *expr {
+	e := b.digits[digits]
+	if e == nil {
+		var ranges []runeRange
+		for d := range rune(10) {
+			if digits>>d&1 != 0 {
+				ranges = append(ranges, runeRange{'0' + d, '0' + d})
+			}
+		}
+		e = charsExpr(newSet(ranges...))
+		b.digits[digits] = e
+	}
+	return e
 }
 
 // places returns up to how many digits a number with a point has.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 )
 
 // reOp is the kind of a node of a regular expression.
@@ -29,6 +30,7 @@ type re struct {
 	min, max int32
 	negate   bool
 	dfa      *dfa
+	search   atomic.Pointer[renfa] // of matches; nil while it is in use
 }
 
 func reCat(sub ...*re) *re { return &re{op: reConcat, sub: sub} }
@@ -189,11 +191,14 @@ func (e *re) expr(chars func(charSet) *expr) *expr {
 
 // matches reports whether s contains a match of e.
 func (e *re) matches(m *meter, s string) (bool, error) {
-	n, err := newRENFA(reCat(reAny, e, reAny))
-	if err != nil {
-		return false, err
+	n := e.search.Swap(nil)
+	if n == nil {
+		var err error
+		if n, err = newRENFA(reCat(reAny, e, reAny)); err != nil {
+			return false, err
+		}
+		m.Spend(len(n.states))
 	}
-	m.Spend(len(n.states))
 	set, at := []int32{n.start}, place{begin: true}
 	for _, r := range s {
 		at.next = setWord.contains(r)
@@ -208,7 +213,9 @@ func (e *re) matches(m *meter, s string) (bool, error) {
 		at = place{before: at.next}
 	}
 	at.end = true
-	return n.accepts(n.closure(set, at)), nil
+	ok := n.accepts(n.closure(set, at))
+	e.search.Store(n)
+	return ok, nil
 }
 
 // Limits on automata of regular expressions.
