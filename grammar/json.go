@@ -152,6 +152,11 @@ func (j *jsonRules) stringOf(lo, hi int32) *expr {
 	})
 }
 
+// charactersOf is one character of a set, as a rule.
+func (j *jsonRules) charactersOf(set charSet) *expr {
+	return j.named("characters "+set.key(), "characters", func() *expr { return jsonChars(set) })
+}
+
 // setPlain is the characters that JSON strings hold unescaped.
 var setPlain = newSet(runeRange{0, 0x1F}, runeRange{'"', '"'}, runeRange{'\\', '\\'}).negate()
 

@@ -47,35 +47,22 @@ func (h *measureHeap) pop() measureItem {
 // cheapest node that is not settled yet cannot become cheaper.
 func (w *network) measure() {
 	type dependent struct{ node, other int32 } // other: what else has to be settled, or −1
-	deps := make([][]dependent, len(w.nodes))
+	// What depends on node i is deps[first[i]:first[i+1]].
+	first := make([]int32, len(w.nodes)+1)
+	w.dependents(func(on, _, _ int32) { first[on+1]++ })
+	for i := range w.nodes {
+		first[i+1] += first[i]
+	}
+	deps, filled := make([]dependent, first[len(w.nodes)]), make([]int32, len(w.nodes))
+	w.dependents(func(on, node, other int32) {
+		deps[first[on]+filled[on]] = dependent{node, other}
+		filled[on]++
+	})
 	var h measureHeap
 	for i := range w.nodes {
-		n := &w.nodes[i]
-		n.dist = -1
-		id := int32(i)
-		if n.final {
-			h.push(measureItem{0, id})
-		}
-		for _, e := range n.edges {
-			deps[e.to] = append(deps[e.to], dependent{id, -1})
-		}
-		for _, e := range n.tokens {
-			if !w.tokens[e.token].optional {
-				deps[e.to] = append(deps[e.to], dependent{id, -1})
-			}
-		}
-		for _, e := range n.calls {
-			start := w.rules[e.rule].start
-			deps[e.ret] = append(deps[e.ret], dependent{id, start})
-			deps[start] = append(deps[start], dependent{id, e.ret})
-		}
-		for _, r := range n.repeats {
-			deps[r] = append(deps[r], dependent{id, r})
-		}
-		if r := n.repeat; r != nil {
-			start := w.rules[r.rule].start
-			deps[r.exit] = append(deps[r.exit], dependent{id, start})
-			deps[start] = append(deps[start], dependent{id, r.exit})
+		w.nodes[i].dist = -1
+		if w.nodes[i].final {
+			h.push(measureItem{0, int32(i)})
 		}
 	}
 	for len(h) > 0 {
@@ -84,7 +71,7 @@ func (w *network) measure() {
 			continue
 		}
 		w.nodes[x.node].dist = x.cost
-		for _, d := range deps[x.node] {
+		for _, d := range deps[first[x.node]:first[x.node+1]] {
 			n := &w.nodes[d.node]
 			if n.dist >= 0 {
 				continue
@@ -111,6 +98,34 @@ func (w *network) measure() {
 				cost = addCost(cost, 1)
 			}
 			h.push(measureItem{cost, d.node})
+		}
+	}
+}
+
+// dependents calls f for every node whose dist depends on another one's, and on that of other, unless it is −1.
+func (w *network) dependents(f func(on, node, other int32)) {
+	for i := range w.nodes {
+		n, id := &w.nodes[i], int32(i)
+		for _, e := range n.edges {
+			f(e.to, id, -1)
+		}
+		for _, e := range n.tokens {
+			if !w.tokens[e.token].optional {
+				f(e.to, id, -1)
+			}
+		}
+		for _, e := range n.calls {
+			start := w.rules[e.rule].start
+			f(e.ret, id, start)
+			f(start, id, e.ret)
+		}
+		for _, r := range n.repeats {
+			f(r, id, r)
+		}
+		if r := n.repeat; r != nil {
+			start := w.rules[r.rule].start
+			f(r.exit, id, start)
+			f(start, id, r.exit)
 		}
 	}
 }

@@ -11,12 +11,17 @@ import (
 func (w *network) merge(m *meter) {
 	m.Spend(perNode * len(w.nodes))
 	into := make([][]int32, len(w.nodes)) // the nodes that lead to a node
+	counts := make([]int32, len(w.nodes))
+	total := 0
 	for i := range w.nodes {
-		w.nodes[i].each(func(to *int32) {
-			if from := into[*to]; len(from) == 0 || from[len(from)-1] != int32(i) {
-				into[*to] = append(from, int32(i))
-			}
-		})
+		w.nodes[i].each(func(to *int32) { counts[*to]++; total++ })
+	}
+	all := make([]int32, total)
+	for i, n := range counts {
+		into[i], all = all[:0:n], all[n:]
+	}
+	for i := range w.nodes {
+		w.nodes[i].each(func(to *int32) { into[*to] = append(into[*to], int32(i)) })
 	}
 	seed := maphash.MakeSeed()
 	index := make(map[uint64]int32, len(w.nodes)) // the latest node, by hash; −1: none any more

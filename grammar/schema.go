@@ -95,7 +95,7 @@ type schemaCompiler struct {
 	// What has been found out, so that the schemas made on the way are made once.
 	formsOf   map[string][]*form // by conjunction
 	emptyOf   map[string]bool    // by conjunction
-	strings   map[string]*dfa    // by conjunction
+	strings   map[stringsKey]*dfa
 	choices   map[*schema][]choice
 	opposites map[*schema]*schema
 
@@ -107,7 +107,7 @@ type schemaCompiler struct {
 func newSchemaCompiler(options SchemaOptions, m *meter) *schemaCompiler {
 	return &schemaCompiler{
 		options: options, checker: checker{m}, json: newJSONRules(options.Whitespace),
-		formsOf: map[string][]*form{}, emptyOf: map[string]bool{}, strings: map[string]*dfa{},
+		formsOf: map[string][]*form{}, emptyOf: map[string]bool{}, strings: map[stringsKey]*dfa{},
 		choices: map[*schema][]choice{}, opposites: map[*schema]*schema{}, active: map[string]bool{},
 	}
 }

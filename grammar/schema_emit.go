@@ -152,35 +152,66 @@ func (c *schemaCompiler) string(f *form, at string) *expr {
 			return seq(lit(`"`), e, lit(`"`))
 		})
 	}
-	return seq(lit(`"`), c.stringDFA(f, at, true).expr(jsonChars), lit(`"`))
+	d := c.patternDFA(f, at, true)
+	if least, most := d.lengths(); lo > least || hi < most {
+		if e, ok := d.counted(lo, hi, c.json.charactersOf); ok {
+			return seq(lit(`"`), e, lit(`"`))
+		}
+	}
+	return seq(lit(`"`), c.stringDFA(f, at).expr(jsonChars), lit(`"`))
 }
 
-// stringDFA returns the automaton of the strings that f allows, or would allow without its
-// formats.
-func (c *schemaCompiler) stringDFA(f *form, at string, formats bool) *dfa {
-	k := key(f.schemas)
-	if !formats {
-		k += "f"
-	}
+// stringsKey identifies the strings that a conjunction allows.
+type stringsKey struct {
+	conjunction      string
+	formats, lengths bool
+}
+
+// stringDFA returns the automaton of the strings that f allows.
+func (c *schemaCompiler) stringDFA(f *form, at string) *dfa {
+	k := stringsKey{key(f.schemas), true, true}
 	if d, ok := c.strings[k]; ok {
 		return d
 	}
-	d := anyText()
-	and := func(keyword string, e *dfa, err error) {
-		var both *dfa
-		if err == nil {
-			both, err = intersectDFA(d, e, maxProductDFA)
-		}
-		if err != nil {
-			c.relax(at, keyword, err, "the strings")
-			return
-		}
-		d = both.minimize()
-	}
+	d := c.patternDFA(f, at, true)
 	lo, hi := f.lengths()
 	if lo > hi {
 		d = noText()
 	}
+	if least, most := d.lengths(); lo <= hi && (lo > least || hi < most) {
+		keyword := "maxLength"
+		if most <= hi {
+			hi, keyword = unbounded, "minLength" // the patterns see to the other
+		}
+		e, err := lengthDFA(lo, hi, maxProductDFA)
+		d = c.and(d, at, keyword, e, err)
+	}
+	c.strings[k] = d
+	return d
+}
+
+// and returns the automaton of what d and e match, unless there was an error making e, or it is too large:
+// then it is d, and keyword is relaxed.
+func (c *schemaCompiler) and(d *dfa, at, keyword string, e *dfa, err error) *dfa {
+	var both *dfa
+	if err == nil {
+		both, err = intersectDFA(d, e, maxProductDFA)
+	}
+	if err != nil {
+		c.relax(at, keyword, err, "the strings")
+		return d
+	}
+	return both.minimize()
+}
+
+// patternDFA is stringDFA apart from lengths and, if they do not matter, from formats.
+func (c *schemaCompiler) patternDFA(f *form, at string, formats bool) *dfa {
+	k := stringsKey{key(f.schemas), formats, false}
+	if d, ok := c.strings[k]; ok {
+		return d
+	}
+	d := anyText()
+	and := func(keyword string, e *dfa, err error) { d = c.and(d, at, keyword, e, err) }
 	for _, p := range f.patternsOf(func(s *schema) []pattern { return s.patterns }) {
 		if p.format && !formats {
 			continue
@@ -201,14 +232,6 @@ func (c *schemaCompiler) stringDFA(f *form, at string, formats bool) *dfa {
 			e = e.complement()
 		}
 		and("not", e, err)
-	}
-	if least, most := d.lengths(); lo <= hi && (lo > least || hi < most) {
-		keyword := "maxLength"
-		if most <= hi {
-			hi, keyword = unbounded, "minLength" // the patterns see to the other
-		}
-		e, err := lengthDFA(lo, hi, maxProductDFA)
-		and(keyword, e, err)
 	}
 	c.strings[k] = d
 	return d
@@ -231,7 +254,7 @@ func (c *schemaCompiler) stringsEmpty(f *form) bool {
 		least, ok := yes[0].re.shortest()
 		return !ok || least > hi
 	}
-	return c.stringDFA(f, where(f.schemas), false).isEmpty()
+	return !c.patternDFA(f, where(f.schemas), false).hasLength(lo, hi)
 }
 
 // namesDFA returns the automaton of the strings that a conjunction allows.
@@ -252,7 +275,7 @@ func (c *schemaCompiler) namesDFA(list []*schema) *dfa {
 			}
 			d, err = textsDFA(c.meter, texts)
 		} else {
-			d = c.stringDFA(f, where(list), true)
+			d = c.stringDFA(f, where(list))
 		}
 		if err == nil {
 			// The union is the complement of the complements' intersection.
