@@ -28,6 +28,7 @@ import (
 var (
 	outcomesFile = flag.String("outcomes", "", "write what becomes of each schema to this file, as JSON lines")
 	only         = flag.String("only", "", "run only schemas whose names contain this")
+	every        = flag.Int("every", 1, "run only every so many schemas")
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -82,6 +83,14 @@ func TestMaskbench(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Skipf("%s has no maskbench", root)
 	}
+	if *every > 1 {
+		n := 0
+		for i := 0; i < len(files); i += *every {
+			files[n] = files[i]
+			n++
+		}
+		files = files[:n]
+	}
 	tok := llama3(t)
 	v, err := grammar.NewVocabulary(tok)
 	if err != nil {
@@ -110,7 +119,7 @@ func TestMaskbench(t *testing.T) {
 		return
 	}
 	passing := report(t, all)
-	if *only == "" && passing < floor {
+	if *only == "" && *every == 1 && passing < floor {
 		t.Errorf("%d schemas pass closed or open, want %d", passing, floor)
 	}
 }
