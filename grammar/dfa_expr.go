@@ -8,7 +8,9 @@ import (
 // exprParts are the characters that are built apart, since many edges to a state have the same of them: those that JSON
 // escapes, others of one byte, those of several.
 var exprParts = [...]charSet{
-	setPlain.negate(), setPlain.intersect(newSet(runeRange{0, utf8.RuneSelf - 1})), newSet(runeRange{utf8.RuneSelf, utf8.MaxRune}),
+	setPlain.negate(),
+	setPlain.intersect(newSet(runeRange{0, utf8.RuneSelf - 1})),
+	newSet(runeRange{utf8.RuneSelf, utf8.MaxRune}),
 }
 
 // expr returns the texts that match; chars gives the form in which a character

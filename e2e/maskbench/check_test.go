@@ -195,7 +195,7 @@ func (s *sample) run(t *testing.T, tok *tokenizer.Tokenizer, v *grammar.Vocabula
 		}
 		accepted := o.accepts(t, tok, m, mask, text)
 		checked := g.Check("", test.Data)
-		if test.Valid == errors.Is(checked, grammar.ErrInvalid) || !test.Valid && checked == nil {
+		if test.Valid && errors.Is(checked, grammar.ErrInvalid) || !test.Valid && checked == nil {
 			o.Misjudged++
 		}
 		switch {
