@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 )
 
@@ -127,6 +129,26 @@ func TestCheckUndecided(t *testing.T) {
 			t.Errorf("%s: %v, expected %v", value, err, want)
 		}
 	}
+}
+
+// TestConcurrentChecks: several may use the expressions of one grammar.
+func TestConcurrentChecks(t *testing.T) {
+	g := schemaGrammar(t, `{"type":"array","items":{"type":"string","pattern":"^(a|ab)*c"}}`, SchemaOptions{})
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for n := range 50 {
+				item := strings.Repeat("ab", i+n)
+				if err := g.Check("", []byte(`["`+item+`c"]`)); err != nil {
+					t.Error(err)
+				}
+				if err := g.Check("", []byte(`["c","`+item+`"]`)); !errors.Is(err, ErrInvalid) {
+					t.Errorf("%s: %v", item, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // TestRepeatedNames: where names are free, a text may have one twice. The last value counts, as parsers have it, so

@@ -33,8 +33,8 @@ var (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// floor is how many schemas have to pass closed or open.
-const floor = 0
+// floor is how many of a hundred schemas have to pass closed or open.
+const floor = 95
 
 // A sample is a file of maskbench: a schema with instances.
 type sample struct {
@@ -119,8 +119,8 @@ func TestMaskbench(t *testing.T) {
 		return
 	}
 	passing := report(t, all)
-	if *only == "" && *every == 1 && passing < floor {
-		t.Errorf("%d schemas pass closed or open, want %d", passing, floor)
+	if *only == "" && 100*passing < floor*len(files) {
+		t.Errorf("%d of %d schemas pass closed or open, want %d %%", passing, len(files), floor)
 	}
 }
 
