@@ -52,8 +52,8 @@ func main() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("%s: %d mutants, %d survive, %d are not covered; %d of %d files were reached\n",
-			r.dir, r.mutants, len(r.survivors), r.uncovered, len(r.reached), r.files)
+		fmt.Printf("%s: %d mutants, %d survive, %d are not covered, %d ran out of time; %d of %d files were reached\n",
+			r.dir, r.mutants, len(r.survivors), r.uncovered, len(r.late), len(r.reached), r.files)
 		list := filepath.Join(*lists, strings.ReplaceAll(r.dir, "/", "_")+".txt")
 		accepted, found, err := readList(list)
 		if err != nil {
@@ -111,6 +111,7 @@ type result struct {
 	reached            []string // files whose mutants were all tried
 	mutants, uncovered int
 	survivors          []string // entries of a list
+	late               []string // entries whose tests did not end in time; most of them loop forever
 }
 
 // mutate tries the mutants of a package for some time.
@@ -144,12 +145,23 @@ func mutate(dir string, limit time.Duration, workers int) (*result, error) {
 // outcome matches a line of gremlins' report.
 var outcome = regexp.MustCompile(`^\s*(KILLED|LIVED|NOT COVERED|TIMED OUT|NOT VIABLE) (\w+) at (.+):(\d+):(\d+)$`)
 
+// patience says how many times as long as the tests with coverage those of a mutant
+// may take, with the build of both.
+const patience = "5"
+
+// goflags are for the go commands that gremlins runs. It measures how long the tests
+// take, which an answer of go's cache would make too short; and its copy of the module
+// has another folder every time, which must not make all packages new to that cache,
+// as building them would take the time that the first mutants have.
+const goflags = "-count=1 -trimpath"
+
 // mutateFile tries the mutants of one file, and leaves out all others.
 func (r *result) mutateFile(ctx context.Context, name string, names []string, workers int) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	args := append([]string{"unleash", "./" + r.dir, "--workers", fmt.Sprint(workers), "--timeout-coefficient", "20", "-E", "/"}, mutators...)
+	args := append([]string{"unleash", "./" + r.dir, "--workers", fmt.Sprint(workers), "--timeout-coefficient", patience,
+		"-E", "/"}, mutators...)
 	for _, other := range names {
 		if other != name {
 			args = append(args, "-E", "^"+regexp.QuoteMeta(other)+"$")
@@ -160,6 +172,7 @@ func (r *result) mutateFile(ctx context.Context, name string, names []string, wo
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "gremlins", args...)
+	cmd.Env = append(os.Environ(), "GOFLAGS="+os.Getenv("GOFLAGS")+" "+goflags)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it removes its copies
 	cmd.WaitDelay = time.Minute
 	out, err := cmd.CombinedOutput()
@@ -181,7 +194,7 @@ func (r *result) mutateFile(ctx context.Context, name string, names []string, wo
 		switch m[1] {
 		case "NOT COVERED":
 			r.uncovered++
-		case "LIVED":
+		case "LIVED", "TIMED OUT":
 			var row, column int
 			fmt.Sscan(m[4], &row)
 			fmt.Sscan(m[5], &column)
@@ -189,7 +202,12 @@ func (r *result) mutateFile(ctx context.Context, name string, names []string, wo
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
-			r.survivors = append(r.survivors, fmt.Sprintf("%s %s: %s", path.Join(r.dir, name), m[2], entry))
+			entry = fmt.Sprintf("%s %s: %s", path.Join(r.dir, name), m[2], entry)
+			if m[1] == "LIVED" {
+				r.survivors = append(r.survivors, entry)
+			} else {
+				r.late = append(r.late, entry)
+			}
 		}
 	}
 	return nil
@@ -208,8 +226,8 @@ func mark(source []byte, row, column int) (string, error) {
 	return strings.TrimSpace(before + "⟦" + rest[:len(rest)-len(after)] + "⟧" + after), nil
 }
 
-// compare returns the survivors that are not accepted, and accepted ones that do
-// not survive although their file was reached.
+// compare returns the survivors that are not accepted, and accepted ones that are
+// killed, as far as that is known: their file was reached, and their tests ended.
 func (r *result) compare(accepted map[string]string) (news, stale []string) {
 	for _, s := range slices.Compact(slices.Clone(r.survivors)) {
 		if _, ok := accepted[s]; !ok {
@@ -219,7 +237,8 @@ func (r *result) compare(accepted map[string]string) (news, stale []string) {
 	for _, s := range slices.Sorted(maps.Keys(accepted)) {
 		file, _, _ := strings.Cut(s, " ")
 		dir, name := path.Split(file)
-		if path.Clean(dir) == r.dir && slices.Contains(r.reached, name) && !slices.Contains(r.survivors, s) {
+		if path.Clean(dir) == r.dir && slices.Contains(r.reached, name) && !slices.Contains(r.survivors, s) &&
+			!slices.Contains(r.late, s) {
 			stale = append(stale, s)
 		}
 	}

@@ -30,9 +30,11 @@ func TestMark(t *testing.T) {
 }
 
 func TestCompare(t *testing.T) {
-	r := &result{dir: "p", reached: []string{"a.go"}, survivors: []string{"p/a.go X: 1", "p/a.go X: 1", "p/a.go X: 2"}}
+	r := &result{dir: "p", reached: []string{"a.go"}, survivors: []string{"p/a.go X: 1", "p/a.go X: 1", "p/a.go X: 2"},
+		late: []string{"p/a.go X: 4"}}
 	news, stale := r.compare(map[string]string{
-		"p/a.go X: 2": "why", "p/a.go X: 3": "killed", "p/b.go X: 1": "not reached", "p/q/a.go X: 1": "another package",
+		"p/a.go X: 2": "why", "p/a.go X: 3": "killed", "p/a.go X: 4": "not known", "p/b.go X: 1": "not reached",
+		"p/q/a.go X: 1": "another package",
 	})
 	if !slices.Equal(news, []string{"p/a.go X: 1"}) || !slices.Equal(stale, []string{"p/a.go X: 3"}) {
 		t.Errorf("new %q, stale %q", news, stale)
