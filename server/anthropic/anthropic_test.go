@@ -277,6 +277,9 @@ func TestMessagesErrors(t *testing.T) {
 	user := func(blocks ...servertest.Object) servertest.Object {
 		return requestWith(servertest.Object{"messages": []servertest.Object{{"role": "user", "content": blocks}}})
 	}
+	says := func(role string, blocks ...servertest.Object) servertest.Object {
+		return requestWith(servertest.Object{"messages": []servertest.Object{{"role": "user", "content": "x"}, {"role": role, "content": append([]servertest.Object{}, blocks...)}}})
+	}
 	without := func(field string) servertest.Object {
 		q := requestWith(nil)
 		delete(q, field)
@@ -291,6 +294,10 @@ func TestMessagesErrors(t *testing.T) {
 	}{
 		{"max_tokens", without("max_tokens"), 400, "invalid_request_error", "max_tokens: Field required"},
 		{"less than no tokens", requestWith(servertest.Object{"max_tokens": -1}), 400, "invalid_request_error", "max_tokens"},
+		{"no tokens", requestWith(servertest.Object{"max_tokens": 0}), 200, "", ""},
+		{"no budget", requestWith(servertest.Object{"thinking": servertest.Object{"type": "enabled"}}), 200, "", ""},
+		{"budget of a token", requestWith(servertest.Object{"thinking": servertest.Object{"type": "enabled", "budget_tokens": 1}}), 200, "", ""},
+		{"budget of nothing", requestWith(servertest.Object{"thinking": servertest.Object{"type": "enabled", "budget_tokens": 0}}), 400, "invalid_request_error", "budget_tokens is 0"},
 		{"model", without("model"), 400, "invalid_request_error", "model"},
 		{"messages", without("messages"), 400, "invalid_request_error", "messages"},
 		{"unknown model", requestWith(servertest.Object{"model": "claude"}), 404, "not_found_error", "claude"},
@@ -301,6 +308,16 @@ func TestMessagesErrors(t *testing.T) {
 		{"image", user(servertest.Object{"type": "image", "source": servertest.Object{}}), 400, "invalid_request_error", "image"},
 		{"document", user(servertest.Object{"type": "document", "source": servertest.Object{}}), 400, "invalid_request_error", "document"},
 		{"result of nothing", user(servertest.Object{"type": "tool_result", "tool_use_id": "x"}), 400, "invalid_request_error", "tool_use_id"},
+		{"call without an id", says("assistant", servertest.Object{"type": "tool_use", "name": "x"}), 400, "invalid_request_error", "needs an id and a name"},
+		{"call without a name", says("assistant", servertest.Object{"type": "tool_use", "id": "x"}), 400, "invalid_request_error", "needs an id and a name"},
+		{"call of the user's", user(servertest.Object{"type": "tool_use", "id": "x", "name": "x"}), 400, "invalid_request_error", "not supported here"},
+		{"thoughts of the user's", user(servertest.Object{"type": "thinking", "thinking": "x"}), 400, "invalid_request_error", "not supported here"},
+		{"secret thoughts of the user's", user(servertest.Object{"type": "redacted_thinking"}), 400, "invalid_request_error", "not supported here"},
+		{"result of the model's", says("assistant", servertest.Object{"type": "tool_use", "id": "x", "name": "x"}, servertest.Object{"type": "tool_result", "tool_use_id": "x"}), 400, "invalid_request_error", "not supported here"},
+		{"call at the end", says("assistant", servertest.Object{"type": "tool_use", "id": "x", "name": "x"}), 400, "invalid_request_error", "calls a tool"},
+		{"an empty answer to go on with", says("assistant"), 200, "", ""},
+		{"an empty answer before another turn", requestWith(servertest.Object{"messages": []servertest.Object{{"role": "user", "content": "x"}, {"role": "assistant", "content": []string{}}, {"role": "user", "content": "y"}}}), 400, "invalid_request_error", "messages.1"},
+		{"a text as document", user(servertest.Object{"type": "document", "source": servertest.Object{"type": "text", "data": "x"}}), 200, "", ""},
 		{"type", user(servertest.Object{"text": "x"}), 400, "invalid_request_error", "type"},
 		{"content", requestWith(servertest.Object{"messages": []servertest.Object{{"role": "user", "content": 5}}}), 400, "invalid_request_error", "content"},
 		{"thinking what", requestWith(servertest.Object{"thinking": servertest.Object{"type": "hard"}}), 400, "invalid_request_error", `thinking.type is "hard"`},
@@ -333,6 +350,29 @@ func TestMessagesErrors(t *testing.T) {
 	w.Ask("POST", "/v1/messages", requestWith(nil)).Into(401, &e)
 	if e.Error.Type != "authentication_error" {
 		t.Errorf("%+v", e)
+	}
+}
+
+// TestErrorReply: statuses have names, and a message names the field at fault once.
+func TestErrorReply(t *testing.T) {
+	for status, want := range map[int]string{400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
+		413: "request_too_large", 415: "invalid_request_error", 429: "rate_limit_error", 500: "api_error", 501: "api_error", 503: "overloaded_error", 504: "timeout_error"} {
+		if got := newErrorReply(&core.Error{Status: status}, "").Error.Type; got != want {
+			t.Errorf("%d is %s, want %s", status, got, want)
+		}
+	}
+	for _, test := range []struct {
+		e    core.Error
+		want string
+	}{
+		{core.Error{Message: "is wrong"}, "is wrong"},
+		{core.Error{Param: "x", Message: "is wrong"}, "x: is wrong"},
+		{core.Error{Param: "x", Message: "x is wrong"}, "x is wrong"},
+		{*core.TooLong("x", "shorten it", 7, 5), "prompt is too long: 7 tokens > 5 maximum: shorten it"},
+	} {
+		if got := newErrorReply(&test.e, "").Error.Message; got != test.want {
+			t.Errorf("%+v: %q, want %q", test.e, got, test.want)
+		}
 	}
 }
 

@@ -15,14 +15,15 @@ func TestMessagesOf(t *testing.T) {
 		{"role": "user", "content": "one"}, {"role": "user", "content": [{"type": "text", "text": "two"}]},
 		{"role": "system", "content": "be brief"}, {"role": "user", "content": "three"},
 		{"role": "assistant", "content": "four"}, {"role": "system", "content": "be kind"},
-		{"role": "assistant", "content": "five"}, {"role": "user", "content": "six"}]}`), &q); err != nil {
+		{"role": "assistant", "content": "five"}, {"role": "user", "content": "six"},
+		{"role": "system", "content": "be good"}, {"role": "assistant", "content": "seven"}]}`), &q); err != nil {
 		t.Fatal(err)
 	}
 	var c core.Conversation
 	if err := q.messagesOf(&c); err != nil {
 		t.Fatal(err)
 	}
-	want := [][2]string{{"system", "be brief\n\nbe kind"}, {"user", "one\ntwo\nthree"}, {"assistant", "four\nfive"}, {"user", "six"}}
+	want := [][2]string{{"system", "be brief\n\nbe kind\n\nbe good"}, {"user", "one\ntwo\nthree"}, {"assistant", "four\nfive"}, {"user", "six"}, {"assistant", "seven"}}
 	if len(c.Messages) != len(want) {
 		t.Fatalf("the messages are %+v", c.Messages)
 	}

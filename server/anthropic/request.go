@@ -211,9 +211,6 @@ func (q *messagesRequest) conversation() (*core.Conversation, error) {
 	if err := q.messagesOf(c); err != nil {
 		return nil, err
 	}
-	if len(c.Messages) == 0 || c.Messages[len(c.Messages)-1].Role == "system" {
-		return nil, core.BadRequest("messages", "at least one message of the user is required")
-	}
 	if last := &c.Messages[len(c.Messages)-1]; last.Role == "assistant" {
 		if len(last.ToolCalls) > 0 {
 			return nil, core.BadRequest("messages", "the last message calls a tool; send the tool's result with it")
@@ -292,8 +289,8 @@ func (q *messagesRequest) messagesOf(c *core.Conversation) error {
 	called := map[string]string{} // the names of the tools by the ids of calls
 	var content []string          // of the last message, as far as it has been read
 	finish := func() {
-		if n := len(c.Messages); n > 0 && len(content) > 0 {
-			c.Messages[n-1].Content = strings.Join(content, "\n")
+		if len(content) > 0 {
+			c.Messages[len(c.Messages)-1].Content = strings.Join(content, "\n")
 		}
 		content = nil
 	}
