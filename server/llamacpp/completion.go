@@ -198,7 +198,7 @@ func (q *completionRequest) prepare(ctx context.Context, l *core.Lease, prompt p
 		return nil, core.BadRequest("n_probs", "n_probs is %d; want 0 to 1000", q.NProbs)
 	}
 	switch {
-	case q.NProbs > 0 && q.PostSamplingProbs:
+	case q.PostSamplingProbs:
 		sampling.TopCandidates = q.NProbs
 	case q.NProbs > 0:
 		sampling.LogProb, sampling.TopLogProbs = true, q.NProbs

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"trit"
 	_ "trit/demo"
 	"trit/sample"
 	"trit/server/core"
@@ -75,8 +77,14 @@ func TestTokenize(t *testing.T) {
 	}
 }
 
+// words returns a text of n words, which are n+3 tokens.
+func words(n int) string { return strings.TrimSpace(strings.Repeat(" story", n)) }
+
 func TestUtilityErrors(t *testing.T) {
 	w := servertest.NewWire(t, core.Options{}, Routes)
+	// What is as large as it may be is served.
+	w.Ask("POST", "/completion", servertest.Object{"prompt": "x", "n_probs": 1000, "n_predict": 1}).Into(200, nil)
+	w.Ask("POST", "/embedding", servertest.Object{"content": words(509)}).Into(200, nil)
 	for _, test := range []struct {
 		method, path string
 		body         any
@@ -103,7 +111,9 @@ func TestUtilityErrors(t *testing.T) {
 		{"POST", "/completion", servertest.Object{"prompt": "x", "t_max_predict_ms": 5}, 400, "invalid_request_error"},
 		{"POST", "/completion", servertest.Object{"prompt": "x", "n_indent": 2}, 400, "invalid_request_error"},
 		{"POST", "/completion", servertest.Object{"prompt": "x", "lora": []servertest.Object{{"id": 0, "scale": 1}}}, 400, "invalid_request_error"},
+		{"POST", "/completion", servertest.Object{"prompt": "x", "n_probs": 1001}, 400, "invalid_request_error"},
 		{"POST", "/embedding", servertest.Object{}, 400, "invalid_request_error"},
+		{"POST", "/embedding", servertest.Object{"content": words(510)}, 400, "exceed_context_size_error"},
 		{"GET", "/props?model=nobody", nil, 404, "not_found_error"},
 	} {
 		r := w.Ask(test.method, test.path, test.body)
@@ -173,6 +183,11 @@ func TestProps(t *testing.T) {
 	w.Ask("GET", "/props", nil).Into(200, &got)
 	if got.TotalSlots != 3 || got.Alias != "demo" || got.Settings.Context == 0 || !strings.Contains(got.ChatTemplate, "messages") || got.BOS == "" || got.EOS == "" {
 		t.Errorf("%+v", got)
+	}
+	for name, want := range map[string]any{"seed": 4294967295., "max_tokens": -1., "n_predict": -1.} {
+		if v := got.Settings.Params[name]; v != want {
+			t.Errorf("%s is %v, want %v", name, v, want)
+		}
 	}
 	neutral := sample.Neutral() // the demo recommends all that is not
 	for _, p := range sample.Params() {
@@ -277,6 +292,47 @@ func TestErrorInStream(t *testing.T) {
 	}
 }
 
+// TestErrorReply: statuses have names.
+func TestErrorReply(t *testing.T) {
+	for status, want := range map[int]string{400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
+		429: "unavailable_error", 500: "server_error", 501: "not_supported_error", 503: "unavailable_error", 504: "server_error"} {
+		if got := newErrorReply(&core.Error{Status: status}).Error.Type; got != want {
+			t.Errorf("%d is %s, want %s", status, got, want)
+		}
+	}
+}
+
+// TestTimings: times are of what was computed, not of what the cache had.
+func TestTimings(t *testing.T) {
+	got := newTimings(&trit.Stats{PromptTokens: 10, CachedTokens: 6, PromptTime: 2 * time.Second, GeneratedTokens: 5, GenerateTime: time.Second})
+	if want := (timings{PromptN: 4, PromptMS: 2000, PromptPerTokenMS: 500, PromptPerSecond: 2, PredictedN: 5, PredictedMS: 1000,
+		PredictedPerToken: 200, PredictedPerSecond: 4, CacheN: 6}); *got != want {
+		t.Errorf("%+v, want %+v", *got, want)
+	}
+}
+
+// TestSplit: which prompts a request has.
+func TestSplit(t *testing.T) {
+	text, token := promptPart{isText: true}, promptPart{}
+	list := promptPart{isList: true, list: promptField{token, token}}
+	for _, test := range []struct {
+		name    string
+		field   promptField
+		prompts int
+		several bool
+	}{
+		{"nothing", nil, 0, false}, {"a text", promptField{text}, 1, false}, {"a token", promptField{token}, 1, false},
+		{"texts", promptField{text, text}, 2, true}, {"a text and a token", promptField{text, token}, 1, false},
+		{"a list", promptField{list}, 1, true}, {"a list and a text", promptField{list, text}, 2, true},
+		{"as many as are allowed", slices.Repeat(promptField{text}, maxPrompts), maxPrompts, true},
+		{"too many", slices.Repeat(promptField{text}, maxPrompts+1), 1, false},
+	} {
+		if got, several := test.field.split(); len(got) != test.prompts || several != test.several {
+			t.Errorf("%s: %d prompts, several %v", test.name, len(got), several)
+		}
+	}
+}
+
 // FuzzRequests decodes bodies: none panics, and what is refused is refused as
 // the client's fault.
 func FuzzRequests(f *testing.F) {
@@ -360,7 +416,7 @@ func TestSlots(t *testing.T) {
 	for path, q := range map[string]struct{ file, says string }{
 		"/slots/0?action=restore": {"b.bin", "is not one of prompts"}, "/slots/1?action=restore": {"none.bin", "there is no file"},
 		"/slots/0?action=save": {"../a.bin", "without a folder"}, "/slots/1?action=save": {".hidden", "without a folder"},
-		"/slots/2?action=save": {"", "without a folder"}, "/slots/0?action=fly": {"a.bin", "want save, restore or erase"},
+		"/slots/3?action=save": {strings.Repeat("a", 256), "without a folder"}, "/slots/3?action=restore": {strings.Repeat("a", 255), "there is no file"}, "/slots/2?action=save": {"", "without a folder"}, "/slots/0?action=fly": {"a.bin", "want save, restore or erase"},
 		"/slots/8?action=save": {"a.bin", "want 0 to 7"}, "/slots/-1?action=save": {"a.bin", "want 0 to 7"}, "/slots/x?action=save": {"a.bin", "want 0 to 7"},
 	} {
 		if r := w.Ask("POST", path, servertest.Object{"filename": q.file}); r.Status != 400 || !strings.Contains(string(r.Body), q.says) ||
