@@ -100,6 +100,11 @@ func TestCreate(t *testing.T) {
 			t.Errorf("%s: %q does not say %q", name, e.Error, test.says)
 		}
 	}
+	// A context that a model recommends is heeded, if it is one.
+	for size, status := range map[int]int{0: 200, 1: 400} {
+		w.Ask("POST", "/api/create", servertest.Object{"model": "narrow", "from": "demo", "stream": false, "parameters": servertest.Object{"num_ctx": size}}).Into(200, nil)
+		w.Ask("POST", "/api/generate", servertest.Object{"model": "narrow", "prompt": "Hi", "stream": false, "options": greedy}).Into(status, nil)
+	}
 	w.Ask("DELETE", "/api/delete", servertest.Object{"model": "fox"}).Into(200, nil)
 	w.Ask("POST", "/api/chat", servertest.Object{"model": "fox", "messages": []servertest.Object{question}}).Into(404, nil)
 }

@@ -139,6 +139,11 @@ func TestOllamaStore(t *testing.T) {
 			t.Fatal("the model is still loaded")
 		}
 	}
+	// What is not loaded is not loaded to be unloaded.
+	w.Ask("POST", "/api/generate", servertest.Object{"model": "repo", "keep_alive": 0}).Into(200, &done)
+	if done.DoneReason != "unload" || expires("repo:latest") != 0 {
+		t.Errorf("%+v", done)
+	}
 	w.Ask("POST", "/api/chat", servertest.Object{"model": "repo"}).Into(200, &done)
 	if done.DoneReason != "load" || done.Message == nil || expires("repo:latest") == 0 {
 		t.Errorf("%+v", done)
@@ -157,6 +162,11 @@ func TestOllamaStore(t *testing.T) {
 	w.Ask("GET", "/api/tags", nil).Into(200, &list)
 	if !slices.Equal(list.names(), []string{"demo:latest"}) {
 		t.Errorf("%+v", list)
+	}
+	// The server's own models stay loaded.
+	w.Ask("POST", "/api/generate", servertest.Object{"model": "demo", "keep_alive": 0}).Into(200, &done)
+	if done.DoneReason != "load" {
+		t.Errorf("%+v", done)
 	}
 	w.Ask("POST", "/api/push", servertest.Object{"model": "x"}).Into(501, nil)
 

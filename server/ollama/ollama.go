@@ -159,10 +159,7 @@ func (d *durationField) UnmarshalJSON(data []byte) error {
 		}
 	case json.Unmarshal(data, &seconds) == nil:
 		const most = float64(1 << 33) // 272 years, and the rest of a Duration's range
-		if seconds > most {
-			seconds = most
-		}
-		d.Duration = time.Duration(seconds * float64(time.Second))
+		d.Duration = time.Duration(min(seconds, most) * float64(time.Second))
 	default:
 		return wrong
 	}

@@ -64,7 +64,18 @@ func TestOllamaGenerate(t *testing.T) {
 		}
 		// One that is too long loses its beginning.
 		long := slices.Repeat(whole.Context, 1000)
+		turn := next.PromptEvalCount - len(whole.Context)
 		w.Ask("POST", "/api/generate", servertest.Object{"model": "demo", "prompt": "And now?", "context": long, "stream": false, "options": servertest.Greedy(3)}).Into(200, &next)
+		if kept := 512 - 3 - turn; next.PromptEvalCount != 512-3 || !slices.Equal(next.Context[:kept], long[len(long)-kept:]) {
+			t.Errorf("%d tokens of prompt in a context of 512, of which 3 are for the answer", next.PromptEvalCount)
+		}
+		for size, want := range map[int]int{len(whole.Context) + turn: len(whole.Context) + turn - 3, len(whole.Context) + turn + 1: len(whole.Context) + turn} {
+			w.Ask("POST", "/api/generate", servertest.Object{"model": "demo", "prompt": "And now?", "context": whole.Context, "stream": false,
+				"options": servertest.Object{"num_predict": 3, "num_ctx": size}}).Into(200, &next)
+			if next.PromptEvalCount != want {
+				t.Errorf("%d tokens of prompt in a context of %d, want %d", next.PromptEvalCount, size, want)
+			}
+		}
 		w.Ask("POST", "/api/generate", servertest.Object{"model": "demo", "prompt": "And now?", "context": long, "truncate": false, "stream": false}).Into(400, nil)
 		w.Ask("POST", "/api/generate", servertest.Object{"model": "demo", "prompt": "And now?", "context": []int{-1}}).Into(400, nil)
 	})
@@ -148,7 +159,7 @@ func TestOllamaOptions(t *testing.T) {
 		want  int
 	}{
 		{"num_predict", -1, 200}, {"num_predict", -2, 200}, {"num_predict", 3, 200}, {"num_predict", "3", 400},
-		{"num_ctx", 64, 200}, {"num_ctx", 1 << 20, 200}, {"num_ctx", 2, 400},
+		{"num_ctx", 64, 200}, {"num_ctx", 1 << 20, 200}, {"num_ctx", 2, 400}, {"num_ctx", 0, 200}, {"num_ctx", -1, 200},
 		{"temperature", 0, 200}, {"temperature", -1, 400}, {"temperature", "hot", 400},
 		{"top_k", 1, 200}, {"top_k", -1, 200}, {"top_p", 0.5, 200}, {"top_p", 2, 400}, {"min_p", 0.2, 200}, {"min_p", -1, 400},
 		{"typical_p", 0.5, 200}, {"typical_p", 7, 400}, {"tfs_z", 1, 200}, {"tfs_z", 0.5, 200},
@@ -210,6 +221,9 @@ func TestOllamaErrors(t *testing.T) {
 		{"think", "POST", "/api/chat", chat(servertest.Object{"think": true}), 400, "does not support thinking"},
 		{"think what", "POST", "/api/chat", chat(servertest.Object{"think": "hard"}), 400, "think"},
 		{"keep_alive", "POST", "/api/chat", chat(servertest.Object{"keep_alive": "soon"}), 400, "keep_alive"},
+		{"top_logprobs below", "POST", "/api/chat", chat(servertest.Object{"logprobs": true, "top_logprobs": -1}), 400, "top_logprobs must be between 0 and 20"},
+		{"context of a raw prompt", "POST", "/api/generate", servertest.Object{"model": "demo", "prompt": "x", "raw": true, "context": []int{1}}, 400, "raw mode"},
+		{"template of a raw prompt", "POST", "/api/generate", servertest.Object{"model": "demo", "prompt": "x", "raw": true, "template": "x"}, 400, "raw mode"},
 		{"top_logprobs", "POST", "/api/chat", chat(servertest.Object{"logprobs": true, "top_logprobs": 21}), 400, "top_logprobs must be between 0 and 20"},
 		{"role", "POST", "/api/chat", servertest.Object{"model": "demo", "messages": []servertest.Object{{"role": "robot", "content": "x"}}}, 400, "robot"},
 		{"tool", "POST", "/api/chat", chat(servertest.Object{"tools": []servertest.Object{{"type": "function"}}}), 400, "tools[0]"},
@@ -314,6 +328,16 @@ func TestOllamaChat(t *testing.T) {
 			{"role": "tool", "tool_name": "get_weather", "content": "sunny"},
 		}}).Into(200, nil)
 	})
+	t.Run("limits", func(t *testing.T) { // what is as large as it may be is served; what is larger is cut, and said
+		hi := []servertest.Object{{"role": "user", "content": "Hi"}}
+		w.Ask("POST", "/api/chat", servertest.Object{"model": "demo", "stream": false, "logprobs": true, "top_logprobs": 20, "options": servertest.Greedy(1), "messages": hi}).Into(200, nil)
+		for size, want := range map[int]string{511: "", 512: "", 513: "options.num_ctx"} {
+			r := w.Ask("POST", "/api/chat", servertest.Object{"model": "demo", "stream": false, "options": servertest.Object{"num_predict": 1, "num_ctx": size}, "messages": hi})
+			if got := r.Header.Get(core.IgnoredHeader); r.Status != 200 || got != want {
+				t.Errorf("a context of %d: %d, and %q is ignored", size, r.Status, got)
+			}
+		}
+	})
 	t.Run("think", func(t *testing.T) {
 		w.Ask("POST", "/api/chat", servertest.Object{"model": "demo", "stream": false, "think": false, "options": servertest.Greedy(2), "messages": []servertest.Object{{"role": "user", "content": "Hi"}}}).Into(200, nil)
 	})
@@ -340,6 +364,9 @@ func TestOllamaEmbed(t *testing.T) {
 	w.Ask("POST", "/api/embed", servertest.Object{"model": "demo", "input": "a dog", "dimensions": 8}).Into(200, &got)
 	if len(got.Embeddings) != 1 || len(got.Embeddings[0]) != 8 || math.Abs(euclidean(got.Embeddings[0])-1) > 1e-5 || got.Embeddings[0][0]*whole[0] <= 0 {
 		t.Errorf("the first dimensions: %v", got.Embeddings)
+	}
+	for size, status := range map[int]int{got.PromptEvalCount: 200, got.PromptEvalCount - 1: 400} {
+		w.Ask("POST", "/api/embed", servertest.Object{"model": "demo", "input": "a dog", "truncate": false, "options": servertest.Object{"num_ctx": size}}).Into(status, nil)
 	}
 	w.Ask("POST", "/api/embed", servertest.Object{"model": "demo", "input": strings.Repeat("story ", 5000)}).Into(200, &got)
 	w.Ask("POST", "/api/embed", servertest.Object{"model": "demo", "input": []string{}}).Into(200, &got)
