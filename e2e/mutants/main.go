@@ -7,8 +7,9 @@
 // A survivor is a gap in the tests, or a change that changes nothing. The first is
 // to be filled, the second is accepted: it gets an entry in accepted/PACKAGE.txt,
 // which says why. The files of a package are taken in random order until its time
-// is over. -write adds the survivors to the list, without reasons, and a list with an
-// entry without a reason is an error. So is an entry that does not survive.
+// is over; -files takes some of them only. -write adds the survivors to the list,
+// without reasons, and a list with an entry without a reason is an error. So is an
+// entry that does not survive. An empty list says that none may.
 //
 // A package without a list is only reported on, until somebody has judged its
 // survivors.
@@ -42,13 +43,18 @@ func main() {
 	write := flag.Bool("write", false, "add the survivors to the lists")
 	lists := flag.String("lists", "e2e/mutants/accepted", "folder of the lists")
 	workers := flag.Int("workers", 2, "mutants at a time")
+	files := flag.String("files", "", "regular expression of the names of the files to change")
 	flag.Parse()
+	only, err := regexp.Compile(*files)
+	if err != nil {
+		log.Fatal(err)
+	}
 	if err := control(); err != nil {
 		log.Fatal(err)
 	}
 	failed := false
 	for _, dir := range flag.Args() {
-		r, err := mutate(filepath.Clean(dir), *limit, *workers)
+		r, err := mutate(filepath.Clean(dir), only, *limit, *workers)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -93,7 +99,7 @@ func main() {
 // control checks that gremlins tells what is killed from what is not, where that is
 // known.
 func control() error {
-	r, err := mutate("e2e/mutants/control", 5*time.Minute, 1)
+	r, err := mutate("e2e/mutants/control", regexp.MustCompile(""), 5*time.Minute, 1)
 	if err != nil {
 		return err
 	}
@@ -114,8 +120,8 @@ type result struct {
 	late               []string // entries whose tests did not end in time; most of them loop forever
 }
 
-// mutate tries the mutants of a package for some time.
-func mutate(dir string, limit time.Duration, workers int) (*result, error) {
+// mutate tries the mutants of a package, or only those of some files, for some time.
+func mutate(dir string, only *regexp.Regexp, limit time.Duration, workers int) (*result, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -134,6 +140,9 @@ func mutate(dir string, limit time.Duration, workers int) (*result, error) {
 	rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	r := &result{dir: filepath.ToSlash(dir), files: len(names)}
 	for _, name := range names {
+		if !only.MatchString(name) {
+			continue
+		}
 		if err := r.mutateFile(ctx, name, names, workers); err != nil {
 			return nil, err
 		}
