@@ -69,6 +69,9 @@ func main() {
 		for _, s := range news {
 			fmt.Printf("  survives: %s\n", s)
 		}
+		for _, s := range r.late {
+			fmt.Printf("  runs out of time: %s\n", s)
+		}
 		for _, s := range stale {
 			fmt.Printf("  is accepted and does not survive: %s\n", s)
 		}
@@ -156,7 +159,7 @@ var outcome = regexp.MustCompile(`^\s*(KILLED|LIVED|NOT COVERED|TIMED OUT|NOT VI
 
 // patience says how many times as long as the tests with coverage those of a mutant
 // may take, with the build of both.
-const patience = "5"
+const patience = "10"
 
 // goflags are for the go commands that gremlins runs. It measures how long the tests
 // take, which an answer of go's cache would make too short; and its copy of the module

@@ -7,9 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"trit"
 	_ "trit/demo"
 	"trit/sample"
 	"trit/server/core"
@@ -289,47 +287,6 @@ func TestErrorInStream(t *testing.T) {
 	want := `data: {"error":{"code":503,"message":"the memory is gone","type":"unavailable_error"}}`
 	if !strings.Contains(got, "one") || !strings.HasSuffix(got, want) {
 		t.Errorf("%s\nwant %s at the end", got, want)
-	}
-}
-
-// TestErrorReply: statuses have names.
-func TestErrorReply(t *testing.T) {
-	for status, want := range map[int]string{400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
-		429: "unavailable_error", 500: "server_error", 501: "not_supported_error", 503: "unavailable_error", 504: "server_error"} {
-		if got := newErrorReply(&core.Error{Status: status}).Error.Type; got != want {
-			t.Errorf("%d is %s, want %s", status, got, want)
-		}
-	}
-}
-
-// TestTimings: times are of what was computed, not of what the cache had.
-func TestTimings(t *testing.T) {
-	got := newTimings(&trit.Stats{PromptTokens: 10, CachedTokens: 6, PromptTime: 2 * time.Second, GeneratedTokens: 5, GenerateTime: time.Second})
-	if want := (timings{PromptN: 4, PromptMS: 2000, PromptPerTokenMS: 500, PromptPerSecond: 2, PredictedN: 5, PredictedMS: 1000,
-		PredictedPerToken: 200, PredictedPerSecond: 4, CacheN: 6}); *got != want {
-		t.Errorf("%+v, want %+v", *got, want)
-	}
-}
-
-// TestSplit: which prompts a request has.
-func TestSplit(t *testing.T) {
-	text, token := promptPart{isText: true}, promptPart{}
-	list := promptPart{isList: true, list: promptField{token, token}}
-	for _, test := range []struct {
-		name    string
-		field   promptField
-		prompts int
-		several bool
-	}{
-		{"nothing", nil, 0, false}, {"a text", promptField{text}, 1, false}, {"a token", promptField{token}, 1, false},
-		{"texts", promptField{text, text}, 2, true}, {"a text and a token", promptField{text, token}, 1, false},
-		{"a list", promptField{list}, 1, true}, {"a list and a text", promptField{list, text}, 2, true},
-		{"as many as are allowed", slices.Repeat(promptField{text}, maxPrompts), maxPrompts, true},
-		{"too many", slices.Repeat(promptField{text}, maxPrompts+1), 1, false},
-	} {
-		if got, several := test.field.split(); len(got) != test.prompts || several != test.several {
-			t.Errorf("%s: %d prompts, several %v", test.name, len(got), several)
-		}
 	}
 }
 

@@ -29,15 +29,9 @@ const maxPrompts = 2048
 
 // split returns the prompts of a request. They are several if it has lists, or texts only.
 func (p promptField) split() (prompts []promptField, several bool) {
-	lists, texts := 0, 0
-	for _, part := range p {
-		if part.isList {
-			lists++
-		} else if part.isText {
-			texts++
-		}
-	}
-	if lists == 0 && (texts < len(p) || len(p) < 2) {
+	listed := slices.ContainsFunc(p, func(part promptPart) bool { return part.isList })
+	mixed := slices.ContainsFunc(p, func(part promptPart) bool { return !part.isText })
+	if !listed && (mixed || len(p) < 2) {
 		if len(p) == 0 {
 			return nil, false
 		}
