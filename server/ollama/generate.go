@@ -187,7 +187,7 @@ func (a *api) prepareGenerate(r *http.Request, l *core.Lease, q *generateRequest
 	if len(q.Context) > 0 {
 		// The template begins every text with BOS, and this one has begun already.
 		turn := p.Prompt
-		if id, ok := t.BOS(); ok && len(turn) > 0 && turn[0] == id {
+		if id, ok := t.BOS(); ok && slices.Index(turn, id) == 0 {
 			turn = turn[1:]
 		}
 		earlier := q.Context
