@@ -329,11 +329,14 @@ func pick(answer any, fields []string) (map[string]any, error) {
 // Fail ends the stream with an error.
 func (c *completionRun) Fail(e *core.Error) error { return c.out.Piece("", newErrorReply(e)) }
 
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
 func newTimings(s *trit.Stats) *timings {
-	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	t := &timings{PromptN: s.PromptTokens - s.CachedTokens, PromptMS: ms(s.PromptTime), PromptPerSecond: s.PromptRate(),
-		PredictedN: s.GeneratedTokens, PredictedMS: ms(s.GenerateTime), PredictedPerSecond: s.GenerateRate(),
-		CacheN: s.CachedTokens}
+	t := &timings{
+		PromptN: s.PromptTokens - s.CachedTokens, PromptMS: milliseconds(s.PromptTime), PromptPerSecond: s.PromptRate(),
+		PredictedN: s.GeneratedTokens, PredictedMS: milliseconds(s.GenerateTime), PredictedPerSecond: s.GenerateRate(),
+		CacheN: s.CachedTokens,
+	}
 	t.PromptPerTokenMS = t.PromptMS / float64(max(t.PromptN, 1))
 	t.PredictedPerToken = t.PredictedMS / float64(max(t.PredictedN, 1))
 	return t

@@ -132,6 +132,7 @@ func TestWrongPromptNamesField(t *testing.T) {
 		{"/tokenize", `{"content":5}`, []string{"content is 5; want a string"}},
 		{"/apply-template", `{"messages":[{"role":"user","content":"x"},5]}`, []string{"messages[1]"}},
 		{"/apply-template", `{"messages":[{"role":"user","content":5}]}`, []string{"messages[0]", "content"}},
+		{"/embedding", `{"content":["a","` + words(510) + `"]}`, []string{"text 1 has 513 tokens; want 1 to 512"}},
 		{"/completion", `{"prompt":[[[1]]]}`, []string{"prompt is [[[1]]]; want a string"}},
 	} {
 		var e errorReply
@@ -372,7 +373,7 @@ func TestSlots(t *testing.T) {
 	}
 	for path, q := range map[string]struct{ file, says string }{
 		"/slots/0?action=restore": {"b.bin", "is not one of prompts"}, "/slots/1?action=restore": {"none.bin", "there is no file"},
-		"/slots/0?action=save": {"../a.bin", "without a folder"}, "/slots/1?action=save": {".hidden", "without a folder"},
+		"/slots/0?action=save": {"../a.bin", "without a folder"}, "/slots/1?action=save": {".hidden", "without a folder"}, "/slots/4?action=save": {"a/b.bin", "without a folder"},
 		"/slots/3?action=save": {strings.Repeat("a", 256), "without a folder"}, "/slots/3?action=restore": {strings.Repeat("a", 255), "there is no file"}, "/slots/2?action=save": {"", "without a folder"}, "/slots/0?action=fly": {"a.bin", "want save, restore or erase"},
 		"/slots/8?action=save": {"a.bin", "want 0 to 7"}, "/slots/-1?action=save": {"a.bin", "want 0 to 7"}, "/slots/x?action=save": {"a.bin", "want 0 to 7"},
 	} {

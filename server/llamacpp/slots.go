@@ -93,7 +93,6 @@ func (s *api) slotAction(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	start := time.Now()
-	took := func() float64 { return float64(time.Since(start)) / float64(time.Millisecond) }
 	size := func() int64 {
 		if info, err := os.Stat(path); err == nil {
 			return info.Size()
@@ -107,7 +106,7 @@ func (s *api) slotAction(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		return core.WriteJSON(w, http.StatusOK, slotSaved{ID: id, File: q.Filename, Saved: pages * kernel.PageTokens,
-			Written: size(), Timings: slotTimings{Save: took()}})
+			Written: size(), Timings: slotTimings{Save: milliseconds(time.Since(start))}})
 	case "restore":
 		pages, err := scheduler.LoadPrefixes(path)
 		switch {
@@ -120,7 +119,7 @@ func (s *api) slotAction(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		return core.WriteJSON(w, http.StatusOK, slotRestored{ID: id, File: q.Filename, Restored: pages * kernel.PageTokens,
-			Read: size(), Timings: slotTimings{Restore: took()}})
+			Read: size(), Timings: slotTimings{Restore: milliseconds(time.Since(start))}})
 	}
 	return core.BadRequest("action", "action is %.40q; want save, restore or erase", action)
 }

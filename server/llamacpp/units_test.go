@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -96,5 +97,14 @@ func TestSplit(t *testing.T) {
 		if !slices.Equal(parts, want) {
 			t.Errorf("%s: prompts of %d parts, want %d", body, parts, want)
 		}
+	}
+}
+
+// TestPick: fields of an answer, also within others, and none that is not there.
+func TestPick(t *testing.T) {
+	answer := map[string]any{"a": map[string]any{"b": 1, "c": map[string]any{"d": 2}}, "e": nil, "f": "g"}
+	got, err := pick(answer, []string{"a/b", "a/c/d", "e", "x", "a/x", "x/b", "f/g"})
+	if want := map[string]any{"b": 1.0, "d": 2.0, "e": nil}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, %v; want %v", got, err, want)
 	}
 }
