@@ -26,7 +26,11 @@ func TestBusySlots(t *testing.T) {
 	defer finish()
 	answered := make(chan int, 1)
 	go func() { answered <- w.Ask("POST", "/completion", servertest.Object{"prompt": "x"}).Status }()
-	<-begun
+	select {
+	case <-begun:
+	case status := <-answered:
+		t.Fatalf("status %d, and nothing was generated", status)
+	}
 	var slots []slotReply
 	w.Ask("GET", "/slots", nil).Into(200, &slots)
 	if len(slots) != 1 || !slots[0].IsProcessing || slots[0].PromptTokens == 0 || slots[0].NextToken == nil || !slots[0].NextToken.HasNextToken {
