@@ -36,7 +36,8 @@ func TestParameterSize(t *testing.T) {
 	}
 }
 
-// TestMetadataJSON: what JSON has no numbers for becomes text, also in lists, which are left out unless they are asked for.
+// TestMetadataJSON: what JSON has no numbers for becomes text, also in lists, which are left
+// out unless they are asked for.
 func TestMetadataJSON(t *testing.T) {
 	for _, test := range []struct {
 		value any
