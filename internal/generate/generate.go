@@ -331,7 +331,12 @@ func (g *Generation) watch(total int) (stop func(error)) {
 		if done = min(done, total); done <= p.Done {
 			return
 		}
-		p.Done, p.Cached, p.Time = done, max(p.Cached, cached), time.Since(g.start)
+		p.Cached, p.Time = max(p.Cached, cached), time.Since(g.start)
+		if p.Done < 0 && done > p.Cached { // a short prompt can be done before anybody has looked
+			p.Done = p.Cached
+			f(p)
+		}
+		p.Done = done
 		f(p)
 	}
 	g.session.SetProgress(report)
