@@ -55,7 +55,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			_ = body.Close() // the client's; it has nothing to say about the answer
 		}()
 		t.handler.ServeHTTP(w, inner)
-		err = nil
+		err = ctx.Err() // what a client has given up on is not complete, however orderly it ends
 	}()
 	select {
 	case <-w.begun:
