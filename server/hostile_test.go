@@ -77,7 +77,7 @@ func TestHostileSoak(t *testing.T) {
 					which := i % len(names)
 					leave := random.IntN(5) == 0
 					before, start := gone[which].Load(), time.Now()
-					n, err := s.soakOnce(random, names[which], shared, leave)
+					n, err := s.soakOnce(random, names[which], shared, 200, leave)
 					took := time.Since(start)
 					refused, isRefused := errors.AsType[*refusal](err)
 					mu.Lock()

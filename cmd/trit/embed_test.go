@@ -103,6 +103,9 @@ func TestEmbedLines(t *testing.T) {
 	var lines strings.Builder
 	lines.WriteString("\uFEFF\"the first one\"\n\n")
 	n := linesAtOnce + 3
+	if testing.Short() {
+		n = 40
+	}
 	for i := 1; i < n; i++ {
 		fmt.Fprintf(&lines, "{\"id\": {\"n\": %d}, \"text\": \"dog %d\", \"more\": 1}\n", i, i)
 	}

@@ -23,21 +23,31 @@ func TestEval(t *testing.T) {
 		}
 		return r
 	}
-	direct := ask(facts, "--task", stories)
-	// lm-evaluation-harness 0.4.13 gives these of the same task.
-	if r := ask(filepath.Join(filepath.Dir(facts), "close.jsonl")).Results[0]; r.Acc.String() != "0.9000 ± 0.0557" || r.AccNorm.String() != "0.6333 ± 0.0895" {
-		t.Errorf("acc %v, acc_norm %v", r.Acc, r.AccNorm)
+	both := []string{facts, "--task", stories}
+	if testing.Short() {
+		both = append(both, "--limit", "2")
 	}
-	if r := direct.Results[0]; r.Task != "facts" || r.Items != 28 || r.Acc.Value < 0.9 || r.AccNorm.Value < 0.9 || r.Acc.Stderr == nil {
+	direct := ask(both...)
+	if r := direct.Results[0]; r.Task != "facts" || r.Acc.Value < 0.9 || r.AccNorm.Value < 0.9 || r.Acc.Stderr == nil {
 		t.Errorf("%+v", r)
 	}
-	if r := direct.Results[1]; r.Items != 6 || r.TokenPerplexity.Value > 2 || r.BytePerplexity.Value >= r.TokenPerplexity.Value ||
+	if r := direct.Results[1]; r.TokenPerplexity.Value > 2 || r.BytePerplexity.Value >= r.TokenPerplexity.Value ||
 		r.WordPerplexity.Value <= r.TokenPerplexity.Value || r.BitsPerByte.Value <= 0 {
 		t.Errorf("%+v", r)
 	}
+	if !testing.Short() {
+		if a, b := direct.Results[0].Items, direct.Results[1].Items; a != 28 || b != 6 {
+			t.Errorf("%d and %d items", a, b)
+		}
+		// lm-evaluation-harness 0.4.13 gives these of the same task.
+		r := ask(filepath.Join(filepath.Dir(facts), "close.jsonl")).Results[0]
+		if r.Acc.String() != "0.9000 ± 0.0557" || r.AccNorm.String() != "0.6333 ± 0.0895" {
+			t.Errorf("acc %v, acc_norm %v", r.Acc, r.AccNorm)
+		}
+	}
 	url, _, stop := startServe(t, "--threads", "2")
 	defer stop()
-	served := ask(facts, "--task", stories, "--url", url)
+	served := ask(append(both, "--url", url)...)
 	if !reflect.DeepEqual(served.Results, direct.Results) || served.URL == "" || served.Model != "demo" {
 		t.Errorf("a server gives\n%+v, the model\n%+v", served.Results[0], direct.Results[0])
 	}
