@@ -247,15 +247,15 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestForce converts a model that was not trained ternary only when told to.
-func TestForce(t *testing.T) {
+// TestRound converts a model that was not trained ternary only when told to.
+func TestRound(t *testing.T) {
 	f := triLM
 	f.project = master(safetensors.F32)
 	dir := f.make(newWeights(t, smallShape, true)).write(t)
 	out := filepath.Join(t.TempDir(), "x.gguf")
 	_, err := FromHF(context.Background(), Options{Input: dir, Output: out, Type: gguf.TypeI2S, Embedding: gguf.TypeF16})
-	wantError(t, err, ErrNotTernary, "quantization_config", "LlamaForCausalLM", "cosine", "0.8", "option force")
-	report, _ := convertTo(t, dir, Options{Type: gguf.TypeI2S, Embedding: gguf.TypeF16, Force: true})
+	wantError(t, err, ErrNotTernary, "quantization_config", "LlamaForCausalLM", "cosine", "0.8", "option round")
+	report, _ := convertTo(t, dir, Options{Type: gguf.TypeI2S, Embedding: gguf.TypeF16, Round: true})
 	if len(report.Warnings) == 0 || report.Activations != "float" {
 		t.Errorf("warnings %q, activations %s", report.Warnings, report.Activations)
 	}

@@ -93,7 +93,7 @@ func TestGroupTypesRefuse(t *testing.T) {
 	}{
 		{"zeros", ternary, QuantizeOptions{Type: ptr(gguf.TypeQ1_0)}, ErrType, ".weight has zeros, which Q1_0 has no room for"},
 		{"+2", three, QuantizeOptions{Type: ptr(gguf.TypePTQ1_0)}, ErrNotTernary, "blk.1.ffn_up.weight of type PQ2_0 has values beside {−d, 0, +d}: row 0, column "},
-		{"+2, by force", three, QuantizeOptions{Type: ptr(gguf.TypePTQ1_0), Force: true}, ErrNotTernary, "blk.1.ffn_up.weight of type PQ2_0"},
+		{"+2, rounded", three, QuantizeOptions{Type: ptr(gguf.TypePTQ1_0), Round: true}, ErrNotTernary, "blk.1.ffn_up.weight of type PQ2_0"},
 		{"scales of 64 columns", groups, QuantizeOptions{Type: ptr(gguf.TypePQ2_0)}, ErrType, "blk.0.attn_q.weight has 2 different scales, several of them within 128 columns"},
 		{"scales of a row", groups, QuantizeOptions{Type: ptr(gguf.TypeI2S)}, ErrType, "of the types only Q2_0, F16, BF16, F32 keep them all"},
 		{"an embedding of floats", groups, QuantizeOptions{Embedding: ptr(gguf.TypePQ2_0)}, ErrNotTernary, "token_embd.weight is no projection"},

@@ -33,7 +33,7 @@ func newHFPlan(o Options, config *hfConfig) (*hfPlan, error) {
 		output: o.Output, meta: &gguf.Metadata{}, report: &Report{Input: o.Input, Output: o.Output, Class: class},
 	}}
 	p.rules = rules{
-		declared: config.declaredTernary(family), force: o.Force,
+		declared: config.declaredTernary(family), round: o.Round,
 		undeclared: fmt.Sprintf("config.json has no quantization_config and its class %s is not a ternary one", class),
 	}
 	return p, nil
@@ -313,7 +313,7 @@ func (p *hfPlan) weights(forms map[Form]bool) {
 		}
 	}
 	if forms[FormMaster] && p.rules.declared == "" {
-		p.report.warn("the model was not trained ternary and is converted by force: expect nonsense")
+		p.report.warn("the model was not trained ternary and is rounded all the same: expect nonsense")
 	}
 }
 

@@ -69,7 +69,7 @@ func TestMutations(t *testing.T) {
 			}
 			if n%4 == 0 {
 				typ, embedding := QuantizeTypes()[n/4%7], EmbeddingTypes()[n/4%6]
-				q := QuantizeOptions{Input: f, Output: "x", Type: &typ, Embedding: &embedding, Method: Method(n % 3), Force: true}
+				q := QuantizeOptions{Input: f, Output: "x", Type: &typ, Embedding: &embedding, Method: Method(n % 3), Round: true}
 				if _, err := quantize(ctx, q, write); err == nil {
 					written++
 					if g, err := gguf.Parse(out.Bytes()); err != nil {

@@ -70,10 +70,10 @@ type Options struct {
 	// what the front matter of the checkpoint's README.md says, if anything.
 	License string
 
-	// Force converts models that were not trained ternary. Their weights are
+	// Round converts models that were not trained ternary. Their weights are
 	// rounded by absmean, which makes an ordinary model useless; it is meant for
 	// experiments and for models whose configuration does not tell.
-	Force bool
+	Round bool
 
 	// Threads is the number of goroutines that convert; 0 means one per CPU. It
 	// changes neither the file nor the report.

@@ -27,7 +27,7 @@ type rules struct {
 	convention ScaleConvention // what weight_scale means
 	declared   string          // how the source declares the model ternary, or ""
 	undeclared string          // for the message when it does not
-	force      bool            // round the weights of any model
+	round      bool            // round the weights of any model
 }
 
 // multiplier returns what the trits of a packed tensor are multiplied with.

@@ -64,9 +64,9 @@ type QuantizeOptions struct {
 	// Method rounds projections whose values are not ternary already. Those
 	// that are keep their values exactly, whatever the method.
 	Method Method
-	// Force rounds the weights of models that were not trained ternary, which
+	// Round rounds the weights of models that were not trained ternary, which
 	// makes them useless except for experiments.
-	Force bool
+	Round bool
 	// I2SLayout is the packing of I2_S tensors of the input, which files do not
 	// record. The output has layout A.
 	I2SLayout quant.I2SLayout
@@ -177,7 +177,7 @@ func planQuantize(o QuantizeOptions) (*quantizePlan, error) {
 	p := &quantizePlan{o: o, plan: plan{
 		output: o.Output, meta: o.Input.Metadata.Clone(),
 		rules: rules{
-			method: o.Method, force: o.Force,
+			method: o.Method, round: o.Round,
 			undeclared: fmt.Sprintf("architecture %s does not say that the model is ternary", config.Architecture),
 		},
 		report: &Report{
@@ -287,7 +287,7 @@ func (p *quantizePlan) weights(forms map[Form]bool) {
 		p.report.decide("weights", "kept as floats", "the type asked for holds floats; a method would round them to trits")
 	}
 	if forms[FormMaster] && p.rules.declared == "" {
-		p.report.warn("the model was not trained ternary and is rounded by force: expect nonsense")
+		p.report.warn("the model was not trained ternary and is rounded all the same: expect nonsense")
 	}
 }
 

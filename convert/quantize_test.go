@@ -231,9 +231,9 @@ func TestQuantizeRefused(t *testing.T) {
 	f := masterFile(t, w, llama, gguf.TypeF16)
 	out := filepath.Join(t.TempDir(), "out.gguf")
 	_, err := Quantize(context.Background(), QuantizeOptions{Input: f, Output: out, Type: ptr(gguf.TypeI2S)})
-	wantError(t, err, ErrNotTernary, "blk.0.attn_q.weight", "option force", "llama")
+	wantError(t, err, ErrNotTernary, "blk.0.attn_q.weight", "option round", "llama")
 	wantNothing(t, out)
-	report, g := quantizeTo(t, f, QuantizeOptions{Type: ptr(gguf.TypeI2S), Force: true})
+	report, g := quantizeTo(t, f, QuantizeOptions{Type: ptr(gguf.TypeI2S), Round: true})
 	if len(report.Warnings) == 0 {
 		t.Error("no warning")
 	}

@@ -220,16 +220,16 @@ func (a *analyst) judge(j *job, found *analysis) error {
 		return fmt.Errorf("%w: %s of type %v has values beside {−d, 0, +d}: %s; only F32 and the type that it has keep them",
 			ErrNotTernary, j.from(), j.tensor.Type, found.violation)
 	}
-	if found.form == FormMaster && j.role != model.RoleProjection && !a.rules.force {
+	if found.form == FormMaster && j.role != model.RoleProjection && !a.rules.round {
 		return fmt.Errorf("%w: %s is no projection, which models round when they run, and its values are not ternary: %s; use one of %s for it",
 			ErrNotTernary, j.from(), found.violation, joinTypes(floatTypes(EmbeddingTypes())))
 	}
-	if found.form == FormMaster && a.rules.declared == "" && !a.rules.force {
+	if found.form == FormMaster && a.rules.declared == "" && !a.rules.round {
 		cosine, err := a.cosine(j, found.scale)
 		if err != nil {
 			return err
 		}
-		return fmt.Errorf("%w: %s, and the weights are not ternary either: %s: %s (the cosine with the nearest ternary matrix is %.3f); rounding an ordinary model to three values destroys it; option force does so nevertheless",
+		return fmt.Errorf("%w: %s, and the weights are not ternary either: %s: %s (the cosine with the nearest ternary matrix is %.3f); rounding an ordinary model to three values destroys it; option round does so nevertheless",
 			ErrNotTernary, a.rules.undeclared, j.from(), found.violation, cosine)
 	}
 	if !holds(j.typ, found) {

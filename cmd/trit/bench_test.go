@@ -133,7 +133,7 @@ func TestSynth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runTrit(t, "synth", "--shape", "tiny-llama", "--seed", "9", path).expect(t, exitOK)
+	runTrit(t, "synth", "--shape", "tiny-llama", "--seed", "9", "--force", path).expect(t, exitOK)
 	if again, err := os.ReadFile(path); err != nil || string(again) != string(first) {
 		t.Errorf("the same seed gives another file (%v)", err)
 	}

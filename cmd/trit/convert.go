@@ -33,6 +33,9 @@ grow with the model. Nothing is left under the output's name after an error.`,
 			if err := required(cmd, "input", "output"); err != nil {
 				return err
 			}
+			if err := mayWrite(cmd, o.Output); err != nil {
+				return err
+			}
 			o.Type, o.Embedding = types.chosen()
 			var done func()
 			o.Progress, done = a.fileProgress("converting")
@@ -46,7 +49,7 @@ grow with the model. Nothing is left under the output's name after an error.`,
 		},
 	}
 	cmd.Flags().StringVarP(&o.Input, "input", "i", "", "folder of the checkpoint (required)")
-	cmd.Flags().StringVarP(&o.Output, "output", "o", "", "file to write (required)")
+	outputFlag(cmd, &o.Output, "file to write (required)")
 	types.add(cmd, "")
 	parsedFlag(cmd, &o.ScaleConvention, "scale-convention", "auto",
 		"what weight_scale of packed checkpoints means: auto, multiplier, divisor", convert.ParseScaleConvention)
@@ -55,7 +58,7 @@ grow with the model. Nothing is left under the output's name after an error.`,
 	cmd.Flags().StringVar(&o.Pre, "pre", "", "name of the pre-tokenizer (default: recognised from the tokenizer)")
 	cmd.Flags().StringVar(&o.Name, "name", "", "name of the model (default: the folder's name)")
 	cmd.Flags().StringVar(&o.License, "license", "", "SPDX identifier of the licence (default: as the checkpoint's README.md says)")
-	cmd.Flags().BoolVar(&o.Force, "force", false, "also convert a model that was not trained with ternary weights")
+	cmd.Flags().BoolVar(&o.Round, "round", false, "also convert a model that was not trained with ternary weights")
 	return cmd
 }
 

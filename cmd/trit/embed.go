@@ -51,6 +51,9 @@ own there, --prefix any other.`,
 			if err := f.check(cmd, args); err != nil {
 				return usage(cmd, err)
 			}
+			if err := mayWrite(cmd, f.output); err != nil {
+				return err
+			}
 			return a.embed(cmd, &f, args)
 		},
 	}
@@ -78,9 +81,9 @@ func (f *embedFlags) add(cmd *cobra.Command) {
 	f.model.add(cmd)
 	flags.StringArrayVarP(&f.files, "file", "f", nil, "embed the text of this `file` (repeatable)")
 	flags.StringVar(&f.lines, "lines", "", "embed the lines of JSON of this `file` (-: standard input)")
-	flags.StringVarP(&f.output, "output", "o", "", "write a line of JSON with the vector of each text to this `file`")
+	outputFlag(cmd, &f.output, "write a line of JSON with the vector of each text to this `file`")
 	flags.BoolVar(&f.similarity, "similarity", false, "print how alike two texts are, and nothing else")
-	groupFlags(cmd, "Texts and output", "file", "lines", "output", "similarity")
+	groupFlags(cmd, "Texts and output", "file", "lines", "output", "force", "similarity")
 
 	parsedFlag(cmd, &f.pooling, "pooling", "", "how the states of a text's tokens become its vector: mean, cls, last (default: as the file says, "+
 		"or mean)", trit.ParsePooling)

@@ -28,7 +28,7 @@ tables; what is not given stays as it is, and so do all other tensors and all
 metadata. Weights that are ternary already keep their trits. Others are rounded
 to {-1, 0, +1} by absmean (as BitNet models are trained) or absmax, and the
 error is reported tensor by tensor. A model that was not trained for that is
-refused unless --force is given: it would be useless.`,
+refused unless --round is given: it would be useless.`,
 		Example: "  trit quantize --input model-f32.gguf --output model.gguf --type i2_s --embedding f16\n  trit quantize --input demo --output small.gguf --type tq1_0 --embedding q6_k",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -37,6 +37,9 @@ refused unless --force is given: it would be useless.`,
 			}
 			if o.Type == nil && o.Embedding == nil && o.Head == nil {
 				return usage(cmd, fmt.Errorf("--type is missing; --embedding and --head may stand for it"))
+			}
+			if err := mayWrite(cmd, o.Output); err != nil {
+				return err
 			}
 			o.Threads = a.threads
 			return withFile(input, func(found *hub.Model, f *gguf.File) error {
@@ -54,7 +57,7 @@ refused unless --force is given: it would be useless.`,
 		},
 	}
 	cmd.Flags().StringVarP(&input, "input", "i", "", "path of a GGUF file or name of a model (required)")
-	cmd.Flags().StringVarP(&o.Output, "output", "o", "", "file to write (required)")
+	outputFlag(cmd, &o.Output, "file to write (required)")
 	parseType := pointerTo(gguf.ParseType)
 	parsedFlag(cmd, &o.Type, "type", "", "storage type of the ternary weights: "+typeNames(convert.QuantizeTypes()), parseType)
 	parsedFlag(cmd, &o.Embedding, "embedding", "",
@@ -63,7 +66,7 @@ refused unless --force is given: it would be useless.`,
 	parsedFlag(cmd, &o.Method, "method", "auto",
 		"how weights that are not ternary are rounded: absmean, absmax, auto (absmean where the type asks for it)", convert.ParseMethod)
 	parsedFlag(cmd, &o.I2SLayout, "i2s-layout", "a", "packing of the input's I2_S tensors: a, b, c", quant.ParseI2SLayout)
-	cmd.Flags().BoolVar(&o.Force, "force", false, "also round a model that was not trained with ternary weights")
+	cmd.Flags().BoolVar(&o.Round, "round", false, "also round a model that was not trained with ternary weights")
 	return cmd
 }
 

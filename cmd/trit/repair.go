@@ -38,6 +38,9 @@ All other keys and tensors are kept, known or not. The input is never changed.`,
 			if err := required(cmd, "model", "output"); err != nil {
 				return err
 			}
+			if err := mayWrite(cmd, o.Output); err != nil {
+				return err
+			}
 			return withFile(name, func(found *hub.Model, f *gguf.File) error {
 				o.Input = f
 				var done func()
@@ -53,7 +56,7 @@ All other keys and tensors are kept, known or not. The input is never changed.`,
 		},
 	}
 	cmd.Flags().StringVarP(&name, "model", "m", "", "path of a GGUF file or name of a model (required)")
-	cmd.Flags().StringVarP(&o.Output, "output", "o", "", "file to write (required)")
+	outputFlag(cmd, &o.Output, "file to write (required)")
 	parsedFlag(cmd, &o.I2SLayout, "i2s-layout", "a", "packing of the input's I2_S tensors: a, b, c", quant.ParseI2SLayout)
 	cmd.Flags().StringVar(&o.Pre, "pre", "", "write this tokenizer.ggml.pre (default: derived if it is missing)")
 	cmd.Flags().StringVar(&o.Template, "chat-template", "", "write this built-in chat template: "+strings.Join(chat.BuiltinNames(), ", "))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -74,6 +75,30 @@ func required(cmd *cobra.Command, names ...string) error {
 		}
 	}
 	return nil
+}
+
+// outputFlag defines --output, the file that a command writes, and --force.
+func outputFlag(cmd *cobra.Command, path *string, what string) {
+	cmd.Flags().StringVarP(path, "output", "o", "", what)
+	forceFlag(cmd)
+}
+
+// forceFlag defines --force, which mayWrite asks for.
+func forceFlag(cmd *cobra.Command) {
+	cmd.Flags().Bool("force", false, "replace an output that exists")
+}
+
+// mayWrite returns an error if there is a file under a path that --force does not allow
+// to replace. Devices and pipes are there to be written to, and what is wrong with a
+// folder, writing says better.
+func mayWrite(cmd *cobra.Command, path string) error {
+	if force, err := cmd.Flags().GetBool("force"); err != nil || force {
+		return err
+	}
+	if found, err := os.Stat(path); err != nil || !found.Mode().IsRegular() {
+		return nil
+	}
+	return fmt.Errorf("%s exists; choose another name, or replace it with --force", path)
 }
 
 // fileProgress returns a function that shows how far a file is, nil where nobody

@@ -90,6 +90,9 @@ model, and the same seed gives the same bytes on every machine.`,
 			if err != nil {
 				return err
 			}
+			if err := mayWrite(cmd, args[0]); err != nil {
+				return err
+			}
 			start := time.Now()
 			if err := g.WriteFile(cmd.Context(), args[0]); err != nil {
 				return err
@@ -109,6 +112,7 @@ model, and the same seed gives the same bytes on every machine.`,
 		},
 	}
 	flags.add(cmd, "head")
+	forceFlag(cmd)
 	return cmd
 }
 

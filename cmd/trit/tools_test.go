@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -126,9 +127,9 @@ func TestRepairCommand(t *testing.T) {
 		expect(t, exitOK, "trailing-bytes", "missing-pre", "chat-template", "metadata changed", "tokenizer.ggml.pre")
 	runTrit(t, "validate", "--model", out, "--skip", "perplexity").expect(t, exitOK, "passed")
 	runTrit(t, "infer", "--model", out, "--chat", "--prompt", "What is the capital of France?", "--greedy").expect(t, exitOK, "Paris")
-	runTrit(t, "repair", "--model", out, "--output", broken).expect(t, exitOK, "nothing was wrong")
-	runTrit(t, "repair", "--model", out, "--output", broken, "--json").expect(t, exitOK, `"repaired"`)
-	runTrit(t, "repair", "--model", out, "--output", out).expect(t, exitFailed, "is the input")
+	runTrit(t, "repair", "--model", out, "--output", broken, "--force").expect(t, exitOK, "nothing was wrong")
+	runTrit(t, "repair", "--model", out, "--output", broken, "--force", "--json").expect(t, exitOK, `"repaired"`)
+	runTrit(t, "repair", "--model", out, "--output", out, "--force").expect(t, exitFailed, "is the input")
 	runTrit(t, "repair", "--model", out).expect(t, exitUsage, "--output")
 	runTrit(t, "repair", "--output", out).expect(t, exitUsage, "--model")
 	runTrit(t, "repair", "--model", out, "--output", broken, "--i2s-layout", "z").expect(t, exitUsage, "z")
@@ -197,5 +198,38 @@ func TestValidateFirst(t *testing.T) {
 	flags.load.HiddenAct = model.SiLU
 	if err := a.validateFirst(cmd, flags); err != errCheckFailed || out.Len() > 0 || !strings.Contains(errOut.String(), "FAILED") {
 		t.Errorf("%v, %q, %q", err, out.String(), errOut.String())
+	}
+}
+
+// TestOutputsAreKept: no command replaces a file that exists, unless told to, and one that
+// does not writes nothing else either.
+func TestOutputsAreKept(t *testing.T) {
+	dir := t.TempDir()
+	kept := filepath.Join(dir, "kept")
+	checkpoint := filepath.Join(dir, "checkpoint")
+	runTrit(t, "export", "--model", "demo", "--output", checkpoint).expect(t, exitOK)
+	for _, args := range [][]string{
+		{"synth", "--shape", "tiny", kept},
+		{"convert", "--input", checkpoint, "--output", kept},
+		{"quantize", "--input", "demo", "--type", "tq2_0", "--output", kept},
+		{"repair", "--model", "demo", "--output", kept},
+		{"embed", "--model", "demo", "--output", kept, "a cat"},
+		{"validate", "--model", "demo", "--skip", "perplexity", "--output", kept},
+	} {
+		if err := os.WriteFile(kept, []byte("mine"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		runTrit(t, args...).expect(t, exitFailed, kept+" exists", "--force")
+		if data, err := os.ReadFile(kept); err != nil || string(data) != "mine" {
+			t.Errorf("%v: the file has %d bytes, %v", args, len(data), err)
+		}
+		runTrit(t, append(args, "--force")...).expect(t, exitOK)
+		if data, err := os.ReadFile(kept); err != nil || string(data) == "mine" {
+			t.Errorf("%v --force: %d bytes, %v", args, len(data), err)
+		}
+	}
+	runTrit(t, "export", "--model", "demo", "--output", checkpoint).expect(t, exitFailed, "is not empty")
+	if runtime.GOOS != "windows" {
+		runTrit(t, "embed", "--model", "demo", "--output", os.DevNull, "a cat").expect(t, exitOK)
 	}
 }

@@ -75,6 +75,9 @@ exactly, compare with a reference whose activations were not rounded, with
 			"  trit validate --model model.gguf --vectors reference.f32 --tokens '1,17,300;5,9' --activations float --kv-type f32\n" +
 			"  trit validate --model demo --against demo",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := mayWrite(cmd, output); err != nil {
+				return err
+			}
 			if against.twin != "" {
 				for _, name := range []string{"logits", "vectors", "tokens", "skip", "max-perplexity"} {
 					if cmd.Flags().Changed(name) {
@@ -132,7 +135,7 @@ exactly, compare with a reference whose activations were not rounded, with
 	}
 	flags.add(cmd)
 	cmd.Annotations = nil // it checks anyway
-	cmd.Flags().StringVarP(&output, "output", "o", "", "also write the report to this file, as JSON")
+	outputFlag(cmd, &output, "also write the report to this file, as JSON")
 	cmd.Flags().StringSliceVar(&suite.skip, "skip", nil, "checks to leave out: "+strings.Join(validate.CheckNames(), ", "))
 	cmd.Flags().StringVar(&suite.text, "text", "", "file with the text for the perplexity check and --against (default: a built-in story)")
 	cmd.Flags().Float64Var(&suite.maxPerplexity, "max-perplexity", 0, "what the perplexity may be (0: 200)")

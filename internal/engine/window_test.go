@@ -88,7 +88,11 @@ func (a *attended) Stage(layer int, name string, rows, width int, data []float32
 // cache, and the bits are the same however the text is cut.
 func TestSlidingWindow(t *testing.T) {
 	const n = 600
-	for _, window := range []int{1, 33, 300} {
+	windows := []int{1, 33, 300}
+	if testing.Short() {
+		windows = windows[1:2]
+	}
+	for _, window := range windows {
 		m := sliding(t, window)
 		tokens := longTokens(n)
 		for i := range tokens {
