@@ -28,6 +28,7 @@ func docs() map[string]core.Doc {
 		"GET /version":      {Summary: "What this server is", Reply: versionInfo{}},
 		"GET /metrics":      {Summary: "Metrics in the text format of Prometheus"},
 		"GET /openapi.json": {Summary: "This document", Reply: map[string]any{}},
+		"GET /debug/logs":   {Summary: "The last lines of the log, each a JSON object", Query: []string{"lines", "follow"}},
 		"POST /debug/trace": {Summary: "A trace of what a model does", Reply: map[string]any{}, Query: []string{"model", "seconds"}},
 		"GET /{$}":          page, "GET /ui": page, "GET /ui/": page,
 	}
@@ -69,6 +70,7 @@ func operationRoutes(c *core.Server) []core.Route {
 		{Pattern: "GET /ready", Family: core.PlainFamily, Access: core.AccessOpen, Handle: s.ready},
 		{Pattern: "GET /version", Family: core.PlainFamily, Access: core.AccessOpen, Handle: s.version},
 		{Pattern: "GET /metrics", Family: core.PlainFamily, Access: core.AccessOpen, Handle: s.metrics},
+		{Pattern: "GET /debug/logs", Family: core.PlainFamily, Access: core.AccessAdmin, Handle: s.logs},
 		{Pattern: "POST /debug/trace", Family: core.PlainFamily, Access: core.AccessAdmin, Handle: s.trace},
 	}
 }

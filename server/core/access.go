@@ -223,7 +223,7 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 		return &Error{Status: http.StatusUnauthorized, Code: "invalid_api_key",
 			Message: "this server wants an API key: send it as \"Authorization: Bearer KEY\" or \"x-api-key: KEY\""}
 	}
-	if rt.Access == AccessAdmin && !(known != nil && known.Admin) && !g.permitted(rt.Pattern) {
+	if rt.Access == AccessAdmin && !(known != nil && known.Admin) && !g.permitted(rt.Pattern, r) {
 		if g.keys.Load().admins {
 			return &Error{Status: http.StatusForbidden, Code: "admin_key_required",
 				Message: "this needs one of the server's admin keys"}
@@ -240,17 +240,27 @@ func (g *guards) admit(rt *Route, r *http.Request) error {
 	return g.spend(known, time.Now())
 }
 
-// permitted reports whether an admin's route is open to everybody.
-func (g *guards) permitted(pattern string) bool {
+// permitted reports whether an admin's route is open to everybody. The log is to the
+// programs of this machine, where the server has no keys: not to those that a proxy of
+// this machine lets in.
+func (g *guards) permitted(pattern string, r *http.Request) bool {
 	_, path, _ := strings.Cut(pattern, " ")
 	switch path {
 	case "/api/pull", "/api/copy", "/api/create", "/api/blobs/{digest}":
 		return g.options.AllowPull
 	case "/api/delete":
 		return g.options.AllowDelete
+	case "/debug/logs":
+		keys := g.keys.Load()
+		return g.local.Load() && !keys.wanted && !keys.admins && !slices.ContainsFunc(proxyHeaders, func(name string) bool {
+			return r.Header.Get(name) != ""
+		})
 	}
 	return false
 }
+
+// proxyHeaders are those that proxies add to requests.
+var proxyHeaders = []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"}
 
 // find returns the key that a request has, nil if it has none that is known. All
 // keys are compared, whatever they are.

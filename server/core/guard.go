@@ -73,7 +73,7 @@ func (s *Server) guard(rt *Route) http.Handler {
 			s.refuse(w, r, rt.family(r), err)
 			return
 		}
-		if rt.Access != AccessOpen && s.draining.Load() {
+		if rt.Access != AccessOpen && s.Draining() {
 			s.refuse(w, r, rt.family(r), ErrShuttingDown)
 			return
 		}

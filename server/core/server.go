@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -20,6 +20,7 @@ type Server struct {
 	Options Options // with all defaults filled in
 	Models  *Models
 	Log     *slog.Logger
+	Logs    *Logs // the last lines of Log
 	Started time.Time
 	// Generate is where the tokens of all jobs come from: the models, but in tests
 	// of what families make of requests and tokens.
@@ -28,7 +29,8 @@ type Server struct {
 	guards   *guards
 	about    aboutCache
 	intake   *intake
-	draining atomic.Bool
+	stopping chan struct{} // closed by Drain
+	drain    sync.Once
 	requests requestCounts
 	ignored  ignoredLog
 }
@@ -44,7 +46,9 @@ func New(o Options) (*Server, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{Options: o, Log: o.Log, Started: time.Now(), Generate: generateFrom}
+	logs := new(Logs)
+	o.Log = logs.beside(o.Log)
+	s := &Server{Options: o, Log: o.Log, Logs: logs, Started: time.Now(), Generate: generateFrom, stopping: make(chan struct{})}
 	var err error
 	if s.guards, err = newGuards(&s.Options); err != nil {
 		return nil, err
@@ -70,7 +74,7 @@ func (s *Server) Load(ctx context.Context) error {
 }
 
 // Drain makes the server refuse new requests; those that run may finish.
-func (s *Server) Drain() { s.draining.Store(true) }
+func (s *Server) Drain() { s.drain.Do(func() { close(s.stopping) }) }
 
 // Local says that only programs of this machine reach the server. Pages of theirs may use
 // it then, as with Ollama: those of localhost, and apps that are made of web pages.
@@ -91,7 +95,17 @@ func (s *Server) SetKeys(api, admin []string, named ...Key) error {
 }
 
 // Draining reports whether the server is about to stop.
-func (s *Server) Draining() bool { return s.draining.Load() }
+func (s *Server) Draining() bool {
+	select {
+	case <-s.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// Stopping returns a channel that is closed when the server is about to stop.
+func (s *Server) Stopping() <-chan struct{} { return s.stopping }
 
 // EachRequest calls f with how many requests of a route, by its pattern, were
 // answered with a status. The pattern is empty for requests without a route.
