@@ -20,6 +20,7 @@ package otel
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -110,23 +111,13 @@ func (t *Tracing) OnRequest(ctx context.Context, r server.RequestInfo) {
 	if !span.IsRecording() {
 		return
 	}
-	if r.Route != "" {
-		span.SetName(r.Route)
-		_, path, _ := strings.Cut(r.Route, " ")
-		span.SetAttributes(semconv.HTTPRoute(path))
-	}
-	span.SetAttributes(
-		semconv.HTTPRequestMethodKey.String(r.Method), semconv.URLPath(r.Path), semconv.HTTPResponseStatusCode(r.Status),
-		attribute.String("trit.request_id", r.ID),
-	)
-	if r.Model != "" {
-		span.SetAttributes(
-			attribute.String("gen_ai.provider.name", "trit"), attribute.String("gen_ai.request.model", r.Model),
-			attribute.Int64("gen_ai.usage.input_tokens", r.PromptTokens), attribute.Int64("gen_ai.usage.output_tokens", r.GeneratedTokens),
-		)
-	}
-	if r.Error != "" {
-		span.SetAttributes(attribute.String("error.message", r.Error))
+	span.SetName(r.SpanName())
+	for _, a := range r.SpanAttributes() {
+		if a.Value.Kind() == slog.KindInt64 {
+			span.SetAttributes(attribute.Int64(a.Key, a.Value.Int64()))
+		} else {
+			span.SetAttributes(attribute.String(a.Key, a.Value.String()))
+		}
 	}
 	if r.Status >= 500 {
 		span.SetStatus(codes.Error, r.Error)

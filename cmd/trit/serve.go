@@ -56,6 +56,7 @@ type serveFlags struct {
 	request, write, read, idle time.Duration
 	grace, drainDelay          time.Duration
 	logFormat                  string
+	otlp                       string
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -146,6 +147,8 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	groupFlags(cmd, "Limits", "max-body", "max-header", "request-timeout", "write-timeout", "read-timeout", "idle-timeout", "grace", "drain-delay")
 
 	flags.StringVar(&f.logFormat, "log-format", "text", "log lines as text or json")
+	flags.StringVar(&f.otlp, "otlp-endpoint", "", "send a span of every request to this receiver of OpenTelemetry, such as http://localhost:4318 "+
+		"(default: $OTEL_EXPORTER_OTLP_ENDPOINT)")
 }
 
 // repeated is a flag that may be given several times.
@@ -174,6 +177,11 @@ func (a *app) serve(cmd *cobra.Command, f *serveFlags) error {
 			}
 		}
 	}
+	stopTracing, err := f.trace(a, cmd, &options)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	s, err := server.New(options)
 	if err != nil {
 		if errors.Is(err, server.ErrOptions) {

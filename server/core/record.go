@@ -36,6 +36,9 @@ type record struct {
 
 	model             string
 	prompt, generated atomic.Int64
+	// begun and first are when work on the request began and its first token came, in
+	// nanoseconds after start; 0 is never.
+	begun, first atomic.Int64
 	// schema says whether the answers satisfy schemas that they could not be held to: the worst of several.
 	schema string
 
@@ -125,6 +128,13 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
+// since notes in at, once, how long after the start of the request it is now.
+func (rec *record) since(at *atomic.Int64) {
+	if at.Load() == 0 {
+		at.CompareAndSwap(0, max(1, int64(time.Since(rec.start))))
+	}
+}
+
 // finish recovers from a panic of a handler and logs the request.
 func (s *Server) finish(w *response, r *http.Request, rec *record) {
 	cause := recover()
@@ -150,16 +160,22 @@ func (s *Server) finish(w *response, r *http.Request, rec *record) {
 
 // RequestInfo says what became of a request.
 type RequestInfo struct {
-	ID              string // as in the header X-Request-Id
-	Method, Path    string
-	Route           string // the pattern of the endpoint; empty if there is none
-	Status          int
-	Start           time.Time
-	Duration        time.Duration
-	Model           string // empty if the request is not about one
-	PromptTokens    int64
-	GeneratedTokens int64
-	Error           string // what went wrong; empty if nothing did
+	ID           string // as in the header X-Request-Id
+	Method, Path string
+	Route        string // the pattern of the endpoint; empty if there is none
+	Status       int
+	Start        time.Time
+	Duration     time.Duration
+	// Begun and FirstToken are the times from Start until a place for the request was free,
+	// and until its first token came; 0 if that did not happen.
+	Begun, FirstToken time.Duration
+	Model             string // empty if the request is not about one
+	PromptTokens      int64
+	GeneratedTokens   int64
+	Error             string // what went wrong; empty if nothing did
+	// TraceParent and TraceState are the request's headers of these names, which say what
+	// trace it belongs to (W3C Trace Context).
+	TraceParent, TraceState string
 }
 
 // logRequest writes one line about a request that is over.
@@ -186,7 +202,9 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 		info := RequestInfo{
 			ID: rec.id, Method: r.Method, Path: r.URL.Path, Route: rec.pattern, Status: status, Start: rec.start,
 			Duration: time.Since(rec.start),
-			Model:    rec.model, PromptTokens: rec.prompt.Load(), GeneratedTokens: rec.generated.Load(),
+			Begun:    time.Duration(rec.begun.Load()), FirstToken: time.Duration(rec.first.Load()),
+			Model: rec.model, PromptTokens: rec.prompt.Load(), GeneratedTokens: rec.generated.Load(),
+			TraceParent: r.Header.Get("Traceparent"), TraceState: r.Header.Get("Tracestate"),
 		}
 		if rec.failure != nil {
 			info.Error = rec.failure.Message
@@ -196,8 +214,8 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 	switch {
 	case status >= 500 || rec.failure != nil && rec.failure.Status >= 500:
 		level = slog.LevelError
-	case rec.pattern == "GET /health" || rec.pattern == "GET /ready" || rec.pattern == "GET /metrics":
-		level = slog.LevelDebug // they come every few seconds
+	case isProbe(rec.pattern):
+		level = slog.LevelDebug
 	}
 	ctx := r.Context()
 	if !s.Log.Enabled(ctx, level) {

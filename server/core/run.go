@@ -79,6 +79,7 @@ func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 		slot := j.Model.gate.slot(j)
 		defer slot.close()
 		rec := recordIn(ctx)
+		rec.since(&rec.begun)
 		rec.prompt.Add(int64(len(j.Prompt)))
 		options := append(j.Options[:len(j.Options):len(j.Options)], trit.Choices(j.Choices), trit.CollectStats(stats),
 			trit.CacheSalt(rec.salt()),
@@ -95,6 +96,7 @@ func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 			silent = false
 			slot.generated.Add(1)
 			rec.generated.Add(1)
+			rec.since(&rec.first)
 			if !yield(token, nil) {
 				return
 			}
