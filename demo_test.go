@@ -84,7 +84,7 @@ func TestDemoLogits(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("median %.3g, maximum %.3g, bound %.3g", report.Median, report.Max, test.bound)
-			if !(report.Max <= test.bound) {
+			if !(float64(report.Max) <= test.bound) {
 				t.Errorf("maximum distance %.3g exceeds %.3g", report.Max, test.bound)
 			}
 		})

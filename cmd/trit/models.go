@@ -78,7 +78,7 @@ func (a *app) listModels() error {
 	})
 }
 
-// entryLine is an element of what models --catalogue prints.
+// entryLine is an element of what models --catalogue prints, and what show prints of a model that is not installed.
 type entryLine struct {
 	hub.Entry
 	Installed bool `json:"installed"`

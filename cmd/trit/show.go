@@ -119,11 +119,7 @@ func (a *app) showEntry(e *hub.Entry) error {
 	t.row("license", e.License)
 	t.row("from", hub.Ref{Repository: e.Repository, Select: e.File}.String())
 	t.row("sha256", e.SHA256)
-	result := struct {
-		*hub.Entry
-		Installed bool `json:"installed"`
-	}{e, false}
-	return a.print(result, func(b *strings.Builder) {
+	return a.print(entryLine{*e, false}, func(b *strings.Builder) {
 		fmt.Fprintf(b, "%s\nnot installed; to download it: trit pull %s\n", t.b.String(), e.Name)
 	})
 }

@@ -321,6 +321,13 @@ func parseIDs(flag, list string) ([]int32, error) {
 	return ids, nil
 }
 
+// logitsResult is what validate --logits prints with --json.
+type logitsResult struct {
+	*validate.LogitReport
+	Tolerance float64 `json:"tolerance"`
+	Passed    bool    `json:"passed"`
+}
+
 func (a *app) validateLogits(cmd *cobra.Command, flags *modelFlags, path string, tokens []int32, tolerance float64, output string) error {
 	m, err := flags.open(a, cmd)
 	if err != nil {
@@ -348,12 +355,8 @@ func (a *app) validateLogits(cmd *cobra.Command, flags *modelFlags, path string,
 	if err != nil {
 		return err
 	}
-	passed := report.Max <= tolerance
-	full := struct {
-		*validate.LogitReport
-		Tolerance float64 `json:"tolerance"`
-		Passed    bool    `json:"passed"`
-	}{report, tolerance, passed}
+	passed := float64(report.Max) <= tolerance
+	full := logitsResult{report, tolerance, passed}
 	err = a.print(full, func(b *strings.Builder) { writeLogitReport(b, report, tolerance, passed) })
 	if err == nil {
 		err = writeReport(output, full)

@@ -9,6 +9,14 @@ import (
 	"trit/internal/validate"
 )
 
+// vectorsResult is what validate --vectors prints with --json.
+type vectorsResult struct {
+	*validate.VectorReport
+	Pooling   string  `json:"pooling"`
+	Tolerance float64 `json:"tolerance"`
+	Passed    bool    `json:"passed"`
+}
+
 // validateVectors compares the vectors of texts with those of a file.
 func (a *app) validateVectors(
 	cmd *cobra.Command, flags *modelFlags, path string, texts [][]int32, tolerance float64, output string,
@@ -34,13 +42,8 @@ func (a *app) validateVectors(
 	if err != nil {
 		return err
 	}
-	passed := report.Max <= tolerance
-	full := struct {
-		*validate.VectorReport
-		Pooling   string  `json:"pooling"`
-		Tolerance float64 `json:"tolerance"`
-		Passed    bool    `json:"passed"`
-	}{report, m.Info().Pooling.String(), tolerance, passed}
+	passed := float64(report.Max) <= tolerance
+	full := vectorsResult{report, m.Info().Pooling.String(), tolerance, passed}
 	err = a.print(full, func(b *strings.Builder) {
 		fmt.Fprintf(b, "%8s %8s  %s\n", "text", "tokens", "distance")
 		for i, v := range report.Vectors {

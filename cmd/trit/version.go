@@ -9,6 +9,16 @@ import (
 	"trit/internal/version"
 )
 
+// jsonVersion is that of what commands print with --json, which docs/json describes. It changes with what breaks
+// programs that read it, which new fields do not.
+const jsonVersion = 1
+
+// versionResult is what version prints with --json.
+type versionResult struct {
+	version.Info
+	JSON int `json:"json_version"` // of what all commands print with --json
+}
+
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
@@ -22,7 +32,7 @@ the commit, if the program was built in a checkout.`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := version.Get()
-			return a.print(v, func(b *strings.Builder) { fmt.Fprintf(b, "trit version %s\n", v) })
+			return a.print(versionResult{v, jsonVersion}, func(b *strings.Builder) { fmt.Fprintf(b, "trit version %s\n", v) })
 		},
 	}
 }

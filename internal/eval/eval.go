@@ -225,7 +225,7 @@ func right(item *Item, scores []Score, weight func(choice string) float64) float
 // newValue leaves out a standard error that is none.
 func newValue(value, stderr float64) *Value {
 	v := &Value{Value: value}
-	if !math.IsNaN(stderr) {
+	if !math.IsNaN(stderr) && !math.IsInf(stderr, 0) { // of one item it is 0 ÷ 0, or what rounding makes of that
 		v.Stderr = &stderr
 	}
 	return v

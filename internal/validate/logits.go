@@ -2,6 +2,7 @@ package validate
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,12 +14,24 @@ import (
 // ErrReference reports reference logits or vectors that cannot be used.
 var ErrReference = errors.New("validate: bad reference")
 
+// Distance is a relative L2 distance ‖got − want‖ / ‖want‖. It is +Inf, in JSON null, where
+// a value is not a number, or where all that was wanted is zero.
+type Distance float64
+
+// MarshalJSON implements json.Marshaler.
+func (d Distance) MarshalJSON() ([]byte, error) {
+	if math.IsInf(float64(d), 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(d))
+}
+
 // LogitReport compares logits with a reference, token by token.
 type LogitReport struct {
 	Tokens []TokenReport `json:"tokens"`
 	// Median and Max are over the tokens' distances.
-	Median float64 `json:"median_distance"`
-	Max    float64 `json:"max_distance"`
+	Median Distance `json:"median_distance"`
+	Max    Distance `json:"max_distance"`
 	// ArgMaxAgreement is the share of tokens whose largest logit is the same
 	// token's.
 	ArgMaxAgreement float64 `json:"argmax_agreement"`
@@ -26,9 +39,8 @@ type LogitReport struct {
 
 // TokenReport compares the logits after one token.
 type TokenReport struct {
-	Token int32 `json:"token"`
-	// Distance is the relative L2 distance ‖got − want‖ / ‖want‖.
-	Distance float64 `json:"distance"`
+	Token    int32    `json:"token"`
+	Distance Distance `json:"distance"`
 	// Got and Want are the tokens with the largest logit.
 	Got  int32 `json:"argmax"`
 	Want int32 `json:"argmax_reference"`
@@ -46,14 +58,15 @@ func CompareLogits(tokens []int32, got, want []float32, vocabulary int) (*LogitR
 	distances := make([]float64, len(tokens))
 	for i, token := range tokens {
 		g, w := got[i*vocabulary:(i+1)*vocabulary], want[i*vocabulary:(i+1)*vocabulary]
-		t := TokenReport{Token: token, Distance: distance(g, w), Got: argMax(g), Want: argMax(w)}
+		t := TokenReport{Token: token, Distance: Distance(distance(g, w)), Got: argMax(g), Want: argMax(w)}
 		if t.Got == t.Want {
 			agree++
 		}
-		distances[i] = t.Distance
+		distances[i] = float64(t.Distance)
 		r.Tokens = append(r.Tokens, t)
 	}
-	r.Median, r.Max = medianAndMax(distances)
+	median, largest := medianAndMax(distances)
+	r.Median, r.Max = Distance(median), Distance(largest)
 	r.ArgMaxAgreement = float64(agree) / float64(len(tokens))
 	return r, nil
 }
@@ -90,15 +103,14 @@ func argMax(x []float32) int32 {
 type VectorReport struct {
 	Vectors []VectorDistance `json:"vectors"`
 	// Median and Max are over the texts' distances.
-	Median float64 `json:"median_distance"`
-	Max    float64 `json:"max_distance"`
+	Median Distance `json:"median_distance"`
+	Max    Distance `json:"max_distance"`
 }
 
 // VectorDistance compares the vectors of one text.
 type VectorDistance struct {
-	Tokens int `json:"tokens"` // of the text
-	// Distance is the relative L2 distance ‖got − want‖ / ‖want‖.
-	Distance float64 `json:"distance"`
+	Tokens   int      `json:"tokens"` // of the text
+	Distance Distance `json:"distance"`
 }
 
 // CompareVectors compares the vectors of texts of so many tokens each with a reference
@@ -111,9 +123,10 @@ func CompareVectors(tokens []int, got [][]float32, want []float32) (*VectorRepor
 	distances := make([]float64, len(got))
 	for i, v := range got {
 		distances[i] = distance(v, want[i*len(v):(i+1)*len(v)])
-		r.Vectors = append(r.Vectors, VectorDistance{Tokens: tokens[i], Distance: distances[i]})
+		r.Vectors = append(r.Vectors, VectorDistance{Tokens: tokens[i], Distance: Distance(distances[i])})
 	}
-	r.Median, r.Max = medianAndMax(distances)
+	median, largest := medianAndMax(distances)
+	r.Median, r.Max = Distance(median), Distance(largest)
 	return r, nil
 }
 

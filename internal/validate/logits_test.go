@@ -16,7 +16,7 @@ func TestCompareLogits(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, d := range []float64{0, math.Sqrt2, 0.25} {
-		if math.Abs(r.Tokens[i].Distance-d) > 1e-12 {
+		if math.Abs(float64(r.Tokens[i].Distance)-d) > 1e-12 {
 			t.Errorf("token %d: distance %v, want %v", i, r.Tokens[i].Distance, d)
 		}
 	}
@@ -30,12 +30,12 @@ func TestCompareLogits(t *testing.T) {
 
 func TestCompareLogitsNotANumber(t *testing.T) {
 	r, err := CompareLogits([]int32{1}, []float32{float32(math.NaN()), 1}, []float32{1, 1}, 2)
-	if err != nil || !math.IsInf(r.Max, 1) {
+	if err != nil || !math.IsInf(float64(r.Max), 1) {
 		t.Errorf("distance %v, error %v; want +Inf", r.Max, err)
 	}
 	// A reference of zeros is met only by zeros.
 	r, err = CompareLogits([]int32{1}, []float32{0, 1}, []float32{0, 0}, 2)
-	if err != nil || !math.IsInf(r.Max, 1) {
+	if err != nil || !math.IsInf(float64(r.Max), 1) {
 		t.Errorf("distance %v, error %v; want +Inf", r.Max, err)
 	}
 }
@@ -46,8 +46,8 @@ func TestCompareVectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := r.Vectors; len(v) != 3 || v[0] != (VectorDistance{3, 0}) || v[1] != (VectorDistance{1, 1}) || !math.IsInf(v[2].Distance, 1) ||
-		r.Median != 1 || !math.IsInf(r.Max, 1) {
+	if v := r.Vectors; len(v) != 3 || v[0] != (VectorDistance{3, 0}) || v[1] != (VectorDistance{1, 1}) || !math.IsInf(float64(v[2].Distance), 1) ||
+		r.Median != 1 || !math.IsInf(float64(r.Max), 1) {
 		t.Errorf("%+v", r)
 	}
 	for _, want := range [][]float32{nil, {1, 2, 3}} {
