@@ -106,3 +106,20 @@ func TestScreenshots(t *testing.T) {
 	p.emulate(true, 360, 740, true)
 	p.shoot("13-sidebar-phone-dark")
 }
+
+// TestPicture takes the picture of README.md, with the program and its own model.
+func TestPicture(t *testing.T) {
+	if os.Getenv("TRIT_SCREENSHOTS") == "" {
+		t.Skip("TRIT_SCREENSHOTS does not name a folder")
+	}
+	p := newPage(t, startServe(t))
+	p.until(`document.querySelector("#model").value === "demo"`)
+	p.say("What is the capital of Japan?")
+	p.click("#new-chat")
+	p.say("What does a cow say?")
+	p.click("#new-chat")
+	p.say("Tell me a story about a fox.")
+	p.say("What is 3 plus 4?")
+	p.emulate(false, 1000, 640, false)
+	p.shoot("page")
+}
