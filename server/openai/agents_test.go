@@ -32,11 +32,11 @@ func agents() []servertest.Case {
 			},
 			"tools": []o{
 				{"type": "function", "name": "shell", "description": "Runs a command.", "strict": false, "parameters": command},
+				{"type": "namespace", "name": "mcp__files", "description": "Files.", "tools": []o{
+					{"type": "function", "name": "read", "description": "Reads.", "strict": false, "parameters": path}}},
 				{"type": "custom", "name": "apply_patch", "description": "Edits files.", "format": o{"type": "grammar", "syntax": "lark", "definition": "start: /.+/"}},
 				{"type": "web_search", "external_web_access": false},
 				{"type": "image_generation", "output_format": "png"},
-				{"type": "namespace", "name": "mcp__files", "description": "Files.", "tools": []o{
-					{"type": "function", "name": "read", "description": "Reads.", "strict": false, "parameters": path}}},
 			}}},
 		// opencode, by the AI SDK's compatible provider: several system messages, draft 7 with $schema,
 		// usage in streams.

@@ -210,8 +210,7 @@ func (j *completionJob) echo(ctx context.Context) (*textEcho, error) {
 	t := j.Model.Model.Tokenizer()
 	if j.prompt.ids {
 		e.text = t.Decode(j.Job.Prompt, tokenizer.CleanSpaces(false))
-	} else if bos, ok := t.BOS(); ok && t.AddBOS() && len(e.tokens) > 1 && e.tokens[0] == bos &&
-		core.ValueOr(req.AddSpecialTokens, true) {
+	} else if t.AddBOS() && core.ValueOr(req.AddSpecialTokens, true) {
 		e.tokens = e.tokens[1:]
 	}
 	top := -1

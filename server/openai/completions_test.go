@@ -296,6 +296,44 @@ func TestCompletionLogProbs(t *testing.T) {
 	}
 }
 
+// TestEchoedTokens: the tokens of an echoed prompt are those of its text. The beginning
+// that the server adds is not among them, one that the client has given is.
+func TestEchoedTokens(t *testing.T) {
+	const begin = "<|begin_of_text|>"
+	var model string
+	for i := range servertest.Dialects {
+		if d := &servertest.Dialects[i]; d.Name == "llama3" {
+			model = d.Write(t)
+		}
+	}
+	s := newOpenAIServer(t, core.Options{Models: []string{model}})
+	if tok := s.model().Model.Tokenizer(); !tok.AddBOS() {
+		t.Fatal("the model's prompts have no beginning")
+	}
+	for _, c := range []struct {
+		prompt string
+		adds   bool
+		tokens []any
+		known  int // how many of the last have a probability
+	}{
+		{"ab", true, []any{"a", "b"}, 2},
+		{"ab", false, []any{"a", "b"}, 1},
+		{begin + "ab", false, []any{begin, "a", "b"}, 2},
+		{"", true, []any{}, 0},
+	} {
+		l := jsonAt(t, s.post("/v1/completions", object{"prompt": c.prompt, "echo": true, "logprobs": 0, "max_tokens": 0,
+			"add_special_tokens": c.adds}), "choices", 0, "logprobs")
+		if got := jsonList(t, l, "tokens"); !slices.Equal(got, c.tokens) {
+			t.Errorf("%q: the tokens are %q, want %q", c.prompt, got, c.tokens)
+		}
+		for i, p := range jsonList(t, l, "token_logprobs") {
+			if (p != nil) != (i >= len(c.tokens)-c.known) {
+				t.Errorf("%q: token %d has the log-probability %v", c.prompt, i, p)
+			}
+		}
+	}
+}
+
 func TestShownToken(t *testing.T) {
 	spec, err := tokenizer.NewSpec(tokenizer.ModelBPE, "")
 	if err != nil {

@@ -132,6 +132,8 @@ func TestOpenAIErrors(t *testing.T) {
 		{"/v1/responses", object{"model": "demo", "input": "x", "background": true}, 400, "background", "unsupported_parameter"},
 		{"/v1/responses", object{"model": "demo", "input": "x", "conversation": "c"}, 400, "conversation", "unsupported_parameter"},
 		{"/v1/responses", object{"model": "demo", "input": "x", "tools": []any{object{}}}, 400, "tools[0].type", "invalid_value"},
+		{"/v1/responses", object{"model": "demo", "input": "x", "tools": []any{object{"type": "namespace", "name": "n", "tools": []any{object{}}}}}, 400, "tools[0].tools[0].type", "invalid_value"},
+		{"/v1/responses", object{"model": "demo", "input": "x", "tools": []any{object{"type": "namespace", "name": "n", "tools": []any{object{"type": "namespace", "name": "m"}}}}}, 400, "tools[0].tools[0]", "invalid_value"},
 		{"/v1/responses", object{"model": "demo", "input": []any{object{"type": "item_reference", "id": "x"}}}, 400, "input[0]", "unsupported_parameter"},
 		{"/v1/responses", object{"model": "demo", "input": []any{object{"role": "user", "content": []any{object{"type": "input_image"}}}}}, 400, "input[0].content[0]", "unsupported_parameter"},
 		{"/v1/responses", object{"model": "demo", "input": "x", "text": object{"format": object{"type": "json_schema"}}}, 400, "text.format", "invalid_value"},

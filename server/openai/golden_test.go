@@ -71,8 +71,16 @@ func TestGolden(t *testing.T) {
 		{Name: "answer", Path: chat, In: marks, Says: []string{"<think>", "Hm.", "</think>", "\n\nIt is", " sunny."}, Body: o{"messages": []o{greeting}}},
 		{Name: "answer with calls", Path: chat, In: marks, Body: o{"messages": []o{greeting}, "tools": tools},
 			Says: []string{"I look. ", `<tool_call>{"name": "get_time", "arguments": {}}`, "</tool_call>\n", `<tool_call>{"name": "get_weather", "arguments": {"city": "Rome"}}</tool_call>`}},
+		{Name: "function called", Path: chat, In: marks, Says: []string{`<tool_call>{"name": "get_time", "arguments": {}}</tool_call>`},
+			Body: o{"messages": []o{greeting}, "functions": []o{{"name": "get_time"}}}},
+		{Name: "no function called", Path: chat, In: marks, Says: []string{"It is", " late."},
+			Body: o{"messages": []o{greeting}, "functions": []o{{"name": "get_time"}}}},
 		{Name: "completed text", Path: text, In: marks, Says: []string{"It", " is"}, Body: o{"prompt": "x", "echo": true, "max_tokens": 5}},
 		{Name: "response", Path: responses, In: marks, Body: o{"input": "Hello!", "tools": []o{{"type": "function", "name": "get_time"}}},
 			Says: []string{"<think>Hm.", "</think>\n\n", "I look. ", `<tool_call>{"name": "get_time", "arguments": {}}</tool_call>`}},
+		{Name: "response with a call that is cut", Path: responses, In: marks, Body: o{"input": "Hello!", "tools": []o{{"type": "function", "name": "get_weather"}}},
+			Says: []string{`<tool_call>{"name": "get_weather", "arguments": `, `{"city": "Ro`}, Cut: true},
+		{Name: "response whose thought is cut", Path: responses, In: marks, Says: []string{"<think>", "Hm"}, Cut: true, Body: o{"input": "Hello!"}},
+		{Name: "empty response", Path: responses, In: marks, Says: []string{""}, Body: o{"input": "Hello!"}},
 	}, agents()...))
 }

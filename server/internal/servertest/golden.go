@@ -40,6 +40,8 @@ type Case struct {
 	// Says are the tokens that answer it; none means one that ends at once. The
 	// file has the answer to cases that have them.
 	Says []string
+	// Cut says that a limit ends the answer.
+	Cut bool
 	// Answered says that the file has the answer although no model makes it.
 	Answered bool
 	// In are the names of the dialects that it is sent to; none means all.
@@ -81,7 +83,7 @@ func (c *Case) run(t *testing.T, s *core.Server, url string, out *bytes.Buffer) 
 		if c.Says == nil {
 			return Tokens("")(ctx, j, options)
 		}
-		return Tokens(c.Says...)(ctx, j, options)
+		return c.says()(ctx, j, options)
 	}
 	status, body := post(t, url+c.Path, c.Body)
 	if status != http.StatusOK || c.Says != nil || c.Answered {
@@ -90,11 +92,18 @@ func (c *Case) run(t *testing.T, s *core.Server, url string, out *bytes.Buffer) 
 	if c.Says == nil {
 		return
 	}
-	s.Generate = Tokens(c.Says...)
+	s.Generate = c.says()
 	streamed := maps.Clone(c.Body)
 	streamed["stream"] = true
 	status, body = post(t, url+c.Path, streamed)
 	fmt.Fprintf(out, "stream %d:\n%s", status, lines(body))
+}
+
+func (c *Case) says() core.Generator {
+	if c.Cut {
+		return EndedBy(trit.FinishLength, c.Says...)
+	}
+	return Tokens(c.Says...)
 }
 
 func post(t *testing.T, url string, body Object) (int, string) {

@@ -166,13 +166,16 @@ var Weather = Object{"type": "function", "function": Object{
 }}
 
 // Tokens makes a generation of texts; the last one ends it.
-func Tokens(texts ...string) core.Generator {
+func Tokens(texts ...string) core.Generator { return EndedBy(trit.FinishStop, texts...) }
+
+// EndedBy is Tokens with another end.
+func EndedBy(end trit.Finish, texts ...string) core.Generator {
 	return func(context.Context, *core.Job, []trit.GenerateOption) iter.Seq2[trit.Token, error] {
 		return func(yield func(trit.Token, error) bool) {
 			for i, text := range texts {
 				token := trit.Token{Text: text}
 				if i == len(texts)-1 {
-					token.Finish = trit.FinishStop
+					token.Finish = end
 				}
 				if !yield(token, nil) {
 					return
