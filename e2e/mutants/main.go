@@ -14,8 +14,8 @@
 // whatever becomes of the lines around them. A list judges all mutants of its sample.
 //
 // Only the package's own tests are run, as `go test -short` runs them. What other
-// packages' tests see of a change is not known here, and code that only they reach
-// counts as not covered.
+// packages' tests see of a change is not known here, and code that only they reach, as
+// those of server reach most of server/core, counts as not covered.
 //
 // -write writes the list anew, adding the survivors without reasons; with -every it
 // begins one for another sample. -files takes some of the files only. A package
