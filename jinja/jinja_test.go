@@ -154,6 +154,47 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestExactLimits: what a limit allows is allowed, and nothing beyond.
+func TestExactLimits(t *testing.T) {
+	for _, c := range []struct {
+		src string
+		of  func(n int64) Limits
+		n   int64 // the least that is enough, lists in the template included
+	}{
+		{"{% set x = 'abcde' + 'fgh' %}", func(n int64) Limits { return Limits{Output: int(n)} }, 8},
+		{"{% set x = 'abcde' + 'fgh' %}", func(n int64) Limits { return Limits{Alloc: n} }, 8},
+		{"{% set x = [1, 2] + [3] %}", func(n int64) Limits { return Limits{Output: 9, Alloc: n} }, (2 + 1 + 3) * 16},
+		{"{% set x = [1, 2, 3] | slice(2) %}", func(n int64) Limits { return Limits{Output: 9, Alloc: n} }, (3 + 3 + 2*2) * 16},
+		{"abcdefgh", func(n int64) Limits { return Limits{Output: int(n)} }, 8},
+	} {
+		tpl, err := Parse(c.src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int64{c.n, c.n - 1} {
+			_, err := tpl.Render(nil, Config{Limits: c.of(n)})
+			if n == c.n && err != nil || n < c.n && !errors.Is(err, ErrLimit) {
+				t.Errorf("%s, limits %+v: %v", c.src, c.of(n), err)
+			}
+		}
+	}
+	for _, c := range []struct {
+		src  string
+		fits bool
+	}{
+		{"{% for i in range(100000) %}{% endfor %}", true}, {"{% for i in range(100001) %}{% endfor %}", false},
+		{"{% for i in range(100000, 0, -1) %}{% endfor %}", true}, {"{% set x = '' + '' %}", true},
+	} {
+		tpl, err := Parse(c.src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tpl.Render(nil, Config{}); c.fits && err != nil || !c.fits && !errors.Is(err, ErrLimit) {
+			t.Errorf("%s: %v", c.src, err)
+		}
+	}
+}
+
 // TestErrors: an error names the line of the innermost construct and what failed there.
 func TestErrors(t *testing.T) {
 	for _, c := range []struct {
