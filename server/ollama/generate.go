@@ -205,7 +205,7 @@ func (a *api) prepareGenerate(r *http.Request, l *core.Lease, q *generateRequest
 func (a *api) continueRaw(ctx context.Context, j *core.Job) iter.Seq2[trit.Piece, error] {
 	return func(yield func(trit.Piece, error) bool) {
 		for t, err := range a.Run(ctx, j) {
-			if !yield(trit.Piece{Token: t, Content: t.Text}, err) || err != nil {
+			if !yield(trit.Piece{Token: t, Content: t.Text}, err) {
 				return
 			}
 		}

@@ -242,10 +242,11 @@ func (a *api) copy(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// sameFile reports whether two models are one file and nothing else. What is not there is no file.
 func sameFile(a, b *hub.Model) bool {
-	x, err := os.Stat(a.Path)
-	y, err2 := os.Stat(b.Path)
-	return a.Derived == nil && b.Derived == nil && err == nil && err2 == nil && os.SameFile(x, y)
+	x, _ := os.Stat(a.Path)
+	y, _ := os.Stat(b.Path)
+	return a.Derived == nil && b.Derived == nil && os.SameFile(x, y)
 }
 
 // remove deletes a model of the store.

@@ -3,6 +3,8 @@ package ollama
 import (
 	"encoding/json"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +66,38 @@ func TestDuration(t *testing.T) {
 		var d durationField
 		if err := json.Unmarshal([]byte(text), &d); err != nil || d.Duration != want {
 			t.Errorf("%s is %v, %v; want %v", text, d.Duration, err, want)
+		}
+	}
+}
+
+// TestSameFile: copies share their file; a model made of another one is more than its file.
+func TestSameFile(t *testing.T) {
+	dir := t.TempDir()
+	model := func(name string, derived bool) *hub.Model {
+		m := &hub.Model{Path: filepath.Join(dir, name)}
+		if derived {
+			m.Derived = new(hub.Derived)
+		}
+		return m
+	}
+	for _, name := range []string{"a", "b"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("same"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Link(filepath.Join(dir, "a"), filepath.Join(dir, "link")); err != nil {
+		t.Skip(err)
+	}
+	for _, test := range []struct {
+		a, b               string
+		derivedA, derivedB bool
+		want               bool
+	}{
+		{a: "a", b: "a", want: true}, {a: "a", b: "link", want: true}, {a: "a", b: "b"}, {a: "a", b: "none"}, {a: "none", b: "a"},
+		{a: "none", b: "none"}, {a: "a", b: "link", derivedA: true}, {a: "a", b: "link", derivedB: true},
+	} {
+		if got := sameFile(model(test.a, test.derivedA), model(test.b, test.derivedB)); got != test.want {
+			t.Errorf("%+v: %v", test, got)
 		}
 	}
 }
