@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -206,6 +207,9 @@ func TestErrors(t *testing.T) {
 		{"a\n{{ x.y }}", 2, ErrUndefined, "'x' is undefined"},
 		{"{% for i in [1] %}\n{{ i.a.b }}\n{% endfor %}", 2, ErrUndefined, "'int object' has no attribute 'a'"},
 		{"{% macro f() %}\n{{ 1 + 'a' }}{% endmacro %}\n\n{{ f() }}", 2, ErrType, "unsupported operand types for +: 'int' and 'str'"},
+		{"{% set a, b = x %}", 1, ErrUndefined, "'x' is undefined"},
+		{"{% set a, b = [1] %}", 1, ErrType, "cannot unpack 1 values into 2 variables"},
+		{"{% set a, b = 1 %}", 1, ErrType, "not iterable"},
 		{"\n{{ 'a' | round }}", 2, ErrType, "filter round"},
 		{"\n{{ 'a' | indent(first=1, nope=2) }}", 2, ErrType, "takes no keyword argument 'nope'"},
 		{"\n{{ 'a'.split('') }}", 2, ErrType, "method split: empty separator"},
@@ -214,6 +218,8 @@ func TestErrors(t *testing.T) {
 		{"\n{% endif %}", 2, ErrSyntax, "closes nothing"},
 		{"\n{% if 1 %}\n", 2, ErrSyntax, "never closed"},
 		{"\n{{ 'a }}", 2, ErrSyntax, "string is never closed"},
+		{"\n{{ 'a\\", 2, ErrSyntax, "string is never closed"},
+		{"\n{{ 'a\\x", 2, ErrSyntax, `truncated escape "\\x"`},
 		{"\n{{ a ? b }}", 2, ErrSyntax, "unexpected character '?'"},
 		{"x\n{{ 1", 2, ErrSyntax, "never closed with '}}'"},
 		{"x\n{# 1", 2, ErrSyntax, "never closed"},
@@ -331,6 +337,30 @@ func TestVariables(t *testing.T) {
 	for _, v := range []any{long, NewList(long), map[string]string{"k": long}} {
 		if _, err := double.Render(map[string]any{"v": v}, Config{}); err != nil {
 			t.Errorf("%T of %d bytes: %v", v, len(long), err)
+		}
+	}
+}
+
+// TestSetAgain: the last value of a variable counts, of the first one of a scope as of later ones, also of so many
+// that they have an index.
+func TestSetAgain(t *testing.T) {
+	for _, n := range []int{1, 2 * scopeIndexAt} {
+		var src, want strings.Builder
+		for _, value := range []string{"old", "new"} {
+			for i := range n {
+				fmt.Fprintf(&src, "{%% set v%d = '%s%[1]d' %%}", i, value)
+			}
+		}
+		for i := range n {
+			fmt.Fprintf(&src, "{{ v%d }} ", i)
+			fmt.Fprintf(&want, "new%d ", i)
+		}
+		tpl, err := Parse(src.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := tpl.Render(nil, Config{}); got != want.String() || err != nil {
+			t.Errorf("%d variables: %q, %v", n, got, err)
 		}
 	}
 }
