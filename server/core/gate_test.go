@@ -140,3 +140,50 @@ func TestGatePlacesOfAClient(t *testing.T) {
 		l()
 	}
 }
+
+// TestGateCrowds: a client whose places are bounded has no more than three quarters of the queue, so that others find
+// room in it; one that may have all places may have all of the queue too.
+func TestGateCrowds(t *testing.T) {
+	for most, want := range map[int]int{3: 6, 4: 8} {
+		g := newGate(4, 8)
+		g.most = most
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, err := g.enter(ctx, "a", 4); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wait := func(client string) error {
+			refused := make(chan error, 1)
+			_, before := g.counts()
+			wg.Go(func() {
+				_, err := g.enter(ctx, client, 1)
+				refused <- err
+			})
+			for {
+				select {
+				case err := <-refused:
+					return err
+				case <-time.After(time.Millisecond):
+					if _, waiting := g.counts(); waiting > before {
+						return nil
+					}
+				}
+			}
+		}
+		got := 0
+		for wait("a") == nil {
+			got++
+		}
+		if got != want {
+			t.Errorf("%d requests of a client wait, which may have %d places of 4; want %d of 8", got, most, want)
+		}
+		if err := wait("b"); (err == nil) != (want < 8) {
+			t.Errorf("another client, when %d requests wait: %v", got, err)
+		}
+		cancel()
+		wg.Wait()
+		if _, waiting := g.counts(); waiting != 0 {
+			t.Errorf("%d still wait", waiting)
+		}
+	}
+}
