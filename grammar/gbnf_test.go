@@ -57,6 +57,7 @@ ws    ::= [ \t\n]*
 		{"negated set", `root ::= [^a\n]+`, []string{"b", "é日😀"}, []string{"", "a", "b\n", "\xff", "\xed\xa0\x80"}},
 		{"dot", `root ::= .`, []string{"x", "\n", "😀"}, []string{"", "xy", "\xf0\x9f"}},
 		{"hyphen at the ends of a set", `root ::= [-a] [b-]`, []string{"-b", "a-"}, []string{"b-"}},
+		{"names", "root ::= az-AZ_09 | 9 | Z\naz-AZ_09 ::= \"a\"\n9 ::= \"b\"\nZ ::= \"c\"", []string{"a", "b", "c"}, []string{"az"}},
 		{"alternatives over lines", "root ::= a |\n  \"x\"\n  | \"y\" # and\n\na ::= (\n\"b\" |\n\"c\"\n)\n", []string{"b", "c", "x", "y"}, []string{"a"}},
 		{"empty alternative", `root ::= "a" (| "b")`, []string{"a", "ab"}, []string{"b"}},
 		{"root is not first", "item ::= \"x\"\nroot ::= item item", []string{"xx"}, []string{"x"}},

@@ -426,3 +426,26 @@ func TestChatInputHistory(t *testing.T) {
 		t.Errorf("a spoilt history gives %v", err)
 	}
 }
+
+// sized is a partner of which only the size of the context is known.
+type sized struct {
+	partner
+	room int
+}
+
+func (s sized) Context() int { return s.room }
+
+// TestChatUnknowns: what is not known is not said.
+func TestChatUnknowns(t *testing.T) {
+	for room, want := range map[int]string{0: "The context", 1: "The context of 1 tokens", 512: "The context of 512 tokens"} {
+		c := &conversation{partner: sized{room: room}}
+		if got := c.contextName(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	for rate, want := range map[float64]string{0: "", 2.54: " at 2.5/s"} {
+		if got := atRate(rate); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
