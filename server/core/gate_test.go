@@ -36,7 +36,13 @@ func TestGate(t *testing.T) {
 			}
 		}
 	}
+	if newGate(1, 0).full() {
+		t.Error("a gate with a free place and no queue is full")
+	}
 	a1, a2 := enter("a", 2), enter("a", 2)
+	if g.full() {
+		t.Error("the gate is full while nobody waits")
+	}
 	later := make(chan func(), 3)
 	go func() { later <- enter("a", 1) }()
 	waits(1)
