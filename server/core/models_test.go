@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	_ "trit/demo"
 )
@@ -47,5 +48,51 @@ func TestServedNames(t *testing.T) {
 		if got := servedName(path); got != want {
 			t.Errorf("%s is served as %q, want %q", path, got, want)
 		}
+	}
+}
+
+// TestAcquireUnloading: who asks for a model that is being unloaded waits until it is gone, and gets it anew.
+func TestAcquireUnloading(t *testing.T) {
+	s, err := New(Options{Parallel: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := &Loaded{Name: "demo", own: true, ready: make(chan struct{}), gone: make(chan struct{}), gate: newGate(1, 1), keep: -1,
+		unloading: true}
+	close(old.ready)
+	s.Models.loaded["demo"] = old
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := s.Models.Acquire(ctx, "demo"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while it is unloaded: %v", err)
+	}
+	s.Models.mu.Lock()
+	delete(s.Models.loaded, "demo")
+	s.Models.mu.Unlock()
+	close(old.gone)
+	for range 2 { // loaded for the first, there for the second
+		l, err := s.Models.Acquire(t.Context(), "demo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Loaded == old || l.Model == nil {
+			t.Error("the lease is of the old model")
+		}
+		l.Release()
+	}
+	// The end of the server waits for what others unload, and for nothing that was never loaded.
+	gone := &Loaded{Name: "a", ready: old.ready, gone: make(chan struct{}), gate: newGate(1, 1), unloading: true}
+	failed := &Loaded{Name: "b", ready: old.ready, gone: make(chan struct{}), gate: newGate(1, 1), err: errors.New("not loaded")}
+	s.Models.loaded["a"], s.Models.loaded["b"] = gone, failed
+	closed := make(chan error)
+	go func() { closed <- s.Close() }()
+	select {
+	case err := <-closed:
+		t.Fatalf("closed while a model is unloaded: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(gone.gone)
+	if err := <-closed; err != nil {
+		t.Error(err)
 	}
 }
