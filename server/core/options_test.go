@@ -24,6 +24,7 @@ func TestOptions(t *testing.T) {
 		places  int
 	}{
 		{Options{APIKeys: []string{"a"}}, 8}, {Options{APIKeys: []string{"a", "b"}}, 6}, {Options{APIKeys: []string{"a"}, AdminKeys: []string{"b"}}, 6},
+		{Options{APIKeys: []string{"a"}, Keys: make([]Key, 1)}, 6}, {Options{AdminKeys: []string{"a"}, Keys: make([]Key, 1)}, 6},
 		{Options{APIKeys: []string{"a", "b"}, Parallel: 1}, 1}, {Options{ParallelPerClient: 2}, 2},
 	} {
 		if err := test.options.complete(); err != nil || test.options.ParallelPerClient != test.places {
