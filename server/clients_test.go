@@ -208,16 +208,16 @@ func TestModelLists(t *testing.T) {
 	s := serve(t, Options{Aliases: map[string]string{"gpt-4": "demo"}, Open: []trit.Option{trit.ContextSize(256)}})
 	for path, mentions := range map[string][]string{
 		"/v1/models": {`"id":"demo"`, `"id":"gpt-4"`, `"aliases":["gpt-4"]`, `"max_model_len":256`, `"context_length":256`, `"n_ctx":256`,
-			`"n_ctx_train":512`, `"n_vocab":`, `"capabilities":["completion","tools","embedding"]`, `"type":"model"`, `"display_name":"demo"`,
+			`"n_ctx_train":512`, `"n_vocab":`, `"capabilities":["completion","tools"]`, `"type":"model"`, `"display_name":"demo"`,
 			`"has_more":false`, `"first_id":"demo"`, `"last_id":"gpt-4"`, `"max_input_tokens":256`},
 		"/v1/models/gpt-4": {`"id":"gpt-4"`, `"root":"demo"`, `"max_model_len":256`},
 		"/models":          {`"id":"demo"`},
-		"/api/tags":        {`"capabilities":["completion","tools","embedding"]`, `"context_length":256`, `"embedding_length":`},
+		"/api/tags":        {`"capabilities":["completion","tools"]`, `"context_length":256`, `"embedding_length":`},
 		"/api/status":      {`"disabled":true`},
 	} {
 		s.do("GET", path, "").expect(t, 200, mentions...)
 	}
-	s.do("POST", "/api/show", `{"model":"demo"}`).expect(t, 200, `"embedding"`, `"context_length":256`)
+	s.do("POST", "/api/show", `{"model":"demo"}`).expect(t, 200, `"capabilities":["completion","tools"]`, `"context_length":256`)
 	s.do("GET", "/v1/models/none", "").expect(t, 404, `"code":"model_not_found"`)
 	s.do("GET", "/v1/models/none", "", "Anthropic-Version", "2023-06-01").expect(t, 404, `"type":"not_found_error"`, `"request_id"`)
 }

@@ -37,13 +37,14 @@ type About struct {
 	Modified time.Time
 }
 
-// Capabilities returns what the model can do, in the words that Ollama and llama-server
-// have for it.
+// Capabilities returns what the model is made for, in the words that Ollama and llama-server
+// have for it. Clients take "embedding" for a model that does nothing else, as Ollama's own
+// does: it would print a vector for an answer. That every model embeds too they need not know.
 func (a *About) Capabilities() []string {
 	if a.Embeds {
 		return []string{"embedding"}
 	}
-	able := []string{"completion", "tools", "embedding"}
+	able := []string{"completion", "tools"}
 	if a.Thinks {
 		able = append(able, "thinking")
 	}
