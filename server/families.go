@@ -16,13 +16,15 @@ import (
 
 // alsoAt are further paths of endpoints, under which llama-server and vLLM have them.
 var alsoAt = map[string]string{
-	"GET /models":            "GET /v1/models",
-	"POST /chat/completions": "POST /v1/chat/completions",
-	"POST /responses":        "POST /v1/responses",
-	"POST /embeddings":       "POST /embedding",
-	"GET /v1/health":         "GET /health",
-	"GET /ping":              "GET /health",
-	"POST /ping":             "GET /health",
+	"GET /models":                         "GET /v1/models",
+	"POST /chat/completions":              "POST /v1/chat/completions",
+	"POST /responses":                     "POST /v1/responses",
+	"POST /chat/completions/input_tokens": "POST /v1/chat/completions/input_tokens",
+	"POST /responses/input_tokens":        "POST /v1/responses/input_tokens",
+	"POST /embeddings":                    "POST /embedding",
+	"GET /v1/health":                      "GET /health",
+	"GET /ping":                           "GET /health",
+	"POST /ping":                          "GET /health",
 }
 
 // otherPaths returns the routes that are at a further path. It panics if there is no such

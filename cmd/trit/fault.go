@@ -12,10 +12,13 @@ import (
 // optionFlags are the flags of options whose names differ; the others are the
 // option's name with hyphens.
 var optionFlags = map[string]string{
+	"admin_keys":      "admin-key",
+	"allowed_hosts":   "allowed-host",
 	"batch_rows":      "batch-size",
 	"choices":         "n",
 	"context_size":    "ctx-size",
 	"contrastive":     "contrastive-k",
+	"cors_origins":    "cors-origin",
 	"groups":          "beam-groups",
 	"max_guesses":     "draft-max",
 	"penalty_last_n":  "repeat-last-n",

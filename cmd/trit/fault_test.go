@@ -2,6 +2,9 @@ package main
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
 	"testing"
 
 	"trit"
@@ -32,5 +35,29 @@ func TestInFlags(t *testing.T) {
 		if !isFlag("--" + flag) {
 			t.Errorf("option %s has the flag --%s, which no command has", option, flag)
 		}
+	}
+}
+
+// TestServerNamesFlags: the options that messages of the server name are flags that there are.
+func TestServerNamesFlags(t *testing.T) {
+	files, err := filepath.Glob("../../server/core/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	named := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`OptionName\("([a-z_]+)"\)`).FindAllSubmatch(text, -1) {
+			named++
+			if flag := flagOf(string(m[1])); !isFlag(flag) {
+				t.Errorf("%s: the option %s would be the flag %s, which there is not", file, m[1], flag)
+			}
+		}
+	}
+	if named < 5 {
+		t.Errorf("found %d names of options", named)
 	}
 }

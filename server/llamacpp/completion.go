@@ -3,7 +3,10 @@ package llamacpp
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -221,7 +224,7 @@ func (q *completionRequest) prepare(ctx context.Context, l *core.Lease, prompt p
 	for name, value := range map[string]any{
 		"stop": append([]string{}, q.Stop...), "max_tokens": predict, "n_predict": predict,
 		"ignore_eos": q.IgnoreEOS, "stream": q.Stream, "n_probs": q.NProbs, "grammar": q.Grammar,
-		"post_sampling_probs": q.PostSamplingProbs,
+		"post_sampling_probs": q.PostSamplingProbs, "logit_bias": biases(sampling.LogitBias, q.IgnoreEOS, t),
 	} {
 		c.settings[name] = value
 	}
@@ -242,9 +245,38 @@ func (q *completionRequest) prepare(ctx context.Context, l *core.Lease, prompt p
 	return c, nil
 }
 
+// tokenBias is what is added to a logit.
+type tokenBias struct {
+	Token int32    `json:"token"`
+	Bias  *float32 `json:"bias"` // nil: the token is banned
+}
+
+// biases returns what is added to the logits of tokens, those that an answer may not end with among them.
+func biases(given map[int32]float32, ignoreEnd bool, t *tokenizer.Tokenizer) []tokenBias {
+	list := []tokenBias{}
+	for _, id := range slices.Sorted(maps.Keys(given)) {
+		b := tokenBias{Token: id}
+		if x := given[id]; !math.IsInf(float64(x), -1) {
+			b.Bias = &x
+		}
+		list = append(list, b)
+	}
+	if ignoreEnd {
+		for _, id := range t.EOG() {
+			list = append(list, tokenBias{Token: id})
+		}
+	}
+	return list
+}
+
 // progress tells how far the prompt is.
 func (c *completionRun) progress(p *core.PromptProgress) error {
-	return c.out.Piece("", completionReply{Index: c.index, Tokens: []int32{}, TokensEvaluated: p.Processed, Progress: p})
+	part := completionReply{Index: c.index, Tokens: []int32{}, TokensEvaluated: p.Processed, Progress: p}
+	if c.request.TimingsPerToken {
+		part.Timings = newTimings(&trit.Stats{PromptTokens: p.Processed, CachedTokens: p.Cache,
+			PromptTime: time.Duration(p.TimeMS) * time.Millisecond})
+	}
+	return c.out.Piece("", part)
 }
 
 // Add takes the next token.
@@ -298,7 +330,7 @@ func (c *completionRun) End() (any, error) {
 	return end, c.out.Piece("", end)
 }
 
-// pick returns the fields of an answer that are asked for, under the last of their names:
+// pick returns the fields of an answer that are asked for, by the names they are asked for with:
 // "generation_settings/n_predict" is within another. Those that are not there are left out.
 func pick(answer any, fields []string) (map[string]any, error) {
 	data, err := json.Marshal(answer)
@@ -311,16 +343,16 @@ func pick(answer any, fields []string) (map[string]any, error) {
 	}
 	out := map[string]any{}
 	for _, path := range fields {
-		value, name, found := all, "", true
+		value, found := all, true
 		for part := range strings.SplitSeq(path, "/") {
 			object, ok := value.(map[string]any)
-			if name = part; ok {
+			if ok {
 				value, ok = object[part]
 			}
 			found = found && ok
 		}
 		if found {
-			out[name] = value
+			out[path] = value
 		}
 	}
 	return out, nil

@@ -70,10 +70,11 @@ func (p *promptField) UnmarshalJSON(data []byte) error {
 			err = json.Unmarshal(raw, &part.text)
 		case raw[0] == '{':
 			var object struct {
-				Prompt *string `json:"prompt_string"`
+				Prompt *string           `json:"prompt_string"`
+				Media  []json.RawMessage `json:"multimodal_data"` // images and sounds
 			}
-			if err = json.Unmarshal(raw, &object); err == nil && object.Prompt == nil {
-				err = errors.New("there is no prompt_string")
+			if err = json.Unmarshal(raw, &object); err == nil && (object.Prompt == nil || len(object.Media) > 0) {
+				err = errors.New("a prompt_string without multimodal_data is wanted")
 			}
 			part.list = promptField{{isText: true, text: core.ValueOr(object.Prompt, "")}}
 		case part.isList && data[0] == '[':

@@ -19,7 +19,7 @@ func newGenerationSettings(o *sample.Options) generationSettings {
 	s := generationSettings{
 		"seed": core.ValueOr(o.Seed, unknownSeed), "samplers": o.StageOrder(), "grammar": "", "stop": []string{},
 		"max_tokens": -1, "n_predict": -1, // to the end of the context
-		"ignore_eos": false, "stream": false, "n_probs": 0,
+		"ignore_eos": false, "logit_bias": []tokenBias{}, "stream": false, "n_probs": 0,
 	}
 	for _, p := range sample.Params() {
 		s[p.Name] = core.FewDigits(p.Get(o))

@@ -108,7 +108,7 @@ func TestSplit(t *testing.T) {
 func TestPick(t *testing.T) {
 	answer := map[string]any{"a": map[string]any{"b": 1, "c": map[string]any{"d": 2}}, "e": nil, "f": "g"}
 	got, err := pick(answer, []string{"a/b", "a/c/d", "e", "x", "a/x", "x/b", "f/g"})
-	if want := map[string]any{"b": 1.0, "d": 2.0, "e": nil}; err != nil || !reflect.DeepEqual(got, want) {
+	if want := map[string]any{"a/b": 1.0, "a/c/d": 2.0, "e": nil}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, %v; want %v", got, err, want)
 	}
 }

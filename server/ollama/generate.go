@@ -303,7 +303,9 @@ func (b *answerBuilder) End() (any, error) {
 }
 
 // Fail ends the stream with an error.
-func (b *answerBuilder) Fail(e *core.Error) error { return b.out.Piece("", errorLine{errorText(e)}) }
+func (b *answerBuilder) Fail(e *core.Error) error {
+	return b.out.Piece("", errorLine{Error: errorText(e)})
+}
 
 // errPromptTooLong is what clients read about prompts that leave no room.
 func errPromptTooLong(prompt, context int) string {

@@ -168,13 +168,22 @@ func TestOllamaStore(t *testing.T) {
 	if done.DoneReason != "load" {
 		t.Errorf("%+v", done)
 	}
-	w.Ask("POST", "/api/push", servertest.Object{"model": "x"}).Into(501, nil)
+	for _, path := range []string{"/api/push", "/api/me", "/api/signout"} { // push asks for an account first
+		var e errorLine
+		w.Ask("POST", path, servertest.Object{"model": "x"}).Into(501, &e)
+		if !strings.Contains(e.Error, "no accounts") || !strings.Contains(e.Error, "sent to nobody") {
+			t.Errorf("%s: %+v", path, e)
+		}
+	}
 
 	t.Run("errors", func(t *testing.T) {
-		for name, want := range map[string]int{"hf:org/nobody": 404, "https://example.org/x.gguf": 400, "no such name": 400, "": 400, "hf:": 400} {
+		for name, want := range map[string]int{"hf:org/nobody": 404, "https://example.org/x.gguf": 400, "no such name": 400, "nosuch": 404, "nosuch:7b": 404, "": 400, "hf:": 400} {
 			r := w.Ask("POST", "/api/pull", servertest.Object{"model": name, "stream": false})
 			var e errorLine
 			r.Into(want, &e)
+			if said := "pull model manifest: file does not exist"; strings.HasPrefix(name, "nosuch") != strings.HasPrefix(e.Error, said) {
+				t.Errorf("%s: %s", name, e.Error)
+			}
 		}
 		said := servertest.Lines[ollamaSeen](w.Ask("POST", "/api/pull", servertest.Object{"model": "hf:org/nobody"}))
 		if last := said[len(said)-1]; last.Error == "" {

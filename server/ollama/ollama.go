@@ -18,7 +18,11 @@ import (
 
 // Family reports errors as Ollama does.
 var Family = &core.Family{Name: "ollama", Error: errorLine{}, WriteError: func(w http.ResponseWriter, e *core.Error) {
-	_ = core.WriteJSON(w, e.Status, errorLine{errorText(e)})
+	line := errorLine{Error: errorText(e)}
+	if e.Status == http.StatusUnauthorized {
+		line.Status = line.Error
+	}
+	_ = core.WriteJSON(w, e.Status, line)
 }}
 
 // version is the version of Ollama whose API this is. Clients compare it
@@ -30,6 +34,8 @@ type api struct{ *core.Server }
 
 type errorLine struct {
 	Error string `json:"error"`
+	// Status is what Ollama's own client shows of an answer 401.
+	Status string `json:"status,omitempty"`
 }
 
 func errorText(e *core.Error) string {
@@ -60,6 +66,8 @@ func Routes(c *core.Server) []core.Route {
 		{Pattern: "HEAD /api/blobs/{digest}", Access: core.AccessAdmin, Handle: a.hasBlob},
 		{Pattern: "POST /api/blobs/{digest}", Access: core.AccessAdmin, Streams: true, Handle: a.putBlob},
 		{Pattern: "POST /api/push", Handle: refuse},
+		{Pattern: "POST /api/me", Handle: refuse}, // Ollama's client asks for an account before it pushes
+		{Pattern: "POST /api/signout", Handle: refuse},
 	}
 	for i := range routes {
 		routes[i].Family = Family
@@ -85,7 +93,7 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) error {
 
 func refuse(w http.ResponseWriter, r *http.Request) error {
 	return &core.Error{Status: http.StatusNotImplemented, Code: "unsupported_endpoint",
-		Message: fmt.Sprintf("%s is not served: models are fetched by POST /api/pull, and sent to nobody", r.URL.Path)}
+		Message: r.URL.Path + " is not served: there are no accounts, and models are fetched by POST /api/pull and sent to nobody"}
 }
 
 // acquire returns the model of that name, which may have the tag that

@@ -70,7 +70,7 @@ func (a *api) pull(w http.ResponseWriter, r *http.Request) error {
 		if r.Context().Err() == nil && ctx.Err() != nil {
 			return core.ErrAnswered
 		}
-		return out.Fail(storeError(err), func(e *core.Error) error { return out.Piece("", errorLine{e.Message}) })
+		return out.Fail(storeError(err), func(e *core.Error) error { return out.Piece("", errorLine{Error: e.Message}) })
 	}
 	if !pulled.UpToDate {
 		if err := a.Models.Drop(ctx, pulled.Name); err != nil {
@@ -96,8 +96,12 @@ func pullAddress(name string) (string, hub.Ref, error) {
 	}
 	ref, err := hub.ParseRef(address)
 	if err != nil {
-		return "", ref, &core.Error{Status: http.StatusBadRequest, Code: "invalid_value", Param: "model",
-			Message: err.Error()}
+		if strings.HasPrefix(address, "hf:") || strings.ContainsAny(address, " \t\n") { // not how models are called
+			return "", ref, core.BadRequest("model", "%v", err)
+		}
+		return "", ref, &core.Error{Status: http.StatusNotFound, Code: "model_not_found", Param: "model",
+			Message: fmt.Sprintf("pull model manifest: file does not exist: %q is neither a name that 'trit models --catalogue' "+
+				"lists nor hf:owner/repo", name)}
 	}
 	return address, ref, nil
 }
