@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"trit/server/core"
 )
@@ -194,7 +195,11 @@ func TestKeyQuotas(t *testing.T) {
 	const tale = `{"model":"demo","prompt":"Once upon a time","max_tokens":30,"ignore_eos":true}`
 	const chat = `{"model":"demo","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}`
 	ask("a", "/v1/completions", tale).expect(t, 200) // more than there is, but it has begun
-	ask("c", "/v1/embeddings", `{"model":"demo","input":"Once upon a time"}`).expect(t, 200)
+	free := ask("c", "/v1/embeddings", `{"model":"demo","input":"Once upon a time"}`)
+	free.expect(t, 200)
+	if free.header.Get("X-Ratelimit-Limit-Requests") != "" {
+		t.Errorf("a key without quotas: %v", free.header)
+	}
 	for path, words := range map[string][]string{
 		"/v1/chat/completions": {"Rate limit reached for alice on tokens: Limit 20 per day. Please try again in", `"type":"tokens"`, `"code":"rate_limit_exceeded"`},
 		"/v1/messages":         {"This request would exceed the rate limit of tokens of the key alice", `"type":"rate_limit_error"`},
@@ -207,14 +212,28 @@ func TestKeyQuotas(t *testing.T) {
 			t.Errorf("%s: Retry-After is %q", path, r.header.Get("Retry-After"))
 		}
 	}
-	for range 3 {
-		ask("b", "/v1/chat/completions", chat).expect(t, 200)
+	left := func(r reply, of, limit, remaining string, least time.Duration) {
+		t.Helper()
+		reset, err := time.ParseDuration(r.header.Get("X-Ratelimit-Reset-" + of))
+		if r.header.Get("X-Ratelimit-Limit-"+of) != limit || r.header.Get("X-Ratelimit-Remaining-"+of) != remaining || err != nil || reset < least {
+			t.Errorf("%s: %v", of, r.header)
+		}
 	}
+	for i := range 3 {
+		r := ask("b", "/v1/chat/completions", chat)
+		r.expect(t, 200)
+		left(r, "requests", "3", strconv.Itoa(2-i), 7*time.Hour)
+		if r.header.Get("X-Ratelimit-Limit-Tokens") != "" {
+			t.Errorf("a quota that there is not: %v", r.header)
+		}
+	}
+	left(ask("a", "/v1/chat/completions", chat), "tokens", "20", "0", 24*time.Hour)
+	left(ask("b", "/v1/chat/completions", chat), "requests", "3", "0", 23*time.Hour)
 	ask("b", "/v1/chat/completions", chat).expect(t, 429, "Rate limit reached for bob on requests", `"type":"requests"`)
 	metrics := s.do("GET", "/metrics", "").body
 	for _, line := range []string{`trit_key_requests_total{key="alice"} 1`, `trit_key_generated_tokens_total{key="alice"} 30`,
 		`trit_key_prompt_tokens_total{key="alice"} 5`, `trit_key_prompt_tokens_total{key="carol"} 5`,
-		`trit_key_refused_total{key="alice",quota="tokens"} 4`, `trit_key_refused_total{key="bob",quota="requests"} 1`} {
+		`trit_key_refused_total{key="alice",quota="tokens"} 5`, `trit_key_refused_total{key="bob",quota="requests"} 2`} {
 		if !strings.Contains(metrics, line+"\n") {
 			t.Errorf("%s is not among the metrics", line)
 		}
@@ -229,6 +248,7 @@ func TestKeyQuotas(t *testing.T) {
 	ask("a", "/completion", tale).expect(t, 429)          // its quota is what it was
 	ask("b", "/v1/chat/completions", chat).expect(t, 200) // and this one's is another
 	ask("c", "/v1/chat/completions", chat).expect(t, 401)
+	ask("c", "/api/chat", chat).expect(t, 401, `{"error":"this server wants an API key`, `"status":"this server wants an API key`)
 	ask("d", "/v1/chat/completions", chat).expect(t, 200)
 	for _, wrong := range [][]Key{{}, {{Name: "x y", Hash: KeyHash("k")}}, {{Name: "a", Hash: KeyHash("k"), Admin: true}}} {
 		if err := s.SetKeys(nil, nil, wrong...); !errors.Is(err, ErrOptions) {

@@ -69,7 +69,11 @@ func (s *Server) guard(rt *Route) http.Handler {
 			"ask for fewer tokens", s.Options.RequestTimeout, s.Options.OptionName("request_timeout"))}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recordIn(r.Context()).family = rt.family(r)
-		if err := s.guards.admit(rt, r); err != nil {
+		err := s.guards.admit(rt, r)
+		if k := recordIn(r.Context()).known; k != nil {
+			s.guards.tellQuotas(w.Header(), k, time.Now())
+		}
+		if err != nil {
 			s.refuse(w, r, rt.family(r), err)
 			return
 		}

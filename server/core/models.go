@@ -343,15 +343,17 @@ func (ms *Models) expire(l *Loaded) {
 // error if requests are using it or it is one of the server's own.
 func (ms *Models) Drop(ctx context.Context, name string) error {
 	ms.mu.Lock()
-	l := ms.loaded[ms.canonical(name)] // nil for a derived model, which has nothing to unload
+	name = ms.canonical(name)
+	l := ms.loaded[name] // nil for a derived model, which has nothing to unload
+	_, own := ms.own[name]
 	switch {
+	case own: // loaded or not yet
+		ms.mu.Unlock()
+		return &Error{Status: http.StatusConflict, Code: "model_in_use",
+			Message: fmt.Sprintf("%s is one of the models that this server was started with", name)}
 	case l == nil:
 		ms.mu.Unlock()
 		return nil
-	case l.own:
-		ms.mu.Unlock()
-		return &Error{Status: http.StatusConflict, Code: "model_in_use",
-			Message: fmt.Sprintf("%s is one of the models that this server was started with", l.Name)}
 	case !l.unloading && (l.leases > 0 || !l.isReady()):
 		ms.mu.Unlock()
 		return &Error{Status: http.StatusConflict, Code: "model_in_use", Retry: 5 * time.Second,

@@ -208,6 +208,23 @@ func (g *guards) spend(k *Key, now time.Time) error {
 	return nil
 }
 
+// tellQuotas writes what is left of a key's quotas into the header of an answer, as OpenAI's servers do.
+func (g *guards) tellQuotas(h http.Header, k *Key, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	u := g.useOf(k, now)
+	for of, b := range map[string]*bucket{"requests": u.requests, "tokens": u.tokens} {
+		if b.quota.N == 0 {
+			continue
+		}
+		b.wait(now)
+		missing := (float64(b.quota.N) - b.level) / float64(b.quota.N) * float64(b.quota.Per)
+		h.Set("X-Ratelimit-Limit-"+of, strconv.FormatInt(b.quota.N, 10))
+		h.Set("X-Ratelimit-Remaining-"+of, strconv.FormatInt(int64(max(0, b.level)), 10))
+		h.Set("X-Ratelimit-Reset-"+of, time.Duration(missing).Round(time.Millisecond).String())
+	}
+}
+
 // spent counts the tokens of a request with a key that is over.
 func (g *guards) spent(k *Key, prompt, generated int64) {
 	g.mu.Lock()

@@ -153,7 +153,9 @@ func TestOllamaStore(t *testing.T) {
 	w.Ask("POST", "/api/copy", servertest.Object{"source": "repo", "destination": "twin"}).Into(200, nil)
 	w.Ask("POST", "/api/copy", servertest.Object{"source": "nobody", "destination": "twin"}).Into(404, nil)
 	w.Ask("POST", "/api/copy", servertest.Object{"source": "repo", "destination": "../x"}).Into(400, nil)
-	w.Ask("POST", "/api/copy", servertest.Object{"source": "repo", "destination": "demo"}).Into(400, nil)
+	w.Ask("POST", "/api/copy", servertest.Object{"source": "repo", "destination": "demo"}).Into(409, nil)
+	w.Ask("POST", "/api/generate", servertest.Object{"model": "demo"}).Into(200, nil) // loads it, if it is not
+	w.Ask("POST", "/api/copy", servertest.Object{"source": "repo", "destination": "demo"}).Into(409, nil)
 	w.Ask("POST", "/api/generate", servertest.Object{"model": "twin", "prompt": "Hi", "stream": false, "options": servertest.Greedy(1)}).Into(200, nil)
 	w.Ask("DELETE", "/api/delete", servertest.Object{"model": "repo:latest"}).Into(200, nil)
 	w.Ask("DELETE", "/api/delete", servertest.Object{"name": "twin"}).Into(200, nil)
