@@ -74,10 +74,13 @@ func (e *exposition) llamacpp(l *core.Loaded, g engine.Gauges) {
 	}
 	const prefix = "llamacpp:"
 	e.Counter(prefix+"prompt_tokens_total", "Number of prompt tokens processed.", computed)
+	e.Counter(prefix+"prompt_tokens_cached_total", "Number of prompt tokens reused from the cache.", float64(m.CachedTokens.Load()))
 	e.Counter(prefix+"prompt_seconds_total", "Prompt process time.", prompt)
 	e.Counter(prefix+"tokens_predicted_total", "Number of generation tokens processed.", generated)
 	e.Counter(prefix+"tokens_predicted_seconds_total", "Predict process time.", decode)
 	e.Counter(prefix+"n_decode_total", "Total number of forward passes.", float64(g.Steps))
+	e.Counter(prefix+"spec_decode_num_draft_tokens_total", "Number of draft tokens proposed.", float64(m.GuessedTokens.Load()))
+	e.Counter(prefix+"spec_decode_num_accepted_tokens_total", "Number of draft tokens accepted.", float64(m.AcceptedTokens.Load()))
 	e.Gauge(prefix+"n_busy_slots_per_decode", "Average number of tokens in a forward pass.", rate(float64(g.Rows), float64(g.Steps)))
 	e.Gauge(prefix+"prompt_tokens_seconds", "Average prompt throughput in tokens/s.", rate(computed, prompt))
 	e.Gauge(prefix+"predicted_tokens_seconds", "Average generation throughput in tokens/s.", rate(generated, decode))
