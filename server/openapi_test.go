@@ -146,18 +146,19 @@ func TestOpenAPIOfRequests(t *testing.T) {
 		fits        bool
 	}{
 		{"/v1/chat/completions", `{"messages":[{"role":"user"}],"stop":["a"],"temperature":1,"logit_bias":{"5":false},"tool_choice":"auto","seed":null,"x":1}`, true},
-		{"/v1/chat/completions", `{"stop":5}`, false},
-		{"/v1/chat/completions", `{"temperature":-1}`, false},
-		{"/v1/chat/completions", `{"temperature":"hot"}`, false},
-		{"/v1/chat/completions", `{"model":"` + strings.Repeat("m", 1025) + `"}`, false},
-		{"/v1/chat/completions", `{"bad_words":["` + strings.Repeat(`a","`, 256) + `a"]}`, false},
+		{"/v1/chat/completions", `{"messages":[],"stop":5}`, false},
+		{"/v1/chat/completions", `{}`, false},
+		{"/v1/chat/completions", `{"messages":[],"temperature":-1}`, false},
+		{"/v1/chat/completions", `{"messages":[],"temperature":"hot"}`, false},
+		{"/v1/chat/completions", `{"messages":[],"model":"` + strings.Repeat("m", 1025) + `"}`, false},
+		{"/v1/chat/completions", `{"messages":[],"bad_words":["` + strings.Repeat(`a","`, 256) + `a"]}`, false},
 		{"/v1/embeddings", `{"input":[[1,2],"a"]}`, true},
 		{"/v1/embeddings", `{"input":5}`, false},
-		{"/api/chat", `{"options":{"num_ctx":5,"stop":"a"},"keep_alive":"5m","think":"high","format":{}}`, true},
-		{"/api/chat", `{"options":{"num_ctx":"many"}}`, false},
-		{"/api/chat", `{"keep_alive":true}`, false},
-		{"/v1/messages", `{"system":[{"type":"text","text":"x"}],"thinking":{"type":"enabled"}}`, true},
-		{"/v1/messages", `{"system":5}`, false},
+		{"/api/chat", `{"model":"demo","options":{"num_ctx":5,"stop":"a"},"keep_alive":"5m","think":"high","format":{}}`, true},
+		{"/api/chat", `{"model":"demo","options":{"num_ctx":"many"}}`, false},
+		{"/api/chat", `{"model":"demo","keep_alive":true}`, false},
+		{"/v1/messages", `{"model":"demo","max_tokens":1,"messages":[],"system":[{"type":"text","text":"x"}],"thinking":{"type":"enabled"}}`, true},
+		{"/v1/messages", `{"model":"demo","max_tokens":1,"messages":[],"system":5}`, false},
 		{"/completion", `{"prompt":["a",5],"samplers":"top_k"}`, true},
 		{"/completion", `{"prompt":true}`, false},
 	} {
@@ -170,6 +171,40 @@ func TestOpenAPIOfRequests(t *testing.T) {
 		`"verbosity":{"description":"ignored, and named in the header X-Trit-Ignored"}`, `"user":{"description":"of no effect"}`} {
 		if !strings.Contains(chat, rule) {
 			t.Errorf("%s is not in %s", rule, chat)
+		}
+	}
+}
+
+// TestOpenAPINeeds: a request is refused if a field is not there that the document says it must have, and is not if all are.
+func TestOpenAPINeeds(t *testing.T) {
+	s := serve(t, Options{AllowPull: true})
+	values := map[string]any{"model": "demo", "messages": []any{map[string]any{"role": "user", "content": "Hi"}}, "prompt": "a",
+		"input": "a", "max_tokens": 1, "source": "demo", "destination": "demo"}
+	for pattern, doc := range allDocs() {
+		method, path, _ := strings.Cut(pattern, " ")
+		ask := func(without string) reply {
+			body := map[string]any{"stream": false}
+			for _, field := range strings.Fields(doc.Needs) {
+				if body[field] = values[field]; values[field] == nil {
+					t.Errorf("%s: %s", pattern, field)
+				}
+			}
+			delete(body, without)
+			text, err := json.Marshal(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s.do(method, path, string(text))
+		}
+		for _, field := range strings.Fields(doc.Needs) {
+			if r := ask(field); r.status != http.StatusBadRequest {
+				t.Errorf("%s without %s: %d %s", pattern, field, r.status, r.body)
+			}
+		}
+		if doc.Needs != "" {
+			if r := ask(""); r.status != http.StatusOK && r.status != http.StatusConflict {
+				t.Errorf("%s: %d %s", pattern, r.status, r.body)
+			}
 		}
 	}
 }

@@ -18,7 +18,9 @@ import (
 type Doc struct {
 	Summary string
 	Body    any
-	Reply   any
+	// Needs are the fields that the body must have, with spaces between them.
+	Needs string
+	Reply any
 	// Pieces are what a stream has, one after the other; Stream is its media type.
 	Pieces []any
 	Stream string
@@ -58,7 +60,11 @@ func OpenAPI(routes []Route, docs map[string]Doc, version string) ([]byte, error
 			op["parameters"] = parameters
 		}
 		if doc.Body != nil {
-			op["requestBody"] = Schema{"required": true, "content": Schema{"application/json": Schema{"schema": b.request(doc.Body)}}}
+			body := b.request(doc.Body)
+			if doc.Needs != "" {
+				body["required"] = strings.Fields(doc.Needs)
+			}
+			op["requestBody"] = Schema{"required": true, "content": Schema{"application/json": Schema{"schema": body}}}
 		}
 		if rt.Access == AccessOpen {
 			op["security"] = []Schema{}

@@ -9,15 +9,15 @@ func Docs() map[string]core.Doc {
 	notKept := core.Doc{Summary: "404: no response is kept"}
 	noRerank := core.Doc{Summary: "501: no model scores pairs of texts"}
 	return map[string]core.Doc{
-		"POST /v1/chat/completions": {Summary: "Answer a conversation", Body: chatRequest{}, Reply: textReply[chatChoice]{},
+		"POST /v1/chat/completions": {Summary: "Answer a conversation", Body: chatRequest{}, Needs: "messages", Reply: textReply[chatChoice]{},
 			Pieces: []any{textReply[chatDeltaChoice]{}, errorReply{}}, Stream: core.EventStream},
-		"POST /v1/completions": {Summary: "Continue texts", Body: completionRequest{}, Reply: textReply[textChoice]{},
+		"POST /v1/completions": {Summary: "Continue texts", Body: completionRequest{}, Needs: "prompt", Reply: textReply[textChoice]{},
 			Pieces: []any{textReply[textChoice]{}, errorReply{}}, Stream: core.EventStream},
-		"POST /v1/responses": {Summary: "Answer a conversation, without memory", Body: responseRequest{}, Reply: responseObject{},
+		"POST /v1/responses": {Summary: "Answer a conversation, without memory", Body: responseRequest{}, Needs: "input", Reply: responseObject{},
 			Pieces: []any{responseEvent{}}, Stream: core.EventStream},
-		"POST /v1/embeddings":                    {Summary: "Vectors of texts", Body: embeddingRequest{}, Reply: embeddingReply{}},
-		"POST /v1/responses/input_tokens":        {Summary: "Count the tokens of a request", Body: responseRequest{}, Reply: countReply{}},
-		"POST /v1/chat/completions/input_tokens": {Summary: "Count the tokens of a request", Body: chatRequest{}, Reply: countReply{}},
+		"POST /v1/embeddings":                    {Summary: "Vectors of texts", Body: embeddingRequest{}, Needs: "input", Reply: embeddingReply{}},
+		"POST /v1/responses/input_tokens":        {Summary: "Count the tokens of a request", Body: responseRequest{}, Needs: "input", Reply: countReply{}},
+		"POST /v1/chat/completions/input_tokens": {Summary: "Count the tokens of a request", Body: chatRequest{}, Needs: "messages", Reply: countReply{}},
 		"GET /v1/models":                         {Summary: "The models that requests may name", Reply: modelList{}},
 		"GET /v1/models/{id...}":                 {Summary: "One of the models", Reply: modelReply{}},
 		"GET /v1/responses/{id}":                 notKept,
