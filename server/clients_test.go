@@ -244,6 +244,8 @@ func TestLlamaServer(t *testing.T) {
 		{"no end", "/completion", `{"prompt":"Once","n_predict":1,"ignore_eos":true}`, 200, []string{`"logit_bias":[{"token":`, `"bias":null}]`}},
 		{"no biases", "/completion", `{"prompt":"Once","n_predict":1}`, 200, []string{`"logit_bias":[]`}},
 		{"how long a prompt took", "/completion", `{"prompt":"Once","n_predict":1,"stream":true,"return_progress":true,"timings_per_token":true}`, 200, []string{`"timings":{"prompt_n":0,"prompt_ms":0,`}},
+		{"an answer to the end of the context", "/completion", `{"prompt":"Once","n_predict":-1,"ignore_eos":true}`, 200, []string{`"truncated":true`, `"stop_type":"limit"`}},
+		{"an answer to its own end", "/completion", `{"prompt":"Once","n_predict":5,"ignore_eos":true}`, 200, []string{`"truncated":false`, `"stop_type":"limit"`}},
 		{"an object without a text", "/completion", `{"prompt":{"x":1},"n_predict":1}`, 400, []string{"prompt"}},
 		{"lists within lists", "/completion", `{"prompt":[[[1]]],"n_predict":1}`, 400, []string{"prompt"}},
 		{"no prompt", "/completion", `{"prompt":[],"n_predict":1}`, 400, []string{"prompt is required"}},

@@ -273,8 +273,11 @@ func biases(given map[int32]float32, ignoreEnd bool, t *tokenizer.Tokenizer) []t
 func (c *completionRun) progress(p *core.PromptProgress) error {
 	part := completionReply{Index: c.index, Tokens: []int32{}, TokensEvaluated: p.Processed, Progress: p}
 	if c.request.TimingsPerToken {
-		part.Timings = newTimings(&trit.Stats{PromptTokens: p.Processed, CachedTokens: p.Cache,
-			PromptTime: time.Duration(p.TimeMS) * time.Millisecond})
+		s := trit.Stats{PromptTokens: p.Processed, CachedTokens: p.Cache}
+		if p.Processed > p.Cache { // before that it has only waited
+			s.PromptTime = time.Duration(p.TimeMS) * time.Millisecond
+		}
+		part.Timings = newTimings(&s)
 	}
 	return c.out.Piece("", part)
 }
@@ -314,6 +317,7 @@ func (c *completionRun) End() (any, error) {
 	}
 	answer := completionReply{Index: c.index, Tokens: []int32{}, Stop: true, TokensPredicted: len(c.tokens),
 		TokensEvaluated: len(c.Prompt), Timings: newTimings(c.Stats), replyEnd: e}
+	e.Truncated = e.StopType == "limit" && len(c.Prompt)+len(c.tokens) >= c.Model.Model.Context()
 	if !c.out.Streams() {
 		answer.Content, answer.Probabilities = c.text.String(), c.probs
 		if c.request.ReturnTokens {
