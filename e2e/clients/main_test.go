@@ -27,8 +27,10 @@ import (
 	"time"
 )
 
-// baseURL is the address of the server under test, without a slash at the end.
-var baseURL string
+var (
+	baseURL string // of the server under test, without a slash at the end
+	program string // that was built; none if the server was running already
+)
 
 func TestMain(m *testing.M) {
 	code, err := runAgainstServer(m)
@@ -49,35 +51,35 @@ func runAgainstServer(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	binary := filepath.Join(dir, "trit")
+	program = filepath.Join(dir, "trit")
 	if runtime.GOOS == "windows" {
-		binary += ".exe"
+		program += ".exe"
 	}
-	build := exec.Command("go", "build", "-o", binary, "./cmd/trit")
+	build := exec.Command("go", "build", "-o", program, "./cmd/trit")
 	build.Dir = filepath.Join("..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("building trit: %w\n%s", err, out)
 	}
-	stop, err := startServer(binary, dir)
+	url, stop, err := startServer(program, dir)
 	if err != nil {
 		return 1, err
 	}
+	baseURL = url
 	code = m.Run()
 	return code, stop()
 }
 
 var listening = regexp.MustCompile(`listening on (http://[^\s"]+)`)
 
-// startServer starts `trit serve` on a free port and sets baseURL. The function
-// it returns ends the server as an operator would, and reports what is wrong
-// with how it ended.
-func startServer(binary, home string) (stop func() error, err error) {
-	server := exec.Command(binary, "serve", "--port", "0")
+// startServer starts `trit serve` on a free port. The function it returns ends
+// the server as an operator would, and reports what is wrong with how it ended.
+func startServer(binary, home string, flags ...string) (url string, stop func() error, err error) {
+	server := exec.Command(binary, append([]string{"serve", "--port", "0"}, flags...)...)
 	server.Env = append(os.Environ(), "TRIT_HOME="+home)
 	read, write := io.Pipe()
 	server.Stdout, server.Stderr = write, write
 	if err := server.Start(); err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	ended := make(chan error, 1)
 	go func() {
@@ -103,14 +105,13 @@ func startServer(binary, home string) (stop func() error, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	select {
-	case baseURL = <-found:
+	case url = <-found:
 	case err := <-ended:
-		return nil, fmt.Errorf("trit serve ended at once: %v\n%s", err, <-output)
+		return "", nil, fmt.Errorf("trit serve ended at once: %v\n%s", err, <-output)
 	case <-ctx.Done():
-		return nil, errors.Join(errors.New("trit serve did not say within a minute that it is listening"), server.Process.Kill())
+		return "", nil, errors.Join(errors.New("trit serve did not say within a minute that it is listening"), server.Process.Kill())
 	}
-	baseURL = strings.TrimRight(baseURL, "/")
-	return func() error {
+	return strings.TrimRight(url, "/"), func() error {
 		if runtime.GOOS == "windows" { // which has no SIGTERM
 			return server.Process.Kill()
 		}
