@@ -122,7 +122,8 @@ func (m *remoteModel) update(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
 	var list struct {
-		Data *[]servedModel `json:"data"`
+		Object string         `json:"object"`
+		Data   *[]servedModel `json:"data"`
 	}
 	err := m.server.Call(ctx, http.MethodGet, "/v1/models", nil, &list, maxAnswer)
 	_, said := errors.AsType[*apiclient.Error](err)
@@ -131,6 +132,8 @@ func (m *remoteModel) update(ctx context.Context) error {
 		return fmt.Errorf("%w of a server at %s within %s", apiclient.ErrNoAnswer, m.server.URL, listTime)
 	case err != nil:
 		return err
+	case list.Data == nil && list.Object == "list": // Ollama's, which has none
+		list.Data = new([]servedModel)
 	case list.Data == nil:
 		return fmt.Errorf("%s/v1/models answers without a list of models: %w; is this the address of the API?",
 			m.server.URL, apiclient.ErrForeign)
@@ -176,6 +179,9 @@ func (m *remoteModel) known(name string) (string, error) {
 		if s.ID == name || family(s.ID) == name || family(name) == s.ID {
 			return name, nil
 		}
+	}
+	if len(m.list()) == 0 {
+		return "", fmt.Errorf("%s has no models", m.server.URL)
 	}
 	return "", fmt.Errorf("%s has no model %s; it has %s", m.server.URL, inLine(name), someOf(m.names()))
 }

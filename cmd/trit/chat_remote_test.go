@@ -444,8 +444,10 @@ func TestChatServerStart(t *testing.T) {
 	chatServer(t, f.URL, "").expect(t, exitFailed, "address of the API", f.URL)
 	f.models = `{"models":[]}`
 	chatServer(t, f.URL, "").expect(t, exitFailed, "without a list of models")
-	f.models = `{"data":[]}`
-	chatServer(t, f.URL, "").expect(t, exitFailed, "has no models")
+	for _, f.models = range []string{`{"data":[]}`, `{"object":"list","data":null}`} {
+		chatServer(t, f.URL, "").expect(t, exitFailed, "has no models\n")
+		chatServer(t, f.URL, "", "--model", "x").expect(t, exitFailed, "has no models\n")
+	}
 	for _, args := range [][]string{{"--ctx-size", "9"}, {"--kernel", "lut"}, {"--debug"}, {"--logit-bias", "1+1"},
 		{"--bad-words", "x"}, {"--api-key", "x", "--api-key-file", key}, {"--top-p", "7"}} {
 		chatServer(t, f.URL, "", args...).expect(t, exitUsage, args[0])
