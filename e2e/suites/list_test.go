@@ -13,9 +13,11 @@ func TestLists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := []outcome{{"a", "failed", "none of these"}, {"b/1", "passed", ""}, {"c[1]", "failed", ""}, {"c[2]", "failed", ""}}
+	all := []outcome{{"a", "failed", "none of these"}, {"b/1", "passed", ""},
+		{"c[1]", "failed", ""}, {"c[2]", "failed", ""}}
 	table, err := l.compare(all)
-	if err != nil || !strings.Contains(table, "1 failed as expected: words\n") || !strings.Contains(table, "2 failed as expected: flags\n") {
+	if err != nil || !strings.Contains(table, "1 failed as expected: words\n") ||
+		!strings.Contains(table, "2 failed as expected: flags\n") {
 		t.Errorf("%v\n%s", err, table)
 	}
 	for _, test := range []struct {

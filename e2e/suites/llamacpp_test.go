@@ -53,7 +53,8 @@ func TestLlamaCpp(t *testing.T) {
 	model := os.Getenv(modelVar)
 	if model == "" { // noise, which does not end by itself
 		model = filepath.Join(work, "noise.gguf")
-		if out, err := exec.CommandContext(t.Context(), program, "synth", "--shape", "tiny-llama", model).CombinedOutput(); err != nil {
+		cmd := exec.CommandContext(t.Context(), program, "synth", "--shape", "tiny-llama", model)
+		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
@@ -62,7 +63,8 @@ func TestLlamaCpp(t *testing.T) {
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+plugin, "PYTHONDONTWRITEBYTECODE=1", "TRIT_OUTCOMES="+file,
-		"LLAMA_SERVER_BIN_PATH="+self, programVar+"="+program, modelVar+"="+model, "TRIT_HOME="+work, "PORT="+freePort(t))
+		"LLAMA_SERVER_BIN_PATH="+self, programVar+"="+program,
+		modelVar+"="+model, "TRIT_HOME="+work, "PORT="+freePort(t))
 	out, err := cmd.CombinedOutput()
 	outcomes, readErr := readOutcomes(file)
 	if readErr != nil || len(outcomes) == 0 || cmd.ProcessState == nil || cmd.ProcessState.ExitCode() > 1 {

@@ -76,7 +76,7 @@ func goOutcomes(out []byte) (outcomes []outcome) {
 		case "pass", "fail", "skip":
 			what := map[string]string{"pass": "passed", "fail": "failed", "skip": "skipped"}[e.Action]
 			message := said[e.Test]
-			outcomes = append(outcomes, outcome{e.Test, what, message[max(0, len(message)-300):]})
+			outcomes = append(outcomes, outcome{e.Test, what, message[max(0, len(message)-4000):]})
 		}
 	}
 	return slices.DeleteFunc(outcomes, func(o outcome) bool {

@@ -68,7 +68,8 @@ type list struct {
 
 // readList reads a file of expected failures. README.md says how it is written.
 func readList(text string) (list, error) {
-	l := list{says: map[string]*regexp.Regexp{}, reason: map[string]string{}, either: map[string]bool{}, ignored: map[string]bool{}}
+	l := list{says: map[string]*regexp.Regexp{},
+		reason: map[string]string{}, either: map[string]bool{}, ignored: map[string]bool{}}
 	for i, line := range strings.Split(text, "\n") {
 		group, isGroup := strings.CutPrefix(line, "== ")
 		switch {

@@ -1,5 +1,6 @@
 """A pytest plugin for the tests of llama.cpp's server: the model is another one than theirs, so its words and the
-numbers of its tokens are not looked at, nor whether the server calls itself a build of llama.cpp. Writes what becomes of each test to the file that TRIT_OUTCOMES names."""
+numbers of its tokens are not looked at, nor whether the server calls itself a build of llama.cpp. Writes what becomes
+of each test to the file that TRIT_OUTCOMES names."""
 
 import json
 import os
