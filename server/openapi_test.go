@@ -175,7 +175,8 @@ func TestOpenAPIOfRequests(t *testing.T) {
 	}
 }
 
-// TestOpenAPINeeds: a request is refused if a field is not there that the document says it must have, and is not if all are.
+// TestOpenAPINeeds: a request is refused if a field is not there that the document says it must have, and taken if all
+// are.
 func TestOpenAPINeeds(t *testing.T) {
 	s := serve(t, Options{AllowPull: true})
 	values := map[string]any{"model": "demo", "messages": []any{map[string]any{"role": "user", "content": "Hi"}}, "prompt": "a",
