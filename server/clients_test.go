@@ -109,6 +109,9 @@ func TestWhatClientsSend(t *testing.T) {
 			200, []string{`!"predicted_n":1,`, `"predicted_n":3,`}, ""},
 		{"progress of a prompt", "/v1/chat/completions", `{"model":"demo","max_tokens":1,"stream":true,"return_progress":true,"messages":[
 			{"role":"user","content":"Once upon a time"}]}`, 200, []string{`"choices":[{"index":0,"delta":{},`, `"prompt_progress":{"total":`}, ""},
+		{"progress of a response", "/v1/responses", `{"model":"demo","max_output_tokens":2,"stream":true,"return_progress":true,"timings_per_token":true,
+			"input":"What is the capital of a land?"}`, 200, []string{`{"type":"response.created",`, `"prompt_progress":{"total":`, `"predicted_n":1,`,
+			`"predicted_n":2,`}, ""},
 		{"progress of two texts", "/v1/completions", `{"model":"demo","max_tokens":1,"stream":true,"return_progress":true,
 			"prompt":["Never upon","Never upon a"]}`, 200, []string{`"index":1,"text":""`, `"prompt_progress":{"total":5,"cache":0,"processed":0,`,
 			`"prompt_progress":{"total":6,"cache":0,"processed":6,`}, ""},

@@ -45,6 +45,9 @@ type responseRequest struct {
 	} `json:"reasoning"`
 
 	TemplateKwargs templateField `json:"chat_template_kwargs"` // vLLM
+
+	TimingsPerToken bool `json:"timings_per_token"` // llama.cpp
+	ReturnProgress  bool `json:"return_progress"`   // likewise
 }
 
 // API implements core.Bound.
@@ -161,6 +164,9 @@ func (s *api) responses(w http.ResponseWriter, r *http.Request) error {
 	out := s.NewReply(w, r, core.FormOf(req.Stream, core.Events))
 	b := newResponseBuilder(&req, p, out)
 	b.response.Temperature, b.response.TopP = core.FewDigits(sampling.Temperature), core.FewDigits(sampling.TopP)
+	if req.Stream && req.ReturnProgress {
+		p.ReportPrompt(b.progress)
+	}
 	return core.Answer(out, s.Converse(out.Context(), p), b)
 }
 

@@ -147,6 +147,10 @@ type responseEvent struct {
 	Name           string           `json:"name,omitempty"`
 	Arguments      *string          `json:"arguments,omitempty"`
 	Input          *string          `json:"input,omitempty"`
+
+	// of llama-server, if they are asked for
+	Progress *core.PromptProgress `json:"prompt_progress,omitempty"`
+	Timings  *timings             `json:"timings,omitempty"`
 }
 
 // responseFailure is the event that ends a stream with an error.
@@ -217,6 +221,9 @@ func newResponseBuilder(req *responseRequest, p *core.Prepared, out *core.Reply)
 
 // send emits an event with the next number.
 func (b *responseBuilder) send(e *responseEvent) error {
+	if b.request.TimingsPerToken && (e.Delta != nil || e.Response != nil && e.Response.Timings != nil) {
+		e.Timings = newTimings(b.stats)
+	}
 	e.SequenceNumber = b.sequence
 	b.sequence++
 	return b.out.Piece(e.Type, e)
@@ -239,6 +246,14 @@ func (b *responseBuilder) begin() error {
 		return err
 	}
 	return b.send(&responseEvent{Type: "response.in_progress", Response: b.response})
+}
+
+// progress tells how far the prompt is.
+func (b *responseBuilder) progress(p *core.PromptProgress) error {
+	if err := b.begin(); err != nil {
+		return err
+	}
+	return b.send(&responseEvent{Type: "response.in_progress", Response: b.response, Progress: p})
 }
 
 // Add takes the next piece of the answer.
