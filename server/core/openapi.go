@@ -136,7 +136,7 @@ func (b *schemaBuilder) responses(rt *Route, doc *Doc) Schema {
 			pieces = append(pieces, b.reply(p))
 		}
 		// What a stream is as a whole no schema says; this is each of its pieces.
-		content[doc.Stream] = Schema{"schema": Schema{"type": "string"}, "x-trit-pieces": Schema{"anyOf": pieces}}
+		content[doc.Stream] = Schema{"x-trit-pieces": Schema{"anyOf": pieces}}
 	}
 	ok := Schema{"description": "the answer"}
 	if len(content) > 0 {
