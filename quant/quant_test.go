@@ -298,7 +298,9 @@ func FuzzDecode(f *testing.F) {
 				}
 			}
 		}
-		if failed != (err != nil) {
+		// Code 3 of these is a value, and none of a ternary tensor.
+		four := typed == gguf.TypeQ2_0 || typed == gguf.TypeQ2_0G128 || typed == gguf.TypePQ2_0
+		if failed != (err != nil) && !(failed && four) {
 			t.Fatalf("%v: Decode says %v, Codes failed: %v", typed, err, failed)
 		}
 	})

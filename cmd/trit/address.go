@@ -56,7 +56,8 @@ func parseAddress(text string) (serverAddress, error) {
 		host, port = strings.Trim(rest, "[]"), strconv.Itoa(a.port)
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
-	if u, e := url.Parse("http://" + net.JoinHostPort(host, "1")); err != nil || e != nil || u.User != nil || u.Hostname() != host {
+	u, e := url.Parse("http://" + net.JoinHostPort(host, "1"))
+	if err != nil || e != nil || u.User != nil || u.Hostname() != host || strings.ContainsAny(host, "[]") {
 		return a, bad
 	}
 	a.host, a.port = cmp.Or(host, defaultHost), int(n)

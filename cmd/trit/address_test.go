@@ -18,7 +18,7 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", text, got.url(), err, want)
 		}
 	}
-	for _, text := range []string{"", " ", "http://", "ftp://example.org", "a b", "host:port", "host:65536", "host:-1", "user@host", "a:b:c"} {
+	for _, text := range []string{"", " ", "http://", "ftp://example.org", "a b", "host:port", "host:65536", "host:-1", "user@host", "a:b:c", "a]", "a[b", "0]\xc8"} {
 		if got, err := parseAddress(text); err == nil {
 			t.Errorf("%q is read as %s", text, got.url())
 		}
@@ -40,6 +40,7 @@ func TestHostVariable(t *testing.T) {
 
 func FuzzParseAddress(f *testing.F) {
 	f.Add("https://[::1]:80/x")
+	f.Add("0]\xc8")
 	f.Fuzz(func(t *testing.T, text string) {
 		a, err := parseAddress(text)
 		if err != nil {
