@@ -15,18 +15,18 @@ func FuzzRecords(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	home := f.TempDir()
+	f.Setenv(HomeEnv, home)
+	registry := filepath.Join(home, "registry.json")
+	f.Setenv(RegistryEnv, registry)
+	store, err := storeDir()
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := os.MkdirAll(store, 0o777); err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		home := t.TempDir()
-		t.Setenv(HomeEnv, home)
-		registry := filepath.Join(home, "registry.json")
-		t.Setenv(RegistryEnv, registry)
-		store, err := storeDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.MkdirAll(store, 0o777); err != nil {
-			t.Fatal(err)
-		}
 		for path, text := range map[string][]byte{
 			filepath.Join(store, "x.gguf"): []byte("GGUF"), filepath.Join(store, "x.json"): data, registry: data,
 		} {

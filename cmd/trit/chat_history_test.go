@@ -14,8 +14,8 @@ func FuzzInputHistory(f *testing.F) {
 	f.Add([]byte("\"a\"\n\"b\\u0000\"\n"), "hello")
 	f.Add([]byte("\n\n5\n"), "")
 	f.Add([]byte("\"\xff\"\n{}"), "\x1b[2J")
+	h := &inputHistory{filepath.Join(f.TempDir(), "history")}
 	f.Fuzz(func(t *testing.T, data []byte, input string) {
-		h := &inputHistory{filepath.Join(t.TempDir(), "history")}
 		if err := os.WriteFile(h.path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
