@@ -68,16 +68,43 @@ type constraintCache struct {
 	vocabulary *grammar.Vocabulary
 	err        error
 
+	memory   *grammar.Memory // of the matchers
 	mu       sync.Mutex
 	matchers []*matcherEntry // the latest used last
 }
 
-// maxMatchers bounds the grammars that are remembered; each may take up to
-// 64 MiB.
-const maxMatchers = 8
+// Grammars has the model's grammars share a memory, with those of other models or alone. Without it they have one of
+// [grammar.DefaultMemory], or less than that where [MaxMemory] leaves less: a sixteenth of it while texts are being
+// followed.
+func Grammars(memory *grammar.Memory) Option {
+	return func(o *openOptions) {
+		if o.grammars = memory; memory == nil {
+			o.fail("grammars", "it is nil; want a memory")
+		}
+	}
+}
+
+// grammarMemory returns the memory of grammars that the options ask for.
+func (o *openOptions) grammarMemory() *grammar.Memory {
+	switch {
+	case o.grammars != nil:
+		return o.grammars
+	case o.memory > 0:
+		return grammar.NewMemory(min(max(o.memory/16/grammar.MemoryPeak, 4<<20), grammar.DefaultMemory))
+	}
+	return grammar.NewMemory(grammar.DefaultMemory)
+}
+
+// maxMatchers bounds the grammars that are remembered, and rememberedShare their size, as a part of what their
+// matchers may keep.
+const (
+	maxMatchers     = 8
+	rememberedShare = 4
+)
 
 type matcherEntry struct {
 	key     any
+	size    int64         // of the grammar, in bytes
 	done    chan struct{} // closed when what follows is known
 	grammar *grammar.Grammar
 	matcher *grammar.Matcher
@@ -105,12 +132,23 @@ func (c *constraintCache) entry(key any) (e *matcherEntry, made bool) {
 	return e, made
 }
 
-// settle tells those who wait for an entry, and forgets it if it was given up.
+// settle tells those who wait for an entry, and forgets it if it was given up. What is remembered is bounded: those
+// that were not used for longest go first.
 func (c *constraintCache) settle(e *matcherEntry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e.givenUp {
 		c.matchers = slices.DeleteFunc(c.matchers, func(x *matcherEntry) bool { return x == e })
+	}
+	if e.grammar != nil {
+		e.size = e.grammar.Size()
+	}
+	size := int64(0)
+	for _, x := range c.matchers {
+		size += x.size
+	}
+	for ; size > c.memory.Limit()/rememberedShare; c.matchers = slices.Delete(c.matchers, 0, 1) {
+		size -= c.matchers[0].size
 	}
 	close(e.done)
 }
@@ -145,7 +183,7 @@ func (m *Model) compile(ctx context.Context, e *matcherEntry, compile func(gramm
 	var v *grammar.Vocabulary
 	if e.grammar, e.err = compile(grammar.Until(ctx)); e.err == nil {
 		if v, e.err = m.Vocabulary(); e.err == nil {
-			e.matcher, e.err = grammar.NewMatcher(e.grammar, v)
+			e.matcher, e.err = m.constraints.memory.NewMatcher(e.grammar, v)
 		}
 	}
 	e.givenUp = e.err != nil && ctx.Err() != nil

@@ -119,7 +119,7 @@ func fsFile(fsys fs.FS, path string) (*gguf.File, io.Closer, error) {
 func open(
 	ctx context.Context, start time.Time, name string, f *gguf.File, closer io.Closer, o openOptions,
 ) (*Model, error) {
-	m := &Model{name: name, closer: closer, constraints: &constraintCache{}}
+	m := &Model{name: name, closer: closer, constraints: &constraintCache{memory: o.grammarMemory()}}
 	if err := mmap.Guard(func() error { return m.load(ctx, f, o) }); err != nil {
 		if m.model == nil { // to which the file would belong
 			err = errors.Join(err, f.Close())

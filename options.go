@@ -33,6 +33,7 @@ type openOptions struct {
 	template  *chat.Template
 	sampling  func(*sample.Options)
 	memory    int64 // 0: no limit
+	grammars  *grammar.Memory
 	err       error // what is wrong with the options
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"sync/atomic"
 )
 
 const (
@@ -20,8 +21,6 @@ const (
 	// accepted adds tokenWork, but no more than there was at the start.
 	textWork  = 1 << 23
 	tokenWork = 1 << 19
-	// hardMemory is by how much one operation may exceed the cache's limit.
-	hardMemory = 4
 )
 
 // frame is an activation of a rule: the places to go on at after its end. Equal
@@ -97,8 +96,9 @@ type engine struct {
 	frames  map[uint64][]*frame
 	configs map[uint64][]*config
 	nextID  uint64
-	limit   int64 // of mem
-	mem     int64 // bytes, roughly
+	memory  *Memory
+	mem     int64         // bytes, roughly
+	kept    *atomic.Int64 // mem, as far as memory has heard of it
 	// err is why the current operation cannot go on. Once it is set every step
 	// leads to dead, and nothing is remembered.
 	err    error
@@ -116,8 +116,8 @@ type engine struct {
 	pending map[int32]*[]cont
 }
 
-func newEngine(w *network, limit int64) *engine {
-	e := &engine{w: w, limit: limit, seed: maphash.MakeSeed(), nextID: 1}
+func newEngine(w *network, memory *Memory) *engine {
+	e := &engine{w: w, memory: memory, kept: new(atomic.Int64), seed: maphash.MakeSeed(), nextID: 1}
 	e.base = &frame{}
 	e.dead = &config{cost: maxCost}
 	e.nilNext = make([]*config, w.classes)
@@ -136,6 +136,7 @@ func (e *engine) reset() {
 	e.configs = map[uint64][]*config{}
 	e.base.exits = nil
 	e.mem = 0
+	e.tell()
 }
 
 // start returns the configuration before any text.
@@ -176,7 +177,7 @@ func (e *engine) step(c *config, cl uint8) *config {
 	}
 	if &c.next[0] == &e.nilNext[0] {
 		c.next = make([]*config, e.w.classes)
-		e.mem += 8 * int64(e.w.classes)
+		e.grow(8 * int64(e.w.classes))
 	}
 	c.next[cl] = t
 	return t
@@ -390,9 +391,7 @@ func (e *engine) intern() *config {
 		c.cost = min(c.cost, addCost(e.w.costAt(&e.w.nodes[x.node], x.count), x.frame.cost))
 	}
 	e.configs[sum] = append(e.configs[sum], c)
-	if e.mem += 256 + 24*int64(len(c.items)); e.mem > hardMemory*e.limit {
-		e.fail("following it takes more than %d MiB", hardMemory*e.limit>>20)
-	}
+	e.grow(256 + 24*int64(len(c.items)))
 	return c
 }
 
@@ -442,7 +441,7 @@ func (e *engine) internFrame(conts []cont) *frame {
 		f.depth = max(f.depth, c.parent.depth+1)
 	}
 	e.frames[sum] = append(e.frames[sum], f)
-	e.mem += 160 + 16*int64(len(conts))
+	e.grow(160 + 16*int64(len(conts)))
 	return f
 }
 

@@ -49,7 +49,7 @@ func (e *engine) expand(c *config) {
 		return
 	}
 	c.expanded = true
-	e.mem += 16 * int64(len(c.active)+2*len(c.tokens))
+	e.grow(16 * int64(len(c.active)+2*len(c.tokens)))
 }
 
 // predict expands a node and the repeat nodes that start there.

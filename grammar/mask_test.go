@@ -251,7 +251,7 @@ func TestCacheReset(t *testing.T) {
 	o := newOracle(gbnfRules(t, src))
 	m := matcher(t, g, v)
 	s := m.Start()
-	m.e.limit = 1 << 11
+	m.e.memory.limit = 1 << 11
 	var text []byte
 	other := s.Clone()
 	for _, piece := range []string{"(a", ",b", ")", ",", "((", "a)", ",b", ")"} {

@@ -6,15 +6,12 @@ import (
 	"sync"
 )
 
-// cacheLimit is how many bytes of configurations and masks a [Matcher] keeps.
-const cacheLimit = 64 << 20
-
 // sparseLimit is the number of tokens up to which a mask is kept as a list.
 const sparseLimit = 1 << 10
 
 // Matcher binds a grammar to a vocabulary. It keeps what it has found out
-// about the positions that texts get to, up to about 64 MiB, for all of its states. It is safe for
-// concurrent use.
+// about the positions that texts get to for all of its states, as long as its [Memory] has room
+// for it. It is safe for concurrent use.
 type Matcher struct {
 	vocab *Vocabulary
 	// tokens are the ids of the grammar's token references; −1 for none.
@@ -47,10 +44,14 @@ type group struct {
 	config *config
 }
 
-// NewMatcher binds g to v. It returns [ErrVocabulary] if g names tokens that v
-// does not have.
+// NewMatcher binds g to v. The matcher has a memory of [DefaultMemory] of its own. The error is [ErrVocabulary] if g
+// names tokens that v does not have.
 func NewMatcher(g *Grammar, v *Vocabulary) (*Matcher, error) {
-	m := &Matcher{vocab: v, complete: true, e: newEngine(g.net, cacheLimit), path: make([]*config, v.longest+1), deep: make([]*config, v.longest+1)}
+	return NewMemory(DefaultMemory).NewMatcher(g, v)
+}
+
+func newMatcher(g *Grammar, v *Vocabulary, memory *Memory) (*Matcher, error) {
+	m := &Matcher{vocab: v, complete: true, e: newEngine(g.net, memory), path: make([]*config, v.longest+1), deep: make([]*config, v.longest+1)}
 	for b, used := range g.net.used {
 		m.complete = m.complete && (!used || v.single[b])
 	}
@@ -219,7 +220,7 @@ func (m *Matcher) entry(c *config) *maskEntry {
 	entry.exits = slices.Clip(entry.exits)
 	if m.e.err == nil {
 		c.entry = entry
-		m.e.mem += 128 + 8*int64(len(entry.bits)) + 4*int64(len(entry.ids)+len(entry.exits))
+		m.e.grow(128 + 8*int64(len(entry.bits)) + 4*int64(len(entry.ids)+len(entry.exits)))
 	}
 	return entry
 }

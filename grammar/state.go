@@ -30,10 +30,6 @@ func (s *State) begin() {
 	m := s.m
 	m.mu.Lock()
 	m.e.budget = s.budget
-	if m.e.mem > m.e.limit {
-		m.e.reset()
-		m.gen++
-	}
 	if s.gen != m.gen {
 		s.config, s.gen = m.e.migrate(s.config), m.gen
 	}
@@ -42,8 +38,11 @@ func (s *State) begin() {
 // finish releases the lock and returns what stopped the operation, if
 // anything did.
 func (s *State) finish() error {
-	err := s.m.e.err
-	s.m.e.err, s.m.e.work, s.m.e.budget = nil, 0, nil
+	e := s.m.e
+	e.tell()
+	err := e.err
+	e.memory.trim(s.m)
+	e.err, e.work, e.budget = nil, 0, nil
 	s.m.mu.Unlock()
 	return err
 }

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"trit/grammar"
 )
 
 // Between its arrival and its turn on a model a request takes memory and time of
@@ -14,8 +16,10 @@ import (
 // both for all requests together. Bodies are admitted by their size, and few
 // requests are prepared at a time; who has the fewest goes first, as in front of a model.
 type intake struct {
-	memory    int64 // bytes that are set aside for requests
-	bodies    *gate // in units of bodyUnit
+	memory    int64           // bytes that are set aside for bodies
+	grammars  *grammar.Memory // of all models
+	aside     int64           // bytes that are set aside for both
+	bodies    *gate           // in units of bodyUnit
 	preparing *gate
 	patience  time.Duration // how long a body waits to be read
 }
@@ -32,6 +36,11 @@ const (
 	freeMemory      = 256 << 20
 	requestShare    = 8
 	maxIntakeMemory = 512 << 20
+	// grammarShare is the part for what is found out about grammars, up to what those of one model may
+	// have in a program without a limit. leastGrammars is there on small machines, too, as are small bodies.
+	grammarShare  = 16
+	maxGrammars   = grammar.MemoryPeak * grammar.DefaultMemory
+	leastGrammars = 4 << 20
 )
 
 // newIntake returns the intake of a server whose memory is limited; 0 means that the limit is not
@@ -41,8 +50,13 @@ func newIntake(o *Options, limit int64) *intake {
 	if limit == 0 {
 		memory = maxIntakeMemory
 	}
+	grammars := int64(min(max((limit-freeMemory)/grammarShare, 0), maxGrammars))
+	if limit == 0 {
+		grammars = maxGrammars
+	}
 	queue := max(o.Queue, 0)
-	return &intake{memory: memory, patience: o.ReadTimeout,
+	return &intake{memory: memory, patience: o.ReadTimeout, aside: memory + grammars,
+		grammars:  grammar.NewMemory(max(grammars/grammar.MemoryPeak, leastGrammars)),
 		bodies:    newGate(int(max(memory/bodyWeight/bodyUnit, 1)), queue),
 		preparing: newGate(runtime.GOMAXPROCS(0), queue+o.Parallel)}
 }

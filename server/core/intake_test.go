@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"trit/grammar"
 )
 
 // TestIntake admits bodies by their size, the client with the fewest first, and gives up on those that
@@ -49,6 +51,14 @@ func TestIntake(t *testing.T) {
 	for limit, want := range map[int64]int64{0: maxIntakeMemory, 1 << 20: 0, freeMemory: 0, 1 << 40: maxIntakeMemory} {
 		if in := newIntake(&o, limit); in.memory != want || in.bodies.places < 1 {
 			t.Errorf("of %d bytes requests get %d, want %d", limit, in.memory, want)
+		}
+	}
+	for limit, want := range map[int64]struct{ limit, aside int64 }{
+		0: {grammar.DefaultMemory, maxGrammars}, 1 << 20: {leastGrammars, 0}, 1 << 40: {grammar.DefaultMemory, maxGrammars},
+		freeMemory + 640<<20: {40 << 20 / grammar.MemoryPeak, 40 << 20},
+	} {
+		if in := newIntake(&o, limit); in.grammars.Limit() != want.limit || in.aside-in.memory != want.aside {
+			t.Errorf("of %d bytes grammars get %d of %d that are set aside, want %+v", limit, in.grammars.Limit(), in.aside-in.memory, want)
 		}
 	}
 }

@@ -91,7 +91,7 @@ func (ms *Models) sharers(l *Loaded) int64 {
 // that are in use and how much memory will not become free.
 func (ms *Models) candidate(l *Loaded) (victim *Loaded, busy []string, stays int64) {
 	if ms.limit > 0 {
-		stays = ms.intake.memory
+		stays = ms.intake.aside
 	}
 	for _, other := range ms.loaded {
 		switch {

@@ -104,7 +104,7 @@ func newModels(o *Options) (*Models, error) {
 	}
 	ms.intake = newIntake(o, ms.limit)
 	if ms.limit > 0 {
-		ms.used = ms.intake.memory
+		ms.used = ms.intake.aside
 	}
 	var names []string
 	bases := map[string]*hub.Model{}
@@ -260,7 +260,7 @@ func (ms *Models) open(l *Loaded, path string) (*trit.Model, error) {
 		return nil, err
 	}
 	options := append(ms.options.Open[:len(ms.options.Open):len(ms.options.Open)],
-		trit.KVTokens(plan.KVTokens), trit.Progress(func(done, total int64) {
+		trit.Grammars(ms.intake.grammars), trit.KVTokens(plan.KVTokens), trit.Progress(func(done, total int64) {
 			l.done.Store(done)
 			l.total.Store(total)
 		}))
