@@ -173,7 +173,7 @@ func (m *Model) Prepare(ctx context.Context, c Conversation, opts ...GenerateOpt
 	if err := c.validate(t); err != nil {
 		return nil, err
 	}
-	o := m.generateOptions(opts)
+	o := m.generateOptions(ctx, opts)
 	if o.err != nil {
 		return nil, o.err
 	}

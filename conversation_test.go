@@ -370,7 +370,7 @@ func TestThinkingBudget(t *testing.T) {
 			if !strings.HasSuffix(strings.TrimRight(p.Text, " "), test.prompt) {
 				t.Errorf("the prompt is %q", p.Text)
 			}
-			replies, err := p.Replies(p.Run(context.Background()))
+			replies, err := p.Replies(t.Context(), p.Run(t.Context()))
 			if err != nil {
 				t.Fatal(err)
 			}

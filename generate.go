@@ -17,7 +17,7 @@ import (
 // the text; the last token says in Finish why the text ended. Leaving the loop
 // ends the generation.
 func (m *Model) Generate(ctx context.Context, prompt string, opts ...GenerateOption) iter.Seq2[Token, error] {
-	o := m.generateOptions(opts)
+	o := m.generateOptions(ctx, opts)
 	tokens, err := m.encode(ctx, prompt, tokenizer.ParseSpecial(o.Options.Special))
 	if err != nil {
 		return func(yield func(Token, error) bool) {
@@ -32,11 +32,12 @@ func (m *Model) Generate(ctx context.Context, prompt string, opts ...GenerateOpt
 
 // GenerateFrom continues a prompt that is given as tokens.
 func (m *Model) GenerateFrom(ctx context.Context, prompt []int32, opts ...GenerateOption) iter.Seq2[Token, error] {
-	return m.generateTokens(ctx, prompt, m.generateOptions(opts))
+	return m.generateTokens(ctx, prompt, m.generateOptions(ctx, opts))
 }
 
-func (m *Model) generateOptions(opts []GenerateOption) *generateOptions {
-	o := &generateOptions{tokenizer: m.tokenizer}
+// generateOptions applies options, until the context ends.
+func (m *Model) generateOptions(ctx context.Context, opts []GenerateOption) *generateOptions {
+	o := &generateOptions{ctx: ctx, tokenizer: m.tokenizer}
 	o.Sampling = m.sampling
 	for _, opt := range opts {
 		if opt == nil {

@@ -69,7 +69,7 @@ func init() {
 	}
 	inside.Options = func(m, options any) (generate.Options, error) {
 		own := m.(*Model)
-		o := own.generateOptions(options.([]GenerateOption))
+		o := own.generateOptions(context.Background(), options.([]GenerateOption))
 		if o.err != nil {
 			return generate.Options{}, o.err
 		}

@@ -252,6 +252,7 @@ type generateOptions struct {
 	constraints []constraintRequest
 	stages      []sample.Stage
 	rounds      int                  // of tool calls; 0: the default
+	ctx         context.Context      // ends what options compute
 	tokenizer   *tokenizer.Tokenizer // the model's
 	err         error                // what is wrong with the options
 }
@@ -318,11 +319,12 @@ func MinP(p float64) GenerateOption { return func(o *generateOptions) { o.Sampli
 func Seed(seed uint64) GenerateOption { return func(o *generateOptions) { o.Sampling.Seed = &seed } }
 
 // BadWords keeps words from coming up, spelled as the model's tokenizer does at the beginning of a text, behind a
-// space, and behind something else. A model that spells a word in other pieces is not kept from it.
+// space, and behind something else. A model that spells a word in other pieces is not kept from it. Finding the
+// tokens ends with the generation's context.
 func BadWords(words ...string) GenerateOption {
 	return func(o *generateOptions) {
 		var err error
-		if o.Sampling.BadWords, err = generate.BadWords(context.Background(), o.tokenizer, words); err != nil {
+		if o.Sampling.BadWords, err = generate.BadWords(o.ctx, o.tokenizer, words); err != nil {
 			o.fail("bad_words", err)
 		}
 	}
@@ -330,11 +332,11 @@ func BadWords(words ...string) GenerateOption {
 
 // Breakers are the texts at which DRY, which [sample.Options].DRY switches on, takes a
 // repetition to end. Without it the command line's and llama.cpp's are a line end, a
-// colon, a quote and an asterisk; the library's are none.
+// colon, a quote and an asterisk; the library's are none. Finding their tokens ends with the generation's context.
 func Breakers(texts ...string) GenerateOption {
 	return func(o *generateOptions) {
 		var err error
-		if o.Sampling.DRY.Breakers, err = generate.Breakers(context.Background(), o.tokenizer, texts); err != nil {
+		if o.Sampling.DRY.Breakers, err = generate.Breakers(o.ctx, o.tokenizer, texts); err != nil {
 			o.fail("dry_sequence_breakers", err)
 		}
 	}

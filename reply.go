@@ -91,11 +91,11 @@ func (m *Model) Replies(ctx context.Context, c Conversation, opts ...GenerateOpt
 	if err != nil {
 		return nil, err
 	}
-	return p.Replies(p.Run(ctx))
+	return p.Replies(ctx, p.Run(ctx))
 }
 
-// Replies collects the pieces of all choices.
-func (p *Prepared) Replies(pieces iter.Seq2[Piece, error]) ([]Reply, error) {
+// Replies collects the pieces of all choices. Checking them against their schemas ends with the context.
+func (p *Prepared) Replies(ctx context.Context, pieces iter.Seq2[Piece, error]) ([]Reply, error) {
 	replies := make([]Reply, p.Choices)
 	content, reasoning := make([]strings.Builder, p.Choices), make([]strings.Builder, p.Choices)
 	var failed error
@@ -120,7 +120,7 @@ func (p *Prepared) Replies(pieces iter.Seq2[Piece, error]) ([]Reply, error) {
 		r.Content, r.Reasoning, r.Dropped = content[i].String(), reasoning[i].String(), p.Dropped
 		r.Messages = []chat.Message{r.Message()}
 		if len(p.Relaxed()) > 0 && failed == nil && !r.Cut {
-			r.Schema = p.Check(context.Background(), r.Content, r.Calls) // of bounded work
+			r.Schema = p.Check(ctx, r.Content, r.Calls)
 		}
 	}
 	return replies, failed

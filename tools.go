@@ -63,7 +63,7 @@ func (m *Model) ConverseWithTools(
 func (m *Model) runRounds(
 	ctx context.Context, c Conversation, tools map[string]ToolFunc, opts []GenerateOption, show func(Piece) bool,
 ) (*Reply, error) {
-	o := m.generateOptions(opts)
+	o := m.generateOptions(ctx, opts)
 	if o.err != nil {
 		return nil, o.err
 	}
@@ -114,7 +114,7 @@ func (m *Model) shownReply(
 	if p.Choices > 1 {
 		return nil, false, errSeveral
 	}
-	replies, err := p.Replies(func(yield func(Piece, error) bool) {
+	replies, err := p.Replies(ctx, func(yield func(Piece, error) bool) {
 		for piece, err := range p.Run(ctx) {
 			if err == nil {
 				left = !show(piece)

@@ -23,6 +23,17 @@ type FieldLimit struct {
 // wholeBody stands where only the size of the whole body is a limit.
 const wholeBody = 1 << 30
 
+// MaxTexts bounds the texts of a request that are looked at one by one; it is OpenAI's limit.
+const MaxTexts = 2048
+
+// CheckTexts reports a field with too many texts.
+func CheckTexts(field string, n int) error {
+	if n > MaxTexts {
+		return BadRequest(field, "%s has %d elements; at most %d are allowed", field, n, MaxTexts)
+	}
+	return nil
+}
+
 // maxNesting bounds how deeply the values of a request nest.
 const maxNesting = 256
 

@@ -112,10 +112,17 @@ func (s *api) completion(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer l.Release()
-	prompts, several := q.Prompt.split()
+	prompts, several, err := q.Prompt.split()
+	if err != nil {
+		return err
+	}
+	sampling, err := q.sampling(r.Context(), l)
+	if err != nil {
+		return err
+	}
 	var runs []*completionRun
 	for i, prompt := range prompts {
-		c, err := q.prepare(r.Context(), l, prompt)
+		c, err := q.prepare(r.Context(), l, sampling, prompt)
 		if err != nil {
 			return err
 		}
@@ -185,20 +192,20 @@ type completionRun struct {
 	end      trit.Token // the last one
 }
 
-func (q *completionRequest) prepare(ctx context.Context, l *core.Lease, prompt promptField) (*completionRun, error) {
-	t := l.Model.Tokenizer()
+// sampling returns how the tokens of all prompts are chosen.
+func (q *completionRequest) sampling(ctx context.Context, l *core.Lease) (sample.Options, error) {
 	sampling, err := q.Sampling.Options(ctx, l.Model)
 	if err != nil {
-		return nil, err
+		return sampling, err
 	}
-	if sampling.LogitBias, err = q.LogitBias.Resolve(ctx, t); err != nil {
-		return nil, err
+	if sampling.LogitBias, err = q.LogitBias.Resolve(ctx, l.Model.Tokenizer()); err != nil {
+		return sampling, err
 	}
 	if q.Samplers != nil {
 		sampling.Order = sample.Order(*q.Samplers)
 	}
 	if q.NProbs < 0 || q.NProbs > 1000 {
-		return nil, core.BadRequest("n_probs", "n_probs is %d; want 0 to 1000", q.NProbs)
+		return sampling, core.BadRequest("n_probs", "n_probs is %d; want 0 to 1000", q.NProbs)
 	}
 	switch {
 	case q.PostSamplingProbs:
@@ -206,6 +213,12 @@ func (q *completionRequest) prepare(ctx context.Context, l *core.Lease, prompt p
 	case q.NProbs > 0:
 		sampling.LogProb, sampling.TopLogProbs = true, q.NProbs
 	}
+	return sampling, nil
+}
+
+func (q *completionRequest) prepare(ctx context.Context, l *core.Lease, sampling sample.Options, prompt promptField) (
+	*completionRun, error) {
+	t := l.Model.Tokenizer()
 	predict := int(l.Limit())
 	core.Set(&predict, q.MaxTokens)
 	core.Set(&predict, q.NPredict)

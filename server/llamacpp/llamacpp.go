@@ -153,6 +153,9 @@ func (s *api) embedding(w http.ResponseWriter, r *http.Request) error {
 	if texts == nil {
 		return core.BadRequest("content", "content is required: a string or an array of strings")
 	}
+	if err := core.CheckTexts("content", len(*texts)); err != nil {
+		return err
+	}
 	l, err := s.Models.Acquire(r.Context(), q.Model)
 	if err != nil {
 		return err

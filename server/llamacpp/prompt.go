@@ -24,18 +24,18 @@ type promptPart struct {
 	wrong  string // what stood there instead of a text or a token
 }
 
-// maxPrompts bounds the prompts of a request.
-const maxPrompts = 2048
-
 // split returns the prompts of a request. They are several if it has lists, or texts only.
-func (p promptField) split() (prompts []promptField, several bool) {
+func (p promptField) split() (prompts []promptField, several bool, err error) {
 	listed := slices.ContainsFunc(p, func(part promptPart) bool { return part.isList })
 	mixed := slices.ContainsFunc(p, func(part promptPart) bool { return !part.isText })
 	if !listed && (mixed || len(p) < 2) {
 		if len(p) == 0 {
-			return nil, false
+			return nil, false, nil
 		}
-		return []promptField{p}, false
+		return []promptField{p}, false, nil
+	}
+	if err := core.CheckTexts("prompt", len(p)); err != nil {
+		return nil, false, err
 	}
 	for _, part := range p {
 		if part.isList {
@@ -44,10 +44,7 @@ func (p promptField) split() (prompts []promptField, several bool) {
 			prompts = append(prompts, promptField{part})
 		}
 	}
-	if len(prompts) > maxPrompts {
-		return []promptField{{{wrong: fmt.Sprintf("%d prompts, and %d are allowed", len(prompts), maxPrompts)}}}, false
-	}
-	return prompts, true
+	return prompts, true, nil
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -62,6 +59,7 @@ func (p *promptField) UnmarshalJSON(data []byte) error {
 	} else if err := json.Unmarshal(data, &parts); err != nil {
 		return err
 	}
+	*p = make(promptField, 0, len(parts))
 	for _, raw := range parts {
 		part := promptPart{isText: raw[0] == '"', isList: raw[0] == '[' || raw[0] == '{'}
 		var err error
@@ -105,9 +103,28 @@ func (p *promptField) UnmarshalJSON(data []byte) error {
 // isComposite reports whether a JSON value is a list or an object.
 func isComposite(raw json.RawMessage) bool { return raw[0] == '[' || raw[0] == '{' }
 
+// mayFit refuses a prompt that is certainly too long, before a part of it is looked at. Parts without text count, too:
+// they are work, and of no use.
+func (p promptField) mayFit(l *core.Lease, field string) error {
+	least, limit := 0, l.Model.Context()
+	for _, part := range p {
+		least += max(1, l.Model.Tokenizer().LeastTokens(part.text))
+	}
+	if least > limit {
+		return core.TooLong(field, fmt.Sprintf("%s has %d parts, which are at least %d tokens together; the context has room for %d",
+			field, len(p), least, limit), least, limit)
+	}
+	return nil
+}
+
 // encode returns the tokens of a prompt. field is what the request calls it.
 func (p promptField) encode(ctx context.Context, l *core.Lease, field string, addSpecial, parseSpecial bool) ([]int32, error) {
 	tokens := []int32{}
+	if len(p) > 1 { // or l.Tokens says it
+		if err := p.mayFit(l, field); err != nil {
+			return nil, err
+		}
+	}
 	for i, part := range p {
 		if part.isList {
 			part.wrong = "a list of prompts"

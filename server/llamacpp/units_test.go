@@ -75,12 +75,14 @@ func TestSplit(t *testing.T) {
 		{"nothing", nil, 0, false}, {"a text", promptField{text}, 1, false}, {"a token", promptField{token}, 1, false},
 		{"texts", promptField{text, text}, 2, true}, {"a text and a token", promptField{text, token}, 1, false},
 		{"a list", promptField{list}, 1, true}, {"a list and a text", promptField{list, text}, 2, true},
-		{"as many as are allowed", slices.Repeat(promptField{text}, maxPrompts), maxPrompts, true},
-		{"too many", slices.Repeat(promptField{text}, maxPrompts+1), 1, false},
+		{"as many as are allowed", slices.Repeat(promptField{text}, core.MaxTexts), core.MaxTexts, true},
 	} {
-		if got, several := test.field.split(); len(got) != test.prompts || several != test.several {
-			t.Errorf("%s: %d prompts, several %v", test.name, len(got), several)
+		if got, several, err := test.field.split(); err != nil || len(got) != test.prompts || several != test.several {
+			t.Errorf("%s: %d prompts, several %v, %v", test.name, len(got), several, err)
 		}
+	}
+	if _, _, err := slices.Repeat(promptField{text}, core.MaxTexts+1).split(); core.Classify(err).Status != 400 {
+		t.Errorf("too many: %v", err)
 	}
 	for body, want := range map[string][]int{ // the parts of its prompts; none: it is wrong
 		`"a"`: {1}, `["a", 5]`: {2}, `["a", "b"]`: {1, 1}, `[[5, 6], [7], "a"]`: {2, 1, 1}, `[["a", 5, 6]]`: {3}, `{"prompt_string": "a"}`: {1},
@@ -91,7 +93,10 @@ func TestSplit(t *testing.T) {
 			t.Errorf("%s: %v", body, err)
 			continue
 		}
-		prompts, _ := field.split()
+		prompts, _, err := field.split()
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
 		var parts []int
 		for _, prompt := range prompts {
 			if prompt[0].wrong == "" {

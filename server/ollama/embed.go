@@ -52,6 +52,9 @@ func (a *api) embed(w http.ResponseWriter, r *http.Request) error {
 	if q.Dimensions < 0 {
 		return core.BadRequest("dimensions", "dimensions is %d; want the number of elements to keep", q.Dimensions)
 	}
+	if err := core.CheckTexts("input", len(q.Input)); err != nil {
+		return err
+	}
 	l, load, err := a.acquire(r.Context(), q.Model, q.KeepAlive)
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func Docs() map[string]core.Doc {
 func (*promptField) Schema() core.Schema {
 	ids := core.Schema{"type": "array", "items": core.Schema{"type": "integer"}}
 	return core.Schema{"anyOf": []core.Schema{{"type": "string"}, ids,
-		{"type": "array", "items": core.Schema{"anyOf": []core.Schema{{"type": "string"}, ids}}, "maxItems": maxPrompts}}}
+		{"type": "array", "items": core.Schema{"anyOf": []core.Schema{{"type": "string"}, ids}}, "maxItems": core.MaxTexts}}}
 }
 
 // Schema implements core.Described.

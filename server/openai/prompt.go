@@ -19,9 +19,6 @@ type promptText struct {
 	wrong  bool // something of another type stood there
 }
 
-// maxPrompts bounds the texts of a request; it is OpenAI's limit.
-const maxPrompts = 2048
-
 // UnmarshalJSON implements json.Unmarshaler.
 func (f *promptField) UnmarshalJSON(data []byte) error {
 	*f = nil
@@ -55,8 +52,8 @@ func (f promptField) encode(ctx context.Context, l *core.Lease, param string, op
 	if len(f) == 0 {
 		return core.BadRequest(param, "%s is missing or empty", param)
 	}
-	if len(f) > maxPrompts {
-		return core.BadRequest(param, "%s has %d elements; at most %d are allowed", param, len(f), maxPrompts)
+	if err := core.CheckTexts(param, len(f)); err != nil {
+		return err
 	}
 	t := l.Model.Tokenizer()
 	for i := range f {
