@@ -98,6 +98,22 @@ func TestGenerateOptions(t *testing.T) {
 	}
 }
 
+// TestOptionsEnd: what options compute ends with the generation's context.
+func TestOptionsEnd(t *testing.T) {
+	m := openDemo(t)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for option, with := range map[string]trit.GenerateOption{
+		"bad_words": trit.BadWords("fox"), "dry_sequence_breakers": trit.Breakers("fox"),
+	} {
+		var bad *trit.OptionError
+		_, err := m.TextFrom(ended, []int32{4}, with)
+		if !errors.As(err, &bad) || !errors.Is(err, context.Canceled) || bad.Option != option {
+			t.Errorf("%v; want %s to end with the context", err, option)
+		}
+	}
+}
+
 // TestOwnSampling chooses tokens by code of one's own, beside stop strings and a
 // constraint.
 func TestOwnSampling(t *testing.T) {

@@ -107,6 +107,27 @@ func TestReplyRepeatsNames(t *testing.T) {
 	t.Error("no answer has a name twice")
 }
 
+// TestRepliesEnd: checking an answer against what its format could not hold it to ends with the context.
+func TestRepliesEnd(t *testing.T) {
+	m := openDemo(t)
+	p, err := m.Prepare(t.Context(), trit.Conversation{
+		Messages: []chat.Message{{Role: "user", Content: "Hello!"}},
+		Format:   trit.Format{Schema: json.RawMessage(`{"type":"array","uniqueItems":true,"items":{"type":"integer"}}`)},
+	})
+	if err != nil || len(p.Relaxed()) == 0 {
+		t.Fatalf("%v, %v", p, err)
+	}
+	answer := func(yield func(trit.Piece, error) bool) { yield(trit.Piece{Content: "[1,2]"}, nil) }
+	ended, cancel := context.WithCancel(t.Context())
+	for want, ctx := range map[error]context.Context{nil: t.Context(), context.Canceled: ended} {
+		cancel()
+		replies, err := p.Replies(ctx, answer)
+		if err != nil || !errors.Is(replies[0].Schema, want) {
+			t.Errorf("%+v, %v; want %v", replies, err, want)
+		}
+	}
+}
+
 // TestReplyWithTools runs what the demo is made to call.
 func TestReplyWithTools(t *testing.T) {
 	m := openDemo(t)

@@ -195,6 +195,8 @@ func ReadConfig(m *gguf.Metadata) (*Config, error) {
 		return nil, r.err
 	}
 	switch {
+	case c.Layers > maxLayers:
+		err = fmt.Errorf("block_count %d: want at most %d", c.Layers, maxLayers)
 	case c.Heads%c.KVHeads != 0:
 		err = fmt.Errorf("head_count %d is not a multiple of head_count_kv %d", c.Heads, c.KVHeads)
 	case valueDim != c.HeadDim:
@@ -221,6 +223,7 @@ func ReadConfig(m *gguf.Metadata) (*Config, error) {
 const (
 	MaxHeadDim = 256
 	maxDim     = 1 << 24
+	maxLayers  = 1 << 12 // each has names to look for
 )
 
 // keyReader reads keys below a prefix and gathers what is wrong with them.

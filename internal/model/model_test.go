@@ -160,6 +160,9 @@ func TestConfigErrors(t *testing.T) {
 			t.Errorf("%s = %v: the error does not name the key: %v", key, value, err)
 		}
 	}
+	if _, err := configure(t, map[string]any{"bitnet-b1.58.block_count": uint32(1 << 23)}, model.LoadOptions{}); !errors.Is(err, model.ErrConfig) {
+		t.Errorf("millions of layers: %v", err)
+	}
 	if _, err := configure(t, map[string]any{"general.architecture": "llama", "bitnet-b1.58.expert_count": uint32(8)}, model.LoadOptions{}); !errors.Is(err, model.ErrConfig) {
 		t.Errorf("a mixture of experts: %v", err)
 	}
