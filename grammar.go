@@ -90,7 +90,7 @@ func (o *openOptions) grammarMemory() *grammar.Memory {
 	case o.grammars != nil:
 		return o.grammars
 	case o.memory > 0:
-		return grammar.NewMemory(min(max(o.memory/16/grammar.MemoryPeak, 4<<20), grammar.DefaultMemory))
+		return grammar.NewMemory(min(max(o.memory/16/grammar.MemoryPeak, 1<<20), grammar.DefaultMemory))
 	}
 	return grammar.NewMemory(grammar.DefaultMemory)
 }

@@ -19,11 +19,11 @@ type Memory struct {
 }
 
 // DefaultMemory is how many bytes a [Matcher] keeps that shares no [Memory].
-const DefaultMemory = 64 << 20
+const DefaultMemory = 16 << 20
 
 // MemoryPeak is how many times its limit a [Memory] may be exceeded by, while operations go on: the largest of them is
 // an [ErrLimit] then.
-const MemoryPeak = 4
+const MemoryPeak = 16
 
 // NewMemory returns a memory of so many bytes. When matchers have more than that between two operations the one that
 // has most forgets what it has found out, which it finds out again when it needs it.

@@ -69,7 +69,7 @@ func TestMemoryPeak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mem := NewMemory(1 << 18)
+	mem := NewMemory(1 << 16)
 	m, err := mem.NewMatcher(g, fuzzVocabulary)
 	if err != nil {
 		t.Fatal(err)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -37,10 +39,11 @@ func (s *served) loaded(name string) (found *core.Loaded) {
 	return found
 }
 
-// TestHostileSoak has 64 honest clients, a fifth of which leave, at three models. First they are alone. Then every
-// attack is sent beside them, again and again, and two clients read slowly; the file of one model is truncated,
-// and the engine of another panics. Honest requests fail only where their model is gone, and nothing is left. It
-// takes as long as TRIT_SOAK says, or a quarter of an hour with TRIT_LONG=1.
+// TestHostileSoak has 64 honest clients of all APIs, a fifth of which leave, at three models. First they are alone. Then
+// every attack is sent beside them, again and again, connections say nothing, little, or what is no HTTP, another
+// origin asks for models, and two clients read slowly; the file of one model is truncated, and the engine of another
+// panics. Honest requests fail only where their model is gone, and nothing is left. It takes as long as TRIT_SOAK says,
+// or a quarter of an hour with TRIT_LONG=1; a quarter of that is the calm before.
 func TestHostileSoak(t *testing.T) {
 	duration, err := time.ParseDuration(os.Getenv("TRIT_SOAK"))
 	switch {
@@ -64,11 +67,12 @@ func TestHostileSoak(t *testing.T) {
 	var gone [3]atomic.Bool // models whose requests may fail
 
 	// run has the honest clients for some time, and returns how long their answers took for each token.
-	run := func(duration time.Duration) (p99 time.Duration) {
+	run := func(duration time.Duration) (p50, p99 time.Duration) {
 		end := time.Now().Add(duration)
 		var mu sync.Mutex
 		var times []time.Duration
-		var complete, failed, busy int
+		var complete, left, busy int
+		failed := map[string]int{} // of models that were gone, by what was said
 		var wg sync.WaitGroup
 		for i := range clients {
 			wg.Go(func() {
@@ -77,7 +81,7 @@ func TestHostileSoak(t *testing.T) {
 					which := i % len(names)
 					leave := random.IntN(5) == 0
 					before, start := gone[which].Load(), time.Now()
-					n, err := s.soakOnce(random, names[which], shared, 200, leave)
+					n, err := s.mixedOnce(random, names[which], shared, leave)
 					took := time.Since(start)
 					refused, isRefused := errors.AsType[*refusal](err)
 					mu.Lock()
@@ -86,10 +90,15 @@ func TestHostileSoak(t *testing.T) {
 						complete++
 						times = append(times, took/time.Duration(max(n, 1)))
 					case err == nil:
+						left++
 					case isRefused && refused.status == http.StatusTooManyRequests:
 						busy++
 					case before || gone[which].Load():
-						failed++
+						what := "the stream ended with an error"
+						if isRefused {
+							what = fmt.Sprint("status ", refused.status)
+						}
+						failed[what]++
 					default:
 						t.Errorf("%s: %v", names[which], err)
 					}
@@ -105,9 +114,10 @@ func TestHostileSoak(t *testing.T) {
 			t.Fatal("no answer was complete")
 		}
 		slices.Sort(times)
-		p99 = times[len(times)*99/100]
-		t.Logf("%d answers complete, %d of models that were gone, %d too many; p99 of the time for a token %s", complete, failed, busy, p99)
-		return p99
+		p50, p99 = times[len(times)/2], times[len(times)*99/100]
+		t.Logf("%d answers complete, %d left, %d too many, failures of models that were gone %v; a token takes %s, p99 %s",
+			complete, left, busy, failed, p50, p99)
+		return p50, p99
 	}
 	rest := func() uint64 {
 		s.until("all places are free", func() bool {
@@ -122,7 +132,7 @@ func TestHostileSoak(t *testing.T) {
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
 	}
-	calm := run(duration / 4)
+	calmly, calm := run(duration / 4)
 	heap, routines := rest(), runtime.NumGoroutine()
 
 	ctx, stop := context.WithCancel(t.Context())
@@ -149,6 +159,22 @@ func TestHostileSoak(t *testing.T) {
 			}
 		})
 	}
+	for i, said := range []string{"", "GET / HT", "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" +
+		"Content-Length: 100\r\n\r\n{", "\x16\x03\x01\x02\x00\x01\x00", "GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"} {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				s.linger(ctx, said, i%2 == 0)
+			}
+		})
+	}
+	wg.Go(func() { // a page of somebody else
+		for ; ctx.Err() == nil; time.Sleep(100 * time.Millisecond) {
+			r, err := s.try(ctx, "GET", "/props?model=nobody", "", "Origin", "http://evil.example", "Sec-Fetch-Site", "cross-site")
+			if err == nil && r.status != http.StatusForbidden && r.status != http.StatusNotFound {
+				t.Errorf("another origin has the answer %d %.300s", r.status, r.body)
+			}
+		}
+	})
 	wg.Go(func() {
 		pause := func() {
 			select {
@@ -178,7 +204,7 @@ func TestHostileSoak(t *testing.T) {
 		})
 		gone[2].Store(false)
 	})
-	hostile := run(duration * 3 / 4)
+	hostilely, hostile := run(duration * 3 / 4)
 	stop()
 	wg.Wait()
 	for status := range attacked {
@@ -193,7 +219,58 @@ func TestHostileSoak(t *testing.T) {
 	if after > heap+heap/4+32<<20 {
 		t.Errorf("the heap grew from %d to %d bytes", heap, after)
 	}
-	t.Logf("p99 %s, alone %s; heap %.1f → %.1f MB", hostile, calm, float64(heap)/1e6, float64(after)/1e6)
+	t.Logf("a token takes %s, alone %s; p99 %s, alone %s; heap %.1f → %.1f MB; goroutines %d → %d", hostilely, calmly, hostile, calm,
+		float64(heap)/1e6, float64(after)/1e6, routines, runtime.NumGoroutine())
+}
+
+// dialects are requests for streams in the forms of all APIs, with a model, a prompt and a length, what their events
+// begin with, and what their last one has.
+var dialects = []struct {
+	path, body, event string
+	end               *regexp.Regexp
+}{
+	{"/v1/completions", `{"model":%q,"prompt":%q,"max_tokens":%d,"stream":true,"ignore_eos":true}`, "data: ", done},
+	{"/v1/completions", `{"model":%q,"prompt":%q,"max_tokens":%d,"stream":true,"ignore_eos":true,"n":2}`, "data: ", done},
+	{"/v1/chat/completions", `{"model":%q,"messages":[{"role":"user","content":%q}],"max_tokens":%d,"stream":true,"ignore_eos":true}`,
+		"data: ", done},
+	{"/v1/responses", `{"model":%q,"input":%q,"max_output_tokens":%d,"stream":true}`, "data: ",
+		regexp.MustCompile(`"response\.(in)?complete`)},
+	{"/v1/messages", `{"model":%q,"messages":[{"role":"user","content":%q}],"max_tokens":%d,"stream":true}`, "data: ",
+		regexp.MustCompile(`"message_stop"`)},
+	{"/api/generate", `{"model":%q,"prompt":%q,"options":{"num_predict":%d}}`, "{", regexp.MustCompile(`"done":true`)},
+	{"/api/chat", `{"model":%q,"messages":[{"role":"user","content":%q}],"options":{"num_predict":%d}}`, "{", regexp.MustCompile(`"done":true`)},
+	{"/completion", `{"model":%q,"prompt":%q,"n_predict":%d,"stream":true,"ignore_eos":true}`, "data: ",
+		regexp.MustCompile(`"stop":true`)},
+	{"/v1/chat/completions", `{"model":%q,"messages":[{"role":"user","content":%q}],"max_tokens":%d,"stream":true,` +
+		`"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"array","items":{"type":"integer"}}}}}`,
+		"data: ", done},
+}
+
+// mixedOnce sends one request for a stream in any form and reads it, or leaves before its end.
+func (s *served) mixedOnce(random *rand.Rand, model, shared string, leave bool) (events int, err error) {
+	d := &dialects[random.IntN(len(dialects))]
+	limit := 16 + random.IntN(200)
+	return s.stream(d.path, fmt.Sprintf(d.body, model, shared[:random.IntN(len(shared)-1)+1], limit), d.event, d.end, leave,
+		random.IntN(limit))
+}
+
+// linger opens a connection, says something, and waits until it is closed; or resets it soon.
+func (s *served) linger(ctx context.Context, said string, reset bool) {
+	c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	if _, err := io.WriteString(c, said); err != nil {
+		return
+	}
+	if reset {
+		time.Sleep(200 * time.Millisecond)
+		_ = c.(*net.TCPConn).SetLinger(0)
+		return
+	}
+	_, _ = io.Copy(io.Discard, c)
 }
 
 // readSlowly asks for a long stream and takes a little of it now and then, until it is given up.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -125,16 +126,24 @@ type refusal struct {
 
 func (r *refusal) Error() string { return fmt.Sprintf("status %d: %s", r.status, r.text) }
 
+// done is the end of OpenAI's streams.
+var done = regexp.MustCompile(`\[DONE\]`)
+
 // soakOnce sends one request for a stream and reads it, or leaves before its end.
 func (s *served) soakOnce(random *rand.Rand, model, shared string, longest int, leave bool) (events int, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
 	limit := 1 + random.IntN(longest)
 	prompt := shared[:random.IntN(len(shared)-1)+1]
 	path, body := "/v1/completions", fmt.Sprintf(`{"model":%q,"prompt":%q,"stream":true,"ignore_eos":true,"max_tokens":%d,"n":%d}`, model, prompt, limit, 1+random.IntN(2))
 	if random.IntN(2) == 0 {
 		path, body = "/v1/chat/completions", fmt.Sprintf(`{"model":%q,"messages":[{"role":"user","content":%q}],"stream":true,"ignore_eos":true,"max_tokens":%d}`, model, prompt, limit)
 	}
+	return s.stream(path, body, "data: ", done, leave, random.IntN(limit))
+}
+
+// stream reads the answer to a request, lines with events and an end, or leaves after some events.
+func (s *served) stream(path, body, event string, end *regexp.Regexp, leave bool, goodbye int) (events int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "POST", s.url+path, strings.NewReader(body))
 	if err != nil {
 		return 0, err
@@ -151,16 +160,18 @@ func (s *served) soakOnce(random *rand.Rand, model, shared string, longest int, 
 	}
 	in := bufio.NewScanner(r.Body)
 	in.Buffer(nil, 1<<20)
-	goodbye := random.IntN(limit)
-	done := false
+	ended := false
 	for in.Scan() {
 		line := in.Text()
 		switch {
-		case line == "data: [DONE]":
-			done = true
-		case strings.HasPrefix(line, `data: {"error"`):
+		case !strings.HasPrefix(line, event):
+			continue
+		case strings.HasPrefix(line[len(event):], `{"error"`), strings.HasPrefix(line[len(event)-1:], `{"error"`),
+			strings.HasPrefix(line, `data: {"type":"error"`):
 			return events, errors.New(line)
-		case strings.HasPrefix(line, "data: "):
+		case end.MatchString(line):
+			ended = true
+		default:
 			events++
 		}
 		if leave && events > goodbye {
@@ -170,7 +181,7 @@ func (s *served) soakOnce(random *rand.Rand, model, shared string, longest int, 
 	if err := in.Err(); err != nil {
 		return events, err
 	}
-	if !done {
+	if !ended {
 		return events, fmt.Errorf("a stream ended after %d events without its end", events)
 	}
 	return events, nil

@@ -40,7 +40,7 @@ const (
 	// have in a program without a limit. leastGrammars is there on small machines, too, as are small bodies.
 	grammarShare  = 16
 	maxGrammars   = grammar.MemoryPeak * grammar.DefaultMemory
-	leastGrammars = 4 << 20
+	leastGrammars = 1 << 20
 )
 
 // newIntake returns the intake of a server whose memory is limited; 0 means that the limit is not
