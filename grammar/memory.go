@@ -78,10 +78,16 @@ func (mem *Memory) trim(own *Matcher) {
 	}
 }
 
-// forget empties a matcher's cache. Its lock is held.
+// forget empties a matcher's cache, and what of it is in scratch memory. Its lock is held.
 func (m *Matcher) forget() {
 	m.e.reset()
 	m.gen++
+	clear(m.path)
+	clear(m.deep)
+	m.e.items, m.e.popped = nil, nil
+	clear(m.e.seen)
+	clear(m.e.seenP)
+	clear(m.e.pending)
 }
 
 // tellEvery is how much a matcher's memory grows before the shared one hears of it.

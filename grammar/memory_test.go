@@ -82,6 +82,16 @@ func TestMemoryPeak(t *testing.T) {
 	if used := mem.Used(); used > mem.Limit() {
 		t.Errorf("%d bytes are kept", used)
 	}
+	if err := s.Mask(make([]uint64, fuzzVocabulary.MaskWords())); err != nil {
+		t.Fatal(err)
+	}
+	m.forget()
+	// Scratch memory that led to a configuration would keep all that follows it.
+	for _, c := range append(m.path, m.deep...) {
+		if c != nil {
+			t.Fatal("a configuration is kept")
+		}
+	}
 	other, err := CompileRegexp("a+")
 	if err != nil {
 		t.Fatal(err)
