@@ -141,7 +141,8 @@ func (s *served) soakOnce(random *rand.Rand, model, shared string, longest int, 
 }
 
 // stream reads the answer to a request, lines with events and an end, or leaves after some events.
-func (s *served) stream(path, body, event string, end *regexp.Regexp, leave bool, goodbye int) (events int, err error) {
+func (s *served) stream(path, body, event string, end *regexp.Regexp, leave bool, goodbye int, headers ...string) (
+	events int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "POST", s.url+path, strings.NewReader(body))
@@ -149,6 +150,9 @@ func (s *served) stream(path, body, event string, end *regexp.Regexp, leave bool
 		return 0, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	r, err := client.Do(req)
 	if err != nil {
 		return 0, err
