@@ -14,6 +14,7 @@ import (
 type FieldLimit struct {
 	Text  int // bytes of a string, as JSON writes it; of each one, if the field is a list
 	List  int // elements of a list, or keys of an object
+	Parts int // elements of a list that are no numbers; 0: as many as there may be elements
 	Total int // bytes of the whole value; 0: as many as the body may have
 	// Free says that the names within are the client's own, and that the same holds for
 	// everything within.
@@ -67,7 +68,7 @@ var limits = map[string]FieldLimit{
 	"reasoning_content": prose, "reasoning": prose, "refusal": prose, "suffix": prose, "template": prose,
 	"chat_template": prose, "description": prose, "signature": prose, "modelfile": {Text: 1 << 20}, "license": {Text: 1 << 20, List: 64}, "data": prose, "images": prose,
 	"summary": prose, "query": prose, "title": prose, "documents": values, "arguments": values, "output": values, "audio": values,
-	"input": {Text: wholeBody, List: 1 << 20, Free: true}, "prompt": {Text: wholeBody, List: 1 << 20},
+	"input": {Text: wholeBody, List: 1 << 20, Parts: 1 << 14, Free: true}, "prompt": {Text: wholeBody, List: 1 << 20, Parts: 1 << 14},
 	"tokens": tokens, "context": tokens,
 	// tools
 	"tools": {Text: 1 << 10, List: 128}, "tool_calls": objects, "function": object, "function_call": {Text: 1 << 10, List: 256}, "functions": objects,
@@ -206,6 +207,7 @@ func (w *limitWalk) list(l FieldLimit, depth int) error {
 		l = unknown
 	}
 	judged := w.contract != nil && isObject && w.contract.parents[string(w.path)]
+	parts := 0
 	for n := 0; !w.next(']') && !w.next('}') && w.pos < len(w.data); n++ {
 		if n >= l.List {
 			return w.exceeds("has more than %d elements, which is how many are allowed", l.List)
@@ -236,6 +238,12 @@ func (w *limitWalk) list(l FieldLimit, depth int) error {
 		start := w.pos
 		if err := w.value(inner, depth+1); err != nil {
 			return err
+		}
+		if !isObject && l.Parts > 0 && bytes.IndexByte([]byte("-0123456789"), w.data[start]) < 0 {
+			if parts++; parts > l.Parts {
+				w.path = w.path[:at]
+				return w.exceeds("has more than %d elements that are no numbers, which is how many are allowed", l.Parts)
+			}
 		}
 		if judged {
 			if err := w.contract.judge(string(w.path), string(w.data[start:w.pos]), &w.ignored); err != nil {

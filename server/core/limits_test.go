@@ -32,6 +32,10 @@ func TestLimits(t *testing.T) {
 		{`{"json_schema":{"enum":` + many(1<<18, `"abc"`) + `}}`, "json_schema.enum"},
 		{`{"json_schema":{"enum":` + many(1<<16, `"abcdefghijklmnopqrst"`) + `}}`, "json_schema.enum"},
 		{`{"json_schema":{"properties":{"stop":{"enum":` + many(100, `"a"`) + `}}}}`, ""}, // names are the client's
+		{`{"prompt":` + many(1<<14+1, `"a"`) + `}`, "prompt"},
+		{`{"prompt":["a",` + many(1<<14+1, `[1]`) + `]}`, "prompt[1]"},
+		{`{"input":` + many(1<<14, `"a"`) + `}`, ""},
+		{`{"prompt":` + many(1<<16, `-1`) + `}`, ""},
 		{`{"nobody":{"stop":` + many(100, `"a"`) + `}}`, ""},
 		{`{"input":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + `}`, "input" + strings.Repeat("[0]", 256)},
 		{`{"model":{"a":[1,2]},"seed":-1.5e3,"stream":true,"n":null}`, ""},
