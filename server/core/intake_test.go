@@ -61,4 +61,13 @@ func TestIntake(t *testing.T) {
 			t.Errorf("of %d bytes grammars get %d of %d that are set aside, want %+v", limit, in.grammars.Limit(), in.aside-in.memory, want)
 		}
 	}
+	const most = freeMemory + 640<<20
+	s, err := New(Options{MemoryLimit: most})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if used, limit := s.Models.Memory(); limit != most || used != 80<<20+40<<20 {
+		t.Errorf("%d bytes of %d are used without a model, want what is set aside for bodies and grammars", used, limit)
+	}
 }

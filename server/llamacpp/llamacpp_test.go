@@ -134,6 +134,9 @@ func TestWrongPromptNamesField(t *testing.T) {
 		{"/apply-template", `{"messages":[{"role":"user","content":5}]}`, []string{"messages[0]", "content"}},
 		{"/embedding", `{"content":["a","` + words(510) + `"]}`, []string{"text 1 has 513 tokens; want 1 to 512"}},
 		{"/completion", `{"prompt":[[[1]]]}`, []string{"prompt is [[[1]]]; want a string"}},
+		{"/completion", `{"prompt":[5` + strings.Repeat(`,""`, 512) + `]}`, []string{"prompt has 513 parts", "at least 513 tokens"}},
+		{"/completion", `{"prompt":[[5,"` + words(510) + `","` + strings.Repeat("a", 9000) + `"]]}`, []string{"prompt has 3 parts"}},
+		{"/tokenize", `{"content":["a"` + strings.Repeat(",5", 512) + `]}`, []string{"content has 513 parts"}},
 	} {
 		var e errorReply
 		w.Ask("POST", test.path, test.body).Into(400, &e)
