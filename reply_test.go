@@ -119,8 +119,8 @@ func TestRepliesEnd(t *testing.T) {
 	}
 	answer := func(yield func(trit.Piece, error) bool) { yield(trit.Piece{Content: "[1,2]"}, nil) }
 	ended, cancel := context.WithCancel(t.Context())
+	cancel()
 	for want, ctx := range map[error]context.Context{nil: t.Context(), context.Canceled: ended} {
-		cancel()
 		replies, err := p.Replies(ctx, answer)
 		if err != nil || !errors.Is(replies[0].Schema, want) {
 			t.Errorf("%+v, %v; want %v", replies, err, want)

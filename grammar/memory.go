@@ -49,8 +49,8 @@ func (mem *Memory) NewMatcher(g *Grammar, v *Vocabulary) (*Matcher, error) {
 	return m, nil
 }
 
-// trim has the matchers that keep most forget it until the rest fits. own is the caller's, whose lock it holds. One that
-// is busy trims when it is done.
+// trim has the matchers that keep most forget it until the rest fits. own is the caller's,
+// whose lock it holds. One that is busy trims when it is done.
 func (mem *Memory) trim(own *Matcher) {
 	if mem.Used() <= mem.limit {
 		return

@@ -39,7 +39,8 @@ func (s *served) loaded(name string) (found *core.Loaded) {
 	return found
 }
 
-// TestHostileSoak has 64 honest clients of all APIs, a fifth of which leave, at three models. First they are alone. Then
+// TestHostileSoak has 64 honest clients of all APIs, a fifth of which leave, at three models.
+// First they are alone. Then
 // every attack is sent beside them, again and again, connections say nothing, little, or what is no HTTP, another
 // origin asks for models, and two clients read slowly; the file of one model is truncated, and the engine of another
 // panics. Honest requests fail only where their model is gone, and nothing is left. It takes as long as TRIT_SOAK says,
