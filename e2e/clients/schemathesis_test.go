@@ -24,17 +24,21 @@ func TestSchemathesis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	config, err := filepath.Abs("python/schemathesis.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
 	phases, examples := "fuzzing", "6"
 	if os.Getenv("TRIT_LONG") != "" {
 		phases, examples = "coverage,fuzzing", "40"
 	}
 	cmd := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(python), "schemathesis"),
-		"--config-file", "schemathesis.toml", "run", url+"/openapi.json", "--phases", phases, "--max-examples", examples,
+		"--config-file", config, "run", url+"/openapi.json", "--phases", phases, "--max-examples", examples,
 		"--seed", "1", "--generation-database", "none", "--suppress-health-check", "all", "--continue-on-failure",
 		"--workers", "2", "--request-timeout", "60", "--no-color", "--warnings", "off", "--checks",
 		"not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"+
-			"response_headers_conformance,unsupported_method,allow_header_conformance")
-	cmd.Dir = "python"
+			"response_headers_conformance,unsupported_method")
+	cmd.Dir = t.TempDir() // it leaves files
 	cmd.WaitDelay = time.Minute
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
