@@ -100,8 +100,8 @@ func pullAddress(name string) (string, hub.Ref, error) {
 			return "", ref, core.BadRequest("model", "%v", err)
 		}
 		return "", ref, &core.Error{Status: http.StatusNotFound, Code: "model_not_found", Param: "model",
-			Message: fmt.Sprintf("pull model manifest: file does not exist: %q is neither a name that 'trit models --catalogue' "+
-				"lists nor hf:owner/repo", name)}
+			Message: fmt.Sprintf("pull model manifest: file does not exist: %q is neither a name of the catalogue "+
+				"nor hf:owner/repo", name)}
 	}
 	return address, ref, nil
 }
