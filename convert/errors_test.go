@@ -118,6 +118,7 @@ func TestRefused(t *testing.T) {
 		}, ErrTensor, []string{"up_proj.weight_scale", "U8"}},
 		{"scales", packedMultiplier, replace("model.layers.0.mlp.up_proj.weight_scale", safetensors.F32, []int64{2}, []float32{1, 2}), ErrTensor, []string{"up_proj.weight_scale", "2 elements"}},
 		{"scale 0", packedMultiplier, replace("model.layers.0.mlp.up_proj.weight_scale", safetensors.F32, []int64{}, []float32{0}), ErrTensor, []string{"up_proj.weight_scale", "positive"}},
+		{"scale infinite", packedMultiplier, replace("model.layers.0.mlp.up_proj.weight_scale", safetensors.F32, []int64{}, []float32{float32(math.Inf(1))}), ErrTensor, []string{"up_proj.weight_scale", "element 0 is +Inf"}},
 		{"norm NaN", bf16Master, replace("model.layers.0.input_layernorm.weight", safetensors.F32, []int64{256}, nan), ErrTensor, []string{"input_layernorm", "7", "NaN"}},
 		{"weight NaN", bf16Master, func(c *checkpoint) {
 			c.drop("layers.1.self_attn.o_proj")
