@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"trit"
 	_ "trit/demo"
 )
 
@@ -53,7 +54,7 @@ func TestServedNames(t *testing.T) {
 
 // TestAcquireUnloading: who asks for a model that is being unloaded waits until it is gone, and gets it anew.
 func TestAcquireUnloading(t *testing.T) {
-	s, err := New(Options{Parallel: 1})
+	s, err := New(Options{Parallel: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,14 +71,19 @@ func TestAcquireUnloading(t *testing.T) {
 	delete(s.Models.loaded, "demo")
 	s.Models.mu.Unlock()
 	close(old.gone)
+	var before *Loaded
 	for range 2 { // loaded for the first, there for the second
 		l, err := s.Models.Acquire(t.Context(), "demo")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l.Loaded == old || l.Model == nil {
-			t.Error("the lease is of the old model")
+		if l.Loaded == old || l.Model == nil || before != nil && l.Loaded != before {
+			t.Error("the lease is of another model")
 		}
+		if l.plan.KVTokens != 2*l.plan.TextTokens {
+			t.Errorf("there is room for %d tokens, want that for 2 texts of %d", l.plan.KVTokens, l.plan.TextTokens)
+		}
+		before = l.Loaded
 		l.Release()
 	}
 	// The end of the server waits for what others unload, and for nothing that was never loaded.
@@ -94,5 +100,32 @@ func TestAcquireUnloading(t *testing.T) {
 	close(gone.gone)
 	if err := <-closed; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReserve: a model may have all the memory that others leave, and no more.
+func TestReserve(t *testing.T) {
+	s, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ms := s.Models
+	for _, missing := range []int64{0, 1} {
+		plan, err := trit.Plan("demo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		const used = 1 << 20
+		least := plan.Least()
+		ms.used, ms.limit = used, used+least-missing
+		l := &Loaded{Name: "x"}
+		err = ms.reserve(l, plan)
+		if missing == 0 && (err != nil || l.Charge != least || ms.used != used+least) {
+			t.Errorf("with just enough memory: %v; it has %d bytes of %d", err, l.Charge, least)
+		}
+		if missing > 0 && (!errors.Is(err, trit.ErrMemory) || ms.used != used) {
+			t.Errorf("with %d bytes less than it needs: %v", missing, err)
+		}
 	}
 }
