@@ -283,6 +283,30 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
+// TestTruncated: an answer is truncated if the context is full, not if it has the length that was asked for.
+func TestTruncated(t *testing.T) {
+	w := servertest.NewWire(t, core.Options{}, Routes)
+	prompt := make([]int32, 512)
+	for i := range prompt {
+		prompt[i] = 100
+	}
+	for _, test := range []struct {
+		prompt, predict int
+		truncated       bool
+	}{{500, 12, true}, {500, 11, false}, {3, 4, false}, {500, -1, true}} {
+		var out struct {
+			Truncated bool   `json:"truncated"`
+			StopType  string `json:"stop_type"`
+		}
+		w.Ask("POST", "/completion", servertest.Object{"prompt": prompt[:test.prompt], "n_predict": test.predict, "ignore_eos": true,
+			"temperature": 0}).Into(200, &out)
+		if out.Truncated != test.truncated || out.StopType != "limit" {
+			t.Errorf("%+v: %+v", test, out)
+		}
+	}
+	w.Ask("POST", "/completion", servertest.Object{"prompt": prompt}).Into(400, nil) // leaves no room for an answer
+}
+
 // TestErrorInStream ends a stream in the middle.
 func TestErrorInStream(t *testing.T) {
 	w := servertest.NewWire(t, core.Options{}, Routes)
