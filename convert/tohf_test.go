@@ -260,7 +260,8 @@ func TestExportRefused(t *testing.T) {
 		{"missing", changed(t, f, nil, drop("blk.1.attn_k.weight")), ErrTensor, "blk.1.attn_k"},
 		{"unknown", changed(t, f, nil, rename("blk.1.attn_sub_norm.weight", "extra.weight")), ErrTensor, "extra"},
 		{"architecture", changed(t, f, setKey(t, "general.architecture", "bitnet-x"), nil), ErrArchitecture, "bitnet-x"},
-		{"layers", changed(t, f, setKey(t, "bitnet-b1.58.block_count", uint32(1<<24)), nil), ErrTensor, "blk.2."},
+		{"layers", changed(t, f, setKey(t, "bitnet-b1.58.block_count", uint32(1<<10)), nil), ErrTensor, "blk.2."},
+		{"too many layers", changed(t, f, setKey(t, "bitnet-b1.58.block_count", uint32(1<<24)), nil), ErrConfig, "block_count"},
 		{"scale", changed(t, f, setKey(t, "bitnet-b1.58.attention.scale", float32(0.5)), nil), ErrConfig, "attention.scale"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

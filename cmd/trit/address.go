@@ -53,7 +53,12 @@ func parseAddress(text string) (serverAddress, error) {
 	}
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil { // no port
-		host, port = strings.Trim(rest, "[]"), strconv.Itoa(a.port)
+		host, port = rest, strconv.Itoa(a.port)
+		if inner, ok := strings.CutPrefix(rest, "["); ok {
+			if inner, closed := strings.CutSuffix(inner, "]"); closed { // as one with a port must have them
+				host = inner
+			}
+		}
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	u, e := url.Parse("http://" + net.JoinHostPort(host, "1"))

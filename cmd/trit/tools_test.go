@@ -52,7 +52,7 @@ func TestQuantizeCommand(t *testing.T) {
 		{[]string{"quantize", "--input", "demo", "--output", "x", "--type", "q99"}, exitUsage, "q99"},
 		{[]string{"quantize", "--input", "demo", "--output", "x", "--type", "i2_s", "--method", "median"}, exitUsage, "median"},
 		{[]string{"quantize", "--input", "demo", "--output", filepath.Join(dir, "x"), "--type", "q4_0"}, exitFailed, "Q4_0"},
-		{[]string{"quantize", "--input", small, "--output", small, "--type", "tq2_0"}, exitFailed, "is the input"},
+		{[]string{"quantize", "--input", small, "--output", small, "--force", "--type", "tq2_0"}, exitFailed, "is the input"},
 		{[]string{"perplexity", "--model", "demo"}, exitUsage, "--file"},
 		{[]string{"perplexity", "--model", "demo", "--file", "nowhere"}, exitFailed, "nowhere"},
 		{[]string{"perplexity", "--model", "demo", "--file", text, "--ctx", "-3"}, exitUsage, "--ctx"},
@@ -158,7 +158,7 @@ func TestValidateSuite(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("GGUF\x03\x00\x00\x00"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	runTrit(t, "validate", "--model", bad, "--output", report).expect(t, exitFailed, "cannot be opened")
+	runTrit(t, "validate", "--model", bad, "--output", report, "--force").expect(t, exitFailed, "cannot be opened")
 	if data, err := os.ReadFile(report); err != nil || !bytes.Contains(data, []byte(`"passed": false`)) {
 		t.Errorf("%v, %s", err, data)
 	}
