@@ -183,6 +183,7 @@ func TestCacheFileUnwritable(t *testing.T) {
 func FuzzCacheFile(f *testing.F) {
 	f.Add([]byte(`{"format":"` + cacheFormat + `","machines":{"a":{"read_bytes_per_second":1e9,"products":[{"cols":1,"tokens":1,"layout":"t2","variant":"simd","seconds":1e-6}]}}}`))
 	f.Add([]byte(`{"format":"` + cacheFormat + `"}`))
+	f.Add([]byte(`{"format":"` + cacheFormat + `","machines":{"a":{"products":[{"cols":1,"tokens":1,"layout":"g2","variant":"simd","seconds":1e-6}]}}}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, err := parseCache(data)
@@ -195,7 +196,7 @@ func FuzzCacheFile(f *testing.F) {
 				continue
 			}
 			for key, seconds := range times {
-				if key.cols < 1 || key.tokens < 1 || key.layout > ternary.T5 || key.variant > kernel.SIMD || !(seconds > 0) {
+				if key.cols < 1 || key.tokens < 1 || key.layout > ternary.G5 || key.variant > kernel.SIMD || !(seconds > 0) {
 					t.Fatalf("accepted %+v: %v", key, seconds)
 				}
 			}
