@@ -47,7 +47,7 @@ func parseAddress(text string) (serverAddress, error) {
 		a.port = map[string]int{"http": 80, "https": 443}[scheme]
 	}
 	rest, path, _ := strings.Cut(rest, "/")
-	a.path = strings.TrimSuffix("/"+path, "/")
+	a.path = strings.TrimRight("/"+path, "/")
 	if rest == "" {
 		return a, bad
 	}

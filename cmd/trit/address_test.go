@@ -41,6 +41,7 @@ func TestHostVariable(t *testing.T) {
 func FuzzParseAddress(f *testing.F) {
 	f.Add("https://[::1]:80/x")
 	f.Add("0]\xc8")
+	f.Add("0//")
 	f.Fuzz(func(t *testing.T, text string) {
 		a, err := parseAddress(text)
 		if err != nil {
