@@ -54,10 +54,8 @@ func parseAddress(text string) (serverAddress, error) {
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil { // no port
 		host, port = rest, strconv.Itoa(a.port)
-		if inner, ok := strings.CutPrefix(rest, "["); ok {
-			if inner, closed := strings.CutSuffix(inner, "]"); closed { // as one with a port must have them
-				host = inner
-			}
+		if strings.HasPrefix(rest, "[") && strings.HasSuffix(rest, "]") {
+			host = rest[1 : len(rest)-1]
 		}
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
