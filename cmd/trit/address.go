@@ -59,8 +59,8 @@ func parseAddress(text string) (serverAddress, error) {
 		}
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
-	u, e := url.Parse("http://" + net.JoinHostPort(host, "1"))
-	if err != nil || e != nil || u.User != nil || u.Hostname() != host || strings.ContainsAny(host, "[]") {
+	u, e := url.Parse("http://" + net.JoinHostPort(host, "1") + a.path)
+	if a.path != strings.TrimSpace(a.path) || err != nil || e != nil || u.User != nil || u.Hostname() != host || strings.ContainsAny(host, "[]") {
 		return a, bad
 	}
 	a.host, a.port = cmp.Or(host, defaultHost), int(n)

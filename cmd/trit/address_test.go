@@ -18,7 +18,7 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %s", text, got.url(), err, want)
 		}
 	}
-	for _, text := range []string{"", " ", "http://", "ftp://example.org", "a b", "host:port", "host:65536", "host:-1", "user@host", "a:b:c", "a]", "a[b", "[::1", "0]\xc8"} {
+	for _, text := range []string{"", " ", "http://", "ftp://example.org", "a b", "host:port", "host:65536", "host:-1", "user@host", "a:b:c", "a]", "a[b", "[::1", "a/\n/", "a/b /", "0]\xc8"} {
 		if got, err := parseAddress(text); err == nil {
 			t.Errorf("%q is read as %s", text, got.url())
 		}
@@ -42,6 +42,7 @@ func FuzzParseAddress(f *testing.F) {
 	f.Add("https://[::1]:80/x")
 	f.Add("0]\xc8")
 	f.Add("0//")
+	f.Add("0/\n/")
 	f.Fuzz(func(t *testing.T, text string) {
 		a, err := parseAddress(text)
 		if err != nil {
