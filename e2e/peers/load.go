@@ -78,12 +78,18 @@ func (p *peer) measureServer(ctx context.Context, c config, r *results) error {
 	tokens, first, gaps := 0, []float64(nil), []float64(nil)
 	for _, a := range answers {
 		tokens += a.tokens
+		if len(a.gaps) < a.tokens/2 {
+			// Most tokens of random weights have no text, which some servers pass over.
+			continue
+		}
 		first, gaps = append(first, a.first), append(gaps, a.gaps...)
 	}
 	r.add(p.name, served, float64(tokens)/took)
-	r.add(p.name, firstToken, 1000*quantile(first, .5))
-	r.add(p.name, between, 1000*quantile(gaps, .5))
-	r.add(p.name, between99, 1000*quantile(gaps, .99))
+	if len(first) > 0 {
+		r.add(p.name, firstToken, 1000*quantile(first, .5))
+		r.add(p.name, between, 1000*quantile(gaps, .5))
+		r.add(p.name, between99, 1000*quantile(gaps, .99))
+	}
 	if mb := peakMemory(cmd.Process.Pid); mb > 0 {
 		r.add(p.name, memory, mb)
 	}
