@@ -78,18 +78,12 @@ func (p *peer) measureServer(ctx context.Context, c config, r *results) error {
 	tokens, first, gaps := 0, []float64(nil), []float64(nil)
 	for _, a := range answers {
 		tokens += a.tokens
-		if len(a.gaps) < a.tokens/2 {
-			// Most tokens of random weights have no text, which some servers pass over.
-			continue
-		}
 		first, gaps = append(first, a.first), append(gaps, a.gaps...)
 	}
 	r.add(p.name, served, float64(tokens)/took)
-	if len(first) > 0 {
-		r.add(p.name, firstToken, 1000*quantile(first, .5))
-		r.add(p.name, between, 1000*quantile(gaps, .5))
-		r.add(p.name, between99, 1000*quantile(gaps, .99))
-	}
+	r.add(p.name, firstToken, 1000*quantile(first, .5))
+	r.add(p.name, between, 1000*quantile(gaps, .5))
+	r.add(p.name, between99, 1000*quantile(gaps, .99))
 	if mb := peakMemory(cmd.Process.Pid); mb > 0 {
 		r.add(p.name, memory, mb)
 	}
@@ -113,15 +107,15 @@ type answer struct {
 	gaps   []float64
 }
 
-// ask streams a completion and takes the time of each event.
+// ask streams a completion and takes the time of each event. llama-server's own API has one
+// for every token, also where that has no text, as most have of random weights.
 func ask(ctx context.Context, url, prompt string, tokens int) (answer, error) {
 	var a answer
-	body, err := json.Marshal(map[string]any{"prompt": prompt, "max_tokens": tokens, "temperature": 0, "ignore_eos": true,
-		"stream": true, "stream_options": map[string]any{"include_usage": true}})
+	body, err := json.Marshal(map[string]any{"prompt": prompt, "n_predict": tokens, "temperature": 0, "ignore_eos": true, "stream": true})
 	if err != nil {
 		return a, err
 	}
-	req, err := http.NewRequestWithContext(ctx, "POST", url+"/v1/completions", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, "POST", url+"/completion", bytes.NewReader(body))
 	if err != nil {
 		return a, err
 	}
@@ -140,22 +134,18 @@ func ask(ctx context.Context, url, prompt string, tokens int) (answer, error) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		data, ok := strings.CutPrefix(lines.Text(), "data: ")
-		if !ok || data == "[DONE]" {
+		if !ok {
 			continue
 		}
 		var event struct {
-			Choices []any `json:"choices"`
-			Usage   *struct {
-				Tokens int `json:"completion_tokens"`
-			} `json:"usage"`
+			Stop   bool `json:"stop"`
+			Tokens int  `json:"tokens_predicted"`
 		}
 		if err := json.Unmarshal([]byte(data), &event); err != nil {
 			return a, err
 		}
-		if event.Usage != nil {
-			a.tokens = event.Usage.Tokens
-		}
-		if len(event.Choices) == 0 {
+		if event.Stop {
+			a.tokens = event.Tokens
 			continue
 		}
 		now := time.Now()

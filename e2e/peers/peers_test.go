@@ -107,13 +107,13 @@ func TestAsk(t *testing.T) {
 			return
 		}
 		for range 3 {
-			fmt.Fprint(w, "data: {\"choices\": [{\"text\": \"x\"}]}\n\n")
+			fmt.Fprint(w, "data: {\"content\": \"\", \"stop\": false}\n\n")
 		}
-		fmt.Fprint(w, "data: {\"choices\": [], \"usage\": {\"completion_tokens\": 7}}\n\ndata: [DONE]\n\n")
+		fmt.Fprint(w, "data: {\"content\": \"\", \"stop\": true, \"tokens_predicted\": 7}\n\n")
 	}))
 	defer server.Close()
 	a, err := ask(context.Background(), server.URL, "Once", 7)
-	if err != nil || a.tokens != 7 || len(a.gaps) != 2 || a.first <= 0 || asked["max_tokens"] != 7.0 {
+	if err != nil || a.tokens != 7 || len(a.gaps) != 2 || a.first <= 0 || asked["n_predict"] != 7.0 {
 		t.Errorf("%+v, %v after %v", a, err, asked)
 	}
 	if _, err := ask(context.Background(), server.URL, "bad", 7); err == nil || !strings.Contains(err.Error(), "400") {
