@@ -257,9 +257,22 @@ func (p *page) upload(selector, path string) {
 	p.do(chromedp.SetUploadFiles(chromedp.CSS(selector), []string{path}))
 }
 
+// still is whether an element has stayed where it is for two frames, or has moved for a
+// second, as in a text that grows: a mouse clicks on a place.
+const still = `((e) => {
+	if (!e) return false;
+	const at = JSON.stringify(e.getBoundingClientRect()), now = performance.now(), w = (window.stillness ??= { began: now });
+	const frame = () => { w.frames++; requestAnimationFrame(frame); };
+	if (w.frames === undefined) { w.frames = 0; requestAnimationFrame(frame); }
+	if (w.at !== at) { w.at = at; w.since = w.frames; w.began ??= now; }
+	if (w.frames < w.since + 2 && now < w.began + 1000) return false;
+	w.at = w.began = undefined;
+	return true;
+})(document.querySelector(%q))`
+
 func (p *page) click(selector string) {
 	p.t.Helper()
-	p.until(fmt.Sprintf(`document.querySelector(%q)`, selector))
+	p.until(fmt.Sprintf(still, selector))
 	p.do(chromedp.Click(chromedp.CSS(selector)))
 }
 

@@ -26,7 +26,7 @@ type command struct {
 }
 
 // languages are those that a block of a page may have.
-var languages = []string{"sh", "console", "text", "go", "diff", "json", "yaml", "python", "js", "toml"}
+var languages = []string{"sh", "console", "text", "go", "diff", "json", "yaml", "python", "js", "toml", "powershell", "xml"}
 
 // inlineCode matches code in prose, which may go on in the next line.
 var inlineCode = regexp.MustCompile("`([^`]+)`")
