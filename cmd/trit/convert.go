@@ -27,7 +27,7 @@ tokenizer.model. Master weights are rounded to {-1, 0, +1} by absmean, packed
 and already ternary weights are taken as they are. The tokenizer, the chat
 template and the recommended sampling go into the file. Memory use does not
 grow with the model. Nothing is left under the output's name after an error.`,
-		Example: "  trit convert --input bitnet-b1.58-2B-4T-bf16 --output model.gguf\n  trit convert --input checkpoint --output model.gguf --type tq2_0 --embedding q6_k",
+		Example: "  trit convert --input bitnet-b1.58-2B-4T-bf16 --output model.gguf\n  trit convert --input checkpoint --output small.gguf --type tq2_0 --embedding q6_k",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := required(cmd, "input", "output"); err != nil {

@@ -26,7 +26,7 @@ func (a *app) logsCommand() *cobra.Command {
 
 A server without keys shows it to the programs of its own machine while it listens
 there only. Another wants an admin key in TRIT_API_KEY.`,
-		Example: "  trit logs\n  trit logs --lines 20 --follow\n  trit logs --json | jq .error",
+		Example: "  trit logs\n  trit logs --lines 20 --follow\n  trit logs --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if lines < 0 {

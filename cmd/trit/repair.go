@@ -33,7 +33,7 @@ that beforehand. I2_S tensors in layout b or c, which nothing in a file tells,
 are packed anew in layout a if --i2s-layout says so.
 
 All other keys and tensors are kept, known or not. The input is never changed.`,
-		Example: "  trit repair --model old.gguf --output new.gguf\n  trit repair --model arm.gguf --output new.gguf --i2s-layout b",
+		Example: "  trit repair --model old.gguf --output new.gguf\n  trit repair --model arm.gguf --output mended.gguf --i2s-layout b",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := required(cmd, "model", "output"); err != nil {
 				return err

@@ -22,6 +22,8 @@ var exceptions = []exception{
 	{"CONTRIBUTING.md", `go generate .*`, ".ci/run has a step with this command", ""},
 	{"CONTRIBUTING.md", `GOARCH=arm64 .*qemu.*`, ".ci/run has a step with this command", ""},
 	{"CONTRIBUTING.md", `\.ci/(run|long)`, "runs this test", ""},
+	{"CONTRIBUTING.md", `go run \./e2e/mutants .*`, "takes minutes and another program; .ci/long has it", ""},
+	{"trit logs --help", `(trit logs .*)--follow`, "goes on until the server stops", "$1"},
 	{"docs/install.md", `(curl|sha256sum|minisign|apt|systemctl|podman) .*`, "needs a release and root; .ci/package installs one", ""},
 	{"docs/install.md", `TRIT_HOME=/var/lib/trit trit pull (\S+)`, "downloads", "trit cp --force demo/demo.gguf $1"},
 	{"docs/install.md", `trit run (bitnet-\S+) (".*")`, "downloads", "trit cp --force demo/demo.gguf $1"},
@@ -71,7 +73,7 @@ var preparations = []preparation{
 		cp demo/demo.gguf old.gguf
 		cp demo/demo.gguf arm.gguf`},
 	{"trit (load|unload) --help", "a model in the store", "trit cp demo/demo.gguf bitnet-2b-4t"},
-	{"trit (health|ps|load|unload|eval|chat) --help", "a running server", "trit serve"},
+	{"trit (health|ps|load|unload|logs|eval|chat) --help", "a running server", "trit serve"},
 	{"docs/evaluation.md", "a running server", "trit serve"},
 	{"trit trace --help", "two models", `
 		cp demo/demo.gguf good.gguf
