@@ -119,11 +119,30 @@ func (j *jsonRules) object() *expr {
 
 // number is any number, with the limits that [JSON] documents.
 func (j *jsonRules) number() *expr {
-	return j.rule("number", func() *expr {
-		digit := charsExpr(setDigit)
-		return seq(opt(lit("-")), j.whole(14), opt(seq(lit("."), repeat(digit, 1, 15))),
-			opt(seq(charsExpr(oneChar('e').union(oneChar('E'))), opt(charsExpr(oneChar('+').union(oneChar('-')))), repeat(digit, 1, 2))))
+	return j.rule("number", func() *expr { return seq(opt(lit("-")), j.magnitude()) })
+}
+
+// magnitude is any number that is not negative.
+func (j *jsonRules) magnitude() *expr {
+	return j.rule("number from 0", func() *expr {
+		return seq(j.whole(14), opt(seq(lit("."), repeat(charsExpr(setDigit), 1, 15))), j.exponent())
 	})
+}
+
+// positive is any number above 0.
+func (j *jsonRules) positive() *expr {
+	return j.rule("number above 0", func() *expr {
+		digit, nonzero := charsExpr(setDigit), charsExpr(newSet(runeRange{'1', '9'}))
+		return seq(alt(
+			seq(nonzero, repeat(digit, 0, 14), opt(seq(lit("."), repeat(digit, 1, 15)))),
+			seq(lit("0."), repeat(lit("0"), 0, 14), nonzero, repeat(digit, 0, 14)),
+		), j.exponent())
+	})
+}
+
+func (j *jsonRules) exponent() *expr {
+	return opt(seq(charsExpr(oneChar('e').union(oneChar('E'))), opt(charsExpr(oneChar('+').union(oneChar('-')))),
+		repeat(charsExpr(setDigit), 1, 2)))
 }
 
 // integer is any integer of up to 18 digits, so that it fits an int64.

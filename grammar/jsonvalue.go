@@ -228,6 +228,9 @@ func (j *jsonRules) literal(v *jsonValue) *expr {
 	case jsonBool:
 		return lit(strconv.FormatBool(v.truth))
 	case jsonNumber:
+		if whole := v.number.Num().String(); v.number.IsInt() && whole != v.text && len(whole) <= integerDigits {
+			return alt(lit(v.text), lit(whole)) // 2.0 is 2
+		}
 		return lit(v.text)
 	case jsonString:
 		return lit(quote(v.text))

@@ -25,7 +25,7 @@ func TestCompilingIsBounded(t *testing.T) {
 	pattern := func(s string) func() (*Grammar, error) { return func() (*Grammar, error) { return CompileRegexp(s) } }
 	gbnf := func(s string) func() (*Grammar, error) { return func() (*Grammar, error) { return ParseGBNF(s) } }
 	for name, compile := range map[string]func() (*Grammar, error){
-		"states":     schema(`{"type":"object","properties":{"a":{"type":"string","pattern":"a[ab]{20}$","minLength":3}}}`),
+		"states":     schema(`{"type":"object","properties":{"a":{"type":"string","pattern":"a[ab]{20}$","minLength":30}}}`),
 		"optional":   gbnf("root ::= " + strings.Repeat(`"a"? `, 100000) + `"x"`),
 		"groups":     pattern(strings.Repeat(`(a|b|c)?`, 8000)),
 		"sets":       pattern("(x^|" + strings.Repeat(`\p{L}`, 13000) + ")"),
@@ -57,7 +57,7 @@ func (c *endingContext) Err() error {
 
 // TestCompilersEnd: compiling stops when the context is first seen to have ended.
 func TestCompilersEnd(t *testing.T) {
-	schema := []byte(`{"type":"object","properties":{"a":{"type":"string","pattern":"a[ab]{7}$","minLength":3}}}`)
+	schema := []byte(`{"type":"object","properties":{"a":{"type":"string","pattern":"a[ab]{7}$","minLength":30}}}`)
 	words := strings.Fields(many(11, " ", func(i int) string { return fmt.Sprint("word", i) }))
 	for name, compile := range map[string]func(c Compiler) (*Grammar, error){
 		"GBNF": func(c Compiler) (*Grammar, error) {

@@ -89,6 +89,23 @@ func (n numberSpec) step() (num int64, scale int, err error) {
 	return a.Int64(), scale, nil
 }
 
+// signed returns the numbers of a sign, nil if n demands something else.
+func (j *jsonRules) signed(n numberSpec) *expr {
+	zero := func(bound *big.Rat) bool { return bound != nil && bound.Sign() == 0 }
+	switch {
+	case n.types != typeNumber || n.multipleOf != nil:
+	case zero(n.low) && n.high == nil && n.lowOpen:
+		return j.positive()
+	case zero(n.low) && n.high == nil:
+		return j.magnitude()
+	case zero(n.high) && n.low == nil && n.highOpen:
+		return seq(lit("-"), j.positive())
+	case zero(n.high) && n.low == nil:
+		return alt(lit("0"), seq(lit("-"), j.positive()))
+	}
+	return nil
+}
+
 // expr returns the numbers that n describes, without exponents.
 func (n numberSpec) expr() (*expr, error) {
 	integer := n.types == typeInteger

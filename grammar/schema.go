@@ -33,13 +33,14 @@ const (
 // describes. Every text of the grammar is valid unless [Grammar.Relaxed] names a demand that it does not
 // hold to; not every valid text is in the grammar, because
 //
-//   - properties come in the order of "properties" (first those of the schema itself, then those of
-//     what it refers to), then required ones that are not listed, then additional ones, whose names might
-//     repeat (the last counts then, as parsers of JSON have it);
+//   - properties come in the order in which the document has them, where "properties" stands among "allOf", "$ref",
+//     "anyOf" and the like, then required ones that are not listed; additional ones may come everywhere after
+//     the last that is required, those that begin with "$" before the first too; their names might repeat (the last
+//     counts then, as parsers of JSON have it);
 //   - objects are closed unless the schema says otherwise (see [SchemaOptions]);
 //   - numbers have up to 18 digits as integers, otherwise up to 15 digits before
-//     the point and 15 in all, unless a range needs more; with a range or multipleOf they have no
-//     exponent;
+//     the point and 15 in all, unless a range needs more; with multipleOf or a bound other than 0 they have
+//     no exponent;
 //   - strings under a pattern or format are written in their usual form, others with any
 //     escapes; values of enum and const as in the schema.
 //
@@ -93,11 +94,12 @@ type schemaCompiler struct {
 	relaxed []Relaxation
 
 	// What has been found out, so that the schemas made on the way are made once.
-	formsOf   map[string][]*form // by conjunction
-	emptyOf   map[string]bool    // by conjunction
-	strings   map[stringsKey]*dfa
-	choices   map[*schema][]choice
-	opposites map[*schema]*schema
+	formsOf     map[string][]*form // by conjunction
+	emptyOf     map[string]bool    // by conjunction
+	strings     map[stringsKey]*dfa
+	stringRules map[string]*expr // by what is demanded
+	choices     map[*schema][]choice
+	opposites   map[*schema]*schema
 
 	active  map[string]bool // conjunctions whose emptiness is being found out
 	work    int
@@ -107,7 +109,7 @@ type schemaCompiler struct {
 func newSchemaCompiler(options SchemaOptions, m *meter) *schemaCompiler {
 	return &schemaCompiler{
 		options: options, checker: checker{m}, json: newJSONRules(options.Whitespace),
-		formsOf: map[string][]*form{}, emptyOf: map[string]bool{}, strings: map[stringsKey]*dfa{},
+		formsOf: map[string][]*form{}, emptyOf: map[string]bool{}, strings: map[stringsKey]*dfa{}, stringRules: map[string]*expr{},
 		choices: map[*schema][]choice{}, opposites: map[*schema]*schema{}, active: map[string]bool{},
 	}
 }

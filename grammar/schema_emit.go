@@ -1,6 +1,10 @@
 package grammar
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"unicode/utf8"
+)
 
 // value returns the texts of values that satisfy a conjunction.
 func (c *schemaCompiler) value(list []*schema) *expr {
@@ -79,6 +83,9 @@ func (c *schemaCompiler) number(f *form, at string) *expr {
 	default:
 		return c.json.number()
 	}
+	if e := c.json.signed(n); e != nil {
+		return e
+	}
 	e, err := n.expr()
 	if err != nil {
 		c.relax(at, "multipleOf", err, "the range or multipleOf")
@@ -138,6 +145,11 @@ func (c *schemaCompiler) string(f *form, at string) *expr {
 	if len(yes) == 0 && len(no) == 0 && len(f.excludedTexts()) == 0 {
 		return c.json.stringOf(lo, hi)
 	}
+	if len(yes) == 1 && lo > 0 {
+		if least, ok := yes[0].re.shortest(); ok && least >= lo {
+			lo = 0 // nothing more to demand
+		}
+	}
 	if len(yes) == 1 && len(no) == 0 && len(f.excludedTexts()) == 0 && lo == 0 && hi == unbounded {
 		name := "pattern "
 		if yes[0].format {
@@ -152,14 +164,52 @@ func (c *schemaCompiler) string(f *form, at string) *expr {
 			return seq(lit(`"`), e, lit(`"`))
 		})
 	}
+	if len(f.excludedTexts()) > 0 {
+		return c.strictString(f, at, lo, hi)
+	}
+	// Documents repeat such strings, and making them can be much work.
+	name := fmt.Sprintf("strings of %d to %d", lo, hi)
+	for _, p := range yes {
+		name += fmt.Sprintf(" %t %q", p.format, p.source)
+	}
+	for _, p := range no {
+		name += fmt.Sprintf(" not %q", p.source)
+	}
+	if e := c.stringRules[name]; e != nil {
+		return e
+	}
+	relaxed := len(c.relaxed)
+	e := c.strictString(f, at, lo, hi)
+	if len(c.relaxed) == relaxed { // otherwise each place is reported
+		e = c.json.rule(name, func() *expr { return e })
+		c.stringRules[name] = e
+	}
+	return e
+}
+
+// strictString returns the texts of strings of lo to hi characters for which an automaton is needed.
+func (c *schemaCompiler) strictString(f *form, at string, lo, hi int32) *expr {
 	d := c.patternDFA(f, at, true)
 	if least, most := d.lengths(); lo > least || hi < most {
 		if e, ok := d.counted(lo, hi, c.json.charactersOf); ok {
 			return seq(lit(`"`), e, lit(`"`))
 		}
 	}
-	return seq(lit(`"`), c.stringDFA(f, at).expr(jsonChars), lit(`"`))
+	d = c.stringDFA(f, at)
+	chars := jsonChars
+	if len(d.final) > manyStates {
+		chars = func(set charSet) *expr {
+			if set[0].lo >= utf8.RuneSelf && len(set) > 4 { // of many byte sequences
+				return c.json.charactersOf(set)
+			}
+			return jsonChars(set)
+		}
+	}
+	return seq(lit(`"`), d.expr(chars), lit(`"`))
 }
+
+// manyStates is the number of states above which the edges of an automaton share the bytes of characters.
+const manyStates = 256
 
 // stringsKey identifies the strings that a conjunction allows.
 type stringsKey struct {

@@ -34,9 +34,9 @@ func (c *schemaCompiler) forms(list []*schema) []*form {
 	if len(c.formsOf) >= maxConjuncts {
 		failSchema(where(list), "", ErrTooLarge, "there are more than %d combinations of schemas", maxConjuncts)
 	}
-	b := &formBuilder{c: c, at: where(list)}
+	b := &formBuilder{c: c, at: where(list), conjunction: list}
 	if !c.attempt(func() { b.build(formState{types: typeAll}, nil, list) }) {
-		b = &formBuilder{c: c, at: where(list), flat: true}
+		b = &formBuilder{c: c, at: where(list), conjunction: list, flat: true}
 		b.build(formState{types: typeAll}, nil, list)
 	}
 	c.formsOf[k] = b.forms
@@ -44,10 +44,11 @@ func (c *schemaCompiler) forms(list []*schema) []*form {
 }
 
 type formBuilder struct {
-	c     *schemaCompiler
-	at    string
-	forms []*form
-	flat  bool // leave alternatives out of account: they are too many
+	c           *schemaCompiler
+	at          string
+	conjunction []*schema
+	forms       []*form
+	flat        bool // leave alternatives out of account: they are too many
 }
 
 // formState is a form under construction.
@@ -125,6 +126,9 @@ func (b *formBuilder) build(st formState, from *schema, more []*schema) {
 		}
 	default:
 		f := &form{types: st.types, schemas: st.schemas}
+		if st.types&typeObject != 0 {
+			f.schemas = arrange(b.conjunction, st.schemas, st.links)
+		}
 		for _, s := range st.schemas {
 			if !b.flat && (s.unevaluatedProps != nil || s.unevaluatedItems != nil) {
 				if f.scopes == nil {

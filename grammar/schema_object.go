@@ -20,6 +20,8 @@ type objectBuilder struct {
 	lo, hi   int32 // number of properties
 	cap      int32 // more properties than that are not told apart
 	extra    *expr // an additional property; never if there are none
+	mixed    int   // from this listed property on, additional ones may come between
+	leading  *expr // an additional property that may come first even if required ones are to follow
 	classes  []nameClass
 	kinds    []*expr // additional properties whose names certainly differ from those of the other kinds
 	g        *graph
@@ -35,9 +37,10 @@ type listedProperty struct {
 	value    *expr
 }
 
-// objectState is a place in an object. Place 'a': property at is next, if it is written; 'c': property at is
-// written next; 'x': an additional one is; 'k': one of kind at is; 'y': after an additional one. n properties
-// are written before it (after it, for 'c', 'x' and 'k'), up to cap. used are the kinds that are written, as long as
+// objectState is a place in an object. Place 'a': property at is next, or an additional one where they may come; 's':
+// property at is next, if it is written; 'c': property at is written next; 'x': an additional one is, before property at;
+// 'l': one that may lead is; 'k': one of kind at is; 'y': after an additional one, only such come. n properties
+// are written before it (after it, for 'c', 'x', 'l' and 'k'), up to cap. used are the kinds that are written, as long as
 // there are too few properties.
 type objectState struct {
 	place byte
@@ -56,7 +59,7 @@ func (b *objectBuilder) build() *expr {
 	}
 	if !b.c.attempt(func() { b.extra = b.additional() }) {
 		pair := seq(j.string(), j.colon(), j.value())
-		b.extra = pair
+		b.extra, b.classes = pair, nil
 	}
 	if b.extra == never && int64(b.hi) >= int64(len(b.listed)) {
 		b.hi, b.cap = unbounded, max(b.lo, 1) // the limit cannot be reached
@@ -72,6 +75,12 @@ func (b *objectBuilder) build() *expr {
 	if more := int(b.lo) - len(b.listed); b.extra != never && more > 1 && len(b.distinct()) < more {
 		b.c.relax(b.at, "minProperties", ErrTooLarge, "so many names that are not listed cannot be kept apart")
 		b.lo = int32(len(b.listed)) + 1
+	}
+	b.mixed = len(b.listed) + 1
+	if b.extra != never && b.lo <= 1 { // otherwise additional ones are of different kinds
+		for b.mixed--; b.mixed > 0 && !b.listed[b.mixed-1].required; b.mixed-- {
+		}
+		b.leading = b.annotations()
 	}
 	if !b.c.attempt(b.pairs) {
 		b.lo, b.hi, b.cap = 0, unbounded, 1
@@ -252,6 +261,27 @@ func (b *objectBuilder) additional() *expr {
 	return j.named("property "+key(b.f.schemas), "#"+b.at+", additional properties", func() *expr { return alt(sub...) })
 }
 
+// annotations returns the additional properties whose names begin with "$", nil if there are none: "$schema" and its
+// like stand first by custom.
+func (b *objectBuilder) annotations() *expr {
+	dollar, err := determinize(b.c.meter, reCat(&re{op: reSet, set: oneChar('$')}, reAny))
+	if err != nil {
+		return nil
+	}
+	var sub []*expr
+	for _, class := range b.classes {
+		if d, err := intersectDFA(class.names, dollar, maxProductDFA); err == nil {
+			if class.names = d.minimize(); !class.names.isEmpty() {
+				sub = append(sub, class.pair(b.c.json))
+			}
+		}
+	}
+	if len(sub) == 0 {
+		return nil
+	}
+	return alt(sub...)
+}
+
 // nameClasses returns the classes of names that are not listed.
 func (b *objectBuilder) nameClasses() []nameClass {
 	classes := []nameClass{{names: b.names()}}
@@ -380,13 +410,15 @@ func (b *objectBuilder) expand(s objectState) {
 		}
 	}
 	switch s.place {
-	case 'a':
+	case 'a', 's':
+		if s.place == 'a' && !full && b.extra != never && (s.at == len(b.listed) || s.at >= b.mixed) {
+			b.more(s, next)
+		} else if s.at == 0 && !full && b.leading != nil {
+			next(objectState{place: 'l', n: s.n + 1})
+		}
 		if s.at == len(b.listed) {
 			if s.n >= b.lo {
 				end()
-			}
-			if b.extra != never && !full {
-				b.more(s, next)
 			}
 			return
 		}
@@ -394,13 +426,23 @@ func (b *objectBuilder) expand(s objectState) {
 			next(objectState{place: 'c', at: s.at, n: s.n + 1})
 		}
 		if !b.listed[s.at].required {
-			b.g.edge(from, b.state(objectState{place: 'a', at: s.at + 1, n: s.n}), nil)
+			skip := objectState{place: s.place, at: s.at + 1, n: s.n}
+			if s.at >= b.mixed {
+				skip.place = 's'
+			}
+			b.g.edge(from, b.state(skip), nil)
 		}
 	case 'c':
 		p := b.listed[s.at]
 		b.g.edge(from, b.state(objectState{place: 'a', at: s.at + 1, n: s.n}), seq(lit(quote(p.name)), j.colon(), p.value))
+	case 'l':
+		b.g.edge(from, b.state(objectState{place: 'a', n: s.n}), b.leading)
 	case 'x':
-		b.g.edge(from, b.state(objectState{place: 'y', n: s.n}), b.extra)
+		after := objectState{place: 'a', at: s.at, n: s.n}
+		if s.at < b.mixed {
+			after = objectState{place: 'y', n: s.n}
+		}
+		b.g.edge(from, b.state(after), b.extra)
 	case 'k':
 		b.g.edge(from, b.state(objectState{place: 'y', n: s.n, used: s.used}), b.kinds[s.at])
 	case 'y':
@@ -418,7 +460,7 @@ func (b *objectBuilder) expand(s objectState) {
 func (b *objectBuilder) more(s objectState, next func(objectState)) {
 	missing := int(b.lo - s.n)
 	if missing <= 1 && s.used == 0 || missing <= 0 {
-		next(objectState{place: 'x', n: s.n + 1})
+		next(objectState{place: 'x', at: s.at, n: s.n + 1})
 		return
 	}
 	kinds := b.distinct()

@@ -81,6 +81,7 @@ type schema struct {
 
 	resource   *resource // that the schema belongs to
 	reference  string
+	referredAt int     // the id that the next schema gets where the reference stands
 	dynamic    bool    // the reference depends on how the schema was reached
 	target     *schema // of reference
 	unresolved bool    // the reference leads out of the document
@@ -262,10 +263,10 @@ func (p *keywordParser) keyword(k string, v *jsonValue) {
 	case "else":
 		s.other = p.sub(v, k)
 	case "$ref":
-		s.reference = p.text(k, v)
+		s.reference, s.referredAt = p.text(k, v), p.c.nextID
 	case "$dynamicRef", "$recursiveRef":
 		if s.reference == "" {
-			s.reference, s.dynamic = p.text(k, v), true
+			s.reference, s.dynamic, s.referredAt = p.text(k, v), true, p.c.nextID
 		}
 	case "$anchor", "$dynamicAnchor":
 		s.resource.anchors[p.text(k, v)] = s

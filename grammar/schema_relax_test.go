@@ -45,7 +45,7 @@ func TestSchemaDialects(t *testing.T) {
 		{`{"type":"string","format":"password","example":"x","markdownDescription":"y"}`, list{`"a"`}, list{`1`}},
 		// What is unevaluated depends on the branch that was taken.
 		{`{"type":"object","allOf":[{"properties":{"a":{"type":"null"}}}],"properties":{"b":{"type":"null"}},"unevaluatedProperties":false}`,
-			list{`{}`, `{"b":null,"a":null}`}, list{`{"c":1}`, `{"a":1}`}},
+			list{`{}`, `{"a":null,"b":null}`}, list{`{"c":1}`, `{"a":1}`}},
 		{`{"type":"object","anyOf":[{"properties":{"a":{"const":1}},"required":["a"]},{"properties":{"b":true},"required":["b"]}],"unevaluatedProperties":{"type":"null"}}`,
 			list{`{"a":1}`, `{"a":1,"x":null}`, `{"b":2}`}, list{`{"a":1,"x":2}`, `{}`}},
 		{`{"type":"object","not":{"not":{"properties":{"a":{"type":"null"}},"required":["a"]}},"unevaluatedProperties":false}`, list{}, list{`{"a":null}`}},
