@@ -199,6 +199,9 @@ func (d *dfa) class(i int) runeRange {
 	return runeRange{d.cuts[i], hi}
 }
 
+// void reports whether there are no characters in a class: surrogates are none.
+func (r runeRange) void() bool { return r.lo >= surrogateMin && r.hi <= surrogateMax }
+
 // complement returns the automaton of all other texts.
 func (d *dfa) complement() *dfa {
 	k := len(d.cuts)
@@ -266,12 +269,24 @@ func intersectDFA(a, b *dfa, limit int) (*dfa, error) {
 func (d *dfa) live() []bool {
 	k := len(d.cuts)
 	d.meter.Spend(len(d.next))
-	from := make([][]int32, len(d.final))
-	for i, to := range d.next {
-		if r := d.class(i % k); to >= 0 && len(newSet(r)) > 0 {
-			from[to] = append(from[to], int32(i/k))
+	counts := make([]int32, len(d.final)+1)
+	each := func(f func(from, to int32)) {
+		for i, to := range d.next {
+			if to >= 0 && !d.class(i%k).void() {
+				f(int32(i/k), to)
+			}
 		}
 	}
+	each(func(_, to int32) { counts[to+1]++ })
+	for i := range d.final {
+		counts[i+1] += counts[i]
+	}
+	before := make([]int32, counts[len(d.final)])
+	end := slices.Clone(counts)
+	each(func(from, to int32) {
+		before[end[to]] = from
+		end[to]++
+	})
 	live := slices.Clone(d.final)
 	var stack []int32
 	for i, f := range d.final {
@@ -282,7 +297,7 @@ func (d *dfa) live() []bool {
 	for len(stack) > 0 {
 		s := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		for _, p := range from[s] {
+		for _, p := range before[counts[s]:counts[s+1]] {
 			if !live[p] {
 				live[p] = true
 				stack = append(stack, p)
@@ -304,7 +319,7 @@ func (d *dfa) lengths() (least, most int32) {
 	after := func(s int32) []int32 {
 		var out []int32
 		for c, to := range d.next[int(s)*k : (int(s)+1)*k] {
-			if to >= 0 && live[to] && len(newSet(d.class(c))) > 0 {
+			if to >= 0 && live[to] && !d.class(c).void() {
 				out = append(out, to)
 			}
 		}

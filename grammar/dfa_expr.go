@@ -173,7 +173,7 @@ func (d *dfa) hasLength(lo, hi int32) bool {
 			}
 			d.meter.Spend(k)
 			for c, to := range d.next[state*k : (state+1)*k] {
-				if to >= 0 && !next[to] && len(newSet(d.class(c))) > 0 {
+				if to >= 0 && !next[to] && !d.class(c).void() {
 					next[to], any = true, true
 				}
 			}

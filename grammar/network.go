@@ -137,10 +137,20 @@ func (w *network) eliminate(b *builder) error {
 		w.rules = append(w.rules, rule{name: r.name, start: keep(r.start), null: null[i]})
 	}
 	seen := make([]int32, len(b.head))
+	most := len(b.rules) + len(b.repeats) // nodes that there can be
+	for i := range b.edges {
+		if e := &b.edges[i]; e.kind != edgeEmpty && seen[e.to] == 0 {
+			seen[e.to] = -1
+			most++
+		}
+	}
+	w.nodes = make([]node, 0, most)
 	var stack []int32
 	var repeatNodes []node
 	var edges []byteEdge // of one node
 	var calls []callEdge
+	var keptEdges arena[byteEdge]
+	var keptCalls arena[callEdge]
 	work := 0
 	for i := 0; i < len(queue); i++ {
 		n := node{edges: edges[:0], calls: calls[:0]}
@@ -184,7 +194,7 @@ func (w *network) eliminate(b *builder) error {
 		}
 		n.tidy()
 		edges, calls = n.edges, n.calls
-		n.edges, n.calls = slices.Clone(edges), slices.Clone(calls)
+		n.edges, n.calls = keptEdges.clone(edges), keptCalls.clone(calls)
 		w.nodes = append(w.nodes, n)
 	}
 	base := int32(len(w.nodes))
@@ -195,6 +205,27 @@ func (w *network) eliminate(b *builder) error {
 	}
 	w.nodes = append(w.nodes, repeatNodes...)
 	return nil
+}
+
+// arena holds copies of many short slices together.
+type arena[T any] struct {
+	free []T
+	size int // of the latest piece
+}
+
+// clone returns a copy of list that nothing can be appended to in place; nil if it is empty.
+func (a *arena[T]) clone(list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	if len(list) > len(a.free) {
+		a.size = min(2*a.size+16, 4096)
+		a.free = make([]T, max(len(list), a.size))
+	}
+	copied := a.free[:len(list):len(list)]
+	a.free = a.free[len(list):]
+	copy(copied, list)
+	return copied
 }
 
 // tidy sorts edges and removes duplicates.
