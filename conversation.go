@@ -148,15 +148,17 @@ type Prepared struct {
 	Dropped  int
 	// Choices is the number of answers, at least 1.
 	Choices int
-	// Tools is the form in which the answer writes calls, ToolsNone if it has
+	// Tools is how the answer writes calls, of the format ToolsNone if it has
 	// none; Reasoning how it marks reasoning, and Opened whether the prompt ends
 	// within that.
-	Tools     chat.ToolFormat
+	Tools     chat.ToolSyntax
 	Reasoning chat.ReasoningFormat
 	Opened    bool
 
 	model *Model
 	trim  bool // white space before the answer is left out
+	// offered are the tools that the answer may call.
+	offered []chat.Tool
 	// What the answer is kept to is made of these, nil if it is not.
 	format, tools *grammar.Grammar
 }
@@ -283,12 +285,13 @@ func (p *Prepared) render(ctx context.Context, c *Conversation, t *chat.Template
 		}
 		maps.Copy(in.Extra, t.ThinkingVariables(c.Thinking == ThinkingOn))
 	}
-	explain := t.ToolFormat() == chat.ToolsNone
+	syntax := t.ToolSyntax()
+	explain := syntax.Format == chat.ToolsNone
 	var explained []chat.Tool
 	if len(c.Tools) > 0 && c.ToolChoice.Mode != ToolsNever {
-		p.Tools = t.ToolFormat()
+		p.Tools, p.offered = syntax, c.Tools
 		if explain {
-			p.Tools, explained = chat.ToolsHermes, c.Tools
+			p.Tools.Format, explained = chat.ToolsHermes, c.Tools
 		} else {
 			in.Tools = c.Tools
 		}

@@ -25,7 +25,7 @@ func (p *Prepared) constrain(ctx context.Context, c *Conversation, o *generateOp
 		return err
 	}
 	p.Constraint = o.Options.Constraint
-	if p.Tools != chat.ToolsNone {
+	if p.Tools.Format != chat.ToolsNone {
 		text := p.Constraint
 		if p.Constraint, err = p.toolConstraint(ctx, c, text == nil); err != nil {
 			return &OptionError{Option: "tools", Err: err}
@@ -82,11 +82,15 @@ func (p *Prepared) toolConstraint(ctx context.Context, c *Conversation, text boo
 	options := grammar.ToolOptions{
 		Optional: text && c.ToolChoice.Mode == ToolsAuto, Parallel: !c.SingleCall,
 	}
-	switch p.Tools {
+	switch p.Tools.Format {
 	case chat.ToolsLlama:
 		options.Format = grammar.ToolsLlama
 	case chat.ToolsMistral:
 		options.Format = grammar.ToolsMistral
+	case chat.ToolsNamed:
+		options.Format, options.Marks = grammar.ToolsNamed, grammar.ToolMarks(p.Tools.Marks)
+	case chat.ToolsTagged:
+		options.Format, options.Marks = grammar.ToolsTagged, grammar.ToolMarks(p.Tools.Marks)
 	default:
 		options.Format = grammar.ToolsHermes
 	}

@@ -70,9 +70,9 @@ func (p *Prepared) newChoiceParser() *choiceParser {
 	if p.trim {
 		c.trim = &chat.Trimmer{}
 	}
-	if p.Tools != chat.ToolsNone {
-		c.tools = chat.NewToolParser(p.Tools)
-		if p.Tools != chat.ToolsMistral { // whose templates take only short ids
+	if p.Tools.Format != chat.ToolsNone {
+		c.tools = chat.NewToolParser(p.Tools, p.offered...)
+		if p.Tools.Format != chat.ToolsMistral { // whose templates take only short ids
 			c.tools.NewID = func() string { return "call_" + strings.ToLower(rand.Text()[:24]) }
 		}
 	}
@@ -113,8 +113,8 @@ func (c *choiceParser) add(token Token) Piece {
 // controlMarks reports whether the model marks calls with control tokens, which
 // are no text unless they are asked for. Together with the constraint on calls
 // no other control token shows up in the answer.
-func (m *Model) controlMarks(f chat.ToolFormat) bool {
-	return slices.ContainsFunc(f.Marks(), m.isControl)
+func (m *Model) controlMarks(s chat.ToolSyntax) bool {
+	return slices.ContainsFunc(s.Texts(), m.isControl)
 }
 
 // isControl reports whether a text stands for a control token.

@@ -78,7 +78,7 @@ func TestConversationPrompts(t *testing.T) {
 		{"variable wins", trit.Conversation{Messages: hello, Thinking: trit.ThinkingOff, Variables: map[string]any{"enable_thinking": true}}},
 	}
 	var b strings.Builder
-	for _, name := range []string{"", "templates/qwen2.5", "templates/llama3.1", "templates/mistral", "testdata/templates/thinking"} {
+	for _, name := range []string{"", "templates/qwen2.5", "templates/llama3.1", "templates/mistral", "testdata/templates/thinking", "testdata/templates/tagged"} {
 		m := withTemplate(t, name)
 		for _, kind := range kinds {
 			p, err := m.Prepare(t.Context(), kind.c)
@@ -88,7 +88,7 @@ func TestConversationPrompts(t *testing.T) {
 			}
 			text := m.Tokenizer().Decode(p.Prompt, tokenizer.RenderSpecial(true))
 			text = strings.ReplaceAll(text, time.Now().Format("02 Jan 2006"), "DATE")
-			fmt.Fprintf(&b, "== %s, %s: tools %v, reasoning %q, opened %v\n%s\n", name, kind.name, p.Tools, p.Reasoning.Open, p.Opened, text)
+			fmt.Fprintf(&b, "== %s, %s: tools %v, reasoning %q, opened %v\n%s\n", name, kind.name, p.Tools.Format, p.Reasoning.Open, p.Opened, text)
 		}
 	}
 	path := filepath.Join("testdata", "prompts.golden")
@@ -266,7 +266,7 @@ func TestConversationConstraints(t *testing.T) {
 	question := []chat.Message{{Role: "user", Content: "What is the capital of Italy?"}}
 	required := trit.ToolChoice{Mode: trit.ToolsRequired}
 	cow := chat.Tool{Type: "function", Function: chat.Function{Name: "moo"}}
-	for _, template := range []string{"", "templates/llama3.1", "templates/mistral"} {
+	for _, template := range []string{"", "templates/llama3.1", "templates/mistral", "testdata/templates/tagged"} {
 		m := withTemplate(t, template, trit.ContextSize(1024))
 		content, calls := collect(t, m, trit.Conversation{Messages: question, Tools: append(weather(), cow), SingleCall: true,
 			ToolChoice: trit.ToolChoice{Mode: trit.ToolsRequired, Names: []string{"get_weather"}}}, trit.Greedy(), trit.MaxTokens(100))

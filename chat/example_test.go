@@ -40,7 +40,7 @@ func ExampleChoose() {
 }
 
 func ExampleToolParser() {
-	p := chat.NewToolParser(chat.ToolsHermes)
+	p := chat.NewToolParser(chat.ToolSyntax{Format: chat.ToolsHermes})
 	for _, piece := range []string{"One moment.\n<tool", "_call>\n{\"name\": \"weather\", \"argu", "ments\": {\"city\": \"Paris\"}}\n</tool_call>"} {
 		content, calls := p.Write(piece)
 		fmt.Printf("%q", content)

@@ -41,6 +41,7 @@ type Template struct {
 	now    func() time.Time
 	limits Limits
 	probe  func() inputForm
+	syntax func() ToolSyntax
 
 	reasoning func() ReasoningFormat
 	// field is what the template calls the reasoning of a message.
@@ -72,6 +73,7 @@ func Parse(source string, opts ...Option) (*Template, error) {
 	}
 	t.field = t.findReasoningField()
 	t.probe = sync.OnceValue(t.findForm)
+	t.syntax = sync.OnceValue(t.findToolSyntax)
 	t.reasoning = sync.OnceValue(t.findReasoning)
 	return t, nil
 }
@@ -103,20 +105,6 @@ func (t *Template) RenderContext(ctx context.Context, in Input) (string, error) 
 		form = t.probe()
 	}
 	return t.renderUntil(ctx, &in, form, t.limits)
-}
-
-// ToolFormat returns the form in which a model with this template writes tool calls, judged by
-// the template's text; ToolsNone if the template knows no tools.
-func (t *Template) ToolFormat() ToolFormat {
-	switch src := t.source; {
-	case strings.Contains(src, "[TOOL_CALLS]"):
-		return ToolsMistral
-	case strings.Contains(src, "<tool_call>"):
-		return ToolsHermes
-	case strings.Contains(src, "tools") && (strings.Contains(src, `"parameters"`) || strings.Contains(src, "<|python_tag|>")):
-		return ToolsLlama
-	}
-	return ToolsNone
 }
 
 // KnowsRole reports whether the template can say that a message is by this role: one that all

@@ -346,7 +346,7 @@ func TestConcurrentRender(t *testing.T) {
 
 func TestToolFormat(t *testing.T) {
 	for name, want := range map[string]ToolFormat{"qwen2.5": ToolsHermes, "mistral": ToolsMistral, "llama3.1": ToolsLlama, "bitnet": ToolsNone, "chatml": ToolsNone} {
-		if got := mustBuiltin(t, name).ToolFormat(); got != want {
+		if got := mustBuiltin(t, name).ToolSyntax().Format; got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}

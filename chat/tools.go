@@ -20,9 +20,13 @@ const (
 	ToolsLlama
 	// ToolsMistral: [TOOL_CALLS] and a list of calls, or a name and its arguments.
 	ToolsMistral
+	// ToolsNamed: a name and an object of arguments between the marks of the template.
+	ToolsNamed
+	// ToolsTagged: a name and the arguments one by one between the marks of the template, texts as they are.
+	ToolsTagged
 )
 
-// String returns "none", "hermes", "llama" or "mistral".
+// String returns "none", "hermes", "llama", "mistral", "named" or "tagged".
 func (f ToolFormat) String() string {
 	switch f {
 	case ToolsHermes:
@@ -31,21 +35,12 @@ func (f ToolFormat) String() string {
 		return "llama"
 	case ToolsMistral:
 		return "mistral"
+	case ToolsNamed:
+		return "named"
+	case ToolsTagged:
+		return "tagged"
 	}
 	return "none"
-}
-
-// Marks returns the texts that begin and end calls, for which a vocabulary may have tokens.
-func (f ToolFormat) Marks() []string {
-	switch f {
-	case ToolsHermes:
-		return []string{hermesOpen, hermesClose}
-	case ToolsLlama:
-		return []string{pythonTag}
-	case ToolsMistral:
-		return []string{mistralOpen}
-	}
-	return nil
 }
 
 const (
@@ -59,8 +54,8 @@ const (
 
 // ParseToolCalls splits a complete answer into its content and its tool calls. What looks like a
 // call but is malformed stays content.
-func ParseToolCalls(text string, format ToolFormat) (content string, calls []ToolCall) {
-	p := NewToolParser(format)
+func ParseToolCalls(text string, syntax ToolSyntax, tools ...Tool) (content string, calls []ToolCall) {
+	p := NewToolParser(syntax, tools...)
 	content, calls = p.Write(text)
 	rest, more := p.Close()
 	return content + rest, append(calls, more...)
@@ -74,6 +69,8 @@ type ToolParser struct {
 	NewID func() string
 
 	format ToolFormat
+	marks  *ToolMarks
+	tools  []Tool
 	buf    []byte // what is withheld; starts with the opening tag while inCall
 	space  []byte // white space before the opening tag
 	inCall bool
@@ -81,6 +78,7 @@ type ToolParser struct {
 	called bool // a call was found
 	plain  bool // everything from here on is content
 	scan   jsonScanner
+	looked int       // bytes looked at of an open call of ToolsNamed or ToolsTagged
 	wasted int       // bytes read of what turned out to be no call
 	found  int       // complete calls
 	part   *callPart // of the call that is open, once its arguments have begun
@@ -89,9 +87,11 @@ type ToolParser struct {
 	spareID string
 }
 
-// NewToolParser returns a parser for one answer.
-func NewToolParser(format ToolFormat) *ToolParser {
-	return &ToolParser{NewID: newCallID, format: format, plain: format == ToolsNone}
+// NewToolParser returns a parser for one answer. The schemas of tools tell what is a text where calls do not.
+func NewToolParser(syntax ToolSyntax, tools ...Tool) *ToolParser {
+	return &ToolParser{
+		NewID: newCallID, format: syntax.Format, marks: &syntax.Marks, tools: tools, plain: syntax.Format == ToolsNone,
+	}
 }
 
 // newCallID returns nine letters and digits, the only form that Mistral's templates accept.
@@ -122,7 +122,8 @@ func (p *ToolParser) Close() (content string, calls []ToolCall) {
 func (p *ToolParser) Cut() (content string, calls []ToolCall) {
 	content, calls = p.advance(false)
 	if p.inCall {
-		if _, found, v := p.parseCall(true); v == isCall { // only its closing mark is missing
+		// Of ToolsTagged more arguments may have come.
+		if _, found, v := p.parseCall(p.format != ToolsTagged); v == isCall { // only its closing mark is missing
 			calls = append(calls, found...)
 			p.complete(found)
 		}
@@ -189,8 +190,11 @@ func (p *ToolParser) findOpen() (content []byte, more bool) {
 		return nil, p.findLlama()
 	}
 	tag := hermesOpen
-	if p.format == ToolsMistral {
+	switch p.format {
+	case ToolsMistral:
 		tag = mistralOpen
+	case ToolsNamed, ToolsTagged:
+		tag = p.marks.first()
 	}
 	i := bytes.Index(p.buf, []byte(tag))
 	found := i >= 0
@@ -211,7 +215,7 @@ func (p *ToolParser) findOpen() (content []byte, more bool) {
 }
 
 func (p *ToolParser) open(skip int) {
-	p.inCall, p.skip, p.scan, p.part = true, skip, jsonScanner{}, nil
+	p.inCall, p.skip, p.scan, p.part, p.looked = true, skip, jsonScanner{}, nil, 0
 }
 
 // findLlama looks for a call at the start of the answer, or after another call.
@@ -257,6 +261,8 @@ func (p *ToolParser) parseCall(final bool) (n int, calls []ToolCall, v verdict) 
 		n, calls, v = p.parseHermes(final)
 	case ToolsLlama:
 		n, calls, v = p.parseObject(p.skip)
+	case ToolsNamed, ToolsTagged:
+		n, calls, v = p.parseMarked(final)
 	default:
 		n, calls, v = p.parseMistral()
 	}

@@ -16,8 +16,8 @@ func numbered() func() string {
 }
 
 // parsePieces parses an answer cut into pieces of n bytes.
-func parsePieces(text string, format ToolFormat, n int) (content string, calls []ToolCall) {
-	p := NewToolParser(format)
+func parsePieces(text string, syntax ToolSyntax, n int) (content string, calls []ToolCall) {
+	p := NewToolParser(syntax)
 	p.NewID = numbered()
 	for len(text) > 0 {
 		k := min(n, len(text))
@@ -100,14 +100,14 @@ func TestToolCalls(t *testing.T) {
 		{"no arguments", ToolsMistral, `[TOOL_CALLS]f and`, `[TOOL_CALLS]f and`, nil},
 	} {
 		for n := 1; n <= len(c.in); n++ {
-			content, calls := parsePieces(c.in, c.format, n)
+			content, calls := parsePieces(c.in, ToolSyntax{Format: c.format}, n)
 			if content != c.content || !cmp.Equal(calls, c.calls) {
 				t.Errorf("%v, %s, pieces of %d:\n got %q %v\nwant %q %v", c.format, c.name, n, content, calls, c.content, c.calls)
 				break
 			}
 		}
 	}
-	content, calls := ParseToolCalls(`<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>`, ToolsHermes)
+	content, calls := ParseToolCalls(`<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>`, ToolSyntax{Format: ToolsHermes})
 	if content != "" || len(calls) != 1 || len(calls[0].ID) != 9 || strings.Trim(calls[0].ID, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
 		t.Errorf("got %q, %v", content, calls)
 	}
@@ -115,7 +115,7 @@ func TestToolCalls(t *testing.T) {
 
 // TestToolParserStreams: content is not held back longer than needed, tags never show.
 func TestToolParserStreams(t *testing.T) {
-	p := NewToolParser(ToolsHermes)
+	p := NewToolParser(ToolSyntax{Format: ToolsHermes})
 	var got []string
 	for _, piece := range []string{"Let", " me", " <", "b> ", "<tool", "_call>", `{"name": "f",`, ` "arguments": {}}`, "</tool_call>"} {
 		c, calls := p.Write(piece)
@@ -131,7 +131,7 @@ func TestToolParserStreams(t *testing.T) {
 
 // TestToolParserParts: the arguments of a call are told as they come.
 func TestToolParserParts(t *testing.T) {
-	p := NewToolParser(ToolsHermes)
+	p := NewToolParser(ToolSyntax{Format: ToolsHermes})
 	p.NewID = numbered()
 	var got []CallPart
 	for _, piece := range []string{`<tool_call>{"name": "f"`, `, "arguments": `, `{"a`, `": [1, `, `2]}`, `}</tool_call>`,
@@ -161,7 +161,7 @@ func TestUnclosedCalls(t *testing.T) {
 		{ToolsMistral, strings.Repeat("[TOOL_CALLS][", n)},
 		{ToolsMistral, strings.Repeat("[TOOL_CALLS][", n) + strings.Repeat("]", n)},
 	} {
-		p := NewToolParser(c.format)
+		p := NewToolParser(ToolSyntax{Format: c.format})
 		content, calls := p.Write(c.text)
 		rest, more := p.Close()
 		if content += rest; content != c.text || len(calls)+len(more) > 0 {
@@ -173,14 +173,21 @@ func TestUnclosedCalls(t *testing.T) {
 	}
 }
 
+// fuzzed are all forms of calls.
+var fuzzed = []ToolSyntax{
+	{Format: ToolsNone}, {Format: ToolsHermes}, {Format: ToolsLlama}, {Format: ToolsMistral}, {ToolsTagged, xmlMarks},
+	{ToolsNamed, ToolMarks{Before: "<calls>", After: "</calls>", Open: "<call>", Mid: "<args>", Close: "</call>"}},
+}
+
 func FuzzToolParser(f *testing.F) {
 	for _, s := range []string{
 		"text <tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"</tool_call>\"}}\n</tool_call> more",
 		`<|python_tag|>{"name": "f", "parameters": {}}; {"name": "g", "parameters": {}}`,
 		`[TOOL_CALLS] [{"name": "f", "arguments": {}}]`, `[TOOL_CALLS]f[CALL_ID]1[ARGS]{"a": "\"}"}`,
 		"<tool_call><tool_call>{", " \n{", "[TOOL_CALLS][TOOL",
+		"a <call>\n<f=f>\n<arg=s>\n1\n</arg>\n</f>\n</call>\n<call>\n<f=", "<calls><call>f<args>{}</call> <call>g<args>{}</call></calls> b",
 	} {
-		for format := range 4 {
+		for format := range fuzzed {
 			f.Add(s, uint8(format), uint8(3))
 		}
 	}
@@ -188,7 +195,7 @@ func FuzzToolParser(f *testing.F) {
 		if !utf8.ValidString(text) {
 			return
 		}
-		kind := ToolFormat(format % 4)
+		kind := fuzzed[int(format)%len(fuzzed)]
 		content, calls := parsePieces(text, kind, len(text)+1)
 		inPieces, callsInPieces := parsePieces(text, kind, int(n)+1)
 		if content != inPieces || !cmp.Equal(calls, callsInPieces) {
@@ -223,7 +230,7 @@ func TestToolParserCut(t *testing.T) {
 		{"mistral", ToolsMistral, `[TOOL_CALLS][{"name": "f", "argu`, "", nil},
 	} {
 		for n := 1; n <= len(c.in); n++ {
-			p := NewToolParser(c.format)
+			p := NewToolParser(ToolSyntax{Format: c.format})
 			p.NewID = numbered()
 			var content string
 			var calls []ToolCall

@@ -2,6 +2,7 @@ package grammar
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -25,11 +26,28 @@ const (
 	ToolsLlama
 	// ToolsMistral: [TOOL_CALLS] and a list of {"name": …, "arguments": {…}}.
 	ToolsMistral
+	// ToolsNamed: a name and an object of arguments between marks.
+	ToolsNamed
+	// ToolsTagged: a name and the arguments one by one between marks, texts as they are.
+	ToolsTagged
 )
+
+// ToolMarks are the texts around the parts of calls:
+//
+//	Before (Open NAME Mid ARGUMENTS Close) Between (Open NAME Mid ARGUMENTS Close) After
+//
+// where ARGUMENTS are an object of JSON or, of ToolsTagged, any number of ArgOpen NAME ArgMid VALUE ArgClose.
+type ToolMarks struct {
+	Before, After             string
+	Open, Mid, Close          string
+	Between                   string
+	ArgOpen, ArgMid, ArgClose string
+}
 
 // ToolOptions changes what [Tools] allows.
 type ToolOptions struct {
 	Format ToolFormat
+	Marks  ToolMarks // of ToolsNamed and ToolsTagged
 	// Optional allows an answer without a call, and, except for ToolsLlama, text before
 	// the first one. Otherwise the answer is one call, or several.
 	Optional bool
@@ -56,10 +74,6 @@ func Tools(tools []Tool, options ToolOptions) (*Grammar, error) {
 func (c Compiler) Tools(tools []Tool, options ToolOptions) (g *Grammar, err error) {
 	s := newSchemaCompiler(options.Schema, c.meter())
 	defer stop(&err)
-	key := "arguments"
-	if options.Format == ToolsLlama {
-		key = "parameters"
-	}
 	seen := map[string]bool{}
 	roots := map[string]*schema{}
 	var calls []*expr
@@ -68,7 +82,7 @@ func (c Compiler) Tools(tools []Tool, options ToolOptions) (g *Grammar, err erro
 			return nil, fmt.Errorf("%w: tool %d is called %q; every tool needs a name of its own", ErrSyntax, i, clip([]byte(t.Name)))
 		}
 		seen[t.Name] = true
-		call, err := s.call(t, key, roots)
+		call, err := s.call(t, &options, roots)
 		if err != nil {
 			return nil, fmt.Errorf("tool %q: %w", t.Name, err)
 		}
@@ -93,24 +107,44 @@ func (c Compiler) Tools(tools []Tool, options ToolOptions) (g *Grammar, err erro
 }
 
 // call returns the texts of a call of t, and adds the schema of its arguments to roots.
-func (c *schemaCompiler) call(t Tool, key string, roots map[string]*schema) (*expr, error) {
+func (c *schemaCompiler) call(t Tool, o *ToolOptions, roots map[string]*schema) (call *expr, err error) {
 	j := c.json
 	c.tool = t.Name
 	defer func(strict bool) { c.options.Strict = strict }(c.options.Strict)
 	c.options.Strict = c.options.Strict || t.Strict
-	arguments := seq(lit("{"), j.space(), lit("}"))
+	var object *schema
 	if len(t.Parameters) > 0 {
 		root, err := c.add(t.Parameters)
 		if err != nil {
 			return nil, err
 		}
-		object := c.newSchema("")
+		object = c.newSchema("")
 		object.types = typeObject
 		object.allOf = []*schema{root}
 		roots[t.Name] = object
+	}
+	m := &o.Marks
+	if o.Format == ToolsTagged {
+		arguments := empty
+		if object != nil {
+			if arguments, err = c.tagged(object, m); err != nil {
+				return nil, err
+			}
+		}
+		return seq(marks(m.Open), lit(t.Name), marks(m.Mid), arguments, marks(m.Close)), nil
+	}
+	arguments := seq(lit("{"), j.space(), lit("}"))
+	if object != nil {
 		if arguments, err = c.expr(object); err != nil {
 			return nil, err
 		}
+	}
+	if o.Format == ToolsNamed {
+		return seq(marks(m.Open), lit(t.Name), marks(m.Mid), arguments, marks(m.Close)), nil
+	}
+	key := "arguments"
+	if o.Format == ToolsLlama {
+		key = "parameters"
 	}
 	return seq(lit("{"), j.space(), lit(`"name"`), j.colon(), lit(quote(t.Name)), j.comma(),
 		lit(quote(key)), j.colon(), arguments, j.space(), lit("}")), nil
@@ -137,10 +171,46 @@ func (o ToolOptions) answer(call *expr, j *jsonRules) (answer *expr, forbidden *
 			list = j.list(call, 1, unbounded)
 		}
 		return seq(mark(mistralOpen), opt(lit(" ")), list), reLiteral(mistralOpen)
+	case ToolsNamed, ToolsTagged:
+		first := strings.TrimSpace(o.Marks.Before)
+		if first == "" {
+			first = strings.TrimSpace(o.Marks.Open)
+		}
+		return seq(marks(o.Marks.Before), several(call, marks(o.Marks.Between)), marks(o.Marks.After)), reLiteral(first)
 	default:
 		one := seq(mark(hermesOpen), newline, call, newline, mark(hermesClose))
 		return several(one, newline), reLiteral(hermesOpen)
 	}
+}
+
+// marks is a text whose tags, <…> and […], may be control tokens.
+func marks(text string) *expr {
+	var sub []*expr
+	for text != "" {
+		n := tagLength(text)
+		if n > 0 {
+			sub = append(sub, mark(text[:n]))
+		} else if n = 1 + strings.IndexAny(text[1:], "<["); n == 0 {
+			n = len(text)
+			sub = append(sub, lit(text))
+		} else {
+			sub = append(sub, lit(text[:n]))
+		}
+		text = text[n:]
+	}
+	return seq(sub...)
+}
+
+// tagLength returns the length of the tag that a text begins with, 0 if there is none.
+func tagLength(text string) int {
+	for _, pair := range []string{"<>", "[]"} {
+		if text[0] == pair[0] {
+			if end := strings.IndexAny(text[1:], pair); end > 0 && text[1+end] == pair[1] {
+				return end + 2
+			}
+		}
+	}
+	return 0
 }
 
 // mark is a text, or the control token of that name.
