@@ -152,7 +152,7 @@ func (r *remote) open(cmd *cobra.Command) error {
 		return usage(cmd, err)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy, transport.DisableKeepAlives = nil, true
+	transport.DisableKeepAlives = true
 	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: r.insecure}
 	r.Server = apiclient.Server{URL: strings.TrimSuffix(address.url(), "/v1"), Key: key,
 		HTTP: &http.Client{Transport: transport}}
