@@ -118,3 +118,67 @@ func TestToolsOfThePage(t *testing.T) {
 	p.until(`document.querySelectorAll(".assistant").length > 9`)
 	p.idle()
 }
+
+// TestSandbox: JavaScript of a model gives a result, reaches nothing, and ends.
+func TestSandbox(t *testing.T) {
+	p, _ := openMock(t)
+	p.click("#open-settings")
+	p.click(`#set-tools input[value="javascript"]`)
+	p.press("Escape")
+	run := func(code string) string {
+		t.Helper()
+		p.say("/run " + code)
+		p.until(`document.querySelector(".message.last .content").innerText.startsWith("The tool says ")`)
+		return strings.TrimPrefix(p.lastAnswer(), "The tool says ")
+	}
+	for code, want := range map[string]string{
+		`[3, 1, 2].sort().join();`:                                          "1,2,3",
+		`const a = 2; console.log("a is", a, {b: [1]}); return a * 21`:      "a is 2 {\"b\":[1]}\n42",
+		`await new Promise((done) => setTimeout(done, 10)); return "later"`: "later",
+		`nowhere.at.all`: "Error: nowhere is not defined",
+		`1;`:             "1",
+		`let x = 1`:      "(nothing was printed or returned)",
+		// It is nobody's origin, and the way out is closed.
+		`self.origin`: "null",
+		`typeof document + typeof window + typeof top`: "undefinedundefinedundefined",
+	} {
+		if got := run(code); got != want {
+			t.Errorf("%s gives %q, want %q", code, got, want)
+		}
+	}
+	for _, code := range []string{
+		`await fetch("` + p.origin + `/v1/models").then((r) => r.text())`,
+		`await fetch("https://example.org/")`,
+		`importScripts("` + p.origin + `/ui/worker.js")`,
+		`importScripts("data:text/javascript,1")`,
+		`await import("data:text/javascript,1")`,
+		`await new Promise((ok, fail) => { const s = new WebSocket("` + strings.Replace(p.origin, "http", "ws", 1) + `/x"); s.onopen = ok; s.onerror = () => fail(new Error("no socket")); })`,
+		`eval("1 + 1")`,
+		`new Function("return 2")()`,
+		`await new Promise((ok, fail) => { const r = indexedDB.open("trit"); r.onsuccess = () => ok(1); r.onerror = () => fail(new Error("no database")); })`,
+		`await caches.keys()`,
+	} {
+		if got := run(code); !strings.HasPrefix(got, "Error: ") {
+			t.Errorf("%s gives %q", code, got)
+		}
+	}
+	if got := run(`Array(30000).fill("x").join("")`); len(got) > 20_100 || !strings.HasSuffix(got, "(cut after 20000 characters)") {
+		t.Errorf("a long result is %d characters: …%s", len(got), got[max(0, len(got)-60):])
+	}
+	if got := run(`for (;;) {}`); got != "Error: stopped after 5 s" {
+		t.Errorf("what never ends gives %q", got)
+	}
+	if n := p.count("iframe"); n != 0 {
+		t.Errorf("%d frames are left", n)
+	}
+	// Stop ends it at once, and the call waits for an answer by hand.
+	p.begin("/run for (;;) {}")
+	p.until(`document.querySelector("iframe")`)
+	p.press("Escape")
+	p.until(`!document.querySelector("iframe") && document.querySelector(".message.last .tool-form")`)
+	p.idle()
+	p.shoot("sandbox-stopped")
+	if eval[bool](p, `window.pwned !== undefined`) {
+		t.Error("the code reached the page")
+	}
+}

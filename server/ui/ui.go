@@ -19,7 +19,13 @@
 // would be needed to do harm anyway: inline scripts and styles, other origins,
 // and, through Trusted Types, every API that turns strings into markup.
 //
+// JavaScript that a model has written runs, if the user wants that, in a frame with an
+// origin of its own, whose policy allows workers and nothing else.
+//
 // # Caching
+//
+// A service worker, /ui/worker.js, keeps the page and its assets for times when the
+// server is away, and leaves the APIs alone.
 //
 // Assets live under a folder that is named after a hash of all of them
 // (/ui/<hash>/js/main.mjs), so browsers may keep them for ever, and a new
@@ -34,13 +40,15 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	_ "embed"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"path"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,12 +60,27 @@ import (
 var packed []byte
 
 // ContentSecurityPolicy is the policy that every answer of [Handler] carries.
+// The one policy of Trusted Types is that of the service worker's address.
 const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
-	"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
-	"require-trusted-types-for 'script'; trusted-types 'none'"
+	"connect-src 'self'; manifest-src 'self'; worker-src 'self'; frame-src 'self'; base-uri 'none'; " +
+	"form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types trit"
 
-// assetsMark stands in index.html where the folder of the assets belongs.
-const assetsMark = "%ASSETS%"
+// sandboxPolicy is that of the frame for scripts of models; the hash of its own script belongs into it.
+const sandboxPolicy = "sandbox allow-scripts; default-src 'none'; script-src 'sha256-%s'; worker-src blob:; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+
+// assetsMark stands in files where the folder of the assets belongs, filesMark where their names do.
+const (
+	assetsMark = "%ASSETS%"
+	filesMark  = "%FILES%"
+)
+
+// Files that are not served like the others.
+const (
+	pageName    = "index.html"
+	workerName  = "worker.js"
+	sandboxName = "sandbox.html"
+)
 
 const (
 	cacheForever    = "public, max-age=31536000, immutable"
@@ -81,9 +104,10 @@ type asset struct {
 	mediaType string
 	cache     string
 	plain     []byte
-	zipped    []byte // nil if compression does not pay
-	etag      string // of plain, with quotes
-	zipTag    string // of zipped, with quotes
+	zipped    []byte            // nil if compression does not pay
+	etag      string            // of plain, with quotes
+	zipTag    string            // of zipped, with quotes
+	headers   map[string]string // beside, or instead of, those of all
 }
 
 // site maps request paths to assets.
@@ -140,15 +164,24 @@ func unpack(packed []byte) (map[string][]byte, error) {
 	}
 }
 
+// inlineScript returns what stands within the first script element of a page.
+func inlineScript(page []byte) []byte {
+	_, rest, _ := bytes.Cut(page, []byte("<script>"))
+	script, _, _ := bytes.Cut(rest, []byte("</script>"))
+	return script
+}
+
 // newSite makes the assets of files, of which one is index.html. The map is its own then.
 func newSite(contents map[string][]byte) (site, error) {
-	page, ok := contents["index.html"]
-	if !ok {
-		return nil, fmt.Errorf("web/index.html: %w", fs.ErrNotExist)
+	for _, name := range []string{pageName, workerName, sandboxName} {
+		if _, ok := contents[name]; !ok {
+			return nil, fmt.Errorf("web/%s: %w", name, fs.ErrNotExist)
+		}
 	}
-	delete(contents, "index.html")
-
 	hash := hashAll(contents)
+	page, worker, script := contents[pageName], contents[workerName], inlineScript(contents[sandboxName])
+	delete(contents, pageName)
+	delete(contents, workerName)
 	s := site{}
 	var err error
 	for name, body := range contents {
@@ -157,10 +190,22 @@ func newSite(contents map[string][]byte) (site, error) {
 			return nil, err
 		}
 	}
+	sum := sha256.Sum256(script)
+	s["/ui/"+hash+"/"+sandboxName].headers = map[string]string{
+		"Content-Security-Policy": fmt.Sprintf(sandboxPolicy, base64.StdEncoding.EncodeToString(sum[:])),
+		"X-Frame-Options":         "SAMEORIGIN",
+	}
+	names := strings.Join(slices.Sorted(maps.Keys(contents)), " ")
+	worker = []byte(strings.NewReplacer(assetsMark, hash, filesMark, names).Replace(string(worker)))
+	if s["/ui/"+workerName], err = newAsset(workerName, worker, cacheRevalidate); err != nil {
+		return nil, err
+	}
+	// It lies in a folder and is for the page above it. The address is relative to its own.
+	s["/ui/"+workerName].headers = map[string]string{"Service-Worker-Allowed": "../"}
 	// A page below "/" or "/ui" finds the folder as ui/<hash>, one below "/ui/"
 	// as <hash>: relative addresses survive a proxy that adds a path.
 	for at, folder := range map[string]string{"/": "ui/" + hash, "/ui": "ui/" + hash, "/ui/": hash} {
-		s[at], err = newAsset("index.html", bytes.ReplaceAll(page, []byte(assetsMark), []byte(folder)), cacheRevalidate)
+		s[at], err = newAsset(pageName, bytes.ReplaceAll(page, []byte(assetsMark), []byte(folder)), cacheRevalidate)
 		if err != nil {
 			return nil, err
 		}
@@ -190,6 +235,9 @@ func (s site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	header.Set("Content-Type", a.mediaType)
 	header.Set("Cache-Control", a.cache)
+	for name, value := range a.headers {
+		header.Set(name, value)
+	}
 	body, tag := a.plain, a.etag
 	if a.zipped != nil {
 		header.Add("Vary", "Accept-Encoding")
@@ -240,13 +288,8 @@ func newAsset(name string, body []byte, cache string) (*asset, error) {
 
 // hashAll returns a short hash of the names and contents of all files.
 func hashAll(contents map[string][]byte) string {
-	names := make([]string, 0, len(contents))
-	for name := range contents {
-		names = append(names, name)
-	}
-	sort.Strings(names)
 	h := sha256.New()
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(contents)) {
 		fmt.Fprintf(h, "%d %s %d ", len(name), name, len(contents[name]))
 		h.Write(contents[name])
 	}

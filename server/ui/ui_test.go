@@ -3,6 +3,8 @@ package ui
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -110,8 +112,12 @@ func TestModulesFindTheirImports(t *testing.T) {
 func TestHeaders(t *testing.T) {
 	for path, a := range load() {
 		response := get(t, path, nil)
+		policy := ContentSecurityPolicy
+		if strings.HasSuffix(path, "/sandbox.html") {
+			policy = response.Header.Get("Content-Security-Policy") // TestSandbox looks at it
+		}
 		for name, want := range map[string]string{
-			"Content-Security-Policy": ContentSecurityPolicy,
+			"Content-Security-Policy": policy,
 			"X-Content-Type-Options":  "nosniff",
 			"Referrer-Policy":         "no-referrer",
 			"Content-Type":            a.mediaType,
@@ -139,7 +145,8 @@ func TestHeaders(t *testing.T) {
 func TestPolicy(t *testing.T) {
 	for _, directive := range []string{
 		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'", "manifest-src 'self'",
-		"base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'",
+		"worker-src 'self'", "frame-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+		"require-trusted-types-for 'script'", "trusted-types trit",
 	} {
 		if !strings.Contains(ContentSecurityPolicy+";", directive+";") {
 			t.Errorf("the policy lacks %s", directive)
@@ -147,6 +154,70 @@ func TestPolicy(t *testing.T) {
 	}
 	if strings.Contains(ContentSecurityPolicy, "unsafe") || strings.Contains(ContentSecurityPolicy, "*") {
 		t.Errorf("the policy is lax: %s", ContentSecurityPolicy)
+	}
+}
+
+// TestSandbox: the frame for scripts of models has its own script, workers, and nothing else.
+func TestSandbox(t *testing.T) {
+	at := 0
+	for path, a := range load() {
+		if !strings.HasSuffix(path, "/sandbox.html") {
+			continue
+		}
+		at++
+		header := get(t, path, nil).Header
+		parts := strings.SplitN(string(a.plain), "<script>", 2)
+		script, _, _ := strings.Cut(parts[1], "</script>")
+		hash := sha256.Sum256([]byte(script))
+		want := "sandbox allow-scripts; default-src 'none'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
+			"'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+		if got := header.Get("Content-Security-Policy"); got != want {
+			t.Errorf("the policy is %q, want %q", got, want)
+		}
+		if got := header.Get("X-Frame-Options"); got != "SAMEORIGIN" {
+			t.Errorf("X-Frame-Options is %q", got)
+		}
+	}
+	if at != 1 {
+		t.Errorf("there are %d frames", at)
+	}
+}
+
+// TestWorker: the service worker knows all files of its version and nothing of another.
+func TestWorker(t *testing.T) {
+	response := get(t, "/ui/worker.js", nil)
+	for name, want := range map[string]string{
+		"Service-Worker-Allowed": "../", "Cache-Control": cacheRevalidate, "Content-Type": "text/javascript; charset=utf-8",
+	} {
+		if got := response.Header.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	text := body(t, response)
+	version := regexp.MustCompile(`VERSION = "(\w{16})"`).FindStringSubmatch(text)
+	files := regexp.MustCompile(`FILES = "([^"]*)"`).FindStringSubmatch(text)
+	if version == nil || files == nil {
+		t.Fatalf("the worker is %s", text)
+	}
+	names := strings.Split(files[1], " ")
+	for _, name := range names {
+		if load()["/ui/"+version[1]+"/"+name] == nil {
+			t.Errorf("%s is not there", name)
+		}
+	}
+	if want := len(load()) - 4; len(names) != want { // the page at its three addresses, and the worker
+		t.Errorf("the worker knows %d files, want %d", len(names), want)
+	}
+	for _, name := range []string{"index.html", "worker.js", "js/main.mjs"} {
+		changed := webFiles(t)
+		changed[name] = append(changed[name], ' ')
+		s, err := newSite(changed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(s["/ui/worker.js"].plain), version[1]) {
+			t.Errorf("another %s has the same worker", name)
+		}
 	}
 }
 
@@ -268,6 +339,9 @@ func TestNothingInline(t *testing.T) {
 	} {
 		each(t, func(name, text string) {
 			if strings.HasSuffix(name, ".html") || strings.HasSuffix(name, ".svg") {
+				if name == "web/sandbox.html" {
+					text = strings.Replace(text, "<script>", "", 1) // which its policy names by hash
+				}
 				if found := pattern.FindString(text); found != "" {
 					t.Errorf("%s holds %s: %s", name, what, found)
 				}
@@ -309,10 +383,20 @@ func TestNewSiteErrors(t *testing.T) {
 	if _, err := newSite(map[string][]byte{"a.css": nil}); err == nil {
 		t.Error("a site without a page was accepted")
 	}
-	if _, err := newSite(map[string][]byte{"index.html": nil, "a.exe": nil}); err == nil || !strings.Contains(err.Error(), "a.exe") {
+	files := func(name, text string) map[string][]byte {
+		return map[string][]byte{"index.html": []byte("x"), "worker.js": nil, "sandbox.html": nil, name: []byte(text)}
+	}
+	for name := range files("index.html", "") {
+		less := files("index.html", "x")
+		delete(less, name)
+		if _, err := newSite(less); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+	if _, err := newSite(files("a.exe", "")); err == nil || !strings.Contains(err.Error(), "a.exe") {
 		t.Errorf("a file of unknown type: %v", err)
 	}
-	s, err := newSite(map[string][]byte{"index.html": []byte("x")})
+	s, err := newSite(files("index.html", "x"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,11 @@ package mock
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
+	"net/http/httptest"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +26,8 @@ type Server struct {
 	mu       sync.Mutex
 	key      string           // that requests must carry, if not empty
 	down     bool             // drop all API connections
+	gone     bool             // drop all connections
+	version  string           // of the page, if it is to be another one
 	fail     int              // status of the next failures
 	failures int              // so many of them
 	after    int              // seconds that Retry-After asks for
@@ -50,7 +55,56 @@ func New() *Server {
 }
 
 // ServeHTTP implements [http.Handler].
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	gone, version := s.gone, s.version
+	s.mu.Unlock()
+	switch {
+	case gone:
+		panic(http.ErrAbortHandler)
+	case version != "" && !strings.HasPrefix(r.URL.Path, "/v1/"):
+		renamed(s.mux, version, w, r)
+	default:
+		s.mux.ServeHTTP(w, r)
+	}
+}
+
+var assets = regexp.MustCompile(`\b[0-9a-f]{16}\b`)
+
+// renamed answers as a program does whose page is of another version: its files lie in another folder.
+func renamed(next http.Handler, version string, w http.ResponseWriter, r *http.Request) {
+	r.Header.Del("Accept-Encoding")
+	r.Header.Del("If-None-Match")
+	if strings.HasPrefix(r.URL.Path, "/ui/"+version+"/") {
+		page := httptest.NewRecorder()
+		next.ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/ui/", nil))
+		r.URL.Path = strings.Replace(r.URL.Path, version, assets.FindString(page.Body.String()), 1)
+	} else if assets.MatchString(r.URL.Path) {
+		http.NotFound(w, r)
+		return
+	}
+	answer := httptest.NewRecorder()
+	next.ServeHTTP(answer, r)
+	maps.Copy(w.Header(), answer.Header())
+	w.Header().Del("Content-Length")
+	w.Header().Set("ETag", `"`+version+`"`)
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(assets.ReplaceAll(answer.Body.Bytes(), []byte(version))) // the client may have gone
+}
+
+// SetGone makes the server drop every connection, the page's too.
+func (s *Server) SetGone(gone bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone = gone
+}
+
+// SetVersion makes the page one of another version, 16 hexadecimal digits.
+func (s *Server) SetVersion(version string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version = version
+}
 
 // RequireKey makes the API demand a key; "" takes that back.
 func (s *Server) RequireKey(key string) {
@@ -157,7 +211,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	}
 	if body.Messages[len(body.Messages)-1].Role == "tool" {
 		if body.Messages[0].Content != "/loop" {
-			stream.words("The tool says "+prompt, 5*time.Millisecond)
+			stream.words("The tool says "+prompt, 5*time.Millisecond/time.Duration(1+len(prompt)/100))
 			stream.end()
 			return
 		}
@@ -197,6 +251,12 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		stream.tool("calculator", `{"expression":"6*7"}`)
 	case "calculate":
 		stream.tool("calculator", `{"expression":"`+argument+`"}`)
+	case "run":
+		code, err := json.Marshal(map[string]any{"code": argument})
+		if err != nil {
+			panic(err)
+		}
+		stream.tool("javascript", string(code))
 	case "context":
 		if len(body.Messages) > 3 {
 			fail(w, http.StatusBadRequest, "context_length_exceeded", "The prompt has 600 tokens, but the model's context holds 512.")

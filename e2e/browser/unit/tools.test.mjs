@@ -13,9 +13,9 @@ test("the calculator", () => {
   }
 });
 
-test("calls of tools", () => {
-  assert.equal(runTool({ name: "calculator", arguments: '{"expression": "6*7"}' }), "42");
-  assert.match(runTool({ name: "calculator", arguments: "{" }), /^Error: /);
-  assert.match(runTool({ name: "current_date", arguments: "" }), /^\{"utc":"\d{4}-/);
+test("calls of tools", async () => {
+  assert.equal(await runTool({ name: "calculator", arguments: '{"expression": "6*7"}' }), "42");
+  assert.match(await runTool({ name: "calculator", arguments: "{" }), /^Error: /);
+  assert.match(await runTool({ name: "current_date", arguments: "" }), /^\{"utc":"\d{4}-/);
   assert.deepEqual(definitions(["calculator"])[0].function.parameters, TOOLS.calculator.parameters);
 });

@@ -11,6 +11,7 @@ import { announce, byId, h, setIcon } from "./dom.mjs";
 import { Layout } from "./layout.mjs";
 import { Manager } from "./manager.mjs";
 import { examplesFor, Models } from "./models.mjs";
+import { keepPage } from "./offline.mjs";
 import { Run } from "./run.mjs";
 import { loadDefaults, SettingsDrawer } from "./settings.mjs";
 import { toMarkdown, toPage } from "./share.mjs";
@@ -384,16 +385,31 @@ function answerTools(message, tools) {
   answer(conversation, told.id);
 }
 
-/** Runs the calls of an answer that the page can run itself and may. True if the model writes on. */
-function runTools(target, message) {
-  const { tools } = message;
-  if (message.status !== "done" || !tools?.length || !tools.every(({ name }) => target.settings.tools.includes(name))) return false;
-  for (const tool of tools) tool.result = runTool(tool);
+/** Whether all calls of an answer are of tools that the page has and may run. */
+function callsOurs(target, { status, tools }) {
+  return status === "done" && tools?.length > 0 && tools.every(({ name }) => target.settings.tools.includes(name));
+}
+
+/** Runs the calls of an answer and lets the model write on, until there were too many in a row. */
+async function runTools(target, message) {
+  const abort = new AbortController();
+  const run = { conversation: target, message, wait: null, stop: () => abort.abort() };
+  runs.set(target.id, run);
+  if (target === conversation) showConversation();
+  for (const tool of message.tools) {
+    const result = await runTool(tool, abort.signal);
+    if (abort.signal.aborted) break;
+    tool.result = result;
+  }
+  if (runs.get(target.id) !== run) return; // something else is done by now
+  runs.delete(target.id);
   const path = pathOf(target, message.id);
   const rounds = path.length - 1 - path.findLastIndex(({ role }) => role === "user");
-  if (rounds > MOST_ROUNDS) return false;
-  answer(target, message.id);
-  return true;
+  if (rounds <= MOST_ROUNDS && !abort.signal.aborted) answer(target, message.id);
+  else {
+    save(target);
+    if (target === conversation) showConversation();
+  }
 }
 
 /** Has a message written by the model: the answer to the path that ends with the id last, or the rest of that message. */
@@ -425,8 +441,11 @@ function ended(run) {
   const { conversation: target, message } = run;
   if (runs.get(target.id) === run) runs.delete(target.id);
   if (target.messages.includes(message) && heads.some((head) => head.id === target.id)) {
-    if (runTools(target, message)) return;
     save(target);
+    if (callsOurs(target, message)) {
+      runTools(target, message);
+      return;
+    }
   }
   if (message.error?.kind === "network") models.lost(message.error);
   else if (message.status === "done") models.reached();
@@ -566,6 +585,7 @@ async function start() {
   models.watch();
   await route();
   document.documentElement.dataset.ready = "true";
+  keepPage(api.base);
 }
 
 start();

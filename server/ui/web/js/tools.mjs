@@ -1,10 +1,12 @@
 // The tools that the page itself can run for a model, all of them harmless: they
-// see nothing but their arguments and reach nothing. Pure functions.
+// see nothing but their arguments and reach nothing.
+
+import { runScript } from "./sandbox.mjs";
 
 /** How often in a row the page answers calls by itself before it asks. */
 export const MOST_ROUNDS = 8;
 
-/** By name: {label, description, parameters, run(arguments): string}. What run throws is told to the model. */
+/** By name: {label, description, parameters, run(arguments, signal): string or a promise of one}. What run throws is told to the model. */
 export const TOOLS = {
   calculator: {
     label: "Calculator",
@@ -26,6 +28,16 @@ export const TOOLS = {
       return JSON.stringify({ utc: now.toISOString(), local: now.toLocaleString("en", { dateStyle: "full", timeStyle: "long" }), timeZone });
     },
   },
+  javascript: {
+    label: "JavaScript",
+    description: "Runs JavaScript, without network and without a page, for at most 5 seconds. Returns what console.log printed and the value of the expression or of return.",
+    parameters: {
+      type: "object",
+      properties: { code: { type: "string", description: "for example [3, 1, 2].sort().join()" } },
+      required: ["code"],
+    },
+    run: ({ code }, signal) => runScript(String(code), signal),
+  },
 };
 
 /** The definitions of tools as requests have them. */
@@ -34,9 +46,9 @@ export function definitions(names) {
 }
 
 /** What a tool answers to a call; an error is an answer too. */
-export function runTool({ name, arguments: text }) {
+export async function runTool({ name, arguments: text }, signal) {
   try {
-    return TOOLS[name].run(JSON.parse(text || "{}"));
+    return await TOOLS[name].run(JSON.parse(text || "{}"), signal);
   } catch (error) {
     return `Error: ${error.message}`;
   }

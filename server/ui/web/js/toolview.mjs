@@ -63,8 +63,10 @@ export class ToolsView {
       const foot = h("div", { class: "card-foot" });
       if (Object.hasOwn(TOOLS, tool.name)) {
         const run = h("button", { type: "button", class: "button" }, "Run");
-        run.addEventListener("click", () => {
-          result.value = runTool({ name: tool.name, arguments: call.value });
+        run.addEventListener("click", async () => {
+          run.disabled = true;
+          result.value = await runTool({ name: tool.name, arguments: call.value });
+          run.disabled = false;
         });
         foot.append(run);
       }
