@@ -58,6 +58,153 @@ func TestPins(t *testing.T) {
 	p.until(`document.querySelector(".chat-title").innerText === "Second" && document.querySelectorAll(".chat-list h2").length === 1`)
 }
 
+// TestFolders: chats lie in folders, by key, button and several at once; folders fold, are renamed and found.
+func TestFolders(t *testing.T) {
+	p, _ := openMock(t)
+	for i, text := range []string{"First", "Second", "Third"} {
+		p.click("#new-chat")
+		p.say(text)
+		p.until(fmt.Sprintf(`document.querySelectorAll(".chat").length === %d`, i+1))
+	}
+	list := `[...document.querySelectorAll(".chat-list > *")].map((e) => e.innerText.replace(/\s+/g, " ").trim().toLowerCase()).join("|")`
+	p.script(`document.querySelector(".chat-link").focus()`)
+	p.press("m")
+	p.until(`document.activeElement.classList.contains("rename")`)
+	p.write("<b>Work</b>")
+	p.press("Enter")
+	p.until(list + ` === "<b>work</b> 1 third|today|second first"`)
+	p.until(`document.activeElement.classList.contains("chat-link") && document.activeElement.innerText === "Third"`)
+	p.click("#select-chats")
+	p.click(`[aria-label="Choose “First”"]`)
+	p.click("#select-folder")
+	p.until(`document.activeElement.classList.contains("rename") && document.querySelector("#folders option").value === "<b>Work</b>"`)
+	p.write("<b>Work</b>")
+	p.press("Enter")
+	p.until(list + ` === "<b>work</b> 2 third first|today|second"`)
+	p.click("#select-chats")
+	p.shoot("folders")
+	p.click(".folder summary")
+	p.until(`!document.querySelector(".folder details").open`)
+	p.reload()
+	p.until(list + ` === "<b>work</b> 2|today|second"`)
+	p.script(`document.getElementById("search").focus()`)
+	p.write("work")
+	p.until(`document.querySelectorAll(".chat").length === 2 && document.querySelector(".folder details").open`)
+	p.press("Escape")
+	p.click(".folder summary")
+	p.click(`.folder > .icon-button`)
+	p.until(`document.activeElement.value === "<b>Work</b>"`)
+	p.write("Play")
+	p.press("Enter")
+	p.until(list + ` === "play 2 third first|today|second"`)
+	file := p.exported("#export-all", ".json")
+	if strings.Count(file, `"folder": "Play"`) != 2 {
+		t.Errorf("the file is %s", file)
+	}
+	p.click(`.folder [aria-label^="Move “Third”"]`)
+	p.until(`document.activeElement.value === "Play"`)
+	p.press("Delete")
+	p.press("Enter")
+	p.until(list + ` === "play 1 first|today|third second"`)
+	if eval[bool](p, `window.pwned !== undefined || document.querySelector(".chat-list b") !== null`) {
+		t.Error("a folder's name became markup")
+	}
+}
+
+// TestTitles: the model names a chat after the first answer, if the user wants that, and never before
+// what the user asks for.
+func TestTitles(t *testing.T) {
+	p, server := openMock(t)
+	server.SetState("bitnet-b1.58-2b-4t", "loaded", 1)
+	p.say("The program's own model knows no titles")
+	if n := len(server.Bodies()); n != 1 {
+		t.Errorf("the small model gets %d requests", n)
+	}
+	p.click("#new-chat")
+	p.script(`{ const e = document.getElementById("model"); e.value = "bitnet-b1.58-2b-4t"; e.dispatchEvent(new Event("change")); }`)
+	p.say("Hello")
+	const title = "All about <img src=x onerror=window.pwned=3>"
+	p.until(`document.querySelector(".chat-title").innerText === "` + title + `" && document.title === "` + title + ` · Trit"`)
+	body := lastBody(t, server)
+	if got := contents(t, body); len(got) != 3 || got[1] != "assistant: You said: Hello" || body["max_tokens"] != 40.0 || body["stream"] != nil || body["reasoning_effort"] != "none" {
+		t.Errorf("the request for a title is %v", body)
+	}
+	p.say("And again")
+	if n := len(server.Bodies()); n != 4 { // two answers and a title
+		t.Errorf("there were %d requests", n)
+	}
+	p.reload()
+	p.until(`document.querySelector(".chat-title").innerText === "` + title + `"`)
+	// A title that is under way gives way.
+	p.click("#new-chat")
+	p.say("/hold")
+	deadline := time.Now().Add(5 * time.Second)
+	for len(server.Bodies()) < 6 && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	cut := server.CutOff()
+	p.say("Hello")
+	for server.CutOff() == cut && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if server.CutOff() == cut {
+		t.Error("the request for a title was not given up")
+	}
+	p.until(`document.querySelector(".chat-title").innerText === "/hold"`)
+	p.click("#open-settings")
+	p.until(`document.getElementById("set-titles").checked`)
+	p.click("#set-titles")
+	p.press("Escape")
+	p.click("#new-chat")
+	before := len(server.Bodies())
+	p.say("Hello")
+	time.Sleep(200 * time.Millisecond)
+	if n := len(server.Bodies()) - before; n != 1 {
+		t.Errorf("without titles there were %d requests", n)
+	}
+	if eval[bool](p, `window.pwned !== undefined`) {
+		t.Error("a title became markup")
+	}
+}
+
+// TestPresetsTravel: presets go along with all chats, and come back beside those that are there.
+func TestPresetsTravel(t *testing.T) {
+	p, _ := openMock(t)
+	p.say("Hello")
+	p.click("#open-settings")
+	p.script(`document.getElementById("set-system").focus()`)
+	p.write("Be a pirate.")
+	p.click(`#set-tools input[value="javascript"]`)
+	p.script(`document.getElementById("preset-name").focus()`)
+	p.write("<b>Pirate</b>")
+	p.press("Enter")
+	p.press("Escape")
+	file := p.exported("#export-all", ".json")
+	path := filepath.Join(t.TempDir(), "all.json")
+	load := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.upload("#import-file", path)
+	}
+	names := `(JSON.parse(localStorage.getItem("trit.presets") ?? "[]").map(({ name }) => name).join("|"))`
+	load(file) // the same once more
+	p.until(`document.querySelectorAll(".chat").length === 2 && ` + names + ` === "<b>Pirate</b>"`)
+	load(strings.Replace(file, `"presets"`, `"presets_"`, 1)) // a file of before
+	p.until(`document.querySelectorAll(".chat").length === 3`)
+	load(`{"format": "trit-chats", "version": 1, "conversations": [], "presets": [{"name": "<b>Pirate</b>", "settings": {"system": "<img src=x onerror=window.pwned=1>", "tools": ["evil", "calculator"]}}, {"name": 5}, null]}`)
+	p.until(names + ` === "<b>Pirate</b>|<b>Pirate</b> (2)"`)
+	p.click("#open-settings")
+	p.script(`{ const e = document.getElementById("preset"); e.value = "<b>Pirate</b> (2)"; e.dispatchEvent(new Event("change")); }`)
+	p.until(`document.getElementById("set-system").value.startsWith("<img") && document.querySelectorAll("#set-tools input:checked").length === 1`)
+	p.script(`{ const e = document.getElementById("preset"); e.value = "<b>Pirate</b>"; e.dispatchEvent(new Event("change")); }`)
+	p.until(`document.getElementById("set-system").value === "Be a pirate." && document.querySelector("#set-tools input[value=javascript]").checked`)
+	if eval[bool](p, `window.pwned !== undefined`) {
+		t.Error("a preset became markup")
+	}
+}
+
 // TestChooseSeveral: several chats are exported and deleted at once, and come back at once.
 func TestChooseSeveral(t *testing.T) {
 	p, _ := openMock(t)

@@ -303,6 +303,8 @@ func (p *page) press(key string, modifiers ...kb.Modifier) {
 		event.WindowsVirtualKeyCode = 39
 	case "ArrowDown":
 		event.WindowsVirtualKeyCode = 40
+	case "Delete":
+		event.WindowsVirtualKeyCode = 46
 	case "F2":
 		event.WindowsVirtualKeyCode = 113
 	default:

@@ -203,6 +203,10 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	prompt := body.Messages[len(body.Messages)-1].Content
+	if strings.HasPrefix(prompt, "Give this conversation a title") {
+		s.title(w, r, body.Messages[0].Content)
+		return
+	}
 	stream := &stream{w: w, r: r, read: 12 * len(body.Messages)}
 	if raw["continue_final_message"] == true {
 		stream.words("ete. Now it is.", 5*time.Millisecond)
@@ -292,6 +296,19 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		s.ended++
 		s.mu.Unlock()
 	}
+}
+
+// title names a chat; one that begins with /hold gets its title when nobody wants it any more.
+func (s *Server) title(w http.ResponseWriter, r *http.Request, first string) {
+	if first == "/hold" {
+		<-r.Context().Done()
+		s.mu.Lock()
+		s.ended++
+		s.mu.Unlock()
+		return
+	}
+	reply(w, map[string]any{"choices": []any{map[string]any{"message": map[string]any{"role": "assistant",
+		"content": "<think>Hm.</think>\n**Title: “All about <img src=x onerror=window.pwned=3>”**\nMore."}}}})
 }
 
 // stream writes one answer.

@@ -68,14 +68,18 @@ test("settings take only what is allowed", () => {
 
 test("export and import", () => {
   const { conversation } = chat();
-  const [back] = c.importFile(c.exportFile([conversation]));
+  const { conversations: [back] } = c.importFile(c.exportFile([conversation]));
   assert.deepEqual(texts(back), texts(conversation));
   assert.equal(back.id, conversation.id);
   assert.equal(back.title, "one?");
+  Object.assign(conversation, { folder: "  a\n b ", title: "Named", titled: true });
+  const { conversations: [other], presets } = c.importFile(c.exportFile([conversation], [{ name: "p", settings: {} }]));
+  assert.deepEqual([other.folder, other.title, other.titled, other.named], ["a b", "Named", true, false]);
+  assert.deepEqual(presets, [{ name: "p", settings: {} }]);
 });
 
 test("import repairs what it can and refuses the rest", () => {
-  const [tangled] = c.importFile(JSON.stringify({ messages: [
+  const { conversations: [tangled] } = c.importFile(JSON.stringify({ messages: [
     { id: "a", parent: "b", role: "user", content: "1" },
     { id: "b", parent: "a", role: "assistant", content: "2", status: "streaming", tools: "x", stats: { speed: "fast", prompt: 3 } },
     { id: "b", parent: "b", role: "user", content: "3" },

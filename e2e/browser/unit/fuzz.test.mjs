@@ -174,14 +174,14 @@ rounds("kept chats", (source) => {
   for (const text of [JSON.stringify(raw), JSON.stringify({ format: "trit-chats", version: 1, conversations: [raw, chat(source)] }), source.text(MARKS, 6)]) {
     let chats;
     try {
-      chats = importFile(text);
+      chats = importFile(text).conversations;
     } catch (error) {
       assert.equal(error.constructor, Error, error.stack); // one that says what is wrong with the file
       continue;
     }
     // What was taken in is whole: it is read again as it is.
     taken++;
-    assert.deepEqual(importFile(exportFile(chats)).map(({ messages }) => messages), chats.map(({ messages }) => messages));
+    assert.deepEqual(importFile(exportFile(chats)).conversations.map(({ messages }) => messages), chats.map(({ messages }) => messages));
   }
   normalizeConversation(JSON.parse(JSON.stringify(raw)));
   assert.equal(JSON.stringify(Object.getOwnPropertyNames(Object.prototype)), before);

@@ -2,8 +2,9 @@
 // for another answer adds a sibling, so nothing is ever overwritten. The leaf
 // says which path through the tree is shown and sent.
 //
-// Conversation: {id, title, named, created, updated, model, settings, messages, leaf, from, pinned}
+// Conversation: {id, title, named, titled, created, updated, model, settings, messages, leaf, from, pinned, folder}
 //   named     the user chose the title
+//   titled    the model gave it
 //   from      the id of the first message that is sent, or null for all
 // Message: {id, parent, role: "user"|"assistant", content, created, …}
 //   of a user also: files: [{name, text, tokens}]
@@ -37,14 +38,14 @@ export function newId() {
 export function newConversation(settings, model) {
   const now = Date.now();
   return {
-    id: newId(), title: "", named: false, created: now, updated: now, model: model ?? "",
-    settings: normalizeSettings(settings), messages: [], leaf: null, from: null, pinned: false,
+    id: newId(), title: "", named: false, titled: false, created: now, updated: now, model: model ?? "",
+    settings: normalizeSettings(settings), messages: [], leaf: null, from: null, pinned: false, folder: "",
   };
 }
 
 /** What the list of chats needs to know of a conversation. */
-export function headOf({ id, title, updated, pinned }) {
-  return { id, title, updated, pinned };
+export function headOf({ id, title, updated, pinned, folder }) {
+  return { id, title, updated, pinned, folder };
 }
 
 /** The messages from the first one to the leaf. */
@@ -108,13 +109,17 @@ export function removeMessage(conversation, message) {
 
 export function touch(conversation) {
   conversation.updated = Date.now();
-  if (!conversation.named) conversation.title = titleFor(conversation);
+  if (!conversation.named && !conversation.titled) conversation.title = titleFor(conversation);
 }
 
 function titleFor(conversation) {
   const first = pathOf(conversation).find((message) => message.role === "user") ?? conversation.messages.find((message) => message.role === "user");
   if (!first) return "";
-  const line = (first.content.trim() || (first.files?.[0]?.name ?? "")).replace(/\s+/g, " ");
+  return shortened((first.content.trim() || (first.files?.[0]?.name ?? "")).replace(/\s+/g, " "));
+}
+
+/** A line that is short enough for a title. */
+export function shortened(line) {
   if (line.length <= 60) return line;
   const cut = line.slice(0, 60);
   const space = cut.lastIndexOf(" ");
@@ -234,14 +239,20 @@ export function normalizeSettings(raw) {
   return settings;
 }
 
+/** The name of a folder as it is kept; "" is none. */
+export function folderName(text) {
+  return string(text).replace(/\s+/g, " ").trim().slice(0, 60);
+}
+
 /** The file that export writes. */
-export function exportFile(conversations) {
-  return JSON.stringify({ format: FORMAT, version: 1, exported: new Date().toISOString(), conversations }, null, 1);
+export function exportFile(conversations, presets = []) {
+  return JSON.stringify({ format: FORMAT, version: 1, exported: new Date().toISOString(), ...(presets.length > 0 ? { presets } : {}), conversations }, null, 1);
 }
 
 /**
  * Reads a file that export wrote, one conversation, or a bare list of
- * {role, content} messages. Throws an Error whose message is for the user.
+ * {role, content} messages: {conversations, presets}, the presets as they stand there.
+ * Throws an Error whose message is for the user.
  */
 export function importFile(text) {
   let data;
@@ -253,8 +264,9 @@ export function importFile(text) {
   if (data?.format === FORMAT && data.version !== 1) throw new Error(`This file is of version ${data.version}; this page reads version 1.`);
   const list = Array.isArray(data?.conversations) ? data.conversations : Array.isArray(data) && !data[0]?.role ? data : [Array.isArray(data) ? { messages: data } : data];
   const conversations = list.map(normalizeConversation).filter((conversation) => conversation !== null);
-  if (conversations.length === 0) throw new Error("There are no chats in this file.");
-  return conversations;
+  const presets = data?.format === FORMAT && Array.isArray(data.presets) ? data.presets : [];
+  if (conversations.length + presets.length === 0) throw new Error("There are no chats in this file.");
+  return { conversations, presets };
 }
 
 /** Makes a sound conversation of whatever came from a file or the browser's storage, or null. */
@@ -283,8 +295,10 @@ export function normalizeConversation(raw) {
   conversation.leaf = ids.has(raw.leaf) ? raw.leaf : previous;
   conversation.from = ids.has(raw.from) ? raw.from : null;
   conversation.pinned = raw.pinned === true;
+  conversation.folder = folderName(raw.folder);
   conversation.named = raw.named === true && string(raw.title) !== "";
-  conversation.title = conversation.named ? string(raw.title).slice(0, 200) : titleFor(conversation);
+  conversation.titled = raw.titled === true && string(raw.title) !== "";
+  conversation.title = conversation.named || conversation.titled ? string(raw.title).slice(0, 200) : titleFor(conversation);
   conversation.updated = number(raw.updated) ?? conversation.updated;
   return conversation;
 }

@@ -16,6 +16,7 @@ const KEYS = [
   [[CONTROL, "B"], "Show or hide the list of chats"],
   [["F2"], "Rename the chosen chat in the list"],
   [["P"], "Pin the chosen chat in the list, or take it off"],
+  [["M"], "Move the chosen chat in the list to a folder"],
   [["Del"], "Delete the chosen chat in the list"],
   [["?"], "This list"],
 ];

@@ -4,7 +4,7 @@
 import { Api } from "./api.mjs";
 import { Composer } from "./composer.mjs";
 import {
-  addMessage, exportFile, headOf, importFile, newConversation, newId, pathOf, removeMessage, requestBody, shorterStart, showVersion, touch,
+  addMessage, exportFile, folderName, headOf, importFile, newConversation, newId, pathOf, removeMessage, requestBody, shorterStart, showVersion, touch,
 } from "./conversation.mjs";
 import { askKey, dialogOpen, download, prepareData, prepareDialogs, showData, showKeys } from "./dialogs.mjs";
 import { announce, byId, h, setIcon } from "./dom.mjs";
@@ -12,12 +12,14 @@ import { Layout } from "./layout.mjs";
 import { Manager } from "./manager.mjs";
 import { examplesFor, Models } from "./models.mjs";
 import { keepPage } from "./offline.mjs";
+import { mergePresets, normalizePresets, readPresets, writePresets } from "./presets.mjs";
 import { Run } from "./run.mjs";
 import { loadDefaults, SettingsDrawer } from "./settings.mjs";
 import { toMarkdown, toPage } from "./share.mjs";
 import { Sidebar } from "./sidebar.mjs";
 import { openStore } from "./store.mjs";
 import { Thread } from "./thread.mjs";
+import { askTitle, titlesWanted, wantsTitle } from "./titles.mjs";
 import { Notices, toast } from "./toast.mjs";
 import { MOST_ROUNDS, runTool } from "./tools.mjs";
 
@@ -34,6 +36,7 @@ let store;
 let heads = [];
 let conversation = null;
 let askingKey = null;
+let titling = null; // ends the request for a title that is under way
 
 const models = new Models(api, notices, {
   onChange: () => showModel(),
@@ -90,6 +93,7 @@ const sidebar = new Sidebar({
   open: (id) => navigate(id),
   rename: (id, title) => rename(id, title),
   pin: (id) => pin(id),
+  move: (ids, folder) => move(ids, folder),
   remove: (ids) => removeConversations(ids),
   exportChosen: async (ids) => download(exportName("chats"), exportFile((await Promise.all(ids.map(find))).filter(Boolean))),
   search: (query) => store.search(query),
@@ -139,11 +143,15 @@ function openConversation(next) {
   if (!layout.touch) composer.focus();
 }
 
+function showTitle() {
+  const { title } = conversation;
+  byId("title").textContent = title || "New chat";
+  document.title = title ? `${title} · Trit` : "Trit";
+}
+
 /** Shows the open conversation everywhere. */
 function showConversation() {
-  const title = conversation.title || "New chat";
-  byId("title").textContent = title;
-  document.title = conversation.title ? `${title} · Trit` : "Trit";
+  showTitle();
   byId("empty").hidden = conversation.messages.length > 0;
   thread.show(conversation);
   composer.setRunning(runs.has(conversation.id));
@@ -207,6 +215,16 @@ async function pin(id) {
   if (!target) return;
   target.pinned = !target.pinned;
   await save(target);
+}
+
+/** Puts conversations into a folder; "" takes them out. */
+async function move(ids, folder) {
+  for (const id of ids) {
+    const target = await find(id);
+    if (!target) continue;
+    target.folder = folderName(folder);
+    await save(target);
+  }
 }
 
 async function rename(id, title) {
@@ -293,7 +311,7 @@ prepareData({
     const make = { json: () => exportFile([conversation]), md: () => toMarkdown(conversation), html: () => toPage(conversation) }[form];
     download(exportName(conversation.title, form), make());
   },
-  exportAll: async () => download(exportName("chats"), exportFile(await store.all())),
+  exportAll: async () => download(exportName("chats"), exportFile(await store.all(), readPresets())),
   importText: async (text) => {
     let imported;
     try {
@@ -302,13 +320,19 @@ prepareData({
       toast(error.message);
       return;
     }
-    for (const item of imported) {
+    const { conversations, presets } = imported;
+    if (presets.length > 0) writePresets(mergePresets(readPresets(), normalizePresets(presets)));
+    for (const item of conversations) {
       // A chat that is here already is not overwritten: the imported one gets a name of its own.
       if (heads.some((head) => head.id === item.id)) item.id = newId();
       await save(item);
     }
-    toast(imported.length === 1 ? "One chat was imported." : `${imported.length} chats were imported.`);
-    navigate(imported[0].id);
+    if (conversations.length === 0) {
+      toast("The presets were imported.");
+      return;
+    }
+    toast(conversations.length === 1 ? "One chat was imported." : `${conversations.length} chats were imported.`);
+    navigate(conversations[0].id);
   },
   deleteAll: async () => {
     for (const run of runs.values()) run.stop();
@@ -412,8 +436,23 @@ async function runTools(target, message) {
   }
 }
 
+/** Has the model name a chat after its first answer. Whatever the user wants goes first. */
+async function giveTitle(target, message) {
+  const model = target.model || models.chosen;
+  if (!titlesWanted() || runs.size > 0 || models.isEmbedded(model) || !wantsTitle(target, message, models.contextLength)) return;
+  const abort = new AbortController();
+  titling = abort;
+  const title = await askTitle(api, target, message, model, abort.signal).catch(() => ""); // the first words do as well
+  const named = title === "" || abort.signal.aborted ? null : await find(target.id);
+  if (!named || named.named) return;
+  Object.assign(named, { title, titled: true });
+  await save(named);
+  if (named === conversation) showTitle();
+}
+
 /** Has a message written by the model: the answer to the path that ends with the id last, or the rest of that message. */
 function write(target, message, last) {
+  titling?.abort();
   const run = new Run(api, target, message, {
     body: async (signal) => {
       if (!models.chosen) await models.refresh(signal);
@@ -446,6 +485,7 @@ function ended(run) {
       runTools(target, message);
       return;
     }
+    giveTitle(target, message);
   }
   if (message.error?.kind === "network") models.lost(message.error);
   else if (message.status === "done") models.reached();

@@ -51,6 +51,11 @@ export class Models {
     return this.#models.every((model) => model.source === "embedded") ? "demo" : "some";
   }
 
+  /** Whether a model is the small one of the program, which knows no titles. */
+  isEmbedded(id) {
+    return this.#models?.find((model) => model.id === id)?.source === "embedded";
+  }
+
   /** The length of the chosen model's context in tokens, or null. */
   get contextLength() {
     const model = this.#models?.find(({ id }) => id === this.#chosen);

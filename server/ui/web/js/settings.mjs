@@ -2,11 +2,12 @@
 
 import { h, byId } from "./dom.mjs";
 import { FIELDS, defaultSettings, extraProblem, normalizeSettings, objectProblem, validNumber } from "./conversation.mjs";
+import { readPresets, writePresets } from "./presets.mjs";
+import { titlesWanted, wantTitles } from "./titles.mjs";
 import { TOOLS } from "./tools.mjs";
 import { toast } from "./toast.mjs";
 
 const DEFAULTS = "trit.defaults";
-const PRESETS = "trit.presets";
 
 const text = { type: "string" };
 
@@ -24,27 +25,6 @@ export function loadDefaults() {
     return normalizeSettings(JSON.parse(localStorage.getItem(DEFAULTS) ?? "null"));
   } catch {
     return defaultSettings();
-  }
-}
-
-/** The presets {name, settings} of this browser. */
-function readPresets() {
-  try {
-    const list = JSON.parse(localStorage.getItem(PRESETS) ?? "[]");
-    return Array.isArray(list) ? list.filter((preset) => typeof preset?.name === "string") : [];
-  } catch {
-    return [];
-  }
-}
-
-/** Keeps the presets; false, with a word, where the browser does not. */
-function writePresets(presets) {
-  try {
-    localStorage.setItem(PRESETS, JSON.stringify(presets));
-    return true;
-  } catch {
-    toast("The browser's storage is full: the presets could not be kept.");
-    return false;
   }
 }
 
@@ -78,6 +58,7 @@ export class SettingsDrawer {
     });
     byId("set-probabilities").addEventListener("change", (event) => this.#set("probabilities", event.target.checked));
     byId("set-extra").addEventListener("input", (event) => this.#setExtra(event.target));
+    byId("set-titles").addEventListener("change", ({ target }) => wantTitles(target.checked));
     byId("preset").addEventListener("change", ({ target }) => this.#usePreset(target.value));
     byId("preset-save").addEventListener("click", () => this.#savePreset());
     byId("preset-name").addEventListener("keydown", (event) => {
@@ -134,7 +115,7 @@ export class SettingsDrawer {
       return;
     }
     const presets = [...readPresets().filter((other) => other.name !== name), { name, settings: this.#settings }];
-    if (!writePresets(presets.sort((a, b) => a.name.localeCompare(b.name)))) return;
+    if (!writePresets(presets)) return;
     byId("preset-name").value = "";
     this.#showPresets(name);
     toast(`“${name}” is kept as a preset.`);
@@ -192,6 +173,7 @@ export class SettingsDrawer {
     byId("set-stop").value = settings.stop.join("\n");
     for (const box of this.#tools()) box.checked = settings.tools.includes(box.value);
     byId("set-probabilities").checked = settings.probabilities;
+    byId("set-titles").checked = titlesWanted();
     for (const name of ["extra", "schema"]) {
       const area = byId(`set-${name}`);
       area.value = settings[name];

@@ -1,9 +1,10 @@
-// The list of chats: grouped by day, searchable, with rename and delete.
+// The list of chats: grouped by folder and day, searchable, with rename and delete.
 
-import { h, iconButton, byId } from "./dom.mjs";
+import { h, icon, iconButton, byId } from "./dom.mjs";
 import { dayGroup } from "./words.mjs";
 
 const UNTITLED = "New chat";
+const FOLDED = "trit.folded";
 
 export class Sidebar {
   #actions;
@@ -16,8 +17,9 @@ export class Sidebar {
   #searchTimer = 0;
   #renaming = null;
   #chosen = null; // ids while several are being chosen
+  #folded = new Set(readFolded()); // names of folders
 
-  /** @param actions {open(id), rename(id, title), pin(id), remove(ids), exportChosen(ids), search(query): Promise<Map>} */
+  /** @param actions {open(id), rename(id, title), pin(id), move(ids, folder), remove(ids), exportChosen(ids), search(query): Promise<Map>} */
   constructor(actions) {
     this.#actions = actions;
     this.#search.addEventListener("input", () => this.#searchSoon());
@@ -36,6 +38,7 @@ export class Sidebar {
     byId("select-chats").addEventListener("click", () => this.#choose(this.#chosen ? null : []));
     byId("select-all").addEventListener("click", () => this.#choose(this.#shown().map(({ id }) => id)));
     byId("select-export").addEventListener("click", () => this.#actions.exportChosen([...this.#chosen]));
+    byId("select-folder").addEventListener("click", () => this.#moveChosen());
     byId("select-delete").addEventListener("click", () => {
       const ids = [...this.#chosen];
       this.#choose(null);
@@ -64,7 +67,7 @@ export class Sidebar {
   #showChosen() {
     const count = this.#chosen?.size ?? 0;
     byId("select-count").textContent = count === 0 ? "None chosen" : `${count} chosen`;
-    byId("select-export").disabled = byId("select-delete").disabled = count === 0;
+    byId("select-export").disabled = byId("select-folder").disabled = byId("select-delete").disabled = count === 0;
   }
 
   #shown() {
@@ -90,23 +93,43 @@ export class Sidebar {
   #render() {
     const focused = document.activeElement?.closest?.(".chat")?.dataset.id;
     const shown = this.#shown();
-    const parts = [];
-    let group = null;
-    let list = null;
-    for (const head of [...shown.filter(({ pinned }) => pinned), ...shown.filter(({ pinned }) => !pinned)]) {
-      const name = head.pinned ? "Pinned" : dayGroup(head.updated);
-      if (name !== group) {
-        group = name;
-        list = h("ul", { "aria-label": name });
-        parts.push(h("h2", { class: "group", "aria-hidden": "true" }, name), list);
-      }
-      list.append(this.#row(head));
+    const groups = new Map(); // by name: the heads of a group, folders before days
+    const add = (kind, name, head) => {
+      const key = `${kind} ${name}`;
+      if (!groups.has(key)) groups.set(key, { kind, name, heads: [] });
+      groups.get(key).heads.push(head);
+    };
+    for (const head of shown) {
+      if (head.pinned) add("pinned", "Pinned", head);
+      else if (head.folder) add("folder", head.folder, head);
+      else add("day", dayGroup(head.updated), head);
     }
+    const of = (kind) => [...groups.values()].filter((group) => group.kind === kind);
+    const folders = of("folder").sort((a, b) => a.name.localeCompare(b.name));
+    const parts = [...of("pinned"), ...folders, ...of("day")].flatMap((group) => this.#group(group));
     if (shown.length === 0) {
       parts.push(h("p", { class: "none" }, this.#found ? `No chat contains “${this.#search.value.trim()}”.` : "Your chats will appear here."));
     }
     this.#list.replaceChildren(...parts);
     if (focused) this.#list.querySelector(`[data-id="${CSS.escape(focused)}"] .chat-link`)?.focus({ preventScroll: true });
+  }
+
+  /** The heading of a group and its list. */
+  #group({ kind, name, heads }) {
+    const list = h("ul", { "aria-label": name }, ...heads.map((head) => this.#row(head)));
+    if (kind !== "folder") return [h("h2", { class: "group", "aria-hidden": "true" }, name), list];
+    const details = h("details", { open: this.#found !== null || !this.#folded.has(name) },
+      h("summary", { class: "group" }, icon("folder"), h("span", { class: "folder-name", dir: "auto" }, name), h("span", { class: "folder-count" }, String(heads.length))), list);
+    details.addEventListener("toggle", () => {
+      if (this.#found) return; // a search unfolds all
+      if (details.open) this.#folded.delete(name);
+      else this.#folded.add(name);
+      writeFolded([...this.#folded]);
+    });
+    const box = h("div", { class: "folder" }, details, iconButton("edit", `Rename the folder “${name}”`, () => this.#edit(box, {
+      label: "Name of the folder", value: name, keep: (text) => this.#actions.move(this.#heads.filter(({ folder }) => folder === name).map(({ id }) => id), text),
+    })));
+    return [box];
   }
 
   #row(head) {
@@ -124,6 +147,7 @@ export class Sidebar {
     const row = h("li", { class: "chat", "data-id": head.id }, link,
       h("span", { class: "chat-actions" },
         iconButton("pin", `Pin “${title}”`, () => this.#actions.pin(head.id), { "aria-pressed": String(head.pinned === true) }),
+        iconButton("folder", `Move “${title}” to a folder`, () => this.#moveTo(row, head)),
         iconButton("edit", `Rename “${title}”`, () => this.#rename(row, head)),
         iconButton("trash", `Delete “${title}”`, () => this.#actions.remove([head.id]))));
     if (this.#chosen) this.#addBox(row, head, title);
@@ -150,21 +174,39 @@ export class Sidebar {
   }
 
   #rename(row, head) {
-    const input = h("input", { type: "text", class: "rename", "aria-label": "Title of the chat", maxlength: "200" });
-    input.value = head.title;
-    this.#renaming = head.id;
-    row.replaceChildren(input);
+    this.#edit(row, { id: head.id, label: "Title of the chat", value: head.title, keep: (title) => title !== "" && this.#actions.rename(head.id, title) });
+  }
+
+  #moveTo(row, head) {
+    this.#edit(row, { id: head.id, label: "Folder, or nothing to take the chat out", value: head.folder ?? "", folders: true, keep: (folder) => this.#actions.move([head.id], folder) });
+  }
+
+  #moveChosen() {
+    const ids = [...this.#chosen];
+    this.#edit(byId("select-count"), {
+      label: "Folder of the chosen chats, or nothing to take them out", value: "", folders: true, keep: (folder) => this.#actions.move(ids, folder),
+    });
+  }
+
+  /** Puts a field in the place of a row; keep is called with what was entered. */
+  #edit(row, { id, label, value, folders, keep }) {
+    const input = h("input", { type: "text", class: "rename", "aria-label": label, placeholder: folders ? "Folder" : null, dir: "auto", maxlength: folders ? "60" : "200", list: folders ? "folders" : null });
+    input.value = value;
+    this.#renaming = true;
+    const names = folders ? [...new Set(this.#heads.map(({ folder }) => folder).filter(Boolean))] : [];
+    row.replaceChildren(input, h("datalist", { id: "folders" }, ...names.map((name) => h("option", { value: name }))));
     input.focus();
     input.select();
     let ended = false;
-    const end = (keep) => {
+    const end = (kept) => {
       if (ended) return;
       ended = true;
       this.#renaming = null;
-      const title = input.value.trim();
-      if (keep && title !== "" && title !== head.title) this.#actions.rename(head.id, title);
+      const text = input.value.trim();
+      if (kept && (text !== value || row.id)) keep(text);
       this.#render();
-      this.#list.querySelector(`[data-id="${CSS.escape(head.id)}"] .chat-link`)?.focus();
+      this.#showChosen();
+      if (id) this.#list.querySelector(`[data-id="${CSS.escape(id)}"] .chat-link`)?.focus();
     };
     input.addEventListener("keydown", (event) => {
       if (event.isComposing) return;
@@ -174,21 +216,40 @@ export class Sidebar {
         end(event.key === "Enter");
       }
     });
-    input.addEventListener("blur", () => end(true));
+    input.addEventListener("blur", () => end(id !== undefined));
   }
 
-  /** Arrow keys walk through the list, F2 renames, P pins, Delete deletes. */
+  /** Arrow keys walk through the list, F2 renames, P pins, M moves to a folder, Delete deletes. */
   #move(event) {
     if (!event.target.classList.contains("chat-link")) return;
-    const links = [...this.#list.querySelectorAll(".chat-link")];
+    const links = [...this.#list.querySelectorAll(":is(.chat-list, details[open]) > ul > .chat > .chat-link")];
     const at = links.indexOf(event.target);
     const row = event.target.closest(".chat");
     if (event.key === "ArrowDown") links[Math.min(links.length - 1, at + 1)].focus();
     else if (event.key === "ArrowUp") (at === 0 ? this.#search : links[at - 1]).focus();
     else if (event.key === "F2") this.#rename(row, this.#heads.find((head) => head.id === row.dataset.id));
-    else if (event.key === "p" && !event.ctrlKey && !event.metaKey && !event.altKey) this.#actions.pin(row.dataset.id);
+    else if (event.ctrlKey || event.metaKey || event.altKey) return;
+    else if (event.key === "p") this.#actions.pin(row.dataset.id);
+    else if (event.key === "m") this.#moveTo(row, this.#heads.find((head) => head.id === row.dataset.id));
     else if (event.key === "Delete") this.#actions.remove([row.dataset.id]);
     else return;
     event.preventDefault();
+  }
+}
+
+function readFolded() {
+  try {
+    const names = JSON.parse(localStorage.getItem(FOLDED) ?? "[]");
+    return Array.isArray(names) ? names : [];
+  } catch {
+    return [];
+  }
+}
+
+function writeFolded(names) {
+  try {
+    localStorage.setItem(FOLDED, JSON.stringify(names));
+  } catch {
+    // What is folded is so as long as the page.
   }
 }

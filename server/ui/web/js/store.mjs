@@ -43,7 +43,7 @@ class Store {
     if (this.#channel) this.#channel.onmessage = ({ data }) => callback(data);
   }
 
-  /** Heads {id, title, updated, pinned}, newest first. */
+  /** Heads {id, title, updated, pinned, folder}, newest first. */
   async heads() {
     const heads = await this.#backend.heads();
     return heads.sort((a, b) => b.updated - a.updated);
@@ -79,7 +79,7 @@ class Store {
     const found = new Map();
     if (words.length === 0) return found;
     for (const body of await this.#backend.bodies()) {
-      const texts = [body.title, ...body.messages.flatMap((message) => [message.content, ...(message.files ?? []).flatMap((file) => [file.name, file.text])])];
+      const texts = [`${body.title}\n${body.folder ?? ""}`, ...body.messages.flatMap((message) => [message.content, ...(message.files ?? []).flatMap((file) => [file.name, file.text])])];
       const all = texts.join("\n").toLowerCase();
       if (!words.every((word) => all.includes(word))) continue;
       const text = texts.slice(1).find((candidate) => candidate.toLowerCase().includes(words[0])) ?? "";
