@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 			return m.Run()
 		}
 		options := append(chromedp.DefaultExecAllocatorOptions[:],
-			chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU)
+			chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("lang", "en-US"))
 		allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 		defer cancel()
 		ctx, cancel := chromedp.NewContext(allocator)
@@ -361,6 +361,13 @@ func (p *page) emulate(dark bool, width, height int64, mobile bool) {
 	call(p, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 2, Mobile: mobile})
 	call(p, emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: mobile})
 	time.Sleep(300 * time.Millisecond) // the sidebar slides
+}
+
+// speak sets the language of the browser for what is loaded from now on.
+func (p *page) speak(language string) {
+	p.t.Helper()
+	agent := eval[string](p, `navigator.userAgent`)
+	call(p, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent, AcceptLanguage: language})
 }
 
 // shoot saves a screenshot if TRIT_SCREENSHOTS names a folder.

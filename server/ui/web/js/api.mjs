@@ -1,6 +1,7 @@
 // The OpenAI API of the server that this page came from. Every failure becomes
 // an ApiError with a kind that the page has words and a remedy for.
 
+import { t } from "./language.mjs";
 import { EventParser } from "./sse.mjs";
 
 /**
@@ -52,7 +53,7 @@ export class Api {
   async models(signal) {
     const body = await this.list(signal);
     if (!Array.isArray(body?.data)) {
-      throw new ApiError("server", "The server's list of models is not in the OpenAI form.");
+      throw new ApiError("server", t("The server's list of models is not in the OpenAI form."));
     }
     return body.data.filter((model) => typeof model?.id === "string");
   }
@@ -111,7 +112,7 @@ export class Api {
         piece = await reader.read();
       } catch (error) {
         if (error.name === "AbortError") throw error;
-        throw new ApiError("broken", "The connection broke off.");
+        throw new ApiError("broken", t("The connection broke off."));
       }
       rest += piece.value ?? "";
       const lines = rest.split("\n");
@@ -138,7 +139,7 @@ export class Api {
       signal,
     });
     if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
-      throw new ApiError("server", "The server did not answer with a stream of events.", { status: response.status });
+      throw new ApiError("server", t("The server did not answer with a stream of events."), { status: response.status });
     }
     let done = false;
     let failure = null;
@@ -153,7 +154,7 @@ export class Api {
       try {
         chunk = JSON.parse(data);
       } catch {
-        failure = new ApiError("server", "The server sent an event that is not JSON.");
+        failure = new ApiError("server", t("The server sent an event that is not JSON."));
         return;
       }
       if (chunk.error) {
@@ -173,7 +174,7 @@ export class Api {
       }
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      failure ??= new ApiError("broken", "The connection broke off before the answer was complete.");
+      failure ??= new ApiError("broken", t("The connection broke off before the answer was complete."));
     }
     parser.push(decoder.decode());
     parser.end();
@@ -182,7 +183,7 @@ export class Api {
       throw failure;
     }
     if (!done && !finished) {
-      throw new ApiError("broken", "The connection broke off before the answer was complete.");
+      throw new ApiError("broken", t("The connection broke off before the answer was complete."));
     }
   }
 
@@ -192,7 +193,7 @@ export class Api {
       return await response.json();
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new ApiError("server", `The server's answer to ${path} is not JSON.`, { status: response.status });
+      throw new ApiError("server", t`The server's answer to ${path} is not JSON.`, { status: response.status });
     }
   }
 
@@ -210,7 +211,7 @@ export class Api {
       });
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new ApiError("network", "The server does not answer.");
+      throw new ApiError("network", t("The server does not answer."));
     }
     if (response.ok) return response;
     const text = await response.text().catch(() => "");
@@ -227,7 +228,7 @@ export class Api {
 /** Makes an ApiError from an error body in OpenAI's form. */
 export function fromBody(body, status, retryAfter) {
   const inner = typeof body?.error === "string" ? { message: body.error } : (body?.error ?? {});
-  const message = typeof inner.message === "string" && inner.message ? inner.message : `The server answered with status ${status}.`;
+  const message = typeof inner.message === "string" && inner.message ? inner.message : t`The server answered with status ${status}.`;
   const code = inner.code == null ? null : String(inner.code);
   const details = {
     status,

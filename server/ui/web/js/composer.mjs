@@ -3,6 +3,7 @@
 
 import { byId, setIcon } from "./dom.mjs";
 import { Attachments } from "./files.mjs";
+import { t } from "./language.mjs";
 import { formatNumber } from "./words.mjs";
 
 const DRAFT = "trit.draft.";
@@ -71,7 +72,7 @@ export class Composer {
   setModel(name) {
     if (this.#model && name !== this.#model) this.#files.recount();
     this.#model = name;
-    this.#input.placeholder = name ? `Write to ${name}` : "Write a message";
+    this.#input.placeholder = name ? t`Write to ${name}` : t("Write a message");
   }
 
   /** Shows how much of the context is used. limit may be unknown (null). */
@@ -84,8 +85,8 @@ export class Composer {
     const share = limit ? Math.min(1, used / limit) : 0;
     bar.value = Math.round(share * 100);
     meter.dataset.level = share >= 0.95 ? "full" : share >= 0.8 ? "high" : "";
-    byId("meter-text").textContent = limit ? `${formatNumber(used)} of ${formatNumber(limit)} tokens` : `${formatNumber(used)} tokens`;
-    meter.title = limit ? `The conversation fills ${Math.round(share * 100)} % of the model's context` : "Tokens in the conversation";
+    byId("meter-text").textContent = limit ? t`${formatNumber(used)} of ${formatNumber(limit)} tokens` : t`${formatNumber(used)} tokens`;
+    meter.title = limit ? t`The conversation fills ${Math.round(share * 100)} % of the model's context` : t("Tokens in the conversation");
   }
 
   #submit(actions) {
@@ -111,10 +112,10 @@ export class Composer {
   }
 
   #showButton() {
-    const label = this.#running ? "Stop" : "Send";
+    const label = this.#running ? t("Stop") : t("Send");
     setIcon(this.#send, this.#running ? "stop" : "arrow-up");
     this.#send.setAttribute("aria-label", label);
-    this.#send.title = this.#running ? "Stop (Esc)" : "Send (Enter)";
+    this.#send.title = this.#running ? t("Stop (Esc)") : t("Send (Enter)");
     this.#send.classList.toggle("stop", this.#running);
     const empty = this.#input.value.trim() === "" && !this.#files?.files.length;
     this.#send.disabled = !this.#running && (empty || !this.#files.fits);

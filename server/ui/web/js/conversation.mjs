@@ -12,19 +12,20 @@
 //   logprobs: [{text, p, top: [{text, p}]}] of its tokens if they were asked for, format: "json" if a schema was given,
 //   status: "waiting"|"streaming"|"done"|"stopped"|"error", finish, error, stats
 
+import { t } from "./language.mjs";
 import { definitions, TOOLS } from "./tools.mjs";
 
 export const FORMAT = "trit-chats";
 
 /** Sampling settings: the names of the request's fields, and what they may be. */
 export const FIELDS = [
-  { name: "temperature", label: "Temperature", min: 0, max: 2, step: 0.05, hint: "0 always takes the likeliest word; more is livelier" },
-  { name: "top_p", label: "Top-p", min: 0, max: 1, step: 0.01, hint: "only the likeliest words that share this probability" },
-  { name: "top_k", label: "Top-k", min: 0, max: 1000, step: 1, integer: true, hint: "only this many of the likeliest words; 0 is all" },
-  { name: "min_p", label: "Min-p", min: 0, max: 1, step: 0.01, hint: "no words below this share of the likeliest one" },
-  { name: "repetition_penalty", label: "Repetition penalty", min: 0.5, max: 2, step: 0.05, hint: "above 1 makes repeated words less likely" },
-  { name: "seed", label: "Seed", min: 0, max: 4294967295, step: 1, integer: true, hint: "the same seed gives the same answer" },
-  { name: "max_tokens", label: "Longest answer", min: 1, max: 1000000, step: 1, integer: true, hint: "in tokens" },
+  { name: "temperature", label: t("Temperature"), min: 0, max: 2, step: 0.05, hint: t("0 always takes the likeliest word; more is livelier") },
+  { name: "top_p", label: t("Top-p"), min: 0, max: 1, step: 0.01, hint: t("only the likeliest words that share this probability") },
+  { name: "top_k", label: t("Top-k"), min: 0, max: 1000, step: 1, integer: true, hint: t("only this many of the likeliest words; 0 is all") },
+  { name: "min_p", label: t("Min-p"), min: 0, max: 1, step: 0.01, hint: t("no words below this share of the likeliest one") },
+  { name: "repetition_penalty", label: t("Repetition penalty"), min: 0.5, max: 2, step: 0.05, hint: t("above 1 makes repeated words less likely") },
+  { name: "seed", label: t("Seed"), min: 0, max: 4294967295, step: 1, integer: true, hint: t("the same seed gives the same answer") },
+  { name: "max_tokens", label: t("Longest answer"), min: 1, max: 1000000, step: 1, integer: true, hint: t("in tokens") },
 ];
 
 /** Fields of the request that the page itself needs; the user's own JSON cannot change them. */
@@ -209,7 +210,7 @@ export function validNumber(field, value) {
 export function extraProblem(text) {
   const problem = objectProblem(text);
   const taken = problem || text.trim() === "" ? undefined : Object.keys(JSON.parse(text)).find((key) => RESERVED.has(key));
-  return taken ? `The page itself sets “${taken}”.` : problem;
+  return taken ? t`The page itself sets “${taken}”.` : problem;
 }
 
 /** Why a text is no JSON object, or null; an empty one is fine. */
@@ -219,9 +220,9 @@ export function objectProblem(text) {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return `This is not JSON: ${error.message}`;
+    return t`This is not JSON: ${error.message}`;
   }
-  if (value === null || typeof value !== "object" || Array.isArray(value)) return "This must be an object: { … }";
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return t("This must be an object: { … }");
   return null;
 }
 
@@ -259,13 +260,13 @@ export function importFile(text) {
   try {
     data = JSON.parse(text);
   } catch {
-    throw new Error("This file is not JSON.");
+    throw new Error(t("This file is not JSON."));
   }
-  if (data?.format === FORMAT && data.version !== 1) throw new Error(`This file is of version ${data.version}; this page reads version 1.`);
+  if (data?.format === FORMAT && data.version !== 1) throw new Error(t`This file is of version ${data.version}; this page reads version 1.`);
   const list = Array.isArray(data?.conversations) ? data.conversations : Array.isArray(data) && !data[0]?.role ? data : [Array.isArray(data) ? { messages: data } : data];
   const conversations = list.map(normalizeConversation).filter((conversation) => conversation !== null);
   const presets = data?.format === FORMAT && Array.isArray(data.presets) ? data.presets : [];
-  if (conversations.length + presets.length === 0) throw new Error("There are no chats in this file.");
+  if (conversations.length + presets.length === 0) throw new Error(t("There are no chats in this file."));
   return { conversations, presets };
 }
 

@@ -1,24 +1,25 @@
 // The small dialogs: the API key, the chats' import and export, the keys.
 
 import { h, byId } from "./dom.mjs";
+import { t } from "./language.mjs";
 import { formatBytes } from "./words.mjs";
 
 const MAC = /Mac|iPhone|iPad/.test(navigator.platform);
 const CONTROL = MAC ? "⌘" : "Ctrl";
 
 const KEYS = [
-  [["Enter"], "Send"],
-  [["Shift", "Enter"], "New line"],
-  [["Esc"], "Stop the answer"],
-  [["↑"], "Edit the last message (in an empty field)"],
-  [[CONTROL, "K"], "New chat"],
-  [["/"], "Go to the message field"],
-  [[CONTROL, "B"], "Show or hide the list of chats"],
-  [["F2"], "Rename the chosen chat in the list"],
-  [["P"], "Pin the chosen chat in the list, or take it off"],
-  [["M"], "Move the chosen chat in the list to a folder"],
-  [["Del"], "Delete the chosen chat in the list"],
-  [["?"], "This list"],
+  [["Enter"], t("Send")],
+  [["Shift", "Enter"], t("New line")],
+  [["Esc"], t("Stop the answer")],
+  [["↑"], t("Edit the last message (in an empty field)")],
+  [[CONTROL, "K"], t("New chat")],
+  [["/"], t("Go to the message field")],
+  [[CONTROL, "B"], t("Show or hide the list of chats")],
+  [["F2"], t("Rename the chosen chat in the list")],
+  [["P"], t("Pin the chosen chat in the list, or take it off")],
+  [["M"], t("Move the chosen chat in the list to a folder")],
+  [["Del"], t("Delete the chosen chat in the list")],
+  [["?"], t("This list")],
 ];
 
 /** Makes close buttons and clicks beside a dialog close it. */
@@ -47,9 +48,9 @@ export function showKeys() {
 }
 
 const KEY_TEXTS = {
-  wanted: "This server wants an API key. It is sent to this server only.",
-  refused: "The server refused this key.",
-  offered: "The key is sent to this server only. An empty field forgets it.",
+  wanted: t("This server wants an API key. It is sent to this server only."),
+  refused: t("The server refused this key."),
+  offered: t("The key is sent to this server only. An empty field forgets it."),
 };
 
 /** Asks for the API key; why is "wanted", "refused" or "offered". Resolves to {key, remember}, or null if the user cancels. */
@@ -110,7 +111,7 @@ export function prepareData(actions) {
 }
 
 export function showData(usage, hasCurrent, hasAny) {
-  byId("data-usage").textContent = usage ? `They use ${formatBytes(usage.used)} of about ${formatBytes(usage.limit)}.` : "";
+  byId("data-usage").textContent = usage ? t`They use ${formatBytes(usage.used)} of about ${formatBytes(usage.limit)}.` : "";
   for (const [id] of EXPORTS) byId(id).disabled = !hasCurrent;
   byId("export-all").disabled = !hasAny;
   byId("delete-all").disabled = !hasAny;

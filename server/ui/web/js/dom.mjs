@@ -1,5 +1,7 @@
 // Small helpers for making document nodes.
 
+import { t } from "./language.mjs";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
@@ -46,11 +48,11 @@ export async function copyText(text, button) {
   const use = button.querySelector("use");
   clearTimeout(button.copyTimer);
   use?.setAttribute("href", done ? "#i-check" : "#i-alert");
-  if (label) label.textContent = done ? "Copied" : "Could not copy";
-  announce(done ? "Copied" : "The browser did not allow copying");
+  if (label) label.textContent = done ? t("Copied") : t("Could not copy");
+  announce(done ? t("Copied") : t("The browser did not allow copying"));
   button.copyTimer = setTimeout(() => {
     use?.setAttribute("href", "#i-copy");
-    if (label) label.textContent = "Copy";
+    if (label) label.textContent = t("Copy");
   }, 1600);
 }
 

@@ -3,6 +3,7 @@
 
 import { h, icon, iconButton, byId, announce } from "./dom.mjs";
 import { fileText } from "./conversation.mjs";
+import { t } from "./language.mjs";
 import { formatBytes, formatNumber } from "./words.mjs";
 
 const DRAFT = "trit.files.";
@@ -11,7 +12,7 @@ const MOST_FILES = 20;
 
 /** Reads a file as text. Throws an Error whose message is for the user. */
 export async function readText(file) {
-  if (file.size > MOST_BYTES) throw new Error(`“${file.name}” has ${formatBytes(file.size)}; at most ${formatBytes(MOST_BYTES)} can be attached.`);
+  if (file.size > MOST_BYTES) throw new Error(t`“${file.name}” has ${formatBytes(file.size)}; at most ${formatBytes(MOST_BYTES)} can be attached.`);
   const bytes = new Uint8Array(await file.arrayBuffer());
   const mark = bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : bytes[0] === 0xfe && bytes[1] === 0xff ? "utf-16be" : "utf-8";
   let text = null;
@@ -21,8 +22,7 @@ export async function readText(file) {
     // Not text, as below.
   }
   if (text === null || text.includes("\0")) {
-    const kind = /\.pdf$/i.test(file.name) ? "a PDF: save its text as a file and attach that" : "not text in UTF-8: only text, code and tables can be attached";
-    throw new Error(`“${file.name}” is ${kind}.`);
+    throw new Error(/\.pdf$/i.test(file.name) ? t`“${file.name}” is a PDF: save its text as a file and attach that.` : t`“${file.name}” is not text in UTF-8: only text, code and tables can be attached.`);
   }
   return text.replaceAll("\r\n", "\n");
 }
@@ -92,10 +92,10 @@ export class Attachments {
     const problems = [];
     for (const file of files) {
       try {
-        if (this.#files.length >= MOST_FILES) throw new Error(`At most ${MOST_FILES} files go along with a message.`);
+        if (this.#files.length >= MOST_FILES) throw new Error(t`At most ${MOST_FILES} files go along with a message.`);
         const read = { name: file.name || "pasted.txt", size: file.size, text: await readText(file), tokens: null };
         this.#files.push(read);
-        announce(`${read.name} is attached`);
+        announce(t`${read.name} is attached`);
         this.#changed();
       } catch (error) {
         problems.push(error.message);
@@ -155,20 +155,20 @@ export class Attachments {
   #show() {
     this.#list.hidden = this.#files.length === 0;
     this.#list.replaceChildren(...this.#files.map((file) => {
-      const remove = iconButton("close", `Remove ${file.name}`, () => {
+      const remove = iconButton("close", t`Remove ${file.name}`, () => {
         this.put(this.#files.filter((other) => other !== file));
         byId("input").focus();
       });
       return h("li", { class: "file-chip" }, icon("file"), h("span", { class: "file-name", title: file.name }, file.name),
-        h("span", { class: "file-size" }, file.tokens === null ? formatBytes(file.size ?? file.text.length) : `${formatNumber(file.tokens)} tokens`), remove);
+        h("span", { class: "file-size" }, file.tokens === null ? formatBytes(file.size ?? file.text.length) : t`${formatNumber(file.tokens)} tokens`), remove);
     }));
     const limit = this.#hooks.limit();
     const tokens = this.#tokens();
     const room = limit === null ? Infinity : limit - this.#hooks.used();
     const warning = byId("files-warning");
     warning.textContent = "";
-    if (!this.fits) warning.textContent = `The files have ${formatNumber(tokens)} tokens and this model takes ${formatNumber(limit)}: they do not fit.`;
-    else if (tokens > 0 && tokens >= room) warning.textContent = `The files have ${formatNumber(tokens)} tokens, and beside this chat there is room for ${formatNumber(Math.max(0, room))}: a new chat has more.`;
+    if (!this.fits) warning.textContent = t`The files have ${formatNumber(tokens)} tokens and this model takes ${formatNumber(limit)}: they do not fit.`;
+    else if (tokens > 0 && tokens >= room) warning.textContent = t`The files have ${formatNumber(tokens)} tokens, and beside this chat there is room for ${formatNumber(Math.max(0, room))}: a new chat has more.`;
     this.#hooks.onChange();
   }
 }

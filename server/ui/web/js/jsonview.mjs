@@ -2,6 +2,7 @@
 // list of objects. Every part is made of text.
 
 import { h } from "./dom.mjs";
+import { t } from "./language.mjs";
 
 const MOST_SHOWN = 200; // entries of one list
 const DEEPEST = 40;
@@ -16,7 +17,7 @@ export function jsonView(text) {
     return null;
   }
   const rows = rowsOf(value);
-  const forms = { Tree: () => tree(null, value, 0), ...(rows ? { Table: () => table(rows) } : {}), Text: () => h("pre", { tabindex: "0", role: "region", "aria-label": "JSON" }, JSON.stringify(value, null, 2)) };
+  const forms = { [t("Tree")]: () => tree(null, value, 0), ...(rows ? { [t("Table")]: () => table(rows) } : {}), [t("Text")]: () => h("pre", { tabindex: "0", role: "region", "aria-label": "JSON" }, JSON.stringify(value, null, 2)) };
   const body = h("div", { class: "json-body" });
   const buttons = Object.entries(forms).map(([name, make], i) => {
     const button = h("button", { type: "button", class: "button", "aria-pressed": String(i === 0) }, name);
@@ -26,8 +27,8 @@ export function jsonView(text) {
     });
     return button;
   });
-  body.append(forms.Tree());
-  return h("div", { class: "json" }, h("div", { class: "json-head", role: "group", "aria-label": "Show as" }, ...buttons), body);
+  body.append(tree(null, value, 0));
+  return h("div", { class: "json" }, h("div", { class: "json-head", role: "group", "aria-label": t("Show as") }, ...buttons), body);
 }
 
 /** The list of objects that a value is, or holds as its only list; null if there is none. */
@@ -44,11 +45,12 @@ function tree(key, value, depth) {
   if (value === null || typeof value !== "object" || depth > DEEPEST) return h("div", { class: "json-leaf" }, ...name, leaf(value));
   const list = Array.isArray(value);
   const entries = Object.entries(value);
-  const count = `${entries.length} ${list ? (entries.length === 1 ? "item" : "items") : (entries.length === 1 ? "field" : "fields")}`;
+  const n = entries.length;
+  const count = list ? (n === 1 ? t`${n} item` : t`${n} items`) : n === 1 ? t`${n} field` : t`${n} fields`;
   const details = h("details", null, h("summary", null, ...name, h("span", { class: "json-count" }, count)));
   details.open = depth < 3;
   for (const [field, inner] of entries.slice(0, MOST_SHOWN)) details.append(tree(field, inner, depth + 1));
-  if (entries.length > MOST_SHOWN) details.append(h("p", { class: "hint" }, `… and ${entries.length - MOST_SHOWN} more`));
+  if (entries.length > MOST_SHOWN) details.append(h("p", { class: "hint" }, t`… and ${entries.length - MOST_SHOWN} more`));
   return details;
 }
 
@@ -62,6 +64,6 @@ function table(rows) {
   const head = h("tr", null, ...columns.map((name) => h("th", { scope: "col" }, name)));
   const cell = (value) => h("td", { class: typeof value === "number" ? "to-right" : null }, value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value));
   const body = rows.slice(0, MOST_SHOWN).map((row) => h("tr", null, ...columns.map((name) => cell(row[name]))));
-  return h("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" }, h("table", null, h("thead", null, head), h("tbody", null, ...body)),
-    rows.length > MOST_SHOWN ? h("p", { class: "hint" }, `… and ${rows.length - MOST_SHOWN} more`) : null);
+  return h("div", { class: "table", tabindex: "0", role: "region", "aria-label": t("Table") }, h("table", null, h("thead", null, head), h("tbody", null, ...body)),
+    rows.length > MOST_SHOWN ? h("p", { class: "hint" }, t`… and ${rows.length - MOST_SHOWN} more`) : null);
 }

@@ -8,6 +8,7 @@ import {
 } from "./conversation.mjs";
 import { askKey, dialogOpen, download, prepareData, prepareDialogs, showData, showKeys } from "./dialogs.mjs";
 import { announce, byId, h, setIcon } from "./dom.mjs";
+import { t } from "./language.mjs";
 import { Layout } from "./layout.mjs";
 import { Manager } from "./manager.mjs";
 import { examplesFor, Models } from "./models.mjs";
@@ -117,7 +118,7 @@ async function route() {
   const found = runs.get(id)?.conversation ?? (await store.get(id).catch(() => null));
   if (found) openConversation(found);
   else {
-    toast("This chat is not in this browser.");
+    toast(t("This chat is not in this browser."));
     openNew();
   }
 }
@@ -145,7 +146,7 @@ function openConversation(next) {
 
 function showTitle() {
   const { title } = conversation;
-  byId("title").textContent = title || "New chat";
+  byId("title").textContent = title || t("New chat");
   document.title = title ? `${title} · Trit` : "Trit";
 }
 
@@ -175,7 +176,7 @@ function showModel() {
   const get = byId("get-model");
   get.hidden = models.supply !== "none" && models.supply !== "demo";
   get.classList.toggle("primary", models.supply === "none");
-  get.textContent = models.supply === "none" ? "Get a model" : "Get a larger model";
+  get.textContent = models.supply === "none" ? t("Get a model") : t("Get a larger model");
   byId("empty-text").textContent = text;
   byId("examples").replaceChildren(...examples.map((example) => {
     const button = h("button", { type: "button" }, example);
@@ -259,8 +260,8 @@ async function removeConversations(ids) {
   }
   showSidebar();
   if (gone.length === 0) return;
-  toast(gone.length === 1 ? `“${gone[0].title || "Chat"}” was deleted.` : `${gone.length} chats were deleted.`, {
-    label: "Undo",
+  toast(gone.length === 1 ? t`“${gone[0].title || t("Chat")}” was deleted.` : t`${gone.length} chats were deleted.`, {
+    label: t("Undo"),
     run: async () => {
       for (const target of gone) await save(target);
       navigate(gone[0].id);
@@ -280,8 +281,8 @@ async function save(target) {
     notices.clear("storage");
   } catch (error) {
     notices.set("storage", error.kind === "full"
-      ? "The browser's storage is full: this chat is not kept. Export chats and delete old ones."
-      : `${error.message} The chat is not kept.`, { label: "Your chats", run: openData });
+      ? t("The browser's storage is full: this chat is not kept. Export chats and delete old ones.")
+      : t`${error.message} The chat is not kept.`, { label: t("Your chats"), run: openData });
   }
   showSidebar();
 }
@@ -328,10 +329,10 @@ prepareData({
       await save(item);
     }
     if (conversations.length === 0) {
-      toast("The presets were imported.");
+      toast(t("The presets were imported."));
       return;
     }
-    toast(conversations.length === 1 ? "One chat was imported." : `${conversations.length} chats were imported.`);
+    toast(conversations.length === 1 ? t("One chat was imported.") : t`${conversations.length} chats were imported.`);
     navigate(conversations[0].id);
   },
   deleteAll: async () => {
@@ -342,8 +343,8 @@ prepareData({
     conversation = null;
     openNew();
     if (!conversation) await route();
-    toast(`${all.length} ${all.length === 1 ? "chat was" : "chats were"} deleted.`, {
-      label: "Undo",
+    toast(all.length === 1 ? t("One chat was deleted.") : t`${all.length} chats were deleted.`, {
+      label: t("Undo"),
       run: async () => {
         for (const item of all) await save(item);
       },
@@ -497,8 +498,8 @@ function ended(run) {
   composer.setRunning(runs.has(target.id));
   showMeter();
   showSidebar();
-  if (message.status === "done") announce(`Answer: ${message.content.slice(0, SPOKEN)}`);
-  else if (message.status === "stopped") announce("Stopped");
+  if (message.status === "done") announce(t`Answer: ${message.content.slice(0, SPOKEN)}`);
+  else if (message.status === "stopped") announce(t("Stopped"));
 }
 
 function remove(message) {
@@ -508,8 +509,8 @@ function remove(message) {
   keepOrDrop(target);
   showConversation();
   composer.focus();
-  toast(message.role === "user" ? "The message and what followed it were deleted." : "The answer was deleted.", {
-    label: "Undo",
+  toast(message.role === "user" ? t("The message and what followed it were deleted.") : t("The answer was deleted."), {
+    label: t("Undo"),
     run: () => {
       undo();
       keepOrDrop(target);
@@ -544,14 +545,14 @@ function enterKey(refused) {
 
 // The rest of the page
 
-const THEMES = { auto: ["light", "auto", "like the system"], light: ["dark", "sun", "light"], dark: ["auto", "moon", "dark"] };
+const THEMES = { auto: ["light", "auto", t("like the system")], light: ["dark", "sun", t("light")], dark: ["auto", "moon", t("dark")] };
 
 function showTheme() {
   const button = byId("theme");
   const [, name, words] = THEMES[document.documentElement.dataset.choice];
   setIcon(button, name);
-  button.setAttribute("aria-label", `Colours: ${words}`);
-  button.title = `Colours: ${words}`;
+  button.setAttribute("aria-label", t`Colours: ${words}`);
+  button.title = t`Colours: ${words}`;
 }
 
 byId("theme").addEventListener("click", () => {
@@ -620,7 +621,7 @@ async function start() {
     }
     showSidebar();
   });
-  if (!store.lasting) notices.set("memory", "This browser lets the page keep nothing: chats are gone when the page is closed.");
+  if (!store.lasting) notices.set("memory", t("This browser lets the page keep nothing: chats are gone when the page is closed."));
   heads = await store.heads();
   models.watch();
   await route();

@@ -2,12 +2,13 @@
 // downloading with progress, deleting, and what a model says about itself.
 
 import { h, iconButton, byId } from "./dom.mjs";
+import { t } from "./language.mjs";
 import { toast } from "./toast.mjs";
 import { formatBytes, formatCount, formatDuration, formatNumber } from "./words.mjs";
 
 const LOOK_EVERY = 800; // ms, while the dialog is open
 
-const STATES = { loaded: "loaded", loading: "loading", unloading: "unloading", failed: "failed" };
+const STATES = { loaded: t("loaded"), loading: t("loading"), unloading: t("unloading"), failed: t("failed") };
 
 export class Manager {
   #api;
@@ -80,12 +81,12 @@ export class Manager {
     const before = this.#rows.size;
     this.#rows = kept;
     list.querySelector(".none")?.remove();
-    if (kept.size === 0) list.append(h("li", { class: "none" }, "There is no model here yet. Download one below."));
+    if (kept.size === 0) list.append(h("li", { class: "none" }, t("There is no model here yet. Download one below.")));
     const box = byId("models-memory");
     box.hidden = !memory?.limit;
     if (memory?.limit) {
       box.querySelector("progress").value = Math.round((100 * memory.used) / memory.limit);
-      byId("models-memory-text").textContent = `Loaded models take ${formatBytes(memory.used)} of ${formatBytes(memory.limit)} of memory.`;
+      byId("models-memory-text").textContent = t`Loaded models take ${formatBytes(memory.used)} of ${formatBytes(memory.limit)} of memory.`;
     }
     if (before !== kept.size) this.#showCatalogue();
   }
@@ -94,9 +95,9 @@ export class Manager {
   #showCatalogue() {
     const items = (this.#catalogue ?? []).filter(({ name }) => !this.#rows.has(name) && !this.#pulls.has(name));
     byId("models-catalogue").replaceChildren(...items.map((entry) => {
-      const button = h("button", { type: "button", class: "button", "aria-label": `Download ${entry.name}` }, "Download");
+      const button = h("button", { type: "button", class: "button", "aria-label": t`Download ${entry.name}` }, t("Download"));
       button.addEventListener("click", () => this.pull(entry.name));
-      const facts = [entry.size ? formatBytes(entry.size) : "", `${formatCount(entry.parameters)} parameters`, entry.context ? `${formatNumber(entry.context)} tokens` : "", entry.license].filter(Boolean);
+      const facts = [entry.size ? formatBytes(entry.size) : "", t`${formatCount(entry.parameters)} parameters`, entry.context ? t`${formatNumber(entry.context)} tokens` : "", entry.license].filter(Boolean);
       return h("li", { class: "row" }, h("div", { class: "row-main" }, h("div", null, h("strong", null, entry.name),
         h("p", null, entry.description), h("p", { class: "hint" }, facts.join(" · "))), button));
     }));
@@ -106,10 +107,10 @@ export class Manager {
   async pull(name) {
     if (this.#pulls.has(name)) return;
     const abort = new AbortController();
-    const bar = h("progress", { max: "100", "aria-label": `Download of ${name}` });
-    const state = h("p", { class: "hint" }, "Asking where it is…");
+    const bar = h("progress", { max: "100", "aria-label": t`Download of ${name}` });
+    const state = h("p", { class: "hint" }, t("Asking where it is…"));
     const buttons = h("div", { class: "row-buttons" });
-    const stop = h("button", { type: "button", class: "button", "aria-label": `Stop downloading ${name}` }, "Stop");
+    const stop = h("button", { type: "button", class: "button", "aria-label": t`Stop downloading ${name}` }, t("Stop"));
     stop.addEventListener("click", () => abort.abort());
     buttons.append(stop);
     const row = h("li", { class: "row pull", "data-name": name }, h("div", { class: "row-main" }, h("div", null, h("strong", null, name), bar, state), buttons));
@@ -124,18 +125,18 @@ export class Manager {
         const done = line.completed ?? 0;
         bar.value = (100 * done) / line.total;
         state.textContent = line.status.startsWith("pulling")
-          ? [`${formatBytes(done)} of ${formatBytes(line.total)}`, ...speed.words(done, line.total)].join(" · ")
+          ? [t`${formatBytes(done)} of ${formatBytes(line.total)}`, ...speed.words(done, line.total)].join(" · ")
           : `${line.status}, ${Math.floor(bar.value)} %`;
       }));
       row.remove();
-      toast(`${name} was downloaded.`, { label: "Use it", run: () => this.#use(name) });
+      toast(t`${name} was downloaded.`, { label: t("Use it"), run: () => this.#use(name) });
     } catch (error) {
       bar.remove();
-      state.textContent = error.name === "AbortError" ? "Stopped. What has arrived is kept." : error.message;
+      state.textContent = error.name === "AbortError" ? t("Stopped. What has arrived is kept.") : error.message;
       if (error.name !== "AbortError") state.className = "problem";
-      const again = h("button", { type: "button", class: "button", "aria-label": `Go on with ${name}` }, "Go on");
+      const again = h("button", { type: "button", class: "button", "aria-label": t`Go on with ${name}` }, t("Go on"));
       again.addEventListener("click", () => this.pull(name));
-      buttons.replaceChildren(again, iconButton("close", `Forget the download of ${name}`, () => row.remove()));
+      buttons.replaceChildren(again, iconButton("close", t`Forget the download of ${name}`, () => row.remove()));
     }
     this.#pulls.delete(name);
     this.#showCatalogue();
@@ -183,14 +184,14 @@ export class Manager {
     const info = shown.model_info ?? {};
     const { architecture, quantization, n_ctx_train: trained } = model.meta ?? {};
     return [
-      ["Architecture", [architecture, quantization].filter(Boolean).join(", ")],
-      ["Layers", info[`${architecture}.block_count`]],
-      ["Trained for", trained ? `${formatNumber(trained)} tokens` : ""],
-      ["Abilities", shown.capabilities?.join(", ")],
-      ["Computed with", props?.cpu ? `${props.cpu}, ${props.threads} ${props.threads === 1 ? "thread" : "threads"}` : ""],
-      ["Licence", shown.license],
-      ["Recommended settings", shown.parameters?.trim()],
-      ["Chat template", shown.template],
+      [t("Architecture"), [architecture, quantization].filter(Boolean).join(", ")],
+      [t("Layers"), info[`${architecture}.block_count`]],
+      [t("Trained for"), trained ? t`${formatNumber(trained)} tokens` : ""],
+      [t("Abilities"), shown.capabilities?.join(", ")],
+      [t("Computed with"), props?.cpu ? props.threads === 1 ? t`${props.cpu}, one thread` : t`${props.cpu}, ${props.threads} threads` : ""],
+      [t("Licence"), shown.license],
+      [t("Recommended settings"), shown.parameters?.trim()],
+      [t("Chat template"), shown.template],
     ].filter(([, value]) => value);
   }
 }
@@ -213,13 +214,13 @@ class Row {
       made.addEventListener("click", act);
       return made;
     };
-    this.#bar.setAttribute("aria-label", `Loading ${id}`);
-    this.useButton = button("Use", () => manager.use(this));
-    this.loadButton = button("Load", () => manager.act(this, "POST", "models/load"));
-    this.unloadButton = button("Unload", () => manager.act(this, "POST", "models/unload"));
-    this.detailsButton = button("Details", () => this.#toggle());
+    this.#bar.setAttribute("aria-label", t`Loading ${id}`);
+    this.useButton = button(t("Use"), () => manager.use(this));
+    this.loadButton = button(t("Load"), () => manager.act(this, "POST", "models/load"));
+    this.unloadButton = button(t("Unload"), () => manager.act(this, "POST", "models/unload"));
+    this.detailsButton = button(t("Details"), () => this.#toggle());
     this.detailsButton.setAttribute("aria-expanded", "false");
-    this.deleteButton = iconButton("trash", `Delete ${id}`, () => this.#ask());
+    this.deleteButton = iconButton("trash", t`Delete ${id}`, () => this.#ask());
     this.buttons = h("div", { class: "row-buttons" }, this.useButton, this.loadButton, this.unloadButton, this.detailsButton, this.deleteButton);
     this.element = h("li", { class: "row", "data-id": id },
       h("div", { class: "row-main" }, h("div", null, h("strong", null, id), " ", this.#state, this.#note), this.buttons),
@@ -230,22 +231,22 @@ class Row {
     this.#model = model;
     const state = model.status?.value ?? "";
     const loading = state === "loading";
-    this.#state.textContent = loading ? `loading, ${Math.floor(model.status.progress * 100)} %` : (STATES[state] ?? "");
+    this.#state.textContent = loading ? t`loading, ${Math.floor(model.status.progress * 100)} %` : (STATES[state] ?? "");
     this.#state.hidden = !STATES[state];
     this.#state.dataset.state = state;
     this.#bar.hidden = !loading;
     this.#bar.value = 100 * (model.status?.progress ?? 0);
     const { needed, taken } = model.memory ?? {};
     const facts = [
-      model.meta?.n_params ? `${formatCount(model.meta.n_params)} parameters` : "",
-      model.meta?.size ? `${formatBytes(model.meta.size)} on disk` : "",
-      model.context_length ? `${formatNumber(model.context_length)} tokens of context` : "",
-      taken ? `takes ${formatBytes(taken)} of memory` : needed ? `needs ${formatBytes(needed)} of memory` : "",
+      model.meta?.n_params ? t`${formatCount(model.meta.n_params)} parameters` : "",
+      model.meta?.size ? t`${formatBytes(model.meta.size)} on disk` : "",
+      model.context_length ? t`${formatNumber(model.context_length)} tokens of context` : "",
+      taken ? t`takes ${formatBytes(taken)} of memory` : needed ? t`needs ${formatBytes(needed)} of memory` : "",
     ].filter(Boolean).join(" · ");
     if (this.#note.textContent !== facts) this.#note.textContent = facts;
     const never = !taken && memory?.limit > 0 && needed > memory.limit;
     this.#note.classList.toggle("problem", never);
-    if (never) this.#note.textContent = `${facts}, more than there is`;
+    if (never) this.#note.textContent = t`${facts}, more than there is`;
     this.loadButton.hidden = state !== "unloaded" && state !== "failed";
     this.unloadButton.hidden = state !== "loaded";
     this.deleteButton.hidden = model.source !== "store";
@@ -273,10 +274,10 @@ class Row {
 
   #ask() {
     const size = this.#model.meta?.size;
-    const yes = h("button", { type: "button", class: "button danger" }, "Delete");
-    const no = h("button", { type: "button", class: "button" }, "Keep");
-    const question = h("div", { class: "question", role: "group", "aria-label": `Delete ${this.id}?` },
-      h("span", null, `Delete it from the server’s disk${size ? ` (${formatBytes(size)})` : ""}?`), yes, no);
+    const yes = h("button", { type: "button", class: "button danger" }, t("Delete"));
+    const no = h("button", { type: "button", class: "button" }, t("Keep"));
+    const question = h("div", { class: "question", role: "group", "aria-label": t`Delete ${this.id}?` },
+      h("span", null, size ? t`Delete it from the server’s disk (${formatBytes(size)})?` : t("Delete it from the server’s disk?")), yes, no);
     const back = () => {
       question.remove();
       this.buttons.hidden = false;
@@ -321,6 +322,6 @@ class Speed {
     const [since, from] = this.#points[0];
     if (now - since < 500 || done <= from) return [];
     const perSecond = ((done - from) / (now - since)) * 1000;
-    return [`${formatBytes(perSecond)}/s`, `${formatDuration(Math.max(1, (total - done) / perSecond) * 1000)} left`];
+    return [`${formatBytes(perSecond)}/s`, t`${formatDuration(Math.max(1, (total - done) / perSecond) * 1000)} left`];
   }
 }

@@ -2,6 +2,7 @@
 // there at all: while it is not, asks again every few seconds.
 
 import { h, byId } from "./dom.mjs";
+import { t } from "./language.mjs";
 
 const CHOICE = "trit.model";
 const AGAIN = 3000; // ms
@@ -101,7 +102,7 @@ export class Models {
     } catch (error) {
       if (error.kind === "auth") {
         if (await this.#askKey(this.#api.key !== "")) this.watch();
-        else this.#notices.set("server", "The server wants an API key.", { label: "Enter a key", run: () => this.watch() });
+        else this.#notices.set("server", t("The server wants an API key."), { label: t("Enter a key"), run: () => this.watch() });
         return;
       }
       this.lost(error);
@@ -111,10 +112,10 @@ export class Models {
   /** The server did not answer as it should: say so and ask again. */
   lost(error) {
     const text = {
-      network: "The server does not answer. Trying again…",
-      loading: "The model is loading…",
-      busy: "The server is busy. Trying again…",
-    }[error.kind] ?? `The models cannot be listed: ${error.message}`;
+      network: t("The server does not answer: chats can be read, and what is typed is kept. Trying again…"),
+      loading: t("The model is loading…"),
+      busy: t("The server is busy. Trying again…"),
+    }[error.kind] ?? t`The models cannot be listed: ${error.message}`;
     this.#notices.set("server", text);
     if (this.#timer === 0) this.#timer = setTimeout(() => this.watch(), Math.max(AGAIN, (error.retryAfter ?? 0) * 1000));
   }
@@ -129,8 +130,8 @@ export class Models {
   #show() {
     const ids = (this.#models ?? []).map(({ id }) => id);
     const options = ids.map((id) => h("option", { value: id }, id));
-    if (this.#chosen && !ids.includes(this.#chosen)) options.unshift(h("option", { value: this.#chosen }, `${this.#chosen} (not here)`));
-    if (options.length === 0) options.push(h("option", { value: "" }, "No models"));
+    if (this.#chosen && !ids.includes(this.#chosen)) options.unshift(h("option", { value: this.#chosen }, ids.length === 0 ? this.#chosen : t`${this.#chosen} (not here)`));
+    if (options.length === 0) options.push(h("option", { value: "" }, t("No models")));
     this.#select.replaceChildren(...options);
     this.#select.value = this.#chosen;
     this.#select.disabled = ids.length === 0;
@@ -140,15 +141,15 @@ export class Models {
 
 /** What an empty chat offers to ask, by model. */
 export function examplesFor(model, supply) {
-  if (supply === "none") return { text: "The server has no model yet. Download one to begin: it stays on this machine.", examples: [] };
+  if (supply === "none") return { text: t("The server has no model yet. Download one to begin: it stays on this machine."), examples: [] };
   if (/(^|[/:_-])demo\b/i.test(model)) {
     return {
-      text: "This tiny model knows a small world: short stories, capitals, animals, colours, little sums.",
+      text: t("This tiny model knows a small world: short stories, capitals, animals, colours, little sums."),
       examples: ["Tell me a story about a fox.", "What is the capital of Japan?", "What does the owl say?", "What is 7 plus 8?"],
     };
   }
   return {
-    text: "Everything stays between this browser and your server.",
-    examples: ["Explain why the sky is blue, in three sentences.", "Write a short story about a lighthouse.", "Write a Go function that reverses a string.", "What could I cook with rice, eggs and spinach?"],
+    text: t("Everything stays between this browser and your server."),
+    examples: [t("Explain why the sky is blue, in three sentences."), t("Write a short story about a lighthouse."), t("Write a Go function that reverses a string."), t("What could I cook with rice, eggs and spinach?")],
   };
 }

@@ -2,17 +2,18 @@
 // model was of every token.
 
 import { h } from "./dom.mjs";
+import { t } from "./language.mjs";
 import { formatDuration, formatNumber, formatPercent, formatSpeed } from "./words.mjs";
 
 /** The figures of an answer as a list. */
 export function figures({ model, stats }) {
   const { prompt, cached, read, completion, speed, first, total } = stats;
   const rows = [
-    ["Model", model],
-    ["Read", prompt === null ? "" : [`${formatNumber(prompt)} tokens`, cached ? `${formatNumber(cached)} of them known from before` : "", read ? formatSpeed(read) : ""].filter(Boolean).join(", ")],
-    ["First token", first === null ? "" : `after ${formatDuration(first)}`],
-    ["Written", [`${formatNumber(completion)} tokens`, speed ? formatSpeed(speed) : ""].filter(Boolean).join(", ")],
-    ["In all", total === null ? "" : formatDuration(total)],
+    [t("Model"), model],
+    [t("Read"), prompt === null ? "" : [t`${formatNumber(prompt)} tokens`, cached ? t`${formatNumber(cached)} of them known from before` : "", read ? formatSpeed(read) : ""].filter(Boolean).join(", ")],
+    [t("First token"), first === null ? "" : t`after ${formatDuration(first)}`],
+    [t("Written"), [t`${formatNumber(completion)} tokens`, speed ? formatSpeed(speed) : ""].filter(Boolean).join(", ")],
+    [t("In all"), total === null ? "" : formatDuration(total)],
   ].filter(([, value]) => value);
   return h("dl", { class: "details figures" }, ...rows.flatMap(([name, value]) => [h("dt", null, name), h("dd", null, value)]));
 }
@@ -23,8 +24,8 @@ export function figures({ model, stats }) {
  * @param tokens [{text, p, top: [{text, p}]}]
  */
 export function probabilities(tokens) {
-  const shown = h("div", { class: "alternatives", role: "status" }, "Choose a token to see what else could have come.");
-  const box = h("div", { class: "token-text", role: "group", "aria-label": "Tokens of the answer, by probability" });
+  const shown = h("div", { class: "alternatives", role: "status" }, t("Choose a token to see what else could have come."));
+  const box = h("div", { class: "token-text", role: "group", "aria-label": t("Tokens of the answer, by probability") });
   const buttons = tokens.map(({ text, p, top }, i) => {
     const button = h("button", { type: "button", class: `token p${Math.min(4, Math.floor(p * 5))}`, tabindex: i === 0 ? "0" : "-1", "aria-label": `${visible(text)}, ${formatPercent(p)}`, title: formatPercent(p) }, text.replaceAll("\n", "↵\n"));
     button.addEventListener("click", () => {

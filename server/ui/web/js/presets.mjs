@@ -2,6 +2,7 @@
 // in this browser and go along with exports.
 
 import { normalizeSettings } from "./conversation.mjs";
+import { t } from "./language.mjs";
 import { toast } from "./toast.mjs";
 
 const PRESETS = "trit.presets";
@@ -32,7 +33,7 @@ export function writePresets(presets) {
     localStorage.setItem(PRESETS, JSON.stringify(normalizePresets(presets)));
     return true;
   } catch {
-    toast("The browser's storage is full: the presets could not be kept.");
+    toast(t("The browser's storage is full: the presets could not be kept."));
     return false;
   }
 }

@@ -2,6 +2,8 @@
 // message, waits and tries again where that is what the server asks for, and
 // measures. Knows nothing about the document.
 
+import { t } from "./language.mjs";
+
 const RETRY_BUSY = 5; // times
 const RETRY_LOADING = 600_000; // ms
 const WATCH_EVERY = 1000; // ms
@@ -99,7 +101,7 @@ export class Run {
           this.#end("stopped");
           return;
         }
-        message.error = { kind: error.kind ?? "server", message: error.kind ? error.message : `The page failed: ${error.message}` };
+        message.error = { kind: error.kind ?? "server", message: error.kind ? error.message : t`The page failed: ${error.message}` };
         this.#end("error");
         return;
       } finally {

@@ -2,6 +2,7 @@
 
 import { h, byId } from "./dom.mjs";
 import { FIELDS, defaultSettings, extraProblem, normalizeSettings, objectProblem, validNumber } from "./conversation.mjs";
+import { chooseLanguage, chosenLanguage, LANGUAGES, t } from "./language.mjs";
 import { readPresets, writePresets } from "./presets.mjs";
 import { titlesWanted, wantTitles } from "./titles.mjs";
 import { TOOLS } from "./tools.mjs";
@@ -13,10 +14,10 @@ const text = { type: "string" };
 
 /** Schemas to begin with. */
 const SCHEMAS = {
-  "Any JSON": {},
-  "A person": { type: "object", properties: { name: text, age: { type: "integer", minimum: 0 }, city: text }, required: ["name", "age", "city"], additionalProperties: false },
-  "A choice": { type: "object", properties: { label: { type: "string", enum: ["positive", "neutral", "negative"] }, reason: text }, required: ["label", "reason"], additionalProperties: false },
-  "A table": { type: "array", minItems: 1, maxItems: 20, items: { type: "object", properties: { name: text, amount: { type: "number" } }, required: ["name", "amount"], additionalProperties: false } },
+  [t("Any JSON")]: {},
+  [t("A person")]: { type: "object", properties: { name: text, age: { type: "integer", minimum: 0 }, city: text }, required: ["name", "age", "city"], additionalProperties: false },
+  [t("A choice")]: { type: "object", properties: { label: { type: "string", enum: ["positive", "neutral", "negative"] }, reason: text }, required: ["label", "reason"], additionalProperties: false },
+  [t("A table")]: { type: "array", minItems: 1, maxItems: 20, items: { type: "object", properties: { name: text, amount: { type: "number" } }, required: ["name", "amount"], additionalProperties: false } },
 };
 
 /** The settings that new chats begin with. */
@@ -41,7 +42,7 @@ export class SettingsDrawer {
     byId("set-tools").append(...Object.entries(TOOLS).map(([name, { label, description }]) => {
       const box = h("input", { type: "checkbox", value: name, "aria-describedby": `set-tool-${name}` });
       box.addEventListener("change", () => this.#set("tools", this.#tools().filter((other) => other.checked).map(({ value }) => value)));
-      return h("div", null, h("label", { class: "check" }, box, ` ${label}`), h("p", { class: "hint", id: `set-tool-${name}` }, description));
+      return h("div", null, h("label", { class: "check" }, box, ` ${t(label)}`), h("p", { class: "hint", id: `set-tool-${name}` }, t(description)));
     }));
     byId("settings-form").addEventListener("submit", (event) => event.preventDefault());
     byId("set-system").addEventListener("input", (event) => this.#set("system", event.target.value));
@@ -58,6 +59,10 @@ export class SettingsDrawer {
     });
     byId("set-probabilities").addEventListener("change", (event) => this.#set("probabilities", event.target.checked));
     byId("set-extra").addEventListener("input", (event) => this.#setExtra(event.target));
+    byId("set-language").append(h("option", { value: "" }, t("As in the browser")), ...Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, lang: code }, name)));
+    byId("set-language").addEventListener("change", ({ target }) => {
+      if (chooseLanguage(target.value)) location.reload();
+    });
     byId("set-titles").addEventListener("change", ({ target }) => wantTitles(target.checked));
     byId("preset").addEventListener("change", ({ target }) => this.#usePreset(target.value));
     byId("preset-save").addEventListener("click", () => this.#savePreset());
@@ -71,14 +76,14 @@ export class SettingsDrawer {
       const before = structuredClone(this.#settings);
       const settings = this.#settings;
       this.#assign(settings, defaultSettings());
-      toast("The settings were reset.", { label: "Undo", run: () => this.#assign(settings, before) });
+      toast(t("The settings were reset."), { label: t("Undo"), run: () => this.#assign(settings, before) });
     });
     byId("set-default").addEventListener("click", () => {
       try {
         localStorage.setItem(DEFAULTS, JSON.stringify(this.#settings));
-        toast("New chats begin with these settings.");
+        toast(t("New chats begin with these settings."));
       } catch {
-        toast("The browser's storage is full: the settings could not be kept.");
+        toast(t("The browser's storage is full: the settings could not be kept."));
       }
     });
   }
@@ -89,7 +94,7 @@ export class SettingsDrawer {
     for (const { field, number, range } of this.#inputs.values()) {
       const value = known?.[field.name];
       const usable = typeof value === "number" && value >= field.min && value <= field.max;
-      number.placeholder = usable ? String(Math.round(value * 1000) / 1000) : "auto";
+      number.placeholder = usable ? String(Math.round(value * 1000) / 1000) : t("auto");
       if (range) range.dataset.rest = String(usable ? value : field.name === "min_p" ? 0 : 1);
     }
     this.#fill();
@@ -105,7 +110,7 @@ export class SettingsDrawer {
     this.#assign(settings, normalizeSettings(preset.settings));
     byId("preset").value = name;
     byId("preset-delete").disabled = false;
-    toast(`The settings are those of “${name}”.`, { label: "Undo", run: () => this.#assign(settings, before) });
+    toast(t`The settings are those of “${name}”.`, { label: t("Undo"), run: () => this.#assign(settings, before) });
   }
 
   #savePreset() {
@@ -118,7 +123,7 @@ export class SettingsDrawer {
     if (!writePresets(presets)) return;
     byId("preset-name").value = "";
     this.#showPresets(name);
-    toast(`“${name}” is kept as a preset.`);
+    toast(t`“${name}” is kept as a preset.`);
   }
 
   #deletePreset() {
@@ -127,12 +132,12 @@ export class SettingsDrawer {
     if (!writePresets(before.filter((other) => other.name !== name))) return;
     this.#showPresets("");
     byId("preset").focus();
-    toast(`The preset “${name}” was deleted.`, { label: "Undo", run: () => writePresets(before) && this.#showPresets(name) });
+    toast(t`The preset “${name}” was deleted.`, { label: t("Undo"), run: () => writePresets(before) && this.#showPresets(name) });
   }
 
   #showPresets(chosen) {
     const names = readPresets().map(({ name }) => name);
-    byId("preset").replaceChildren(h("option", { value: "" }, names.length > 0 ? "Choose…" : "None yet"), ...names.map((name) => h("option", { value: name }, name)));
+    byId("preset").replaceChildren(h("option", { value: "" }, names.length > 0 ? t("Choose…") : t("None yet")), ...names.map((name) => h("option", { value: name }, name)));
     byId("preset").value = chosen;
     byId("preset-delete").disabled = chosen === "";
   }
@@ -162,7 +167,7 @@ export class SettingsDrawer {
 
   #setJson(name, area, problem) {
     area.setAttribute("aria-invalid", problem ? "true" : "false");
-    byId(`set-${name}-problem`).textContent = problem ? `${problem} It is not used as it stands.` : "";
+    byId(`set-${name}-problem`).textContent = problem ? t`${problem} It is not used as it stands.` : "";
     this.#set(name, problem ? "" : area.value.trim());
   }
 
@@ -174,6 +179,7 @@ export class SettingsDrawer {
     for (const box of this.#tools()) box.checked = settings.tools.includes(box.value);
     byId("set-probabilities").checked = settings.probabilities;
     byId("set-titles").checked = titlesWanted();
+    byId("set-language").value = chosenLanguage();
     for (const name of ["extra", "schema"]) {
       const area = byId(`set-${name}`);
       area.value = settings[name];
@@ -193,7 +199,7 @@ export class SettingsDrawer {
     const id = `set-${field.name}`;
     const number = h("input", { type: "number", id, name: field.name, inputmode: field.integer ? "numeric" : "decimal", step: "any", min: String(field.min), max: String(field.max), "aria-describedby": `${id}-hint ${id}-problem` });
     const problem = h("p", { class: "problem", id: `${id}-problem`, role: "alert" });
-    const clear = h("button", { type: "button", class: "clear", "aria-label": `Leave ${field.label} to the server`, title: "Leave it to the server" }, "auto");
+    const clear = h("button", { type: "button", class: "clear", "aria-label": t`Leave ${field.label} to the server`, title: t("Leave it to the server") }, t("auto"));
     const slides = !field.integer;
     const range = slides ? h("input", { type: "range", tabindex: "-1", "aria-hidden": "true", min: String(field.min), max: String(field.max), step: String(field.step) }) : null;
     const store = (value) => {
@@ -205,7 +211,7 @@ export class SettingsDrawer {
       const value = empty ? null : validNumber(field, number.valueAsNumber);
       const wrong = !empty && value === null;
       number.setAttribute("aria-invalid", wrong ? "true" : "false");
-      problem.textContent = wrong ? `${field.integer ? "A whole number" : "A number"} from ${field.min} to ${field.max}.` : "";
+      problem.textContent = wrong ? field.integer ? t`A whole number from ${field.min} to ${field.max}.` : t`A number from ${field.min} to ${field.max}.` : "";
       store(value);
     });
     range?.addEventListener("input", () => {

@@ -3,22 +3,23 @@
 
 import { h } from "./dom.mjs";
 import { fileText, pathOf, textOf } from "./conversation.mjs";
+import { t } from "./language.mjs";
 import { MarkdownView } from "./markdown/view.mjs";
 
 /** Name and words of every message that is shown. */
 function parts(conversation) {
   return pathOf(conversation).map((message) => {
     const calls = (message.tools ?? []).map((tool) => [
-      fileText({ name: `call of ${tool.name}`, text: tool.arguments }), ...(typeof tool.result === "string" ? [fileText({ name: `result of ${tool.name}`, text: tool.result })] : []),
+      fileText({ name: t`call of ${tool.name}`, text: tool.arguments }), ...(typeof tool.result === "string" ? [fileText({ name: t`result of ${tool.name}`, text: tool.result })] : []),
     ].join("\n\n"));
-    return { who: message.role === "user" ? "You" : message.model || "Answer", text: [textOf(message), ...calls].filter(Boolean).join("\n\n") };
+    return { who: message.role === "user" ? t("You") : message.model || t("Answer"), text: [textOf(message), ...calls].filter(Boolean).join("\n\n") };
   });
 }
 
 /** The shown path of a conversation as Markdown. */
 export function toMarkdown(conversation) {
   const { system } = conversation.settings;
-  const all = [...(system ? [{ who: "System prompt", text: system }] : []), ...parts(conversation)];
+  const all = [...(system ? [{ who: t("System prompt"), text: system }] : []), ...parts(conversation)];
   return `# ${conversation.title}\n\n${all.map(({ who, text }) => `## ${who}\n\n${text}\n`).join("\n")}`;
 }
 

@@ -1,9 +1,10 @@
 // The list of chats: grouped by folder and day, searchable, with rename and delete.
 
 import { h, icon, iconButton, byId } from "./dom.mjs";
+import { t } from "./language.mjs";
 import { dayGroup } from "./words.mjs";
 
-const UNTITLED = "New chat";
+const UNTITLED = t("New chat");
 const FOLDED = "trit.folded";
 
 export class Sidebar {
@@ -66,7 +67,7 @@ export class Sidebar {
 
   #showChosen() {
     const count = this.#chosen?.size ?? 0;
-    byId("select-count").textContent = count === 0 ? "None chosen" : `${count} chosen`;
+    byId("select-count").textContent = count === 0 ? t("None chosen") : t`${count} chosen`;
     byId("select-export").disabled = byId("select-folder").disabled = byId("select-delete").disabled = count === 0;
   }
 
@@ -100,7 +101,7 @@ export class Sidebar {
       groups.get(key).heads.push(head);
     };
     for (const head of shown) {
-      if (head.pinned) add("pinned", "Pinned", head);
+      if (head.pinned) add("pinned", t("Pinned"), head);
       else if (head.folder) add("folder", head.folder, head);
       else add("day", dayGroup(head.updated), head);
     }
@@ -108,7 +109,7 @@ export class Sidebar {
     const folders = of("folder").sort((a, b) => a.name.localeCompare(b.name));
     const parts = [...of("pinned"), ...folders, ...of("day")].flatMap((group) => this.#group(group));
     if (shown.length === 0) {
-      parts.push(h("p", { class: "none" }, this.#found ? `No chat contains “${this.#search.value.trim()}”.` : "Your chats will appear here."));
+      parts.push(h("p", { class: "none" }, this.#found ? t`No chat contains “${this.#search.value.trim()}”.` : t("Your chats will appear here.")));
     }
     this.#list.replaceChildren(...parts);
     if (focused) this.#list.querySelector(`[data-id="${CSS.escape(focused)}"] .chat-link`)?.focus({ preventScroll: true });
@@ -126,8 +127,8 @@ export class Sidebar {
       else this.#folded.add(name);
       writeFolded([...this.#folded]);
     });
-    const box = h("div", { class: "folder" }, details, iconButton("edit", `Rename the folder “${name}”`, () => this.#edit(box, {
-      label: "Name of the folder", value: name, keep: (text) => this.#actions.move(this.#heads.filter(({ folder }) => folder === name).map(({ id }) => id), text),
+    const box = h("div", { class: "folder" }, details, iconButton("edit", t`Rename the folder “${name}”`, () => this.#edit(box, {
+      label: t("Name of the folder"), value: name, keep: (text) => this.#actions.move(this.#heads.filter(({ folder }) => folder === name).map(({ id }) => id), text),
     })));
     return [box];
   }
@@ -138,7 +139,7 @@ export class Sidebar {
       h("span", { class: "chat-title", dir: "auto" }, title));
     const snippet = this.#found?.get(head.id);
     if (snippet) link.append(h("span", { class: "snippet" }, snippet));
-    if (this.#running.has(head.id)) link.append(h("span", { class: "pulse", role: "img", "aria-label": "writing" }));
+    if (this.#running.has(head.id)) link.append(h("span", { class: "pulse", role: "img", "aria-label": t("writing") }));
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
@@ -146,17 +147,17 @@ export class Sidebar {
     });
     const row = h("li", { class: "chat", "data-id": head.id }, link,
       h("span", { class: "chat-actions" },
-        iconButton("pin", `Pin “${title}”`, () => this.#actions.pin(head.id), { "aria-pressed": String(head.pinned === true) }),
-        iconButton("folder", `Move “${title}” to a folder`, () => this.#moveTo(row, head)),
-        iconButton("edit", `Rename “${title}”`, () => this.#rename(row, head)),
-        iconButton("trash", `Delete “${title}”`, () => this.#actions.remove([head.id]))));
+        iconButton("pin", t`Pin “${title}”`, () => this.#actions.pin(head.id), { "aria-pressed": String(head.pinned === true) }),
+        iconButton("folder", t`Move “${title}” to a folder`, () => this.#moveTo(row, head)),
+        iconButton("edit", t`Rename “${title}”`, () => this.#rename(row, head)),
+        iconButton("trash", t`Delete “${title}”`, () => this.#actions.remove([head.id]))));
     if (this.#chosen) this.#addBox(row, head, title);
     return row;
   }
 
   /** Has a row chosen by a box instead of opened. */
   #addBox(row, head, title) {
-    const box = h("input", { type: "checkbox", "aria-label": `Choose “${title}”` });
+    const box = h("input", { type: "checkbox", "aria-label": t`Choose “${title}”` });
     box.checked = this.#chosen.has(head.id);
     box.addEventListener("change", () => {
       if (box.checked) this.#chosen.add(head.id);
@@ -174,23 +175,23 @@ export class Sidebar {
   }
 
   #rename(row, head) {
-    this.#edit(row, { id: head.id, label: "Title of the chat", value: head.title, keep: (title) => title !== "" && this.#actions.rename(head.id, title) });
+    this.#edit(row, { id: head.id, label: t("Title of the chat"), value: head.title, keep: (title) => title !== "" && this.#actions.rename(head.id, title) });
   }
 
   #moveTo(row, head) {
-    this.#edit(row, { id: head.id, label: "Folder, or nothing to take the chat out", value: head.folder ?? "", folders: true, keep: (folder) => this.#actions.move([head.id], folder) });
+    this.#edit(row, { id: head.id, label: t("Folder, or nothing to take the chat out"), value: head.folder ?? "", folders: true, keep: (folder) => this.#actions.move([head.id], folder) });
   }
 
   #moveChosen() {
     const ids = [...this.#chosen];
     this.#edit(byId("select-count"), {
-      label: "Folder of the chosen chats, or nothing to take them out", value: "", folders: true, keep: (folder) => this.#actions.move(ids, folder),
+      label: t("Folder of the chosen chats, or nothing to take them out"), value: "", folders: true, keep: (folder) => this.#actions.move(ids, folder),
     });
   }
 
   /** Puts a field in the place of a row; keep is called with what was entered. */
   #edit(row, { id, label, value, folders, keep }) {
-    const input = h("input", { type: "text", class: "rename", "aria-label": label, placeholder: folders ? "Folder" : null, dir: "auto", maxlength: folders ? "60" : "200", list: folders ? "folders" : null });
+    const input = h("input", { type: "text", class: "rename", "aria-label": label, placeholder: folders ? t("Folder") : null, dir: "auto", maxlength: folders ? "60" : "200", list: folders ? "folders" : null });
     input.value = value;
     this.#renaming = true;
     const names = folders ? [...new Set(this.#heads.map(({ folder }) => folder).filter(Boolean))] : [];

@@ -3,6 +3,7 @@
 // storage, everything still works until the page is closed, and the page says so.
 
 import { headOf, normalizeConversation } from "./conversation.mjs";
+import { t } from "./language.mjs";
 
 const NAME = "trit";
 const HEADS = "heads";
@@ -11,7 +12,7 @@ const BODIES = "bodies";
 /** Why something could not be kept: "full" or "failed". */
 export class StoreError extends Error {
   constructor(kind, cause) {
-    super(kind === "full" ? "The browser's storage is full." : `The browser could not store the chat: ${cause?.message ?? cause}`);
+    super(kind === "full" ? t("The browser's storage is full.") : t`The browser could not store the chat: ${cause?.message ?? cause}`);
     this.name = "StoreError";
     this.kind = kind;
   }

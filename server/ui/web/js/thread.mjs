@@ -3,6 +3,7 @@
 // reader has unfolded or selected is lost when something else changes.
 
 import { h, icon, iconButton, copyText, byId } from "./dom.mjs";
+import { t } from "./language.mjs";
 import { MarkdownView } from "./markdown/view.mjs";
 import { canContinue, pathOf, versionsOf } from "./conversation.mjs";
 import { jsonView } from "./jsonview.mjs";
@@ -159,8 +160,8 @@ export class Thread {
     this.#root.querySelector(".left-out")?.remove();
     const start = path.findIndex((message) => message.id === conversation.from);
     if (start <= 0) return;
-    const line = h("p", { class: "left-out" }, h("span", null, "Messages above are no longer sent"), " ");
-    const undo = h("button", { type: "button", class: "link" }, "Send them again");
+    const line = h("p", { class: "left-out" }, h("span", null, t("Messages above are no longer sent")), " ");
+    const undo = h("button", { type: "button", class: "link" }, t("Send them again"));
     undo.addEventListener("click", () => this.#actions.sendAll());
     line.append(undo);
     this.#views.get(path[start].id).element.before(line);
@@ -203,21 +204,21 @@ class MessageView {
     if (count < 2) return [];
     const at = this.versions.indexOf(this.message);
     const to = (i) => () => this.actions.show(this.versions[i]);
-    const before = iconButton("left", "Earlier version", to(at - 1));
-    const after = iconButton("right", "Later version", to(at + 1));
+    const before = iconButton("left", t("Earlier version"), to(at - 1));
+    const after = iconButton("right", t("Later version"), to(at + 1));
     before.disabled = at === 0;
     after.disabled = at === count - 1;
-    return [h("span", { class: "versions", role: "group", "aria-label": "Versions" }, before,
-      h("span", { class: "count", "aria-label": `Version ${at + 1} of ${count}` }, `${at + 1}/${count}`), after)];
+    return [h("span", { class: "versions", role: "group", "aria-label": t("Versions") }, before,
+      h("span", { class: "count", "aria-label": t`Version ${at + 1} of ${count}` }, `${at + 1}/${count}`), after)];
   }
 
   copyButton() {
-    const button = iconButton("copy", "Copy message", () => copyText(this.message.content, button));
+    const button = iconButton("copy", t("Copy message"), () => copyText(this.message.content, button));
     return button;
   }
 
   removeButton() {
-    return iconButton("trash", "Delete from here on", () => this.actions.remove(this.message));
+    return iconButton("trash", t("Delete from here on"), () => this.actions.remove(this.message));
   }
 }
 
@@ -226,9 +227,9 @@ class UserView extends MessageView {
   #editor = null;
 
   constructor(message, actions) {
-    super(message, actions, "user", "You");
+    super(message, actions, "user", t("You"));
     this.bubble = h("div", { class: "bubble", dir: "auto" }, message.content);
-    this.element.append(h("h2", { class: "sr-only" }, "You"), ...(message.files ?? []).map(fileCard), this.bubble, this.bar);
+    this.element.append(h("h2", { class: "sr-only" }, t("You")), ...(message.files ?? []).map(fileCard), this.bubble, this.bar);
   }
 
   update(change) {
@@ -236,7 +237,7 @@ class UserView extends MessageView {
     this.fillBar(
       ...this.versionButtons(),
       this.copyButton(),
-      iconButton("edit", "Edit and send again", () => this.edit()),
+      iconButton("edit", t("Edit and send again"), () => this.edit()),
       this.removeButton(),
     );
   }
@@ -246,10 +247,10 @@ class UserView extends MessageView {
       this.#editor.querySelector("textarea").focus();
       return;
     }
-    const area = h("textarea", { "aria-label": "Edit your message", rows: "1", dir: "auto" });
+    const area = h("textarea", { "aria-label": t("Edit your message"), rows: "1", dir: "auto" });
     area.value = this.#draft ?? this.message.content;
-    const cancel = h("button", { type: "button", class: "button" }, "Cancel");
-    const send = h("button", { type: "submit", class: "button primary" }, "Send");
+    const cancel = h("button", { type: "button", class: "button" }, t("Cancel"));
+    const send = h("button", { type: "submit", class: "button primary" }, t("Send"));
     const form = h("form", { class: "editor" }, area, h("div", { class: "editor-foot" }, cancel, send));
     const grow = () => {
       area.style.height = "auto";
@@ -305,14 +306,14 @@ class AssistantView extends MessageView {
   #reasoning = null;
 
   constructor(message, actions) {
-    super(message, actions, "assistant", "Answer");
+    super(message, actions, "assistant", t("Answer"));
     this.before = h("div", { class: "thoughts" });
     this.content = h("div", { class: "content" });
     this.markdown = new MarkdownView(this.content);
     this.tools = new ToolsView((tools) => actions.answerTools(message, tools));
     this.state = h("div", { class: "state" });
     this.numbers = h("div", { class: "numbers", hidden: true });
-    this.element.append(h("h2", { class: "sr-only" }, "Answer"), this.before, this.content, this.tools.element, this.state, this.bar, this.numbers);
+    this.element.append(h("h2", { class: "sr-only" }, t("Answer")), this.before, this.content, this.tools.element, this.state, this.bar, this.numbers);
   }
 
   update(change) {
@@ -373,9 +374,9 @@ class AssistantView extends MessageView {
       element.addEventListener("toggle", () => this.#drawReasoning());
     }
     const thinking = running && message.content === "";
-    const time = message.reasoningMs >= 1000 ? `Thought for ${formatDuration(message.reasoningMs)}` : "Thoughts";
-    const tokens = message.reasoningTokens > 0 ? ` · ${formatNumber(message.reasoningTokens)} tokens` : "";
-    this.#reasoning.label.textContent = (thinking ? "Thinking…" : time) + tokens;
+    const time = message.reasoningMs >= 1000 ? t`Thought for ${formatDuration(message.reasoningMs)}` : t("Thoughts");
+    const tokens = message.reasoningTokens > 0 ? t` · ${formatNumber(message.reasoningTokens)} tokens` : "";
+    this.#reasoning.label.textContent = (thinking ? t("Thinking…") : time) + tokens;
     this.#drawReasoning();
   }
 
@@ -407,7 +408,7 @@ class AssistantView extends MessageView {
 
   #showDots(run) {
     const time = h("span", { class: "elapsed" });
-    this.state.replaceChildren(h("p", { class: "dots", role: "img", "aria-label": "The model is reading" }, h("i"), h("i"), h("i"), time));
+    this.state.replaceChildren(h("p", { class: "dots", role: "img", "aria-label": t("The model is reading") }, h("i"), h("i"), h("i"), time));
     this.#tick(run);
   }
 
@@ -416,9 +417,9 @@ class AssistantView extends MessageView {
     const time = this.state.querySelector(".elapsed");
     const show = () => {
       const elapsed = performance.now() - run.since;
-      if (run.loading !== null) time.textContent = `loading the model, ${Math.floor(run.loading * 100)} %`;
+      if (run.loading !== null) time.textContent = t`loading the model, ${Math.floor(run.loading * 100)} %`;
       else if (elapsed <= 3000) time.textContent = "";
-      else time.textContent = `reading, ${run.read === null ? "" : `${Math.floor(run.read * 100)} % in `}${formatDuration(elapsed)}`;
+      else time.textContent = run.read === null ? t`reading, ${formatDuration(elapsed)}` : t`reading, ${Math.floor(run.read * 100)} % in ${formatDuration(elapsed)}`;
     };
     show();
     this.#ticker = setInterval(show, 1000);
@@ -429,9 +430,9 @@ class AssistantView extends MessageView {
     const text = h("span");
     const show = () => {
       const left = Math.max(0, Math.ceil((wait.until - performance.now()) / 1000));
-      text.textContent = `${wait.kind === "busy" ? "The server is busy." : "The model is loading."} Trying again in ${left} s.`;
+      text.textContent = wait.kind === "busy" ? t`The server is busy. Trying again in ${left} s.` : t`The model is loading. Trying again in ${left} s.`;
     };
-    const now = h("button", { type: "button", class: "button" }, "Try now");
+    const now = h("button", { type: "button", class: "button" }, t("Try now"));
     now.addEventListener("click", () => run.tryNow());
     show();
     this.state.replaceChildren(h("div", { class: "card waiting", role: "status", "data-kind": wait.kind }, h("span", { class: "spinner" }), text, now));
@@ -448,14 +449,14 @@ class AssistantView extends MessageView {
       buttons.append(button);
     };
     if (error.kind === "context") {
-      if (this.actions.canLeaveOut(this.message)) add("Leave out older messages", () => this.actions.leaveOut(this.message), true);
-      add("New chat", () => this.actions.newChat());
+      if (this.actions.canLeaveOut(this.message)) add(t("Leave out older messages"), () => this.actions.leaveOut(this.message), true);
+      add(t("New chat"), () => this.actions.newChat());
     } else if (error.kind === "auth") {
-      add("Enter a key", () => this.actions.askKey(this.message), true);
+      add(t("Enter a key"), () => this.actions.askKey(this.message), true);
     } else {
-      if (canContinue(this.message)) add("Continue", () => this.actions.continue(this.message), true);
-      add("Try again", () => this.actions.retry(this.message), !canContinue(this.message));
-      if (error.kind === "request") add("Settings", () => this.actions.openSettings());
+      if (canContinue(this.message)) add(t("Continue"), () => this.actions.continue(this.message), true);
+      add(t("Try again"), () => this.actions.retry(this.message), !canContinue(this.message));
+      if (error.kind === "request") add(t("Settings"), () => this.actions.openSettings());
     }
     return h("div", { class: "card error", role: "alert", "data-kind": error.kind }, icon("alert"),
       h("div", null, h("strong", null, words.title), h("p", null, words.text), buttons));
@@ -465,12 +466,12 @@ class AssistantView extends MessageView {
     const { message } = this;
     const parts = [...this.versionButtons()];
     if (message.content) parts.push(this.copyButton());
-    if (this.element.classList.contains("last") && canContinue(message)) parts.push(iconButton("play", "Continue the answer", () => this.actions.continue(message)));
-    parts.push(iconButton("again", "Answer again", () => this.actions.regenerate(message)), this.removeButton());
+    if (this.element.classList.contains("last") && canContinue(message)) parts.push(iconButton("play", t("Continue the answer"), () => this.actions.continue(message)));
+    parts.push(iconButton("again", t("Answer again"), () => this.actions.regenerate(message)), this.removeButton());
     const { stats } = message;
     if (stats?.completion) {
       const speed = stats.speed ? ` · ${formatSpeed(stats.speed)}` : "";
-      const button = h("button", { type: "button", class: "stats", "aria-expanded": String(!this.numbers.hidden), title: "Times and probabilities" }, `${formatNumber(stats.completion)} tokens${speed}`);
+      const button = h("button", { type: "button", class: "stats", "aria-expanded": String(!this.numbers.hidden), title: t("Times and probabilities") }, t`${formatNumber(stats.completion)} tokens${speed}`);
       button.addEventListener("click", () => this.#toggleNumbers());
       parts.push(button);
     }
@@ -479,7 +480,7 @@ class AssistantView extends MessageView {
 }
 
 function fileCard({ name, text, tokens }) {
-  const size = tokens === null ? formatBytes(text.length) : `${formatNumber(tokens)} tokens`;
+  const size = tokens === null ? formatBytes(text.length) : t`${formatNumber(tokens)} tokens`;
   const body = h("pre", { tabindex: "0", role: "region", "aria-label": name });
   const card = h("details", { class: "file" }, h("summary", null, icon("file"), h("span", { class: "file-name" }, name), h("span", { class: "file-size" }, size), icon("down")), body);
   card.addEventListener("toggle", () => {
@@ -489,9 +490,9 @@ function fileCard({ name, text, tokens }) {
 }
 
 function endNote(message) {
-  if (message.status === "stopped") return "Stopped";
-  if (message.finish === "length") return "The answer ends here because it reached its longest length.";
-  if (message.finish === "content_filter") return "The server withheld the rest of the answer.";
-  if (message.content.trim() === "" && !message.tools?.length) return "The model answered nothing.";
+  if (message.status === "stopped") return t("Stopped");
+  if (message.finish === "length") return t("The answer ends here because it reached its longest length.");
+  if (message.finish === "content_filter") return t("The server withheld the rest of the answer.");
+  if (message.content.trim() === "" && !message.tools?.length) return t("The model answered nothing.");
   return null;
 }

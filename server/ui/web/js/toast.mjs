@@ -1,6 +1,7 @@
 // Short messages at the edge of the page, with at most one thing to do.
 
 import { h, iconButton, byId } from "./dom.mjs";
+import { t } from "./language.mjs";
 
 const SHOWN = 8000; // ms
 
@@ -19,7 +20,7 @@ export function toast(text, action = null) {
     });
     element.append(button);
   }
-  element.append(iconButton("close", "Dismiss", close));
+  element.append(iconButton("close", t("Dismiss"), close));
   let timer = setTimeout(close, SHOWN);
   const hold = () => clearTimeout(timer);
   const release = () => {

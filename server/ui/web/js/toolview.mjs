@@ -2,6 +2,7 @@
 // A call without an answer, or one that is to be answered otherwise, is a form.
 
 import { h, icon } from "./dom.mjs";
+import { t } from "./language.mjs";
 import { runTool, TOOLS } from "./tools.mjs";
 
 /** Whether all calls of a message have answers. */
@@ -34,14 +35,14 @@ export class ToolsView {
       this.element.replaceChildren(this.#form(message));
       return;
     }
-    this.element.replaceChildren(...tools.map((tool) => card(tool, block("Arguments", pretty(tool.arguments)), tool.result === undefined ? null : block("Result", tool.result))));
+    this.element.replaceChildren(...tools.map((tool) => card(tool, block(t("Arguments"), pretty(tool.arguments)), tool.result === undefined ? null : block(t("Result"), tool.result))));
     if (running) return;
     if (last) {
-      const on = h("button", { type: "button", class: "button" }, "Go on with these results");
+      const on = h("button", { type: "button", class: "button" }, t("Go on with these results"));
       on.addEventListener("click", () => this.#answer(tools));
       this.element.append(on);
     }
-    const change = h("button", { type: "button", class: "link" }, "Answer the call otherwise");
+    const change = h("button", { type: "button", class: "link" }, t("Answer the call otherwise"));
     change.addEventListener("click", () => {
       this.#editing = true;
       this.update(message, false, last);
@@ -51,18 +52,18 @@ export class ToolsView {
   }
 
   #form(message) {
-    const send = h("button", { type: "submit", class: "button primary" }, "Send the result");
+    const send = h("button", { type: "submit", class: "button primary" }, t("Send the result"));
     const form = h("form", { class: "tool-form" });
     const parts = message.tools.map((tool) => {
-      const name = tool.name || "the tool";
-      const call = h("textarea", { class: "mono", rows: "2", spellcheck: "false", "aria-label": `Arguments of ${name}` });
+      const name = tool.name || t("the tool");
+      const call = h("textarea", { class: "mono", rows: "2", spellcheck: "false", "aria-label": t`Arguments of ${name}` });
       call.value = pretty(tool.arguments);
       call.rows = Math.min(10, call.value.split("\n").length);
-      const result = h("textarea", { class: "mono", rows: "2", spellcheck: "false", placeholder: "What the tool answers", "aria-label": `Result of ${name}` });
+      const result = h("textarea", { class: "mono", rows: "2", spellcheck: "false", placeholder: t("What the tool answers"), "aria-label": t`Result of ${name}` });
       result.value = tool.result ?? "";
       const foot = h("div", { class: "card-foot" });
       if (Object.hasOwn(TOOLS, tool.name)) {
-        const run = h("button", { type: "button", class: "button" }, "Run");
+        const run = h("button", { type: "button", class: "button" }, t("Run"));
         run.addEventListener("click", async () => {
           run.disabled = true;
           result.value = await runTool({ name: tool.name, arguments: call.value });
@@ -70,7 +71,7 @@ export class ToolsView {
         });
         foot.append(run);
       }
-      form.append(card(tool, h("label", null, "Arguments", call), h("label", null, "Result", result), foot));
+      form.append(card(tool, h("label", null, t("Arguments"), call), h("label", null, t("Result"), result), foot));
       return { tool, call, result };
     });
     form.addEventListener("submit", (event) => {
@@ -85,7 +86,7 @@ export class ToolsView {
 
 function card(tool, ...children) {
   return h("div", { class: "card tool" }, icon("tool"),
-    h("div", null, h("strong", null, "The model calls ", h("code", null, tool.name || "…")), ...children));
+    h("div", null, h("strong", null, t("The model calls"), " ", h("code", null, tool.name || "…")), ...children));
 }
 
 function block(label, text) {

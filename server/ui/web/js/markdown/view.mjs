@@ -4,6 +4,7 @@
 // that a model writes is ever parsed as HTML.
 
 import { h, icon, copyText } from "../dom.mjs";
+import { t } from "../language.mjs";
 import { BUDGET, parseBlocks } from "./blocks.mjs";
 import { parseInline } from "./inline.mjs";
 import { mathTree } from "./math.mjs";
@@ -112,7 +113,7 @@ function mathNode([name, attributes, ...kids]) {
 
 /** The mark of a footnote leads to what it says, in the same answer. */
 function noteMark(name) {
-  const button = h("button", { type: "button", class: "link", "aria-label": `Footnote ${name}` }, name);
+  const button = h("button", { type: "button", class: "link", "aria-label": t`Footnote ${name}` }, name);
   button.addEventListener("click", () => {
     const target = button.closest(".content, .thought")?.querySelector(`[data-note="${CSS.escape(name)}"]`);
     target?.scrollIntoView({ block: "nearest" });
@@ -159,7 +160,7 @@ function build(block, open) {
     case "math": {
       const shown = formula(block.text);
       // A formula that is wider than the page scrolls by itself, also with the keyboard.
-      view.element = shown ? h("div", { class: "formula", tabindex: "0", role: "group", "aria-label": "Formula" }, shown) : h("p", { class: "math" }, block.text);
+      view.element = shown ? h("div", { class: "formula", tabindex: "0", role: "group", "aria-label": t("Formula") }, shown) : h("p", { class: "math" }, block.text);
       break;
     }
     case "raw":
@@ -250,7 +251,7 @@ function patchItems(view, block, open) {
       let body = element;
       if (item.task !== null) {
         element.className = "task";
-        const box = h("input", { type: "checkbox", disabled: "", "aria-label": item.task ? "done" : "to do" });
+        const box = h("input", { type: "checkbox", disabled: "", "aria-label": item.task ? t("done") : t("to do") });
         box.checked = item.task;
         body = h("div");
         element.append(box, body);
@@ -271,7 +272,7 @@ function buildTable(view, open) {
   view.rows = [];
   view.body = h("tbody");
   // A table that is wider than the page scrolls by itself, also with the keyboard.
-  view.element = h("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" },
+  view.element = h("div", { class: "table", tabindex: "0", role: "region", "aria-label": t("Table") },
     h("table", null, h("thead", null, head), view.body));
   growTable(view, block, open);
 }
@@ -310,11 +311,11 @@ function buildCode(view) {
   view.shown = 0; // so much of the text is shown in whole lines
   view.state = null; // of the highlighter after them
   view.last = null; // the nodes of the last line, which may grow
-  const copy = h("button", { type: "button", class: "copy-code", "aria-label": "Copy code" }, icon("copy"), h("span", null, "Copy"));
+  const copy = h("button", { type: "button", class: "copy-code", "aria-label": t("Copy code") }, icon("copy"), h("span", null, t("Copy")));
   copy.addEventListener("click", () => copyText(view.block.text, copy));
   view.element = h("div", { class: "code" },
     h("div", { class: "code-head" }, h("span", { class: "lang" }, block.lang || "text"), copy),
-    h("pre", { tabindex: "0", role: "region", "aria-label": block.lang ? `Code, ${block.lang}` : "Code" }, view.code));
+    h("pre", { tabindex: "0", role: "region", "aria-label": block.lang ? t`Code, ${block.lang}` : t("Code") }, view.code));
   growCode(view, block.text);
 }
 
