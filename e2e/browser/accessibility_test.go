@@ -64,8 +64,10 @@ func TestAccessibility(t *testing.T) {
 	check("phone")
 	p.script(`document.getElementById("input").focus()`)
 	p.write("/showcase")
-	p.press("Enter") // a new line, as on every touch keyboard
-	p.until(`document.getElementById("input").value === "/showcase\n"`)
+	if eval[bool](p, `matchMedia("(hover: none) and (pointer: coarse)").matches`) { // Firefox cannot pretend
+		p.press("Enter") // a new line, as on every touch keyboard
+		p.until(`document.getElementById("input").value === "/showcase\n"`)
+	}
 	p.click("#send")
 	p.until(`document.querySelector(".stats")`)
 	check("answer on a phone")

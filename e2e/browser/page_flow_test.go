@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp/kb"
-
 	"trit/e2e/browser/mock"
 )
 
@@ -47,7 +45,7 @@ func TestSendAndStream(t *testing.T) {
 		t.Errorf("the title is %q", got)
 	}
 	p.until(`document.getElementById("live").textContent === "Answer: You said: Hello"`)
-	p.press("k", kb.ModifierCtrl)
+	p.press("k", control)
 	if got := eval[string](p, `document.getElementById("input").value`); got != "" {
 		t.Errorf("a new chat begins with the draft %q", got)
 	}
@@ -164,7 +162,7 @@ func TestDeleteAndUndo(t *testing.T) {
 func TestList(t *testing.T) {
 	p, _ := openMock(t)
 	p.say("/echo apples and pears")
-	p.press("k", kb.ModifierCtrl)
+	p.press("k", control)
 	p.until(`document.querySelectorAll(".message").length === 0 && document.activeElement.id === "input"`)
 	p.say("/echo bananas")
 	p.until(`document.querySelectorAll(".chat").length === 2`)
@@ -233,7 +231,7 @@ func TestSettingsChangeTheRequest(t *testing.T) {
 		t.Errorf("temperature %v, messages %v", body["temperature"], body["messages"])
 	}
 	// Settings belong to their chat, unless they are made the default.
-	p.press("k", kb.ModifierCtrl)
+	p.press("k", control)
 	p.say("Hi")
 	if body = lastBody(t, server); body["seed"] != nil {
 		t.Errorf("a new chat has the seed %v", body["seed"])
@@ -242,7 +240,7 @@ func TestSettingsChangeTheRequest(t *testing.T) {
 	fill("set-seed", "7")
 	p.click("#set-default")
 	p.press("Escape")
-	p.press("k", kb.ModifierCtrl)
+	p.press("k", control)
 	p.say("Hi")
 	if body = lastBody(t, server); body["seed"] != 7.0 {
 		t.Errorf("with 7 as the default a new chat has the seed %v", body["seed"])
@@ -286,7 +284,7 @@ func TestHostileAnswerDoesNothing(t *testing.T) {
 	}
 	// Titles of chats and messages of the user are no markup either.
 	p.say(`<img src=x onerror=window.pwned=99>`)
-	p.press("k", kb.ModifierCtrl)
+	p.press("k", control)
 	p.say(`<b onclick=window.pwned=98>title</b>`)
 	p.until(`document.querySelector(".chat-title").innerText.startsWith("<b onclick")`)
 	if got := eval[string](p, `String(window.pwned)`); got != "undefined" {
@@ -332,7 +330,7 @@ func TestBombs(t *testing.T) {
 		// A busy machine makes everything slow now and then: the best of three counts.
 		var longest time.Duration
 		for try := 1; try <= 3; try++ {
-			p.press("k", kb.ModifierCtrl)
+			p.press("k", control)
 			p.until(`document.querySelectorAll(".message").length === 0`)
 			p.startPulse()
 			p.say("/bomb " + name)
@@ -459,12 +457,12 @@ func TestKeysAndFocus(t *testing.T) {
 	p.press("/")
 	p.until(`document.activeElement.id === "input" && document.activeElement.value === ""`)
 	p.write("line")
-	p.press("Enter", kb.ModifierShift)
+	p.press("Enter", shift)
 	p.write("two")
 	p.until(`document.getElementById("input").value === "line\ntwo"`)
-	p.press("b", kb.ModifierCtrl)
+	p.press("b", control)
 	p.until(`document.getElementById("sidebar").inert && document.activeElement.id === "show-sidebar"`)
-	p.press("b", kb.ModifierCtrl)
+	p.press("b", control)
 	p.until(`!document.getElementById("sidebar").inert`)
 	time.Sleep(300 * time.Millisecond) // it slides
 	p.click("#theme")

@@ -1,7 +1,6 @@
 package browser
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
@@ -13,52 +12,77 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	cdppage "github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
-
 	"trit/e2e/browser/mock"
 )
 
-// browserContext is the one browser that all tests share; nil where there is none.
-var browserContext context.Context
+// browser is the one browser that all tests share; nil where there is none.
+var browser interface {
+	// open makes a tab with storage of its own. What must not happen in it is told to report.
+	open(origin string, report func(problem string)) (driver, error)
+	close()
+}
+
+// driver is a tab of a browser.
+type driver interface {
+	evaluate(script string) (json.RawMessage, error) // promises included
+	run(script string) error                         // for its effect
+	navigate(url string) error
+	reload() error
+	click(selector string) error
+	insert(text string) error // into what has the focus, as a paste or an input method does
+	press(key string, modifiers []modifier) error
+	upload(selector string, paths []string) error
+	emulate(dark bool, width, height int, mobile bool) error
+	speak(language string) error // for what is loaded from now on
+	screenshot() ([]byte, error)
+	alive() bool
+	close()
+}
+
+// modifier is a key that is held while others are pressed.
+type modifier string
+
+const (
+	control modifier = "Control"
+	shift   modifier = "Shift"
+)
+
+// noBrowser says why tests are skipped.
+const noBrowser = "there is no chromium, chromium-browser or google-chrome in PATH (TRIT_BROWSER names another)"
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		path := findBrowser()
 		if path == "" {
 			if os.Getenv("TRIT_NEED_BROWSER") != "" {
-				fmt.Fprintln(os.Stderr, "TRIT_NEED_BROWSER is set, but there is no chromium, chromium-browser or google-chrome in PATH")
+				fmt.Fprintln(os.Stderr, "TRIT_NEED_BROWSER is set, but", noBrowser)
 				return 1
 			}
 			return m.Run()
 		}
-		options := append(chromedp.DefaultExecAllocatorOptions[:],
-			chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("lang", "en-US"))
-		allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-		defer cancel()
-		ctx, cancel := chromedp.NewContext(allocator)
-		defer cancel()
-		if err := chromedp.Do(ctx); err != nil {
+		start := startChromium
+		if isFirefox() {
+			start = startFirefox
+		}
+		if err := start(path); err != nil {
 			fmt.Fprintln(os.Stderr, "the browser does not start:", err)
 			return 1
 		}
-		browserContext = ctx
+		defer browser.close()
 		return m.Run()
 	}())
 }
 
+// isFirefox is whether TRIT_BROWSER names Firefox.
+func isFirefox() bool { return strings.Contains(filepath.Base(os.Getenv("TRIT_BROWSER")), "firefox") }
+
+// findBrowser returns the path of a browser, "" if there is none.
 func findBrowser() string {
-	if path := os.Getenv("TRIT_BROWSER"); path != "" {
-		return path
+	names := []string{"chromium", "chromium-browser", "google-chrome"}
+	if name := os.Getenv("TRIT_BROWSER"); name != "" {
+		names = []string{name}
 	}
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
@@ -69,7 +93,7 @@ func findBrowser() string {
 // page is a tab with storage of its own, and a record of everything that must not happen in it.
 type page struct {
 	t      testing.TB
-	ctx    context.Context
+	driver driver
 	origin string
 
 	mu       sync.Mutex
@@ -77,16 +101,11 @@ type page struct {
 	allowed  []string
 }
 
-// watcher runs before the page's own scripts and counts what its policy blocked.
-const watcher = `window.violations = [];
-document.addEventListener("securitypolicyviolation", (e) => window.violations.push(e.violatedDirective + " " + e.blockedURI + " " + (e.sample || "")));
-window.alert = window.confirm = window.prompt = () => { window.pwned = "dialog"; };`
-
 // openMock starts a mock server and opens its page.
 func openMock(t *testing.T) (*page, *mock.Server) {
 	t.Helper()
-	if browserContext == nil {
-		t.Skip("there is no chromium, chromium-browser or google-chrome in PATH (TRIT_BROWSER names another)")
+	if browser == nil {
+		t.Skip(noBrowser)
 	}
 	server := mock.New()
 	http := httptest.NewServer(server)
@@ -105,49 +124,34 @@ func newPage(t testing.TB, origin string) *page {
 // newPageWithoutModels opens a tab on an origin.
 func newPageWithoutModels(t testing.TB, origin string) *page {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browserContext, chromedp.WithNewBrowserContext())
-	ctx, cancelTime := context.WithTimeout(ctx, 3*time.Minute)
-	p := &page{t: t, ctx: ctx, origin: origin}
-	t.Cleanup(func() {
-		p.checkClean()
-		cancelTime()
-		cancel()
-	})
-	if err := chromedp.Listen(ctx, p.watch); err != nil {
+	p := &page{t: t, origin: origin}
+	d, err := browser.open(origin, p.report)
+	if err != nil {
 		t.Fatal(err)
 	}
-	call(p, network.Enable, network.EnableParams{})
-	call(p, log.Enable, cdp.Empty{})
-	call(p, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: watcher})
-	p.do(chromedp.EmulateViewport(1280, 820), chromedp.Navigate(origin+"/"))
+	p.driver = d
+	t.Cleanup(func() {
+		p.checkClean()
+		d.close()
+	})
+	p.must(d.emulate(false, 1280, 820, false))
+	p.navigate(origin + "/")
 	p.until(`document.documentElement.dataset.ready === "true"`)
 	return p
 }
 
-func (p *page) watch(event any) {
-	problem := ""
-	switch e := event.(type) {
-	case *network.EventRequestWillBeSent:
-		if url := e.Request.URL; !strings.HasPrefix(url, p.origin) && !strings.HasPrefix(url, "blob:"+p.origin) && !strings.HasPrefix(url, "data:") && url != "about:blank" {
-			problem = "request to " + url
+// report keeps a problem. Requests to others than the origin are some, too.
+func (p *page) report(problem string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if url, ok := strings.CutPrefix(problem, "request to "); ok {
+		for _, own := range []string{p.origin, "blob:" + p.origin, "blob:null/", "data:", "about:blank"} {
+			if strings.HasPrefix(url, own) {
+				return
+			}
 		}
-	case *log.EventEntryAdded:
-		if e.Entry.Level == "error" || e.Entry.Level == "warning" {
-			problem = fmt.Sprintf("%s: %s %s", e.Entry.Level, e.Entry.Text, e.Entry.URL)
-		}
-	case *runtime.EventExceptionThrown:
-		problem = "exception: " + e.ExceptionDetails.Text
-		if e.ExceptionDetails.Exception != nil {
-			problem += " " + e.ExceptionDetails.Exception.Description
-		}
-	case *cdppage.EventJavascriptDialogOpening:
-		problem = "dialog: " + e.Message
 	}
-	if problem != "" {
-		p.mu.Lock()
-		p.problems = append(p.problems, problem)
-		p.mu.Unlock()
-	}
+	p.problems = append(p.problems, problem)
 }
 
 // allow says that problems with a text are part of the test.
@@ -159,7 +163,7 @@ func (p *page) allow(text string) {
 
 func (p *page) checkClean() {
 	p.t.Helper()
-	if p.ctx.Err() == nil {
+	if p.driver.alive() {
 		for _, violation := range eval[[]string](p, `window.violations`) {
 			p.t.Errorf("the policy blocked: %s", violation)
 		}
@@ -177,29 +181,24 @@ next:
 	}
 }
 
-// call sends a command of the browser's protocol.
-func call[P, R any](p *page, command cdp.Command[P, R], params P) R {
-	p.t.Helper()
-	result, err := chromedp.Call(p.ctx, command, params)
-	if err != nil {
-		p.t.Fatalf("browser: %s: %v", command.Method, err)
-	}
-	return result
-}
-
 // eval evaluates JavaScript, promises included.
 func eval[T any](p *page, script string) T {
 	p.t.Helper()
-	value, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+	var value T
+	data, err := p.driver.evaluate(script)
+	if err == nil {
+		err = json.Unmarshal(data, &value)
+	}
 	if err != nil {
 		p.t.Fatalf("evaluating %s: %v", script, err)
 	}
 	return value
 }
 
-func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
+// must fails the test if something went wrong in the browser.
+func (p *page) must(err error) {
 	p.t.Helper()
-	if err := chromedp.Do(p.ctx, actions...); err != nil {
+	if err != nil {
 		p.t.Fatalf("browser: %v", err)
 	}
 }
@@ -207,7 +206,7 @@ func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
 // script runs JavaScript for its effect.
 func (p *page) script(script string) {
 	p.t.Helper()
-	p.do(chromedp.Evaluate[chromedp.Void](script, chromedp.EvalAwaitPromise))
+	p.must(p.driver.run(script))
 }
 
 // text returns the visible text of the first element.
@@ -240,21 +239,21 @@ func (p *page) idle() {
 
 func (p *page) navigate(url string) {
 	p.t.Helper()
-	p.do(chromedp.Navigate(url))
+	p.must(p.driver.navigate(url))
 }
 
 // reload loads the page again and waits until it is ready.
 func (p *page) reload() {
 	p.t.Helper()
 	time.Sleep(200 * time.Millisecond) // nobody reloads sooner than that; storing takes a few milliseconds
-	p.do(chromedp.Reload())
+	p.must(p.driver.reload())
 	p.until(`document.documentElement.dataset.ready === "true"`)
 }
 
-// upload chooses a file in a file field.
-func (p *page) upload(selector, path string) {
+// upload chooses files in a file field.
+func (p *page) upload(selector string, paths ...string) {
 	p.t.Helper()
-	p.do(chromedp.SetUploadFiles(chromedp.CSS(selector), []string{path}))
+	p.must(p.driver.upload(selector, paths))
 }
 
 // still is whether an element has stayed where it is for two frames, or has moved for a
@@ -273,53 +272,19 @@ const still = `((e) => {
 func (p *page) click(selector string) {
 	p.t.Helper()
 	p.until(fmt.Sprintf(still, selector))
-	p.do(chromedp.Click(chromedp.CSS(selector)))
+	p.must(p.driver.click(selector))
 }
 
 // write puts text into whatever has the focus, as a paste or an input method does.
 func (p *page) write(text string) {
 	p.t.Helper()
-	call(p, input.InsertText, input.InsertTextParams{Text: text})
+	p.must(p.driver.insert(text))
 }
 
 // press presses and releases a key: a letter or sign, or a name like Enter.
-func (p *page) press(key string, modifiers ...kb.Modifier) {
+func (p *page) press(key string, modifiers ...modifier) {
 	p.t.Helper()
-	all := kb.ModifierNone
-	for _, m := range modifiers {
-		all |= m
-	}
-	event := input.DispatchKeyEventParams{Type: "rawKeyDown", Key: key, Code: key, Modifiers: int64(all)}
-	switch key {
-	case "Enter":
-		event.Text, event.WindowsVirtualKeyCode = "\r", 13
-	case "Escape":
-		event.WindowsVirtualKeyCode = 27
-	case "Tab":
-		event.WindowsVirtualKeyCode = 9
-	case "ArrowUp":
-		event.WindowsVirtualKeyCode = 38
-	case "ArrowRight":
-		event.WindowsVirtualKeyCode = 39
-	case "ArrowDown":
-		event.WindowsVirtualKeyCode = 40
-	case "Delete":
-		event.WindowsVirtualKeyCode = 46
-	case "F2":
-		event.WindowsVirtualKeyCode = 113
-	default:
-		event.WindowsVirtualKeyCode = int64(strings.ToUpper(key)[0])
-		event.Code = "Key" + strings.ToUpper(key)
-		if all&(kb.ModifierCtrl|kb.ModifierMeta|kb.ModifierAlt) == 0 {
-			event.Text = key
-		}
-	}
-	if event.Text != "" {
-		event.Type = "keyDown"
-	}
-	call(p, input.DispatchKeyEvent, event)
-	event.Type, event.Text = "keyUp", ""
-	call(p, input.DispatchKeyEvent, event)
+	p.must(p.driver.press(key, modifiers))
 }
 
 // say sends a message and waits for the end of the answer.
@@ -351,23 +316,16 @@ func (p *page) lastAnswer() string {
 }
 
 // emulate sets what the system prefers, and the size of the window.
-func (p *page) emulate(dark bool, width, height int64, mobile bool) {
+func (p *page) emulate(dark bool, width, height int, mobile bool) {
 	p.t.Helper()
-	scheme := "light"
-	if dark {
-		scheme = "dark"
-	}
-	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-	call(p, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 2, Mobile: mobile})
-	call(p, emulation.SetTouchEmulationEnabled, emulation.SetTouchEmulationEnabledParams{Enabled: mobile})
+	p.must(p.driver.emulate(dark, width, height, mobile))
 	time.Sleep(300 * time.Millisecond) // the sidebar slides
 }
 
 // speak sets the language of the browser for what is loaded from now on.
 func (p *page) speak(language string) {
 	p.t.Helper()
-	agent := eval[string](p, `navigator.userAgent`)
-	call(p, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent, AcceptLanguage: language})
+	p.must(p.driver.speak(language))
 }
 
 // shoot saves a screenshot if TRIT_SCREENSHOTS names a folder.
@@ -378,7 +336,7 @@ func (p *page) shoot(name string) {
 		return
 	}
 	time.Sleep(250 * time.Millisecond) // for the transitions
-	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	png, err := p.driver.screenshot()
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -19,8 +19,8 @@ var listening = regexp.MustCompile(`listening on (http://[^\s"]+)`)
 // TRIT_BIN names the program; without it the test is skipped.
 func startServe(t *testing.T, flags ...string) string {
 	t.Helper()
-	if browserContext == nil {
-		t.Skip("there is no chromium, chromium-browser or google-chrome in PATH (TRIT_BROWSER names another)")
+	if browser == nil {
+		t.Skip(noBrowser)
 	}
 	program := os.Getenv("TRIT_BIN")
 	if program == "" {

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/chromedp/chromedp"
 )
 
 // mostBytes is how much a visitor of the page with the model may have to load.
@@ -19,7 +17,7 @@ const mostBytes = 10e6
 // tells, which TRIT_BIN names. TRIT_WASM names the folder that cmd/trit-wasm/build has made.
 func TestWasm(t *testing.T) {
 	folder, program := os.Getenv("TRIT_WASM"), os.Getenv("TRIT_BIN")
-	if browserContext == nil || folder == "" || program == "" {
+	if browser == nil || folder == "" || program == "" {
 		t.Skip("needs a browser, TRIT_WASM and TRIT_BIN")
 	}
 	files, err := filepath.Glob(filepath.Join(folder, "*"))
@@ -48,7 +46,7 @@ func TestWasm(t *testing.T) {
 	if state := eval[string](p, `document.getElementById("state").textContent`); !strings.HasPrefix(state, "Trit Demo, loaded in ") {
 		t.Fatalf("the page says %q", state)
 	}
-	p.do(chromedp.Navigate(web.URL + "/?temperature=0"))
+	p.navigate(web.URL + "/?temperature=0")
 	p.until(`document.documentElement.dataset.ready === "true"`)
 	p.click("#go")
 	p.until(`/^\d+ tokens in .* tokens\/s\.$/.test(document.getElementById("state").textContent)`)
