@@ -8,6 +8,7 @@ import (
 	"trit/gguf"
 	"trit/hub"
 	"trit/internal/engine"
+	"trit/internal/fault"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/sysmem"
@@ -86,6 +87,12 @@ func (p *MemoryPlan) Least() int64 {
 		least -= p.Copies
 	}
 	return least
+}
+
+// LeastFor is Least for one text of so many tokens, or of the whole context if that is
+// shorter.
+func (p *MemoryPlan) LeastFor(tokens int) int64 {
+	return p.Least() - p.KV(p.least()) + p.KV(min(tokens, p.Context)+p.StateTokens)
 }
 
 // least returns the room of one text of the whole context.
@@ -198,9 +205,28 @@ func Plan(name string, opts ...Option) (*MemoryPlan, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := planWithin(name, f, o)
+	return p, errors.Join(err, f.Close())
+}
+
+// PlanFile is Plan of a file that is open. It reads its header and does not close it.
+// name is for messages.
+func PlanFile(name string, f *gguf.File, opts ...Option) (*MemoryPlan, error) {
+	if f == nil {
+		return nil, fault.Option("file", "it is nil")
+	}
+	o, err := openOptionsOf(opts)
+	if err != nil {
+		return nil, err
+	}
+	return planWithin(name, f, o)
+}
+
+// planWithin is planFile, within the limit that the options set.
+func planWithin(name string, f *gguf.File, o openOptions) (*MemoryPlan, error) {
 	p, err := planFile(f, o)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("%s: %w", found.Name, err)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	p.Model = name
 	if o.memory > 0 {

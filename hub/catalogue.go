@@ -305,8 +305,9 @@ func kind(chat string) string {
 }
 
 // Lookup finds an entry of the catalogue by its name. Lower and upper case are
-// the same.
+// the same, and so is the name with Ollama's tag for the default.
 func Lookup(name string) (Entry, bool) {
+	name = strings.TrimSuffix(name, tag)
 	for _, e := range Catalogue() {
 		if strings.EqualFold(e.Name, name) {
 			return e, true

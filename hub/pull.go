@@ -48,6 +48,9 @@ type PullOptions struct {
 	// Endpoint and Token override HF_ENDPOINT and HF_TOKEN.
 	Endpoint string
 	Token    string
+	// Confirm, if not nil, is asked before anything is downloaded, once; its error ends
+	// the call. A model that is up to date is no question.
+	Confirm func(context.Context, *Offer) error
 	// Progress, if not nil, is called now and then, from several goroutines but
 	// never from two at once.
 	Progress func(Progress)
@@ -198,6 +201,12 @@ func (p *puller) pull(ctx context.Context) (*Pulled, error) {
 	}
 	if err := p.checkSpace(s); err != nil {
 		return nil, err
+	}
+	if confirm := p.Confirm; confirm != nil {
+		p.Confirm = nil
+		if err := confirm(ctx, p.offer(s, m)); err != nil {
+			return nil, err
+		}
 	}
 	file, err := p.download(ctx, s, m)
 	if err != nil {

@@ -50,7 +50,7 @@ func ParseRef(s string) (Ref, error) {
 	if repositoryPattern.MatchString(s) {
 		return Ref{}, fmt.Errorf("%w: %q is not in the catalogue; for the repository on the hub write %s%s", ErrName, s, hubPrefix, s)
 	}
-	return Ref{}, fmt.Errorf("%w: %q is neither a name of the catalogue (see hub.Catalogue) nor %sowner/repo nor a URL", ErrName, s, hubPrefix)
+	return Ref{}, fmt.Errorf("%w: %q is neither a name of the catalogue nor %sowner/repo nor a URL%s", ErrName, s, hubPrefix, meant(s, nil))
 }
 
 // repositoryPattern is what the hub accepts as the name of a repository.

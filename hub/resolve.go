@@ -81,7 +81,7 @@ func Resolve(name string) (*Model, error) {
 	if name == "" {
 		return nil, fmt.Errorf("%w: the name is empty; want the path of a GGUF file or the name of a model, such as %q", ErrNotFound, Demo)
 	}
-	if e, ok := lookupEmbedded(name); ok {
+	if e, ok := lookupEmbedded(strings.TrimSuffix(name, tag)); ok {
 		m := e.model()
 		return &m, nil
 	}
@@ -98,6 +98,7 @@ func Resolve(name string) (*Model, error) {
 	if !errors.Is(err, fs.ErrNotExist) && looksLikePath(name) {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
+	name = strings.TrimSuffix(name, tag)
 	if strings.HasPrefix(name, hubPrefix) || strings.Contains(name, "://") {
 		return nil, fmt.Errorf("%w: %s is an address, not a file here; download it first with hub.Pull(%q)", ErrNotFound, name, name)
 	}
@@ -121,13 +122,16 @@ func Resolve(name string) (*Model, error) {
 	if looksLikePath(name) {
 		return nil, fmt.Errorf("%w: there is no file %s", ErrNotFound, name)
 	}
-	if interrupted(name) {
+	e, ok := Lookup(name)
+	switch {
+	case ok && interrupted(name):
+		return nil, fmt.Errorf("%w: the download of %q is not complete; hub.Pull(%q) goes on where it stopped", ErrNotFound, name, e.Name)
+	case interrupted(name):
 		return nil, fmt.Errorf("%w: the download of %q is not complete; pull it again to go on where it stopped", ErrNotFound, name)
-	}
-	if e, ok := Lookup(name); ok {
+	case ok:
 		return nil, fmt.Errorf("%w: %q is not installed; download it first with hub.Pull(%q)", ErrNotFound, name, e.Name)
 	}
-	return nil, fmt.Errorf("%w: %q is neither a file nor one of the known models (%s)", ErrNotFound, name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("%w: %q is neither a file nor one of the known models (%s)%s", ErrNotFound, name, strings.Join(names, ", "), meant(name, names))
 }
 
 // List returns all known models: the embedded ones, those of the environment,

@@ -241,41 +241,11 @@ type Removed struct {
 // left. It refuses embedded models, registered ones and files elsewhere with
 // an error that wraps [ErrProtected].
 func Remove(name string) (*Removed, error) {
-	if reserved(name) {
-		return nil, fmt.Errorf("%w: %q is built into the program", ErrProtected, name)
-	}
-	m, err := stored(name)
-	if err != nil {
-		return nil, err
-	}
-	if err := refuseRegistered(name, m); err != nil {
-		return nil, err
-	}
-	if m != nil {
-		name = m.Name
-		if others, err := madeOf(name); err != nil {
-			return nil, err
-		} else if len(others) > 0 && m.weighs() {
-			return nil, fmt.Errorf("%w: %s is what %s is made of; remove that first", ErrBase, name, strings.Join(others, ", "))
-		}
-	}
-	if checkName(name) != nil && m == nil {
-		if _, err := os.Stat(name); err == nil {
-			return nil, fmt.Errorf("%w: %s is a file elsewhere; only models of the store are removed", ErrProtected, name)
-		}
-		return nil, fmt.Errorf("%w: the store has no model %q", ErrNotFound, name)
-	}
-	p, err := placeOf(name)
+	p, name, err := removable(name)
 	if err != nil {
 		return nil, err
 	}
 	leftovers := p.unfinished()
-	if m == nil && len(leftovers) == 0 {
-		if _, err := os.Stat(name); err == nil {
-			return nil, fmt.Errorf("%w: %s is a file elsewhere; only models of the store are removed", ErrProtected, name)
-		}
-		return nil, fmt.Errorf("%w: the store has no model %q", ErrNotFound, name)
-	}
 	l, err := p.claim(name)
 	if err != nil {
 		return nil, err
@@ -286,6 +256,52 @@ func Remove(name string) (*Removed, error) {
 		return nil, err
 	}
 	return removed, nil
+}
+
+// Removable returns the error that [Remove] would refuse a name with.
+func Removable(name string) error {
+	_, _, err := removable(name)
+	return err
+}
+
+// removable returns what is to be removed, and its name.
+func removable(name string) (*place, string, error) {
+	name = strings.TrimSuffix(name, tag)
+	if reserved(name) {
+		return nil, "", fmt.Errorf("%w: %q is built into the program", ErrProtected, name)
+	}
+	m, err := stored(name)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := refuseRegistered(name, m); err != nil {
+		return nil, "", err
+	}
+	if m != nil {
+		name = m.Name
+		if others, err := madeOf(name); err != nil {
+			return nil, "", err
+		} else if len(others) > 0 && m.weighs() {
+			return nil, "", fmt.Errorf("%w: %s is what %s is made of; remove that first", ErrBase, name, strings.Join(others, ", "))
+		}
+	}
+	if checkName(name) != nil && m == nil {
+		if _, err := os.Stat(name); err == nil {
+			return nil, "", fmt.Errorf("%w: %s is a file elsewhere; only models of the store are removed", ErrProtected, name)
+		}
+		return nil, "", fmt.Errorf("%w: the store has no model %q", ErrNotFound, name)
+	}
+	p, err := placeOf(name)
+	if err != nil {
+		return nil, "", err
+	}
+	if m == nil && len(p.unfinished()) == 0 {
+		if _, err := os.Stat(name); err == nil {
+			return nil, "", fmt.Errorf("%w: %s is a file elsewhere; only models of the store are removed", ErrProtected, name)
+		}
+		return nil, "", fmt.Errorf("%w: the store has no model %q", ErrNotFound, name)
+	}
+	return p, name, nil
 }
 
 // refuseRegistered refuses names and files that the environment registers.

@@ -68,5 +68,8 @@ func (a *app) readModelfile(cmd *cobra.Command, path string) (text, folder strin
 		data, err = textfile.Read(path, maxModelfile)
 		folder = filepath.Dir(path)
 	}
+	if err != nil {
+		err = fmt.Errorf("the Modelfile, which --file names: %w", err)
+	}
 	return string(data), folder, err
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+
+	"trit/internal/fakehub"
 )
 
 // TestRun: a model that is here is run; what is nowhere is an error, with no attempt to download it.
@@ -25,7 +27,9 @@ func TestRun(t *testing.T) {
 	}
 	runTrit(t, "run", "demo", "read @nothing.txt of "+strings.Repeat("word ", 3000)).expect(t, exitFailed, "context")
 	runTrit(t, "run").expect(t, exitUsage, "name a model")
-	runTrit(t, "run", "no-such-model", "x").expect(t, exitFailed, "no-such-model")
+	runTrit(t, "run", "no-such-model", "x").expect(t, exitFailed, "no-such-model", "trit models --catalogue")
+	runTrit(t, "run", "bonsai-8", "x").expect(t, exitFailed, "is bonsai-8b or ")
+	runTrit(t, "run", "demo:latest", "What is the capital of France?", "--greedy").expect(t, exitOK, "Paris")
 }
 
 // TestRunPulls: what is not here is downloaded first.
@@ -38,7 +42,8 @@ func TestRunPulls(t *testing.T) {
 	}))
 	defer hub.Close()
 	newStore(t)
-	runStore(t, "run", hub.URL+"/story.gguf", "What is the capital of France?", "--greedy").expect(t, exitOK, "Paris")
+	runStore(t, "run", hub.URL+"/story.gguf", "What is the capital of France?", "--greedy").
+		expect(t, exitOK, "Paris", "downloading 2.3 MB; it needs about 7.8 MB of memory with a text of ")
 	if requests == 0 {
 		t.Error("nothing was downloaded")
 	}
@@ -46,6 +51,37 @@ func TestRunPulls(t *testing.T) {
 	runStore(t, "run", "story", "What is the capital of Italy?", "--greedy").expect(t, exitOK, "Rome")
 	if requests != before {
 		t.Error("what is here is downloaded again")
+	}
+}
+
+// TestTooLittleMemory: what cannot run here is not downloaded in order to run it, and is downloaded with a warning.
+func TestTooLittleMemory(t *testing.T) {
+	newStore(t)
+	fakehub.Serve(t, map[string][]byte{"model.gguf": demoFile(t)})
+	var out, errOut strings.Builder
+	trit := func(memory int64, args ...string) error {
+		out.Reset()
+		errOut.Reset()
+		a := &app{in: strings.NewReader(""), out: &out, err: &errOut, memory: func() (int64, string) { return memory, "a test" }}
+		root := a.rootCommand()
+		root.SetArgs(args)
+		return root.ExecuteContext(t.Context())
+	}
+	err := trit(7e6, "run", "hf:org/repo", "Hello")
+	if err == nil || !strings.Contains(err.Error(), "repo needs about ") || !strings.Contains(err.Error(), "7 MB here (a test); nothing was downloaded") {
+		t.Errorf("error: %v", err)
+	}
+	if err := trit(2e9, "show", "repo"); err == nil {
+		t.Error("it was downloaded")
+	}
+	if err := trit(7e6, "run", "hf:org/repo", "Hello", "--greedy", "-n", "3", "--ctx-size", "64"); err != nil || out.Len() == 0 {
+		t.Errorf("with a short context: %v, %q", err, out.String())
+	}
+	if err := trit(7e6, "pull", "hf:org/repo", "--name", "other"); err != nil || !strings.Contains(errOut.String(), "other needs about ") {
+		t.Errorf("%v, %s", err, errOut.String())
+	}
+	if text := smaller(1_500_000_000); text != "; bonsai-4b would fit, with 1.25 GB" {
+		t.Errorf("for 1.5 GB: %q", text)
 	}
 }
 
@@ -71,13 +107,13 @@ func TestServerCommands(t *testing.T) {
 	t.Setenv(hostVariable, address)
 	runStore(t, "load", "demo").expect(t, exitOK) // or wait until the server has
 	runStore(t, "load", "second", "--keep-alive", "1h").expect(t, exitOK, "loaded second")
-	runStore(t, "ps").expect(t, exitOK, "NAME", "demo:latest", "for ever", "second:latest", "in ")
+	runStore(t, "ps").expect(t, exitOK, "NAME", "demo ", "for ever", "second ", "in ")
 	runStore(t, "unload", "second").expect(t, exitOK, "unloaded second")
 	if r := runStore(t, "ps"); strings.Contains(r.out, "second") {
 		t.Errorf("an unloaded model is in memory:\n%s", r.out)
 	}
 	runStore(t, "load", "second").expect(t, exitOK)
-	runStore(t, "stop", "second").expect(t, exitOK, "unloaded second")
+	runStore(t, "stop", "second:latest").expect(t, exitOK, "unloaded second")
 	runStore(t, "unload", "demo").expect(t, exitFailed, "demo stays in memory")
 	runStore(t, "load", "nothing").expect(t, exitFailed, "nothing")
 	runStore(t, "load", "demo", "--keep-alive", "soon").expect(t, exitUsage, "--keep-alive")
@@ -139,6 +175,9 @@ func TestQuestions(t *testing.T) {
 		return code, out.String()
 	}
 	runStore(t, "cp", "demo", "second").expect(t, exitOK)
+	if code, out := terminal("y\n", "rm", "second", "nothing"); code != exitFailed {
+		t.Errorf("with a name that is none: exit code %d, %s", code, out)
+	}
 	if code, out := terminal("n\n", "rm", "second"); code != exitFailed {
 		t.Errorf("no: exit code %d, %s", code, out)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"trit"
 	"trit/internal/mmap"
 	"trit/internal/termtext"
 )
@@ -45,7 +46,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			*stream = &termtext.Writer{Terminal: *stream}
 		}
 	}
-	a := &app{in: stdin, out: stdout, err: stderr}
+	a := &app{in: stdin, out: stdout, err: stderr, memory: trit.MemoryLimit}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)

@@ -123,6 +123,37 @@ func TestMistakes(t *testing.T) {
 	runTrit(t, "serve", "--grace", "x").expect(t, exitUsage, `--grace "x": want a time such as 30s`, "Run 'trit serve --help'")
 }
 
+// TestExitCodes: 2 is for what no machine would take, 1 for what this one cannot do.
+func TestExitCodes(t *testing.T) {
+	broken := filepath.Join(t.TempDir(), "broken.json")
+	if err := os.WriteFile(broken, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]int{
+		"":                             exitOK,
+		"help exit-codes":              exitOK,
+		"demo --bogus":                 exitUsage,
+		"infer -m demo -p x -t 9999":   exitUsage,
+		"infer -m demo -p x -n -5":     exitUsage,
+		"infer -m demo -p x --top-p 7": exitUsage,
+		"infer -m demo -p x --json-schema " + broken:     exitUsage,
+		"infer -m demo -p x --json-schema nofile":        exitFailed,
+		"infer -m demo -p x --grammar nofile":            exitFailed,
+		"infer -m demo -p x --chat-template-file nofile": exitFailed,
+		"infer -m demo --prompt-file nofile":             exitFailed,
+		"perplexity -m demo --file nofile":               exitFailed,
+		"serve --port 0 --api-key-file nofile":           exitFailed,
+		"infer -m nofile.gguf -p x":                      exitFailed,
+		"convert --input nofile --output " + broken:      exitFailed,
+		"rm demo": exitFailed,
+		"convert": exitUsage,
+	} {
+		if r := runTrit(t, strings.Fields(args)...); r.code != want {
+			t.Errorf("trit %s: exit code %d, want %d; %s", args, r.code, want, r.err)
+		}
+	}
+}
+
 // TestJSONFlag: a command without results refuses --json instead of ignoring it.
 func TestJSONFlag(t *testing.T) {
 	for _, cmd := range (&app{}).rootCommand().Commands() {

@@ -108,7 +108,7 @@ func (f *modelFlags) open(a *app, cmd *cobra.Command) (*trit.Model, error) {
 		defer bar.Clear()
 		opts = append(opts, trit.Progress(bar.Set))
 	}
-	m, err := trit.Open(f.model, opts...)
+	m, err := trit.OpenContext(cmd.Context(), f.model, opts...)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,8 @@ one GGUF file, or a storage type that the file name contains. A repository that
 has safetensors only is downloaded and converted. Files of private and gated
 repositories need an access token in $HF_TOKEN.
 
-Size and checksum are verified. An interrupted download goes on where it stopped
+What the model is, its size and the memory that it will take are said before
+anything is downloaded. Size and checksum are verified. An interrupted download goes on where it stopped
 when the same command is given again.`,
 		Example: "  trit pull bitnet-2b-4t\n  trit pull hf:tiiuae/Falcon-E-1B-Instruct-GGUF:i2_s --name falcon",
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -52,6 +53,7 @@ when the same command is given again.`,
 					return err
 				}
 			}
+			o.Confirm = func(ctx context.Context, o *hub.Offer) error { return a.weigh(ctx, o, false, nil) }
 			pulled, err := a.pull(cmd.Context(), args[0], o, convertOptions)
 			if err != nil {
 				return err

@@ -30,6 +30,11 @@ environment registers, and files outside the store are refused.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !force && isTerminal(a.in) && isTerminal(a.err) {
+				for _, name := range args {
+					if err := hub.Removable(name); err != nil {
+						return err
+					}
+				}
 				sure, err := a.question(cmd.Context(), fmt.Sprintf("Delete %s? [y/N] ", strings.Join(args, ", ")))
 				if err != nil {
 					return err

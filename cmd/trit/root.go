@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -35,6 +36,8 @@ type app struct {
 	log      *slog.Logger
 
 	tuningFile string // keeps what was measured to choose kernels
+
+	memory func() (bytes int64, source string) // that models may take
 }
 
 func (a *app) warn(err error) { a.log.Warn(err.Error()) }
@@ -146,8 +149,11 @@ func annotate(cmd *cobra.Command, note string) {
 // checksModel marks a command as one that heeds --validate.
 func checksModel(cmd *cobra.Command) { annotate(cmd, validateNote) }
 
-// usage marks an error as a mistake in the command line of cmd.
+// usage marks an error as a mistake in the command line of cmd. A file that cannot be read is none, whatever names it.
 func usage(cmd *cobra.Command, err error) error {
+	if _, unreadable := errors.AsType[*fs.PathError](err); unreadable {
+		return err
+	}
 	return &usageError{cmd.CommandPath(), err}
 }
 

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"trit"
 	"trit/convert"
 	"trit/hub"
 )
@@ -32,7 +32,11 @@ PROMPT, answer that and end.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.model = args[0]; f.server.address == "" {
-				name, err := a.fetch(cmd.Context(), f.model)
+				opts, err := f.options(a, cmd)
+				if err != nil {
+					return err
+				}
+				name, err := a.fetch(cmd.Context(), f.model, opts)
 				if err != nil {
 					return err
 				}
@@ -47,20 +51,20 @@ PROMPT, answer that and end.`,
 	return cmd
 }
 
-// fetch returns the name under which a model can be opened, after it has been downloaded if it has to be.
-func (a *app) fetch(ctx context.Context, name string) (string, error) {
+// fetch returns the name under which a model can be opened, after it has been downloaded if it has to be. What cannot be
+// run with these options is not downloaded.
+func (a *app) fetch(ctx context.Context, name string, opts []trit.Option) (string, error) {
 	_, err := hub.Resolve(name)
 	if err == nil || !errors.Is(err, hub.ErrNotFound) {
 		return name, err
 	}
-	entry, known := hub.Lookup(name)
-	if !known && !strings.HasPrefix(name, "hf:") && !strings.Contains(name, "://") {
+	if _, known := hub.Lookup(name); !known && !strings.HasPrefix(name, "hf:") && !strings.Contains(name, "://") {
 		return "", err
 	}
-	if known && entry.Size > 0 {
-		fmt.Fprintf(a.err, "%s (%s, licence %s): downloading %s\n", entry.Name, entry.Description, entry.License, byteSize(entry.Size))
-	}
-	pulled, err := a.pull(ctx, name, hub.PullOptions{Connections: pullConnections}, convert.Options{})
+	pulled, err := a.pull(ctx, name, hub.PullOptions{
+		Connections: pullConnections,
+		Confirm:     func(ctx context.Context, o *hub.Offer) error { return a.weigh(ctx, o, true, opts) },
+	}, convert.Options{})
 	if err != nil {
 		return "", err
 	}

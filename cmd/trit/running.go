@@ -47,7 +47,7 @@ aside for them and the time when they are unloaded if nobody uses them.`,
 					if left := time.Until(m.ExpiresAt); left < 100*365*24*time.Hour {
 						until = "in " + max(left, 0).Round(time.Second).String()
 					}
-					fmt.Fprintf(b, "%-28s %10s %8d  %s\n", inLine(m.Name), byteSize(m.Size), m.ContextLength, until)
+					fmt.Fprintf(b, "%-28s %10s %8d  %s\n", inLine(untagged(m.Name)), byteSize(m.Size), m.ContextLength, until)
 				}
 			})
 		},
@@ -114,7 +114,7 @@ func (a *app) residencyCommand(name, short, long string, keepAlive func(*cobra.C
 				return err
 			}
 			there := slices.ContainsFunc(running.Models, func(m runningModel) bool {
-				return strings.TrimSuffix(m.Name, ":latest") == strings.TrimSuffix(args[0], ":latest")
+				return untagged(m.Name) == untagged(args[0])
 			})
 			if name == "unload" && there {
 				return fmt.Errorf("%s stays in memory: requests use it, or the server was started with it", args[0])
@@ -125,6 +125,9 @@ func (a *app) residencyCommand(name, short, long string, keepAlive func(*cobra.C
 	server.add(cmd)
 	return cmd
 }
+
+// untagged returns a name without what Ollama's API has behind names that have no version.
+func untagged(name string) string { return strings.TrimSuffix(name, ":latest") }
 
 // running asks which models are in memory.
 func (r *remote) running(cmd *cobra.Command) (running runningModels, err error) {

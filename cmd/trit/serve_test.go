@@ -262,7 +262,7 @@ func TestServeWarnsAndRefuses(t *testing.T) {
 		runTrit(t, append([]string{"serve"}, args...)...).expect(t, exitUsage, want)
 	}
 	runTrit(t, "serve", "--api-key-file", filepath.Join(t.TempDir(), "none")).expect(t, exitFailed, "keys")
-	runTrit(t, "serve", "--alias-file", filepath.Join(t.TempDir(), "none")).expect(t, exitUsage, "aliases")
+	runTrit(t, "serve", "--alias-file", filepath.Join(t.TempDir(), "none")).expect(t, exitFailed, "aliases")
 	runTrit(t, "serve", "--tls-cert", "none.pem", "--tls-key", "none.pem").expect(t, exitFailed, "none.pem")
 }
 

@@ -287,4 +287,6 @@ func (a *app) compareTraces(cmd *cobra.Command, pathA, pathB string, tolerance f
 
 // comparisonError makes what keeps two traces from being compared a mistake in
 // the command line, so that its exit code is not that of runs that part.
-func comparisonError(cmd *cobra.Command, err error) error { return usage(cmd, err) }
+func comparisonError(cmd *cobra.Command, err error) error {
+	return &usageError{cmd.CommandPath(), err}
+}
