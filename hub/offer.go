@@ -94,7 +94,8 @@ func (r *remoteReader) fetch(at int64) error {
 			return 0, err
 		}
 		defer resp.Body.Close()
-		if first, last, _, err := contentRange(resp.Header); resp.StatusCode != http.StatusPartialContent || err != nil || first != at || last != end-1 {
+		first, last, _, err := contentRange(resp.Header)
+		if resp.StatusCode != http.StatusPartialContent || err != nil || first != at || last != end-1 {
 			return 0, fmt.Errorf("%w: %s does not send parts of files", ErrNoHeader, show(r.file.url))
 		}
 		piece := make([]byte, end-at)
