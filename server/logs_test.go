@@ -5,9 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"trit/internal/kernel"
 )
 
 // messages returns the msg and the path of each line of a log.
@@ -88,5 +93,67 @@ func TestLogsAreOurs(t *testing.T) {
 	answer.Body.Close()
 	if answer.StatusCode != 403 {
 		t.Errorf("status %d", answer.StatusCode)
+	}
+}
+
+// TestAccessLog: what stands in the line of a request is what docs/serving.md says.
+func TestAccessLog(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "serving.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n### The log\n")
+	section, _, _ = strings.Cut(section, "\n### ")
+	documented := map[string]bool{}
+	for line := range strings.Lines(section) {
+		if cells := strings.Split(line, "|"); len(cells) == 4 {
+			for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(cells[1], -1) {
+				documented[name[1]] = true
+			}
+		}
+	}
+	s := serve(t, Options{APIKeys: []string{"one"}, AdminKeys: []string{"root"}})
+	prompt := strings.Repeat("Once upon a time there was a fox. ", 20)
+	var line map[string]any
+	for _, id := range []string{"first", "second"} {
+		s.do("POST", "/v1/completions", `{"prompt": "`+prompt+`", "max_tokens": 3}`, "Authorization", "Bearer one",
+			"X-Request-Id", id, "User-Agent", "a test/1.0 "+strings.Repeat("x", 500)).expect(t, 200)
+		s.do("GET", "/ready", "").expect(t, 200)
+		s.until("the request is in the log", func() bool {
+			for text := range strings.Lines(s.do("GET", "/debug/logs", "", "Authorization", "Bearer root").body) {
+				line = nil
+				if err := json.Unmarshal([]byte(text), &line); err != nil {
+					t.Fatal(err)
+				}
+				if line["path"] == "/ready" && line["level"] != "DEBUG" {
+					t.Errorf("a probe: %s", text)
+				}
+				if line["id"] == id {
+					return true
+				}
+			}
+			return false
+		})
+	}
+	for name := range line {
+		if !documented[name] {
+			t.Errorf("docs/serving.md does not know the field %s", name)
+		}
+		delete(documented, name)
+	}
+	delete(documented, "schema")
+	delete(documented, "error")
+	if len(documented) > 0 {
+		t.Errorf("these fields are documented, but not in %v: %v", line, documented)
+	}
+	number := func(name string) float64 { n, _ := line[name].(float64); return n }
+	if number("cached_tokens") < 2*kernel.PageTokens || number("prompt_tokens") <= number("cached_tokens") || number("tokens") != 3 {
+		t.Errorf("tokens: %v", line)
+	}
+	if q, f, d := number("queued"), number("first_token"), number("duration"); q <= 0 || f < q || d < f {
+		t.Errorf("times: %v", line)
+	}
+	if agent := line["user_agent"].(string); !strings.HasPrefix(agent, "a test/1.0 x") || len(agent) != 200 {
+		t.Errorf("user agent %q", agent)
 	}
 }

@@ -51,8 +51,8 @@ PROMPT, answer that and end.`,
 	return cmd
 }
 
-// fetch returns the name under which a model can be opened, after it has been downloaded if it has to be. What cannot be
-// run with these options is not downloaded.
+// fetch returns the name under which a model can be opened, after it has been downloaded if it has to be. What
+// cannot be run with these options is not downloaded.
 func (a *app) fetch(ctx context.Context, name string, opts []trit.Option) (string, error) {
 	_, err := hub.Resolve(name)
 	if err == nil || !errors.Is(err, hub.ErrNotFound) {

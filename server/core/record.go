@@ -34,8 +34,9 @@ type record struct {
 	// leaveIntake gives back the room for the request's body; see taken.
 	leaveIntake func()
 
-	model             string
-	prompt, generated atomic.Int64
+	model string
+	// prompt tokens, those of them that came from the prefix cache, and generated ones
+	prompt, cached, generated atomic.Int64
 	// begun and first are when work on the request began and its first token came, in
 	// nanoseconds after start; 0 is never.
 	begun, first atomic.Int64
@@ -212,10 +213,10 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 		s.Options.OnRequest(r.Context(), info)
 	}
 	switch {
+	case isProbe(rec.pattern): // which ask again and again while a model is loaded
+		level = slog.LevelDebug
 	case status >= 500 || rec.failure != nil && rec.failure.Status >= 500:
 		level = slog.LevelError
-	case isProbe(rec.pattern):
-		level = slog.LevelDebug
 	}
 	ctx := r.Context()
 	if !s.Log.Enabled(ctx, level) {
@@ -227,12 +228,23 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 		slog.Duration("duration", time.Since(rec.start).Round(time.Microsecond)), slog.Int64("bytes", w.bytes),
 		slog.String("client", r.RemoteAddr),
 	}
+	if agent := r.UserAgent(); agent != "" {
+		attrs = append(attrs, slog.String("user_agent", strings.ToValidUTF8(agent[:min(len(agent), mostAgent)], "")))
+	}
 	if rec.key != "" {
 		attrs = append(attrs, slog.String("key", rec.key))
 	}
 	if rec.model != "" {
 		attrs = append(attrs, slog.String("model", rec.model), slog.Int64("prompt_tokens", rec.prompt.Load()),
-			slog.Int64("tokens", rec.generated.Load()))
+			slog.Int64("cached_tokens", rec.cached.Load()), slog.Int64("tokens", rec.generated.Load()))
+	}
+	for _, step := range []struct {
+		name string
+		at   int64
+	}{{"queued", rec.begun.Load()}, {"first_token", rec.first.Load()}} {
+		if step.at > 0 {
+			attrs = append(attrs, slog.Duration(step.name, time.Duration(step.at).Round(time.Microsecond)))
+		}
 	}
 	if rec.schema != "" {
 		attrs = append(attrs, slog.String("schema", rec.schema))
@@ -242,6 +254,9 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 	}
 	s.Log.LogAttrs(ctx, level, "request", attrs...)
 }
+
+// mostAgent is how many bytes of a client's name the log takes.
+const mostAgent = 200
 
 // response notes what is sent to the client.
 type response struct {

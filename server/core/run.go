@@ -76,6 +76,7 @@ func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 		if stats == nil {
 			stats = new(trit.Stats)
 		}
+		defer func() { recordIn(ctx).cached.Add(int64(stats.CachedTokens)) }()
 		slot := j.Model.gate.slot(j)
 		defer slot.close()
 		rec := recordIn(ctx)
