@@ -3,10 +3,12 @@ package trit
 import (
 	"errors"
 	"fmt"
+	"sort"
 	"strings"
 
 	"trit/gguf"
 	"trit/hub"
+	"trit/internal/cache"
 	"trit/internal/engine"
 	"trit/internal/fault"
 	"trit/internal/kernel"
@@ -36,18 +38,24 @@ type MemoryPlan struct {
 	// texts together.
 	KVPage     int64 `json:"kv_page"`
 	PageTokens int   `json:"page_tokens"`
+	// KVWindow of KVPage belongs to layers with a sliding window, which a text needs for its
+	// last WindowTokens tokens only. What is left of longer texts takes less room than
+	// they have tokens.
+	KVWindow     int64 `json:"kv_window,omitempty"`
+	WindowTokens int   `json:"window_tokens,omitempty"`
 	// State is what models with recurrences keep beside keys and values, of each text
 	// and of the places in it that others can go on from. It is part of the KV cache and
 	// takes the room of StateTokens tokens.
 	State       int64 `json:"state,omitempty"`
 	StateTokens int   `json:"state_tokens,omitempty"`
-	// TextTokens is the room that a text of the whole context is given: Context, and
-	// some states.
+	// TextTokens is the room that a text of the whole context is given: that of Context
+	// tokens, and of some states.
 	TextTokens int `json:"text_tokens"`
 	Context    int `json:"context"`
 	KVTokens   int `json:"kv_tokens"`
 
 	insist bool // on the copies
+	cache  cache.Config
 }
 
 // Snapshots returns how many snapshots of its state a text has room for beside the
@@ -56,25 +64,28 @@ func (p *MemoryPlan) Snapshots() int {
 	if p.StateTokens == 0 {
 		return 0
 	}
-	return (p.TextTokens-p.Context)/p.StateTokens - 1
+	return (p.TextTokens-p.room(p.Context))/p.StateTokens - 1
 }
 
 // Texts returns how many texts of so many tokens each, at most Context, the KV cache has
 // room for at once, with their states and snapshots.
 func (p *MemoryPlan) Texts(tokens int) int {
-	pages := (tokens + p.PageTokens - 1) / p.PageTokens * p.PageTokens
+	room := p.room(tokens)
 	if p.StateTokens > 0 {
-		pages += (p.Snapshots() + 1) * p.StateTokens
+		room += (p.Snapshots() + 1) * p.StateTokens
 	}
-	return p.KVTokens / pages
+	return p.KVTokens / room
 }
+
+// room returns how many tokens' room a text of so many tokens takes.
+func (p *MemoryPlan) room(tokens int) int { return p.cache.Room(tokens) * p.PageTokens }
 
 // Fixed returns what the model takes without any text.
 func (p *MemoryPlan) Fixed() int64 {
 	return p.Weights + p.Tables + p.Head + p.Copies + p.Scratch
 }
 
-// KV returns the memory of the keys and values of so many tokens.
+// KV returns the memory of the keys and values of so many tokens, in all layers.
 func (p *MemoryPlan) KV(tokens int) int64 {
 	return (int64(tokens) + int64(p.PageTokens) - 1) / int64(p.PageTokens) * p.KVPage
 }
@@ -96,7 +107,7 @@ func (p *MemoryPlan) LeastFor(tokens int) int64 {
 }
 
 // least returns the room of one text of the whole context.
-func (p *MemoryPlan) least() int { return p.Context + p.StateTokens }
+func (p *MemoryPlan) least() int { return p.room(p.Context) + p.StateTokens }
 
 // Total returns what the model takes when its KV cache is full.
 func (p *MemoryPlan) Total() int64 { return p.Fixed() + p.KV(p.KVTokens) }
@@ -158,8 +169,9 @@ func (p *MemoryPlan) Fit(bytes int64) error {
 	if p.Least() > bytes {
 		e := &MemoryError{Needs: *p, Available: bytes}
 		e.Needs.KVTokens = p.least()
-		if room := bytes - p.Fixed(); room > 0 {
-			e.Context = max(0, int(room/p.KVPage)*p.PageTokens-p.StateTokens)
+		if room := int(max(0, bytes-p.Fixed())/p.KVPage)*p.PageTokens - p.StateTokens; room > 0 {
+			tooMuch := func(pages int) bool { return p.room((pages+1)*p.PageTokens) > room }
+			e.Context = sort.Search(pagesFor(p.Context), tooMuch) * p.PageTokens
 		}
 		return e
 	}
@@ -243,9 +255,14 @@ func planFile(f *gguf.File, o openOptions) (*MemoryPlan, error) {
 		return nil, err
 	}
 	e := engine.EstimateMemory(m, o.engine)
-	return &MemoryPlan{
+	plan := &MemoryPlan{
 		Weights: m.TernaryBytes, Tables: m.TableBytes, Head: e.Head, Copies: m.LineBytes, Scratch: e.Scratch, insist: o.load.SkipZeros == model.SkipOn,
 		KVPage: e.PageBytes, PageTokens: kernel.PageTokens, State: e.StateBytes, StateTokens: e.StatePages * kernel.PageTokens,
 		TextTokens: e.SequencePages * kernel.PageTokens, Context: e.Context, KVTokens: e.Pages * kernel.PageTokens,
-	}, nil
+		cache: e.Cache,
+	}
+	if e.Cache.WindowLayers > 0 {
+		plan.KVWindow, plan.WindowTokens = e.Cache.WindowBytes(), e.Cache.WindowPages()*kernel.PageTokens
+	}
+	return plan, nil
 }

@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	"trit"
+	"trit/internal/engine"
 	"trit/internal/inside"
 	"trit/internal/kernel"
 	"trit/internal/model"
 	"trit/internal/model/synth"
+	"trit/internal/model/synth/synthtest"
 	"trit/internal/ternary"
 )
 
@@ -83,25 +85,63 @@ func TestBytes(t *testing.T) {
 	}
 }
 
-// TestPlanOfState: what texts of some models keep beside keys and values takes its room
-// in the KV cache.
-func TestPlanOfState(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "hybrid.gguf")
-	shape, err := synth.LookupShape("tiny-qwen35")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := synth.New(shape, synth.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := g.Bytes(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+// synthetic makes a model of a shape, and returns its path.
+func synthetic(t *testing.T, shape string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), shape+".gguf")
+	data := synthtest.Bytes(t, synthtest.Shape(t, shape), synth.Options{})
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// TestPlanOfWindows: where layers have a sliding window, a text takes less room than it
+// has tokens, and really fits into it.
+func TestPlanOfWindows(t *testing.T) {
+	path := synthetic(t, "tiny-maple")
+	options := []trit.Option{trit.ContextSize(2048), trit.BatchRows(32), trit.Threads(1)}
+	p, err := trit.Plan(path, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.KVWindow == 0 || p.KVWindow >= p.KVPage || p.TextTokens > p.Context/2 || p.KVTokens != 4*p.TextTokens {
+		t.Fatalf("%+v", p)
+	}
+	if room := p.Least() - p.Fixed(); room != p.KV(p.TextTokens) || p.Texts(p.Context) != 4 || p.Texts(1) != p.KVTokens/p.PageTokens {
+		t.Errorf("a text takes %d bytes, there are %d of it, and %d of a token", room, p.Texts(p.Context), p.Texts(1))
+	}
+	var e *trit.MemoryError
+	tight := *p
+	if err := tight.Fit(p.Least() - 1); !errors.As(err, &e) || e.Context >= p.Context || e.Context < p.Context-8*p.PageTokens {
+		t.Fatalf("error: %v", err)
+	}
+	if less, err := trit.Plan(path, append(options, trit.ContextSize(e.Context))...); err != nil || less.Least() > p.Least()-1 {
+		t.Errorf("a context of %d tokens does not fit either: %v", e.Context, err)
+	}
+	m, err := trit.Open(path, append(options, trit.MaxMemory(p.Least()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	cache := inside.Of(m).Scheduler.Engine().Cache()
+	if got := cache.Config().MaxPages * p.PageTokens; got != p.TextTokens {
+		t.Fatalf("the KV cache has room for %d tokens, the plan is %+v", got, p)
+	}
+	c, err := inside.Of(m).Scheduler.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Run(t.Context(), make([]int32, p.Context), engine.None, 0); err != nil {
+		t.Errorf("a text of the whole context: %v", err)
+	}
+}
+
+// TestPlanOfState: what texts of some models keep beside keys and values takes its room
+// in the KV cache.
+func TestPlanOfState(t *testing.T) {
+	path := synthetic(t, "tiny-qwen35")
 	p, err := trit.Plan(path)
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func grow(t testing.TB, tab *Table, positions int, value float32) {
 	}
 	p := tab.pool
 	for pos := tab.Len(); pos < tab.Len()+positions; pos++ {
-		for layer := range p.config.Layers {
+		for layer := range p.config.Layers + p.config.WindowLayers {
 			for head := range p.config.KVHeads {
 				page := p.View(tab.Pages()[pos/n], layer, head)
 				v := value + float32(layer*p.config.KVHeads+head)
@@ -41,14 +41,18 @@ func grow(t testing.TB, tab *Table, positions int, value float32) {
 	tab.Advance(positions)
 }
 
-// read returns the values that a position holds, one per layer and head, after
-// checking that K and V agree. It reads through attention over that position
+// read returns the values that a position holds, one per layer that can still see it
+// and head, after checking that K and V agree. It reads through attention over that position
 // alone, which needs no knowledge of the page's layout.
 func read(t testing.TB, tab *Table, pos int) []float32 {
 	t.Helper()
 	p := tab.pool
 	var values []float32
-	for layer := range p.config.Layers {
+	layers := p.config.Layers
+	if pos > tab.Len()-p.config.Window {
+		layers += p.config.WindowLayers
+	}
+	for layer := range layers {
 		for head := range p.config.KVHeads {
 			page := p.View(tab.Pages()[pos/n], layer, head)
 			args := kernel.AttendArgs{
@@ -136,8 +140,12 @@ func TestBudget(t *testing.T) {
 
 // TestRandom drives many tables by chance and compares them with plain lists.
 func TestRandom(t *testing.T) {
+	t.Run("whole", func(t *testing.T) { testRandom(t, newPool(t, kernel.KVF32, 60)) })
+	t.Run("window", func(t *testing.T) { testRandom(t, newWindowPool(t, 40, 0, 50)) })
+}
+
+func testRandom(t *testing.T, p *Pool) {
 	r := rand.New(rand.NewPCG(1, 2))
-	p := newPool(t, kernel.KVF32, 60)
 	type pair struct {
 		table *Table
 		want  []float32
@@ -166,7 +174,7 @@ func TestRandom(t *testing.T) {
 		case op < 9:
 			k := r.IntN(len(s.want) + 1)
 			s.table.Truncate(k)
-			s.want = s.want[:k]
+			s.want = s.want[:s.table.Len()]
 		case len(pairs) > 1:
 			s.table.Release()
 			pairs = append(pairs[:i], pairs[i+1:]...)

@@ -41,7 +41,8 @@ type node struct {
 	serial       uint64 // 0: the page is not in the index
 	edge         edge
 	older, newer Page
-	snapshot     State // behind the page, whether it is in the index or not
+	since        uint64 // when it came into the list
+	snapshot     State  // behind the page, whether it is in the index or not
 }
 
 // none is no page.
@@ -58,7 +59,8 @@ type prefixIndex struct {
 
 	oldest, newest Page // ends of the list of unreferenced pages
 	unreferenced   int
-	snapshots      int // of unreferenced pages
+	clock          uint64 // of the list, and that of parts for windows
+	snapshots      int    // of unreferenced pages
 	evicted        int64
 }
 
@@ -70,26 +72,29 @@ func newPrefixIndex(limit int) *prefixIndex {
 // tokens; as far as the index knows pages with the tokens that follow,
 // the table refers to them and grows, to limit positions at most. A last page that
 // is not full gives way to a full one. Of a model with state the table grows up to
-// a snapshot of it. Adopt returns the number of positions then stored.
+// a snapshot of it, and with sliding windows to where there is all that they show.
+// Adopt returns the number of positions then stored.
 func (t *Table) Adopt(tokens []int32, limit int) int {
 	known := t.known(tokens)
 	first, n := t.n/kernel.PageTokens, len(known)
 	if t.pool.config.StateSize > 0 {
 		n = t.adoptState(known, limit)
 	}
-	if limit = min(limit, (first+n)*kernel.PageTokens); limit <= t.n {
+	if limit = t.seen(known, min(limit, (first+n)*kernel.PageTokens)); limit <= t.n {
 		return t.n
 	}
-	for i, page := range known[:pagesFor(limit)-first] {
+	low := t.pool.config.shows(limit)
+	known = known[:pagesFor(limit)-first]
+	for i, page := range known { // before anything is given back, which may let others go
 		t.pool.Retain(page)
-		if first+i < len(t.pages) {
-			t.pool.Release(t.pages[first+i])
-			t.pages[first+i] = page
-		} else {
-			t.pages = append(t.pages, page)
+		if first+i >= low {
+			t.pool.hold(page)
 		}
 	}
-	t.n = limit
+	t.shrink(first)
+	t.slideTo(min(low, first))
+	t.pages = append(t.pages, known...)
+	t.low, t.n = low, limit
 	return t.n
 }
 
@@ -142,6 +147,10 @@ func (t *Table) Index(tokens []int32) {
 			e := makeEdge(parent, tokens, i)
 			if known, ok := x.pages[e]; ok {
 				t.pool.Retain(known)
+				if i >= t.low && !t.pool.moveWindow(known, page) {
+					t.pool.Release(known)
+					return // there is no room
+				}
 				t.pool.moveSnapshot(known, page)
 				t.pool.Release(page)
 				t.pages[i] = known
@@ -164,6 +173,9 @@ func (p *Pool) ForgetPrefixes() {
 	}
 	for page := range x.nodes {
 		x.remove(Page(page))
+	}
+	for p.windows.kept > 0 {
+		p.freeOldestWindow()
 	}
 }
 
@@ -198,7 +210,8 @@ func (x *prefixIndex) has(page Page) bool { return x.nodes[page].serial != 0 }
 // push appends a page to the list of unreferenced pages, as the newest.
 func (x *prefixIndex) push(page Page) {
 	n := &x.nodes[page]
-	n.older, n.newer = x.newest, none
+	x.clock++
+	n.older, n.newer, n.since = x.newest, none, x.clock
 	if x.newest == none {
 		x.oldest = page
 	} else {
@@ -239,11 +252,19 @@ func (p *Pool) freeOldest() {
 	p.prefix.unlink(page)
 	p.prefix.remove(page)
 	p.dropSnapshotOf(page)
+	if p.windows.has(page) {
+		p.freeWindow(page)
+	}
 	p.free = append(p.free, page)
 }
 
-// evict takes the oldest page away from the index for other use.
+// evict takes the oldest of what is kept away for other use: a page from the index, or
+// the part for windows of one that stays there.
 func (p *Pool) evict() {
+	if x := p.prefix; p.windows.kept > 0 && (x.oldest == none || p.windows.since() < x.nodes[x.oldest].since) {
+		p.freeOldestWindow()
+		return
+	}
 	p.prefix.evicted++
 	p.freeOldest()
 }

@@ -26,12 +26,13 @@ type Identity struct {
 	Numerics uint32
 }
 
-// A prefix file is a prefixHeader, a prefixStates, Pages times a prefixEntry and a
-// prefixSnapshot followed by the page's bytes and, if it has a snapshot, those of the
-// state, and the SHA-256 of all that, little-endian. The bytes of pages and states are in
-// the machine's own order. A page comes after the one before it in the sequence.
+// A prefix file is a prefixHeader, a prefixStates, Pages times a prefixEntry and the
+// prefixParts followed by the page's bytes and those of its parts: of its snapshot, and
+// of layers with a sliding window. The SHA-256 of all that ends it. All is little-endian,
+// but the bytes of pages and their parts are in the machine's own order. A page comes
+// after the one before it in the sequence.
 //
-// Version 2 has neither prefixStates nor prefixSnapshot, and is still read where there
+// Version 2 has neither prefixStates nor prefixParts, and is still read where there
 // is no state.
 const (
 	prefixMagic     = "tritkv\r\n"
@@ -48,8 +49,8 @@ type prefixHeader struct {
 	Layers    uint32
 	KVHeads   uint32
 	HeadDim   uint32
-	PageSize  uint32 // positions
-	PageBytes uint64
+	PageSize  uint32  // positions
+	PageBytes uint64  // without parts
 	Order     [4]byte // 1, 2, 3, 4 in the machine's byte order
 	Pages     uint32
 }
@@ -59,7 +60,12 @@ type prefixStates struct {
 	Snapshots  uint32
 }
 
-type prefixSnapshot uint32 // 1 for a page that has one, otherwise 0
+type prefixParts uint32
+
+const (
+	partSnapshot prefixParts = 1 << iota
+	partWindow
+)
 
 type prefixEntry struct {
 	Parent uint32 // number of the page before it in the sequence, from 1; 0 for none
@@ -70,7 +76,7 @@ func (p *Pool) prefixHeader(id Identity) prefixHeader {
 	h := prefixHeader{
 		Version: prefixVersion, Numerics: id.Numerics, Weights: id.Weights,
 		Layers: uint32(p.config.Layers), KVHeads: uint32(p.config.KVHeads), HeadDim: uint32(p.config.HeadDim),
-		PageSize: kernel.PageTokens, PageBytes: uint64(p.pageBytes),
+		PageSize: kernel.PageTokens, PageBytes: uint64(p.leanBytes),
 	}
 	copy(h.Magic[:], prefixMagic)
 	copy(h.KVType[:], p.config.Type.String())
@@ -96,12 +102,16 @@ func (p *Pool) SavePrefixes(w io.Writer, id Identity) (int, error) {
 		n := &p.prefix.nodes[page]
 		number[n.serial] = uint32(i + 1)
 		entry := prefixEntry{Parent: number[n.edge.parent], Tokens: n.edge.tokens}
-		parts := []any{&entry, prefixSnapshot(0), p.data(page)}
+		has, data := prefixParts(0), []any{p.data(page)}
 		if n.snapshot != NoState {
-			parts[1] = prefixSnapshot(1)
-			parts = append(parts, p.stateMemory(n.snapshot)[:states.StateBytes])
+			has |= partSnapshot
+			data = append(data, p.stateMemory(n.snapshot)[:states.StateBytes])
 		}
-		for _, part := range parts {
+		if p.windows.has(page) {
+			has |= partWindow
+			data = append(data, p.windowData(page))
+		}
+		for _, part := range append([]any{&entry, has}, data...) {
 			if err := binary.Write(out, binary.LittleEndian, part); err != nil {
 				return i, fmt.Errorf("saving prefixes: %w", err)
 			}
@@ -165,6 +175,9 @@ func (p *Pool) LoadPrefixes(r io.Reader, id Identity) (int, error) {
 		l.index()
 	}
 	for i := len(l.pages) - 1; i >= 0; i-- {
+		if l.parts[i]&partWindow != 0 {
+			p.drop(l.pages[i])
+		}
 		p.Release(l.pages[i])
 	}
 	for _, s := range l.states {
@@ -182,7 +195,8 @@ type prefixLoader struct {
 	in      *bufio.Reader
 	entries []prefixEntry
 	pages   []Page  // of entries, each referenced once, as are the
-	states  []State // of entries, NoState for those without
+	states  []State // of entries, NoState for those without, and the
+	parts   []prefixParts
 }
 
 func (l *prefixLoader) load(id Identity) error {
@@ -210,9 +224,9 @@ func (l *prefixLoader) load(id Identity) error {
 		if err := readPart(in, what, &entry); err != nil {
 			return err
 		}
-		var snapshot prefixSnapshot
+		var has prefixParts
 		if got.Version != prefixStateless {
-			if err := readPart(in, what, &snapshot); err != nil {
+			if err := readPart(in, what, &has); err != nil {
 				return err
 			}
 		}
@@ -224,23 +238,34 @@ func (l *prefixLoader) load(id Identity) error {
 			return fmt.Errorf("loading %d pages of prefixes: %w", got.Pages, err)
 		}
 		l.entries, l.pages, l.states = append(l.entries, entry), append(l.pages, page), append(l.states, NoState)
+		l.parts = append(l.parts, partWindow&l.pool.kinds()) // which it was given
 		if err := readPart(in, what, l.pool.data(page)); err != nil {
 			return err
 		}
-		if snapshot == 0 {
-			continue
+		if has&^l.pool.kinds() != 0 {
+			return fmt.Errorf("%w: %s has parts that pages do not have here (%d)", ErrPrefixFile, what, has)
 		}
-		if snapshot > 1 || states.Snapshots == 0 {
-			return fmt.Errorf("%w: %s has a snapshot too many (%d)", ErrPrefixFile, what, snapshot)
+		if has&partSnapshot != 0 {
+			if states.Snapshots == 0 {
+				return fmt.Errorf("%w: %s has a snapshot too many", ErrPrefixFile, what)
+			}
+			states.Snapshots--
+			state, err := l.pool.allocState(true)
+			if err != nil {
+				return fmt.Errorf("loading %d pages of prefixes: %w", got.Pages, err)
+			}
+			l.states[i] = state
+			if err := readPart(in, what, l.pool.stateMemory(state)[:states.StateBytes]); err != nil {
+				return err
+			}
 		}
-		states.Snapshots--
-		state, err := l.pool.allocState(true)
-		if err != nil {
-			return fmt.Errorf("loading %d pages of prefixes: %w", got.Pages, err)
-		}
-		l.states[i] = state
-		if err := readPart(in, what, l.pool.stateMemory(state)[:states.StateBytes]); err != nil {
-			return err
+		if has&partWindow != 0 {
+			if err := readPart(in, what, l.pool.windowData(page)); err != nil {
+				return err
+			}
+		} else if l.parts[i] != 0 {
+			l.pool.drop(page)
+			l.parts[i] = 0
 		}
 	}
 	want := sum.Sum(nil)
@@ -255,6 +280,17 @@ func (l *prefixLoader) load(id Identity) error {
 		return fmt.Errorf("%w: there is more after the checksum", ErrPrefixFile)
 	}
 	return nil
+}
+
+// kinds returns the parts that pages may have.
+func (p *Pool) kinds() (has prefixParts) {
+	if p.config.StateSize > 0 {
+		has |= partSnapshot
+	}
+	if p.config.WindowLayers > 0 {
+		has |= partWindow
+	}
+	return has
 }
 
 // readPart reads a value of fixed size.
@@ -334,6 +370,9 @@ func (l *prefixLoader) index() {
 		}
 		if known, ok := x.pages[e]; ok {
 			l.pool.Retain(known)
+			if l.parts[i] != 0 {
+				l.pool.moveWindow(known, l.pages[i]) // it is the only one to refer to it
+			}
 			l.pool.Release(l.pages[i])
 			l.pages[i] = known
 		} else {

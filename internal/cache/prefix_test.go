@@ -210,8 +210,14 @@ func TestWriteWithoutRoom(t *testing.T) {
 // TestPrefixRandom drives tables over sequences with common beginnings in a small
 // pool and checks every stored value and the books.
 func TestPrefixRandom(t *testing.T) {
+	t.Run("whole", func(t *testing.T) { testPrefixRandom(t, newPrefixPool(t, 24, 10)) })
+	for _, window := range []int{1, 40, 70} {
+		t.Run(fmt.Sprint("window ", window), func(t *testing.T) { testPrefixRandom(t, newWindowPool(t, 24, 10, window)) })
+	}
+}
+
+func testPrefixRandom(t *testing.T, p *Pool) {
 	r := rand.New(rand.NewPCG(3, 4))
-	p := newPrefixPool(t, 24, 10)
 	base := [][]int32{text(1, 6*n), text(2, 6*n)}
 	base = append(base, append(slices.Clone(base[0][:2*n+7]), text(3, 3*n)...), append(slices.Clone(base[0][:4*n]), text(4, n)...))
 	type pair struct {
@@ -299,12 +305,16 @@ func checkBooks(t testing.TB, p *Pool) {
 			t.Fatalf("page %d is not where its edge leads", page)
 		}
 	}
-	if got := len(state) - len(p.cold); got != p.Allocated() {
+	if got := len(state) - len(p.cold); p.config.WindowLayers == 0 && got != p.Allocated() {
 		t.Fatalf("%d pages have memory, counted %d", p.Allocated(), got)
 	}
-	if listed != p.prefix.unreferenced || listed > p.prefix.limit {
+	if listed != p.prefix.unreferenced || p.kept() > p.prefix.limit*p.pageBytes {
 		t.Fatalf("%d pages are in the list, counted %d, limit %d", listed, p.prefix.unreferenced, p.prefix.limit)
 	}
+	if p.taken() > p.budget || p.backed() > p.budget {
+		t.Fatalf("%d bytes are taken and %d have memory, of %d", p.taken(), p.backed(), p.budget)
+	}
+	checkWindowBooks(t, p)
 }
 
 // savedPool returns a pool with two sequences in its index and its file.

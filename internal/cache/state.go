@@ -124,7 +124,7 @@ func (p *Pool) stateMemory(s State) []byte {
 // hold.
 func (p *Pool) allocState(snapshots bool) (State, error) {
 	s := &p.states
-	if err := p.makeRoom(s.pages, snapshots); err != nil {
+	if err := p.makeRoom(p.stateCost(), snapshots); err != nil {
 		return NoState, err
 	}
 	n, err := p.newState()
@@ -144,10 +144,8 @@ func (p *Pool) newState() (State, error) {
 		s.free = s.free[:n-1]
 		return state, nil
 	}
-	for p.backed()+s.pages > p.config.MaxPages {
-		if err := p.coolPage(); err != nil {
-			return NoState, err
-		}
+	if err := p.coolFor(p.stateCost()); err != nil {
+		return NoState, err
 	}
 	state := State(len(s.slots))
 	if n := len(s.cold); n > 0 {

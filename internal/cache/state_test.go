@@ -175,8 +175,8 @@ func checkStateBooks(t testing.TB, p *Pool, tables ...*Table) {
 	if p.states.held != held || p.prefix.snapshots != listed {
 		t.Fatalf("%d states held and %d kept, counted %d and %d", p.states.held, p.prefix.snapshots, held, listed)
 	}
-	if p.taken() > p.config.MaxPages || p.backed() > p.config.MaxPages {
-		t.Fatalf("%d pages are taken and %d have memory, of %d", p.taken(), p.backed(), p.config.MaxPages)
+	if p.taken() > p.budget || p.backed() > p.budget {
+		t.Fatalf("%d bytes are taken and %d have memory, of %d", p.taken(), p.backed(), p.budget)
 	}
 	if p.prefix.unreferenced+2*p.prefix.snapshots > p.prefix.limit {
 		t.Fatalf("%d pages and %d snapshots are kept, the limit is %d", p.prefix.unreferenced, p.prefix.snapshots, p.prefix.limit)

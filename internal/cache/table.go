@@ -7,6 +7,7 @@ type Table struct {
 	pool  *Pool
 	pages []Page
 	n     int
+	low   int    // the first page whose part for windows is the table's, as are those that follow
 	root  uint64 // where the table's pages begin in the prefix index; see SetSalt
 	tableState
 }
@@ -30,12 +31,14 @@ func (t *Table) Pages() []Page { return t.pages }
 // Reserve makes sure that the next n positions have pages of their own to
 // write to: it adds pages and copies a last page that is shared or in the prefix
 // index. Of a model with state it finds memory for that too, which is kept until
-// Advance or Cancel. It either succeeds or leaves the table as it was and returns
-// ErrFull.
+// Advance or Cancel. What sliding windows have moved on from is given back now, not in
+// Advance, so that it can come into the index in between. Reserve either succeeds or
+// leaves the positions as they were and returns ErrFull.
 func (t *Table) Reserve(n int) error {
 	if n == 0 {
 		return nil
 	}
+	t.slide()
 	last := t.n / kernel.PageTokens // page of the first new position
 	if last < len(t.pages) {
 		if err := t.own(last); err != nil {
@@ -77,7 +80,7 @@ func (t *Table) own(i int) error {
 		return nil
 	}
 	t.pool.copyPage(page, old)
-	t.pool.Release(old)
+	t.release(i)
 	t.pages[i] = page
 	return nil
 }
@@ -97,19 +100,23 @@ func (t *Table) Fork() *Table {
 // Assign gives the table's own pages back and shares all positions stored in
 // another table of the same pool.
 func (t *Table) Assign(from *Table) {
-	pages := from.pages[:pagesFor(from.n)]
-	for _, page := range pages {
+	pages, low := from.pages[:pagesFor(from.n)], from.low
+	for i, page := range pages {
 		t.pool.Retain(page)
+		if i >= low {
+			t.pool.hold(page)
+		}
 	}
 	t.forkState(from)
 	t.shrink(0)
 	t.pages = append(t.pages, pages...)
-	t.n = from.n
+	t.n, t.low = from.n, low
 }
 
 // Truncate forgets all positions from n on. It does nothing if there are none. Of a
 // model with state it forgets more where it has not been told of guesses: it goes back to
-// the last snapshot.
+// the last snapshot; with sliding windows, where too much has been given back of what they
+// show there.
 func (t *Table) Truncate(n int) {
 	if n >= t.n {
 		return
@@ -118,8 +125,8 @@ func (t *Table) Truncate(n int) {
 		t.goBack(n)
 		return
 	}
-	t.n = n
-	t.shrink(pagesFor(n))
+	t.n = t.seen(nil, n)
+	t.unslide()
 }
 
 // Release gives all pages back. The table is then empty.
@@ -133,7 +140,15 @@ func (t *Table) Release() {
 // sequence in the prefix index the beginning lives longest.
 func (t *Table) shrink(n int) {
 	for i := len(t.pages) - 1; i >= n; i-- {
-		t.pool.Release(t.pages[i])
+		t.release(i)
 	}
-	t.pages = t.pages[:n]
+	t.pages, t.low = t.pages[:n], min(t.low, n)
+}
+
+// release gives the references to page i back.
+func (t *Table) release(i int) {
+	if i >= t.low {
+		t.pool.drop(t.pages[i])
+	}
+	t.pool.Release(t.pages[i])
 }

@@ -67,8 +67,15 @@ func newAttention(e *Engine) *attention {
 	c := e.config
 	group := c.Heads / c.KVHeads
 	a := &attention{e: e, group: group, rowBlock: max(1, maxQueries/group), planes: make([]int, c.Layers)}
-	for i, layer := range e.model.Tally(e.pool.Config().Type).KVLayers() {
-		a.planes[layer] = i
+	kv := e.pool.Config()
+	whole, sliding := 0, kv.Layers
+	for _, layer := range e.model.Tally(kv.Type).KVLayers() {
+		next := &whole
+		if kv.WindowLayers > 0 && c.WindowOf(layer) > 0 {
+			next = &sliding
+		}
+		a.planes[layer] = *next
+		*next++
 	}
 	a.store.a, a.whole.a, a.split.a, a.merge.a = a, a, a, a
 	queries := a.rowBlock * group
@@ -165,7 +172,8 @@ func (a *attention) firstSeen(pos int) int {
 func (a *attention) firstChunk(b *block) int { return a.firstSeen(b.pos) / kernel.ChunkTokens }
 func (a *attention) span(b *block) int       { return b.chunks - a.firstChunk(b) }
 
-// view returns the part of a sequence's page that belongs to the layer.
+// view returns the part of a sequence's page that belongs to the layer. Of pages that
+// no row's window reaches it may be empty.
 func (a *attention) view(pages []cache.Page, page, head int) kernel.KVPage {
 	return a.e.pool.View(pages[page], a.planes[a.layer], head)
 }

@@ -15,6 +15,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -74,7 +75,7 @@ const statesPerSequence = 3
 
 // sequencePages returns the pages of a sequence of the whole context.
 func sequencePages(kv cache.Config, context int) int {
-	return pagesFor(context) + statesPerSequence*kv.StatePages()
+	return kv.Room(context) + statesPerSequence*kv.StatePages()
 }
 
 // defaultPages returns the pages of four sequences of the whole context. What is not
@@ -90,11 +91,22 @@ func defaultPages(kv cache.Config, context int) int {
 }
 
 // kvConfig returns the shape of a KV cache for the layers of a model that attend,
-// without its budget.
-func kvConfig(m *model.Model, t kernel.KVType) cache.Config {
-	layers := len(m.Tally(t).KVLayers())
-	return cache.Config{Layers: layers, KVHeads: m.Config.KVHeads, HeadDim: m.Config.HeadDim, Type: t, StateSize: m.Graph.StateSize(),
-		RecordSize: m.Graph.RecordSize()}
+// without its budget. Layers with a sliding window have parts of pages of their own where
+// a sequence of the whole context would give some of them back.
+func kvConfig(m *model.Model, o Options) cache.Config {
+	c := m.Config
+	layers := m.Tally(o.KVType).KVLayers()
+	kv := cache.Config{Layers: len(layers), KVHeads: c.KVHeads, HeadDim: c.HeadDim, Type: o.KVType, StateSize: m.Graph.StateSize(),
+		RecordSize: m.Graph.RecordSize(), Window: c.Window, Rows: cmp.Or(o.MaxRows, defaultMaxRows)}
+	if kv.StateSize > 0 || kv.WindowPages() >= pagesFor(cmp.Or(o.Context, c.Context)) {
+		return kv
+	}
+	for _, layer := range layers {
+		if c.WindowOf(layer) > 0 {
+			kv.Layers, kv.WindowLayers = kv.Layers-1, kv.WindowLayers+1
+		}
+	}
+	return kv
 }
 
 const (
@@ -140,7 +152,7 @@ func New(m *model.Model, o Options) (*Engine, error) {
 	if o.Context < 1 || o.Context > maxContext {
 		return nil, fault.Option("context_size", "%d tokens; want 1 to %d", o.Context, maxContext)
 	}
-	kv := kvConfig(m, o.KVType)
+	kv := kvConfig(m, o)
 	if o.CachePages == 0 {
 		o.CachePages = defaultPages(kv, o.Context)
 	}

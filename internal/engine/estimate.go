@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 
+	"trit/internal/cache"
 	"trit/internal/head"
 	"trit/internal/model"
 	"trit/internal/parallel"
@@ -17,9 +18,10 @@ type Estimate struct {
 	// Scratch holds the states of the rows of a step, and their logits.
 	Scratch int64
 	// PageBytes is the memory of a KV page of kernel.PageTokens positions.
-	// Context is the largest number of positions of a sequence, which are
-	// ContextPages, and Pages the budget.
+	// Context is the largest number of positions of a sequence, which take the memory
+	// of ContextPages, and Pages the budget. Cache says what shorter ones take.
 	PageBytes int64
+	Cache     cache.Config
 	// StateBytes is the memory of a state, of models that keep one beside keys and
 	// values, and StatePages as how many pages it counts. SequencePages is what a
 	// sequence of the whole context takes of the budget, with snapshots.
@@ -44,9 +46,9 @@ type Estimate struct {
 func EstimateMemory(m *model.Model, o Options) Estimate {
 	c := m.Config
 	rows := cmp.Or(o.MaxRows, defaultMaxRows)
-	kv := kvConfig(m, o.KVType)
+	kv := kvConfig(m, o)
 	e := Estimate{Context: cmp.Or(o.Context, c.Context), PageBytes: kv.PageBytes(), StateBytes: kv.StateBytes(), StatePages: kv.StatePages()}
-	e.ContextPages, e.SequencePages = pagesFor(e.Context), sequencePages(kv, e.Context)
+	e.Cache, e.ContextPages, e.SequencePages = kv, kv.Room(e.Context), sequencePages(kv, e.Context)
 	e.Pages = cmp.Or(o.CachePages, defaultPages(kv, e.Context))
 
 	D, d := int64(c.Hidden), int64(c.HeadDim)

@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"slices"
-
-	"trit/internal/kernel"
-)
+import "slices"
 
 // When the KV cache is full, the scheduler takes pages away from sequences that
 // can wait: first from sessions that nobody is running, the one that has been idle
@@ -84,12 +80,12 @@ func (s *Scheduler) unpark() {
 	pool := s.engine.pool
 	room, state := pool.Config().MaxPages, pool.StateStats().Pages
 	for c := range s.sessions {
-		if pages := len(c.seq.table.Pages()); pages > 0 && !s.isIdle(c) {
-			room -= pages + 1 + state
+		if len(c.seq.table.Pages()) > 0 && !s.isIdle(c) {
+			room -= pool.Config().Room(c.seq.table.Len()) + 1 + state
 		}
 	}
 	for _, r := range s.queue {
-		if need := (r.Session.seq.Len()+len(r.Tokens)-r.next)/kernel.PageTokens + 1 + state; r.parked && need <= room {
+		if need := pool.Config().Room(r.Session.seq.Len()+len(r.Tokens)-r.next+1) + state; r.parked && need <= room {
 			r.parked = false
 			room -= need
 		}

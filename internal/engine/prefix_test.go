@@ -109,7 +109,8 @@ func testSharedPrompts(t *testing.T, newScheduler opener) {
 			t.Errorf("together %v: %d rows were computed, want %d", together, rows, want)
 		}
 		each := 1 + s.Engine().Cache().StateStats().Pages
-		if n := s.Engine().Cache().InUse(); n != full/kernel.PageTokens+count*each {
+		sliding := s.Engine().Cache().Config().WindowLayers > 0 // gives some back
+		if n, want := s.Engine().Cache().InUse(), full/kernel.PageTokens+count*each; n != want && !(sliding && n < want) {
 			t.Errorf("together %v: %d pages in use, want %d shared and %d each", together, n, full/kernel.PageTokens, each)
 		}
 		stats, err := s.PrefixStats()

@@ -23,12 +23,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // opener makes a scheduler of a test's model.
 type opener func(testing.TB, engine.Options) *engine.Scheduler
 
-// onModels runs a test on a model without state and on two with: one whose state is as
-// large as a page, and one of a real family, whose state is larger. A budget of pages is
+// onModels runs a test on a model without state, on one that gives pages back behind a
+// sliding window, and on two with state: one whose state is as large as a page, and one
+// of a real family, whose state is larger. A budget of pages is
 // one for keys and values, and beside them for so many states.
 func onModels(t *testing.T, states int, test func(*testing.T, opener)) {
 	t.Run("attention", func(t *testing.T) { test(t, newScheduler) })
-	for name, m := range map[string]*model.Model{"sums": decodertest.Open(t, model.LoadOptions{}), "qwen35": hybrid(t)} {
+	for name, m := range map[string]*model.Model{"sums": decodertest.Open(t, model.LoadOptions{}), "qwen35": hybrid(t), "window": sliding(t, 20)} {
 		t.Run(name, func(t *testing.T) {
 			test(t, func(t testing.TB, o engine.Options) *engine.Scheduler {
 				if o.CachePages > 0 {

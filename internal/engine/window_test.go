@@ -111,3 +111,36 @@ func TestSlidingWindow(t *testing.T) {
 		}
 	}
 }
+
+// TestWindowMemory: a long text takes no more memory than is planned, which is little
+// where all layers slide but one, and none is taken in a step.
+func TestWindowMemory(t *testing.T) {
+	m := maple(t)
+	o := engine.Options{KVType: kernel.KVF16, Context: 4096, MaxRows: 32, Threads: 1}
+	plan := engine.EstimateMemory(m, o)
+	e := newEngine(t, m, o)
+	s, b := e.NewSequence(), e.NewBatch()
+	step := func(rows int) {
+		b.Reset()
+		for range rows {
+			if _, err := b.Add(s, 1, engine.None, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Step(b, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for s.Len() < o.Context-64 {
+		step(32)
+	}
+	if n := testing.AllocsPerRun(60, func() { step(1) }); n != 0 {
+		t.Errorf("a step allocates %v times", n)
+	}
+	if got := e.Cache().InUse(); got > plan.SequencePages || got > o.Context/kernel.PageTokens/2 {
+		t.Errorf("%d pages are in use, %d were planned, for a text of %d tokens", got, plan.SequencePages, o.Context)
+	}
+	if m := e.Memory(); m.KV > int64(plan.SequencePages)*plan.PageBytes {
+		t.Errorf("%d bytes, planned %d", m.KV, int64(plan.SequencePages)*plan.PageBytes)
+	}
+}

@@ -295,7 +295,7 @@ func (g *Generation) run(ctx context.Context, prompt []int32, yield func(Token) 
 	g.stats.Steps, first.step = 0, stepFacts{}
 
 	from := func(*choice) *choice { return first }
-	shared := len(first.history) / kernel.PageTokens
+	shared := len(first.history) / kernel.PageTokens * kernel.PageTokens
 	for live, ran := append([]*choice(nil), g.choices...), len(g.choices); ; {
 		kept := live[:0]
 		for _, a := range live[:ran] {
@@ -349,14 +349,14 @@ func (g *Generation) watch(total int) (stop func(error)) {
 }
 
 // fitting returns how many of the choices, from the first on, the KV cache can hold
-// with the tokens of another step. All of them share the pages of the prompt. If
+// with the tokens of another step. All of them share the first positions, of the prompt. If
 // those that do not fit went on too, each would in every step take the memory of
 // another, whose text had to be run again.
 func (g *Generation) fitting(live []*choice, shared int) int {
 	cache := g.session.Scheduler().Engine().Cache().Config()
-	left, own := cache.MaxPages-shared, cache.StatePages()+1-shared
+	left, own := cache.MaxPages-cache.Room(shared), cache.StatePages()-cache.Shared(shared)
 	for i, a := range live {
-		if left -= (len(a.history)+maxGuesses)/kernel.PageTokens + own; left < 0 {
+		if left -= cache.Room(len(a.history)+maxGuesses+1) + own; left < 0 {
 			return max(i, 1)
 		}
 	}
