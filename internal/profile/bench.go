@@ -100,6 +100,7 @@ type bench struct {
 	report *BenchReport
 	team   *parallel.Team
 	model  *model.Model
+	work   *layerWork
 	engine *engine.Engine
 	probe  *limitProbe
 	batch  *engine.Batch
@@ -242,6 +243,7 @@ func (b *bench) open() error {
 	if b.engine, err = engine.New(b.model, b.Engine); err != nil {
 		return errors.Join(err, b.model.Close())
 	}
+	b.work = newLayerWork(b.model, b.Engine.KVType)
 	return nil
 }
 
@@ -325,7 +327,7 @@ func (b *bench) repeat() error {
 	speed := float64(b.Prompt) / time.Since(start).Seconds()
 	limits := b.between()
 	b.prompt.speed = append(b.prompt.speed, speed)
-	macs := speed * float64(b.model.TernaryWeights)
+	macs := speed * float64(b.work.macs)
 	b.prompt.fraction = append(b.prompt.fraction, macs/limits.Int8MACs)
 	b.tileFraction = append(b.tileFraction, ratio(macs, limits.TileMACs))
 
@@ -406,11 +408,11 @@ func (b *bench) between() Limits {
 }
 
 // bytesPerToken returns what each token of a measurement reads on average: its
-// share of the ternary weights, of the output head, and its own keys, values and state.
+// share of the weights, of the output head, and its own keys, values and state.
 func (b *bench) bytesPerToken(m *measurement, head float64) float64 {
 	// The step after n tokens attends to n+1 positions.
 	positions := float64(m.depth) + (float64(b.Generate)+1)/2
-	return float64(b.model.TernaryBytes)/float64(m.batch) + head + positions*float64(b.kvBytes()) +
+	return float64(b.work.weightBytes(m.batch))/float64(m.batch) + head + b.work.cacheBytes(positions) +
 		float64(b.engine.Cache().Config().StateBytes())
 }
 
@@ -444,7 +446,7 @@ func (b *bench) describe() {
 	r.KVType, r.Activations = b.engine.Cache().Config().Type.String(), c.Activations.String()
 	info := b.engine.HeadInfo()
 	r.HeadType, r.HeadMode, r.HeadResident = b.model.Graph.Head().Type.String(), info.Mode.String(), info.Resident
-	r.TernaryWeights, r.TernaryBytes = b.model.TernaryWeights, b.model.TernaryBytes
+	r.TernaryWeights, r.TernaryBytes, r.TokenMACs = b.model.TernaryWeights, b.model.TernaryBytes, b.work.macs
 	r.KVBytesPerPosition, r.StateBytes = b.kvBytes(), b.engine.Cache().Config().StateBytes()
 	r.Prompt, r.Generate, r.Repeat = b.Prompt, b.Generate, b.Repeat
 }

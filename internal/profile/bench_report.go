@@ -20,7 +20,7 @@ type Setup struct {
 	HeadType    string `json:"head_type"` // in the file
 	HeadMode    string `json:"head_mode"` // how the engine computes logits
 
-	TernaryWeights int64 `json:"ternary_weights"` // and int8 multiply-accumulates per token
+	TernaryWeights int64 `json:"ternary_weights"`
 
 	// The limits of the machine are medians.
 	ReadBandwidth      float64    `json:"read_bandwidth_bytes_per_second"`
@@ -54,8 +54,9 @@ type BenchReport struct {
 	Setup
 
 	FileBytes          int64 `json:"file_bytes"`
-	TernaryBytes       int64 `json:"ternary_bytes"` // with their scales
-	HeadBytes          int64 `json:"head_bytes"`    // read per generated token, on average
+	TernaryBytes       int64 `json:"ternary_bytes"`  // with their scales
+	TokenMACs          int64 `json:"macs_per_token"` // as many as weights, but for mixtures of experts
+	HeadBytes          int64 `json:"head_bytes"`     // read per generated token, on average
 	HeadResident       int64 `json:"head_resident_bytes"`
 	KVBytesPerPosition int64 `json:"kv_bytes_per_position"`
 	// StateBytes is what a token reads and writes of the state of a model that has one.
@@ -71,13 +72,13 @@ type BenchReport struct {
 	DecodeSpeed float64    `json:"decode_tokens_per_second"`
 	DecodeRange [2]float64 `json:"decode_tokens_per_second_range"`
 
-	// BytesPerToken is ternary weights + scales + output head + state + the keys and
+	// BytesPerToken is ternary weights, of the experts in use, + scales + output head + state + the keys and
 	// values of the mean number of positions.
 	BytesPerToken int64 `json:"bytes_per_token"`
 	// DecodeFraction is decode speed · bytes per token / read bandwidth, each
 	// repetition with the larger bandwidth of those measured before and after.
 	DecodeFraction float64 `json:"decode_fraction_of_bandwidth"`
-	// PrefillFraction is prompt speed · ternary weights / int8 rate, likewise:
+	// PrefillFraction is prompt speed · weights of a token / int8 rate, likewise:
 	// attention, norms and the head count as time, not as work.
 	PrefillFraction float64 `json:"prefill_fraction_of_int8_peak"`
 	// PrefillTileFraction is the same against the rate of tiles, which prompts are
@@ -127,6 +128,9 @@ func (r *BenchReport) String() string {
 		line("", "%s", clip(r.ModelName, 69))
 	}
 	line("weights", "%.1f M ternary in %s (%s), head %s, mode %s", float64(r.TernaryWeights)/1e6, bytesText(float64(r.TernaryBytes)), r.Layout, r.HeadType, r.HeadMode)
+	if r.TokenMACs < r.TernaryWeights/2 {
+		line("", "a token uses %.1f M of them", float64(r.TokenMACs)/1e6)
+	}
 	line("machine", "%d threads, %s, kernel %s, KV cache %s", r.Threads, r.CPU, r.Kernel, r.KVType)
 	for i, text := range r.limitsText() {
 		line([]string{"limits", ""}[i], "%s", text)

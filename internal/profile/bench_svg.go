@@ -9,7 +9,7 @@ import (
 // points returns the measurements. A prompt reads the weights once per forward
 // pass, generation once per step.
 func (r *BenchReport) points() []roofPoint {
-	macs := float64(r.TernaryWeights)
+	macs := float64(r.TokenMACs)
 	passes := math.Ceil(float64(r.Prompt) / defaultRows)
 	promptBytes := (passes*float64(r.TernaryBytes) + float64(r.HeadBytes)) / float64(r.Prompt)
 	points := []roofPoint{
