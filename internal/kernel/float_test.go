@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"unsafe"
 )
@@ -337,5 +338,21 @@ func TestFloatAllocations(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("%g allocations", allocs)
+	}
+}
+
+// TestClamp: numbers beyond a bound become the bound, and what is none stays so.
+func TestClamp(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	x := []float32{0, float32(math.Copysign(0, -1)), 7, -7, 7.5, -7.5, inf, -inf, nan, 6.999}
+	both, above := slices.Clone(x), slices.Clone(x)
+	Clamp(both, -7, 7)
+	ClampMax(above, 7)
+	for i, v := range x {
+		want := [2]float32{min(max(v, -7), 7), min(v, 7)}
+		if got := [2]float32{both[i], above[i]}; math.Float32bits(got[0]) != math.Float32bits(want[0]) && v == v ||
+			math.Float32bits(got[1]) != math.Float32bits(want[1]) && v == v || v != v && (got[0] == got[0] || got[1] == got[1]) {
+			t.Errorf("%v becomes %v, want %v", v, got, want)
+		}
 	}
 }

@@ -25,15 +25,21 @@ func RMSNorm(dst, x, w []float32, eps float32) {
 
 // Clamp brings every number of x into [low, high]; a NaN stays one.
 func Clamp(x []float32, low, high float32) {
-	for i, v := range x {
-		x[i] = min(max(v, low), high)
+	for i, v := range x { // seldom beyond, which min and max would not make use of
+		if v > high {
+			x[i] = high
+		} else if v < low {
+			x[i] = low
+		}
 	}
 }
 
 // ClampMax brings every number of x to at most high; a NaN stays one.
 func ClampMax(x []float32, high float32) {
 	for i, v := range x {
-		x[i] = min(v, high)
+		if v > high {
+			x[i] = high
+		}
 	}
 }
 

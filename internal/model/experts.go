@@ -130,6 +130,7 @@ type mixer struct {
 	active []int // experts that are used
 
 	// The running multiplication.
+	spread  spreadTask
 	product expertsTask
 	route   routeTask
 	act     placesTask
@@ -156,7 +157,7 @@ func newMixer(p *Pass, mem Memory, maxRows int) *mixer {
 	if c.Activations == Float {
 		m.in = NewBuffer(mem, places, c.Hidden)
 	}
-	m.product.m, m.route.m, m.act.m, m.sum.m = m, m, m, m
+	m.spread.m, m.product.m, m.route.m, m.act.m, m.sum.m = m, m, m, m, m
 	return m
 }
 
@@ -218,16 +219,8 @@ func (p *Pass) Mix(out, in Buffer, x *Mixture) {
 	}
 	p.flush()
 	p.begin(opExpertsIn)
-	for at, row := range m.row[:p.rows*m.k] {
-		switch {
-		case m.int8 != nil:
-			m.int8.CopyRow(at, p.int8, row)
-		case m.groups != nil:
-			m.groups.CopyRow(at, p.groups, row)
-		default:
-			copy(m.in.Row(at), in.Row(row))
-		}
-	}
+	m.spread.in = in
+	m.spread.run()
 	m.product.run(m.in, [2][]*Projection{x.Gate, x.Up}, [2]Buffer{m.gate, m.up})
 	p.end()
 	m.observe("expert_gate", m.gate)
@@ -351,6 +344,40 @@ func (m *mixer) observe(stage string, b Buffer) {
 	p.observe(stage, shown)
 	for i, at := range m.place[:n] {
 		copy(b.Row(at), shown.Data[i*b.Width:(i+1)*b.Width])
+	}
+}
+
+// spreadTask copies the inputs of rows to the places of their experts.
+type spreadTask struct {
+	m  *mixer
+	in Buffer
+}
+
+// spreadPlaces are copied by one worker at a time.
+const spreadPlaces = 64
+
+func (t *spreadTask) run() {
+	n := (t.m.p.rows*t.m.k + spreadPlaces - 1) / spreadPlaces
+	if n > 1 {
+		t.m.p.team.Run(t, n)
+	} else {
+		t.Do(0, 0)
+	}
+}
+
+// Do implements parallel.Task.
+func (t *spreadTask) Do(_, slice int) {
+	m := t.m
+	from := slice * spreadPlaces
+	for at := from; at < min(from+spreadPlaces, m.p.rows*m.k); at++ {
+		switch row := m.row[at]; {
+		case m.int8 != nil:
+			m.int8.CopyRow(at, m.p.int8, row)
+		case m.groups != nil:
+			m.groups.CopyRow(at, m.p.groups, row)
+		default:
+			copy(m.in.Row(at), t.in.Row(row))
+		}
 	}
 }
 
