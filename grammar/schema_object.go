@@ -38,10 +38,10 @@ type listedProperty struct {
 }
 
 // objectState is a place in an object. Place 'a': property at is next, or an additional one where they may come; 's':
-// property at is next, if it is written; 'c': property at is written next; 'x': an additional one is, before property at;
-// 'l': one that may lead is; 'k': one of kind at is; 'y': after an additional one, only such come. n properties
-// are written before it (after it, for 'c', 'x', 'l' and 'k'), up to cap. used are the kinds that are written, as long as
-// there are too few properties.
+// property at is next, if it is written; 'c': property at is written next; 'x': an additional one is, before property
+// at; 'l': one that may lead is; 'k': one of kind at is; 'y': after an additional one, only such come. n properties
+// are written before it (after it, for 'c', 'x', 'l' and 'k'), up to cap. used are the kinds that are written, as long
+// as there are too few properties.
 type objectState struct {
 	place byte
 	at    int

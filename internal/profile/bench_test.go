@@ -69,7 +69,8 @@ func TestBench(t *testing.T) {
 		if (r.StateBytes > 0) != (shape == "tiny-qwen35") {
 			t.Errorf("%d bytes of state", r.StateBytes)
 		}
-		tables := map[string]int64{"tiny-qwen35": 3 * 2 * 256 * 2 * 2} // ssm_alpha and ssm_beta of three layers, in BF16
+		// ssm_alpha and ssm_beta of three layers, in BF16
+		tables := map[string]int64{"tiny-qwen35": 3 * 2 * 256 * 2 * 2}
 		if want := float64(r.TernaryBytes) + float64(tables[shape]) + float64(r.HeadBytes) + float64(r.StateBytes) + 22.5*float64(r.KVBytesPerPosition); float64(r.BytesPerToken) != math.Floor(want) {
 			t.Errorf("%d bytes per token, want %.1f", r.BytesPerToken, want)
 		}
