@@ -12,8 +12,10 @@ import { ToolsView } from "./toolview.mjs";
 import { describe, formatBytes, formatDuration, formatNumber, formatSpeed } from "./words.mjs";
 
 const NEAR_END = 60; // px
-const AWAKE = 20; // messages at the end that are drawn at once; the others when they come near
+const PART = 20; // messages in an element of their own, which costs nothing while it is far away
+const AWAKE = 20; // messages at the end that are drawn at once; the others when their part comes near
 const NEAR = "1500px 0px";
+const SHARE = 6; // ms of a frame for drawing what has come near
 
 export class Thread {
   #actions;
@@ -28,12 +30,13 @@ export class Thread {
   #notBefore = 0;
   #conversation = null;
   #sleepers = new Map(); // views by their elements
+  #waking = []; // views that have come near and are not drawn yet
   #near = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       if (!isIntersecting) continue;
       this.#near.unobserve(target);
-      this.#sleepers.get(target)?.wake();
-      this.#sleepers.delete(target);
+      if (this.#waking.length === 0) requestAnimationFrame(() => this.#wake());
+      this.#waking.push(...[...target.children].map((element) => this.#sleepers.get(element)).filter(Boolean));
     }
   }, { root: byId("thread"), rootMargin: NEAR });
 
@@ -61,6 +64,7 @@ export class Thread {
     const path = pathOf(conversation);
     const kept = new Map();
     const versions = versionsOf(conversation);
+    this.#root.querySelector(".left-out")?.remove();
     path.forEach((message, i) => {
       let view = this.#views.get(message.id);
       if (!view || view.message !== message) {
@@ -72,18 +76,17 @@ export class Thread {
         }
       }
       kept.set(message.id, view);
-      if (this.#root.children[i] !== view.element) this.#root.insertBefore(view.element, this.#root.children[i] ?? null);
+      const part = this.#root.children[Math.floor(i / PART)] ?? this.#root.appendChild(h("div", { class: "part" }));
+      const before = part.children[i % PART];
+      if (before !== view.element) part.insertBefore(view.element, before ?? null);
       view.update({ versions: versions(message), last: i === path.length - 1 });
     });
     for (const [id, view] of this.#views) if (!kept.has(id)) view.element.remove();
     this.#views = kept;
-    for (const element of this.#sleepers.keys()) {
-      if (element.isConnected) this.#near.observe(element);
-      else {
-        this.#near.unobserve(element);
-        this.#sleepers.delete(element);
-      }
-    }
+    for (const part of [...this.#root.children]) if (!part.firstChild) part.remove();
+    for (const element of this.#sleepers.keys()) if (!element.isConnected) this.#sleepers.delete(element);
+    this.#near.disconnect();
+    for (const part of new Set([...this.#sleepers.keys()].map((element) => element.parentElement))) this.#near.observe(part);
     this.#markStart(conversation, path);
     if (other) this.toEnd(false);
     else if (this.#follow) this.#stay();
@@ -134,6 +137,16 @@ export class Thread {
     this.#notBefore = performance.now() + 2 * (performance.now() - begun);
   }
 
+  /** Draws what has come near, as much as a frame has time for. */
+  #wake() {
+    const end = performance.now() + SHARE;
+    while (this.#waking.length > 0 && performance.now() < end) {
+      const view = this.#waking.shift();
+      if (this.#sleepers.delete(view.element)) view.wake();
+    }
+    if (this.#waking.length > 0) requestAnimationFrame(() => this.#wake());
+  }
+
   #stay() {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
     this.#showJump();
@@ -157,7 +170,6 @@ export class Thread {
 
   /** A line above the first message that the model still gets to see. */
   #markStart(conversation, path) {
-    this.#root.querySelector(".left-out")?.remove();
     const start = path.findIndex((message) => message.id === conversation.from);
     if (start <= 0) return;
     const line = h("p", { class: "left-out" }, h("span", null, t("Messages above are no longer sent")), " ");
