@@ -42,3 +42,46 @@ func TestLanguages(t *testing.T) {
 	p.reload()
 	p.until(`document.documentElement.lang === "de"`)
 }
+
+// TestPhone: on a phone nothing sticks out of dialogs and the list, in the language with the longest words, too.
+func TestPhone(t *testing.T) {
+	p, _ := openMock(t)
+	p.say("/showcase")
+	for _, language := range []string{"en", "de"} {
+		p.script(`localStorage.setItem("trit.language", "` + language + `")`)
+		p.reload()
+		p.emulate(language == "de", 360, 740, true)
+		out := func(where, selector string) {
+			t.Helper()
+			for _, problem := range eval[[]string](p, fmt.Sprintf(`((box) => {
+				const { left, right } = box.getBoundingClientRect();
+				const inner = [...box.querySelectorAll("*")].filter((e) => !e.closest("svg, pre, .sr-only, [hidden]") && e.checkVisibility());
+				return inner.filter((e) => { const r = e.getBoundingClientRect(); return r.width > 0 && (r.right > right + 1 || r.left < left - 1); }).map((e) => e.outerHTML.slice(0, 150));
+			})(document.querySelector(%q))`, selector)) {
+				t.Errorf("%s, %s: this sticks out: %s", language, where, problem)
+			}
+		}
+		out("the page", "main")
+		for _, dialog := range []string{"settings", "models"} {
+			p.click("#open-" + dialog)
+			p.script(`document.querySelector("dialog[open] :is(.drawer-body, .rows)")?.scrollTo(0, 9999)`)
+			out(dialog, "#"+dialog)
+			p.press("Escape")
+		}
+		p.click("#show-sidebar")
+		p.until(`document.querySelector(".with-sidebar")`)
+		p.click("#select-chats")
+		p.click("#select-all")
+		out("the list", "#sidebar")
+		p.shoot("phone-list-" + language)
+		p.click("#select-chats")
+		for _, dialog := range []string{"data", "keys", "key"} {
+			p.click("#open-" + dialog)
+			out(dialog, "#"+dialog)
+			p.shoot("phone-" + dialog + "-" + language)
+			p.press("Escape")
+		}
+		p.press("Escape")
+		p.until(`!document.querySelector(".with-sidebar")`)
+	}
+}
