@@ -2,6 +2,7 @@ package trit_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -175,4 +176,35 @@ func ExampleModel_SavePrompts() {
 	// Output:
 	// all but a page is known: false
 	// all but a page is known: true
+}
+
+// Go types that contain themselves have no schema of their own; one with references
+// does for them.
+func ExampleJSONSchema() {
+	type tree struct {
+		Animal string
+		Next   *tree
+	}
+	schema := []byte(`{"$ref": "#/$defs/tree", "$defs": {"tree": {"type": "object", "additionalProperties": false,
+		"required": ["animal", "next"],
+		"properties": {"animal": {"enum": ["fox", "owl"]}, "next": {"anyOf": [{"$ref": "#/$defs/tree"}, {"type": "null"}]}}}}}`)
+	m, err := trit.Open("demo")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer m.Close()
+	text, err := m.Text(context.Background(), "A fox and an owl as JSON: ", trit.JSONSchema(schema), trit.Seed(1))
+	if err != nil {
+		log.Fatal(err)
+	}
+	var t tree
+	if err := json.Unmarshal([]byte(text), &t); err != nil {
+		log.Fatal(err)
+	}
+	depth := 0
+	for n := &t; n != nil; n = n.Next {
+		depth++
+	}
+	fmt.Println(depth > 0, t.Animal == "fox" || t.Animal == "owl")
+	// Output: true true
 }
