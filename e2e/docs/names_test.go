@@ -90,3 +90,28 @@ func exportedNames(t *testing.T) map[string]map[string]bool {
 	})
 	return exported
 }
+
+// TestExampleNames checks that the examples that pages name exist.
+func TestExampleNames(t *testing.T) {
+	exist := map[string]bool{}
+	eachFile(t, func(path, text string) {
+		if strings.HasSuffix(path, "_test.go") {
+			for _, m := range regexp.MustCompile(`(?m)^func (Example\w+)\(\)`).FindAllStringSubmatch(text, -1) {
+				exist[m[1]] = true
+			}
+		}
+	})
+	page, err := os.ReadFile(filepath.Join(root, "docs", "library.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(Example\\w+)`").FindAllStringSubmatch(string(page), -1)
+	if len(names) < 20 {
+		t.Errorf("only %d examples were found", len(names))
+	}
+	for _, m := range names {
+		if !exist[m[1]] {
+			t.Errorf("library.md: there is no %s", m[1])
+		}
+	}
+}
