@@ -3,6 +3,8 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -132,6 +134,25 @@ func TestSuggestions(t *testing.T) {
 	}
 	for _, name := range []string{"ls", "list"} {
 		runTrit(t, name).expect(t, exitOK, "demo")
+	}
+}
+
+// TestForeignFlags: a flag of another program is answered with what it is here. The page for those who come from
+// there has all of them.
+func TestForeignFlags(t *testing.T) {
+	runTrit(t, "infer", "-m", "demo", "-p", "x", "-ngl", "99").expect(t, exitUsage, "-ngl of other programs: there is no GPU here")
+	runTrit(t, "run", "demo", "--verbose").expect(t, exitUsage, "unknown flag: --verbose; --verbose of other programs")
+	if r := runTrit(t, "infer", "--bogus", "--", "-ngl"); strings.Contains(r.err, "other programs") {
+		t.Errorf("a text is taken for a flag: %s", r.err)
+	}
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "install.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for flag := range foreignFlags {
+		if !strings.Contains(string(page), "`"+flag+"`") {
+			t.Errorf("docs/install.md does not know %s", flag)
+		}
 	}
 }
 

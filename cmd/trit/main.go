@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			*stream = &termtext.Writer{Terminal: *stream}
 		}
 	}
-	a := &app{in: stdin, out: stdout, err: stderr, memory: trit.MemoryLimit}
+	a := &app{args: args, in: stdin, out: stdout, err: stderr, memory: trit.MemoryLimit}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)

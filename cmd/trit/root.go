@@ -25,9 +25,10 @@ import (
 
 // app holds what all commands share: the streams and the global flags.
 type app struct {
-	in  io.Reader
-	out io.Writer
-	err io.Writer
+	args []string // of the command line
+	in   io.Reader
+	out  io.Writer
+	err  io.Writer
 
 	threads  int
 	validate bool
@@ -62,7 +63,9 @@ lists. The model "demo" is part of the program.`,
 	root.PersistentFlags().BoolVar(&a.validate, "validate", false, "check the model with 'trit validate' before the command runs it")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print machine-readable JSON where the command has results")
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "warn", "least level of log messages: debug, info, warn, error")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, flagError(err)) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(cmd, fmt.Errorf("%w%s", flagError(err), translated(a.args)))
+	})
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run a model:"},
 		&cobra.Group{ID: "server", Title: "Ask a running server:"},
