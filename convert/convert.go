@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"trit/gguf"
 	_ "trit/internal/model/arch" // the families that checkpoints are matched with
@@ -105,6 +106,11 @@ func planHF(o Options, dir string, config *hfConfig, in *source) (*hfPlan, error
 	if err := p.model(name, license); err != nil {
 		return nil, err
 	}
+	vectors, err := readEmbedding(dir)
+	if err != nil {
+		return nil, err
+	}
+	p.headless = vectors.pooling != 0 || strings.HasSuffix(p.report.Class, "Model")
 	list, err := in.unite(config)
 	if err != nil {
 		return nil, err
@@ -120,10 +126,6 @@ func planHF(o Options, dir string, config *hfConfig, in *source) (*hfPlan, error
 		return nil, err
 	}
 	if err := p.texts(files); err != nil {
-		return nil, err
-	}
-	vectors, err := readEmbedding(dir)
-	if err != nil {
 		return nil, err
 	}
 	if err := p.embedding(vectors); err != nil {

@@ -14,6 +14,7 @@ import (
 // texts.
 type embeddingFiles struct {
 	pooling model.Pooling     // 0: nothing
+	lengths bool              // vectors are brought to length 1
 	prompts map[string]string // prefixes by the kind of text
 }
 
@@ -36,7 +37,9 @@ func readEmbedding(dir string) (*embeddingFiles, error) {
 	}
 	for _, m := range modules {
 		switch kind := m.Type[strings.LastIndexByte(m.Type, '.')+1:]; kind {
-		case "Transformer", "Normalize":
+		case "Transformer":
+		case "Normalize":
+			f.lengths = true
 		case "Pooling":
 			if m.Path != "" && !filepath.IsLocal(m.Path) {
 				return nil, fmt.Errorf("%w: modules.json: the path %.60q leads out of the folder", ErrConfig, m.Path)
@@ -100,6 +103,9 @@ func (p *hfPlan) embedding(f *embeddingFiles) error {
 	if f.pooling != 0 {
 		w.set(arch+model.KeyPooling, uint32(f.pooling))
 		p.report.decide("pooling", f.pooling.String(), "modules.json has a pooling")
+		if !f.lengths {
+			p.report.decide("lengths of vectors", "1", "modules.json has no module Normalize, and a file has no place for lengths")
+		}
 	}
 	for _, kind := range []struct {
 		key   string

@@ -142,6 +142,8 @@ func TestEmbeddingFiles(t *testing.T) {
 		{"last", map[string]string{"modules.json": modules, "1_Pooling/config.json": `{"pooling_mode_lasttoken": true, "include_prompt": true}`,
 			"config_sentence_transformers.json": `{"prompts": {"query": "query: ", "document": ""}}`}, model.PoolLast, "query: ", ""},
 		{"newer", map[string]string{"modules.json": modules, "1_Pooling/config.json": `{"pooling_mode": "lasttoken"}`}, model.PoolLast, "", ""},
+		{"any length", map[string]string{"modules.json": strings.ReplaceAll(modules, "Normalize", "Transformer"), "1_Pooling/config.json": mean},
+			model.PoolMean, "", ""},
 		{"max", map[string]string{"modules.json": modules, "1_Pooling/config.json": `{"pooling_mode_max_tokens": true}`}, 0, "", "pooling_mode_max_tokens"},
 		{"newer max", map[string]string{"modules.json": modules, "1_Pooling/config.json": `{"pooling_mode": "max"}`}, 0, "", "pooling_mode"},
 		{"two", map[string]string{"modules.json": modules, "1_Pooling/config.json": `{"pooling_mode_lasttoken": true, "pooling_mode_cls_token": true}`},
@@ -168,6 +170,9 @@ func TestEmbeddingFiles(t *testing.T) {
 		}
 		got, _ := p.meta.Uint32("qwen3." + model.KeyPooling)
 		query, _ := p.meta.StringOr("qwen3."+model.KeyQueryPrefix, "")
+		if lengths := len(p.report.Decisions) == 1; test.pooling != 0 && lengths != (test.files["modules.json"] == modules) {
+			t.Errorf("%s: %v", test.name, p.report.Decisions)
+		}
 		if got != uint32(test.pooling) || query != test.query || p.meta.Has("qwen3."+model.KeyPooling) != (test.pooling != 0) {
 			t.Errorf("%s: pooling %d, query prefix %q", test.name, got, query)
 		}

@@ -20,6 +20,7 @@ type hfPlan struct {
 	family *model.Arch
 	config *model.Config
 
+	headless    bool                 // it may be for vectors of texts only
 	ropeFactors map[string][]float32 // the contents of tensors that config.json describes
 }
 
@@ -49,11 +50,19 @@ func (p *hfPlan) tensors(source []*safetensors.Tensor) error {
 		f.mlx = f.mlx || strings.HasSuffix(t.Name, "conv1d.weight") && len(t.Shape) == 3 && t.Shape[1] != 1 && t.Shape[2] == 1
 	}
 	inner, normed := p.hf.Quantization != nil && p.hf.Quantization.InnerNorm, false
+	own := !inner && slices.ContainsFunc(source, func(t *safetensors.Tensor) bool {
+		return strings.HasSuffix(t.Name, "_proj"+model.HFOwnNorm)
+	})
 	for spec := range p.family.Table(p.config).All() {
 		if model.IsNormIn(spec.Name) {
-			if !inner {
+			end := model.HFInnerNorm
+			switch {
+			case own:
+				end = model.HFOwnNorm
+			case !inner:
 				continue // transformers would not use it
 			}
+			spec.HF = slices.DeleteFunc(slices.Clone(spec.HF), func(name string) bool { return !strings.HasSuffix(name, end) })
 			spec.Optional, normed = false, true
 		}
 		if err := f.add(spec); err != nil {
@@ -63,6 +72,9 @@ func (p *hfPlan) tensors(source []*safetensors.Tensor) error {
 	if inner && !normed {
 		return fmt.Errorf("%w: quantization_config.use_rms_norm is true in config.json: a norm inside each projection has no place in architecture %s",
 			ErrUnsupported, p.config.Architecture)
+	}
+	if own && p.rules.declared == "" {
+		p.rules.declared = "its projections have norms of their own, as those of BitNet models do"
 	}
 	for name := range p.ropeFactors {
 		if !slices.ContainsFunc(p.jobs, func(j *job) bool { return j.name == name }) {
@@ -170,6 +182,9 @@ func (f *finder) add(spec model.TensorSpec) error {
 func (f *finder) ownHead(t *safetensors.Tensor, name string) (bool, error) {
 	tied := f.hf.Tied
 	switch {
+	case t == nil && f.headless:
+		f.report.decide("output head", "the token embedding", "the checkpoint has none: it is a model for vectors of texts")
+		return false, nil
 	case t == nil && tied != nil && !*tied:
 		return false, fmt.Errorf("%w: %s is missing from the checkpoint, and tie_word_embeddings is false in config.json", ErrTensor, name)
 	case t == nil:
@@ -340,8 +355,8 @@ func (p *hfPlan) activations() error {
 	}
 	p.report.Activations = activations.String()
 	p.report.decide("activations", activations.String(), "%s", reason)
-	if activations == model.Int8 {
-		return nil
+	if activations == model.Int8 && (p.config.Activations == model.Int8 || p.o.Type == gguf.TypeI2S) {
+		return nil // as a reader takes it without the key
 	}
 	w := metaWriter{meta: p.meta}
 	w.set(p.config.Architecture+".activations", activations.String())

@@ -19,6 +19,14 @@ func NormIn(projection string) string {
 // IsNormIn reports whether a tensor is the norm of a projection's own input.
 func IsNormIn(name string) bool { return strings.HasSuffix(name, "_norm_in.weight") }
 
+// HFInnerNorm and HFOwnNorm end the names, in Hugging Face checkpoints, of norms of a
+// projection's own input: those that quantization_config.use_rms_norm asks for, and those
+// that modules with a norm always have.
+const (
+	HFInnerNorm = ".rms_norm.weight"
+	HFOwnNorm   = ".norm.weight"
+)
+
 // GenericName replaces the layer number of a tensor's name by %d, which makes it
 // the name of a [TensorSpec]: blk.3.attn_q.weight becomes blk.%d.attn_q.weight.
 // A name without a layer number stays as it is.

@@ -182,11 +182,14 @@ func (f *Family) tensors(c *model.Config) []model.TensorSpec {
 	return table
 }
 
-// innerNorms are the names of norms inside of modules with those weights.
+// innerNorms are the names of norms inside of modules with those weights: those of
+// transformers, and those of models whose own modules are linear layers with a norm.
 func innerNorms(weights []string) []string {
 	var names []string
-	for _, name := range weights {
-		names = append(names, strings.TrimSuffix(name, "weight")+"rms_norm.weight")
+	for _, end := range []string{model.HFInnerNorm, model.HFOwnNorm} {
+		for _, name := range weights {
+			names = append(names, strings.TrimSuffix(name, ".weight")+end)
+		}
 	}
 	return names
 }

@@ -17,7 +17,7 @@ import (
 func init() {
 	decoder.Register(decoder.Family{
 		Names:      []string{"qwen3"},
-		HFNames:    []string{"Qwen3ForCausalLM"},
+		HFNames:    []string{"Qwen3ForCausalLM", "Qwen3Model"},
 		WeightOnly: true,
 		Configure:  configure,
 		HeadNorms:  decoder.BeforeRope,
