@@ -18,8 +18,9 @@ type source struct {
 	checkpoint *safetensors.Checkpoint
 	files      map[string]*os.File
 	team       team
-	raw        []byte            // the last piece read
-	packed     map[string]affine // tensors whose floats have to be unpacked, by name
+	raw        []byte                           // the last piece read
+	packed     map[string]affine                // tensors whose floats have to be unpacked, by name
+	stacks     map[string][]*safetensors.Tensor // those that are made of others, by name
 }
 
 // openSource opens the checkpoint at path, a folder or a file in it.
@@ -89,6 +90,9 @@ func readAt(f *os.File, t *safetensors.Tensor, dst []byte, offset int64) error {
 func (s *source) floats(dst []float32, t *safetensors.Tensor, first int64) error {
 	if a, ok := s.packed[t.Name]; ok {
 		return s.unpack(dst, a, first)
+	}
+	if experts, ok := s.stacks[t.Name]; ok {
+		return s.stacked(dst, experts, first)
 	}
 	if !t.DType.IsFloat() {
 		return fmt.Errorf("%w: %s has element type %s, want floats", ErrTensor, t.Name, t.DType)

@@ -70,6 +70,14 @@ type hfConfig struct {
 	BaseWidth      *float64 `json:"dim_model_base"`
 	Original       *int64   `json:"original_max_position_embeddings"` // where rope_scaling has none
 
+	// Of mixtures of experts.
+	Experts       *int64 `json:"num_experts"`
+	ExpertsUsed   *int64 `json:"num_experts_per_tok"`
+	ExpertFFN     *int64 `json:"moe_intermediate_size"`
+	SharedExperts *int64 `json:"num_shared_experts"`
+	Renormed      *bool  `json:"norm_topk_prob"`
+	NoGlobalRope  *bool  `json:"nope_on_global_attention"`
+
 	// What no family has.
 	AttnSoftcap   *float64 `json:"attn_logit_softcapping"`
 	FinalSoftcap  *float64 `json:"final_logit_softcapping"`
@@ -244,6 +252,9 @@ func noConfig(dir string) error {
 // check verifies what no family can do without, and refuses what changes the
 // computation in ways that no family implements.
 func (c *hfConfig) check() error {
+	if c.Intermediate == nil {
+		c.Intermediate = c.ExpertFFN // there is no network of another width
+	}
 	for _, k := range []struct {
 		name string
 		v    *int64
@@ -275,7 +286,7 @@ func (c *hfConfig) check() error {
 	if c.NormEps == nil {
 		return fmt.Errorf("%w: config.json has no rms_norm_eps", ErrConfig)
 	}
-	if p := c.partialRotary(); p != 1 && c.LinearValueHeads == nil {
+	if p := c.partialRotary(); p != 1 && c.LinearValueHeads == nil && c.Experts == nil {
 		return fmt.Errorf("%w: partial_rotary_factor is %v in config.json; only whole heads can be rotated", ErrUnsupported, p)
 	}
 	for name, given := range map[string]bool{

@@ -15,7 +15,7 @@ const (
 	gemmaTheta      = 1e6
 )
 
-// windows sets the keys of layers with a sliding window and a rotation of their own,
+// windows sets the keys of layers with a sliding window, and with a rotation of their own,
 // which gemma3 has; in other architectures layers are not rotated differently.
 func (p *hfPlan) windows(w *metaWriter, arch string, headDim int64) error {
 	c, sliding := p.hf, p.hf.rope().Sliding
@@ -23,7 +23,13 @@ func (p *hfPlan) windows(w *metaWriter, arch string, headDim int64) error {
 		if sliding != nil && slices.Contains(c.LayerTypes, "sliding_attention") {
 			return fmt.Errorf("%w: config.json has rotary settings for layers of sliding_attention, which architecture %s does not have", ErrUnsupported, arch)
 		}
-		return nil
+		if !slices.Contains(windowed, arch) || c.SlidingWindow == nil {
+			return nil
+		}
+		if c.LayerTypes == nil {
+			return fmt.Errorf("%w: config.json has sliding_window and no layer_types, which say what layers have one", ErrConfig)
+		}
+		return p.sliding(w, arch)
 	}
 	if s := c.QueryScalar; s != nil && *s != float64(headDim) {
 		return fmt.Errorf("%w: query_pre_attn_scalar is %v in config.json, and heads have %d elements; they must be equal", ErrUnsupported, *s, headDim)
@@ -31,10 +37,6 @@ func (p *hfPlan) windows(w *metaWriter, arch string, headDim int64) error {
 	if c.SlidingWindow == nil || *c.SlidingWindow < 1 {
 		return nil
 	}
-	if *c.SlidingWindow > maxSize {
-		return fmt.Errorf("%w: sliding_window is %d in config.json, want at most %d", ErrConfig, *c.SlidingWindow, maxSize)
-	}
-	w.set(arch+".attention.sliding_window", uint32(*c.SlidingWindow))
 	local := float64(gemmaLocalTheta)
 	for _, theta := range []*float64{c.LocalTheta, sliding.theta()} {
 		if theta != nil {
@@ -51,6 +53,19 @@ func (p *hfPlan) windows(w *metaWriter, arch string, headDim int64) error {
 			return fmt.Errorf("%w: sliding_window_pattern is %d in config.json, want at least 1", ErrConfig, every)
 		}
 		w.set(arch+".attention.sliding_window_pattern", uint32(every))
+	}
+	return p.sliding(w, arch)
+}
+
+// sliding sets the width of windows and, where config.json has a list, which layers have
+// one.
+func (p *hfPlan) sliding(w *metaWriter, arch string) error {
+	c := p.hf
+	if *c.SlidingWindow < 1 || *c.SlidingWindow > maxSize {
+		return fmt.Errorf("%w: sliding_window is %d in config.json, want 1 to %d", ErrConfig, *c.SlidingWindow, maxSize)
+	}
+	w.set(arch+".attention.sliding_window", uint32(*c.SlidingWindow))
+	if c.LayerTypes == nil {
 		return nil
 	}
 	if int64(len(c.LayerTypes)) != *c.Layers {

@@ -233,7 +233,9 @@ func (f *finder) projection(j *job, spec model.TensorSpec) error {
 		if scale != nil {
 			return fmt.Errorf("%w: %s has element type %s beside %s, want packed codes (U8)", ErrTensor, t.Name, t.DType, scaleName)
 		}
-		return checkFloat(j, []int64{j.rows(), j.cols()})
+		shape := slices.Clone(j.dims)
+		slices.Reverse(shape)
+		return checkFloat(j, shape)
 	}
 	if scale == nil {
 		return fmt.Errorf("%w: %s is missing from the checkpoint; packed weights mean nothing without it", ErrTensor, scaleName)

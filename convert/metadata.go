@@ -79,6 +79,9 @@ func (p *hfPlan) model(name, license string) error {
 	if err := p.factors(&w, arch); err != nil {
 		return err
 	}
+	if err := p.experts(&w, arch); err != nil {
+		return err
+	}
 	w.set(arch+".hidden_act", act)
 	if w.err != nil {
 		return w.err
@@ -137,11 +140,11 @@ func (p *hfPlan) architecture(act string) string {
 }
 
 // context returns the number of positions. Up to the width of a sliding window
-// every position sees all others, so that the models here, which have no such
-// window, are exact.
+// every position sees all others, so that models of families that have no such window
+// here are exact.
 func (p *hfPlan) context() int64 {
 	context, window := *p.hf.Context, p.hf.SlidingWindow
-	if p.family.Names[0] == gemma3 || window == nil || *window < 1 || *window >= context || p.hf.UseSliding != nil && !*p.hf.UseSliding {
+	if slices.Contains(windowed, p.family.Names[0]) || window == nil || *window < 1 || *window >= context || p.hf.UseSliding != nil && !*p.hf.UseSliding {
 		return context
 	}
 	p.report.decide("context_length", fmt.Sprint(*window),

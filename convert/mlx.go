@@ -94,7 +94,7 @@ type affine struct{ codes, scales, biases *safetensors.Tensor }
 func (s *source) unite(c *hfConfig) ([]*safetensors.Tensor, error) {
 	all := s.checkpoint.Tensors()
 	if c.Affine == nil {
-		return all, nil
+		return s.stack(all)
 	}
 	byName := map[string]*safetensors.Tensor{}
 	for _, t := range all {

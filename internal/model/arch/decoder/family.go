@@ -139,12 +139,12 @@ func (f *Family) tensors(c *model.Config) []model.TensorSpec {
 	}
 	vector(ffnNorm, D, hfNorm)
 	if E := int64(c.Experts.Count); E > 0 {
-		add(model.TensorSpec{Name: "blk.%d.ffn_gate_inp.weight", Role: model.RoleDense, Dims: []int64{D, E}})
+		add(model.TensorSpec{Name: "blk.%d.ffn_gate_inp.weight", HF: []string{"layers.%d.mlp.gate.weight"}, Role: model.RoleDense, Dims: []int64{D, E}})
 		for _, s := range []struct {
 			name    string
 			in, out int64
 		}{{"gate", D, F}, {"up", D, F}, {"down", F, D}} {
-			add(model.TensorSpec{Name: "blk.%d.ffn_" + s.name + "_exps.weight", Role: model.RoleProjection, Dims: []int64{s.in, s.out, E}})
+			add(model.TensorSpec{Name: "blk.%d.ffn_" + s.name + "_exps.weight", HF: []string{"layers.%d.mlp.experts." + s.name + "_proj.weight"}, Role: model.RoleProjection, Dims: []int64{s.in, s.out, E}})
 		}
 	} else {
 		if !f.Ungated {

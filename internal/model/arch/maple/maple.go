@@ -19,6 +19,7 @@ import (
 func init() {
 	decoder.Register(decoder.Family{
 		Names:      []string{"maple"},
+		HFNames:    []string{"MapleForCausalLM"},
 		WeightOnly: true,
 		Configure:  configure,
 		HeadNorms:  decoder.BeforeRope,
