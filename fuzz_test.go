@@ -14,7 +14,7 @@ import (
 )
 
 // fuzzShapes are small models of all kinds of graphs.
-var fuzzShapes = []string{"tiny", "tiny-llama", "tiny-qwen3", "tiny-gemma3", "tiny-qwen35", "tiny-maple"}
+var fuzzShapes = []string{"tiny", "tiny-llama", "tiny-qwen3", "tiny-gemma3", "tiny-qwen35", "tiny-maple", "tiny-minicpm", "tiny-hunyuan"}
 
 // FuzzOpen changes files of every family and every type of weights, in a place or two and in their length: they
 // open and answer, or are refused. Nothing panics, and nothing takes long.

@@ -14,6 +14,7 @@ import (
 	"trit/internal/fixtures"
 	"trit/internal/kernel"
 	"trit/internal/model"
+	"trit/internal/model/arch/decoder"
 	"trit/internal/ternary"
 )
 
@@ -109,6 +110,57 @@ func TestWeightOnlyGatesCanFail(t *testing.T) {
 			defer m.Close()
 			e := newEngine(t, m, engine.Options{KVType: kernel.KVF32})
 			got := logits(t, e, manifest.Tokens, nil, len(manifest.Tokens))
+			theirs := manifest.Models[test.name].Mistakes[test.wrong]
+			d := relative(got, readFloats(t, fixtures.Path(t, "golden-2026b", test.name+".float.f32")))
+			if theirs == 0 || math.Abs(d/theirs-1) > 0.03 {
+				t.Errorf("relative distance %.3g, the reference's is %.3g", d, theirs)
+			}
+		})
+	}
+}
+
+// TestWeightOnlyGraphsCanFail breaks the graphs of models that pass: the logits must go as
+// far astray, within 3 %, as those of the reference with the same mistake.
+func TestWeightOnlyGraphsCanFail(t *testing.T) {
+	manifest := readWeightOnly(t)
+	rope := func(style model.RopeStyle) func(*model.Config, *decoder.Graph) {
+		return func(c *model.Config, _ *decoder.Graph) { c.RopeStyle = style }
+	}
+	rotations := func(r func(sliding bool) model.Rotation) func(*model.Config, *decoder.Graph) {
+		return func(c *model.Config, _ *decoder.Graph) {
+			c.Rotations = make([]model.Rotation, c.Layers)
+			for i := range c.Rotations {
+				c.Rotations[i] = r(c.WindowOf(i) > 0)
+			}
+		}
+	}
+	norms := func(where decoder.Placement) func(*model.Config, *decoder.Graph) {
+		return func(_ *model.Config, g *decoder.Graph) {
+			family := *g.Family
+			family.HeadNorms = where
+			g.Family = &family
+		}
+	}
+	for _, test := range []struct {
+		name, wrong string
+		breaks      func(*model.Config, *decoder.Graph)
+	}{
+		{"mc1", "rope_style", rope(model.RopeNeox)},
+		{"mc2", "rope_style", rope(model.RopeNeox)},
+		{"mc2", "no_factors", func(_ *model.Config, g *decoder.Graph) { g.RopeShort, g.RopeLong = nil, nil }},
+		{"mp1", "rope_style", rope(model.RopeNorm)},
+		{"mp1", "rope_global", rotations(func(bool) model.Rotation { return model.RotateUsual })},
+		{"mp1", "no_rope", rotations(func(bool) model.Rotation { return model.RotateNot })},
+		{"mp1", "no_qk_norm", norms(decoder.Never)},
+		{"mp1", "norm_order", norms(decoder.AfterRope)},
+		{"hy1", "rope_style", rope(model.RopeNorm)},
+		{"hy1", "no_qk_norm", norms(decoder.Never)},
+		{"hy1", "norm_order", norms(decoder.BeforeRope)},
+	} {
+		t.Run(test.name+"/"+test.wrong, func(t *testing.T) {
+			m := load(t, fixtures.Path(t, "golden-2026b", test.name+".gguf"), model.LoadOptions{Activations: model.Float})
+			test.breaks(m.Config, m.Graph.(*decoder.Graph))
+			got := logits(t, newEngine(t, m, engine.Options{KVType: kernel.KVF32}), manifest.Tokens, nil, len(manifest.Tokens))
 			theirs := manifest.Models[test.name].Mistakes[test.wrong]
 			d := relative(got, readFloats(t, fixtures.Path(t, "golden-2026b", test.name+".float.f32")))
 			if theirs == 0 || math.Abs(d/theirs-1) > 0.03 {

@@ -48,7 +48,8 @@ type Shape struct {
 	// embedding too; 0 means I2_S with an F16 head.
 	Type gguf.Type
 	// Yarn is the context before it was extended by YaRN to Context; 0 for no YaRN.
-	Yarn int
+	// LongRope is the same of LongRoPE.
+	Yarn, LongRope int
 	// RopeDim is how much of a head is rotated; 0 means all of it.
 	RopeDim int
 	// KeyHeads and ValueHeads are those of the delta nets that three of four layers of a
@@ -76,9 +77,11 @@ const stateDim = 128
 // falcon-e-3b adds up to the published size of its packed file, 999 MB; its RoPE base
 // and epsilon are those of Falcon3. maple-20b is from its model card. The first Bonsai
 // models have the geometry of Qwen3; those of Bonsai 2 that of Qwen3.5 and Qwen3.8, and
-// they add up to the published sizes of 0.43, 0.95, 2.0 and 5.9 GB. The embedding models
-// have the geometry of Qwen3 0.6B and Gemma 3 270M, and add up to 428 and 367 MB. The
-// tiny shapes are for tests: every storage type can hold them.
+// they add up to the published sizes of 0.43, 0.95, 2.0 and 5.9 GB. bitcpm-8b is
+// MiniCPM4 8B; hy-mt-1.8b adds up to the published 436 MiB with STQ1_0 weights and a
+// table in Q6_K. The embedding models have the geometry of Qwen3 0.6B and Gemma 3 270M,
+// and add up to 428 and 367 MB. The tiny shapes are for tests: every storage type can
+// hold them.
 var shapes = []Shape{
 	{Name: "bitnet-2b", Model: "BitNet-b1.58-2B-4T", Architecture: "bitnet-b1.58",
 		Layers: 30, Hidden: 2560, FFN: 6912, Heads: 20, KVHeads: 5, HeadDim: 128, Vocab: 128256, Context: 4096,
@@ -148,6 +151,12 @@ var shapes = []Shape{
 		Layers: 24, Hidden: 2048, FFN: 512, Heads: 16, KVHeads: 4, HeadDim: 128, Vocab: 151936, Context: 131072,
 		RopeBase: 10000, NormEps: 1e-6, Tokenizer: tokenizer.ModelBPE, Pre: "qwen2",
 		Type: gguf.TypeTQ1_0, RopeDim: 64, Experts: 256, UsedExperts: 8, Window: 512},
+	{Name: "bitcpm-8b", Model: "BitCPM-CANN-8B", Architecture: "minicpm",
+		Layers: 32, Hidden: 4096, FFN: 16384, Heads: 32, KVHeads: 2, HeadDim: 128, Vocab: 73448, Context: 32768,
+		RopeBase: 10000, NormEps: 1e-6, Tokenizer: tokenizer.ModelSPM, Type: gguf.TypeTQ2_0, LongRope: 32768},
+	{Name: "hy-mt-1.8b", Model: "Hy-MT 1.8B", Architecture: "hunyuan-dense",
+		Layers: 32, Hidden: 2048, FFN: 6144, Heads: 16, KVHeads: 4, HeadDim: 128, Vocab: 120818, Context: 262144,
+		RopeBase: 11158840, NormEps: 1e-5, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "hunyuan-dense", Type: gguf.TypeTQ1_0},
 	{Name: "tiny-llama", Model: "a small llama with a head of its own, for tests", Architecture: "llama",
 		Layers: 2, Hidden: 256, FFN: 512, Heads: 4, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
 		RopeBase: 10000, NormEps: 1e-5, Tokenizer: tokenizer.ModelSPM},
@@ -165,6 +174,12 @@ var shapes = []Shape{
 		Layers: 4, Hidden: 256, FFN: 256, Heads: 4, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
 		RopeBase: 10000, NormEps: 1e-6, Tokenizer: tokenizer.ModelBPE, Pre: "qwen2",
 		Type: gguf.TypeTQ1_0, RopeDim: 32, Experts: 8, UsedExperts: 2, Window: 40},
+	{Name: "tiny-minicpm", Model: "a small model with factors and LongRoPE, for tests", Architecture: "minicpm",
+		Layers: 2, Hidden: 512, FFN: 256, Heads: 4, KVHeads: 1, HeadDim: 128, Vocab: 512, Context: 512,
+		RopeBase: 10000, NormEps: 1e-6, Tokenizer: tokenizer.ModelSPM, Type: gguf.TypeTQ2_0, LongRope: 128},
+	{Name: "tiny-hunyuan", Model: "a small model whose heads are normed after the rotation, for tests", Architecture: "hunyuan-dense",
+		Layers: 2, Hidden: 256, FFN: 512, Heads: 4, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
+		RopeBase: 11158840, NormEps: 1e-5, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "hunyuan-dense", Type: gguf.TypeTQ1_0},
 }
 
 // Shapes lists the known shapes.
@@ -267,6 +282,10 @@ func (s Shape) setKeys(m *gguf.Metadata) error {
 		add("rope.scaling.type", "yarn")
 		add("rope.scaling.factor", float32(s.Context/s.Yarn))
 		add("rope.scaling.original_context_length", uint32(s.Yarn))
+	}
+	if s.LongRope > 0 {
+		add("rope.scaling.type", "longrope")
+		add("rope.scaling.original_context_length", uint32(s.LongRope))
 	}
 	if s.ValueHeads > 0 {
 		add("full_attention_interval", uint32(4))
