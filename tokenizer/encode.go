@@ -43,6 +43,7 @@ type scratch struct {
 	syms []int32
 	long longMerge
 	text []byte // the fragment with U+2581 for spaces
+	memo memo   // of words
 
 	spans   []span
 	present []int32

@@ -36,7 +36,14 @@ type spm struct {
 	// tokens do. Behind any other character no merge crosses the start of a word, and
 	// the words on both sides merge independently.
 	beforeSpace map[rune]bool
+
+	// joined has the pairs of ASCII characters that stand together in some token. No merge
+	// crosses the middle of any other pair.
+	joined [utf8.RuneSelf][utf8.RuneSelf / 64]uint64
 }
+
+// joins reports whether two ASCII characters stand together in some token.
+func (m *spm) joins(a, b byte) bool { return m.joined[a][b/64]>>(b%64)&1 != 0 }
 
 // foreign returns the symbol of a character outside the vocabulary, or of the
 // byte b if the text is not valid UTF-8 there.
@@ -84,6 +91,9 @@ func (t *Tokenizer) newSPM() *spm {
 				continue // matches no symbol
 			}
 			if text[i:i+size] != underscore {
+				if before >= 0 && before < utf8.RuneSelf && r < utf8.RuneSelf {
+					m.joined[before][r/64] |= 1 << (r % 64)
+				}
 				before = r
 			} else {
 				if before >= 0 {
@@ -185,7 +195,7 @@ func (m *spm) char(r rune) int32 {
 // every fragment.
 func (t *Tokenizer) appendSPM(dst []int32, text string, s *scratch) []int32 {
 	m := t.spm()
-	s.text = s.text[:0]
+	s.text = slices.Grow(s.text[:0], len(text)+len(underscore)+(len(underscore)-1)*strings.Count(text, " "))
 	if t.addSpacePrefix {
 		s.text = append(s.text, underscore...)
 	}
@@ -202,7 +212,8 @@ func (t *Tokenizer) appendSPM(dst []int32, text string, s *scratch) []int32 {
 }
 
 // wordEnd returns the end of the spaces and the following non-spaces that text starts
-// with, and of further words that merges may join to them.
+// with, as far as merges may join these, and of further words that they may join to them,
+// up to about maxPiece.
 func (m *spm) wordEnd(text string, work *work.Meter) int {
 	p := 0
 	for {
@@ -210,11 +221,20 @@ func (m *spm) wordEnd(text string, work *work.Meter) int {
 			work.Spend(1)
 			p += len(underscore)
 		}
-		i := strings.Index(text[p:], underscore)
-		if i < 0 {
-			return len(text)
+		for before := byte(utf8.RuneSelf); ; p++ {
+			if p == len(text) || p > maxPiece {
+				return p
+			}
+			c := text[p]
+			if c >= utf8.RuneSelf {
+				if c == underscore[0] && strings.HasPrefix(text[p:], underscore) {
+					break
+				}
+			} else if before < utf8.RuneSelf && !m.joins(before, c) {
+				return p
+			}
+			before = c
 		}
-		p += i
 		if last, size := utf8.DecodeLastRuneInString(text[:p]); last == utf8.RuneError && size == 1 || !m.beforeSpace[last] {
 			return p
 		}
@@ -223,14 +243,24 @@ func (m *spm) wordEnd(text string, work *work.Meter) int {
 
 func (t *Tokenizer) appendWord(dst []int32, word string, unknown bool, m *spm, s *scratch) ([]int32, bool) {
 	s.work.Spend(1)
+	known, place, padded := s.memo.find(word)
+	if known != nil {
+		return append(dst, known...), false
+	}
 	if len(word) <= maxMergedToken {
 		if id := t.table.find(&t.text, word); id >= 0 && t.isCanonical(id, s) {
+			place.keep(padded, len(word), []int32{id})
 			return append(dst, id), false
 		}
 	}
+	first, alone := len(dst), true // alone: the tokens do not depend on the word before
 	for _, sym := range t.mergeWord(word, m, s) {
 		s.work.Spend(1)
+		alone = alone && t.valid(sym)
 		dst, unknown = t.appendSPMSymbol(dst, sym, unknown, m)
+	}
+	if alone {
+		place.keep(padded, len(word), dst[first:])
 	}
 	return dst, unknown
 }
