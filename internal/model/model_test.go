@@ -283,6 +283,24 @@ func TestGraphKeys(t *testing.T) {
 	if err := open(base); err != nil {
 		t.Errorf("neutral values: %v", err)
 	}
+	for _, set := range []map[string]any{
+		{"llama.rope.freq_base": float32(20000), "llama.rope.freq_base_swa": float32(20000)}, // of windows, as everywhere
+		{"llama.nextn_predict_layers": uint32(0), "llama.use_parallel_residual": false, "llama.full_attention_interval": uint32(1)},
+	} {
+		if err := open(set); err != nil {
+			t.Errorf("%v: %v", set, err)
+		}
+	}
+	for key, v := range map[string]any{
+		"llama.rope.freq_base_swa": float32(20000), "llama.nextn_predict_layers": uint32(1), "llama.use_parallel_residual": true,
+		"llama.attention.temperature_scale": float32(0.1), "llama.attention.recurrent_layers": []bool{true, false},
+		"llama.rope.scaling.yarn_log_multiplier": float32(0.1), "llama.dense_2_feat_out": uint32(768),
+		"llama.expert_shared_feed_forward_length": uint32(512), "llama.full_attention_interval": uint32(4),
+	} {
+		if err := open(map[string]any{key: v}); !errors.Is(err, model.ErrConfig) || !strings.Contains(err.Error(), key+" is ") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
 	err := open(map[string]any{"llama.expert_count": uint32(8), "llama.attention.clamp_kqv": float32(8), "llama.swiglu_clamp_exp": []float32{7, 7}, "llama.final_logit_softcapping": float32(30)})
 	for _, key := range []string{"llama.expert_count is 8", "llama.attention.clamp_kqv is 8", "llama.swiglu_clamp_exp is a list or a text", "llama.final_logit_softcapping is 30"} {
 		if !errors.Is(err, model.ErrConfig) || !strings.Contains(err.Error(), key) {

@@ -14,6 +14,8 @@ import (
 type graphKey struct {
 	name    string
 	neutral func(x float64) bool
+	// like names the key whose value is a neutral one too.
+	like string
 }
 
 func isZero(x float64) bool   { return x == 0 }
@@ -22,24 +24,39 @@ func isFactor(x float64) bool { return x == 0 || x == 1 }
 
 // graphKeys are those of some families that others would otherwise run without.
 var graphKeys = []graphKey{
-	{"expert_count", isZero},
-	{"expert_used_count", isZero},
-	{"attention.causal", isOne},
-	{"expert_weights_scale", isFactor},
-	{"expert_shared_count", isZero},
-	{"expert_group_count", isFactor},
-	{"expert_gating_func", isFactor}, // 1 is softmax
-	{"leading_dense_block_count", isZero},
-	{"swiglu_clamp_exp", isZero},
-	{"attention.scale", isZero},
-	{"attention.clamp_kqv", isZero},
-	{"attention.max_alibi_bias", isZero},
-	{"attn_logit_softcapping", isZero},
-	{"final_logit_softcapping", isZero},
-	{"router_logit_softcapping", isZero},
-	{"embedding_scale", isFactor},
-	{"residual_scale", isFactor},
-	{"logit_scale", isFactor},
+	{name: "expert_count", neutral: isZero},
+	{name: "expert_used_count", neutral: isZero},
+	{name: "attention.causal", neutral: isOne},
+	{name: "expert_weights_scale", neutral: isFactor},
+	{name: "expert_shared_count", neutral: isZero},
+	{name: "expert_group_count", neutral: isFactor},
+	{name: "expert_gating_func", neutral: isFactor}, // 1 is softmax
+	{name: "expert_shared_feed_forward_length", neutral: isZero},
+	{name: "interleave_moe_layer_step", neutral: isFactor},
+	{name: "moe_every_n_layers", neutral: isFactor},
+	{name: "leading_dense_block_count", neutral: isZero},
+	{name: "swiglu_clamp_exp", neutral: isZero},
+	{name: "attention.scale", neutral: isZero},
+	{name: "attention.output_scale", neutral: isFactor},
+	{name: "attention.value_scale", neutral: isFactor},
+	{name: "attention.temperature_scale", neutral: isZero},
+	{name: "attention.shared_kv_layers", neutral: isZero},
+	{name: "attention.recurrent_layers", neutral: isZero},
+	{name: "attention.clamp_kqv", neutral: isZero},
+	{name: "attention.max_alibi_bias", neutral: isZero},
+	{name: "attn_logit_softcapping", neutral: isZero},
+	{name: "final_logit_softcapping", neutral: isZero},
+	{name: "router_logit_softcapping", neutral: isZero},
+	{name: "embedding_scale", neutral: isFactor},
+	{name: "residual_scale", neutral: isFactor},
+	{name: "logit_scale", neutral: isFactor},
+	{name: "full_attention_interval", neutral: isFactor},
+	{name: "nextn_predict_layers", neutral: isZero},
+	{name: "use_parallel_residual", neutral: isZero},
+	{name: "dense_2_feat_out", neutral: isZero},
+	{name: "dense_3_feat_out", neutral: isZero},
+	{name: "rope.freq_base_swa", neutral: isZero, like: "rope.freq_base"},
+	{name: "rope.scaling.yarn_log_multiplier", neutral: isZero},
 }
 
 // graphValue reads a key as a number, of whatever type it is; 1 stands for true.
@@ -75,6 +92,9 @@ func (f *Family) refuse(m *gguf.Metadata, architecture string) error {
 		found := any("a list or a text")
 		if x, err := graphValue(m, name); err == nil {
 			if key.neutral(x) {
+				continue
+			}
+			if y, err := graphValue(m, architecture+"."+key.like); err == nil && x == y {
 				continue
 			}
 			found = x

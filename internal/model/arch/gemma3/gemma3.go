@@ -23,6 +23,7 @@ func init() {
 	decoder.Register(decoder.Family{
 		Names:      []string{"gemma3"},
 		HFNames:    []string{"Gemma3ForCausalLM", "Gemma3TextModel"},
+		Keys:       []string{"rope.freq_base_swa"},
 		Configure:  configure,
 		HeadNorms:  decoder.BeforeRope,
 		InputNorms: true,

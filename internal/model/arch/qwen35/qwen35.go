@@ -23,6 +23,7 @@ func init() {
 		Names:      []string{"qwen35"},
 		HFNames:    []string{"Qwen3_5ForCausalLM", "Qwen3_5ForConditionalGeneration"},
 		WeightOnly: true,
+		Keys:       []string{"full_attention_interval", "attention.recurrent_layers", "nextn_predict_layers"},
 		Configure:  configure,
 		LateNorm:   true,
 		HeadNorms:  decoder.BeforeRope,
