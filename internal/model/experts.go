@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"trit/internal/kernel"
+	"trit/internal/parallel"
 )
 
 // Mixture is a feed-forward network that is made of many small ones, the experts, of
@@ -220,7 +221,7 @@ func (p *Pass) Mix(out, in Buffer, x *Mixture) {
 	p.flush()
 	p.begin(opExpertsIn)
 	m.spread.in = in
-	m.spread.run()
+	m.eachPlace(&m.spread)
 	m.product.run(m.in, [2][]*Projection{x.Gate, x.Up}, [2]Buffer{m.gate, m.up})
 	p.end()
 	m.observe("expert_gate", m.gate)
@@ -228,7 +229,7 @@ func (p *Pass) Mix(out, in Buffer, x *Mixture) {
 
 	p.begin(opExpertGated)
 	m.act.clamp, m.act.round = p.cfg.Experts.ClampOf(p.layer), false
-	m.act.run()
+	m.eachPlace(&m.act)
 	p.end()
 	m.observe(opExpertGated, m.gate)
 	if p.cfg.Activations != Float {
@@ -239,7 +240,7 @@ func (p *Pass) Mix(out, in Buffer, x *Mixture) {
 			m.groups.Reset(m.gate.Width)
 		}
 		m.act.round = true
-		m.act.run()
+		m.eachPlace(&m.act)
 		p.end()
 	}
 	p.begin(opExpertsOut)
@@ -353,23 +354,31 @@ type spreadTask struct {
 	in Buffer
 }
 
-// spreadPlaces are copied by one worker at a time.
-const spreadPlaces = 64
+// placesAtATime are so many places that a worker takes them in less time than it would
+// need to take each by itself.
+const placesAtATime = 32
 
-func (t *spreadTask) run() {
-	n := (t.m.p.rows*t.m.k + spreadPlaces - 1) / spreadPlaces
+// eachPlace runs a task for slices of places.
+func (m *mixer) eachPlace(t parallel.Task) {
+	n := (m.p.rows*m.k + placesAtATime - 1) / placesAtATime
 	if n > 1 {
-		t.m.p.team.Run(t, n)
+		m.p.team.Run(t, n)
 	} else {
 		t.Do(0, 0)
 	}
 }
 
+// slice returns the places of a slice.
+func (m *mixer) slice(slice int) (from, to int) {
+	from = slice * placesAtATime
+	return from, min(from+placesAtATime, m.p.rows*m.k)
+}
+
 // Do implements parallel.Task.
 func (t *spreadTask) Do(_, slice int) {
 	m := t.m
-	from := slice * spreadPlaces
-	for at := from; at < min(from+spreadPlaces, m.p.rows*m.k); at++ {
+	from, to := m.slice(slice)
+	for at := from; at < to; at++ {
 		switch row := m.row[at]; {
 		case m.int8 != nil:
 			m.int8.CopyRow(at, m.p.int8, row)
@@ -424,20 +433,15 @@ type placesTask struct {
 	round bool
 }
 
-func (t *placesTask) run() {
-	p := t.m.p
-	n := p.rows * t.m.k
-	if n*t.m.gate.Width > serialElements {
-		p.team.Run(t, n)
-		return
-	}
-	for at := range n {
-		t.Do(0, at)
+// Do implements parallel.Task.
+func (t *placesTask) Do(_, slice int) {
+	from, to := t.m.slice(slice)
+	for at := from; at < to; at++ {
+		t.do(at)
 	}
 }
 
-// Do implements parallel.Task.
-func (t *placesTask) Do(_, at int) {
+func (t *placesTask) do(at int) {
 	m := t.m
 	gate, up := m.gate.Row(at), m.up.Row(at)
 	switch {
