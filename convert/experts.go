@@ -10,9 +10,6 @@ import (
 	"trit/internal/safetensors"
 )
 
-// windowed are the architectures of which some layers have a sliding window.
-var windowed = []string{gemma3, maple}
-
 // maple is the architecture of mixtures of experts.
 const maple = "maple"
 

@@ -15,6 +15,18 @@ const (
 	gemmaTheta      = 1e6
 )
 
+// slides reports whether some layers have a sliding window: always in some architectures,
+// and in qwen3 if layer_types says so.
+func (c *hfConfig) slides(arch string) bool {
+	switch arch {
+	case gemma3, maple:
+		return true
+	case "qwen3":
+		return c.SlidingWindow != nil && slices.Contains(c.LayerTypes, "sliding_attention")
+	}
+	return false
+}
+
 // windows sets the keys of layers with a sliding window, and with a rotation of their own,
 // which gemma3 has; in other architectures layers are not rotated differently.
 func (p *hfPlan) windows(w *metaWriter, arch string, headDim int64) error {
@@ -23,7 +35,7 @@ func (p *hfPlan) windows(w *metaWriter, arch string, headDim int64) error {
 		if sliding != nil && slices.Contains(c.LayerTypes, "sliding_attention") {
 			return fmt.Errorf("%w: config.json has rotary settings for layers of sliding_attention, which architecture %s does not have", ErrUnsupported, arch)
 		}
-		if !slices.Contains(windowed, arch) || c.SlidingWindow == nil {
+		if !c.slides(arch) || c.SlidingWindow == nil {
 			return nil
 		}
 		if c.LayerTypes == nil {

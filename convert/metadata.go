@@ -144,7 +144,7 @@ func (p *hfPlan) architecture(act string) string {
 // here are exact.
 func (p *hfPlan) context() int64 {
 	context, window := *p.hf.Context, p.hf.SlidingWindow
-	if slices.Contains(windowed, p.family.Names[0]) || window == nil || *window < 1 || *window >= context || p.hf.UseSliding != nil && !*p.hf.UseSliding {
+	if p.hf.slides(p.family.Names[0]) || window == nil || *window < 1 || *window >= context || p.hf.UseSliding != nil && !*p.hf.UseSliding {
 		return context
 	}
 	p.report.decide("context_length", fmt.Sprint(*window),

@@ -58,6 +58,27 @@ func (x *exporter) describe() error {
 	return x.describeTokenizer(tok)
 }
 
+// slidingLayers says which layers have a sliding window, if some have one that is
+// narrower than the context.
+func (x *exporter) slidingLayers(config map[string]any) error {
+	c := x.config
+	if c.Window == 0 || c.Window >= c.Context || !slices.Contains(c.Sliding, true) {
+		return nil
+	}
+	if x.family.Names[0] != "qwen3" {
+		return fmt.Errorf("%w: layers with a sliding window of %d positions, which transformers' class for architecture %s does not have",
+			ErrUnsupported, c.Window, c.Architecture)
+	}
+	kinds := make([]string, c.Layers)
+	for i := range kinds {
+		if kinds[i] = "full_attention"; c.Sliding[i] {
+			kinds[i] = "sliding_attention"
+		}
+	}
+	config["use_sliding_window"], config["sliding_window"], config["layer_types"] = true, c.Window, kinds
+	return nil
+}
+
 // configJSON makes config.json.
 func (x *exporter) configJSON() (map[string]any, error) {
 	c, r := x.config, x.report
@@ -112,6 +133,9 @@ func (x *exporter) configJSON() (map[string]any, error) {
 	}
 	if qwen {
 		x.qwenConfig(config)
+	}
+	if err := x.slidingLayers(config); err != nil {
+		return nil, err
 	}
 	normed := false
 	for _, t := range x.o.Input.Tensors {

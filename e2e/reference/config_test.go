@@ -6,11 +6,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"trit/convert"
 	"trit/gguf"
+	"trit/internal/model"
 )
 
 // reconfigure changes config.json of a checkpoint.
@@ -93,5 +95,65 @@ func TestTextConfig(t *testing.T) {
 	})
 	if string(plain) != string(nested) {
 		t.Error("the files differ")
+	}
+}
+
+// Layers of qwen3 have a sliding window where layer_types says so, and the context is not
+// cut to it; where nothing says which layers, it is.
+func TestSlidingLayers(t *testing.T) {
+	for _, listed := range []bool{true, false} {
+		dir, out := checkpoint(t, "qwen3"), filepath.Join(t.TempDir(), "x.gguf")
+		reconfigure(t, dir, func(c map[string]any) {
+			c["use_sliding_window"], c["sliding_window"] = true, 8
+			delete(c, "layer_types")
+			if listed {
+				c["layer_types"] = []string{"full_attention", "sliding_attention"}
+			}
+		})
+		_, err := convert.FromHF(context.Background(), convert.Options{Input: dir, Output: out, Type: gguf.TypePQ2_0, Embedding: gguf.TypePQ2_0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := gguf.Open(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := model.Load(f, model.LoadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		windows, want := [3]int{m.Config.Context, m.Config.WindowOf(0), m.Config.WindowOf(1)}, [3]int{8, 0, 0}
+		if listed {
+			want = [3]int{128, 0, 8}
+		}
+		if windows != want {
+			t.Errorf("layer_types %v: context and windows %v, want %v", listed, windows, want)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		// And back.
+		if f, err = gguf.Open(out); err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		back := filepath.Join(t.TempDir(), "back")
+		if _, err := convert.ToHF(context.Background(), convert.ToHFOptions{Input: f, Output: back}); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(filepath.Join(back, "config.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var config struct {
+			Window *int     `json:"sliding_window"`
+			Layers []string `json:"layer_types"`
+		}
+		if err := json.Unmarshal(data, &config); err != nil {
+			t.Fatal(err)
+		}
+		if listed != (config.Window != nil && *config.Window == 8 && slices.Equal(config.Layers, []string{"full_attention", "sliding_attention"})) {
+			t.Errorf("layer_types %v: the exported configuration is %s", listed, data)
+		}
 	}
 }
