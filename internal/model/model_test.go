@@ -284,7 +284,7 @@ func TestGraphKeys(t *testing.T) {
 		t.Errorf("neutral values: %v", err)
 	}
 	for _, set := range []map[string]any{
-		{"llama.rope.freq_base": float32(20000), "llama.rope.freq_base_swa": float32(20000)}, // of windows, as everywhere
+		{"llama.rope.freq_base": float32(20000), "llama.rope.freq_base_swa": float32(20000)},
 		{"llama.nextn_predict_layers": uint32(0), "llama.use_parallel_residual": false, "llama.full_attention_interval": uint32(1)},
 	} {
 		if err := open(set); err != nil {
