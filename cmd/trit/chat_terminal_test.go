@@ -30,12 +30,21 @@ type keyboard struct {
 // startTerminal runs a command line on a pseudo-terminal.
 func startTerminal(t *testing.T, args ...string) *keyboard {
 	t.Helper()
+	return startTerminalOf(t, &pty.Winsize{Cols: 80, Rows: 24}, nil, args...)
+}
+
+// startTerminalOf runs a command line on a pseudo-terminal of a size, with further environment variables.
+func startTerminalOf(t *testing.T, size *pty.Winsize, variables map[string]string, args ...string) *keyboard {
+	t.Helper()
 	t.Setenv("TERM", "xterm-256color")
+	for name, value := range variables {
+		t.Setenv(name, value)
+	}
 	p, tty, err := pty.Open()
 	if err != nil {
 		t.Skipf("no pseudo-terminal here: %v", err)
 	}
-	if err := pty.Setsize(p, &pty.Winsize{Cols: 80, Rows: 24}); err != nil {
+	if err := pty.Setsize(p, size); err != nil {
 		t.Fatal(err)
 	}
 	k := &keyboard{t: t, pty: p, code: make(chan int, 1)}
