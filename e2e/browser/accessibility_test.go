@@ -58,6 +58,15 @@ func TestAccessibility(t *testing.T) {
 			check(dialog)
 			p.press("Escape")
 		}
+		p.script(`document.querySelector(".chat-link").focus()`)
+		p.press("m")
+		check("moving to a folder")
+		p.write("Work")
+		p.press("Enter")
+		p.until(`document.querySelector(".folder")`)
+		p.click("#select-chats")
+		check("folders")
+		p.click("#select-chats")
 		p.click("#new-chat")
 	}
 	p.emulate(false, 360, 740, true)
@@ -77,4 +86,8 @@ func TestAccessibility(t *testing.T) {
 	p.click("#show-sidebar")
 	p.click("#select-chats")
 	check("list on a phone")
+	p.script(`localStorage.setItem("trit.language", "de")`)
+	p.reload()
+	p.script(string(axe) + ";0")
+	check("in German")
 }

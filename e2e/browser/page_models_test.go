@@ -114,3 +114,25 @@ func TestReading(t *testing.T) {
 	p.until(`/^reading, (50|75) % in [34]/.test(document.querySelector(".elapsed")?.textContent)`)
 	p.idle()
 }
+
+// TestNamesOfModels: a name is text wherever it stands: the choice, the field, the list, an answer and its figures.
+func TestNamesOfModels(t *testing.T) {
+	p, server := openMock(t)
+	const name = `<img src=x onerror=window.pwned=1>"'`
+	server.SetModels(&mock.Model{ID: name, Size: 1000, Context: 512, Parameters: 1000, State: "loaded", Source: "store"})
+	p.reload()
+	p.until(`document.getElementById("model").value.startsWith("<img") && document.getElementById("input").placeholder.startsWith("Write to <img")`)
+	p.say("Hello")
+	p.click("#open-models")
+	p.until(`document.querySelector("#models-list strong").textContent.startsWith("<img")`)
+	p.click("#models-list .row-buttons .button:nth-child(4)") // details
+	p.until(`document.querySelector(".details").innerText.includes("<script>window.pwned=2</script>")`)
+	p.press("Escape")
+	html := p.exported("#export-page", ".html")
+	if strings.Contains(html, "<img") {
+		t.Error("the page to share holds markup")
+	}
+	if eval[bool](p, `window.pwned !== undefined || document.querySelector("main img, dialog img") !== null`) {
+		t.Error("the name of a model became markup")
+	}
+}

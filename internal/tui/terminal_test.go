@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -171,5 +172,43 @@ func TestTerminalContext(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("the program goes on")
+	}
+}
+
+// TestWindowsKeys: terminals of Windows tell keys in codes of their own (win32-input-mode), presses and releases.
+func TestWindowsKeys(t *testing.T) {
+	x := openTerminal(t)
+	h := newTalker()
+	done := make(chan error, 1)
+	go func() {
+		done <- Run(t.Context(), Options{Handler: h, Input: x.tty, Output: x.tty, Environ: []string{"TERM=xterm-256color"}, Greeting: "welcome"})
+	}()
+	x.wait("welcome")
+	// key types one: its virtual key code, scan code, character, and modifiers (8 is the left Ctrl).
+	key := func(code, scan, character, modifiers int) {
+		for _, down := range []int{1, 0} {
+			x.write(fmt.Sprintf("\x1b[%d;%d;%d;%d;%d;1_", code, scan, character, down, modifiers))
+		}
+	}
+	for _, c := range "hiü" {
+		key(0, 0, int(c), 0)
+	}
+	key(74, 36, 10, 8) // Ctrl-J: another line
+	key(88, 45, 'x', 0)
+	key(65, 30, 'a', 0)
+	key(8, 14, 8, 0)   // Backspace
+	key(13, 28, 13, 0) // Enter
+	select {
+	case got := <-h.inputs:
+		if got != "hiü\nx" {
+			t.Errorf("the handler got %q", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatalf("nothing is sent; the screen shows %q", x.output())
+	}
+	x.wait("HIÜ")
+	key(68, 32, 4, 8) // Ctrl-D
+	if err := <-done; err != nil {
+		t.Fatal(err)
 	}
 }
