@@ -23,7 +23,8 @@ func TestAccessibility(t *testing.T) {
 	p.script(string(axe) + ";0")
 	check := func(where string) {
 		t.Helper()
-		time.Sleep(300 * time.Millisecond) // colours are measured, so nothing may be fading in
+		time.Sleep(50 * time.Millisecond) // colours are measured, so nothing may be fading in
+		p.until(`document.getAnimations().every((a) => a.playState !== "running" || a.effect.getTiming().iterations === Infinity)`)
 		// An answer's headings follow the model's levels, which may skip some.
 		report := eval[string](p, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], rules: {"heading-order": {enabled: false}}})
 			.then((r) => JSON.stringify(r.violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + n.html.slice(0, 200) + " " + n.failureSummary))))`)

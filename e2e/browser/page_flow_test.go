@@ -322,7 +322,7 @@ func (p *page) longest() time.Duration {
 
 func TestBombs(t *testing.T) {
 	limit := time.Duration(float64(time.Second) * contention())
-	p, _ := openMock(t)
+	p, _ := openMockAlone(t)
 	for name, bomb := range mock.Bombs() {
 		if len(bomb) < 90_000 {
 			t.Fatalf("%s has only %d bytes", name, len(bomb))
@@ -347,7 +347,7 @@ func TestBombs(t *testing.T) {
 }
 
 func TestLongAnswerStaysSmooth(t *testing.T) {
-	p, _ := openMock(t)
+	p, _ := openMockAlone(t)
 	p.startPulse()
 	p.say("/long")
 	if want := mock.Long(60_000); !strings.Contains(want, fmt.Sprintf("Part %d", p.count(".content h5"))) {

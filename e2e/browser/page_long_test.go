@@ -12,7 +12,7 @@ import (
 
 // TestLongConversation: of 2,000 messages only those near the end are drawn; the others when they come near.
 func TestLongConversation(t *testing.T) {
-	p, _ := openMock(t)
+	p, _ := openMockAlone(t)
 	var messages strings.Builder
 	for i := range 1000 {
 		fmt.Fprintf(&messages, `{"role":"user","content":"question %d"},{"role":"assistant","content":"**answer** %d\n\n- one\n- two\n\n| a | b |\n|---|---|\n| c | d |"},`, i, i)

@@ -101,8 +101,17 @@ type page struct {
 	allowed  []string
 }
 
-// openMock starts a mock server and opens its page.
+// openMock starts a mock server and opens its page, beside other tests. Firefox has one tab in front.
 func openMock(t *testing.T) (*page, *mock.Server) {
+	t.Helper()
+	if !isFirefox() {
+		t.Parallel()
+	}
+	return openMockAlone(t)
+}
+
+// openMockAlone is openMock for tests that measure times.
+func openMockAlone(t *testing.T) (*page, *mock.Server) {
 	t.Helper()
 	if browser == nil {
 		t.Skip(noBrowser)
