@@ -157,8 +157,7 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	m.format.given = o.template
 	switch {
 	case len(blockers) > 0:
-		return fmt.Errorf("%s: %w\nrun it with the program that it was made for, or with llama.cpp", m.name,
-			errors.Join(append(blockers, damage, err)...))
+		return notOurs(m.name, append(blockers, damage, err)...)
 	case damage != nil || err != nil:
 		return fmt.Errorf("%s: %w", m.name, errors.Join(damage, err))
 	}
@@ -190,6 +189,11 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	m.metrics = metrics.New()
 	m.scheduler.OnStep(m.metrics.Step)
 	return nil
+}
+
+// notOurs returns the error of a model that something here cannot be computed with.
+func notOurs(name string, reasons ...error) error {
+	return fmt.Errorf("%s: %w\nrun it with the program that it was made for, or with llama.cpp", name, errors.Join(reasons...))
 }
 
 // limitMemory makes the KV cache as small as the limit wants it, and leaves out what the

@@ -203,7 +203,7 @@ func MemoryLimit() (bytes int64, source string) {
 }
 
 // Plan says how much memory a model would take with these options. It reads the
-// header of the model's file.
+// header of the model's file, and what cannot be computed with is an error.
 func Plan(name string, opts ...Option) (*MemoryPlan, error) {
 	o, err := openOptionsOf(opts)
 	if err != nil {
@@ -236,6 +236,9 @@ func PlanFile(name string, f *gguf.File, opts ...Option) (*MemoryPlan, error) {
 
 // planWithin is planFile, within the limit that the options set.
 func planWithin(name string, f *gguf.File, o openOptions) (*MemoryPlan, error) {
+	if blockers := model.Blockers(f, o.load); len(blockers) > 0 {
+		return nil, notOurs(name, blockers...)
+	}
 	p, err := planFile(f, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -85,6 +86,16 @@ func TestTooLittleMemory(t *testing.T) {
 	if text := smaller(1_500_000_000); text != "; bonsai-4b would fit, with 1.25 GB" {
 		t.Errorf("for 1.5 GB: %q", text)
 	}
+}
+
+// TestForeignModel: a model that nothing here can run is not downloaded in order to run it.
+func TestForeignModel(t *testing.T) {
+	newStore(t)
+	foreign := bytes.ReplaceAll(demoFile(t), []byte("bitnet-b1.58"), []byte("mambaformer9"))
+	fakehub.Serve(t, map[string][]byte{"model.gguf": foreign})
+	runStore(t, "run", "hf:org/repo", "Hello").expect(t, exitFailed, "repo cannot be run here", "mambaformer9", "nothing was downloaded")
+	runStore(t, "show", "repo").expect(t, exitFailed)
+	runStore(t, "pull", "hf:org/repo").expect(t, exitOK, "repo cannot be run here", "mambaformer9")
 }
 
 // TestModelArgument: a model is an argument or a flag, not both.
