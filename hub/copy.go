@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func copyModel(ctx context.Context, from *Model, newName string, p *place, repla
 	if old, err := stored(newName); err != nil {
 		return nil, err
 	} else if old != nil && (!replace || old.Name != newName) {
-		return nil, fmt.Errorf("%w: %s is a model of the store (%s)", ErrExists, old.Name, old.Path)
+		return nil, fmt.Errorf("%w: %s is a model of the store (%s)", ErrExists, old.Name, cmp.Or(old.Path, old.Description))
 	}
 	if d := from.Derived; d != nil && !from.weighs() {
 		twin := *d

@@ -177,7 +177,7 @@ func (p *puller) prepare(address string) error {
 	}
 	switch strings.ToLower(os.Getenv("HF_HUB_OFFLINE")) {
 	case "1", "true", "on", "yes":
-		return fmt.Errorf("%w: HF_HUB_OFFLINE is set, so nothing is downloaded", ErrOffline)
+		return fmt.Errorf("%w: HF_HUB_OFFLINE is set, so nothing is downloaded; unset it for that", ErrOffline)
 	}
 	return nil
 }

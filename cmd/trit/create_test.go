@@ -32,6 +32,7 @@ func TestCreate(t *testing.T) {
 	}
 	runStore(t, "models").expect(t, exitOK, "fox", "from demo")
 	runStore(t, "show", "fox").expect(t, exitOK, "from demo", "bitnet-b1.58")
+	runStore(t, "cp", "demo", "fox").expect(t, exitFailed, "fox is a model of the store (from demo)")
 	runStore(t, "cp", "fox", "twin").expect(t, exitOK, "twin")
 	runStore(t, "rm", "fox", "--force").expect(t, exitOK, "removed fox")
 
