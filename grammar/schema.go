@@ -51,7 +51,7 @@ const (
 // $schema that it is of draft 7 or older. Other keywords are annotations. [CompileRegexp] says which
 // expressions patterns may be; they match anywhere in the string, as in ECMA-262. The formats that
 // mean something are date, time, date-time, duration, email, hostname, ipv4, ipv6, uri, uri-reference,
-// their international forms, uuid, json-pointer, relative-json-pointer, and OpenAPI's int32 and int64.
+// their international forms, uri-template, uuid, json-pointer, relative-json-pointer, and OpenAPI's int32 and int64.
 //
 // Some keywords can be held to only where a grammar can express what they mean there; elsewhere they are
 // relaxed, or an error if the options are strict:
