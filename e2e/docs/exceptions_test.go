@@ -29,6 +29,7 @@ var exceptions = []exception{
 	{"docs/install.md", `trit run (bitnet-\S+) (".*")`, "downloads", "trit cp --force demo/demo.gguf $1"},
 	{"docs/kubernetes.md", `(kubectl|helm) .*`, "needs a cluster; .ci/chart renders the chart", ""},
 	{"CONTRIBUTING.md", `\.ci/(release|package).*`, ".ci/run has a step that does this in a clone", ""},
+	{"CONTRIBUTING.md", `\.ci/(chart|emulated|debian).*`, "takes minutes and other programs; .ci/long has it", ""},
 	{"CONTRIBUTING.md", `\.ci/rename .*`, ".ci/run has a step that does this in a clone", ""},
 	{"docs/performance.md", `.*(bench|profile) --shape bitnet-2b .*`, "measures for minutes, with a model of 0.8 GB", ""},
 	{"docs/performance.md", `go test ./server -run - -bench Serve`, "measures for minutes, with a model of 0.8 GB", ""},
