@@ -236,8 +236,8 @@ func TestOllamaCancel(t *testing.T) {
 			}
 			return nil
 		})
-	// The client ends quietly when it is cancelled in the middle of a stream, and has what has come until then. The whole
-	// answer has more than 300 pieces.
+	// The client ends quietly when it is cancelled in the middle of a stream, and has what has come until then. The
+	// whole answer has more than 300 pieces.
 	if err != nil && !errors.Is(err, context.Canceled) || seen > 200 {
 		t.Errorf("after %d pieces: %v", seen, err)
 	}
