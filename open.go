@@ -188,6 +188,7 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	m.scheduler = engine.NewScheduler(e)
 	m.metrics = metrics.New()
 	m.scheduler.OnStep(m.metrics.Step)
+	m.keepRepacked(o.load.Warn)
 	return nil
 }
 

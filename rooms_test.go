@@ -22,6 +22,7 @@ var rooms = []string{
 	"quant",
 	"internal/ternary",
 	"internal/parallel",
+	"internal/repacked",
 	"internal/kernel",
 	"tokenizer",
 	"internal/model",

@@ -85,6 +85,7 @@ type Model struct {
 	format      chatFormat
 	derived     *hub.Derived // what it has beside the weights of another; nil: nothing
 	shared      bool         // all the rest belongs to that
+	stopKeeping func()       // ends what writes repacked weights
 }
 
 // Close stops the model and frees its memory. Running generations end with an
@@ -93,6 +94,7 @@ func (m *Model) Close() error {
 	if m.shared {
 		return nil
 	}
+	m.stopKeeping()
 	err := errors.Join(m.scheduler.Close(), m.model.Close())
 	if m.closer != nil {
 		err = errors.Join(err, m.closer.Close())

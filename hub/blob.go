@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"trit/gguf"
+	"trit/internal/atomicfile"
 )
 
 // A blob is a file that was sent to become a model: a GGUF file, by its SHA-256. It waits in the store's folder of
@@ -126,7 +127,7 @@ func fillBlob(ctx context.Context, f *os.File, r io.Reader) (sum string, err err
 		if err != nil && !end {
 			return "", err
 		}
-		if free, err := freeSpace(filepath.Dir(f.Name())); err == nil && free < uint64(n)+blobReserve {
+		if free, err := atomicfile.FreeSpace(filepath.Dir(f.Name())); err == nil && free < uint64(n)+blobReserve {
 			return "", fmt.Errorf("%w: %s has %d bytes left, of which %d are kept free", ErrNoSpace, filepath.Dir(f.Name()), free,
 				blobReserve)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"trit/gguf"
+	"trit/internal/atomicfile"
 )
 
 // Copy puts a model into the store under a new name: another model of the store,
@@ -73,7 +74,7 @@ func copyModel(ctx context.Context, from *Model, newName string, p *place, repla
 			m.Name, m.Copied = newName, from.Name
 		}
 	}
-	if free, err := freeSpace(p.dir); err == nil && uint64(f.Size) > free && from.Source != Store {
+	if free, err := atomicfile.FreeSpace(p.dir); err == nil && uint64(f.Size) > free && from.Source != Store {
 		return nil, fmt.Errorf("%w: the copy needs %d bytes in %s, which has %d left", ErrNoSpace, f.Size, p.dir, free)
 	}
 	if err := removeAll(p.unfinished()...); err != nil {

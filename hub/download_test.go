@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"trit/internal/atomicfile"
 )
 
 // TestDroppedConnections: every answer breaks off at a random point.
@@ -403,7 +405,7 @@ func TestFullDisk(t *testing.T) {
 	if _, err = pull(t.Context(), "hf:org/repo", PullOptions{Name: "n"}, tune); err != nil {
 		t.Errorf("where the system does not tell: %v", err)
 	}
-	if free, err := freeSpace(t.TempDir()); err != nil && !errors.Is(err, errors.ErrUnsupported) || err == nil && free == 0 {
+	if free, err := atomicfile.FreeSpace(t.TempDir()); err != nil && !errors.Is(err, errors.ErrUnsupported) || err == nil && free == 0 {
 		t.Errorf("free space here: %d, %v", free, err)
 	}
 }

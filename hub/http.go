@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode"
+
+	"trit/internal/atomicfile"
 )
 
 // DefaultEndpoint is the hub that is asked where HF_ENDPOINT is not set.
@@ -44,7 +46,7 @@ func defaultTuning() tuning {
 		segment: 16 << 20, retries: 5, progress: 64 << 10,
 		backoff: 500 * time.Millisecond, maxBackoff: 20 * time.Second, maxWait: 5 * time.Minute,
 		stall: time.Minute, save: time.Second, report: 50 * time.Millisecond,
-		freeSpace: freeSpace, openPart: openPart,
+		freeSpace: atomicfile.FreeSpace, openPart: openPart,
 	}
 }
 

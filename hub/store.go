@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"trit/internal/atomicfile"
+	"trit/internal/repacked"
 )
 
 // Manifest says where a model of the store came from. It is the file NAME.json
@@ -251,7 +252,8 @@ func Remove(name string) (*Removed, error) {
 		return nil, err
 	}
 	removed := &Removed{Name: name}
-	err = removed.remove(append(leftovers, p.model, p.manifest, p.derived))
+	err = removed.repacked(p.model)
+	err = errors.Join(err, removed.remove(append(leftovers, p.model, p.manifest, p.derived)))
 	if err = errors.Join(err, l.release()); err != nil {
 		return nil, err
 	}
@@ -322,6 +324,26 @@ func refuseRegistered(name string, m *Model) error {
 		if err == nil && err2 == nil && os.SameFile(a, b) {
 			return fmt.Errorf("%w: %s is registered under the name %q; take it out there", ErrProtected, m.Path, r.Name)
 		}
+	}
+	return nil
+}
+
+// Repacked returns the folder where copies of weights as they lie in memory are kept.
+func Repacked() (string, error) {
+	home, err := Home()
+	return filepath.Join(home, "repacked"), err
+}
+
+// repacked deletes the copy of a model's weights.
+func (r *Removed) repacked(path string) error {
+	dir, err := Repacked()
+	if err != nil {
+		return err
+	}
+	n, err := (&repacked.Cache{Dir: dir}).Remove(path)
+	r.Bytes += n
+	if err != nil {
+		return fmt.Errorf("hub: %w", err)
 	}
 	return nil
 }

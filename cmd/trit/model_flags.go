@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"trit"
+	"trit/hub"
 	"trit/internal/engine"
 	"trit/internal/head"
 	"trit/internal/kernel"
@@ -25,6 +26,7 @@ type modelFlags struct {
 	load      model.LoadOptions
 	engine    engine.Options // but for threads and context
 	template  templateFlags  // of commands that talk
+	repacked  string         // how many bytes of repacked weights are kept
 }
 
 // add defines the flags on a command.
@@ -43,8 +45,10 @@ func (f *modelFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.load.CopyTables, "copy-tables", false,
 		"hold the embedding and the head in memory: the file may then be overwritten while the model is used")
 	parsedFlag(cmd, &f.load.SkipZeros, "skip-zeros", "auto", skipZerosHelp, model.ParseSkipZeros)
+	cmd.Flags().StringVar(&f.repacked, "repacked-cache", "16GB",
+		"keep weights as they lie in memory in up to so many bytes below TRIT_HOME, so that large models start sooner; or off")
 	groupFlags(cmd, "Model", "model", "tokenizer", "pre", "ctx-size", "kv-type", "kernel", "head", "activations", "hidden-act",
-		"i2s-layout", "copy-tables", "skip-zeros")
+		"i2s-layout", "copy-tables", "skip-zeros", "repacked-cache")
 }
 
 const skipZerosHelp = "leave out weights that relu² makes nothing of, for which some are kept twice: auto (if it pays and there is memory), on, off"
@@ -85,6 +89,15 @@ func (f *modelFlags) options(a *app, cmd *cobra.Command) ([]trit.Option, error) 
 	}
 	if f.load.HiddenAct != 0 {
 		opts = append(opts, trit.HiddenAct(f.load.HiddenAct))
+	}
+	if dir, err := hub.Repacked(); err == nil && f.repacked != "off" && f.repacked != "" { // without a home nothing is kept
+		limit, err := parseBytes("repacked-cache", f.repacked)
+		if err != nil {
+			return nil, usage(cmd, err)
+		}
+		opts = append(opts, trit.RepackedCache(dir, limit, func(err error) {
+			a.warn(fmt.Errorf("%w; --repacked-cache off does without", err))
+		}))
 	}
 	template, err := f.template.options()
 	if err != nil {

@@ -58,7 +58,18 @@ func Create(path string, perm fs.FileMode) (*File, error) {
 // Commit brings the content to the disk, closes the file and gives it its name, in the
 // place of a file that had it before. After an error nothing is left of it.
 func (f *File) Commit() error {
-	err := f.Sync()
+	if err := f.commit(f.Sync()); err != nil {
+		return err
+	}
+	return SyncFolder(filepath.Dir(f.path))
+}
+
+// CommitUnsynced is Commit that leaves it to the system when the content comes to the disk:
+// after a crash of the machine the file may have its name and not all of its content. It
+// is for files that are known by checksums, and can be done without.
+func (f *File) CommitUnsynced() error { return f.commit(nil) }
+
+func (f *File) commit(err error) error {
 	linked := false
 	if err == nil && f.temp == "" {
 		if err = linkUnnamed(f.File, f.path); err == nil {
@@ -77,7 +88,7 @@ func (f *File) Commit() error {
 		return errors.Join(err, f.Abort())
 	}
 	f.done = true
-	return SyncFolder(filepath.Dir(f.path))
+	return nil
 }
 
 // Abort closes and removes what has been written. After Commit it does nothing.

@@ -28,6 +28,7 @@ type Binder struct {
 	model      *Model
 	tensors    *TensorTable
 	bound      map[string]bool // generic names that a field asked for
+	keeper     *keeper         // nil: everything is repacked
 
 	total int64
 	done  atomic.Int64
@@ -323,6 +324,10 @@ func (b *Binder) matrices(t *gguf.Tensor, spec TensorSpec) ([]*ternary.Matrix, e
 	if b.outline != nil {
 		return slices.Repeat([]*ternary.Matrix{b.outline.matrix(b.model.Config, t.Type, rows, cols)}, n), nil
 	}
+	if list := b.kept(t, rows, cols, n); list != nil {
+		b.report(int64(n) * int64(rows) * int64(cols))
+		return list, t.Release()
+	}
 	data, err := t.Data()
 	if err != nil {
 		return nil, err
@@ -346,14 +351,15 @@ func (b *Binder) matrices(t *gguf.Tensor, spec TensorSpec) ([]*ternary.Matrix, e
 	if group == cols {
 		group = 0
 	}
+	half := ternary.FitsScales(ternary.G5, scales)
+	wanted := b.layout(rows, cols, group, t.Type, half)
 	var list []*ternary.Matrix
 	for i := range n {
 		own := scales // of this matrix: the one of all, or those of its rows
 		if len(scales) > 1 {
 			own = scales[i*len(scales)/n : (i+1)*len(scales)/n]
 		}
-		layout := b.layout(rows, cols, group, t.Type, own)
-		m, err := b.matrix(layout, view, i*rows, rows, own, group)
+		m, err := b.matrix(wanted, view, i*rows, rows, own, group)
 		if errors.Is(err, quant.ErrCode) && group%ternary.GroupWidth == 0 && b.model.Config.Activations != Int8 {
 			// A code that stands for +2 is no trit, but this layout holds it.
 			m, err = b.matrix(ternary.G2, view, i*rows, rows, own, group)
@@ -362,12 +368,18 @@ func (b *Binder) matrices(t *gguf.Tensor, spec TensorSpec) ([]*ternary.Matrix, e
 			return nil, err
 		}
 		list = append(list, m)
-		b.done.Add(int64(rows) * int64(cols))
-		if b.opts.Progress != nil {
-			b.opts.Progress(b.done.Load(), b.total)
-		}
+		b.report(int64(rows) * int64(cols))
 	}
+	b.keep(t, list, wanted, group, half)
 	return list, t.Release()
+}
+
+// report adds weights to those that are loaded.
+func (b *Binder) report(n int64) {
+	b.done.Add(n)
+	if b.opts.Progress != nil {
+		b.opts.Progress(b.done.Load(), b.total)
+	}
 }
 
 // matrix repacks rows of a view from first on.
@@ -392,13 +404,13 @@ const tunedWeights = 1 << 20
 const manyTokens = 64
 
 // layout chooses the resident layout of a matrix with scales for each group columns,
-// or for whole rows if that is 0.
-func (b *Binder) layout(rows, cols, group int, typ gguf.Type, scales []float32) ternary.Layout {
+// or for whole rows if that is 0. half says that binary16 holds all scales.
+func (b *Binder) layout(rows, cols, group int, typ gguf.Type, half bool) ternary.Layout {
 	wide := group%ternary.GroupWidth == 0 // the scales fit grouped layouts
 	switch a := b.model.Config.Activations; {
 	case a == Int8Groups && wide && typ == gguf.TypeQ1_0:
 		return ternary.G1
-	case a == Int8Groups && wide && ternary.FitsScales(ternary.G5, scales) && kernel.Decodes(ternary.G5):
+	case a == Int8Groups && wide && half && kernel.Decodes(ternary.G5):
 		if rows*cols < tunedWeights {
 			return ternary.G5
 		}
@@ -447,53 +459,4 @@ func (b *Binder) outputScale(m *ternary.Matrix, typ gguf.Type, name string) erro
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return m.MultiplyScales(v[0])
-}
-
-// repack fills a matrix panel by panel on the team, with the rows of a view from
-// first on, and scales where the layout keeps them among the codes.
-func (b *Binder) repack(m *ternary.Matrix, view *quant.TernaryView, first int, scales []float32, group int) error {
-	codes := view.Codes
-	if m.Layout == ternary.G2 {
-		codes = view.AllCodes
-	}
-	t := &repackTask{m: m, codes: codes, first: first, scales: scales, group: group}
-	t.rows = make([][ternary.PanelRows][]byte, b.opts.Team.Size())
-	for w := range t.rows {
-		for r := range t.rows[w] {
-			t.rows[w][r] = make([]byte, m.Cols)
-		}
-	}
-	b.opts.Team.Run(t, m.Panels())
-	if err := t.err.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-type repackTask struct {
-	m      *ternary.Matrix
-	codes  func(dst []byte, row int) error
-	first  int
-	scales []float32
-	group  int
-	rows   [][ternary.PanelRows][]byte // codes, per worker
-	err    atomic.Pointer[error]
-}
-
-func (t *repackTask) Do(worker, panel int) {
-	rows := &t.rows[worker]
-	n := min(ternary.PanelRows, t.m.Rows-panel*ternary.PanelRows)
-	for r := range n {
-		if err := t.codes(rows[r], t.first+panel*ternary.PanelRows+r); err != nil {
-			t.err.CompareAndSwap(nil, &err)
-			return
-		}
-	}
-	err := t.m.SetPanel(panel, rows[:n])
-	if err == nil && t.m.Layout.Grouped() {
-		err = t.m.SetPanelScales(panel, t.scales, t.group)
-	}
-	if err != nil {
-		t.err.CompareAndSwap(nil, &err)
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"trit/internal/kernel"
 	"trit/internal/kernel/autotune"
 	"trit/internal/parallel"
+	"trit/internal/repacked"
 	"trit/internal/ternary"
 	"trit/quant"
 )
@@ -41,6 +42,10 @@ type LoadOptions struct {
 	Progress func(done, total int64)
 	// Context, if not nil, ends the loading early with its error.
 	Context context.Context
+	// Repacked, if not nil, has repacked weights of earlier loads; Model.KeepRepacked adds
+	// those of this one. Warn, if not nil, is told why one is of no use.
+	Repacked *repacked.Cache
+	Warn     func(error)
 }
 
 // Load reads a model from an open file. The file then belongs to the model.
@@ -76,6 +81,8 @@ func load(f *gguf.File, o LoadOptions) (*Model, error) {
 		defer b.opts.Team.Close()
 	}
 	b.countWeights()
+	b.keeper = newKeeper(f, c, o)
+	defer b.keeper.close()
 	if m.Graph, err = arch.Build(c, b); err != nil {
 		return nil, err
 	}
@@ -83,6 +90,7 @@ func load(f *gguf.File, o LoadOptions) (*Model, error) {
 		return nil, err
 	}
 	b.finish()
+	m.keeper = b.keeper
 	m.bitnetPrefixes()
 	return m, nil
 }

@@ -129,6 +129,7 @@ type Model struct {
 	lines       lineSizes // of the copies
 	projections []namedProjection
 	dense       int // columns of the widest matrix of numbers in a layer
+	keeper      *keeper
 }
 
 // namedProjection is a projection with the full name of its tensor.

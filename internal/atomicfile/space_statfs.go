@@ -1,11 +1,11 @@
 //go:build linux || darwin || freebsd || dragonfly
 
-package hub
+package atomicfile
 
 import "golang.org/x/sys/unix"
 
-// freeSpace returns the bytes that the user may still write below dir.
-func freeSpace(dir string) (uint64, error) {
+// FreeSpace returns the bytes that the user may still write below dir.
+func FreeSpace(dir string) (uint64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, err

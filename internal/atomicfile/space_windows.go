@@ -1,9 +1,9 @@
-package hub
+package atomicfile
 
 import "golang.org/x/sys/windows"
 
-// freeSpace returns the bytes that the user may still write below dir.
-func freeSpace(dir string) (uint64, error) {
+// FreeSpace returns the bytes that the user may still write below dir.
+func FreeSpace(dir string) (uint64, error) {
 	p, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, err
