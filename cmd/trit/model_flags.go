@@ -90,7 +90,8 @@ func (f *modelFlags) options(a *app, cmd *cobra.Command) ([]trit.Option, error) 
 	if f.load.HiddenAct != 0 {
 		opts = append(opts, trit.HiddenAct(f.load.HiddenAct))
 	}
-	if dir, err := hub.Repacked(); err == nil && f.repacked != "off" && f.repacked != "" { // without a home nothing is kept
+	// Without a home nothing is kept.
+	if dir, err := hub.Repacked(); err == nil && f.repacked != "off" && f.repacked != "" {
 		limit, err := parseBytes("repacked-cache", f.repacked)
 		if err != nil {
 			return nil, usage(cmd, err)
