@@ -38,6 +38,20 @@ func (t *Table) Reserve(n int) error {
 	if n == 0 {
 		return nil
 	}
+	have := len(t.pages)
+	if err := t.Ahead(n); err != nil {
+		return err
+	}
+	if err := t.reserveState(n); err != nil {
+		t.shrink(have)
+		return err
+	}
+	return nil
+}
+
+// Ahead gives the next n positions pages of their own for keys and values that nobody will
+// keep: they are not counted as stored, and Reserve takes over what there is.
+func (t *Table) Ahead(n int) error {
 	t.slide()
 	last := t.n / kernel.PageTokens // page of the first new position
 	if last < len(t.pages) {
@@ -53,10 +67,6 @@ func (t *Table) Reserve(n int) error {
 			return err
 		}
 		t.pages = append(t.pages, page)
-	}
-	if err := t.reserveState(n); err != nil {
-		t.shrink(have)
-		return err
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ type attendScratch struct {
 func newAttention(e *Engine) *attention {
 	c := e.config
 	group := c.Heads / c.KVHeads
-	a := &attention{e: e, group: group, rowBlock: max(1, maxQueries/group), planes: make([]int, c.Layers)}
+	a := &attention{e: e, group: group, rowBlock: max(1, maxQueries/group), planes: make([]int, c.Layers+c.MTP)}
 	kv := e.pool.Config()
 	whole, sliding := 0, kv.Layers
 	for _, layer := range e.model.Tally(kv.Type).KVLayers() {
@@ -108,10 +108,15 @@ func (a *attention) splitBelow() int { return 4 * a.e.team.Size() }
 
 // begin cuts the rows of a batch into blocks.
 func (a *attention) begin(b *Batch) {
-	a.batch, a.blocks = b, a.blocks[:0]
 	if a.e.pool.Config().StateSize > 0 {
 		a.recur.begin(b)
 	}
+	a.cut(b)
+}
+
+// cut is begin for rows that go through no recurrence.
+func (a *attention) cut(b *Batch) {
+	a.batch, a.blocks = b, a.blocks[:0]
 	for i := range b.rows {
 		s, pos := b.rows[i].seq, int(b.positions[i])
 		if n := len(a.blocks); n > 0 {
@@ -128,19 +133,11 @@ func (a *attention) begin(b *Batch) {
 
 // Attend implements model.Attention.
 func (a *attention) Attend(layer int, out, q, k, v model.Buffer, rows int) {
-	a.layer, a.out, a.q, a.k, a.v = layer, out, q, k, v
+	a.Store(layer, k, v, rows)
+	a.out, a.q = out, q
 	a.window = a.e.config.WindowOf(layer)
 	heads := a.e.config.KVHeads
 	team := a.e.team
-	a.e.begin(layer, OpStore, rows)
-	if rows*k.Width <= 4096 {
-		for i := range rows {
-			a.store.Do(0, i)
-		}
-	} else {
-		team.Run(&a.store, rows)
-	}
-	a.e.end()
 	a.e.begin(layer, OpAttention, rows)
 	if pairs := len(a.blocks) * heads; pairs >= a.splitBelow() {
 		team.Run(&a.whole, pairs)
@@ -156,6 +153,20 @@ func (a *attention) Attend(layer int, out, q, k, v model.Buffer, rows int) {
 	a.e.begin(layer, OpMerge, rows)
 	for i := range len(a.blocks) * heads {
 		a.merge.Do(0, i)
+	}
+	a.e.end()
+}
+
+// Store implements model.Attention.
+func (a *attention) Store(layer int, k, v model.Buffer, rows int) {
+	a.layer, a.k, a.v = layer, k, v
+	a.e.begin(layer, OpStore, rows)
+	if rows*k.Width <= 4096 {
+		for i := range rows {
+			a.store.Do(0, i)
+		}
+	} else {
+		a.e.team.Run(&a.store, rows)
 	}
 	a.e.end()
 }

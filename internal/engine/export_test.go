@@ -75,3 +75,6 @@ func (h *ByHand) Step(t testing.TB) (answered map[*Session]bool) {
 	}
 	return answered
 }
+
+// Run runs a batch.
+func Run(b *Batch) error { return b.engine.Step(b, nil) }

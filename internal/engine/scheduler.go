@@ -26,7 +26,7 @@ var ErrClosed = errors.New("engine: closed")
 // and when the KV cache is full some sequences have to wait and are run again later.
 type Scheduler struct {
 	engine *Engine
-	inbox  chan any // *request, the first of its group, or call
+	inbox  chan any // *request, the first of its group, *guess, or call
 	done   chan struct{}
 
 	closing  chan struct{}
@@ -220,6 +220,9 @@ func (s *Scheduler) gather(timer *time.Timer, lastStep time.Duration) bool {
 		select {
 		case m := <-s.inbox:
 			s.receive(m)
+			if _, guesses := m.(*guess); guesses {
+				grace = nil // whoever guesses will be back too
+			}
 		case <-grace:
 			s.engaged = 0
 			s.round++
@@ -240,6 +243,8 @@ func (s *Scheduler) receive(m any) {
 			s.look(r)
 			s.queue = append(s.queue, r)
 		}
+	case *guess:
+		s.guess(m)
 	case call:
 		m.f()
 		s.publish()

@@ -28,6 +28,7 @@ type Session struct {
 
 	hidden []float32
 	logits []float32
+	guess  guess
 }
 
 // Job asks to run tokens on a session; see [Scheduler.Run].

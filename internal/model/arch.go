@@ -156,6 +156,11 @@ type Run interface {
 	// Forward computes the pass and returns the final hidden states, after
 	// the output norm, of the rows that the pass keeps: [kept, D].
 	Forward(p *Pass) Buffer
+	// Guess is Forward for the layer that guesses further tokens, of models with
+	// Config.MTP: the rows are tokens of which states [rows, D] are the hidden states
+	// before them, of the model or of Guess itself. What it returns stands for the
+	// hidden states of the tokens: [rows, D].
+	Guess(p *Pass, states []float32) Buffer
 }
 
 var families []*Arch

@@ -77,7 +77,8 @@ func (b *Binder) Bind(dst any, prefix string) error {
 
 // value loads a tensor as the type of a field.
 func (b *Binder) value(field any, t *gguf.Tensor, spec TensorSpec) (any, error) {
-	if spec.Role != RoleProjection {
+	_, either := field.(*Linear)
+	if spec.Role != RoleProjection && !(either && quant.IsTernary(t.Type)) {
 		size, err := t.Type.Size(t.Dims)
 		if err != nil {
 			return nil, err
@@ -105,6 +106,9 @@ func (b *Binder) value(field any, t *gguf.Tensor, spec TensorSpec) (any, error) 
 				return nil, err
 			}
 			return &Linear{Projection: list[0]}, nil
+		}
+		if b.transforms.input(t.Name, int(t.Cols())) != nil {
+			return nil, fmt.Errorf("its weights are rotated (%s*), which its type %v cannot be", RotationPrefix, t.Type)
 		}
 		table, err := b.table(t)
 		if err == nil && !kernel.HeadSupports(t.Type) {
@@ -149,14 +153,6 @@ func (b *Binder) tensor(spec TensorSpec) (*gguf.Tensor, error) {
 		return nil, fmt.Errorf("%w %s: its shape is %v, but the configuration asks for %v", ErrTensor, spec.Name, t.Dims, spec.Dims)
 	}
 	return t, nil
-}
-
-// trimDims drops trailing dimensions of 1, which writers may leave out.
-func trimDims(dims []int64) []int64 {
-	for len(dims) > 1 && dims[len(dims)-1] == 1 {
-		dims = dims[:len(dims)-1]
-	}
-	return dims
 }
 
 // vector loads a tensor of any float type as float32.
@@ -215,7 +211,7 @@ func (b *Binder) table(t *gguf.Tensor) (*Table, error) {
 // countWeights adds up the projections of the file, for progress reports.
 func (b *Binder) countWeights() {
 	for _, t := range b.file.Tensors {
-		if s, ok := b.tensors.Lookup(t.Name); ok && s.Role == RoleProjection {
+		if s, ok := b.tensors.Lookup(t.Name); ok && (s.Role == RoleProjection || s.Role == RoleDense && quant.IsTernary(t.Type)) {
 			b.total += t.Elements()
 		}
 	}

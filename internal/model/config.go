@@ -102,10 +102,14 @@ type Config struct {
 	Context int // positions the model was trained for
 	Hidden  int // width of the residual stream, D
 	Layers  int
-	FFN     int // width of the feed-forward network, F
-	Heads   int // query heads, H
-	KVHeads int // key and value heads, G; divides Heads
-	HeadDim int // width of a head, d
+	// MTPLayers is how many layers behind these the file has that guess further tokens
+	// (multi-token prediction), MTP how many of them the model is loaded with: see LoadOptions.
+	MTPLayers int
+	MTP       int
+	FFN       int // width of the feed-forward network, F
+	Heads     int // query heads, H
+	KVHeads   int // key and value heads, G; divides Heads
+	HeadDim   int // width of a head, d
 
 	RopeDim   int     // leading elements of a head that are rotated
 	RopeBase  float64 // base of the rotation frequencies

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"trit/gguf"
+	"trit/internal/fault"
 	"trit/internal/kernel"
 	"trit/internal/kernel/autotune"
 	"trit/internal/parallel"
@@ -33,6 +34,9 @@ type LoadOptions struct {
 	// CopyTables holds the tensors that are not repacked in memory of the model's own, so
 	// that it does not need its file any more.
 	CopyTables bool
+	// MTP loads the layer that guesses further tokens too. It is an error if the file has
+	// none.
+	MTP bool
 	// SkipZeros says whether matrices are also kept by rows and columns.
 	SkipZeros SkipZeros
 	// Team repacks the weights; nil means one worker.
@@ -144,6 +148,9 @@ func CheckTensors(f *gguf.File, o LoadOptions) error {
 		}
 	}
 	switch n := len(missing); {
+	case n > 1 && c.MTPLayers > 0 && slices.Contains(missing, LayerTensor(0, "attn_norm.weight")):
+		errs = append(errs, fmt.Errorf("%w: the file holds only the layer that guesses further tokens, not the model; "+
+			"use a file that has both", ErrTensor))
 	case n == 1:
 		errs = append(errs, fmt.Errorf("%w %s: it is missing from the file; download or convert it again", ErrTensor, missing[0]))
 	case n > 1:
@@ -158,6 +165,14 @@ func CheckTensors(f *gguf.File, o LoadOptions) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// trimDims drops trailing dimensions of 1, which writers may leave out.
+func trimDims(dims []int64) []int64 {
+	for len(dims) > 1 && dims[len(dims)-1] == 1 {
+		dims = dims[:len(dims)-1]
+	}
+	return dims
 }
 
 // configureFile returns the family and the configuration of a file.
@@ -235,6 +250,17 @@ func Configure(arch *Arch, meta *gguf.Metadata, o LoadOptions) (*Config, error) 
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrConfig, key, err)
 		}
+	}
+	switch {
+	case !o.MTP:
+	case c.MTPLayers == 0:
+		return nil, fault.Option("mtp", "the file has no layer that guesses further tokens (%s.nextn_predict_layers); "+
+			"use a file of the model that has one, or guess in another way", c.Architecture)
+	case c.MTPLayers > 1:
+		return nil, fault.Option("mtp", "the file has %d layers that guess further tokens (%s.nextn_predict_layers), one after the other; "+
+			"only one is supported", c.MTPLayers, c.Architecture)
+	default:
+		c.MTP = 1
 	}
 	if o.Activations != 0 {
 		c.Activations = o.Activations

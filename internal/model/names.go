@@ -52,15 +52,15 @@ func splitName(name string) (generic, layer string) {
 // TensorTable is the tensor table of a model, by generic name.
 type TensorTable struct {
 	specs  []TensorSpec
-	index  map[string]int
+	index  map[string][]int // a layer has one of those with a name
 	layers int
 }
 
 // Table returns the tensor table of a model with that configuration.
 func (a *Arch) Table(c *Config) *TensorTable {
-	t := &TensorTable{specs: a.Tensors(c), index: map[string]int{}, layers: c.Layers}
+	t := &TensorTable{specs: a.Tensors(c), index: map[string][]int{}, layers: c.Layers + c.MTP}
 	for i, s := range t.specs {
-		t.index[s.Name] = i
+		t.index[s.Name] = append(t.index[s.Name], i)
 	}
 	return t
 }
@@ -70,19 +70,17 @@ func (a *Arch) Table(c *Config) *TensorTable {
 // not in the table.
 func (t *TensorTable) Lookup(name string) (TensorSpec, bool) {
 	generic, number := splitName(name)
-	i, ok := t.index[generic]
-	if !ok {
-		return TensorSpec{}, false
+	for _, i := range t.index[generic] {
+		s := t.specs[i]
+		if !s.PerLayer() {
+			return s, true
+		}
+		layer, err := strconv.Atoi(number)
+		if err == nil && layer < t.layers && (s.In == nil || s.In(layer)) && number == strconv.Itoa(layer) {
+			return s.at(layer), true
+		}
 	}
-	s := t.specs[i]
-	if !s.PerLayer() {
-		return s, true
-	}
-	layer, err := strconv.Atoi(number)
-	if err != nil || layer >= t.layers || s.In != nil && !s.In(layer) || number != strconv.Itoa(layer) {
-		return TensorSpec{}, false
-	}
-	return s.at(layer), true
+	return TensorSpec{}, false
 }
 
 // All goes through every tensor of the model under its full name: those outside the

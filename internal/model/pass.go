@@ -15,6 +15,8 @@ type Attention interface {
 	// (same shape) and everything stored for each row's sequence up to its
 	// own position.
 	Attend(layer int, out, q, k, v Buffer, rows int)
+	// Store is the first part of Attend.
+	Store(layer int, k, v Buffer, rows int)
 	// Recur takes every sequence of the pass through a recurrence: its rows in their
 	// order, different sequences and parts side by side.
 	Recur(r Recurrence)
@@ -282,6 +284,26 @@ func (p *Pass) Attend(stage string, out, q, k, v Buffer) {
 	p.flush()
 	p.attention.Attend(p.layer, out, q, k, v, p.rows)
 	p.observe(stage, out)
+}
+
+// Store stores k and v in the cache, for rows that attend to nothing.
+func (p *Pass) Store(stage string, k, v Buffer) {
+	if p.tally != nil {
+		p.tally.store(stage)
+		return
+	}
+	p.flush()
+	p.attention.Store(p.layer, k, v, p.rows)
+}
+
+// Apply computes out = W·in for a matrix that is stored as a ternary one or as numbers.
+func (p *Pass) Apply(stage string, in, out Buffer, w *Linear) {
+	if w.Table != nil {
+		p.Multiply(stage, in, out, w.Table)
+		return
+	}
+	p.Project(in, Projected{W: w.Projection, Out: out})
+	p.Stage(stage, out)
 }
 
 // Multiply computes out = W·in for a matrix of numbers, in the order of kernel.Dot. in

@@ -294,11 +294,7 @@ func (t *Tally) groups(n int64) int64 {
 // attend enters attention.
 func (t *Tally) attend(stage string, out Buffer) {
 	heads, d := int64(t.pass.cfg.Heads), int64(t.pass.cfg.HeadDim)
-	vector := d * int64(t.kv.ElemBytes()) // bytes of one key or value
-	if t.kv.Scaled() {
-		vector += 4
-	}
-	both := 2 * int64(t.pass.cfg.KVHeads) * vector
+	both := t.stored()
 	t.add(stage, OpKindAttend, Cost{
 		FLOPs: heads * d, PositionFLOPs: (4*d + 5) * heads, PositionBytes: both, StoreBytes: both,
 		Window: int64(t.pass.cfg.WindowOf(t.pass.layer)),
@@ -306,6 +302,18 @@ func (t *Tally) attend(stage string, out Buffer) {
 	t.result(out, written{kind: OpKindAttend})
 	t.stage(stage, out, Buffer{})
 }
+
+// stored returns the bytes of a row's keys and values.
+func (t *Tally) stored() int64 {
+	vector := int64(t.pass.cfg.HeadDim) * int64(t.kv.ElemBytes()) // bytes of one key or value
+	if t.kv.Scaled() {
+		vector += 4
+	}
+	return 2 * int64(t.pass.cfg.KVHeads) * vector
+}
+
+// store enters keys and values that are stored for later rows.
+func (t *Tally) store(stage string) { t.add(stage, OpKindAttend, Cost{StoreBytes: t.stored()}) }
 
 // flops returns the operations for one element, the product with a gate among them.
 func (a HiddenAct) flops() int64 {

@@ -31,6 +31,8 @@ type Options struct {
 	// HeadTypes; 0 means F16 or, for shapes whose heads are published so, that of the
 	// weights. An embedding table beside it is F16 then, or has the same type.
 	Head gguf.Type
+	// MTP adds a layer that guesses further tokens, with matrices in Q8_0.
+	MTP bool
 	// Zeros is the share of gates that are not positive, from 0.5 to below 1; 0 means
 	// what comes of random weights, which is about a half. So many rows of ffn_gate
 	// have no weights as it takes, scattered at random.
@@ -117,7 +119,7 @@ func New(s Shape, o Options) (*Generator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrShape, s.Name, err)
 	}
-	if g.config, err = model.Configure(arch, g.meta, model.LoadOptions{}); err != nil {
+	if g.config, err = model.Configure(arch, g.meta, model.LoadOptions{MTP: o.MTP}); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrShape, s.Name, err)
 	}
 	for spec := range arch.Table(g.config).Rows() {
@@ -156,7 +158,9 @@ func (g *Generator) storage(spec model.TensorSpec) (gguf.Type, int64, error) {
 			t, block = g.opts.Head, g.opts.Head.BlockElements()
 		}
 	case model.RoleDense:
-		if spec.Dims[0] >= stateDim && g.shape.Experts == 0 { // neither convolution nor router
+		if mtp := model.LayerTensor(g.config.Layers, ""); strings.HasPrefix(spec.Name, mtp) {
+			t, block = gguf.TypeQ8_0, gguf.TypeQ8_0.BlockElements()
+		} else if spec.Dims[0] >= stateDim && g.shape.Experts == 0 { // neither convolution nor router
 			t = gguf.TypeBF16
 		}
 	}
@@ -188,6 +192,10 @@ func metadata(s Shape, o Options) (_ *gguf.Metadata, err error) {
 	set("general.description", description)
 	if err == nil {
 		err = s.setKeys(m)
+	}
+	if o.MTP {
+		set(s.Architecture+".block_count", uint32(s.Layers+1))
+		set(s.Architecture+".nextn_predict_layers", uint32(1))
 	}
 	if fileType, ok := o.Type.FileType(); ok {
 		set("general.file_type", fileType)

@@ -55,7 +55,7 @@ func (r *Run) Forward(p *model.Pass) model.Buffer {
 		if r.blocks == nil || !r.blocks.Attention(p, r, i) {
 			r.attention(p, l, i)
 		}
-		if i == len(r.Layers)-1 {
+		if i == len(r.Layers)-1 && c.MTP == 0 {
 			p.Narrow(r.X, r.H) // if attention has not yet
 		}
 		if l.PostAttnNorm != nil {
@@ -77,7 +77,18 @@ func (r *Run) Forward(p *model.Pass) model.Buffer {
 	p.Layer(model.LayerOut)
 	p.Norm("output_norm", r.H, r.X, r.OutputNorm)
 	p.Scale("output_scaled", r.H, c.LogitScale)
+	if c.MTP > 0 {
+		p.Layer(c.Layers)
+		r.blocks.(Predictor).Follow(p, r)
+		p.Layer(model.LayerOut)
+	}
 	return r.H
+}
+
+// Guess implements model.Run.
+func (r *Run) Guess(p *model.Pass, states []float32) model.Buffer {
+	p.Layer(r.Config.Layers)
+	return r.blocks.(Predictor).Guess(p, r, states)
 }
 
 // attention computes H = O·attend(Q·H, K·H, V·H).

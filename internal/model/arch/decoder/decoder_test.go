@@ -161,6 +161,9 @@ func (a oneSequence) Attend(layer int, out, q, k, v model.Buffer, rows int) {
 	}
 }
 
+// Store implements model.Attention.
+func (a oneSequence) Store(int, model.Buffer, model.Buffer, int) {}
+
 // Recur implements model.Attention.
 func (a oneSequence) Recur(r model.Recurrence) {
 	state := make([]float32, a.stateSize)

@@ -85,6 +85,16 @@ type Blocks interface {
 	FeedForward(p *model.Pass, r *Run, layer int) bool
 }
 
+// Predictor is implemented by the blocks of models with Config.MTP, which all rows of a pass
+// go through.
+type Predictor interface {
+	// Follow stores what the layer that guesses attends to later, of all rows. r.H has
+	// their hidden states and must be left alone.
+	Follow(p *model.Pass, r *Run)
+	// Guess is model.Run's.
+	Guess(p *model.Pass, r *Run, states []float32) model.Buffer
+}
+
 // Register adds a family of decoders to those of package model.
 func Register(f Family) {
 	model.Register(&model.Arch{

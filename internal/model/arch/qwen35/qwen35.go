@@ -53,7 +53,7 @@ func configure(m *gguf.Metadata, c *model.Config) error {
 		return err
 	}
 	blocks := c.Layers
-	c.Layers -= next
+	c.Layers, c.MTPLayers = c.Layers-next, next
 	switch {
 	case c.Layers < 1:
 		return r.Fail("block_count %d leaves no layer beside the %d of nextn_predict_layers", blocks, next)
@@ -104,8 +104,8 @@ func tensors(c *model.Config, table []model.TensorSpec) []model.TensorSpec {
 		nV        = int64(c.ValueHeads)
 		V         = nV * int64(c.StateDim)
 		channels  = int64(convChannels(c))
-		recurrent = func(layer int) bool { return c.Recurrent[layer] }
-		full      = func(layer int) bool { return !c.Recurrent[layer] }
+		recurrent = func(layer int) bool { return layer < c.Layers && c.Recurrent[layer] }
+		full      = func(layer int) bool { return layer < c.Layers && !c.Recurrent[layer] }
 	)
 	offset := &model.HFForm{Value: func(x float32) float32 { return 1 + x }, Inverse: func(y float32) float32 { return y - 1 }, Centred: true}
 	for i := range table {
@@ -114,12 +114,18 @@ func tensors(c *model.Config, table []model.TensorSpec) []model.TensorSpec {
 		if s.Role == model.RoleVector && len(s.HF) > 0 {
 			s.HFForm = offset // norms of checkpoints are around 0
 		}
+		if s.PerLayer() {
+			s.In = func(layer int) bool { return layer < c.Layers }
+		}
 		if strings.HasPrefix(kind, "attn_") && kind != "attn_norm" {
 			s.In = full
 		}
 		if kind == "attn_q" {
 			s.Dims = []int64{D, 2 * s.Dims[1]} // queries and gates
 		}
+	}
+	if c.MTP > 0 {
+		table = append(table, mtpTensors(c, offset)...)
 	}
 	add := func(name, hf string, role model.Role, form *model.HFForm, dims ...int64) {
 		table = append(table, model.TensorSpec{Name: "blk.%d." + name, HF: []string{"layers.%d.linear_attn." + hf},
@@ -185,6 +191,7 @@ type extension struct {
 	at           []int // where the state of each layer begins, and its
 	noted        []int // part of a record
 	size, record int
+	mtp          *predictor // nil if the model is loaded without
 }
 
 func extend(c *model.Config, b *model.Binder) (decoder.Extension, error) {
@@ -210,16 +217,25 @@ func extend(c *model.Config, b *model.Binder) (decoder.Extension, error) {
 			e.record += channels + c.ValueHeads*headRecord(c)
 		}
 	}
-	return e, nil
+	if c.MTP == 0 {
+		return e, nil
+	}
+	// The last token's hidden state is part of the state, as the next one's guess needs it.
+	e.mtp = &predictor{at: e.size, noted: e.record}
+	e.size, e.record = e.size+c.Hidden, e.record+c.Hidden
+	if err := b.Bind(e.mtp, model.LayerTensor(c.Layers, "")); err != nil {
+		return nil, err
+	}
+	return e, e.mtp.check(c)
 }
 
 // StateSize implements decoder.Extension: for each delta net the inputs of the last
 // tokens' convolution, those of one part of it after the other, then a matrix for each
-// value head.
+// value head; then, of a model that guesses, the hidden state of the last token.
 func (e *extension) StateSize() int { return e.size }
 
 // RecordSize implements decoder.Extension: for each delta net the input of the
-// convolution, then what each value head is given.
+// convolution, then what each value head is given; then the hidden state.
 func (e *extension) RecordSize() int { return e.record }
 
 // headRecord is the size of the record of a value head: key, value, and how much is kept
@@ -240,6 +256,9 @@ func (e *extension) NewRun(r *decoder.Run, mem model.Memory, maxRows int) decode
 		g:         model.NewBuffer(mem, maxRows, c.ValueHeads),
 	}
 	b.split, b.gated = split{b, r.Q}, gated{b, r.O}
+	if e.mtp != nil {
+		b.next = newNext(b, r, mem, maxRows)
+	}
 	for i := range e.nets {
 		n := &layer{blocks: b, net: &e.nets[i], at: e.at[i], noted: e.noted[i]}
 		b.layers = append(b.layers, n)
@@ -260,6 +279,7 @@ type blocks struct {
 	split  split
 	gated  gated
 	layers []*layer
+	next   *next // nil if the model does not guess
 }
 
 // FeedForward implements decoder.Blocks.
@@ -267,7 +287,7 @@ func (*blocks) FeedForward(*model.Pass, *decoder.Run, int) bool { return false }
 
 // Attention implements decoder.Blocks.
 func (b *blocks) Attention(p *model.Pass, r *decoder.Run, i int) bool {
-	last := i == len(b.layers)-1
+	last := i == len(b.layers)-1 && b.next == nil
 	if b.c.Recurrent[i] {
 		b.deltaNet(p, r, b.layers[i], last)
 	} else {
