@@ -46,6 +46,9 @@ func (m *Model) generateOptions(ctx context.Context, opts []GenerateOption) *gen
 		}
 		opt(o)
 	}
+	if s := &o.Options.Speculation; !o.speculates && !s.Lookup && o.draft == nil && o.Options.Contrastive.K == 0 {
+		s.MTP = m.model.Config.MTP > 0
+	}
 	if d := m.derived; d != nil {
 		o.Options.Stop = append(o.Options.Stop, d.Stops()...)
 		if n, ok := d.Number(hub.ParameterPredict); ok && o.Options.MaxTokens == 0 {

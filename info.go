@@ -26,6 +26,8 @@ type Info struct {
 	Context        int
 	TernaryWeights int64
 	TernaryBytes   int64
+	MTPLayers      int  // of the file, that guess further tokens; they are not among Layers
+	MTP            bool // one is loaded; see [MTP]
 
 	Activations ActivationFormat
 	HiddenAct   ActivationFunction
@@ -54,6 +56,7 @@ func (m *Model) Info() Info {
 		Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim, Vocabulary: c.Vocab,
 		TrainedContext: c.Context, Context: e.Context(),
 		TernaryWeights: m.model.TernaryWeights, TernaryBytes: m.model.TernaryBytes,
+		MTPLayers: c.MTPLayers, MTP: c.MTP > 0,
 		Activations: c.Activations, HiddenAct: c.HiddenAct, KVType: e.Cache().Config().Type, Pooling: m.pooling(), Embedding: m.model.Embedding.Pooling != 0, Head: e.HeadInfo().Mode,
 		Threads: e.Threads(), CPU: kernel.Active().String(), Notes: notes,
 	}

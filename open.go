@@ -192,8 +192,12 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	return nil
 }
 
-// notOurs returns the error of a model that something here cannot be computed with.
+// notOurs returns the error of a model that something here cannot be computed with, as it
+// is or with an option.
 func notOurs(name string, reasons ...error) error {
+	if _, ok := errors.AsType[*OptionError](errors.Join(reasons...)); ok {
+		return fmt.Errorf("%s: %w", name, errors.Join(reasons...))
+	}
 	return fmt.Errorf("%s: %w\nrun it with the program that it was made for, or with llama.cpp", name, errors.Join(reasons...))
 }
 

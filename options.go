@@ -247,6 +247,7 @@ type GenerateOption func(*generateOptions)
 type generateOptions struct {
 	generate.Options
 	draft       *Model
+	speculates  bool // as Speculate says
 	stats       *Stats
 	arrived     time.Time
 	constraints []constraintRequest
@@ -440,6 +441,12 @@ func Constrain(c Constraint) GenerateOption {
 	}
 }
 
+// MTP loads the layer that guesses further tokens (multi-token prediction), which some files
+// have. Texts are then generated with its guesses, unless another method is asked for: it
+// does not change them, and saves time where guesses are right often enough. A model
+// without such a layer is an error.
+func MTP() Option { return func(o *openOptions) { o.load.MTP = true } }
+
 // Speculation says how tokens are guessed ahead.
 type Speculation = generate.Speculation
 
@@ -461,13 +468,13 @@ func Draft(m *Model) GenerateOption {
 	}
 }
 
-// Speculate sets all options of guessing ahead.
+// Speculate sets all options of guessing ahead. With the zero value nothing is guessed.
 func Speculate(s Speculation) GenerateOption {
-	return func(o *generateOptions) { o.Options.Speculation, o.draft = s, nil }
+	return func(o *generateOptions) { o.Options.Speculation, o.draft, o.speculates = s, nil, true }
 }
 
-// MaxGuesses bounds the tokens that Lookup or Draft, given before it, guesses at
-// once; 0 means 16 for Lookup and 8 for Draft.
+// MaxGuesses bounds the tokens that are guessed at once by Lookup or Draft, given before it, or with
+// [MTP]; 0 means 16, 8 and 4.
 func MaxGuesses(n int) GenerateOption {
 	return func(o *generateOptions) { o.Options.Speculation.MaxGuesses = n }
 }

@@ -11,6 +11,7 @@ var foreignFlags = map[string]string{
 	"-sys": "it is --system-prompt",
 	"-cnv": "it is 'trit chat'", "--conversation": "it is 'trit chat'",
 	"-fa": notNeeded, "--flash-attn": notNeeded, "--mlock": notNeeded, "-b": notNeeded, "-ub": notNeeded,
+	"--spec-type":    "it is --mtp, or --lookup and --draft of 'trit infer'",
 	"--no-mmap":      "it is --copy-tables",
 	"--verbose":      "a chat shows tokens and speed below, and with /stats",
 	"--format":       "it is --json-mode or --json-schema of 'trit infer', and /json or /schema in a chat",

@@ -225,6 +225,8 @@ func (r *inference) generate(cmd *cobra.Command, constraint *grammar.Grammar) er
 		opts = append(opts, trit.Draft(draft), trit.MaxGuesses(f.draftMax))
 	case f.lookup:
 		opts = append(opts, trit.Lookup(), trit.MaxGuesses(f.draftMax))
+	case f.model.load.MTP:
+		opts = append(opts, trit.MaxGuesses(f.draftMax))
 	}
 	pieces := plainPieces(r.model.GenerateFrom(ctx, r.tokens, opts...))
 	if f.ask {

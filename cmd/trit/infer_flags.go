@@ -96,7 +96,7 @@ func (f *inferFlags) add(cmd *cobra.Command) {
 
 	flags.StringVar(&f.draft, "draft", "", "let a smaller `model` with the same tokens guess ahead; faster, with the same text if greedy")
 	flags.BoolVar(&f.lookup, "lookup", false, "guess ahead from repetitions in the text; faster where there are some, with the same text")
-	flags.IntVar(&f.draftMax, "draft-max", 0, "guess at most this many tokens at once (default: 8 with --draft, 16 with --lookup)")
+	flags.IntVar(&f.draftMax, "draft-max", 0, "guess at most this many tokens at once (default: 8 with --draft, 16 with --lookup, 4 with --mtp)")
 	flags.IntVar(&f.beams, "beams", 0, "search for the most likely text with this many beams instead of sampling")
 	flags.IntVar(&f.groups, "beam-groups", 1, "divide the beams into groups that keep apart")
 	flags.Float64Var(&f.diversity, "diversity", 0, "how far groups keep apart: taken off a token's score for each earlier beam that chose it")
@@ -168,8 +168,8 @@ func (f *inferFlags) check(cmd *cobra.Command) error {
 func (f *inferFlags) checkMethods(cmd *cobra.Command) error {
 	given := cmd.Flags().Changed
 	var methods []string
-	for _, name := range []string{"beams", "contrastive-k", "draft", "lookup"} {
-		if given(name) && !(name == "lookup" && !f.lookup) {
+	for _, name := range []string{"beams", "contrastive-k", "draft", "lookup", "mtp"} {
+		if given(name) && !(name == "lookup" && !f.lookup) && !(name == "mtp" && !f.model.load.MTP) {
 			methods = append(methods, "--"+name)
 		}
 	}
@@ -195,7 +195,7 @@ func (f *inferFlags) checkMethods(cmd *cobra.Command) error {
 	err := errors.Join(
 		needs("--beams", given("beams"), "beam-groups", "diversity", "length-penalty"),
 		needs("--contrastive-k", given("contrastive-k"), "contrastive-alpha"),
-		needs("--draft or --lookup", given("draft") || f.lookup, "draft-max"))
+		needs("--draft, --lookup or --mtp", given("draft") || f.lookup || f.model.load.MTP, "draft-max"))
 	if err != nil {
 		return err
 	}

@@ -301,7 +301,7 @@ func (r *inference) printStats(result *inferResult) {
 	if s.CachedTokens > 0 {
 		cached = fmt.Sprintf(" (%d from the cache)", s.CachedTokens)
 	}
-	if r.flags.lookup || r.flags.draft != "" {
+	if r.flags.lookup || r.flags.draft != "" || r.flags.model.load.MTP {
 		guessed = fmt.Sprintf(" in %d steps, %d of %d guesses right", s.Steps, s.AcceptedTokens, s.GuessedTokens)
 	}
 	if result.Seed != nil && r.flags.sampling.random() {

@@ -412,7 +412,7 @@ func TestInferUsage(t *testing.T) {
 		{"--contrastive-alpha 0.5", "needs --contrastive-k"},
 		{"--lookup --draft demo", "exclude each other"},
 		{"--draft=", "--draft is empty"},
-		{"--draft-max 4", "needs --draft or --lookup"},
+		{"--draft-max 4", "needs --draft, --lookup or --mtp"},
 		{"--max-tokens 99999999999999999999", `--max-tokens "99999999999999999999": want a smaller number`},
 		{"--max-tokens many", `--max-tokens "many": want a whole number`},
 		{"--diversity x", `--diversity "x": want a number`},

@@ -43,6 +43,7 @@ func (a *app) infoCommand() *cobra.Command {
 			head := inside.Of(m).Weights.Graph.Head()
 			info := modelInfo{
 				Name: c.Name, Architecture: c.Architecture,
+				MTPLayers: c.MTPLayers, MTP: c.MTP > 0,
 				Layers: c.Layers, Hidden: c.Hidden, FFN: c.FFN, Heads: c.Heads, KVHeads: c.KVHeads, HeadDim: c.HeadDim,
 				Vocabulary: c.Vocab, Context: c.Context,
 				HiddenAct: c.HiddenAct.String(), Activations: c.Activations.String(),
@@ -62,7 +63,7 @@ func (a *app) infoCommand() *cobra.Command {
 			}
 			if plan.State > 0 {
 				info.States = &statesInfo{
-					Layers: c.Layers - e.Cache().Config().Layers, Bytes: plan.State, Snapshots: plan.Snapshots(),
+					Layers: c.Layers + c.MTP - e.Cache().Config().Layers, Bytes: plan.State, Snapshots: plan.Snapshots(),
 					SequenceBytes: int64(plan.Snapshots()+1) * plan.State, Sequences: plan.Texts(plan.Context), Short: plan.Texts(shortSequence),
 				}
 			}
@@ -82,6 +83,8 @@ type modelInfo struct {
 	Name            string  `json:"name"`
 	Architecture    string  `json:"architecture"`
 	Layers          int     `json:"layers"`
+	MTPLayers       int     `json:"mtp_layers,omitempty"` // that guess further tokens, not among the layers
+	MTP             bool    `json:"mtp,omitempty"`        // one is loaded
 	Hidden          int     `json:"hidden"`
 	FFN             int     `json:"ffn"`
 	Heads           int     `json:"heads"`
@@ -136,6 +139,12 @@ func (i *modelInfo) String() string {
 	line("name", "%s", i.Name)
 	line("architecture", "%s (%s, %s RoPE with base %g)", i.Architecture, i.HiddenAct, i.RopeStyle, i.RopeBase)
 	line("shape", "%d layers, hidden %d, FFN %d, %d/%d heads of %d", i.Layers, i.Hidden, i.FFN, i.Heads, i.KVHeads, i.HeadDim)
+	switch {
+	case i.MTP:
+		line("guesses", "a layer that guesses further tokens is loaded")
+	case i.MTPLayers > 0:
+		line("guesses", "the file has a layer that guesses further tokens, which --mtp loads")
+	}
 	line("context", "%d tokens trained, %d in use", i.Context, i.ContextUsed)
 	line("vocabulary", "%d tokens (%s, %s), end tokens %v", i.Vocabulary, i.Tokenizer, i.PreTokenizer, i.EndTokens)
 	line("activations", "%s", i.Activations)

@@ -19,6 +19,7 @@ type synthFlags struct {
 	head    gguf.Type
 	seed    uint64
 	zeros   float64
+	mtp     bool
 }
 
 // add defines the flags; headFlag is the name of the one for the head's type.
@@ -36,7 +37,7 @@ func (f *synthFlags) generator(a *app, cmd *cobra.Command) (*synth.Generator, sy
 	if err != nil {
 		return nil, shape, usage(cmd, fmt.Errorf("--shape: %w", err))
 	}
-	o := synth.Options{Type: f.weights, Head: f.head, Seed: f.seed, Zeros: f.zeros, Workers: a.threads}
+	o := synth.Options{Type: f.weights, Head: f.head, Seed: f.seed, Zeros: f.zeros, MTP: f.mtp, Workers: a.threads}
 	if bar := a.progress("generating", byteSize); bar != nil {
 		o.Progress = func(done, total int64) {
 			bar.Set(done, total)
@@ -112,6 +113,7 @@ model, and the same seed gives the same bytes on every machine.`,
 		},
 	}
 	flags.add(cmd, "head")
+	cmd.Flags().BoolVar(&flags.mtp, "mtp", false, "add a layer that guesses further tokens, in Q8_0 (shapes of qwen35)")
 	forceFlag(cmd)
 	return cmd
 }

@@ -43,6 +43,7 @@ type choice struct {
 	class     int // of the guesses, for the pacer
 	step      stepFacts
 	settled   bool
+	accepted  int // guesses of the last step
 }
 
 // row is the place of one token to choose.
@@ -256,7 +257,7 @@ func (a *choice) settle(accepted int) error {
 	if a.settled {
 		return nil
 	}
-	a.settled = true
+	a.settled, a.accepted = true, accepted
 	if a.step.choices > 0 {
 		a.pace.record(a.class, len(a.guesses), accepted, a.step)
 	}

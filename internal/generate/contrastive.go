@@ -43,7 +43,7 @@ func (c *Contrastive) validate(o *Options) error {
 		return fault.Option("contrastive", "contrastive search gives one choice, not %d", o.Choices)
 	case o.Sampling.TopCandidates > 0:
 		return fault.Option("contrastive", "contrastive search has no samplers that leave candidates")
-	case o.Speculation.Lookup || o.Speculation.Draft != nil:
+	case o.Speculation.Lookup || o.Speculation.MTP || o.Speculation.Draft != nil:
 		return fault.Option("contrastive", "contrastive search and speculation exclude each other")
 	}
 	return nil

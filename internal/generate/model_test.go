@@ -58,7 +58,7 @@ func open(t testing.TB, o engine.Options, load model.LoadOptions) *demo {
 // openHybrid opens a small hybrid model. A budget of pages is one for keys and values.
 func openHybrid(t testing.TB, o engine.Options, load model.LoadOptions) *demo {
 	t.Helper()
-	m := synthtest.Model(t, synthtest.Shape(t, "tiny-qwen35"), synth.Options{}, load)
+	m := synthtest.Model(t, synthtest.Shape(t, "tiny-qwen35"), synth.Options{MTP: load.MTP}, load)
 	if o.CachePages > 0 {
 		o.CachePages += 3 * engine.EstimateMemory(m, engine.Options{KVType: kernel.KVF16}).StatePages
 	}

@@ -15,7 +15,7 @@ import (
 // reading the weights is what takes the time. What comes out is distributed
 // exactly as without it.
 //
-// Guesses by Lookup, and all guesses when sampling is greedy, are accepted only
+// Guesses by Lookup and MTP, and all guesses when sampling is greedy, are accepted only
 // when they are what the sampler chooses anyway: same seed, same text. Guesses
 // that a draft model has drawn by chance are accepted by the rule of Leviathan,
 // Kalman and Matias, "Fast Inference from Transformers via Speculative
@@ -34,8 +34,11 @@ type Speculation struct {
 	// Draft runs a smaller model with the same vocabulary that guesses. It
 	// excludes Lookup.
 	Draft *engine.Scheduler
+	// MTP guesses with a layer of the model itself, which it must have been loaded with. It
+	// excludes Lookup and Draft.
+	MTP bool
 	// MaxGuesses is the largest number of tokens guessed at once; 0 means 16
-	// for Lookup and 8 for Draft.
+	// for Lookup, 8 for Draft and 4 for MTP.
 	MaxGuesses int
 	// MinMatch is how many tokens must agree for Lookup; 0 means 2.
 	MinMatch int
@@ -51,6 +54,12 @@ type Speculation struct {
 func (o *Speculation) validate(e *engine.Engine) error {
 	if o.Lookup && o.Draft != nil {
 		return fault.Option("speculate", "lookup and a draft model exclude each other")
+	}
+	if o.MTP && (o.Lookup || o.Draft != nil) {
+		return fault.Option("speculate", "a layer that guesses excludes lookup and a draft model")
+	}
+	if o.MTP && e.Model().Config.MTP == 0 {
+		return fault.Option("speculate", "the model has been loaded without a layer that guesses; see option mtp")
 	}
 	if o.MaxGuesses < 0 || o.MaxGuesses > maxGuesses {
 		return fault.Option("max_guesses", "%d; want 1 to %d, or 0 for the default", o.MaxGuesses, maxGuesses)
@@ -77,13 +86,16 @@ type guesser interface {
 	// look examines the history and says how many tokens can be guessed and,
 	// for the pacer, how good a guess it is.
 	look(a *choice) (n, class int)
-	// next returns guess i. The earlier ones are in the history's memory,
+	// next returns guess i, or noGuess. The earlier ones are in the history's memory,
 	// behind the history.
 	next(ctx context.Context, a *choice, i int) (int32, error)
 	// branch returns a guesser for another choice with the same history.
 	branch() (guesser, error)
 	close()
 }
+
+// noGuess stands for a token that cannot be guessed.
+const noGuess = -1
 
 // start makes the guesser of a choice whose prompt is about to run, and what
 // says how many tokens it guesses.
@@ -92,6 +104,8 @@ func (o *Speculation) start(ctx context.Context, a *choice) (guesser, pacer, err
 	switch {
 	case o.Lookup:
 		return newLookup(o.MinMatch), newPacer(min(limit, orDefault(o.MaxGuesses, 16)), o.Cost, 0.25), nil
+	case o.MTP:
+		return &mtp{}, newPacer(min(limit, orDefault(o.MaxGuesses, mtpGuesses)), o.Cost, mtpCost), nil
 	case o.Draft != nil:
 		d, err := newDraft(ctx, o.Draft, a)
 		if err != nil {
@@ -149,7 +163,7 @@ func (a *choice) guess(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !allows(&r.context, id) {
+		if id == noGuess || !allows(&r.context, id) {
 			return nil
 		}
 		a.guesses = append(a.guesses, id)

@@ -66,7 +66,7 @@ func (s *api) props(w http.ResponseWriter, r *http.Request) error {
 	sampling := l.Model.Sampling()
 	settings := newGenerationSettings(&sampling)
 	return core.WriteJSON(w, http.StatusOK, map[string]any{
-		"default_generation_settings": slotReply{Context: l.Model.Context(), Params: settings},
+		"default_generation_settings": slotReply{Context: l.Model.Context(), Speculative: l.Model.Info().MTP, Params: settings},
 		"total_slots":                 len(l.Slots()),
 		"model_alias":                 l.Name,
 		"model_path":                  l.Name,
@@ -94,7 +94,7 @@ func (s *api) slots(w http.ResponseWriter, r *http.Request) error {
 	list := []slotReply{}
 	context := l.Model.Context()
 	for i, slot := range l.Slots() {
-		one := slotReply{ID: i, Context: context}
+		one := slotReply{ID: i, Context: context, Speculative: l.Model.Info().MTP}
 		if !slot.Busy {
 			free = true
 		} else {
