@@ -146,5 +146,14 @@ func TestMTPRefused(t *testing.T) {
 	if m, err = trit.OpenFS(context.Background(), file, "m.gguf", trit.MTP()); err != nil {
 		t.Fatal(err)
 	}
-	m.Close()
+	defer m.Close()
+	var stats trit.Stats
+	for _, err := range m.Generate(context.Background(), "one", trit.MaxTokens(20), trit.IgnoreEnd(), trit.CollectStats(&stats)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stats.GuessedTokens == 0 {
+		t.Error("without a norm of its own the layer guesses nothing")
+	}
 }

@@ -1,12 +1,14 @@
 package engine_test
 
 import (
-	"context"
+	"bytes"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"testing"
 
+	"trit/gguf"
 	"trit/internal/engine"
 	"trit/internal/head"
 	"trit/internal/kernel"
@@ -295,6 +297,50 @@ func TestGuessGraph(t *testing.T) {
 	}
 }
 
+// TestGuessNorm: without a norm of its own the layer has that of the model.
+func TestGuessNorm(t *testing.T) {
+	const own, output = "blk.4.nextn.shared_head_norm.weight", "output_norm.weight"
+	guess := func(leave bool) []guessed {
+		f := synthtest.File(t, synthtest.Shape(t, "tiny-qwen35"), synth.Options{MTP: true})
+		var specs []gguf.TensorSpec
+		for _, x := range f.Tensors {
+			from := x
+			if x.Name == own {
+				from, _ = f.Tensor(output)
+			}
+			data, err := from.Data()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if x.Name != own || !leave {
+				specs = append(specs, gguf.TensorSpec{Name: x.Name, Dims: x.Dims, Type: x.Type, Write: func(w io.Writer) error {
+					_, err := w.Write(data)
+					return err
+				}})
+			}
+		}
+		var b bytes.Buffer
+		if err := gguf.WriteTo(&b, f.Metadata, specs); err != nil {
+			t.Fatal(err)
+		}
+		f, err := gguf.Parse(b.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := model.Load(f, model.LoadOptions{MTP: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		e := newEngine(t, m, engine.Options{})
+		s, batch := e.NewSequence(), e.NewBatch()
+		defer s.Close()
+		states := extend(t, batch, s, longTokens(5), 5)
+		return guesses(t, batch, s, states[4*m.Config.Hidden:], 7, 1)
+	}
+	equalBits(t, "without a norm", guess(true)[0].state, guess(false)[0].state)
+}
+
 // TestGuessSameBits: a model that is loaded with the layer that guesses has the logits that it has
 // without, and the guesses do not depend on how the text was cut, on other texts, nor on what has
 // been guessed, taken back, shared or run again before.
@@ -345,151 +391,4 @@ func TestGuessSameBits(t *testing.T) {
 	same("a fork", fork)
 	fork.Close()
 	s.Close()
-}
-
-// TestGuessSessions: guesses of sessions are the same when the prompt comes from the prefix
-// cache, when the session is a fork, when tokens were taken back and when its memory was given to others.
-func TestGuessSessions(t *testing.T) {
-	m := guessing(t, model.LoadOptions{})
-	tokens := longTokens(120)
-	const n = 100
-	kv := engine.EstimateMemory(m, engine.Options{})
-	s, ctx := engine.NewScheduler(newEngine(t, m, engine.Options{})), context.Background()
-	defer func() { s.Close() }()
-	open := func() *engine.Session {
-		c, err := s.NewSession()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	run := func(c *engine.Session, tokens []int32) {
-		t.Helper()
-		if err := c.Run(ctx, tokens, engine.Hidden, len(tokens)-1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	guess := func(c *engine.Session) (ids []int32) {
-		t.Helper()
-		token, row := tokens[n], 0
-		for range 5 {
-			sel := head.Selector{K: 1}
-			ok, err := c.Guess(token, row, &sel)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !ok {
-				break
-			}
-			token, row = sel.Tokens[0], -1
-			ids = append(ids, token)
-		}
-		return ids
-	}
-	one := open()
-	if got := guess(one); got != nil {
-		t.Errorf("a session without a text guesses %v", got)
-	}
-	run(one, tokens[:n])
-	want := guess(one)
-	if len(want) != 5 {
-		t.Fatalf("guesses %v", want)
-	}
-	check := func(what string, c *engine.Session) {
-		t.Helper()
-		if got := guess(c); !slices.Equal(got, want) {
-			t.Errorf("%s: guesses %v, want %v", what, got, want)
-		}
-	}
-	job := engine.Job{Session: one, Tokens: append([]int32{tokens[n]}, want[:3]...), Want: engine.All, Guesses: 3}
-	if err := s.Run(ctx, []engine.Job{job}); err != nil {
-		t.Fatal(err)
-	}
-	if err := one.Truncate(n); err != nil {
-		t.Fatal(err)
-	}
-	if got := guess(one); slices.Equal(got, want) {
-		t.Error("a guess from the state of another row is the same")
-	}
-	if err := one.Truncate(n - 1); err != nil { // what is lost is run again
-		t.Fatal(err)
-	}
-	if got := guess(one); got != nil {
-		t.Errorf("a session that has lost tokens guesses %v", got)
-	}
-	run(one, tokens[n-1:n])
-	check("after tokens were taken back", one)
-
-	fork, err := one.Fork()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := fork.Truncate(n - 2); err != nil {
-		t.Fatal(err)
-	}
-	run(fork, tokens[n-2:n])
-	check("a fork", fork)
-	fork.Close()
-
-	two := open()
-	run(two, tokens[:n])
-	if two.Reused() == 0 {
-		t.Error("nothing came from the prefix cache")
-	}
-	check("from the prefix cache", two)
-	two.Close()
-
-	one.Close()
-	if got := guess(one); got != nil {
-		t.Errorf("a closed session guesses %v", got)
-	}
-
-	s.Close()
-	s = engine.NewScheduler(newEngine(t, m, engine.Options{CachePages: 8 + 2*kv.StatePages, PrefixPages: -1}))
-	one, other := open(), open()
-	run(one, tokens[:n])
-	check("another engine", one)
-	run(other, slices.Repeat([]int32{5}, 130))
-	if s.Preemptions() == 0 {
-		t.Error("nobody had to give memory away")
-	}
-	if got := guess(one); got != nil {
-		t.Errorf("a session without memory guesses %v", got)
-	}
-	if err := one.Truncate(n - 1); err != nil {
-		t.Fatal(err)
-	}
-	other.Close()
-	run(one, tokens[n-1:n])
-	check("after it gave its memory to others", one)
-	one.Close()
-}
-
-// TestGuessDoesNotAllocate: a step of a model that guesses does not allocate, nor does a guess.
-func TestGuessDoesNotAllocate(t *testing.T) {
-	m := guessing(t, model.LoadOptions{})
-	s := engine.NewScheduler(newEngine(t, m, engine.Options{}))
-	defer s.Close()
-	c, err := s.NewSession()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	ctx, sel, next := context.Background(), head.Selector{K: 1}, []int32{3}
-	turn := func() {
-		if err := c.Run(ctx, next, engine.Hidden, 0); err != nil {
-			t.Fatal(err)
-		}
-		for i := range 4 {
-			if ok, err := c.Guess(int32(9+i), -min(i, 1), &sel); err != nil || !ok {
-				t.Fatal(ok, err)
-			}
-		}
-	}
-	for range 40 {
-		turn()
-	}
-	if n := testing.AllocsPerRun(100, turn); n != 0 {
-		t.Errorf("a step and four guesses allocate %v times", n)
-	}
 }

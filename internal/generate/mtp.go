@@ -8,15 +8,26 @@ import (
 
 // mtp guesses with the model's own layer for that. Its guesses are the most likely tokens that
 // the constraint allows, so the text is the same as without.
-type mtp struct{ selector head.Selector }
+type mtp struct {
+	selector head.Selector
+	steps    int
+}
 
-// Without measurements a guess is taken to cost so much of a step, and so many are made at once.
+// Until it is measured a guess is taken to cost so much of a step. So many are made at once, and
+// one step of some makes none, to know what that takes.
 const (
-	mtpCost    = 0.3
+	mtpCost    = 0.5
 	mtpGuesses = 4
+	mtpPlain   = 64
 )
 
-func (m *mtp) look(*choice) (n, class int) { return maxGuesses, 0 }
+func (m *mtp) look(a *choice) (n, class int) {
+	m.steps++
+	if a.pace.measured && m.steps%mtpPlain == 1 {
+		return 0, 0
+	}
+	return maxGuesses, 0
+}
 
 func (m *mtp) next(_ context.Context, a *choice, i int) (int32, error) {
 	token, row := a.history[len(a.history)-1], a.accepted

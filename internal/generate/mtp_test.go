@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -17,13 +18,31 @@ import (
 	"trit/internal/model/synth/synthtest"
 )
 
-// openRight opens a model whose layer that guesses is always right: with blocks that add
-// nothing a token's hidden state depends on the token only, and the layer hands that on.
-func openRight(t testing.TB, o engine.Options) *demo {
+// openRight opens a model whose layer that guesses is always right. Blocks add nothing, so a
+// token's hidden state depends on the token only, and the head finds the token behind that
+// of a vector. The layer hands on the vector of its token, or, where vectors are those of the
+// token before turned by an element, turns the state before it.
+func openRight(t testing.TB, o engine.Options, fromState bool) *demo {
 	t.Helper()
 	shape := synthtest.Shape(t, "tiny-qwen35")
 	shape.Rotation, shape.Tied = 0, false
 	f := synthtest.File(t, shape, synth.Options{MTP: true, Type: gguf.TypeF16, Head: gguf.TypeF16})
+	D := shape.Hidden
+	random := func(seed int) uint16 { // half precision: ±0.5 to 1
+		return uint16(rand.NewPCG(uint64(seed), 2).Uint64()&0x83ff | 0x3800)
+	}
+	vector := func(data []byte, row, token int) {
+		token = (token + shape.Vocab) % shape.Vocab
+		for i := range D {
+			x := random(token*D + i)
+			if fromState {
+				if x = random((i + D - token%D) % D); token >= D {
+					x -= 0x400 // half as long
+				}
+			}
+			binary.LittleEndian.PutUint16(data[2*(row*D+i):], x)
+		}
+	}
 	for _, x := range f.Tensors {
 		data, err := x.Data()
 		if err != nil {
@@ -36,13 +55,24 @@ func openRight(t testing.TB, o engine.Options) *demo {
 			}
 		case strings.Contains(x.Name, "attn_output"), strings.Contains(x.Name, "ssm_out"), strings.Contains(x.Name, "ffn_down"):
 			clear(data)
+		case x.Name == "token_embd.weight":
+			for i := range shape.Vocab {
+				vector(data, i, i)
+			}
+		case x.Name == "output.weight":
+			for i := range shape.Vocab {
+				vector(data, i, i-1)
+			}
 		case strings.Contains(x.Name, "eh_proj"): // blocks of 32 bytes behind a scale
 			clear(data)
-			width := int(x.Dims[0])
-			for i := range int(x.Dims[1]) {
-				block := data[(i*width+i)/32*34:]
+			for i := range D {
+				at := i*2*D + i
+				if fromState {
+					at = i*2*D + D + (i+D-1)%D
+				}
+				block := data[at/32*34:]
 				binary.LittleEndian.PutUint16(block, 0x3c00)
-				block[2+i%32] = 1
+				block[2+at%32] = 1
 			}
 		}
 	}
@@ -54,27 +84,62 @@ func openRight(t testing.TB, o engine.Options) *demo {
 	return openModel(t, m, o)
 }
 
+// odd allows odd tokens only.
+type odd struct{}
+
+func (odd) MaskWithin(dst []uint64, _ int) (bool, error) {
+	for i := range dst {
+		dst[i] = 0xaaaaaaaaaaaaaaaa
+	}
+	return true, nil
+}
+
+func (odd) Accept(token int32) error {
+	if token%2 == 0 {
+		return errors.New("an even token")
+	}
+	return nil
+}
+
+func (odd) CanEnd() bool               { return false }
+func (odd) Done() bool                 { return false }
+func (odd) Clone() generate.Constraint { return odd{} }
+
 // TestMTPSaves counts the steps of a text whose guesses are all right, and those where
 // nearly all are wrong.
 func TestMTPSaves(t *testing.T) {
-	d := openRight(t, engine.Options{})
 	o := greedy(200)
 	o.IgnoreEnd = true
-	want, _ := d.one(story, o)
-	o.Speculation = generate.Speculation{MTP: true, Cost: 0.2}
-	got, stats := d.one(story, o)
-	t.Logf("always right: %d tokens in %d steps, %d of %d guesses accepted", stats.GeneratedTokens, stats.Steps, stats.AcceptedTokens, stats.GuessedTokens)
-	if !slices.Equal(got.ids, want.ids) || stats.AcceptedTokens != stats.GuessedTokens || stats.Steps > 200/5+5 {
-		t.Errorf("the same text: %t, %+v", slices.Equal(got.ids, want.ids), stats)
-	}
-	o.Speculation.MaxGuesses = 1
-	if _, stats = d.one(story, o); stats.Steps > 200/2+2 || stats.Steps < 200/2-2 {
-		t.Errorf("a guess in each step: %+v", stats)
+	for _, fromState := range []bool{false, true} {
+		d := openRight(t, engine.Options{}, fromState)
+		for _, constraint := range []generate.Constraint{nil, odd{}} {
+			if fromState && constraint != nil {
+				continue // what stands before a token says nothing about it
+			}
+			o.Constraint, o.Speculation = constraint, generate.Speculation{}
+			want, _ := d.one(story, o)
+			o.Speculation = generate.Speculation{MTP: true, Cost: 0.2}
+			got, stats := d.one(story, o)
+			t.Logf("from the state %t: %d tokens in %d steps, %d of %d guesses accepted", fromState, stats.GeneratedTokens, stats.Steps,
+				stats.AcceptedTokens, stats.GuessedTokens)
+			if !slices.Equal(got.ids, want.ids) || stats.AcceptedTokens != stats.GuessedTokens || stats.Steps > 200/5+5 {
+				t.Errorf("the same text: %t, %+v", slices.Equal(got.ids, want.ids), stats)
+			}
+			o.Speculation.MaxGuesses = 1
+			if _, stats = d.one(story, o); stats.Steps > 200/2+2 || stats.Steps < 200/2-2 {
+				t.Errorf("a guess in each step: %+v", stats)
+			}
+			// What a step takes without guesses is measured now and then.
+			o.Speculation.Cost = 0
+			if _, stats = d.one(story, o); stats.GuessedTokens > stats.Steps-2 {
+				t.Errorf("a guess in each step that measures nothing: %+v", stats)
+			}
+		}
 	}
 
-	d = openHybrid(t, engine.Options{}, model.LoadOptions{MTP: true})
-	o.Speculation.MaxGuesses = 0
-	_, stats = d.one(story, o)
+	d := openHybrid(t, engine.Options{}, model.LoadOptions{MTP: true})
+	o.Constraint, o.Speculation = nil, generate.Speculation{MTP: true, Cost: 0.2}
+	_, stats := d.one(story, o)
 	t.Logf("random: %d tokens in %d steps, %d of %d guesses accepted", stats.GeneratedTokens, stats.Steps, stats.AcceptedTokens, stats.GuessedTokens)
 	if lost := 0.2*float64(stats.GuessedTokens) - float64(stats.AcceptedTokens); stats.GuessedTokens == 0 || lost > 0.05*float64(stats.GeneratedTokens) {
 		t.Errorf("%d tokens cost %.1f steps more", stats.GeneratedTokens, lost)
@@ -86,7 +151,7 @@ func TestMTPSaves(t *testing.T) {
 func TestMTPChangesNothing(t *testing.T) {
 	cramped := openHybrid(t, engine.Options{CachePages: 12}, model.LoadOptions{MTP: true})
 	for name, d := range map[string]*demo{
-		"random": openHybrid(t, engine.Options{}, model.LoadOptions{MTP: true}), "right": openRight(t, engine.Options{}), "cramped": cramped,
+		"random": openHybrid(t, engine.Options{}, model.LoadOptions{MTP: true}), "right": openRight(t, engine.Options{}, true), "cramped": cramped,
 	} {
 		plain := openHybrid(t, engine.Options{}, model.LoadOptions{})
 		sampled := seeded(100, 5)
@@ -126,7 +191,7 @@ func TestMTPChangesNothing(t *testing.T) {
 
 // TestMTPLeft: a text whose reader goes away or whose context ends goes on from where it was.
 func TestMTPLeft(t *testing.T) {
-	d := openRight(t, engine.Options{})
+	d := openRight(t, engine.Options{}, true)
 	o := greedy(60)
 	o.IgnoreEnd = true
 	want, _ := d.one(story, o)

@@ -2,6 +2,7 @@ package qwen35
 
 import (
 	"fmt"
+	"strings"
 
 	"trit/internal/kernel"
 	"trit/internal/model"
@@ -48,45 +49,68 @@ func (l *predictor) check(c *model.Config) error {
 	return nil
 }
 
-// mtpTensors are the predictor's. Its matrices need not be ternary: they are seldom trained with the others. norm is
-// the form of norms in checkpoints.
+// mtpTensors are the predictor's. Its matrices need not be ternary: they are seldom trained
+// with the others. norm is the form of norms in checkpoints.
 func mtpTensors(c *model.Config, norm *model.HFForm) []model.TensorSpec {
-	var (
-		D, F, V = int64(c.Hidden), int64(c.FFN), int64(c.Vocab)
-		d       = int64(c.HeadDim)
-		q, kv   = d * int64(c.Heads), d * int64(c.KVHeads)
-		table   []model.TensorSpec
-	)
-	add := func(name, hf string, dims ...int64) *model.TensorSpec {
-		s := model.TensorSpec{Name: "blk.%d." + name + ".weight", HF: []string{"mtp." + hf + ".weight"}, Role: model.RoleDense, Dims: dims,
-			In: func(layer int) bool { return layer >= c.Layers }}
-		if len(dims) == 1 {
+	width := func(letter byte) int64 {
+		switch letter {
+		case 'D':
+			return int64(c.Hidden)
+		case 'E':
+			return 2 * int64(c.Hidden)
+		case 'F':
+			return int64(c.FFN)
+		case 'd':
+			return int64(c.HeadDim)
+		case 'q':
+			return int64(c.HeadDim) * int64(c.Heads)
+		case 'g':
+			return 2 * int64(c.HeadDim) * int64(c.Heads)
+		case 'k':
+			return int64(c.HeadDim) * int64(c.KVHeads)
+		}
+		return int64(c.Vocab)
+	}
+	in := func(layer int) bool { return layer >= c.Layers }
+	var table []model.TensorSpec
+	for line := range strings.Lines(mtpTable) {
+		f := strings.Fields(line)
+		s := model.TensorSpec{Name: "blk.%d." + f[0] + ".weight", Role: model.RoleDense, In: in}
+		for _, letter := range []byte(f[1]) {
+			s.Dims = append(s.Dims, width(letter))
+		}
+		if len(s.Dims) == 1 {
 			s.Role, s.HFForm = model.RoleVector, norm
 		}
+		if len(f) > 2 {
+			s.HF = []string{"mtp." + f[2] + ".weight"}
+		}
+		s.Optional, s.Extra = strings.HasPrefix(f[0], "nextn.s") || len(f) == 2, len(f) == 2
 		table = append(table, s)
-		return &table[len(table)-1]
 	}
-	for _, name := range []string{"embed_tokens", "shared_head_head"} {
-		s := add("nextn."+name, "", D, V)
-		s.HF, s.Optional, s.Extra = nil, true, true
-	}
-	add("nextn.enorm", "pre_fc_norm_embedding", D)
-	add("nextn.hnorm", "pre_fc_norm_hidden", D)
-	add("nextn.eh_proj", "fc", 2*D, D)
-	add("attn_norm", "layers.0.input_layernorm", D)
-	add("attn_q", "layers.0.self_attn.q_proj", D, 2*q)
-	add("attn_k", "layers.0.self_attn.k_proj", D, kv)
-	add("attn_v", "layers.0.self_attn.v_proj", D, kv)
-	add("attn_q_norm", "layers.0.self_attn.q_norm", d)
-	add("attn_k_norm", "layers.0.self_attn.k_norm", d)
-	add("attn_output", "layers.0.self_attn.o_proj", q, D)
-	add("post_attention_norm", "layers.0.post_attention_layernorm", D)
-	add("ffn_gate", "layers.0.mlp.gate_proj", D, F)
-	add("ffn_up", "layers.0.mlp.up_proj", D, F)
-	add("ffn_down", "layers.0.mlp.down_proj", F, D)
-	add("nextn.shared_head_norm", "norm", D).Optional = true
 	return table
 }
+
+// mtpTable has the names, shapes and names in checkpoints of the predictor's tensors, which
+// only the first two and the last may lack.
+const mtpTable = `nextn.embed_tokens DV
+nextn.shared_head_head DV
+nextn.enorm D pre_fc_norm_embedding
+nextn.hnorm D pre_fc_norm_hidden
+nextn.eh_proj ED fc
+attn_norm D layers.0.input_layernorm
+attn_q Dg layers.0.self_attn.q_proj
+attn_k Dk layers.0.self_attn.k_proj
+attn_v Dk layers.0.self_attn.v_proj
+attn_q_norm d layers.0.self_attn.q_norm
+attn_k_norm d layers.0.self_attn.k_norm
+attn_output qD layers.0.self_attn.o_proj
+post_attention_norm D layers.0.post_attention_layernorm
+ffn_gate DF layers.0.mlp.gate_proj
+ffn_up DF layers.0.mlp.up_proj
+ffn_down FD layers.0.mlp.down_proj
+nextn.shared_head_norm D norm
+`
 
 // next is the predictor in a run, with its buffers.
 type next struct {
