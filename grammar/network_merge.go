@@ -27,6 +27,7 @@ func (w *network) merge(m *meter) {
 	index := make(map[uint64]int32, len(w.nodes)) // the latest node, by hash; −1: none any more
 	hashes := make([]uint64, len(w.nodes))
 	before := make([]int32, len(w.nodes)) // the node before with the same hash, or −1
+	known := make([]bool, len(w.nodes))   // in the index
 	to := make([]int32, len(w.nodes))
 	var key []byte
 	// find returns the node that i is equal to, which is i if there is none yet.
@@ -44,11 +45,12 @@ func (w *network) merge(m *meter) {
 				return j
 			}
 		}
-		hashes[i], before[i], index[hash] = hash, last, i
+		hashes[i], before[i], index[hash], known[i] = hash, last, i, true
 		return i
 	}
 	// forget takes i out of the index.
 	forget := func(i int32) {
+		known[i] = false
 		last := index[hashes[i]]
 		if last == i {
 			index[hashes[i]] = before[i]
@@ -59,40 +61,46 @@ func (w *network) merge(m *meter) {
 		}
 		before[last] = before[i]
 	}
-	look := make([]int32, 0, len(w.nodes))
 	for i := range w.nodes {
 		to[i] = int32(i)
-		if w.nodes[i].dist >= 0 {
-			look = append(look, int32(i))
-		}
 	}
+	// Nodes that others lead to come first: apart from circles, all that a node leads to is settled when it is looked at.
+	look := w.endsFirst()
 	for len(look) > 0 {
-		var gone []int32
+		var again []int32
 		for _, i := range look {
-			if j := find(i); j != i {
-				to[i] = j
-				gone = append(gone, i)
+			n := &w.nodes[i]
+			changed := false
+			n.each(func(x *int32) {
+				for to[*x] != *x {
+					*x, changed = to[*x], true
+				}
+			})
+			if changed {
+				n.tidy()
 			}
-		}
-		look = look[:0]
-		for _, i := range gone {
+			j := find(i)
+			if j == i {
+				continue
+			}
+			to[i] = j
 			m.Spend(1 + len(into[i]))
 			for _, from := range into[i] {
-				if to[from] == from {
-					look = append(look, from)
+				if to[from] == from && known[from] {
+					again = append(again, from)
 				}
 			}
-			into[to[i]] = append(into[to[i]], into[i]...)
+			into[j] = append(into[j], into[i]...)
 			into[i] = nil
 			w.nodes[i] = node{dist: -1} // nothing leads here any more
 		}
-		slices.Sort(look)
-		look = slices.Compact(look)
-		for _, i := range look {
-			forget(i)
-			n := &w.nodes[i]
-			n.each(func(x *int32) { *x = to[*x] })
-			n.tidy()
+		slices.Sort(again)
+		look = look[:0]
+		for _, i := range slices.Compact(again) {
+			if to[i] == i {
+				forget(i)
+				look = append(look, i)
+			}
 		}
 	}
 	for i := range w.rules {
@@ -101,6 +109,38 @@ func (w *network) merge(m *meter) {
 			*start = to[*start]
 		}
 	}
+}
+
+// endsFirst returns the nodes that are left, each after those that it leads to, but for circles.
+func (w *network) endsFirst() []int32 {
+	out := make([]int32, 0, len(w.nodes))
+	seen := make([]bool, len(w.nodes))
+	type step struct{ node, first int32 } // first: of what it leads to, on the stack
+	var stack []int32
+	var path []step
+	enter := func(i int32) {
+		seen[i] = true
+		path = append(path, step{i, int32(len(stack))})
+		w.nodes[i].each(func(to *int32) { stack = append(stack, *to) })
+	}
+	for i := range w.nodes {
+		if w.nodes[i].dist < 0 || seen[i] {
+			continue
+		}
+		for enter(int32(i)); len(path) > 0; {
+			top := path[len(path)-1]
+			if last := int32(len(stack)) - 1; last >= top.first {
+				next := stack[last]
+				if stack = stack[:last]; !seen[next] {
+					enter(next)
+				}
+				continue
+			}
+			path = path[:len(path)-1]
+			out = append(out, top.node)
+		}
+	}
+	return out
 }
 
 // each calls f with the number of each node that an edge of n leads to.
