@@ -15,8 +15,9 @@ type SchemaOptions struct {
 	// not mention additionalProperties. JSON Schema allows them, but models rarely
 	// should invent any, so by default they are left out.
 	OpenObjects bool
-	// Strict refuses unknown keywords and formats, which otherwise are annotations, and
-	// what a grammar cannot hold to, which otherwise is relaxed (see [Relaxation]).
+	// Strict refuses unknown keywords and formats, which otherwise are annotations, schemas that demand themselves of
+	// the same value, which otherwise adds nothing, and what a grammar cannot hold to, which otherwise is relaxed (see
+	// [Relaxation]).
 	Strict bool
 }
 
@@ -169,6 +170,38 @@ func key(list []*schema) string {
 		b = binary.AppendUvarint(b, uint64(id))
 	}
 	return string(b)
+}
+
+// standsFor returns a conjunction that means the same, in which schemas that only refer to others, as a list of
+// properties often does, are those others: so these become one rule.
+func standsFor(list []*schema) []*schema {
+	out := list
+	for i, s := range list {
+		if x := s.meant(); x != s {
+			if &out[0] == &list[0] {
+				out = slices.Clone(list)
+			}
+			out[i] = x
+		}
+	}
+	return out
+}
+
+// meant returns the schema that s refers to, and that refers no further, or s if it says more than that.
+func (s *schema) meant() *schema {
+	for {
+		x := s.target
+		if x == nil && len(s.allOf) == 1 {
+			x = s.allOf[0]
+		} else if len(s.allOf) > 0 {
+			return s
+		}
+		if x == nil || s.never || s.unresolved || s.types&x.types != x.types || s.values != nil || s.demands() ||
+			len(s.inPlace()) > 1 {
+			return s
+		}
+		s = x
+	}
 }
 
 // where returns the place to name in an error about a conjunction.

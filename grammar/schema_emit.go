@@ -8,6 +8,7 @@ import (
 
 // value returns the texts of values that satisfy a conjunction.
 func (c *schemaCompiler) value(list []*schema) *expr {
+	list = standsFor(list)
 	return c.json.named("schema "+key(list), "#"+where(list), func() *expr {
 		var sub []*expr
 		for _, f := range c.forms(list) {

@@ -326,6 +326,7 @@ func (c *schemaCompiler) disjoint(st formState, x, y *schema) bool {
 
 // isEmpty reports whether a conjunction certainly cannot be satisfied.
 func (c *schemaCompiler) isEmpty(list []*schema) bool {
+	list = standsFor(list)
 	k := key(list)
 	if e, ok := c.emptyOf[k]; ok {
 		return e

@@ -76,6 +76,10 @@ func TestRandomSchemas(t *testing.T) {
 		case err != nil:
 			t.Fatalf("%v\n%s", err, schema)
 		}
+		if _, err := FromJSONSchema(schema, SchemaOptions{Strict: true}); errors.Is(err, ErrSyntax) {
+			count["leads back to itself"]++
+			continue // the other validator would never end
+		}
 		var js jsonschema.Schema
 		if err := json.Unmarshal(schema, &js); err != nil {
 			t.Fatal(err)

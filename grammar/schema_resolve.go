@@ -173,26 +173,3 @@ func (s *schema) inPlace() []*schema {
 	}
 	return out
 }
-
-// findLoops refuses schemas that refer to themselves without consuming anything.
-func (c *schemaCompiler) findLoops(d *schemaDocument) {
-	mark := map[*schema]int{} // 1: on the way, 2: done
-	var visit func(s *schema)
-	visit = func(s *schema) {
-		mark[s] = 1
-		for _, x := range s.inPlace() {
-			switch mark[x] {
-			case 0:
-				visit(x)
-			case 1:
-				failSchema(s.pointer, "", ErrSyntax, "it leads back to %q without a property or item in between", "#"+x.pointer)
-			}
-		}
-		mark[s] = 2
-	}
-	for _, s := range d.all {
-		if mark[s] == 0 {
-			visit(s)
-		}
-	}
-}
