@@ -333,6 +333,8 @@ func (b *builder) ruleOf(x *expr) int32 {
 
 func (b *builder) buildGraph(g *graph, from, to int32) {
 	nodes := make([]int32, g.nodes)
+	b.head = slices.Grow(b.head, min(g.nodes, maxBuildNodes))
+	b.edges = slices.Grow(b.edges, min(len(g.edges), maxBuildEdges))
 	for i := range nodes {
 		nodes[i] = b.node()
 	}

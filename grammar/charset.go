@@ -19,7 +19,7 @@ const (
 
 // newSet returns the set of all scalar values in ranges.
 func newSet(ranges ...runeRange) charSet {
-	var s charSet
+	s := make(charSet, 0, len(ranges)+1)
 	for _, r := range ranges {
 		r.lo, r.hi = max(r.lo, 0), min(r.hi, utf8.MaxRune)
 		if r.lo < surrogateMin && r.hi >= surrogateMin {
@@ -66,7 +66,7 @@ func (s charSet) negate() charSet {
 }
 
 func (s charSet) intersect(t charSet) charSet {
-	var out []runeRange
+	var out charSet
 	for i, j := 0, 0; i < len(s) && j < len(t); {
 		if lo, hi := max(s[i].lo, t[j].lo), min(s[i].hi, t[j].hi); lo <= hi {
 			out = append(out, runeRange{lo, hi})
@@ -77,7 +77,7 @@ func (s charSet) intersect(t charSet) charSet {
 			j++
 		}
 	}
-	return newSet(out...)
+	return out
 }
 
 func (s charSet) minus(t charSet) charSet { return s.intersect(t.negate()) }

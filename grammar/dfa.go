@@ -222,6 +222,49 @@ func (d *dfa) complement() *dfa {
 	return c
 }
 
+// pair is states of two automata.
+type pair struct{ a, b int32 }
+
+// pairIndex numbers pairs as they come: in a table where that stays small.
+type pairIndex struct {
+	rows  [][]int32 // by states of a and b: the number plus one
+	other map[pair]int32
+	b     int
+	n     int32
+}
+
+// maxPairTable is the most numbers in the table of a pairIndex.
+const maxPairTable = 1 << 20
+
+func newPairIndex(a, b int) *pairIndex {
+	if a*b > maxPairTable {
+		return &pairIndex{other: map[pair]int32{}}
+	}
+	return &pairIndex{rows: make([][]int32, a), b: b}
+}
+
+// at returns the number of a pair, the next one if it is new.
+func (x *pairIndex) at(p pair) int32 {
+	if x.rows == nil {
+		i, ok := x.other[p]
+		if !ok {
+			i = int32(len(x.other))
+			x.other[p] = i
+		}
+		return i
+	}
+	row := x.rows[p.a]
+	if row == nil {
+		row = make([]int32, x.b)
+		x.rows[p.a] = row
+	}
+	if row[p.b] == 0 {
+		x.n++
+		row[p.b] = x.n
+	}
+	return row[p.b] - 1
+}
+
 // intersectDFA returns the automaton of the texts that both match.
 func intersectDFA(a, b *dfa, limit int) (*dfa, error) {
 	d := &dfa{meter: cmp.Or(a.meter, b.meter), cuts: slices.Clone(a.cuts)}
@@ -238,9 +281,9 @@ func intersectDFA(a, b *dfa, limit int) (*dfa, error) {
 			classB[i]++
 		}
 	}
-	type pair struct{ a, b int32 }
-	index := map[pair]int32{{0, 0}: 0}
+	index := newPairIndex(len(a.final), len(b.final))
 	states := []pair{{0, 0}}
+	index.at(states[0]) // is 0
 	for i := 0; i < len(states); i++ {
 		s := states[i]
 		d.final = append(d.final, a.final[s.a] && b.final[s.b])
@@ -249,10 +292,7 @@ func intersectDFA(a, b *dfa, limit int) (*dfa, error) {
 			to := pair{a.next[int(s.a)*len(a.cuts)+classA[c]], b.next[int(s.b)*len(b.cuts)+classB[c]]}
 			next := int32(-1)
 			if to.a >= 0 && to.b >= 0 {
-				var ok bool
-				if next, ok = index[to]; !ok {
-					next = int32(len(states))
-					index[to] = next
+				if next = index.at(to); int(next) == len(states) {
 					states = append(states, to)
 				}
 			}
@@ -397,6 +437,9 @@ func (d *dfa) prefix() int32 {
 		state = next
 	}
 }
+
+// anything reports whether every text matches, if the automaton is minimal.
+func (d *dfa) anything() bool { return len(d.cuts) == 1 && d.final[0] && d.next[0] == 0 }
 
 // isEmpty reports whether no text matches.
 func (d *dfa) isEmpty() bool { return !d.live()[0] }

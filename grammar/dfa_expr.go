@@ -17,7 +17,7 @@ var exprParts = [...]charSet{
 // appears in the text.
 func (d *dfa) expr(chars func(charSet) *expr) *expr {
 	d.meter.Spend(len(d.next))
-	g := &charGraph{graph: graph{nodes: len(d.final)}, chars: chars}
+	g := &charGraph{graph: graph{nodes: len(d.final), edges: make([]graphEdge, 0, 2*len(d.final))}, chars: chars}
 	for s, f := range d.final {
 		if f {
 			g.final = append(g.final, s)
@@ -39,21 +39,30 @@ type dfaMove struct {
 func (d *dfa) movesFrom(state int32) []dfaMove {
 	var out []dfaMove
 	k := len(d.cuts)
+	whole := true // no class has surrogates among other characters
 	for c, to := range d.next[int(state)*k : (int(state)+1)*k] {
-		if to < 0 {
+		r := d.class(c)
+		if to < 0 || r.void() {
 			continue
 		}
+		whole = whole && (r.hi < surrogateMin || r.lo > surrogateMax)
 		i := slices.IndexFunc(out, func(m dfaMove) bool { return m.to == to })
 		if i < 0 {
 			i = len(out)
 			out = append(out, dfaMove{to: to})
 		}
-		out[i].set = append(out[i].set, d.class(c))
+		if set := out[i].set; len(set) > 0 && set[len(set)-1].hi+1 == r.lo {
+			set[len(set)-1].hi = r.hi
+		} else {
+			out[i].set = append(set, r)
+		}
 	}
 	for i := range out {
-		out[i].set = newSet(out[i].set...)
+		if !whole {
+			out[i].set = newSet(out[i].set...)
+		}
 	}
-	return slices.DeleteFunc(out, func(m dfaMove) bool { return len(m.set) == 0 })
+	return out
 }
 
 // charGraph is a graph whose edges are characters.

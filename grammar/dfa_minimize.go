@@ -161,7 +161,10 @@ func (d *dfa) trim(live []bool) *dfa {
 			n++
 		}
 	}
-	t := &dfa{meter: d.meter, cuts: d.cuts}
+	if int(n) == len(live) {
+		return d
+	}
+	t := &dfa{meter: d.meter, cuts: d.cuts, next: make([]int32, 0, int(n)*k), final: make([]bool, 0, n)}
 	for i, f := range d.final {
 		if !live[i] {
 			continue
@@ -193,7 +196,10 @@ func (d *dfa) mergeClasses() *dfa {
 		}
 		keep = append(keep, c)
 	}
-	m := &dfa{meter: d.meter, final: d.final}
+	if len(keep) == k {
+		return d
+	}
+	m := &dfa{meter: d.meter, final: d.final, next: make([]int32, 0, len(d.final)*len(keep))}
 	for _, c := range keep {
 		m.cuts = append(m.cuts, d.cuts[c])
 	}

@@ -99,18 +99,27 @@ func (c Compiler) CompileRegexp(pattern string) (g *Grammar, err error) {
 // patternExpr returns the texts that contain a match of e; chars gives the form in which a
 // character appears in the text.
 func patternExpr(m *meter, e *re, chars func(charSet) *expr) (*expr, error) {
-	if alternatives, ok := unanchor(e); ok {
-		var sub []*expr
-		for _, a := range alternatives {
-			sub = append(sub, a.expr(chars))
-		}
-		return alt(sub...), nil
+	if x, ok := unanchoredExpr(e, chars); ok {
+		return x, nil
 	}
 	d, err := determinize(m, reCat(reAny, e, reAny))
 	if err != nil {
 		return nil, err
 	}
 	return d.minimize().expr(chars), nil
+}
+
+// unanchoredExpr is patternExpr where that needs no automaton.
+func unanchoredExpr(e *re, chars func(charSet) *expr) (x *expr, ok bool) {
+	alternatives, ok := unanchor(e)
+	if !ok {
+		return nil, false
+	}
+	var sub []*expr
+	for _, a := range alternatives {
+		sub = append(sub, a.expr(chars))
+	}
+	return alt(sub...), true
 }
 
 // unanchor turns the texts that contain a match of e into alternatives without ^ and $.

@@ -98,6 +98,7 @@ type schemaCompiler struct {
 	formsOf     map[string][]*form // by conjunction
 	emptyOf     map[string]bool    // by conjunction
 	strings     map[stringsKey]*dfa
+	searches    map[patternKey]*dfa
 	stringRules map[string]*expr // by what is demanded
 	choices     map[*schema][]choice
 	opposites   map[*schema]*schema
@@ -109,8 +110,9 @@ type schemaCompiler struct {
 
 func newSchemaCompiler(options SchemaOptions, m *meter) *schemaCompiler {
 	return &schemaCompiler{
-		options: options, checker: checker{m}, json: newJSONRules(options.Whitespace),
-		formsOf: map[string][]*form{}, emptyOf: map[string]bool{}, strings: map[stringsKey]*dfa{}, stringRules: map[string]*expr{},
+		options: options, checker: checker{meter: m}, json: newJSONRules(options.Whitespace),
+		formsOf: map[string][]*form{}, emptyOf: map[string]bool{}, strings: map[stringsKey]*dfa{},
+		searches: map[patternKey]*dfa{}, stringRules: map[string]*expr{},
 		choices: map[*schema][]choice{}, opposites: map[*schema]*schema{}, active: map[string]bool{},
 	}
 }

@@ -37,7 +37,8 @@ func (c Compiler) Check(g *Grammar, tool string, value []byte) (err error) {
 	}()
 	defer recoverSchema(&err)
 	defer stop(&err)
-	ask := func(how verdict) bool { return (&checker{m}).valid(v, root, how) }
+	k := &checker{meter: m}
+	ask := func(how verdict) bool { return k.valid(v, root, how) }
 	switch {
 	case ask(certainly):
 		return nil

@@ -157,7 +157,7 @@ func (c *schemaCompiler) string(f *form, at string) *expr {
 			name = ""
 		}
 		return c.json.rule(name+yes[0].source, func() *expr {
-			e, err := patternExpr(c.meter, yes[0].re, jsonChars)
+			e, err := c.patternExpr(yes[0])
 			if err != nil {
 				c.relax(at, "pattern", err, "%q", clip([]byte(yes[0].source)))
 				return c.json.string()
@@ -197,16 +197,7 @@ func (c *schemaCompiler) strictString(f *form, at string, lo, hi int32) *expr {
 		}
 	}
 	d = c.stringDFA(f, at)
-	chars := jsonChars
-	if len(d.final) > manyStates {
-		chars = func(set charSet) *expr {
-			if set[0].lo >= utf8.RuneSelf && len(set) > 4 { // of many byte sequences
-				return c.json.charactersOf(set)
-			}
-			return jsonChars(set)
-		}
-	}
-	return seq(lit(`"`), d.expr(chars), lit(`"`))
+	return seq(lit(`"`), c.chars(d), lit(`"`))
 }
 
 // manyStates is the number of states above which the edges of an automaton share the bytes of characters.
@@ -245,6 +236,9 @@ func (c *schemaCompiler) stringDFA(f *form, at string) *dfa {
 // then it is d, and keyword is relaxed.
 func (c *schemaCompiler) and(d *dfa, at, keyword string, e *dfa, err error) *dfa {
 	var both *dfa
+	if err == nil && d.anything() {
+		return e.minimize()
+	}
 	if err == nil {
 		both, err = intersectDFA(d, e, maxProductDFA)
 	}
@@ -267,11 +261,11 @@ func (c *schemaCompiler) patternDFA(f *form, at string, formats bool) *dfa {
 		if p.format && !formats {
 			continue
 		}
-		e, err := determinize(c.meter, reCat(reAny, p.re, reAny))
+		e, err := c.search(p)
 		and("pattern", e, err)
 	}
 	for _, p := range f.patternsOf(func(s *schema) []pattern { return s.notPatterns }) {
-		e, err := determinize(c.meter, reCat(reAny, p.re, reAny))
+		e, err := c.search(p)
 		if err == nil {
 			e = e.complement()
 		}
@@ -286,6 +280,47 @@ func (c *schemaCompiler) patternDFA(f *form, at string, formats bool) *dfa {
 	}
 	c.strings[k] = d
 	return d
+}
+
+// search returns the automaton of the texts that contain a match of a pattern, with as few states as possible.
+// Documents repeat patterns.
+func (c *schemaCompiler) search(p pattern) (*dfa, error) {
+	k := patternKey{p.source, p.format}
+	if d, ok := c.searches[k]; ok {
+		return d, nil
+	}
+	d, err := determinize(c.meter, reCat(reAny, p.re, reAny))
+	if err != nil {
+		return nil, err
+	}
+	d = d.minimize()
+	c.searches[k] = d
+	return d, nil
+}
+
+// patternExpr returns the inside of the strings that contain a match.
+func (c *schemaCompiler) patternExpr(p pattern) (*expr, error) {
+	if x, ok := unanchoredExpr(p.re, jsonChars); ok {
+		return x, nil
+	}
+	d, err := c.search(p)
+	if err != nil {
+		return nil, err
+	}
+	return c.chars(d), nil
+}
+
+// chars returns the texts of an automaton within a string.
+func (c *schemaCompiler) chars(d *dfa) *expr {
+	if len(d.final) <= manyStates {
+		return d.expr(jsonChars)
+	}
+	return d.expr(func(set charSet) *expr {
+		if set[0].lo >= utf8.RuneSelf && len(set) > 4 || !setPlain.contains(set[0].lo) { // of many byte sequences
+			return c.json.charactersOf(set)
+		}
+		return jsonChars(set)
+	})
 }
 
 // stringsEmpty reports whether f certainly allows no string. Formats are left out: not every

@@ -34,7 +34,29 @@ var (
 func (v verdict) not() verdict { return verdict{!v.formats, !v.unknown} }
 
 // checker checks values against schemas.
-type checker struct{ meter *meter }
+type checker struct {
+	meter   *meter
+	matched map[patternText]bool // what patterns were found to match
+}
+
+type patternText struct {
+	re   *re
+	text string
+}
+
+// matches is pattern.matches for a text that may be asked about again, for another question or by another schema.
+func (c *checker) matches(p pattern, text string) bool {
+	k := patternText{p.re, text}
+	yes, ok := c.matched[k]
+	if !ok {
+		yes = p.matches(c.meter, text)
+		if c.matched == nil {
+			c.matched = map[patternText]bool{}
+		}
+		c.matched[k] = yes
+	}
+	return yes
+}
 
 // among reports whether a set has a value.
 func (c *checker) among(set valueSet, v *jsonValue) bool {
@@ -141,12 +163,12 @@ func (c *checker) validString(text string, s *schema, how verdict) bool {
 	for _, p := range s.patterns {
 		switch {
 		case p.re == nil && how.unknown, p.format && !how.formats:
-		case p.re == nil || !p.matches(c.meter, text):
+		case p.re == nil || !c.matches(p, text):
 			return false
 		}
 	}
 	for _, p := range s.notPatterns {
-		if p.matches(c.meter, text) {
+		if c.matches(p, text) {
 			return false
 		}
 	}

@@ -293,11 +293,10 @@ func (b *objectBuilder) nameClasses() []nameClass {
 		return out
 	})
 	for _, p := range patterns {
-		yes, err := determinize(b.c.meter, reCat(reAny, p.re, reAny))
+		yes, err := b.c.search(p)
 		if err != nil {
 			failSchema(b.at, "patternProperties", err, "%q", clip([]byte(p.source)))
 		}
-		yes = yes.minimize()
 		no := yes.complement()
 		var next []nameClass
 		for _, class := range classes {

@@ -98,6 +98,12 @@ type pattern struct {
 	format bool
 }
 
+// patternKey identifies a pattern.
+type patternKey struct {
+	source string
+	format bool
+}
+
 type property struct {
 	name string
 	s    *schema
