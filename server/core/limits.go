@@ -55,7 +55,6 @@ var (
 // limits are the limits of all fields of all APIs, by their names: a name means the
 // same kind of thing everywhere.
 var limits = map[string]FieldLimit{
-	"": object, // the body
 	// names and modes
 	"model": word, "name": word, "source": word, "destination": word, "role": word, "type": word, "id": word,
 	"mode": word, "call_id": word, "tool_call_id": word, "tool_use_id": word, "tool_name": word, "status": word,
@@ -115,7 +114,7 @@ type limitWalk struct {
 // fields, and returns what is ignored.
 func checkFields(body []byte, c *Contract) (ignored []string, err error) {
 	w := limitWalk{data: body, contract: c}
-	err = w.value(limits[""], 0)
+	err = w.value(object, 0)
 	return w.ignored, err
 }
 
@@ -167,7 +166,7 @@ func (w *limitWalk) value(l FieldLimit, depth int) error {
 	start := w.pos
 	switch w.data[w.pos] {
 	case '"':
-		if text := w.text(); len(text) > l.Text {
+		if text := w.text(); l.Text > 0 && len(text) > l.Text { // 0: decoding refuses it
 			return w.exceeds("has %d bytes; at most %d are allowed", len(text), l.Text)
 		}
 	case '[', '{':
@@ -223,6 +222,9 @@ func (w *limitWalk) list(l FieldLimit, depth int) error {
 			}
 			if at > 0 {
 				w.path = append(w.path, '.')
+			}
+			if name == "" {
+				w.path = append(w.path, `""`...)
 			}
 			w.path = append(w.path, name...)
 			if !l.Free {

@@ -36,6 +36,11 @@ func TestLimits(t *testing.T) {
 		{`{"prompt":["a",` + many(1<<14+1, `[1]`) + `]}`, "prompt[1]"},
 		{`{"input":` + many(1<<14, `"a"`) + `}`, ""},
 		{`{"prompt":` + many(1<<16, `-1`) + `}`, ""},
+		{`{"tools":[{"function":{"":[` + long(67) + `]}}]}`, ""},           // no field of ours, and not the body
+		{`{"tools":[{"function":` + long(67) + `},` + long(67) + `]}`, ""}, // decoding refuses it
+		{`{"tools":[{"":{"stop":[` + long(1025) + `]}}]}`, ""},
+		{`{"tools":[{"":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + `}]}`,
+			`tools[0].""` + strings.Repeat("[0]", 254)},
 		{`{"nobody":{"stop":` + many(100, `"a"`) + `}}`, ""},
 		{`{"input":` + strings.Repeat("[", 300) + strings.Repeat("]", 300) + `}`, "input" + strings.Repeat("[0]", 256)},
 		{`{"model":{"a":[1,2]},"seed":-1.5e3,"stream":true,"n":null}`, ""},
@@ -69,7 +74,7 @@ func FuzzLimits(f *testing.F) {
 			return
 		}
 		w := limitWalk{data: body}
-		err := w.value(limits[""], 0)
+		err := w.value(object, 0)
 		if w.space(); err == nil && w.pos != len(body) {
 			t.Errorf("%q: stopped at byte %d", body, w.pos)
 		}
