@@ -7,16 +7,18 @@ import (
 )
 
 // Level names an instruction set that kernels are written for. Levels of one
-// architecture are ordered: a CPU that has a level has all lower ones.
+// architecture are ordered by their speed.
 type Level uint8
 
-// The levels, from the portable twins upwards. AVX512 stands for the F, BW,
-// DQ, VL and VNNI subsets together, which every CPU with VNNI has. VBMI adds
+// The levels, from the portable twins upwards. AVXVNNI is AVX2 with the dot
+// product of bytes, which CPUs without AVX-512 have, and some with it. AVX512 stands for
+// the F, BW, DQ, VL and VNNI subsets together, which every CPU with VNNI has. VBMI adds
 // the byte permutes that the base-3 layout is decoded with, AMX the tiles that
 // many rows of activations are multiplied as.
 const (
 	Generic Level = iota
 	AVX2
+	AVXVNNI
 	AVX512
 	AVX512VBMI
 	AMX
@@ -24,7 +26,7 @@ const (
 	NEONDot
 )
 
-var levelNames = [...]string{"generic", "avx2", "avx512", "avx512vbmi", "amx", "neon", "neondot"}
+var levelNames = [...]string{"generic", "avx2", "avxvnni", "avx512", "avx512vbmi", "amx", "neon", "neondot"}
 
 // String returns the name that TRIT_CPU uses for the level.
 func (l Level) String() string {

@@ -13,6 +13,9 @@ func supported() []Level {
 		return levels
 	}
 	levels = append(levels, AVX2)
+	if x.HasAVXVNNI {
+		levels = append(levels, AVXVNNI)
+	}
 	if !(x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI) {
 		return levels
 	}
@@ -32,6 +35,8 @@ func kernelsOf(l Level) *kernels {
 	switch l {
 	case AVX2:
 		return &avx2
+	case AVXVNNI:
+		return &avxVNNI
 	case AVX512:
 		return &avx512
 	case AVX512VBMI:
@@ -52,6 +57,19 @@ var avx2 = kernels{
 	int8:    &avx2Int8,
 	coarse:  &avx2Coarse,
 	measure: &avx2Measure,
+}
+
+// avxVNNI differs where int8 numbers are multiplied.
+var avxVNNI = kernels{
+	float:   &avx2Float,
+	attend:  &avx2Attend,
+	head:    &avx2Head,
+	ternary: &avxVNNITernary,
+	grouped: &avxVNNIGrouped,
+	lines:   &avx2Lines,
+	int8:    &avx2Int8,
+	coarse:  &avx2Coarse,
+	measure: &avxVNNIMeasure,
 }
 
 var avx512 = kernels{

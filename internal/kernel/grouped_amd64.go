@@ -12,6 +12,14 @@ var avx2Grouped = groupedKernels{
 	tileTokens: 16,
 }
 
+var avxVNNIGrouped = groupedKernels{
+	mul: [3]groupedFunc{
+		groupedOf(ternary.G2, groupedG2AVXVNNI), groupedOf(ternary.G5, groupedG5AVXVNNI), groupedOf(ternary.G1, groupedG1AVXVNNI),
+	},
+	decodes:    [3]bool{true, true, true},
+	tileTokens: 24,
+}
+
 // avx512Grouped decodes G5 with AVX2: only VBMI has the table look-up for it.
 var avx512Grouped = groupedKernels{
 	mul: [3]groupedFunc{
@@ -31,9 +39,16 @@ var avx512VBMIGrouped = groupedKernels{
 
 // The kernels of each layout by the number of rows of activations.
 var (
-	groupedG2AVX2   = []groupedAsm{1: matMulG2I8x1AVX2, 2: matMulG2I8x2AVX2, 3: matMulG2I8x3AVX2, 4: matMulG2I8x4AVX2}
-	groupedG5AVX2   = []groupedAsm{1: matMulG5I8x1AVX2, 2: matMulG5I8x2AVX2, 3: matMulG5I8x3AVX2, 4: matMulG5I8x4AVX2}
-	groupedG1AVX2   = []groupedAsm{1: matMulG1I8x1AVX2, 2: matMulG1I8x2AVX2, 3: matMulG1I8x3AVX2, 4: matMulG1I8x4AVX2}
+	groupedG2AVX2    = []groupedAsm{1: matMulG2I8x1AVX2, 2: matMulG2I8x2AVX2, 3: matMulG2I8x3AVX2, 4: matMulG2I8x4AVX2}
+	groupedG5AVX2    = []groupedAsm{1: matMulG5I8x1AVX2, 2: matMulG5I8x2AVX2, 3: matMulG5I8x3AVX2, 4: matMulG5I8x4AVX2}
+	groupedG1AVX2    = []groupedAsm{1: matMulG1I8x1AVX2, 2: matMulG1I8x2AVX2, 3: matMulG1I8x3AVX2, 4: matMulG1I8x4AVX2}
+	groupedG2AVXVNNI = []groupedAsm{
+		1: matMulG2I8x1AVXVNNI, 2: matMulG2I8x2AVXVNNI, 4: matMulG2I8x4AVXVNNI, 6: matMulG2I8x6AVXVNNI,
+	}
+	groupedG5AVXVNNI = []groupedAsm{1: matMulG5I8x1AVXVNNI, 2: matMulG5I8x2AVXVNNI, 4: matMulG5I8x4AVXVNNI}
+	groupedG1AVXVNNI = []groupedAsm{
+		1: matMulG1I8x1AVXVNNI, 2: matMulG1I8x2AVXVNNI, 4: matMulG1I8x4AVXVNNI,
+	}
 	groupedG2AVX512 = []groupedAsm{
 		1: matMulG2I8x1AVX512, 2: matMulG2I8x2AVX512, 3: matMulG2I8x3AVX512, 4: matMulG2I8x4AVX512,
 		5: matMulG2I8x5AVX512, 6: matMulG2I8x6AVX512, 7: matMulG2I8x7AVX512, 8: matMulG2I8x8AVX512,

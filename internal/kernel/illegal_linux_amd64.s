@@ -14,6 +14,12 @@ TEXT avx2Set<>(SB), NOSPLIT|NOFRAME, $0-0
 	MOVQ $1, AX
 	RET
 
+TEXT avxvnniSet<>(SB), NOSPLIT|NOFRAME, $0-0
+	LONG $0x507de2c4; BYTE $0xc0 // VPDPBUSD Y0, Y0, Y0
+	VZEROUPPER
+	MOVQ $1, AX
+	RET
+
 TEXT avx512Set<>(SB), NOSPLIT|NOFRAME, $0-0
 	VPXORD    Z0, Z0, Z0      // F
 	VPABSB    Z0, Z0          // BW
@@ -51,8 +57,13 @@ TEXT ·tryLevel(SB), NOSPLIT, $8-9
 	JMP  done
 isAVX2:
 	CMPQ CX, $const_AVX2
-	JNE  isAVX512
+	JNE  isAVXVNNI
 	CALL avx2Set<>(SB)
+	JMP  done
+isAVXVNNI:
+	CMPQ CX, $const_AVXVNNI
+	JNE  isAVX512
+	CALL avxvnniSet<>(SB)
 	JMP  done
 isAVX512:
 	CMPQ CX, $const_AVX512

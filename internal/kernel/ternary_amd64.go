@@ -13,6 +13,16 @@ var avx2Ternary = ternaryKernels{
 		matMulF32HalvesOf(ternary.T2, matMulT2F32x1AVX2, matMulT2F32x2AVX2),
 		matMulF32HalvesOf(ternary.T5, matMulT5F32x1AVX2, matMulT5F32x2AVX2),
 	},
+	tiles: &avx2Codes,
+}
+
+var avxVNNITernary = ternaryKernels{
+	matVec:     [2]matVecFunc{matVecEach(ternary.T2, matMulT2I8x1AVXVNNI), matVecEach(ternary.T5, matMulT5I8x1AVXVNNI)},
+	tile:       [2]tileFunc{tileOf(ternary.T2, rowsT2AVXVNNI), tileOf(ternary.T5, rowsT5AVXVNNI)},
+	tileTokens: avx2Ternary.tileTokens,
+	finish:     avx2Ternary.finish,
+	matMulF32:  avx2Ternary.matMulF32,
+	tiles:      &avxVNNICodes,
 }
 
 // avx512Ternary decodes T5 with AVX2: only VBMI has the table look-up for it.
@@ -40,15 +50,18 @@ var (
 	avx2Int8   = int8Kernels{absMaxBits: absMaxBitsOf(32, absMaxBitsAVX2), convert: convertOf(32, convertInt8AVX2)}
 	avx512Int8 = int8Kernels{absMaxBits: absMaxBitsOf(1, absMaxBitsAVX512), convert: convertOf(1, convertInt8AVX512)}
 
-	avx2Measure   = measureKernels{streamRead: streamReadOf(512, streamReadAVX2), int8Peak: int8PeakAVX2, tilePeak: noTiles}
-	avx512Measure = measureKernels{streamRead: streamReadOf(512, streamReadAVX512), int8Peak: int8PeakAVX512, tilePeak: noTiles}
+	avx2Measure    = measureKernels{streamRead: streamReadOf(512, streamReadAVX2), int8Peak: int8PeakAVX2, tilePeak: noTiles}
+	avxVNNIMeasure = measureKernels{streamRead: avx2Measure.streamRead, int8Peak: int8PeakAVXVNNI, tilePeak: noTiles}
+	avx512Measure  = measureKernels{streamRead: streamReadOf(512, streamReadAVX512), int8Peak: int8PeakAVX512, tilePeak: noTiles}
 )
 
 // The kernels of each layout by the number of rows of activations.
 var (
-	rowsT2AVX2   = []rowsAsm{1: matMulT2I8x1AVX2, 2: matMulT2I8x2AVX2, 3: matMulT2I8x3AVX2, 4: matMulT2I8x4AVX2}
-	rowsT5AVX2   = []rowsAsm{1: matMulT5I8x1AVX2, 2: matMulT5I8x2AVX2, 3: matMulT5I8x3AVX2, 4: matMulT5I8x4AVX2}
-	rowsT2AVX512 = []rowsAsm{
+	rowsT2AVX2    = []rowsAsm{1: matMulT2I8x1AVX2, 2: matMulT2I8x2AVX2, 3: matMulT2I8x3AVX2, 4: matMulT2I8x4AVX2}
+	rowsT5AVX2    = []rowsAsm{1: matMulT5I8x1AVX2, 2: matMulT5I8x2AVX2, 3: matMulT5I8x3AVX2, 4: matMulT5I8x4AVX2}
+	rowsT2AVXVNNI = []rowsAsm{1: matMulT2I8x1AVXVNNI, 2: matMulT2I8x2AVXVNNI, 4: matMulT2I8x4AVXVNNI}
+	rowsT5AVXVNNI = []rowsAsm{1: matMulT5I8x1AVXVNNI, 2: matMulT5I8x2AVXVNNI, 4: matMulT5I8x4AVXVNNI}
+	rowsT2AVX512  = []rowsAsm{
 		1: func(acc *int32, w *byte, x *int8, _, blocks int) { matVecT2I8AVX512(acc, w, x, blocks, 1, 0) },
 		2: matMulT2I8x2AVX512, 3: matMulT2I8x3AVX512, 4: matMulT2I8x4AVX512, 5: matMulT2I8x5AVX512,
 		6: matMulT2I8x6AVX512, 7: matMulT2I8x7AVX512, 8: matMulT2I8x8AVX512,

@@ -228,6 +228,49 @@ done:
 	MOVQ CX, ret+8(FP)
 	RET
 
+// func int8PeakAVXVNNI(iters int) int64
+// Requires: AVX, AVX2
+TEXT ·int8PeakAVXVNNI(SB), NOSPLIT, $0-16
+	MOVQ   iters+0(FP), AX
+	IMUL3Q $0x00000180, AX, CX
+	VPXOR  Y0, Y0, Y0
+	VPXOR  Y1, Y1, Y1
+	VPXOR  Y2, Y2, Y2
+	VPXOR  Y3, Y3, Y3
+	VPXOR  Y4, Y4, Y4
+	VPXOR  Y5, Y5, Y5
+	VPXOR  Y6, Y6, Y6
+	VPXOR  Y7, Y7, Y7
+	VPXOR  Y8, Y8, Y8
+	VPXOR  Y9, Y9, Y9
+	VPXOR  Y10, Y10, Y10
+	VPXOR  Y11, Y11, Y11
+	VPXOR  Y12, Y12, Y12
+	VPXOR  Y13, Y13, Y13
+	TESTQ  AX, AX
+	JZ     done
+
+loop:
+	LONG $0x5015c2c4; BYTE $0xc4 // VPDPBUSD Y12, Y13, Y0
+	LONG $0x5015c2c4; BYTE $0xcc // VPDPBUSD Y12, Y13, Y1
+	LONG $0x5015c2c4; BYTE $0xd4 // VPDPBUSD Y12, Y13, Y2
+	LONG $0x5015c2c4; BYTE $0xdc // VPDPBUSD Y12, Y13, Y3
+	LONG $0x5015c2c4; BYTE $0xe4 // VPDPBUSD Y12, Y13, Y4
+	LONG $0x5015c2c4; BYTE $0xec // VPDPBUSD Y12, Y13, Y5
+	LONG $0x5015c2c4; BYTE $0xf4 // VPDPBUSD Y12, Y13, Y6
+	LONG $0x5015c2c4; BYTE $0xfc // VPDPBUSD Y12, Y13, Y7
+	LONG $0x501542c4; BYTE $0xc4 // VPDPBUSD Y12, Y13, Y8
+	LONG $0x501542c4; BYTE $0xcc // VPDPBUSD Y12, Y13, Y9
+	LONG $0x501542c4; BYTE $0xd4 // VPDPBUSD Y12, Y13, Y10
+	LONG $0x501542c4; BYTE $0xdc // VPDPBUSD Y12, Y13, Y11
+	DECQ AX
+	JNZ  loop
+
+done:
+	VZEROUPPER
+	MOVQ CX, ret+8(FP)
+	RET
+
 // func absMaxBitsAVX512(a *float32, n int) uint32
 // Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2
 TEXT ·absMaxBitsAVX512(SB), NOSPLIT, $0-20
@@ -12117,35 +12160,35 @@ block:
 	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y2
 	VMOVDQU      32(CX), Y3
-	VPAND        ternaryCode<>+0(SB), Y2, Y4
-	VPAND        ternaryCode<>+0(SB), Y3, Y5
+	VPAND        ternaryMask03<>+0(SB), Y2, Y4
+	VPAND        ternaryMask03<>+0(SB), Y3, Y5
 	VPBROADCASTD (DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x02, Y2, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x02, Y3, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 4(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x04, Y2, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x04, Y3, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 8(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x06, Y2, Y2
-	VPAND        ternaryCode<>+0(SB), Y2, Y2
+	VPAND        ternaryMask03<>+0(SB), Y2, Y2
 	VPSRLD       $0x06, Y3, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPBROADCASTD 12(DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
@@ -12155,8 +12198,8 @@ block:
 	ADDQ         $0x10, DX
 	DECQ         SI
 	JNZ          block
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
 	VMOVUPS      (CX), Y2
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
 	VPBROADCASTD (DX), Y3
 	VPADDD       Y3, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -12165,8 +12208,8 @@ block:
 	VMULPS       Y3, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
 	VMOVUPS      32(CX), Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
 	VPBROADCASTD (DX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -12188,25 +12231,25 @@ block:
 	VZEROUPPER
 	RET
 
-DATA ternaryCode<>+0(SB)/4, $0x03030303
-DATA ternaryCode<>+4(SB)/4, $0x03030303
-DATA ternaryCode<>+8(SB)/4, $0x03030303
-DATA ternaryCode<>+12(SB)/4, $0x03030303
-DATA ternaryCode<>+16(SB)/4, $0x03030303
-DATA ternaryCode<>+20(SB)/4, $0x03030303
-DATA ternaryCode<>+24(SB)/4, $0x03030303
-DATA ternaryCode<>+28(SB)/4, $0x03030303
-GLOBL ternaryCode<>(SB), RODATA|NOPTR, $32
+DATA ternaryMask03<>+0(SB)/4, $0x03030303
+DATA ternaryMask03<>+4(SB)/4, $0x03030303
+DATA ternaryMask03<>+8(SB)/4, $0x03030303
+DATA ternaryMask03<>+12(SB)/4, $0x03030303
+DATA ternaryMask03<>+16(SB)/4, $0x03030303
+DATA ternaryMask03<>+20(SB)/4, $0x03030303
+DATA ternaryMask03<>+24(SB)/4, $0x03030303
+DATA ternaryMask03<>+28(SB)/4, $0x03030303
+GLOBL ternaryMask03<>(SB), RODATA|NOPTR, $32
 
-DATA ternaryPairs<>+0(SB)/4, $0x00010001
-DATA ternaryPairs<>+4(SB)/4, $0x00010001
-DATA ternaryPairs<>+8(SB)/4, $0x00010001
-DATA ternaryPairs<>+12(SB)/4, $0x00010001
-DATA ternaryPairs<>+16(SB)/4, $0x00010001
-DATA ternaryPairs<>+20(SB)/4, $0x00010001
-DATA ternaryPairs<>+24(SB)/4, $0x00010001
-DATA ternaryPairs<>+28(SB)/4, $0x00010001
-GLOBL ternaryPairs<>(SB), RODATA|NOPTR, $32
+DATA ternaryOnes<>+0(SB)/4, $0x00010001
+DATA ternaryOnes<>+4(SB)/4, $0x00010001
+DATA ternaryOnes<>+8(SB)/4, $0x00010001
+DATA ternaryOnes<>+12(SB)/4, $0x00010001
+DATA ternaryOnes<>+16(SB)/4, $0x00010001
+DATA ternaryOnes<>+20(SB)/4, $0x00010001
+DATA ternaryOnes<>+24(SB)/4, $0x00010001
+DATA ternaryOnes<>+28(SB)/4, $0x00010001
+GLOBL ternaryOnes<>(SB), RODATA|NOPTR, $32
 
 // func matMulG2I8x2AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
 // Requires: AVX, AVX2, MMX+
@@ -12236,8 +12279,8 @@ block:
 	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y4
 	VMOVDQU      32(CX), Y5
-	VPAND        ternaryCode<>+0(SB), Y4, Y6
-	VPAND        ternaryCode<>+0(SB), Y5, Y7
+	VPAND        ternaryMask03<>+0(SB), Y4, Y6
+	VPAND        ternaryMask03<>+0(SB), Y5, Y7
 	VPBROADCASTD (BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -12249,9 +12292,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x02, Y4, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x02, Y5, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 4(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -12263,9 +12306,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x04, Y4, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x04, Y5, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 8(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -12277,9 +12320,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x06, Y4, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x06, Y5, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 12(BX), Y6
 	VPMADDUBSW   Y6, Y4, Y7
 	VPADDW       Y7, Y0, Y0
@@ -12294,8 +12337,9 @@ block:
 	ADDQ         $0x10, BX
 	DECQ         DI
 	JNZ          block
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
 	VMOVUPS      (CX), Y4
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
 	VPBROADCASTD (BX), Y5
 	VPADDD       Y5, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -12304,7 +12348,6 @@ block:
 	VMULPS       Y5, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y2, Y2
 	VPBROADCASTD (BX)(DX*1), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
@@ -12313,8 +12356,9 @@ block:
 	VMULPS       Y0, Y2, Y2
 	VADDPS       64(AX), Y2, Y2
 	VMOVUPS      Y2, 64(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
 	VMOVUPS      32(CX), Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
 	VPBROADCASTD (BX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -12323,7 +12367,6 @@ block:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       32(AX), Y1, Y1
 	VMOVUPS      Y1, 32(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y3, Y3
 	VPBROADCASTD (BX)(DX*1), Y1
 	VPADDD       Y1, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
@@ -12377,8 +12420,8 @@ block:
 	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y6
 	VMOVDQU      32(CX), Y7
-	VPAND        ternaryCode<>+0(SB), Y6, Y8
-	VPAND        ternaryCode<>+0(SB), Y7, Y9
+	VPAND        ternaryMask03<>+0(SB), Y6, Y8
+	VPAND        ternaryMask03<>+0(SB), Y7, Y9
 	VPBROADCASTD (BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -12395,9 +12438,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x02, Y6, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x02, Y7, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 4(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -12414,9 +12457,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x04, Y6, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x04, Y7, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 8(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -12433,9 +12476,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x06, Y6, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x06, Y7, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 12(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -12455,8 +12498,10 @@ block:
 	ADDQ         $0x10, BX
 	DECQ         DI
 	JNZ          block
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
 	VMOVUPS      (CX), Y6
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
 	VPBROADCASTD (BX), Y7
 	VPADDD       Y7, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -12465,7 +12510,6 @@ block:
 	VMULPS       Y7, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y2, Y2
 	VPBROADCASTD (BX)(DX*1), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
@@ -12474,7 +12518,6 @@ block:
 	VMULPS       Y0, Y2, Y2
 	VADDPS       64(AX), Y2, Y2
 	VMOVUPS      Y2, 64(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y4, Y4
 	VPBROADCASTD (BX)(DX*2), Y0
 	VPADDD       Y0, Y4, Y4
 	VCVTDQ2PS    Y4, Y4
@@ -12483,8 +12526,10 @@ block:
 	VMULPS       Y0, Y4, Y4
 	VADDPS       128(AX), Y4, Y4
 	VMOVUPS      Y4, 128(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
 	VMOVUPS      32(CX), Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
 	VPBROADCASTD (BX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -12493,7 +12538,6 @@ block:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       32(AX), Y1, Y1
 	VMOVUPS      Y1, 32(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y3, Y3
 	VPBROADCASTD (BX)(DX*1), Y1
 	VPADDD       Y1, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
@@ -12502,7 +12546,6 @@ block:
 	VMULPS       Y1, Y3, Y3
 	VADDPS       96(AX), Y3, Y3
 	VMOVUPS      Y3, 96(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y5, Y5
 	VPBROADCASTD (BX)(DX*2), Y1
 	VPADDD       Y1, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
@@ -12561,8 +12604,8 @@ block:
 	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y8
 	VMOVDQU      32(CX), Y9
-	VPAND        ternaryCode<>+0(SB), Y8, Y10
-	VPAND        ternaryCode<>+0(SB), Y9, Y11
+	VPAND        ternaryMask03<>+0(SB), Y8, Y10
+	VPAND        ternaryMask03<>+0(SB), Y9, Y11
 	VPBROADCASTD (BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -12584,9 +12627,9 @@ block:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x02, Y8, Y10
-	VPAND        ternaryCode<>+0(SB), Y10, Y10
+	VPAND        ternaryMask03<>+0(SB), Y10, Y10
 	VPSRLD       $0x02, Y9, Y11
-	VPAND        ternaryCode<>+0(SB), Y11, Y11
+	VPAND        ternaryMask03<>+0(SB), Y11, Y11
 	VPBROADCASTD 4(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -12608,9 +12651,9 @@ block:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x04, Y8, Y10
-	VPAND        ternaryCode<>+0(SB), Y10, Y10
+	VPAND        ternaryMask03<>+0(SB), Y10, Y10
 	VPSRLD       $0x04, Y9, Y11
-	VPAND        ternaryCode<>+0(SB), Y11, Y11
+	VPAND        ternaryMask03<>+0(SB), Y11, Y11
 	VPBROADCASTD 8(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -12632,9 +12675,9 @@ block:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x06, Y8, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x06, Y9, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 12(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -12659,8 +12702,11 @@ block:
 	ADDQ         $0x10, BX
 	DECQ         R8
 	JNZ          block
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
 	VMOVUPS      (CX), Y8
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
 	VPBROADCASTD (BX), Y9
 	VPADDD       Y9, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -12669,7 +12715,6 @@ block:
 	VMULPS       Y9, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y2, Y2
 	VPBROADCASTD (BX)(DX*1), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
@@ -12678,7 +12723,6 @@ block:
 	VMULPS       Y0, Y2, Y2
 	VADDPS       64(AX), Y2, Y2
 	VMOVUPS      Y2, 64(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y4, Y4
 	VPBROADCASTD (BX)(DX*2), Y0
 	VPADDD       Y0, Y4, Y4
 	VCVTDQ2PS    Y4, Y4
@@ -12687,7 +12731,464 @@ block:
 	VMULPS       Y0, Y4, Y4
 	VADDPS       128(AX), Y4, Y4
 	VMOVUPS      Y4, 128(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y6, Y6
+	VPBROADCASTD (BX)(SI*1), Y0
+	VPADDD       Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VBROADCASTSS 4(BX)(SI*1), Y0
+	VMULPS       Y0, Y6, Y6
+	VADDPS       192(AX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
+	VMOVUPS      32(CX), Y0
+	VPBROADCASTD (BX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 4(BX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VPBROADCASTD (BX)(DX*1), Y1
+	VPADDD       Y1, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 4(BX)(DX*1), Y1
+	VMULPS       Y1, Y3, Y3
+	VADDPS       96(AX), Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VPBROADCASTD (BX)(DX*2), Y1
+	VPADDD       Y1, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VBROADCASTSS 4(BX)(DX*2), Y1
+	VMULPS       Y1, Y5, Y5
+	VADDPS       160(AX), Y5, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPBROADCASTD (BX)(SI*1), Y1
+	VPADDD       Y1, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBROADCASTSS 4(BX)(SI*1), Y1
+	VMULPS       Y1, Y7, Y7
+	VADDPS       224(AX), Y7, Y7
+	VMOVUPS      Y7, 224(AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x0c, BX
+	DECQ         DI
+	JNZ          record
+	MOVQ         units+32(FP), DI
+	IMUL3Q       $0x0000008c, DI, DI
+	SUBQ         DI, BX
+	ADDQ         $0x00000100, AX
+	DECQ         panels+40(FP)
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+// func matMulG2I8x1AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·matMulG2I8x1AVXVNNI(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), DX
+
+panel:
+	MOVQ    units+32(FP), BX
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y0, 32(AX)
+
+record:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  $0x00000008, SI
+
+block:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD (DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xe2 // VPDPBUSD Y10, Y9, Y4
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask0C<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask0C<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask30<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask30<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMaskC0<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMaskC0<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xda // VPDPBUSD Y10, Y8, Y3
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x10, DX
+	DECQ         SI
+	JNZ          block
+	VPSRAD       $0x02, Y1, Y1
+	VPSRAD       $0x04, Y2, Y2
+	VPSRAD       $0x06, Y3, Y3
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVUPS      (CX), Y1
+	VPBROADCASTD (DX), Y2
+	VPADDD       Y2, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VBROADCASTSS 4(DX), Y2
+	VMULPS       Y2, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPSRAD       $0x02, Y5, Y5
+	VPSRAD       $0x04, Y6, Y6
+	VPSRAD       $0x06, Y7, Y7
+	VPADDD       Y6, Y4, Y4
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVUPS      32(CX), Y0
+	VPBROADCASTD (DX), Y1
+	VPADDD       Y1, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VBROADCASTSS 4(DX), Y1
+	VMULPS       Y1, Y4, Y4
+	VADDPS       32(AX), Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x0c, DX
+	DECQ         BX
+	JNZ          record
+	MOVQ         units+32(FP), BX
+	IMUL3Q       $0x0000008c, BX, BX
+	SUBQ         BX, DX
+	ADDQ         $0x00000040, AX
+	DECQ         panels+40(FP)
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+DATA ternaryMask0C<>+0(SB)/4, $0x0c0c0c0c
+DATA ternaryMask0C<>+4(SB)/4, $0x0c0c0c0c
+DATA ternaryMask0C<>+8(SB)/4, $0x0c0c0c0c
+DATA ternaryMask0C<>+12(SB)/4, $0x0c0c0c0c
+DATA ternaryMask0C<>+16(SB)/4, $0x0c0c0c0c
+DATA ternaryMask0C<>+20(SB)/4, $0x0c0c0c0c
+DATA ternaryMask0C<>+24(SB)/4, $0x0c0c0c0c
+DATA ternaryMask0C<>+28(SB)/4, $0x0c0c0c0c
+GLOBL ternaryMask0C<>(SB), RODATA|NOPTR, $32
+
+DATA ternaryMask30<>+0(SB)/4, $0x30303030
+DATA ternaryMask30<>+4(SB)/4, $0x30303030
+DATA ternaryMask30<>+8(SB)/4, $0x30303030
+DATA ternaryMask30<>+12(SB)/4, $0x30303030
+DATA ternaryMask30<>+16(SB)/4, $0x30303030
+DATA ternaryMask30<>+20(SB)/4, $0x30303030
+DATA ternaryMask30<>+24(SB)/4, $0x30303030
+DATA ternaryMask30<>+28(SB)/4, $0x30303030
+GLOBL ternaryMask30<>(SB), RODATA|NOPTR, $32
+
+DATA ternaryMaskC0<>+0(SB)/4, $0xc0c0c0c0
+DATA ternaryMaskC0<>+4(SB)/4, $0xc0c0c0c0
+DATA ternaryMaskC0<>+8(SB)/4, $0xc0c0c0c0
+DATA ternaryMaskC0<>+12(SB)/4, $0xc0c0c0c0
+DATA ternaryMaskC0<>+16(SB)/4, $0xc0c0c0c0
+DATA ternaryMaskC0<>+20(SB)/4, $0xc0c0c0c0
+DATA ternaryMaskC0<>+24(SB)/4, $0xc0c0c0c0
+DATA ternaryMaskC0<>+28(SB)/4, $0xc0c0c0c0
+GLOBL ternaryMaskC0<>(SB), RODATA|NOPTR, $32
+
+// func matMulG2I8x2AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·matMulG2I8x2AVXVNNI(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), BX
+
+panel:
+	MOVQ    units+32(FP), SI
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y0, 32(AX)
+	VMOVDQU Y0, 64(AX)
+	VMOVDQU Y0, 96(AX)
+
+record:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  $0x00000008, DI
+
+block:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD (BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD (BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask0C<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask0C<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD 8(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask0C<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask0C<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x10, BX
+	DECQ         DI
+	JNZ          block
+	VPSRAD       $0x02, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VPSRAD       $0x02, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVUPS      (CX), Y1
+	VPBROADCASTD (BX), Y5
+	VPADDD       Y5, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VBROADCASTSS 4(BX), Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (BX)(DX*1), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VBROADCASTSS 4(BX)(DX*1), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       64(AX), Y4, Y4
+	VMOVUPS      Y4, 64(AX)
+	VPSRAD       $0x02, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VPSRAD       $0x02, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VMOVUPS      32(CX), Y0
+	VPBROADCASTD (BX), Y1
+	VPADDD       Y1, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS 4(BX), Y1
+	VMULPS       Y1, Y2, Y2
+	VADDPS       32(AX), Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	VPBROADCASTD (BX)(DX*1), Y1
+	VPADDD       Y1, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VBROADCASTSS 4(BX)(DX*1), Y1
+	VMULPS       Y1, Y6, Y6
+	VADDPS       96(AX), Y6, Y6
+	VMOVUPS      Y6, 96(AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x0c, BX
+	DECQ         SI
+	JNZ          record
+	MOVQ         units+32(FP), SI
+	IMUL3Q       $0x0000008c, SI, SI
+	SUBQ         SI, BX
+	ADDQ         $0x00000080, AX
+	DECQ         panels+40(FP)
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+// func matMulG2I8x4AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·matMulG2I8x4AVXVNNI(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), BX
+	LEAQ (DX)(DX*2), SI
+
+panel:
+	MOVQ    units+32(FP), DI
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y0, 32(AX)
+	VMOVDQU Y0, 64(AX)
+	VMOVDQU Y0, 96(AX)
+	VMOVDQU Y0, 128(AX)
+	VMOVDQU Y0, 160(AX)
+	VMOVDQU Y0, 192(AX)
+	VMOVDQU Y0, 224(AX)
+
+record:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  $0x00000008, R8
+
+block:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD (BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD (BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD (BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD (BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x02, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x02, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 4(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 4(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 8(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 8(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 8(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x06, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x06, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 12(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 12(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x10, BX
+	DECQ         R8
+	JNZ          block
+	VMOVUPS      (CX), Y8
+	VPBROADCASTD (BX), Y9
+	VPADDD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VBROADCASTSS 4(BX), Y9
+	VMULPS       Y9, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (BX)(DX*1), Y0
+	VPADDD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VBROADCASTSS 4(BX)(DX*1), Y0
+	VMULPS       Y0, Y2, Y2
+	VADDPS       64(AX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VPBROADCASTD (BX)(DX*2), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VBROADCASTSS 4(BX)(DX*2), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       128(AX), Y4, Y4
+	VMOVUPS      Y4, 128(AX)
 	VPBROADCASTD (BX)(SI*1), Y0
 	VPADDD       Y0, Y6, Y6
 	VCVTDQ2PS    Y6, Y6
@@ -12697,7 +13198,6 @@ block:
 	VADDPS       192(AX), Y6, Y6
 	VMOVUPS      Y6, 192(AX)
 	VMOVUPS      32(CX), Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
 	VPBROADCASTD (BX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -12706,7 +13206,6 @@ block:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       32(AX), Y1, Y1
 	VMOVUPS      Y1, 32(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y3, Y3
 	VPBROADCASTD (BX)(DX*1), Y1
 	VPADDD       Y1, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
@@ -12715,7 +13214,6 @@ block:
 	VMULPS       Y1, Y3, Y3
 	VADDPS       96(AX), Y3, Y3
 	VMOVUPS      Y3, 96(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y5, Y5
 	VPBROADCASTD (BX)(DX*2), Y1
 	VPADDD       Y1, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
@@ -12724,7 +13222,6 @@ block:
 	VMULPS       Y1, Y5, Y5
 	VADDPS       160(AX), Y5, Y5
 	VMOVUPS      Y5, 160(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y7, Y7
 	VPBROADCASTD (BX)(SI*1), Y1
 	VPADDD       Y1, Y7, Y7
 	VCVTDQ2PS    Y7, Y7
@@ -12775,7 +13272,7 @@ block:
 	VPMINUB      Y4, Y3, Y3
 	VPSUBB       Y3, Y2, Y2
 	VPSRLW       $0x06, Y2, Y2
-	VPAND        ternaryCode<>+0(SB), Y2, Y2
+	VPAND        ternaryMask03<>+0(SB), Y2, Y2
 	VPMADDUBSW   ternary86Even<>+0(SB), Y3, Y5
 	VPSRLW       $0x08, Y5, Y5
 	VPADDB       Y3, Y5, Y5
@@ -12798,7 +13295,7 @@ block:
 	VPMINUB      Y6, Y4, Y4
 	VPSUBB       Y4, Y3, Y3
 	VPSRLW       $0x06, Y3, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPMADDUBSW   ternary86Even<>+0(SB), Y4, Y7
 	VPSRLW       $0x08, Y7, Y7
 	VPADDB       Y4, Y7, Y7
@@ -12819,35 +13316,35 @@ block:
 	VPADDW       Y2, Y0, Y0
 	VPMADDUBSW   Y4, Y3, Y4
 	VPADDW       Y4, Y1, Y1
-	VPAND        ternaryCode<>+0(SB), Y5, Y2
-	VPAND        ternaryCode<>+0(SB), Y7, Y3
+	VPAND        ternaryMask03<>+0(SB), Y5, Y2
+	VPAND        ternaryMask03<>+0(SB), Y7, Y3
 	VPBROADCASTD (DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
 	VPMADDUBSW   Y4, Y3, Y4
 	VPADDW       Y4, Y1, Y1
 	VPSRLD       $0x02, Y5, Y2
-	VPAND        ternaryCode<>+0(SB), Y2, Y2
+	VPAND        ternaryMask03<>+0(SB), Y2, Y2
 	VPSRLD       $0x02, Y7, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPBROADCASTD 4(DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
 	VPMADDUBSW   Y4, Y3, Y4
 	VPADDW       Y4, Y1, Y1
 	VPSRLD       $0x04, Y5, Y2
-	VPAND        ternaryCode<>+0(SB), Y2, Y2
+	VPAND        ternaryMask03<>+0(SB), Y2, Y2
 	VPSRLD       $0x04, Y7, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPBROADCASTD 8(DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
 	VPMADDUBSW   Y4, Y3, Y4
 	VPADDW       Y4, Y1, Y1
 	VPSRLD       $0x06, Y5, Y2
-	VPAND        ternaryCode<>+0(SB), Y2, Y2
+	VPAND        ternaryMask03<>+0(SB), Y2, Y2
 	VPSRLD       $0x06, Y7, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPBROADCASTD 12(DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
@@ -12859,22 +13356,23 @@ block:
 	JNZ          block
 	VMOVDQU      (CX), Y2
 	VMOVDQU      32(CX), Y3
-	VPAND        ternaryCode<>+0(SB), Y2, Y4
-	VPAND        ternaryCode<>+0(SB), Y3, Y5
+	VPAND        ternaryMask03<>+0(SB), Y2, Y4
+	VPAND        ternaryMask03<>+0(SB), Y3, Y5
 	VPBROADCASTD (DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x02, Y2, Y2
-	VPAND        ternaryCode<>+0(SB), Y2, Y2
+	VPAND        ternaryMask03<>+0(SB), Y2, Y2
 	VPSRLD       $0x02, Y3, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPBROADCASTD 4(DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
 	VPMADDUBSW   Y4, Y3, Y4
 	VPADDW       Y4, Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
 	VMOVDQU      (CX), Y2
 	VPSRLD       $0x04, Y2, Y2
 	VPAND        ternaryLowNibbles<>+0(SB), Y2, Y2
@@ -12883,7 +13381,6 @@ block:
 	VPSHUFB      ternaryEvenBytes<>+0(SB), Y2, Y2
 	VPERMQ       $0x08, Y2, Y2
 	VCVTPH2PS    X2, Y2
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
 	VPBROADCASTD 8(DX), Y3
 	VPADDD       Y3, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -12892,6 +13389,7 @@ block:
 	VMULPS       Y3, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
 	VMOVDQU      32(CX), Y0
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        ternaryLowNibbles<>+0(SB), Y0, Y0
@@ -12900,7 +13398,6 @@ block:
 	VPSHUFB      ternaryEvenBytes<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
 	VPBROADCASTD 8(DX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -13093,7 +13590,7 @@ block:
 	VPMINUB      Y6, Y5, Y5
 	VPSUBB       Y5, Y4, Y4
 	VPSRLW       $0x06, Y4, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPMADDUBSW   ternary86Even<>+0(SB), Y5, Y7
 	VPSRLW       $0x08, Y7, Y7
 	VPADDB       Y5, Y7, Y7
@@ -13116,7 +13613,7 @@ block:
 	VPMINUB      Y8, Y6, Y6
 	VPSUBB       Y6, Y5, Y5
 	VPSRLW       $0x06, Y5, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPMADDUBSW   ternary86Even<>+0(SB), Y6, Y9
 	VPSRLW       $0x08, Y9, Y9
 	VPADDB       Y6, Y9, Y9
@@ -13142,8 +13639,8 @@ block:
 	VPADDW       Y4, Y2, Y2
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y3, Y3
-	VPAND        ternaryCode<>+0(SB), Y7, Y4
-	VPAND        ternaryCode<>+0(SB), Y9, Y5
+	VPAND        ternaryMask03<>+0(SB), Y7, Y4
+	VPAND        ternaryMask03<>+0(SB), Y9, Y5
 	VPBROADCASTD (BX), Y6
 	VPMADDUBSW   Y6, Y4, Y8
 	VPADDW       Y8, Y0, Y0
@@ -13155,9 +13652,9 @@ block:
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y3, Y3
 	VPSRLD       $0x02, Y7, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x02, Y9, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 4(BX), Y6
 	VPMADDUBSW   Y6, Y4, Y8
 	VPADDW       Y8, Y0, Y0
@@ -13169,9 +13666,9 @@ block:
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y3, Y3
 	VPSRLD       $0x04, Y7, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x04, Y9, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 8(BX), Y6
 	VPMADDUBSW   Y6, Y4, Y8
 	VPADDW       Y8, Y0, Y0
@@ -13183,9 +13680,9 @@ block:
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y3, Y3
 	VPSRLD       $0x06, Y7, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x06, Y9, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 12(BX), Y6
 	VPMADDUBSW   Y6, Y4, Y7
 	VPADDW       Y7, Y0, Y0
@@ -13202,8 +13699,8 @@ block:
 	JNZ          block
 	VMOVDQU      (CX), Y4
 	VMOVDQU      32(CX), Y5
-	VPAND        ternaryCode<>+0(SB), Y4, Y6
-	VPAND        ternaryCode<>+0(SB), Y5, Y7
+	VPAND        ternaryMask03<>+0(SB), Y4, Y6
+	VPAND        ternaryMask03<>+0(SB), Y5, Y7
 	VPBROADCASTD (BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -13215,9 +13712,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x02, Y4, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x02, Y5, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 4(BX), Y6
 	VPMADDUBSW   Y6, Y4, Y7
 	VPADDW       Y7, Y0, Y0
@@ -13228,6 +13725,8 @@ block:
 	VPADDW       Y4, Y2, Y2
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y3, Y3
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
 	VMOVDQU      (CX), Y4
 	VPSRLD       $0x04, Y4, Y4
 	VPAND        ternaryLowNibbles<>+0(SB), Y4, Y4
@@ -13236,7 +13735,6 @@ block:
 	VPSHUFB      ternaryEvenBytes<>+0(SB), Y4, Y4
 	VPERMQ       $0x08, Y4, Y4
 	VCVTPH2PS    X4, Y4
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
 	VPBROADCASTD 8(BX), Y5
 	VPADDD       Y5, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -13245,7 +13743,6 @@ block:
 	VMULPS       Y5, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y2, Y2
 	VPBROADCASTD 8(BX)(DX*1), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
@@ -13254,6 +13751,8 @@ block:
 	VMULPS       Y0, Y2, Y2
 	VADDPS       64(AX), Y2, Y2
 	VMOVUPS      Y2, 64(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
 	VMOVDQU      32(CX), Y0
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        ternaryLowNibbles<>+0(SB), Y0, Y0
@@ -13262,7 +13761,6 @@ block:
 	VPSHUFB      ternaryEvenBytes<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
 	VPBROADCASTD 8(BX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -13271,7 +13769,6 @@ block:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       32(AX), Y1, Y1
 	VMOVUPS      Y1, 32(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y3, Y3
 	VPBROADCASTD 8(BX)(DX*1), Y1
 	VPADDD       Y1, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
@@ -13330,7 +13827,7 @@ block:
 	VPMINUB      Y8, Y7, Y7
 	VPSUBB       Y7, Y6, Y6
 	VPSRLW       $0x06, Y6, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPMADDUBSW   ternary86Even<>+0(SB), Y7, Y9
 	VPSRLW       $0x08, Y9, Y9
 	VPADDB       Y7, Y9, Y9
@@ -13353,7 +13850,7 @@ block:
 	VPMINUB      Y10, Y8, Y8
 	VPSUBB       Y8, Y7, Y7
 	VPSRLW       $0x06, Y7, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPMADDUBSW   ternary86Even<>+0(SB), Y8, Y11
 	VPSRLW       $0x08, Y11, Y11
 	VPADDB       Y8, Y11, Y11
@@ -13384,8 +13881,8 @@ block:
 	VPADDW       Y6, Y4, Y4
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y5, Y5
-	VPAND        ternaryCode<>+0(SB), Y9, Y6
-	VPAND        ternaryCode<>+0(SB), Y11, Y7
+	VPAND        ternaryMask03<>+0(SB), Y9, Y6
+	VPAND        ternaryMask03<>+0(SB), Y11, Y7
 	VPBROADCASTD (BX), Y8
 	VPMADDUBSW   Y8, Y6, Y10
 	VPADDW       Y10, Y0, Y0
@@ -13402,9 +13899,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y5, Y5
 	VPSRLD       $0x02, Y9, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x02, Y11, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 4(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y10
 	VPADDW       Y10, Y0, Y0
@@ -13421,9 +13918,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y5, Y5
 	VPSRLD       $0x04, Y9, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x04, Y11, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 8(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y10
 	VPADDW       Y10, Y0, Y0
@@ -13440,9 +13937,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y5, Y5
 	VPSRLD       $0x06, Y9, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x06, Y11, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 12(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -13464,8 +13961,8 @@ block:
 	JNZ          block
 	VMOVDQU      (CX), Y6
 	VMOVDQU      32(CX), Y7
-	VPAND        ternaryCode<>+0(SB), Y6, Y8
-	VPAND        ternaryCode<>+0(SB), Y7, Y9
+	VPAND        ternaryMask03<>+0(SB), Y6, Y8
+	VPAND        ternaryMask03<>+0(SB), Y7, Y9
 	VPBROADCASTD (BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13482,9 +13979,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x02, Y6, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x02, Y7, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 4(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -13500,6 +13997,9 @@ block:
 	VPADDW       Y6, Y4, Y4
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y5, Y5
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
 	VMOVDQU      (CX), Y6
 	VPSRLD       $0x04, Y6, Y6
 	VPAND        ternaryLowNibbles<>+0(SB), Y6, Y6
@@ -13508,7 +14008,6 @@ block:
 	VPSHUFB      ternaryEvenBytes<>+0(SB), Y6, Y6
 	VPERMQ       $0x08, Y6, Y6
 	VCVTPH2PS    X6, Y6
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
 	VPBROADCASTD 8(BX), Y7
 	VPADDD       Y7, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -13517,7 +14016,6 @@ block:
 	VMULPS       Y7, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y2, Y2
 	VPBROADCASTD 8(BX)(DX*1), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
@@ -13526,7 +14024,6 @@ block:
 	VMULPS       Y0, Y2, Y2
 	VADDPS       64(AX), Y2, Y2
 	VMOVUPS      Y2, 64(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y4, Y4
 	VPBROADCASTD 8(BX)(DX*2), Y0
 	VPADDD       Y0, Y4, Y4
 	VCVTDQ2PS    Y4, Y4
@@ -13535,6 +14032,9 @@ block:
 	VMULPS       Y0, Y4, Y4
 	VADDPS       128(AX), Y4, Y4
 	VMOVUPS      Y4, 128(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
 	VMOVDQU      32(CX), Y0
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        ternaryLowNibbles<>+0(SB), Y0, Y0
@@ -13543,7 +14043,6 @@ block:
 	VPSHUFB      ternaryEvenBytes<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
 	VPBROADCASTD 8(BX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -13552,7 +14051,6 @@ block:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       32(AX), Y1, Y1
 	VMOVUPS      Y1, 32(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y3, Y3
 	VPBROADCASTD 8(BX)(DX*1), Y1
 	VPADDD       Y1, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
@@ -13561,7 +14059,6 @@ block:
 	VMULPS       Y1, Y3, Y3
 	VADDPS       96(AX), Y3, Y3
 	VMOVUPS      Y3, 96(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y5, Y5
 	VPBROADCASTD 8(BX)(DX*2), Y1
 	VPADDD       Y1, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
@@ -13625,7 +14122,7 @@ block:
 	VPMINUB      Y10, Y9, Y9
 	VPSUBB       Y9, Y8, Y8
 	VPSRLW       $0x06, Y8, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPMADDUBSW   ternary86Even<>+0(SB), Y9, Y11
 	VPSRLW       $0x08, Y11, Y11
 	VPADDB       Y9, Y11, Y11
@@ -13648,7 +14145,7 @@ block:
 	VPMINUB      Y12, Y10, Y10
 	VPSUBB       Y10, Y9, Y9
 	VPSRLW       $0x06, Y9, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPMADDUBSW   ternary86Even<>+0(SB), Y10, Y13
 	VPSRLW       $0x08, Y13, Y13
 	VPADDB       Y10, Y13, Y13
@@ -13684,8 +14181,8 @@ block:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VPAND        ternaryCode<>+0(SB), Y11, Y8
-	VPAND        ternaryCode<>+0(SB), Y13, Y9
+	VPAND        ternaryMask03<>+0(SB), Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y13, Y9
 	VPBROADCASTD (BX), Y10
 	VPMADDUBSW   Y10, Y8, Y12
 	VPADDW       Y12, Y0, Y0
@@ -13707,9 +14204,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
 	VPSRLD       $0x02, Y11, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x02, Y13, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 4(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y12
 	VPADDW       Y12, Y0, Y0
@@ -13731,9 +14228,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
 	VPSRLD       $0x04, Y11, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x04, Y13, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 8(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y12
 	VPADDW       Y12, Y0, Y0
@@ -13755,9 +14252,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
 	VPSRLD       $0x06, Y11, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x06, Y13, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 12(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13784,8 +14281,8 @@ block:
 	JNZ          block
 	VMOVDQU      (CX), Y8
 	VMOVDQU      32(CX), Y9
-	VPAND        ternaryCode<>+0(SB), Y8, Y10
-	VPAND        ternaryCode<>+0(SB), Y9, Y11
+	VPAND        ternaryMask03<>+0(SB), Y8, Y10
+	VPAND        ternaryMask03<>+0(SB), Y9, Y11
 	VPBROADCASTD (BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -13807,9 +14304,9 @@ block:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x02, Y8, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x02, Y9, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 4(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -13830,6 +14327,10 @@ block:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
 	VMOVDQU      (CX), Y8
 	VPSRLD       $0x04, Y8, Y8
 	VPAND        ternaryLowNibbles<>+0(SB), Y8, Y8
@@ -13838,7 +14339,6 @@ block:
 	VPSHUFB      ternaryEvenBytes<>+0(SB), Y8, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VCVTPH2PS    X8, Y8
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
 	VPBROADCASTD 8(BX), Y9
 	VPADDD       Y9, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -13847,7 +14347,6 @@ block:
 	VMULPS       Y9, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y2, Y2
 	VPBROADCASTD 8(BX)(DX*1), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
@@ -13856,7 +14355,6 @@ block:
 	VMULPS       Y0, Y2, Y2
 	VADDPS       64(AX), Y2, Y2
 	VMOVUPS      Y2, 64(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y4, Y4
 	VPBROADCASTD 8(BX)(DX*2), Y0
 	VPADDD       Y0, Y4, Y4
 	VCVTDQ2PS    Y4, Y4
@@ -13865,7 +14363,679 @@ block:
 	VMULPS       Y0, Y4, Y4
 	VADDPS       128(AX), Y4, Y4
 	VMOVUPS      Y4, 128(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y6, Y6
+	VPBROADCASTD 8(BX)(SI*1), Y0
+	VPADDD       Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VBROADCASTSS 12(BX)(SI*1), Y0
+	VMULPS       Y0, Y6, Y6
+	VADDPS       192(AX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
+	VMOVDQU      32(CX), Y0
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        ternaryLowNibbles<>+0(SB), Y0, Y0
+	VPSRLD       $0x04, Y0, Y2
+	VPOR         Y2, Y0, Y0
+	VPSHUFB      ternaryEvenBytes<>+0(SB), Y0, Y0
+	VPERMQ       $0x08, Y0, Y0
+	VCVTPH2PS    X0, Y0
+	VPBROADCASTD 8(BX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 12(BX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VPBROADCASTD 8(BX)(DX*1), Y1
+	VPADDD       Y1, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 12(BX)(DX*1), Y1
+	VMULPS       Y1, Y3, Y3
+	VADDPS       96(AX), Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VPBROADCASTD 8(BX)(DX*2), Y1
+	VPADDD       Y1, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VBROADCASTSS 12(BX)(DX*2), Y1
+	VMULPS       Y1, Y5, Y5
+	VADDPS       160(AX), Y5, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPBROADCASTD 8(BX)(SI*1), Y1
+	VPADDD       Y1, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBROADCASTSS 12(BX)(SI*1), Y1
+	VMULPS       Y1, Y7, Y7
+	VADDPS       224(AX), Y7, Y7
+	VMOVUPS      Y7, 224(AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x14, BX
+	DECQ         DI
+	JNZ          record
+	MOVQ         units+32(FP), DI
+	IMUL3Q       $0x0000008c, DI, DI
+	SUBQ         DI, BX
+	ADDQ         $0x00000100, AX
+	DECQ         panels+40(FP)
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+// func matMulG5I8x1AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·matMulG5I8x1AVXVNNI(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), DX
+
+panel:
+	MOVQ    units+32(FP), BX
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y0, 32(AX)
+
+record:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  $0x00000006, SI
+
+block:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPSUBB       ternary81<>+0(SB), Y8, Y9
+	VPMINUB      Y9, Y8, Y9
+	VPSUBB       ternary81<>+0(SB), Y9, Y10
+	VPMINUB      Y10, Y9, Y9
+	VPSUBB       Y9, Y8, Y8
+	VPSRLW       $0x06, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPMADDUBSW   ternary86Even<>+0(SB), Y9, Y11
+	VPSRLW       $0x08, Y11, Y11
+	VPADDB       Y9, Y11, Y11
+	VPMADDUBSW   ternary86Odd<>+0(SB), Y9, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VPMADDUBSW   ternary57Even<>+0(SB), Y9, Y12
+	VPSRLW       $0x09, Y12, Y12
+	VPMADDUBSW   ternary57Odd<>+0(SB), Y9, Y10
+	VPSRLW       $0x01, Y10, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPOR         Y10, Y12, Y12
+	VMOVDQU      ternaryNinths<>+0(SB), Y10
+	VPSHUFB      Y12, Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VMOVDQU      32(CX), Y9
+	VPSUBB       ternary81<>+0(SB), Y9, Y10
+	VPMINUB      Y10, Y9, Y10
+	VPSUBB       ternary81<>+0(SB), Y10, Y12
+	VPMINUB      Y12, Y10, Y10
+	VPSUBB       Y10, Y9, Y9
+	VPSRLW       $0x06, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPMADDUBSW   ternary86Even<>+0(SB), Y10, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VPADDB       Y10, Y13, Y13
+	VPMADDUBSW   ternary86Odd<>+0(SB), Y10, Y12
+	VPAND        ternaryOdd<>+0(SB), Y12, Y12
+	VPADDB       Y12, Y13, Y13
+	VPMADDUBSW   ternary57Even<>+0(SB), Y10, Y14
+	VPSRLW       $0x09, Y14, Y14
+	VPMADDUBSW   ternary57Odd<>+0(SB), Y10, Y12
+	VPSRLW       $0x01, Y12, Y12
+	VPAND        ternaryOdd<>+0(SB), Y12, Y12
+	VPOR         Y12, Y14, Y14
+	VMOVDQU      ternaryNinths<>+0(SB), Y12
+	VPSHUFB      Y14, Y12, Y12
+	VPADDB       Y12, Y13, Y13
+	VPBROADCASTD 16(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xe2 // VPDPBUSD Y10, Y9, Y4
+	VPAND        ternaryMask03<>+0(SB), Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y13, Y9
+	VPBROADCASTD (DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xe2 // VPDPBUSD Y10, Y9, Y4
+	VPAND        ternaryMask0C<>+0(SB), Y11, Y8
+	VPAND        ternaryMask0C<>+0(SB), Y13, Y9
+	VPBROADCASTD 4(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPAND        ternaryMask30<>+0(SB), Y11, Y8
+	VPAND        ternaryMask30<>+0(SB), Y13, Y9
+	VPBROADCASTD 8(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VPAND        ternaryMaskC0<>+0(SB), Y11, Y8
+	VPAND        ternaryMaskC0<>+0(SB), Y13, Y9
+	VPBROADCASTD 12(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xda // VPDPBUSD Y10, Y8, Y3
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x14, DX
+	DECQ         SI
+	JNZ          block
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD (DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xe2 // VPDPBUSD Y10, Y9, Y4
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask0C<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask0C<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPSRAD       $0x02, Y1, Y1
+	VPSRAD       $0x04, Y2, Y2
+	VPSRAD       $0x06, Y3, Y3
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVDQU      (CX), Y1
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        ternaryLowNibbles<>+0(SB), Y1, Y1
+	VPSRLD       $0x04, Y1, Y2
+	VPOR         Y2, Y1, Y1
+	VPSHUFB      ternaryEvenBytes<>+0(SB), Y1, Y1
+	VPERMQ       $0x08, Y1, Y1
+	VCVTPH2PS    X1, Y1
+	VPBROADCASTD 8(DX), Y2
+	VPADDD       Y2, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VBROADCASTSS 12(DX), Y2
+	VMULPS       Y2, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPSRAD       $0x02, Y5, Y5
+	VPSRAD       $0x04, Y6, Y6
+	VPSRAD       $0x06, Y7, Y7
+	VPADDD       Y6, Y4, Y4
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVDQU      32(CX), Y0
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        ternaryLowNibbles<>+0(SB), Y0, Y0
+	VPSRLD       $0x04, Y0, Y1
+	VPOR         Y1, Y0, Y0
+	VPSHUFB      ternaryEvenBytes<>+0(SB), Y0, Y0
+	VPERMQ       $0x08, Y0, Y0
+	VCVTPH2PS    X0, Y0
+	VPBROADCASTD 8(DX), Y1
+	VPADDD       Y1, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VBROADCASTSS 12(DX), Y1
+	VMULPS       Y1, Y4, Y4
+	VADDPS       32(AX), Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x14, DX
+	DECQ         BX
+	JNZ          record
+	MOVQ         units+32(FP), BX
+	IMUL3Q       $0x0000008c, BX, BX
+	SUBQ         BX, DX
+	ADDQ         $0x00000040, AX
+	DECQ         panels+40(FP)
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+// func matMulG5I8x2AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·matMulG5I8x2AVXVNNI(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), BX
+
+panel:
+	MOVQ    units+32(FP), SI
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y0, 32(AX)
+	VMOVDQU Y0, 64(AX)
+	VMOVDQU Y0, 96(AX)
+
+record:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  $0x00000006, DI
+
+block:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPSUBB       ternary81<>+0(SB), Y8, Y9
+	VPMINUB      Y9, Y8, Y9
+	VPSUBB       ternary81<>+0(SB), Y9, Y10
+	VPMINUB      Y10, Y9, Y9
+	VPSUBB       Y9, Y8, Y8
+	VPSRLW       $0x06, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPMADDUBSW   ternary86Even<>+0(SB), Y9, Y11
+	VPSRLW       $0x08, Y11, Y11
+	VPADDB       Y9, Y11, Y11
+	VPMADDUBSW   ternary86Odd<>+0(SB), Y9, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VPMADDUBSW   ternary57Even<>+0(SB), Y9, Y12
+	VPSRLW       $0x09, Y12, Y12
+	VPMADDUBSW   ternary57Odd<>+0(SB), Y9, Y10
+	VPSRLW       $0x01, Y10, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPOR         Y10, Y12, Y12
+	VMOVDQU      ternaryNinths<>+0(SB), Y10
+	VPSHUFB      Y12, Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VMOVDQU      32(CX), Y9
+	VPSUBB       ternary81<>+0(SB), Y9, Y10
+	VPMINUB      Y10, Y9, Y10
+	VPSUBB       ternary81<>+0(SB), Y10, Y12
+	VPMINUB      Y12, Y10, Y10
+	VPSUBB       Y10, Y9, Y9
+	VPSRLW       $0x06, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPMADDUBSW   ternary86Even<>+0(SB), Y10, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VPADDB       Y10, Y13, Y13
+	VPMADDUBSW   ternary86Odd<>+0(SB), Y10, Y12
+	VPAND        ternaryOdd<>+0(SB), Y12, Y12
+	VPADDB       Y12, Y13, Y13
+	VPMADDUBSW   ternary57Even<>+0(SB), Y10, Y14
+	VPSRLW       $0x09, Y14, Y14
+	VPMADDUBSW   ternary57Odd<>+0(SB), Y10, Y12
+	VPSRLW       $0x01, Y12, Y12
+	VPAND        ternaryOdd<>+0(SB), Y12, Y12
+	VPOR         Y12, Y14, Y14
+	VMOVDQU      ternaryNinths<>+0(SB), Y12
+	VPSHUFB      Y14, Y12, Y12
+	VPADDB       Y12, Y13, Y13
+	VPBROADCASTD 16(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD 16(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VPAND        ternaryMask03<>+0(SB), Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y13, Y9
+	VPBROADCASTD (BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD (BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VPAND        ternaryMask0C<>+0(SB), Y11, Y8
+	VPAND        ternaryMask0C<>+0(SB), Y13, Y9
+	VPBROADCASTD 4(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VPSRLD       $0x04, Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPSRLD       $0x04, Y13, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD 8(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VPSRLD       $0x04, Y11, Y8
+	VPAND        ternaryMask0C<>+0(SB), Y8, Y8
+	VPSRLD       $0x04, Y13, Y9
+	VPAND        ternaryMask0C<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x14, BX
+	DECQ         DI
+	JNZ          block
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD (BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD (BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask0C<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask0C<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VPSRAD       $0x02, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VPSRAD       $0x02, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVDQU      (CX), Y1
+	VPSRLD       $0x04, Y1, Y1
+	VPAND        ternaryLowNibbles<>+0(SB), Y1, Y1
+	VPSRLD       $0x04, Y1, Y5
+	VPOR         Y5, Y1, Y1
+	VPSHUFB      ternaryEvenBytes<>+0(SB), Y1, Y1
+	VPERMQ       $0x08, Y1, Y1
+	VCVTPH2PS    X1, Y1
+	VPBROADCASTD 8(BX), Y5
+	VPADDD       Y5, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VBROADCASTSS 12(BX), Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD 8(BX)(DX*1), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VBROADCASTSS 12(BX)(DX*1), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       64(AX), Y4, Y4
+	VMOVUPS      Y4, 64(AX)
+	VPSRAD       $0x02, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VPSRAD       $0x02, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VMOVDQU      32(CX), Y0
+	VPSRLD       $0x04, Y0, Y0
+	VPAND        ternaryLowNibbles<>+0(SB), Y0, Y0
+	VPSRLD       $0x04, Y0, Y1
+	VPOR         Y1, Y0, Y0
+	VPSHUFB      ternaryEvenBytes<>+0(SB), Y0, Y0
+	VPERMQ       $0x08, Y0, Y0
+	VCVTPH2PS    X0, Y0
+	VPBROADCASTD 8(BX), Y1
+	VPADDD       Y1, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS 12(BX), Y1
+	VMULPS       Y1, Y2, Y2
+	VADDPS       32(AX), Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	VPBROADCASTD 8(BX)(DX*1), Y1
+	VPADDD       Y1, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VBROADCASTSS 12(BX)(DX*1), Y1
+	VMULPS       Y1, Y6, Y6
+	VADDPS       96(AX), Y6, Y6
+	VMOVUPS      Y6, 96(AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x14, BX
+	DECQ         SI
+	JNZ          record
+	MOVQ         units+32(FP), SI
+	IMUL3Q       $0x0000008c, SI, SI
+	SUBQ         SI, BX
+	ADDQ         $0x00000080, AX
+	DECQ         panels+40(FP)
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+// func matMulG5I8x4AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·matMulG5I8x4AVXVNNI(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), BX
+	LEAQ (DX)(DX*2), SI
+
+panel:
+	MOVQ    units+32(FP), DI
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y0, 32(AX)
+	VMOVDQU Y0, 64(AX)
+	VMOVDQU Y0, 96(AX)
+	VMOVDQU Y0, 128(AX)
+	VMOVDQU Y0, 160(AX)
+	VMOVDQU Y0, 192(AX)
+	VMOVDQU Y0, 224(AX)
+
+record:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  $0x00000006, R8
+
+block:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPSUBB       ternary81<>+0(SB), Y8, Y9
+	VPMINUB      Y9, Y8, Y9
+	VPSUBB       ternary81<>+0(SB), Y9, Y10
+	VPMINUB      Y10, Y9, Y9
+	VPSUBB       Y9, Y8, Y8
+	VPSRLW       $0x06, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPMADDUBSW   ternary86Even<>+0(SB), Y9, Y11
+	VPSRLW       $0x08, Y11, Y11
+	VPADDB       Y9, Y11, Y11
+	VPMADDUBSW   ternary86Odd<>+0(SB), Y9, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VPMADDUBSW   ternary57Even<>+0(SB), Y9, Y12
+	VPSRLW       $0x09, Y12, Y12
+	VPMADDUBSW   ternary57Odd<>+0(SB), Y9, Y10
+	VPSRLW       $0x01, Y10, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPOR         Y10, Y12, Y12
+	VMOVDQU      ternaryNinths<>+0(SB), Y10
+	VPSHUFB      Y12, Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VMOVDQU      32(CX), Y9
+	VPSUBB       ternary81<>+0(SB), Y9, Y10
+	VPMINUB      Y10, Y9, Y10
+	VPSUBB       ternary81<>+0(SB), Y10, Y12
+	VPMINUB      Y12, Y10, Y10
+	VPSUBB       Y10, Y9, Y9
+	VPSRLW       $0x06, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPMADDUBSW   ternary86Even<>+0(SB), Y10, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VPADDB       Y10, Y13, Y13
+	VPMADDUBSW   ternary86Odd<>+0(SB), Y10, Y12
+	VPAND        ternaryOdd<>+0(SB), Y12, Y12
+	VPADDB       Y12, Y13, Y13
+	VPMADDUBSW   ternary57Even<>+0(SB), Y10, Y14
+	VPSRLW       $0x09, Y14, Y14
+	VPMADDUBSW   ternary57Odd<>+0(SB), Y10, Y12
+	VPSRLW       $0x01, Y12, Y12
+	VPAND        ternaryOdd<>+0(SB), Y12, Y12
+	VPOR         Y12, Y14, Y14
+	VMOVDQU      ternaryNinths<>+0(SB), Y12
+	VPSHUFB      Y14, Y12, Y12
+	VPADDB       Y12, Y13, Y13
+	VPBROADCASTD 16(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 16(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 16(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 16(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VPAND        ternaryMask03<>+0(SB), Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y13, Y9
+	VPBROADCASTD (BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD (BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD (BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD (BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VPSRLD       $0x02, Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPSRLD       $0x02, Y13, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 4(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 4(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VPSRLD       $0x04, Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPSRLD       $0x04, Y13, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 8(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 8(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 8(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VPSRLD       $0x06, Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPSRLD       $0x06, Y13, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 12(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 12(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x14, BX
+	DECQ         R8
+	JNZ          block
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD (BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD (BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD (BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD (BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x02, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x02, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 4(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 4(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryLowNibbles<>+0(SB), Y8, Y8
+	VPSRLD       $0x04, Y8, Y9
+	VPOR         Y9, Y8, Y8
+	VPSHUFB      ternaryEvenBytes<>+0(SB), Y8, Y8
+	VPERMQ       $0x08, Y8, Y8
+	VCVTPH2PS    X8, Y8
+	VPBROADCASTD 8(BX), Y9
+	VPADDD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VBROADCASTSS 12(BX), Y9
+	VMULPS       Y9, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD 8(BX)(DX*1), Y0
+	VPADDD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VBROADCASTSS 12(BX)(DX*1), Y0
+	VMULPS       Y0, Y2, Y2
+	VADDPS       64(AX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VPBROADCASTD 8(BX)(DX*2), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VBROADCASTSS 12(BX)(DX*2), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       128(AX), Y4, Y4
+	VMOVUPS      Y4, 128(AX)
 	VPBROADCASTD 8(BX)(SI*1), Y0
 	VPADDD       Y0, Y6, Y6
 	VCVTDQ2PS    Y6, Y6
@@ -13882,7 +15052,6 @@ block:
 	VPSHUFB      ternaryEvenBytes<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
 	VPBROADCASTD 8(BX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -13891,7 +15060,6 @@ block:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       32(AX), Y1, Y1
 	VMOVUPS      Y1, 32(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y3, Y3
 	VPBROADCASTD 8(BX)(DX*1), Y1
 	VPADDD       Y1, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
@@ -13900,7 +15068,6 @@ block:
 	VMULPS       Y1, Y3, Y3
 	VADDPS       96(AX), Y3, Y3
 	VMOVUPS      Y3, 96(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y5, Y5
 	VPBROADCASTD 8(BX)(DX*2), Y1
 	VPADDD       Y1, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
@@ -13909,7 +15076,6 @@ block:
 	VMULPS       Y1, Y5, Y5
 	VADDPS       160(AX), Y5, Y5
 	VMOVUPS      Y5, 160(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y7, Y7
 	VPBROADCASTD 8(BX)(SI*1), Y1
 	VPADDD       Y1, Y7, Y7
 	VCVTDQ2PS    Y7, Y7
@@ -13955,71 +15121,71 @@ first:
 	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y2
 	VMOVDQU      32(CX), Y3
-	VPAND        ternaryBit<>+0(SB), Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y3, Y5
+	VPAND        ternaryMask01<>+0(SB), Y2, Y4
+	VPAND        ternaryMask01<>+0(SB), Y3, Y5
 	VPBROADCASTD (DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x01, Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x01, Y3, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 4(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x02, Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x02, Y3, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 8(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x03, Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x03, Y3, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 12(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x04, Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x04, Y3, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 16(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x05, Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x05, Y3, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 20(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x06, Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x06, Y3, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 24(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x07, Y2, Y2
-	VPAND        ternaryBit<>+0(SB), Y2, Y2
+	VPAND        ternaryMask01<>+0(SB), Y2, Y2
 	VPSRLD       $0x07, Y3, Y3
-	VPAND        ternaryBit<>+0(SB), Y3, Y3
+	VPAND        ternaryMask01<>+0(SB), Y3, Y3
 	VPBROADCASTD 28(DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
@@ -14029,12 +15195,12 @@ first:
 	ADDQ         $0x20, DX
 	DECQ         SI
 	JNZ          first
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       Y0, Y0, Y0
 	VMOVDQU      256(CX), Y2
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y2, Y2
 	VPERMQ       $0x08, Y2, Y2
 	VCVTPH2PS    X2, Y2
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
-	VPADDD       Y0, Y0, Y0
 	VPBROADCASTD (DX), Y3
 	VPADDD       Y3, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -14043,12 +15209,12 @@ first:
 	VMULPS       Y3, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y1, Y1
 	VMOVDQU      288(CX), Y0
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y1, Y1
 	VPBROADCASTD (DX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -14067,71 +15233,71 @@ second:
 	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y2
 	VMOVDQU      32(CX), Y3
-	VPAND        ternaryBit<>+0(SB), Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y3, Y5
+	VPAND        ternaryMask01<>+0(SB), Y2, Y4
+	VPAND        ternaryMask01<>+0(SB), Y3, Y5
 	VPBROADCASTD (DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x01, Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x01, Y3, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 4(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x02, Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x02, Y3, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 8(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x03, Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x03, Y3, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 12(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x04, Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x04, Y3, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 16(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x05, Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x05, Y3, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 20(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x06, Y2, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x06, Y3, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 24(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x07, Y2, Y2
-	VPAND        ternaryBit<>+0(SB), Y2, Y2
+	VPAND        ternaryMask01<>+0(SB), Y2, Y2
 	VPSRLD       $0x07, Y3, Y3
-	VPAND        ternaryBit<>+0(SB), Y3, Y3
+	VPAND        ternaryMask01<>+0(SB), Y3, Y3
 	VPBROADCASTD 28(DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
@@ -14141,12 +15307,12 @@ second:
 	ADDQ         $0x20, DX
 	DECQ         SI
 	JNZ          second
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       Y0, Y0, Y0
 	VMOVDQU      (CX), Y2
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y2, Y2
 	VPERMQ       $0x08, Y2, Y2
 	VCVTPH2PS    X2, Y2
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
-	VPADDD       Y0, Y0, Y0
 	VPBROADCASTD (DX), Y3
 	VPADDD       Y3, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -14155,12 +15321,12 @@ second:
 	VMULPS       Y3, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y1, Y1
 	VMOVDQU      32(CX), Y0
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y1, Y1
 	VPBROADCASTD (DX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -14182,15 +15348,15 @@ second:
 	VZEROUPPER
 	RET
 
-DATA ternaryBit<>+0(SB)/4, $0x01010101
-DATA ternaryBit<>+4(SB)/4, $0x01010101
-DATA ternaryBit<>+8(SB)/4, $0x01010101
-DATA ternaryBit<>+12(SB)/4, $0x01010101
-DATA ternaryBit<>+16(SB)/4, $0x01010101
-DATA ternaryBit<>+20(SB)/4, $0x01010101
-DATA ternaryBit<>+24(SB)/4, $0x01010101
-DATA ternaryBit<>+28(SB)/4, $0x01010101
-GLOBL ternaryBit<>(SB), RODATA|NOPTR, $32
+DATA ternaryMask01<>+0(SB)/4, $0x01010101
+DATA ternaryMask01<>+4(SB)/4, $0x01010101
+DATA ternaryMask01<>+8(SB)/4, $0x01010101
+DATA ternaryMask01<>+12(SB)/4, $0x01010101
+DATA ternaryMask01<>+16(SB)/4, $0x01010101
+DATA ternaryMask01<>+20(SB)/4, $0x01010101
+DATA ternaryMask01<>+24(SB)/4, $0x01010101
+DATA ternaryMask01<>+28(SB)/4, $0x01010101
+GLOBL ternaryMask01<>(SB), RODATA|NOPTR, $32
 
 DATA ternaryLowHalves<>+0(SB)/1, $0x00
 DATA ternaryLowHalves<>+1(SB)/1, $0x01
@@ -14288,8 +15454,8 @@ first:
 	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y4
 	VMOVDQU      32(CX), Y5
-	VPAND        ternaryBit<>+0(SB), Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y5, Y7
+	VPAND        ternaryMask01<>+0(SB), Y4, Y6
+	VPAND        ternaryMask01<>+0(SB), Y5, Y7
 	VPBROADCASTD (BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14301,9 +15467,9 @@ first:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x01, Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x01, Y5, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 4(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14315,9 +15481,9 @@ first:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x02, Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x02, Y5, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 8(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14329,9 +15495,9 @@ first:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x03, Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x03, Y5, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 12(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14343,9 +15509,9 @@ first:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x04, Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x04, Y5, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 16(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14357,9 +15523,9 @@ first:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x05, Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x05, Y5, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 20(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14371,9 +15537,9 @@ first:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x06, Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x06, Y5, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 24(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14385,9 +15551,9 @@ first:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x07, Y4, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x07, Y5, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 28(BX), Y6
 	VPMADDUBSW   Y6, Y4, Y7
 	VPADDW       Y7, Y0, Y0
@@ -14402,12 +15568,14 @@ first:
 	ADDQ         $0x20, BX
 	DECQ         DI
 	JNZ          first
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       Y0, Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       Y2, Y2, Y2
 	VMOVDQU      256(CX), Y4
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y4, Y4
 	VPERMQ       $0x08, Y4, Y4
 	VCVTPH2PS    X4, Y4
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
-	VPADDD       Y0, Y0, Y0
 	VPBROADCASTD (BX), Y5
 	VPADDD       Y5, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -14416,8 +15584,6 @@ first:
 	VMULPS       Y5, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y2, Y2
-	VPADDD       Y2, Y2, Y2
 	VPBROADCASTD (BX)(DX*1), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
@@ -14426,12 +15592,14 @@ first:
 	VMULPS       Y0, Y2, Y2
 	VADDPS       64(AX), Y2, Y2
 	VMOVUPS      Y2, 64(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       Y3, Y3, Y3
 	VMOVDQU      288(CX), Y0
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y1, Y1
 	VPBROADCASTD (BX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -14440,8 +15608,6 @@ first:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       32(AX), Y1, Y1
 	VMOVUPS      Y1, 32(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y3, Y3
-	VPADDD       Y3, Y3, Y3
 	VPBROADCASTD (BX)(DX*1), Y1
 	VPADDD       Y1, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
@@ -14462,8 +15628,8 @@ second:
 	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y4
 	VMOVDQU      32(CX), Y5
-	VPAND        ternaryBit<>+0(SB), Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y5, Y7
+	VPAND        ternaryMask01<>+0(SB), Y4, Y6
+	VPAND        ternaryMask01<>+0(SB), Y5, Y7
 	VPBROADCASTD (BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14475,9 +15641,9 @@ second:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x01, Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x01, Y5, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 4(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14489,9 +15655,9 @@ second:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x02, Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x02, Y5, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 8(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14503,9 +15669,9 @@ second:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x03, Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x03, Y5, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 12(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14517,9 +15683,9 @@ second:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x04, Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x04, Y5, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 16(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14531,9 +15697,9 @@ second:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x05, Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x05, Y5, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 20(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14545,9 +15711,9 @@ second:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x06, Y4, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x06, Y5, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 24(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14559,9 +15725,9 @@ second:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x07, Y4, Y4
-	VPAND        ternaryBit<>+0(SB), Y4, Y4
+	VPAND        ternaryMask01<>+0(SB), Y4, Y4
 	VPSRLD       $0x07, Y5, Y5
-	VPAND        ternaryBit<>+0(SB), Y5, Y5
+	VPAND        ternaryMask01<>+0(SB), Y5, Y5
 	VPBROADCASTD 28(BX), Y6
 	VPMADDUBSW   Y6, Y4, Y7
 	VPADDW       Y7, Y0, Y0
@@ -14576,12 +15742,14 @@ second:
 	ADDQ         $0x20, BX
 	DECQ         DI
 	JNZ          second
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       Y0, Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       Y2, Y2, Y2
 	VMOVDQU      (CX), Y4
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y4, Y4
 	VPERMQ       $0x08, Y4, Y4
 	VCVTPH2PS    X4, Y4
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
-	VPADDD       Y0, Y0, Y0
 	VPBROADCASTD (BX), Y5
 	VPADDD       Y5, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -14590,8 +15758,6 @@ second:
 	VMULPS       Y5, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y2, Y2
-	VPADDD       Y2, Y2, Y2
 	VPBROADCASTD (BX)(DX*1), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
@@ -14600,12 +15766,14 @@ second:
 	VMULPS       Y0, Y2, Y2
 	VADDPS       64(AX), Y2, Y2
 	VMOVUPS      Y2, 64(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       Y3, Y3, Y3
 	VMOVDQU      32(CX), Y0
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y1, Y1
 	VPBROADCASTD (BX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -14614,8 +15782,6 @@ second:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       32(AX), Y1, Y1
 	VMOVUPS      Y1, 32(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y3, Y3
-	VPADDD       Y3, Y3, Y3
 	VPBROADCASTD (BX)(DX*1), Y1
 	VPADDD       Y1, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
@@ -14669,8 +15835,8 @@ first:
 	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y6
 	VMOVDQU      32(CX), Y7
-	VPAND        ternaryBit<>+0(SB), Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y7, Y9
+	VPAND        ternaryMask01<>+0(SB), Y6, Y8
+	VPAND        ternaryMask01<>+0(SB), Y7, Y9
 	VPBROADCASTD (BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14687,9 +15853,9 @@ first:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x01, Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x01, Y7, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 4(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14706,9 +15872,9 @@ first:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x02, Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x02, Y7, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 8(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14725,9 +15891,9 @@ first:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x03, Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x03, Y7, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 12(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14744,9 +15910,9 @@ first:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x04, Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x04, Y7, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 16(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14763,9 +15929,9 @@ first:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x05, Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x05, Y7, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 20(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14782,9 +15948,9 @@ first:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x06, Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x06, Y7, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 24(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14801,9 +15967,9 @@ first:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x07, Y6, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x07, Y7, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 28(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -14823,12 +15989,16 @@ first:
 	ADDQ         $0x20, BX
 	DECQ         DI
 	JNZ          first
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       Y0, Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       Y2, Y2, Y2
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPADDD       Y4, Y4, Y4
 	VMOVDQU      256(CX), Y6
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y6, Y6
 	VPERMQ       $0x08, Y6, Y6
 	VCVTPH2PS    X6, Y6
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
-	VPADDD       Y0, Y0, Y0
 	VPBROADCASTD (BX), Y7
 	VPADDD       Y7, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -14837,8 +16007,6 @@ first:
 	VMULPS       Y7, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y2, Y2
-	VPADDD       Y2, Y2, Y2
 	VPBROADCASTD (BX)(DX*1), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
@@ -14847,8 +16015,6 @@ first:
 	VMULPS       Y0, Y2, Y2
 	VADDPS       64(AX), Y2, Y2
 	VMOVUPS      Y2, 64(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y4, Y4
-	VPADDD       Y4, Y4, Y4
 	VPBROADCASTD (BX)(DX*2), Y0
 	VPADDD       Y0, Y4, Y4
 	VCVTDQ2PS    Y4, Y4
@@ -14857,12 +16023,16 @@ first:
 	VMULPS       Y0, Y4, Y4
 	VADDPS       128(AX), Y4, Y4
 	VMOVUPS      Y4, 128(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       Y3, Y3, Y3
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPADDD       Y5, Y5, Y5
 	VMOVDQU      288(CX), Y0
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y1, Y1
 	VPBROADCASTD (BX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -14871,8 +16041,6 @@ first:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       32(AX), Y1, Y1
 	VMOVUPS      Y1, 32(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y3, Y3
-	VPADDD       Y3, Y3, Y3
 	VPBROADCASTD (BX)(DX*1), Y1
 	VPADDD       Y1, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
@@ -14881,8 +16049,6 @@ first:
 	VMULPS       Y1, Y3, Y3
 	VADDPS       96(AX), Y3, Y3
 	VMOVUPS      Y3, 96(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y5, Y5
-	VPADDD       Y5, Y5, Y5
 	VPBROADCASTD (BX)(DX*2), Y1
 	VPADDD       Y1, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
@@ -14905,8 +16071,8 @@ second:
 	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y6
 	VMOVDQU      32(CX), Y7
-	VPAND        ternaryBit<>+0(SB), Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y7, Y9
+	VPAND        ternaryMask01<>+0(SB), Y6, Y8
+	VPAND        ternaryMask01<>+0(SB), Y7, Y9
 	VPBROADCASTD (BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14923,9 +16089,9 @@ second:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x01, Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x01, Y7, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 4(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14942,9 +16108,9 @@ second:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x02, Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x02, Y7, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 8(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14961,9 +16127,9 @@ second:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x03, Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x03, Y7, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 12(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14980,9 +16146,9 @@ second:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x04, Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x04, Y7, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 16(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -14999,9 +16165,9 @@ second:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x05, Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x05, Y7, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 20(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15018,9 +16184,9 @@ second:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x06, Y6, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x06, Y7, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 24(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15037,9 +16203,9 @@ second:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x07, Y6, Y6
-	VPAND        ternaryBit<>+0(SB), Y6, Y6
+	VPAND        ternaryMask01<>+0(SB), Y6, Y6
 	VPSRLD       $0x07, Y7, Y7
-	VPAND        ternaryBit<>+0(SB), Y7, Y7
+	VPAND        ternaryMask01<>+0(SB), Y7, Y7
 	VPBROADCASTD 28(BX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -15059,12 +16225,16 @@ second:
 	ADDQ         $0x20, BX
 	DECQ         DI
 	JNZ          second
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       Y0, Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       Y2, Y2, Y2
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPADDD       Y4, Y4, Y4
 	VMOVDQU      (CX), Y6
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y6, Y6
 	VPERMQ       $0x08, Y6, Y6
 	VCVTPH2PS    X6, Y6
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
-	VPADDD       Y0, Y0, Y0
 	VPBROADCASTD (BX), Y7
 	VPADDD       Y7, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -15073,8 +16243,6 @@ second:
 	VMULPS       Y7, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y2, Y2
-	VPADDD       Y2, Y2, Y2
 	VPBROADCASTD (BX)(DX*1), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
@@ -15083,8 +16251,6 @@ second:
 	VMULPS       Y0, Y2, Y2
 	VADDPS       64(AX), Y2, Y2
 	VMOVUPS      Y2, 64(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y4, Y4
-	VPADDD       Y4, Y4, Y4
 	VPBROADCASTD (BX)(DX*2), Y0
 	VPADDD       Y0, Y4, Y4
 	VCVTDQ2PS    Y4, Y4
@@ -15093,12 +16259,16 @@ second:
 	VMULPS       Y0, Y4, Y4
 	VADDPS       128(AX), Y4, Y4
 	VMOVUPS      Y4, 128(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       Y3, Y3, Y3
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPADDD       Y5, Y5, Y5
 	VMOVDQU      32(CX), Y0
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y1, Y1
 	VPBROADCASTD (BX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -15107,8 +16277,6 @@ second:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       32(AX), Y1, Y1
 	VMOVUPS      Y1, 32(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y3, Y3
-	VPADDD       Y3, Y3, Y3
 	VPBROADCASTD (BX)(DX*1), Y1
 	VPADDD       Y1, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
@@ -15117,8 +16285,6 @@ second:
 	VMULPS       Y1, Y3, Y3
 	VADDPS       96(AX), Y3, Y3
 	VMOVUPS      Y3, 96(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y5, Y5
-	VPADDD       Y5, Y5, Y5
 	VPBROADCASTD (BX)(DX*2), Y1
 	VPADDD       Y1, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
@@ -15177,8 +16343,8 @@ first:
 	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y8
 	VMOVDQU      32(CX), Y9
-	VPAND        ternaryBit<>+0(SB), Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y9, Y11
+	VPAND        ternaryMask01<>+0(SB), Y8, Y10
+	VPAND        ternaryMask01<>+0(SB), Y9, Y11
 	VPBROADCASTD (BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15200,9 +16366,9 @@ first:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x01, Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y10, Y10
+	VPAND        ternaryMask01<>+0(SB), Y10, Y10
 	VPSRLD       $0x01, Y9, Y11
-	VPAND        ternaryBit<>+0(SB), Y11, Y11
+	VPAND        ternaryMask01<>+0(SB), Y11, Y11
 	VPBROADCASTD 4(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15224,9 +16390,9 @@ first:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x02, Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y10, Y10
+	VPAND        ternaryMask01<>+0(SB), Y10, Y10
 	VPSRLD       $0x02, Y9, Y11
-	VPAND        ternaryBit<>+0(SB), Y11, Y11
+	VPAND        ternaryMask01<>+0(SB), Y11, Y11
 	VPBROADCASTD 8(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15248,9 +16414,9 @@ first:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x03, Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y10, Y10
+	VPAND        ternaryMask01<>+0(SB), Y10, Y10
 	VPSRLD       $0x03, Y9, Y11
-	VPAND        ternaryBit<>+0(SB), Y11, Y11
+	VPAND        ternaryMask01<>+0(SB), Y11, Y11
 	VPBROADCASTD 12(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15272,9 +16438,9 @@ first:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x04, Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y10, Y10
+	VPAND        ternaryMask01<>+0(SB), Y10, Y10
 	VPSRLD       $0x04, Y9, Y11
-	VPAND        ternaryBit<>+0(SB), Y11, Y11
+	VPAND        ternaryMask01<>+0(SB), Y11, Y11
 	VPBROADCASTD 16(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15296,9 +16462,9 @@ first:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x05, Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y10, Y10
+	VPAND        ternaryMask01<>+0(SB), Y10, Y10
 	VPSRLD       $0x05, Y9, Y11
-	VPAND        ternaryBit<>+0(SB), Y11, Y11
+	VPAND        ternaryMask01<>+0(SB), Y11, Y11
 	VPBROADCASTD 20(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15320,9 +16486,9 @@ first:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x06, Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y10, Y10
+	VPAND        ternaryMask01<>+0(SB), Y10, Y10
 	VPSRLD       $0x06, Y9, Y11
-	VPAND        ternaryBit<>+0(SB), Y11, Y11
+	VPAND        ternaryMask01<>+0(SB), Y11, Y11
 	VPBROADCASTD 24(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15344,9 +16510,9 @@ first:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x07, Y8, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x07, Y9, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 28(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15371,12 +16537,18 @@ first:
 	ADDQ         $0x20, BX
 	DECQ         R8
 	JNZ          first
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       Y0, Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       Y2, Y2, Y2
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPADDD       Y4, Y4, Y4
+	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
+	VPADDD       Y6, Y6, Y6
 	VMOVDQU      256(CX), Y8
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y8, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VCVTPH2PS    X8, Y8
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
-	VPADDD       Y0, Y0, Y0
 	VPBROADCASTD (BX), Y9
 	VPADDD       Y9, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -15385,8 +16557,6 @@ first:
 	VMULPS       Y9, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y2, Y2
-	VPADDD       Y2, Y2, Y2
 	VPBROADCASTD (BX)(DX*1), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
@@ -15395,8 +16565,6 @@ first:
 	VMULPS       Y0, Y2, Y2
 	VADDPS       64(AX), Y2, Y2
 	VMOVUPS      Y2, 64(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y4, Y4
-	VPADDD       Y4, Y4, Y4
 	VPBROADCASTD (BX)(DX*2), Y0
 	VPADDD       Y0, Y4, Y4
 	VCVTDQ2PS    Y4, Y4
@@ -15405,8 +16573,6 @@ first:
 	VMULPS       Y0, Y4, Y4
 	VADDPS       128(AX), Y4, Y4
 	VMOVUPS      Y4, 128(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y6, Y6
-	VPADDD       Y6, Y6, Y6
 	VPBROADCASTD (BX)(SI*1), Y0
 	VPADDD       Y0, Y6, Y6
 	VCVTDQ2PS    Y6, Y6
@@ -15415,12 +16581,18 @@ first:
 	VMULPS       Y0, Y6, Y6
 	VADDPS       192(AX), Y6, Y6
 	VMOVUPS      Y6, 192(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       Y3, Y3, Y3
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPADDD       Y5, Y5, Y5
+	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y7, Y7
 	VMOVDQU      288(CX), Y0
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y1, Y1
 	VPBROADCASTD (BX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -15429,8 +16601,6 @@ first:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       32(AX), Y1, Y1
 	VMOVUPS      Y1, 32(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y3, Y3
-	VPADDD       Y3, Y3, Y3
 	VPBROADCASTD (BX)(DX*1), Y1
 	VPADDD       Y1, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
@@ -15439,8 +16609,6 @@ first:
 	VMULPS       Y1, Y3, Y3
 	VADDPS       96(AX), Y3, Y3
 	VMOVUPS      Y3, 96(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y5, Y5
-	VPADDD       Y5, Y5, Y5
 	VPBROADCASTD (BX)(DX*2), Y1
 	VPADDD       Y1, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
@@ -15449,8 +16617,6 @@ first:
 	VMULPS       Y1, Y5, Y5
 	VADDPS       160(AX), Y5, Y5
 	VMOVUPS      Y5, 160(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y7, Y7
-	VPADDD       Y7, Y7, Y7
 	VPBROADCASTD (BX)(SI*1), Y1
 	VPADDD       Y1, Y7, Y7
 	VCVTDQ2PS    Y7, Y7
@@ -15475,8 +16641,8 @@ second:
 	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y8
 	VMOVDQU      32(CX), Y9
-	VPAND        ternaryBit<>+0(SB), Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y9, Y11
+	VPAND        ternaryMask01<>+0(SB), Y8, Y10
+	VPAND        ternaryMask01<>+0(SB), Y9, Y11
 	VPBROADCASTD (BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15498,9 +16664,9 @@ second:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x01, Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y10, Y10
+	VPAND        ternaryMask01<>+0(SB), Y10, Y10
 	VPSRLD       $0x01, Y9, Y11
-	VPAND        ternaryBit<>+0(SB), Y11, Y11
+	VPAND        ternaryMask01<>+0(SB), Y11, Y11
 	VPBROADCASTD 4(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15522,9 +16688,9 @@ second:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x02, Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y10, Y10
+	VPAND        ternaryMask01<>+0(SB), Y10, Y10
 	VPSRLD       $0x02, Y9, Y11
-	VPAND        ternaryBit<>+0(SB), Y11, Y11
+	VPAND        ternaryMask01<>+0(SB), Y11, Y11
 	VPBROADCASTD 8(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15546,9 +16712,9 @@ second:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x03, Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y10, Y10
+	VPAND        ternaryMask01<>+0(SB), Y10, Y10
 	VPSRLD       $0x03, Y9, Y11
-	VPAND        ternaryBit<>+0(SB), Y11, Y11
+	VPAND        ternaryMask01<>+0(SB), Y11, Y11
 	VPBROADCASTD 12(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15570,9 +16736,9 @@ second:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x04, Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y10, Y10
+	VPAND        ternaryMask01<>+0(SB), Y10, Y10
 	VPSRLD       $0x04, Y9, Y11
-	VPAND        ternaryBit<>+0(SB), Y11, Y11
+	VPAND        ternaryMask01<>+0(SB), Y11, Y11
 	VPBROADCASTD 16(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15594,9 +16760,9 @@ second:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x05, Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y10, Y10
+	VPAND        ternaryMask01<>+0(SB), Y10, Y10
 	VPSRLD       $0x05, Y9, Y11
-	VPAND        ternaryBit<>+0(SB), Y11, Y11
+	VPAND        ternaryMask01<>+0(SB), Y11, Y11
 	VPBROADCASTD 20(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15618,9 +16784,9 @@ second:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x06, Y8, Y10
-	VPAND        ternaryBit<>+0(SB), Y10, Y10
+	VPAND        ternaryMask01<>+0(SB), Y10, Y10
 	VPSRLD       $0x06, Y9, Y11
-	VPAND        ternaryBit<>+0(SB), Y11, Y11
+	VPAND        ternaryMask01<>+0(SB), Y11, Y11
 	VPBROADCASTD 24(BX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -15642,9 +16808,9 @@ second:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x07, Y8, Y8
-	VPAND        ternaryBit<>+0(SB), Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
 	VPSRLD       $0x07, Y9, Y9
-	VPAND        ternaryBit<>+0(SB), Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
 	VPBROADCASTD 28(BX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -15669,12 +16835,18 @@ second:
 	ADDQ         $0x20, BX
 	DECQ         R8
 	JNZ          second
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       Y0, Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       Y2, Y2, Y2
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPADDD       Y4, Y4, Y4
+	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
+	VPADDD       Y6, Y6, Y6
 	VMOVDQU      (CX), Y8
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y8, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VCVTPH2PS    X8, Y8
-	VPMADDWD     ternaryPairs<>+0(SB), Y0, Y0
-	VPADDD       Y0, Y0, Y0
 	VPBROADCASTD (BX), Y9
 	VPADDD       Y9, Y0, Y0
 	VCVTDQ2PS    Y0, Y0
@@ -15683,8 +16855,6 @@ second:
 	VMULPS       Y9, Y0, Y0
 	VADDPS       (AX), Y0, Y0
 	VMOVUPS      Y0, (AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y2, Y2
-	VPADDD       Y2, Y2, Y2
 	VPBROADCASTD (BX)(DX*1), Y0
 	VPADDD       Y0, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
@@ -15693,8 +16863,6 @@ second:
 	VMULPS       Y0, Y2, Y2
 	VADDPS       64(AX), Y2, Y2
 	VMOVUPS      Y2, 64(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y4, Y4
-	VPADDD       Y4, Y4, Y4
 	VPBROADCASTD (BX)(DX*2), Y0
 	VPADDD       Y0, Y4, Y4
 	VCVTDQ2PS    Y4, Y4
@@ -15703,8 +16871,6 @@ second:
 	VMULPS       Y0, Y4, Y4
 	VADDPS       128(AX), Y4, Y4
 	VMOVUPS      Y4, 128(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y6, Y6
-	VPADDD       Y6, Y6, Y6
 	VPBROADCASTD (BX)(SI*1), Y0
 	VPADDD       Y0, Y6, Y6
 	VCVTDQ2PS    Y6, Y6
@@ -15713,12 +16879,18 @@ second:
 	VMULPS       Y0, Y6, Y6
 	VADDPS       192(AX), Y6, Y6
 	VMOVUPS      Y6, 192(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       Y1, Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       Y3, Y3, Y3
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPADDD       Y5, Y5, Y5
+	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
+	VPADDD       Y7, Y7, Y7
 	VMOVDQU      32(CX), Y0
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
-	VPMADDWD     ternaryPairs<>+0(SB), Y1, Y1
-	VPADDD       Y1, Y1, Y1
 	VPBROADCASTD (BX), Y2
 	VPADDD       Y2, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
@@ -15727,8 +16899,6 @@ second:
 	VMULPS       Y2, Y1, Y1
 	VADDPS       32(AX), Y1, Y1
 	VMOVUPS      Y1, 32(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y3, Y3
-	VPADDD       Y3, Y3, Y3
 	VPBROADCASTD (BX)(DX*1), Y1
 	VPADDD       Y1, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
@@ -15737,8 +16907,6 @@ second:
 	VMULPS       Y1, Y3, Y3
 	VADDPS       96(AX), Y3, Y3
 	VMOVUPS      Y3, 96(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y5, Y5
-	VPADDD       Y5, Y5, Y5
 	VPBROADCASTD (BX)(DX*2), Y1
 	VPADDD       Y1, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
@@ -15747,8 +16915,6 @@ second:
 	VMULPS       Y1, Y5, Y5
 	VADDPS       160(AX), Y5, Y5
 	VMOVUPS      Y5, 160(AX)
-	VPMADDWD     ternaryPairs<>+0(SB), Y7, Y7
-	VPADDD       Y7, Y7, Y7
 	VPBROADCASTD (BX)(SI*1), Y1
 	VPADDD       Y1, Y7, Y7
 	VCVTDQ2PS    Y7, Y7
@@ -15770,8 +16936,1416 @@ second:
 	VZEROUPPER
 	RET
 
+// func matMulG1I8x1AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·matMulG1I8x1AVXVNNI(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), DX
+
+panel:
+	MOVQ    units+32(FP), BX
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y0, 32(AX)
+
+record:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  $0x00000004, SI
+
+first:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD (DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xe2 // VPDPBUSD Y10, Y9, Y4
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask02<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask02<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask04<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask04<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask08<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask08<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xda // VPDPBUSD Y10, Y8, Y3
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 16(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xe2 // VPDPBUSD Y10, Y9, Y4
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask02<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask02<>+0(SB), Y9, Y9
+	VPBROADCASTD 20(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask04<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask04<>+0(SB), Y9, Y9
+	VPBROADCASTD 24(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask08<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask08<>+0(SB), Y9, Y9
+	VPBROADCASTD 28(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xda // VPDPBUSD Y10, Y8, Y3
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x20, DX
+	DECQ         SI
+	JNZ          first
+	VPADDD       Y0, Y0, Y0
+	VPSRAD       $0x01, Y2, Y2
+	VPSRAD       $0x02, Y3, Y3
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVDQU      256(CX), Y1
+	VPSHUFB      ternaryLowHalves<>+0(SB), Y1, Y1
+	VPERMQ       $0x08, Y1, Y1
+	VCVTPH2PS    X1, Y1
+	VPBROADCASTD (DX), Y2
+	VPADDD       Y2, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VBROADCASTSS 4(DX), Y2
+	VMULPS       Y2, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPADDD       Y4, Y4, Y4
+	VPSRAD       $0x01, Y6, Y6
+	VPSRAD       $0x02, Y7, Y7
+	VPADDD       Y6, Y4, Y4
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVDQU      288(CX), Y0
+	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
+	VPERMQ       $0x08, Y0, Y0
+	VCVTPH2PS    X0, Y0
+	VPBROADCASTD (DX), Y1
+	VPADDD       Y1, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VBROADCASTSS 4(DX), Y1
+	VMULPS       Y1, Y4, Y4
+	VADDPS       32(AX), Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	ADDQ         $0x0c, DX
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	MOVQ         $0x00000004, SI
+
+second:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD (DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xe2 // VPDPBUSD Y10, Y9, Y4
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask02<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask02<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask04<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask04<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask08<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask08<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xda // VPDPBUSD Y10, Y8, Y3
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 16(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xe2 // VPDPBUSD Y10, Y9, Y4
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask02<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask02<>+0(SB), Y9, Y9
+	VPBROADCASTD 20(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask04<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask04<>+0(SB), Y9, Y9
+	VPBROADCASTD 24(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask08<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask08<>+0(SB), Y9, Y9
+	VPBROADCASTD 28(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xda // VPDPBUSD Y10, Y8, Y3
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x20, DX
+	DECQ         SI
+	JNZ          second
+	VPADDD       Y0, Y0, Y0
+	VPSRAD       $0x01, Y2, Y2
+	VPSRAD       $0x02, Y3, Y3
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVDQU      (CX), Y1
+	VPSHUFB      ternaryHighHalves<>+0(SB), Y1, Y1
+	VPERMQ       $0x08, Y1, Y1
+	VCVTPH2PS    X1, Y1
+	VPBROADCASTD (DX), Y2
+	VPADDD       Y2, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VBROADCASTSS 4(DX), Y2
+	VMULPS       Y2, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPADDD       Y4, Y4, Y4
+	VPSRAD       $0x01, Y6, Y6
+	VPSRAD       $0x02, Y7, Y7
+	VPADDD       Y6, Y4, Y4
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVDQU      32(CX), Y0
+	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
+	VPERMQ       $0x08, Y0, Y0
+	VCVTPH2PS    X0, Y0
+	VPBROADCASTD (DX), Y1
+	VPADDD       Y1, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VBROADCASTSS 4(DX), Y1
+	VMULPS       Y1, Y4, Y4
+	VADDPS       32(AX), Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	ADDQ         $0x0c, DX
+	ADDQ         $0x40, CX
+	DECQ         BX
+	JNZ          record
+	MOVQ         units+32(FP), BX
+	IMUL3Q       $0x00000118, BX, BX
+	SUBQ         BX, DX
+	ADDQ         $0x00000040, AX
+	DECQ         panels+40(FP)
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+DATA ternaryMask02<>+0(SB)/4, $0x02020202
+DATA ternaryMask02<>+4(SB)/4, $0x02020202
+DATA ternaryMask02<>+8(SB)/4, $0x02020202
+DATA ternaryMask02<>+12(SB)/4, $0x02020202
+DATA ternaryMask02<>+16(SB)/4, $0x02020202
+DATA ternaryMask02<>+20(SB)/4, $0x02020202
+DATA ternaryMask02<>+24(SB)/4, $0x02020202
+DATA ternaryMask02<>+28(SB)/4, $0x02020202
+GLOBL ternaryMask02<>(SB), RODATA|NOPTR, $32
+
+DATA ternaryMask04<>+0(SB)/4, $0x04040404
+DATA ternaryMask04<>+4(SB)/4, $0x04040404
+DATA ternaryMask04<>+8(SB)/4, $0x04040404
+DATA ternaryMask04<>+12(SB)/4, $0x04040404
+DATA ternaryMask04<>+16(SB)/4, $0x04040404
+DATA ternaryMask04<>+20(SB)/4, $0x04040404
+DATA ternaryMask04<>+24(SB)/4, $0x04040404
+DATA ternaryMask04<>+28(SB)/4, $0x04040404
+GLOBL ternaryMask04<>(SB), RODATA|NOPTR, $32
+
+DATA ternaryMask08<>+0(SB)/4, $0x08080808
+DATA ternaryMask08<>+4(SB)/4, $0x08080808
+DATA ternaryMask08<>+8(SB)/4, $0x08080808
+DATA ternaryMask08<>+12(SB)/4, $0x08080808
+DATA ternaryMask08<>+16(SB)/4, $0x08080808
+DATA ternaryMask08<>+20(SB)/4, $0x08080808
+DATA ternaryMask08<>+24(SB)/4, $0x08080808
+DATA ternaryMask08<>+28(SB)/4, $0x08080808
+GLOBL ternaryMask08<>(SB), RODATA|NOPTR, $32
+
+// func matMulG1I8x2AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·matMulG1I8x2AVXVNNI(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), BX
+
+panel:
+	MOVQ    units+32(FP), SI
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y0, 32(AX)
+	VMOVDQU Y0, 64(AX)
+	VMOVDQU Y0, 96(AX)
+
+record:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  $0x00000004, DI
+
+first:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD (BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD (BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask02<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask02<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x02, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x02, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD 8(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x02, Y8, Y8
+	VPAND        ternaryMask02<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x02, Y9, Y9
+	VPAND        ternaryMask02<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 16(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD 16(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask02<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask02<>+0(SB), Y9, Y9
+	VPBROADCASTD 20(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 20(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x06, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x06, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 24(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD 24(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x06, Y8, Y8
+	VPAND        ternaryMask02<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x06, Y9, Y9
+	VPAND        ternaryMask02<>+0(SB), Y9, Y9
+	VPBROADCASTD 28(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 28(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x20, BX
+	DECQ         DI
+	JNZ          first
+	VPADDD       Y0, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VMOVDQU      256(CX), Y1
+	VPSHUFB      ternaryLowHalves<>+0(SB), Y1, Y1
+	VPERMQ       $0x08, Y1, Y1
+	VCVTPH2PS    X1, Y1
+	VPBROADCASTD (BX), Y5
+	VPADDD       Y5, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VBROADCASTSS 4(BX), Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (BX)(DX*1), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VBROADCASTSS 4(BX)(DX*1), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       64(AX), Y4, Y4
+	VMOVUPS      Y4, 64(AX)
+	VPADDD       Y2, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPADDD       Y6, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VMOVDQU      288(CX), Y0
+	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
+	VPERMQ       $0x08, Y0, Y0
+	VCVTPH2PS    X0, Y0
+	VPBROADCASTD (BX), Y1
+	VPADDD       Y1, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS 4(BX), Y1
+	VMULPS       Y1, Y2, Y2
+	VADDPS       32(AX), Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	VPBROADCASTD (BX)(DX*1), Y1
+	VPADDD       Y1, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VBROADCASTSS 4(BX)(DX*1), Y1
+	VMULPS       Y1, Y6, Y6
+	VADDPS       96(AX), Y6, Y6
+	VMOVUPS      Y6, 96(AX)
+	ADDQ         $0x0c, BX
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	MOVQ         $0x00000004, DI
+
+second:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD (BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD (BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask02<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask02<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x02, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x02, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD 8(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x02, Y8, Y8
+	VPAND        ternaryMask02<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x02, Y9, Y9
+	VPAND        ternaryMask02<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 16(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD 16(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask02<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask02<>+0(SB), Y9, Y9
+	VPBROADCASTD 20(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 20(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x06, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x06, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 24(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD 24(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x06, Y8, Y8
+	VPAND        ternaryMask02<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x06, Y9, Y9
+	VPAND        ternaryMask02<>+0(SB), Y9, Y9
+	VPBROADCASTD 28(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 28(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x20, BX
+	DECQ         DI
+	JNZ          second
+	VPADDD       Y0, Y0, Y0
+	VPADDD       Y1, Y0, Y0
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y5, Y4, Y4
+	VMOVDQU      (CX), Y1
+	VPSHUFB      ternaryHighHalves<>+0(SB), Y1, Y1
+	VPERMQ       $0x08, Y1, Y1
+	VCVTPH2PS    X1, Y1
+	VPBROADCASTD (BX), Y5
+	VPADDD       Y5, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y1, Y0, Y0
+	VBROADCASTSS 4(BX), Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (BX)(DX*1), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VBROADCASTSS 4(BX)(DX*1), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       64(AX), Y4, Y4
+	VMOVUPS      Y4, 64(AX)
+	VPADDD       Y2, Y2, Y2
+	VPADDD       Y3, Y2, Y2
+	VPADDD       Y6, Y6, Y6
+	VPADDD       Y7, Y6, Y6
+	VMOVDQU      32(CX), Y0
+	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
+	VPERMQ       $0x08, Y0, Y0
+	VCVTPH2PS    X0, Y0
+	VPBROADCASTD (BX), Y1
+	VPADDD       Y1, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS 4(BX), Y1
+	VMULPS       Y1, Y2, Y2
+	VADDPS       32(AX), Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	VPBROADCASTD (BX)(DX*1), Y1
+	VPADDD       Y1, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VBROADCASTSS 4(BX)(DX*1), Y1
+	VMULPS       Y1, Y6, Y6
+	VADDPS       96(AX), Y6, Y6
+	VMOVUPS      Y6, 96(AX)
+	ADDQ         $0x0c, BX
+	ADDQ         $0x40, CX
+	DECQ         SI
+	JNZ          record
+	MOVQ         units+32(FP), SI
+	IMUL3Q       $0x00000118, SI, SI
+	SUBQ         SI, BX
+	ADDQ         $0x00000080, AX
+	DECQ         panels+40(FP)
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+// func matMulG1I8x4AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·matMulG1I8x4AVXVNNI(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), BX
+	LEAQ (DX)(DX*2), SI
+
+panel:
+	MOVQ    units+32(FP), DI
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y0, 32(AX)
+	VMOVDQU Y0, 64(AX)
+	VMOVDQU Y0, 96(AX)
+	VMOVDQU Y0, 128(AX)
+	VMOVDQU Y0, 160(AX)
+	VMOVDQU Y0, 192(AX)
+	VMOVDQU Y0, 224(AX)
+
+record:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  $0x00000004, R8
+
+first:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD (BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD (BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD (BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD (BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x01, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x01, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 4(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 4(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x02, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x02, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 8(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 8(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 8(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x03, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x03, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 12(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 12(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 16(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 16(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 16(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 16(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x05, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x05, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 20(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 20(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 20(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 20(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x06, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x06, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 24(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 24(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 24(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 24(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x07, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x07, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 28(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 28(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 28(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 28(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x20, BX
+	DECQ         R8
+	JNZ          first
+	VPADDD       Y0, Y0, Y0
+	VPADDD       Y2, Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y6, Y6, Y6
+	VMOVDQU      256(CX), Y8
+	VPSHUFB      ternaryLowHalves<>+0(SB), Y8, Y8
+	VPERMQ       $0x08, Y8, Y8
+	VCVTPH2PS    X8, Y8
+	VPBROADCASTD (BX), Y9
+	VPADDD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VBROADCASTSS 4(BX), Y9
+	VMULPS       Y9, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (BX)(DX*1), Y0
+	VPADDD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VBROADCASTSS 4(BX)(DX*1), Y0
+	VMULPS       Y0, Y2, Y2
+	VADDPS       64(AX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VPBROADCASTD (BX)(DX*2), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VBROADCASTSS 4(BX)(DX*2), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       128(AX), Y4, Y4
+	VMOVUPS      Y4, 128(AX)
+	VPBROADCASTD (BX)(SI*1), Y0
+	VPADDD       Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VBROADCASTSS 4(BX)(SI*1), Y0
+	VMULPS       Y0, Y6, Y6
+	VADDPS       192(AX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VPADDD       Y1, Y1, Y1
+	VPADDD       Y3, Y3, Y3
+	VPADDD       Y5, Y5, Y5
+	VPADDD       Y7, Y7, Y7
+	VMOVDQU      288(CX), Y0
+	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
+	VPERMQ       $0x08, Y0, Y0
+	VCVTPH2PS    X0, Y0
+	VPBROADCASTD (BX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 4(BX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VPBROADCASTD (BX)(DX*1), Y1
+	VPADDD       Y1, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 4(BX)(DX*1), Y1
+	VMULPS       Y1, Y3, Y3
+	VADDPS       96(AX), Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VPBROADCASTD (BX)(DX*2), Y1
+	VPADDD       Y1, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VBROADCASTSS 4(BX)(DX*2), Y1
+	VMULPS       Y1, Y5, Y5
+	VADDPS       160(AX), Y5, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPBROADCASTD (BX)(SI*1), Y1
+	VPADDD       Y1, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBROADCASTSS 4(BX)(SI*1), Y1
+	VMULPS       Y1, Y7, Y7
+	VADDPS       224(AX), Y7, Y7
+	VMOVUPS      Y7, 224(AX)
+	ADDQ         $0x0c, BX
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	MOVQ         $0x00000004, R8
+
+second:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD (BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD (BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD (BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD (BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x01, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x01, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 4(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 4(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x02, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x02, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 8(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 8(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 8(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x03, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x03, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 12(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 12(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 16(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 16(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 16(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 16(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x05, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x05, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 20(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 20(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 20(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 20(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x06, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x06, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 24(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 24(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 24(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 24(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x07, Y8, Y8
+	VPAND        ternaryMask01<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x07, Y9, Y9
+	VPAND        ternaryMask01<>+0(SB), Y9, Y9
+	VPBROADCASTD 28(BX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 28(BX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 28(BX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 28(BX)(SI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x20, BX
+	DECQ         R8
+	JNZ          second
+	VPADDD       Y0, Y0, Y0
+	VPADDD       Y2, Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y6, Y6, Y6
+	VMOVDQU      (CX), Y8
+	VPSHUFB      ternaryHighHalves<>+0(SB), Y8, Y8
+	VPERMQ       $0x08, Y8, Y8
+	VCVTPH2PS    X8, Y8
+	VPBROADCASTD (BX), Y9
+	VPADDD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VBROADCASTSS 4(BX), Y9
+	VMULPS       Y9, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (BX)(DX*1), Y0
+	VPADDD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VBROADCASTSS 4(BX)(DX*1), Y0
+	VMULPS       Y0, Y2, Y2
+	VADDPS       64(AX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VPBROADCASTD (BX)(DX*2), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VBROADCASTSS 4(BX)(DX*2), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       128(AX), Y4, Y4
+	VMOVUPS      Y4, 128(AX)
+	VPBROADCASTD (BX)(SI*1), Y0
+	VPADDD       Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VBROADCASTSS 4(BX)(SI*1), Y0
+	VMULPS       Y0, Y6, Y6
+	VADDPS       192(AX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VPADDD       Y1, Y1, Y1
+	VPADDD       Y3, Y3, Y3
+	VPADDD       Y5, Y5, Y5
+	VPADDD       Y7, Y7, Y7
+	VMOVDQU      32(CX), Y0
+	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
+	VPERMQ       $0x08, Y0, Y0
+	VCVTPH2PS    X0, Y0
+	VPBROADCASTD (BX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 4(BX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VPBROADCASTD (BX)(DX*1), Y1
+	VPADDD       Y1, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 4(BX)(DX*1), Y1
+	VMULPS       Y1, Y3, Y3
+	VADDPS       96(AX), Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VPBROADCASTD (BX)(DX*2), Y1
+	VPADDD       Y1, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VBROADCASTSS 4(BX)(DX*2), Y1
+	VMULPS       Y1, Y5, Y5
+	VADDPS       160(AX), Y5, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPBROADCASTD (BX)(SI*1), Y1
+	VPADDD       Y1, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBROADCASTSS 4(BX)(SI*1), Y1
+	VMULPS       Y1, Y7, Y7
+	VADDPS       224(AX), Y7, Y7
+	VMOVUPS      Y7, 224(AX)
+	ADDQ         $0x0c, BX
+	ADDQ         $0x40, CX
+	DECQ         DI
+	JNZ          record
+	MOVQ         units+32(FP), DI
+	IMUL3Q       $0x00000118, DI, DI
+	SUBQ         DI, BX
+	ADDQ         $0x00000100, AX
+	DECQ         panels+40(FP)
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+// func matMulG2I8x6AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·matMulG2I8x6AVXVNNI(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), BX
+	LEAQ (DX)(DX*2), SI
+	LEAQ (BX)(DX*4), DI
+
+panel:
+	MOVQ    units+32(FP), R8
+	VPXOR   Y0, Y0, Y0
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y0, 32(AX)
+	VMOVDQU Y0, 64(AX)
+	VMOVDQU Y0, 96(AX)
+	VMOVDQU Y0, 128(AX)
+	VMOVDQU Y0, 160(AX)
+	VMOVDQU Y0, 192(AX)
+	VMOVDQU Y0, 224(AX)
+	VMOVDQU Y0, 256(AX)
+	VMOVDQU Y0, 288(AX)
+	VMOVDQU Y0, 320(AX)
+	VMOVDQU Y0, 352(AX)
+
+record:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	MOVQ  $0x00000008, R9
+
+block:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y12
+	VPAND        ternaryMask03<>+0(SB), Y12, Y12
+	VMOVDQU      32(CX), Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
+	VPBROADCASTD (BX), Y14
+	LONG         $0x501dc2c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y0
+	LONG         $0x5015c2c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y1
+	VPBROADCASTD (BX)(DX*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y2
+	LONG         $0x5015c2c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y3
+	VPBROADCASTD (BX)(DX*2), Y14
+	LONG         $0x501dc2c4; BYTE $0xe6 // VPDPBUSD Y14, Y12, Y4
+	LONG         $0x5015c2c4; BYTE $0xee // VPDPBUSD Y14, Y13, Y5
+	VPBROADCASTD (BX)(SI*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xf6 // VPDPBUSD Y14, Y12, Y6
+	LONG         $0x5015c2c4; BYTE $0xfe // VPDPBUSD Y14, Y13, Y7
+	VPBROADCASTD (DI), Y14
+	LONG         $0x501d42c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y8
+	LONG         $0x501542c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y9
+	VPBROADCASTD (DI)(DX*1), Y14
+	LONG         $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
+	LONG         $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
+	VMOVDQU      (CX), Y12
+	VPSRLD       $0x02, Y12, Y12
+	VPAND        ternaryMask03<>+0(SB), Y12, Y12
+	VMOVDQU      32(CX), Y13
+	VPSRLD       $0x02, Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
+	VPBROADCASTD 4(BX), Y14
+	LONG         $0x501dc2c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y0
+	LONG         $0x5015c2c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y1
+	VPBROADCASTD 4(BX)(DX*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y2
+	LONG         $0x5015c2c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y3
+	VPBROADCASTD 4(BX)(DX*2), Y14
+	LONG         $0x501dc2c4; BYTE $0xe6 // VPDPBUSD Y14, Y12, Y4
+	LONG         $0x5015c2c4; BYTE $0xee // VPDPBUSD Y14, Y13, Y5
+	VPBROADCASTD 4(BX)(SI*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xf6 // VPDPBUSD Y14, Y12, Y6
+	LONG         $0x5015c2c4; BYTE $0xfe // VPDPBUSD Y14, Y13, Y7
+	VPBROADCASTD 4(DI), Y14
+	LONG         $0x501d42c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y8
+	LONG         $0x501542c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y9
+	VPBROADCASTD 4(DI)(DX*1), Y14
+	LONG         $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
+	LONG         $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
+	VMOVDQU      (CX), Y12
+	VPSRLD       $0x04, Y12, Y12
+	VPAND        ternaryMask03<>+0(SB), Y12, Y12
+	VMOVDQU      32(CX), Y13
+	VPSRLD       $0x04, Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
+	VPBROADCASTD 8(BX), Y14
+	LONG         $0x501dc2c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y0
+	LONG         $0x5015c2c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y1
+	VPBROADCASTD 8(BX)(DX*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y2
+	LONG         $0x5015c2c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y3
+	VPBROADCASTD 8(BX)(DX*2), Y14
+	LONG         $0x501dc2c4; BYTE $0xe6 // VPDPBUSD Y14, Y12, Y4
+	LONG         $0x5015c2c4; BYTE $0xee // VPDPBUSD Y14, Y13, Y5
+	VPBROADCASTD 8(BX)(SI*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xf6 // VPDPBUSD Y14, Y12, Y6
+	LONG         $0x5015c2c4; BYTE $0xfe // VPDPBUSD Y14, Y13, Y7
+	VPBROADCASTD 8(DI), Y14
+	LONG         $0x501d42c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y8
+	LONG         $0x501542c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y9
+	VPBROADCASTD 8(DI)(DX*1), Y14
+	LONG         $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
+	LONG         $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
+	VMOVDQU      (CX), Y12
+	VPSRLD       $0x06, Y12, Y12
+	VPAND        ternaryMask03<>+0(SB), Y12, Y12
+	VMOVDQU      32(CX), Y13
+	VPSRLD       $0x06, Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
+	VPBROADCASTD 12(BX), Y14
+	LONG         $0x501dc2c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y0
+	LONG         $0x5015c2c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y1
+	VPBROADCASTD 12(BX)(DX*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y2
+	LONG         $0x5015c2c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y3
+	VPBROADCASTD 12(BX)(DX*2), Y14
+	LONG         $0x501dc2c4; BYTE $0xe6 // VPDPBUSD Y14, Y12, Y4
+	LONG         $0x5015c2c4; BYTE $0xee // VPDPBUSD Y14, Y13, Y5
+	VPBROADCASTD 12(BX)(SI*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xf6 // VPDPBUSD Y14, Y12, Y6
+	LONG         $0x5015c2c4; BYTE $0xfe // VPDPBUSD Y14, Y13, Y7
+	VPBROADCASTD 12(DI), Y14
+	LONG         $0x501d42c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y8
+	LONG         $0x501542c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y9
+	VPBROADCASTD 12(DI)(DX*1), Y14
+	LONG         $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
+	LONG         $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
+	ADDQ         $0x40, CX
+	ADDQ         $0x10, BX
+	ADDQ         $0x10, DI
+	DECQ         R9
+	JNZ          block
+	VMOVUPS      (CX), Y12
+	VPBROADCASTD (BX), Y13
+	VPADDD       Y13, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VBROADCASTSS 4(BX), Y13
+	VMULPS       Y13, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (BX)(DX*1), Y0
+	VPADDD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VBROADCASTSS 4(BX)(DX*1), Y0
+	VMULPS       Y0, Y2, Y2
+	VADDPS       64(AX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VPBROADCASTD (BX)(DX*2), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VBROADCASTSS 4(BX)(DX*2), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       128(AX), Y4, Y4
+	VMOVUPS      Y4, 128(AX)
+	VPBROADCASTD (BX)(SI*1), Y0
+	VPADDD       Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y12, Y6, Y6
+	VBROADCASTSS 4(BX)(SI*1), Y0
+	VMULPS       Y0, Y6, Y6
+	VADDPS       192(AX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VPBROADCASTD (DI), Y0
+	VPADDD       Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y12, Y8, Y8
+	VBROADCASTSS 4(DI), Y0
+	VMULPS       Y0, Y8, Y8
+	VADDPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VPBROADCASTD (DI)(DX*1), Y0
+	VPADDD       Y0, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y12, Y10, Y10
+	VBROADCASTSS 4(DI)(DX*1), Y0
+	VMULPS       Y0, Y10, Y10
+	VADDPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VMOVUPS      32(CX), Y0
+	VPBROADCASTD (BX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 4(BX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VPBROADCASTD (BX)(DX*1), Y1
+	VPADDD       Y1, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 4(BX)(DX*1), Y1
+	VMULPS       Y1, Y3, Y3
+	VADDPS       96(AX), Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VPBROADCASTD (BX)(DX*2), Y1
+	VPADDD       Y1, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VBROADCASTSS 4(BX)(DX*2), Y1
+	VMULPS       Y1, Y5, Y5
+	VADDPS       160(AX), Y5, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPBROADCASTD (BX)(SI*1), Y1
+	VPADDD       Y1, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBROADCASTSS 4(BX)(SI*1), Y1
+	VMULPS       Y1, Y7, Y7
+	VADDPS       224(AX), Y7, Y7
+	VMOVUPS      Y7, 224(AX)
+	VPBROADCASTD (DI), Y1
+	VPADDD       Y1, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VBROADCASTSS 4(DI), Y1
+	VMULPS       Y1, Y9, Y9
+	VADDPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VPBROADCASTD (DI)(DX*1), Y1
+	VPADDD       Y1, Y11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VBROADCASTSS 4(DI)(DX*1), Y1
+	VMULPS       Y1, Y11, Y11
+	VADDPS       352(AX), Y11, Y11
+	VMOVUPS      Y11, 352(AX)
+	ADDQ         $0x40, CX
+	ADDQ         $0x0c, BX
+	ADDQ         $0x0c, DI
+	DECQ         R8
+	JNZ          record
+	MOVQ         units+32(FP), R8
+	IMUL3Q       $0x0000008c, R8, R8
+	SUBQ         R8, BX
+	SUBQ         R8, DI
+	ADDQ         $0x00000180, AX
+	DECQ         panels+40(FP)
+	JNZ          panel
+	VZEROUPPER
+	RET
+
 // func matMulT2I8x1AVX2(acc *int32, w *byte, x *int8, stride int, blocks int)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·matMulT2I8x1AVX2(SB), NOSPLIT, $0-40
 	MOVQ    acc+0(FP), AX
 	MOVQ    w+8(FP), CX
@@ -15791,37 +18365,39 @@ run:
 	SUBQ    SI, BX
 
 block:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y2
 	VMOVDQU      32(CX), Y3
-	VPAND        ternaryCode<>+0(SB), Y2, Y4
-	VPAND        ternaryCode<>+0(SB), Y3, Y5
+	VPAND        ternaryMask03<>+0(SB), Y2, Y4
+	VPAND        ternaryMask03<>+0(SB), Y3, Y5
 	VPBROADCASTD (DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x02, Y2, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x02, Y3, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 4(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x04, Y2, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x04, Y3, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 8(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y4
 	VPADDW       Y4, Y0, Y0
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y1, Y1
 	VPSRLD       $0x06, Y2, Y2
-	VPAND        ternaryCode<>+0(SB), Y2, Y2
+	VPAND        ternaryMask03<>+0(SB), Y2, Y2
 	VPSRLD       $0x06, Y3, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPBROADCASTD 12(DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
@@ -15842,16 +18418,6 @@ block:
 	JNZ          run
 	VZEROUPPER
 	RET
-
-DATA ternaryOnes<>+0(SB)/4, $0x00010001
-DATA ternaryOnes<>+4(SB)/4, $0x00010001
-DATA ternaryOnes<>+8(SB)/4, $0x00010001
-DATA ternaryOnes<>+12(SB)/4, $0x00010001
-DATA ternaryOnes<>+16(SB)/4, $0x00010001
-DATA ternaryOnes<>+20(SB)/4, $0x00010001
-DATA ternaryOnes<>+24(SB)/4, $0x00010001
-DATA ternaryOnes<>+28(SB)/4, $0x00010001
-GLOBL ternaryOnes<>(SB), RODATA|NOPTR, $32
 
 // func matMulT2I8x2AVX2(acc *int32, w *byte, x *int8, stride int, blocks int)
 // Requires: AVX, AVX2, CMOV, MMX+
@@ -15881,8 +18447,8 @@ block:
 	PREFETCHT0   2048(CX)
 	VMOVDQU      (CX), Y4
 	VMOVDQU      32(CX), Y5
-	VPAND        ternaryCode<>+0(SB), Y4, Y6
-	VPAND        ternaryCode<>+0(SB), Y5, Y7
+	VPAND        ternaryMask03<>+0(SB), Y4, Y6
+	VPAND        ternaryMask03<>+0(SB), Y5, Y7
 	VPBROADCASTD (DX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -15894,9 +18460,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x02, Y4, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x02, Y5, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 4(DX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -15908,9 +18474,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x04, Y4, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x04, Y5, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 8(DX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -15922,9 +18488,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y3, Y3
 	VPSRLD       $0x06, Y4, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x06, Y5, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 12(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y7
 	VPADDW       Y7, Y0, Y0
@@ -15989,8 +18555,8 @@ block:
 	PREFETCHT0   2048(CX)
 	VMOVDQU      (CX), Y6
 	VMOVDQU      32(CX), Y7
-	VPAND        ternaryCode<>+0(SB), Y6, Y8
-	VPAND        ternaryCode<>+0(SB), Y7, Y9
+	VPAND        ternaryMask03<>+0(SB), Y6, Y8
+	VPAND        ternaryMask03<>+0(SB), Y7, Y9
 	VPBROADCASTD (DX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -16007,9 +18573,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x02, Y6, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x02, Y7, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 4(DX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -16026,9 +18592,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x04, Y6, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x04, Y7, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 8(DX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -16045,9 +18611,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y5, Y5
 	VPSRLD       $0x06, Y6, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x06, Y7, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 12(DX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -16128,8 +18694,8 @@ block:
 	PREFETCHT0   2048(CX)
 	VMOVDQU      (CX), Y8
 	VMOVDQU      32(CX), Y9
-	VPAND        ternaryCode<>+0(SB), Y8, Y10
-	VPAND        ternaryCode<>+0(SB), Y9, Y11
+	VPAND        ternaryMask03<>+0(SB), Y8, Y10
+	VPAND        ternaryMask03<>+0(SB), Y9, Y11
 	VPBROADCASTD (DX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -16151,9 +18717,9 @@ block:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x02, Y8, Y10
-	VPAND        ternaryCode<>+0(SB), Y10, Y10
+	VPAND        ternaryMask03<>+0(SB), Y10, Y10
 	VPSRLD       $0x02, Y9, Y11
-	VPAND        ternaryCode<>+0(SB), Y11, Y11
+	VPAND        ternaryMask03<>+0(SB), Y11, Y11
 	VPBROADCASTD 4(DX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -16175,9 +18741,9 @@ block:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x04, Y8, Y10
-	VPAND        ternaryCode<>+0(SB), Y10, Y10
+	VPAND        ternaryMask03<>+0(SB), Y10, Y10
 	VPSRLD       $0x04, Y9, Y11
-	VPAND        ternaryCode<>+0(SB), Y11, Y11
+	VPAND        ternaryMask03<>+0(SB), Y11, Y11
 	VPBROADCASTD 8(DX), Y12
 	VPMADDUBSW   Y12, Y10, Y13
 	VPADDW       Y13, Y0, Y0
@@ -16199,9 +18765,9 @@ block:
 	VPMADDUBSW   Y12, Y11, Y12
 	VPADDW       Y12, Y7, Y7
 	VPSRLD       $0x06, Y8, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x06, Y9, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 12(DX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -16253,6 +18819,262 @@ block:
 	VMOVDQU      Y7, 224(AX)
 	TESTQ        SI, SI
 	JNZ          run
+	VZEROUPPER
+	RET
+
+// func matMulT2I8x1AVXVNNI(acc *int32, w *byte, x *int8, stride int, blocks int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·matMulT2I8x1AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ  acc+0(FP), AX
+	MOVQ  w+8(FP), CX
+	MOVQ  x+16(FP), DX
+	MOVQ  stride+24(FP), BX
+	MOVQ  blocks+32(FP), BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+block:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD (DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xe2 // VPDPBUSD Y10, Y9, Y4
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask0C<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask0C<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask30<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask30<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMaskC0<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMaskC0<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xda // VPDPBUSD Y10, Y8, Y3
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x10, DX
+	DECQ         BX
+	JNZ          block
+	VPSRAD       $0x02, Y1, Y1
+	VPSRAD       $0x04, Y2, Y2
+	VPSRAD       $0x06, Y3, Y3
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VPSRAD       $0x02, Y5, Y5
+	VPSRAD       $0x04, Y6, Y6
+	VPSRAD       $0x06, Y7, Y7
+	VPADDD       Y6, Y4, Y4
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVDQU      Y4, 32(AX)
+	VZEROUPPER
+	RET
+
+// func matMulT2I8x2AVXVNNI(acc *int32, w *byte, x *int8, stride int, blocks int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·matMulT2I8x2AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ  acc+0(FP), AX
+	MOVQ  w+8(FP), CX
+	MOVQ  x+16(FP), DX
+	MOVQ  stride+24(FP), BX
+	MOVQ  blocks+32(FP), SI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+block:
+	PREFETCHT0   2048(CX)
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD (DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD (DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask0C<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask0C<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD 8(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask0C<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask0C<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x10, DX
+	DECQ         SI
+	JNZ          block
+	VPSRAD       $0x02, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VPSRAD       $0x02, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VMOVDQU      Y2, 32(AX)
+	VPSRAD       $0x02, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVDQU      Y4, 64(AX)
+	VPSRAD       $0x02, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VMOVDQU      Y6, 96(AX)
+	VZEROUPPER
+	RET
+
+// func matMulT2I8x4AVXVNNI(acc *int32, w *byte, x *int8, stride int, blocks int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·matMulT2I8x4AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ  acc+0(FP), AX
+	MOVQ  w+8(FP), CX
+	MOVQ  x+16(FP), DX
+	MOVQ  stride+24(FP), BX
+	MOVQ  blocks+32(FP), SI
+	LEAQ  (BX)(BX*2), DI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+block:
+	PREFETCHT0   2048(CX)
+	VMOVDQU      (CX), Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD (DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD (DX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x02, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x02, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 4(DX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x04, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x04, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 8(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 8(DX)(BX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 8(DX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      (CX), Y8
+	VPSRLD       $0x06, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VMOVDQU      32(CX), Y9
+	VPSRLD       $0x06, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 12(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(DX)(BX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 12(DX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x10, DX
+	DECQ         SI
+	JNZ          block
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      Y2, 64(AX)
+	VMOVDQU      Y3, 96(AX)
+	VMOVDQU      Y4, 128(AX)
+	VMOVDQU      Y5, 160(AX)
+	VMOVDQU      Y6, 192(AX)
+	VMOVDQU      Y7, 224(AX)
 	VZEROUPPER
 	RET
 
@@ -16529,7 +19351,7 @@ block:
 	RET
 
 // func matMulT5I8x1AVX2(acc *int32, w *byte, x *int8, stride int, blocks int)
-// Requires: AVX, AVX2, CMOV
+// Requires: AVX, AVX2, CMOV, MMX+
 TEXT ·matMulT5I8x1AVX2(SB), NOSPLIT, $0-40
 	MOVQ    acc+0(FP), AX
 	MOVQ    w+8(FP), CX
@@ -16549,6 +19371,8 @@ run:
 	SUBQ    SI, BX
 
 block:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
 	VMOVDQU      (CX), Y2
 	VPSUBB       ternary81<>+0(SB), Y2, Y3
 	VPMINUB      Y3, Y2, Y3
@@ -16556,7 +19380,7 @@ block:
 	VPMINUB      Y4, Y3, Y3
 	VPSUBB       Y3, Y2, Y2
 	VPSRLW       $0x06, Y2, Y2
-	VPAND        ternaryCode<>+0(SB), Y2, Y2
+	VPAND        ternaryMask03<>+0(SB), Y2, Y2
 	VPMADDUBSW   ternary86Even<>+0(SB), Y3, Y5
 	VPSRLW       $0x08, Y5, Y5
 	VPADDB       Y3, Y5, Y5
@@ -16579,7 +19403,7 @@ block:
 	VPMINUB      Y6, Y4, Y4
 	VPSUBB       Y4, Y3, Y3
 	VPSRLW       $0x06, Y3, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPMADDUBSW   ternary86Even<>+0(SB), Y4, Y7
 	VPSRLW       $0x08, Y7, Y7
 	VPADDB       Y4, Y7, Y7
@@ -16600,35 +19424,35 @@ block:
 	VPADDW       Y2, Y0, Y0
 	VPMADDUBSW   Y4, Y3, Y4
 	VPADDW       Y4, Y1, Y1
-	VPAND        ternaryCode<>+0(SB), Y5, Y2
-	VPAND        ternaryCode<>+0(SB), Y7, Y3
+	VPAND        ternaryMask03<>+0(SB), Y5, Y2
+	VPAND        ternaryMask03<>+0(SB), Y7, Y3
 	VPBROADCASTD (DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
 	VPMADDUBSW   Y4, Y3, Y4
 	VPADDW       Y4, Y1, Y1
 	VPSRLD       $0x02, Y5, Y2
-	VPAND        ternaryCode<>+0(SB), Y2, Y2
+	VPAND        ternaryMask03<>+0(SB), Y2, Y2
 	VPSRLD       $0x02, Y7, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPBROADCASTD 4(DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
 	VPMADDUBSW   Y4, Y3, Y4
 	VPADDW       Y4, Y1, Y1
 	VPSRLD       $0x04, Y5, Y2
-	VPAND        ternaryCode<>+0(SB), Y2, Y2
+	VPAND        ternaryMask03<>+0(SB), Y2, Y2
 	VPSRLD       $0x04, Y7, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPBROADCASTD 8(DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
 	VPMADDUBSW   Y4, Y3, Y4
 	VPADDW       Y4, Y1, Y1
 	VPSRLD       $0x06, Y5, Y2
-	VPAND        ternaryCode<>+0(SB), Y2, Y2
+	VPAND        ternaryMask03<>+0(SB), Y2, Y2
 	VPSRLD       $0x06, Y7, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPBROADCASTD 12(DX), Y4
 	VPMADDUBSW   Y4, Y2, Y2
 	VPADDW       Y2, Y0, Y0
@@ -16683,7 +19507,7 @@ block:
 	VPMINUB      Y6, Y5, Y5
 	VPSUBB       Y5, Y4, Y4
 	VPSRLW       $0x06, Y4, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPMADDUBSW   ternary86Even<>+0(SB), Y5, Y7
 	VPSRLW       $0x08, Y7, Y7
 	VPADDB       Y5, Y7, Y7
@@ -16706,7 +19530,7 @@ block:
 	VPMINUB      Y8, Y6, Y6
 	VPSUBB       Y6, Y5, Y5
 	VPSRLW       $0x06, Y5, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPMADDUBSW   ternary86Even<>+0(SB), Y6, Y9
 	VPSRLW       $0x08, Y9, Y9
 	VPADDB       Y6, Y9, Y9
@@ -16732,8 +19556,8 @@ block:
 	VPADDW       Y4, Y2, Y2
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y3, Y3
-	VPAND        ternaryCode<>+0(SB), Y7, Y4
-	VPAND        ternaryCode<>+0(SB), Y9, Y5
+	VPAND        ternaryMask03<>+0(SB), Y7, Y4
+	VPAND        ternaryMask03<>+0(SB), Y9, Y5
 	VPBROADCASTD (DX), Y6
 	VPMADDUBSW   Y6, Y4, Y8
 	VPADDW       Y8, Y0, Y0
@@ -16745,9 +19569,9 @@ block:
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y3, Y3
 	VPSRLD       $0x02, Y7, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x02, Y9, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 4(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y8
 	VPADDW       Y8, Y0, Y0
@@ -16759,9 +19583,9 @@ block:
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y3, Y3
 	VPSRLD       $0x04, Y7, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x04, Y9, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 8(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y8
 	VPADDW       Y8, Y0, Y0
@@ -16773,9 +19597,9 @@ block:
 	VPMADDUBSW   Y6, Y5, Y6
 	VPADDW       Y6, Y3, Y3
 	VPSRLD       $0x06, Y7, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPSRLD       $0x06, Y9, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPBROADCASTD 12(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y7
 	VPADDW       Y7, Y0, Y0
@@ -16845,7 +19669,7 @@ block:
 	VPMINUB      Y8, Y7, Y7
 	VPSUBB       Y7, Y6, Y6
 	VPSRLW       $0x06, Y6, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPMADDUBSW   ternary86Even<>+0(SB), Y7, Y9
 	VPSRLW       $0x08, Y9, Y9
 	VPADDB       Y7, Y9, Y9
@@ -16868,7 +19692,7 @@ block:
 	VPMINUB      Y10, Y8, Y8
 	VPSUBB       Y8, Y7, Y7
 	VPSRLW       $0x06, Y7, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPMADDUBSW   ternary86Even<>+0(SB), Y8, Y11
 	VPSRLW       $0x08, Y11, Y11
 	VPADDB       Y8, Y11, Y11
@@ -16899,8 +19723,8 @@ block:
 	VPADDW       Y6, Y4, Y4
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y5, Y5
-	VPAND        ternaryCode<>+0(SB), Y9, Y6
-	VPAND        ternaryCode<>+0(SB), Y11, Y7
+	VPAND        ternaryMask03<>+0(SB), Y9, Y6
+	VPAND        ternaryMask03<>+0(SB), Y11, Y7
 	VPBROADCASTD (DX), Y8
 	VPMADDUBSW   Y8, Y6, Y10
 	VPADDW       Y10, Y0, Y0
@@ -16917,9 +19741,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y5, Y5
 	VPSRLD       $0x02, Y9, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x02, Y11, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 4(DX), Y8
 	VPMADDUBSW   Y8, Y6, Y10
 	VPADDW       Y10, Y0, Y0
@@ -16936,9 +19760,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y5, Y5
 	VPSRLD       $0x04, Y9, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x04, Y11, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 8(DX), Y8
 	VPMADDUBSW   Y8, Y6, Y10
 	VPADDW       Y10, Y0, Y0
@@ -16955,9 +19779,9 @@ block:
 	VPMADDUBSW   Y8, Y7, Y8
 	VPADDW       Y8, Y5, Y5
 	VPSRLD       $0x06, Y9, Y6
-	VPAND        ternaryCode<>+0(SB), Y6, Y6
+	VPAND        ternaryMask03<>+0(SB), Y6, Y6
 	VPSRLD       $0x06, Y11, Y7
-	VPAND        ternaryCode<>+0(SB), Y7, Y7
+	VPAND        ternaryMask03<>+0(SB), Y7, Y7
 	VPBROADCASTD 12(DX), Y8
 	VPMADDUBSW   Y8, Y6, Y9
 	VPADDW       Y9, Y0, Y0
@@ -17043,7 +19867,7 @@ block:
 	VPMINUB      Y10, Y9, Y9
 	VPSUBB       Y9, Y8, Y8
 	VPSRLW       $0x06, Y8, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPMADDUBSW   ternary86Even<>+0(SB), Y9, Y11
 	VPSRLW       $0x08, Y11, Y11
 	VPADDB       Y9, Y11, Y11
@@ -17066,7 +19890,7 @@ block:
 	VPMINUB      Y12, Y10, Y10
 	VPSUBB       Y10, Y9, Y9
 	VPSRLW       $0x06, Y9, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPMADDUBSW   ternary86Even<>+0(SB), Y10, Y13
 	VPSRLW       $0x08, Y13, Y13
 	VPADDB       Y10, Y13, Y13
@@ -17102,8 +19926,8 @@ block:
 	VPADDW       Y8, Y6, Y6
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
-	VPAND        ternaryCode<>+0(SB), Y11, Y8
-	VPAND        ternaryCode<>+0(SB), Y13, Y9
+	VPAND        ternaryMask03<>+0(SB), Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y13, Y9
 	VPBROADCASTD (DX), Y10
 	VPMADDUBSW   Y10, Y8, Y12
 	VPADDW       Y12, Y0, Y0
@@ -17125,9 +19949,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
 	VPSRLD       $0x02, Y11, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x02, Y13, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 4(DX), Y10
 	VPMADDUBSW   Y10, Y8, Y12
 	VPADDW       Y12, Y0, Y0
@@ -17149,9 +19973,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
 	VPSRLD       $0x04, Y11, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x04, Y13, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 8(DX), Y10
 	VPMADDUBSW   Y10, Y8, Y12
 	VPADDW       Y12, Y0, Y0
@@ -17173,9 +19997,9 @@ block:
 	VPMADDUBSW   Y10, Y9, Y10
 	VPADDW       Y10, Y7, Y7
 	VPSRLD       $0x06, Y11, Y8
-	VPAND        ternaryCode<>+0(SB), Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
 	VPSRLD       $0x06, Y13, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPBROADCASTD 12(DX), Y10
 	VPMADDUBSW   Y10, Y8, Y11
 	VPADDW       Y11, Y0, Y0
@@ -17230,6 +20054,402 @@ block:
 	VZEROUPPER
 	RET
 
+// func matMulT5I8x1AVXVNNI(acc *int32, w *byte, x *int8, stride int, blocks int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·matMulT5I8x1AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ  acc+0(FP), AX
+	MOVQ  w+8(FP), CX
+	MOVQ  x+16(FP), DX
+	MOVQ  stride+24(FP), BX
+	MOVQ  blocks+32(FP), BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+block:
+	PREFETCHT0   1024(CX)
+	PREFETCHT1   4096(CX)
+	VMOVDQU      (CX), Y8
+	VPSUBB       ternary81<>+0(SB), Y8, Y9
+	VPMINUB      Y9, Y8, Y9
+	VPSUBB       ternary81<>+0(SB), Y9, Y10
+	VPMINUB      Y10, Y9, Y9
+	VPSUBB       Y9, Y8, Y8
+	VPSRLW       $0x06, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPMADDUBSW   ternary86Even<>+0(SB), Y9, Y11
+	VPSRLW       $0x08, Y11, Y11
+	VPADDB       Y9, Y11, Y11
+	VPMADDUBSW   ternary86Odd<>+0(SB), Y9, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VPMADDUBSW   ternary57Even<>+0(SB), Y9, Y12
+	VPSRLW       $0x09, Y12, Y12
+	VPMADDUBSW   ternary57Odd<>+0(SB), Y9, Y10
+	VPSRLW       $0x01, Y10, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPOR         Y10, Y12, Y12
+	VMOVDQU      ternaryNinths<>+0(SB), Y10
+	VPSHUFB      Y12, Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VPBROADCASTD 16(DX), Y9
+	LONG         $0x503dc2c4; BYTE $0xc1 // VPDPBUSD Y9, Y8, Y0
+	VPAND        ternaryMask03<>+0(SB), Y11, Y8
+	VPBROADCASTD (DX), Y9
+	LONG         $0x503dc2c4; BYTE $0xc1 // VPDPBUSD Y9, Y8, Y0
+	VPAND        ternaryMask0C<>+0(SB), Y11, Y8
+	VPBROADCASTD 4(DX), Y9
+	LONG         $0x503dc2c4; BYTE $0xc9 // VPDPBUSD Y9, Y8, Y1
+	VPAND        ternaryMask30<>+0(SB), Y11, Y8
+	VPBROADCASTD 8(DX), Y9
+	LONG         $0x503dc2c4; BYTE $0xd1 // VPDPBUSD Y9, Y8, Y2
+	VPAND        ternaryMaskC0<>+0(SB), Y11, Y8
+	VPBROADCASTD 12(DX), Y9
+	LONG         $0x503dc2c4; BYTE $0xd9 // VPDPBUSD Y9, Y8, Y3
+	VMOVDQU      32(CX), Y8
+	VPSUBB       ternary81<>+0(SB), Y8, Y9
+	VPMINUB      Y9, Y8, Y9
+	VPSUBB       ternary81<>+0(SB), Y9, Y10
+	VPMINUB      Y10, Y9, Y9
+	VPSUBB       Y9, Y8, Y8
+	VPSRLW       $0x06, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPMADDUBSW   ternary86Even<>+0(SB), Y9, Y11
+	VPSRLW       $0x08, Y11, Y11
+	VPADDB       Y9, Y11, Y11
+	VPMADDUBSW   ternary86Odd<>+0(SB), Y9, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VPMADDUBSW   ternary57Even<>+0(SB), Y9, Y12
+	VPSRLW       $0x09, Y12, Y12
+	VPMADDUBSW   ternary57Odd<>+0(SB), Y9, Y10
+	VPSRLW       $0x01, Y10, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPOR         Y10, Y12, Y12
+	VMOVDQU      ternaryNinths<>+0(SB), Y10
+	VPSHUFB      Y12, Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VPBROADCASTD 16(DX), Y9
+	LONG         $0x503dc2c4; BYTE $0xe1 // VPDPBUSD Y9, Y8, Y4
+	VPAND        ternaryMask03<>+0(SB), Y11, Y8
+	VPBROADCASTD (DX), Y9
+	LONG         $0x503dc2c4; BYTE $0xe1 // VPDPBUSD Y9, Y8, Y4
+	VPAND        ternaryMask0C<>+0(SB), Y11, Y8
+	VPBROADCASTD 4(DX), Y9
+	LONG         $0x503dc2c4; BYTE $0xe9 // VPDPBUSD Y9, Y8, Y5
+	VPAND        ternaryMask30<>+0(SB), Y11, Y8
+	VPBROADCASTD 8(DX), Y9
+	LONG         $0x503dc2c4; BYTE $0xf1 // VPDPBUSD Y9, Y8, Y6
+	VPAND        ternaryMaskC0<>+0(SB), Y11, Y8
+	VPBROADCASTD 12(DX), Y9
+	LONG         $0x503dc2c4; BYTE $0xf9 // VPDPBUSD Y9, Y8, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x14, DX
+	DECQ         BX
+	JNZ          block
+	VPSRAD       $0x02, Y1, Y1
+	VPSRAD       $0x04, Y2, Y2
+	VPSRAD       $0x06, Y3, Y3
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VPSRAD       $0x02, Y5, Y5
+	VPSRAD       $0x04, Y6, Y6
+	VPSRAD       $0x06, Y7, Y7
+	VPADDD       Y6, Y4, Y4
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVDQU      Y4, 32(AX)
+	VZEROUPPER
+	RET
+
+// func matMulT5I8x2AVXVNNI(acc *int32, w *byte, x *int8, stride int, blocks int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·matMulT5I8x2AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ  acc+0(FP), AX
+	MOVQ  w+8(FP), CX
+	MOVQ  x+16(FP), DX
+	MOVQ  stride+24(FP), BX
+	MOVQ  blocks+32(FP), SI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+block:
+	PREFETCHT0   2048(CX)
+	VMOVDQU      (CX), Y8
+	VPSUBB       ternary81<>+0(SB), Y8, Y9
+	VPMINUB      Y9, Y8, Y9
+	VPSUBB       ternary81<>+0(SB), Y9, Y10
+	VPMINUB      Y10, Y9, Y9
+	VPSUBB       Y9, Y8, Y8
+	VPSRLW       $0x06, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPMADDUBSW   ternary86Even<>+0(SB), Y9, Y11
+	VPSRLW       $0x08, Y11, Y11
+	VPADDB       Y9, Y11, Y11
+	VPMADDUBSW   ternary86Odd<>+0(SB), Y9, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VPMADDUBSW   ternary57Even<>+0(SB), Y9, Y12
+	VPSRLW       $0x09, Y12, Y12
+	VPMADDUBSW   ternary57Odd<>+0(SB), Y9, Y10
+	VPSRLW       $0x01, Y10, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPOR         Y10, Y12, Y12
+	VMOVDQU      ternaryNinths<>+0(SB), Y10
+	VPSHUFB      Y12, Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VMOVDQU      32(CX), Y9
+	VPSUBB       ternary81<>+0(SB), Y9, Y10
+	VPMINUB      Y10, Y9, Y10
+	VPSUBB       ternary81<>+0(SB), Y10, Y12
+	VPMINUB      Y12, Y10, Y10
+	VPSUBB       Y10, Y9, Y9
+	VPSRLW       $0x06, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPMADDUBSW   ternary86Even<>+0(SB), Y10, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VPADDB       Y10, Y13, Y13
+	VPMADDUBSW   ternary86Odd<>+0(SB), Y10, Y12
+	VPAND        ternaryOdd<>+0(SB), Y12, Y12
+	VPADDB       Y12, Y13, Y13
+	VPMADDUBSW   ternary57Even<>+0(SB), Y10, Y14
+	VPSRLW       $0x09, Y14, Y14
+	VPMADDUBSW   ternary57Odd<>+0(SB), Y10, Y12
+	VPSRLW       $0x01, Y12, Y12
+	VPAND        ternaryOdd<>+0(SB), Y12, Y12
+	VPOR         Y12, Y14, Y14
+	VMOVDQU      ternaryNinths<>+0(SB), Y12
+	VPSHUFB      Y14, Y12, Y12
+	VPADDB       Y12, Y13, Y13
+	VPBROADCASTD 16(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD 16(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VPAND        ternaryMask03<>+0(SB), Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y13, Y9
+	VPBROADCASTD (DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD (DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VPAND        ternaryMask0C<>+0(SB), Y11, Y8
+	VPAND        ternaryMask0C<>+0(SB), Y13, Y9
+	VPBROADCASTD 4(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VPSRLD       $0x04, Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPSRLD       $0x04, Y13, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xd2 // VPDPBUSD Y10, Y9, Y2
+	VPBROADCASTD 8(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xf2 // VPDPBUSD Y10, Y9, Y6
+	VPSRLD       $0x04, Y11, Y8
+	VPAND        ternaryMask0C<>+0(SB), Y8, Y8
+	VPSRLD       $0x04, Y13, Y9
+	VPAND        ternaryMask0C<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xca // VPDPBUSD Y10, Y8, Y1
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xea // VPDPBUSD Y10, Y8, Y5
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x14, DX
+	DECQ         SI
+	JNZ          block
+	VPSRAD       $0x02, Y1, Y1
+	VPADDD       Y1, Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VPSRAD       $0x02, Y3, Y3
+	VPADDD       Y3, Y2, Y2
+	VMOVDQU      Y2, 32(AX)
+	VPSRAD       $0x02, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VMOVDQU      Y4, 64(AX)
+	VPSRAD       $0x02, Y7, Y7
+	VPADDD       Y7, Y6, Y6
+	VMOVDQU      Y6, 96(AX)
+	VZEROUPPER
+	RET
+
+// func matMulT5I8x4AVXVNNI(acc *int32, w *byte, x *int8, stride int, blocks int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·matMulT5I8x4AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ  acc+0(FP), AX
+	MOVQ  w+8(FP), CX
+	MOVQ  x+16(FP), DX
+	MOVQ  stride+24(FP), BX
+	MOVQ  blocks+32(FP), SI
+	LEAQ  (BX)(BX*2), DI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+block:
+	PREFETCHT0   2048(CX)
+	VMOVDQU      (CX), Y8
+	VPSUBB       ternary81<>+0(SB), Y8, Y9
+	VPMINUB      Y9, Y8, Y9
+	VPSUBB       ternary81<>+0(SB), Y9, Y10
+	VPMINUB      Y10, Y9, Y9
+	VPSUBB       Y9, Y8, Y8
+	VPSRLW       $0x06, Y8, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPMADDUBSW   ternary86Even<>+0(SB), Y9, Y11
+	VPSRLW       $0x08, Y11, Y11
+	VPADDB       Y9, Y11, Y11
+	VPMADDUBSW   ternary86Odd<>+0(SB), Y9, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VPMADDUBSW   ternary57Even<>+0(SB), Y9, Y12
+	VPSRLW       $0x09, Y12, Y12
+	VPMADDUBSW   ternary57Odd<>+0(SB), Y9, Y10
+	VPSRLW       $0x01, Y10, Y10
+	VPAND        ternaryOdd<>+0(SB), Y10, Y10
+	VPOR         Y10, Y12, Y12
+	VMOVDQU      ternaryNinths<>+0(SB), Y10
+	VPSHUFB      Y12, Y10, Y10
+	VPADDB       Y10, Y11, Y11
+	VMOVDQU      32(CX), Y9
+	VPSUBB       ternary81<>+0(SB), Y9, Y10
+	VPMINUB      Y10, Y9, Y10
+	VPSUBB       ternary81<>+0(SB), Y10, Y12
+	VPMINUB      Y12, Y10, Y10
+	VPSUBB       Y10, Y9, Y9
+	VPSRLW       $0x06, Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPMADDUBSW   ternary86Even<>+0(SB), Y10, Y13
+	VPSRLW       $0x08, Y13, Y13
+	VPADDB       Y10, Y13, Y13
+	VPMADDUBSW   ternary86Odd<>+0(SB), Y10, Y12
+	VPAND        ternaryOdd<>+0(SB), Y12, Y12
+	VPADDB       Y12, Y13, Y13
+	VPMADDUBSW   ternary57Even<>+0(SB), Y10, Y14
+	VPSRLW       $0x09, Y14, Y14
+	VPMADDUBSW   ternary57Odd<>+0(SB), Y10, Y12
+	VPSRLW       $0x01, Y12, Y12
+	VPAND        ternaryOdd<>+0(SB), Y12, Y12
+	VPOR         Y12, Y14, Y14
+	VMOVDQU      ternaryNinths<>+0(SB), Y12
+	VPSHUFB      Y14, Y12, Y12
+	VPADDB       Y12, Y13, Y13
+	VPBROADCASTD 16(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 16(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 16(DX)(BX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 16(DX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VPAND        ternaryMask03<>+0(SB), Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y13, Y9
+	VPBROADCASTD (DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD (DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD (DX)(BX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD (DX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VPSRLD       $0x02, Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPSRLD       $0x02, Y13, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 4(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 4(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(DX)(BX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 4(DX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VPSRLD       $0x04, Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPSRLD       $0x04, Y13, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 8(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 8(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 8(DX)(BX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 8(DX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VPSRLD       $0x06, Y11, Y8
+	VPAND        ternaryMask03<>+0(SB), Y8, Y8
+	VPSRLD       $0x06, Y13, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
+	VPBROADCASTD 12(DX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 12(DX)(BX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(DX)(BX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 12(DX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x40, CX
+	ADDQ         $0x14, DX
+	DECQ         SI
+	JNZ          block
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      Y2, 64(AX)
+	VMOVDQU      Y3, 96(AX)
+	VMOVDQU      Y4, 128(AX)
+	VMOVDQU      Y5, 160(AX)
+	VMOVDQU      Y6, 192(AX)
+	VMOVDQU      Y7, 224(AX)
+	VZEROUPPER
+	RET
+
 // func matMulT5F32x1AVX2(acc *float32, w *byte, x *float32, stride int, blocks int)
 // Requires: AVX, AVX2
 TEXT ·matMulT5F32x1AVX2(SB), NOSPLIT, $0-40
@@ -17253,7 +20473,7 @@ block:
 	VPMINUB      Y7, Y6, Y6
 	VPSUBB       Y6, Y5, Y5
 	VPSRLW       $0x06, Y5, Y5
-	VPAND        ternaryCode<>+0(SB), Y5, Y5
+	VPAND        ternaryMask03<>+0(SB), Y5, Y5
 	VPMADDUBSW   ternary86Even<>+0(SB), Y6, Y8
 	VPSRLW       $0x08, Y8, Y8
 	VPADDB       Y6, Y8, Y8
@@ -17407,7 +20627,7 @@ block:
 	VPMINUB      Y11, Y10, Y10
 	VPSUBB       Y10, Y9, Y9
 	VPSRLW       $0x06, Y9, Y9
-	VPAND        ternaryCode<>+0(SB), Y9, Y9
+	VPAND        ternaryMask03<>+0(SB), Y9, Y9
 	VPMADDUBSW   ternary86Even<>+0(SB), Y10, Y12
 	VPSRLW       $0x08, Y12, Y12
 	VPADDB       Y10, Y12, Y12
@@ -17595,6 +20815,946 @@ block:
 	VMOVUPS      Y6, 320(AX)
 	VMOVUPS      Y7, 384(AX)
 	VMOVUPS      Y8, 448(AX)
+	VZEROUPPER
+	RET
+
+// func codesT2AVX2(codes *byte, w *byte, blocks int, ahead int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·codesT2AVX2(SB), NOSPLIT, $0-32
+	MOVQ codes+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ blocks+16(FP), DX
+	MOVQ ahead+24(FP), BX
+
+block:
+	PREFETCHT1 (CX)(BX*1)
+	VMOVDQU    (CX), Y0
+	VPAND      ternaryMask03<>+0(SB), Y0, Y1
+	VMOVDQU    Y1, (AX)
+	VPSRLD     $0x02, Y0, Y1
+	VPAND      ternaryMask03<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 64(AX)
+	VPSRLD     $0x04, Y0, Y1
+	VPAND      ternaryMask03<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 128(AX)
+	VPSRLD     $0x06, Y0, Y0
+	VPAND      ternaryMask03<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 192(AX)
+	VMOVDQU    32(CX), Y0
+	VPAND      ternaryMask03<>+0(SB), Y0, Y1
+	VMOVDQU    Y1, 32(AX)
+	VPSRLD     $0x02, Y0, Y1
+	VPAND      ternaryMask03<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 96(AX)
+	VPSRLD     $0x04, Y0, Y1
+	VPAND      ternaryMask03<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 160(AX)
+	VPSRLD     $0x06, Y0, Y0
+	VPAND      ternaryMask03<>+0(SB), Y0, Y0
+	VMOVDQU    Y0, 224(AX)
+	ADDQ       $0x40, CX
+	ADDQ       $0x00000100, AX
+	DECQ       DX
+	JNZ        block
+	VZEROUPPER
+	RET
+
+// func codesT5AVX2(codes *byte, w *byte, blocks int, ahead int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·codesT5AVX2(SB), NOSPLIT, $0-32
+	MOVQ codes+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ blocks+16(FP), DX
+	MOVQ ahead+24(FP), BX
+
+block:
+	PREFETCHT1 (CX)(BX*1)
+	VMOVDQU    (CX), Y0
+	VPSUBB     ternary81<>+0(SB), Y0, Y1
+	VPMINUB    Y1, Y0, Y1
+	VPSUBB     ternary81<>+0(SB), Y1, Y2
+	VPMINUB    Y2, Y1, Y1
+	VPSUBB     Y1, Y0, Y0
+	VPSRLW     $0x06, Y0, Y0
+	VPAND      ternaryMask03<>+0(SB), Y0, Y0
+	VPMADDUBSW ternary86Even<>+0(SB), Y1, Y3
+	VPSRLW     $0x08, Y3, Y3
+	VPADDB     Y1, Y3, Y3
+	VPMADDUBSW ternary86Odd<>+0(SB), Y1, Y2
+	VPAND      ternaryOdd<>+0(SB), Y2, Y2
+	VPADDB     Y2, Y3, Y3
+	VPMADDUBSW ternary57Even<>+0(SB), Y1, Y4
+	VPSRLW     $0x09, Y4, Y4
+	VPMADDUBSW ternary57Odd<>+0(SB), Y1, Y2
+	VPSRLW     $0x01, Y2, Y2
+	VPAND      ternaryOdd<>+0(SB), Y2, Y2
+	VPOR       Y2, Y4, Y4
+	VMOVDQU    ternaryNinths<>+0(SB), Y2
+	VPSHUFB    Y4, Y2, Y2
+	VPADDB     Y2, Y3, Y3
+	VPAND      ternaryMask03<>+0(SB), Y3, Y1
+	VMOVDQU    Y1, (AX)
+	VPSRLD     $0x02, Y3, Y1
+	VPAND      ternaryMask03<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 64(AX)
+	VPSRLD     $0x04, Y3, Y1
+	VPAND      ternaryMask03<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 128(AX)
+	VPSRLD     $0x06, Y3, Y1
+	VPAND      ternaryMask03<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 192(AX)
+	VMOVDQU    Y0, 256(AX)
+	VMOVDQU    32(CX), Y0
+	VPSUBB     ternary81<>+0(SB), Y0, Y1
+	VPMINUB    Y1, Y0, Y1
+	VPSUBB     ternary81<>+0(SB), Y1, Y2
+	VPMINUB    Y2, Y1, Y1
+	VPSUBB     Y1, Y0, Y0
+	VPSRLW     $0x06, Y0, Y0
+	VPAND      ternaryMask03<>+0(SB), Y0, Y0
+	VPMADDUBSW ternary86Even<>+0(SB), Y1, Y3
+	VPSRLW     $0x08, Y3, Y3
+	VPADDB     Y1, Y3, Y3
+	VPMADDUBSW ternary86Odd<>+0(SB), Y1, Y2
+	VPAND      ternaryOdd<>+0(SB), Y2, Y2
+	VPADDB     Y2, Y3, Y3
+	VPMADDUBSW ternary57Even<>+0(SB), Y1, Y4
+	VPSRLW     $0x09, Y4, Y4
+	VPMADDUBSW ternary57Odd<>+0(SB), Y1, Y2
+	VPSRLW     $0x01, Y2, Y2
+	VPAND      ternaryOdd<>+0(SB), Y2, Y2
+	VPOR       Y2, Y4, Y4
+	VMOVDQU    ternaryNinths<>+0(SB), Y2
+	VPSHUFB    Y4, Y2, Y2
+	VPADDB     Y2, Y3, Y3
+	VPAND      ternaryMask03<>+0(SB), Y3, Y1
+	VMOVDQU    Y1, 32(AX)
+	VPSRLD     $0x02, Y3, Y1
+	VPAND      ternaryMask03<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 96(AX)
+	VPSRLD     $0x04, Y3, Y1
+	VPAND      ternaryMask03<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 160(AX)
+	VPSRLD     $0x06, Y3, Y1
+	VPAND      ternaryMask03<>+0(SB), Y1, Y1
+	VMOVDQU    Y1, 224(AX)
+	VMOVDQU    Y0, 288(AX)
+	ADDQ       $0x40, CX
+	ADDQ       $0x00000140, AX
+	DECQ       DX
+	JNZ        block
+	VZEROUPPER
+	RET
+
+// func mulCodesx1AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
+// Requires: AVX, AVX2, CMOV
+TEXT ·mulCodesx1AVX2(SB), NOSPLIT, $0-40
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ codes+24(FP), DX
+	MOVQ steps+32(FP), BX
+
+run:
+	MOVQ    $0x00000010, SI
+	CMPQ    BX, SI
+	CMOVQLT BX, SI
+	SUBQ    SI, BX
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+
+step:
+	VMOVDQU      (DX), Y2
+	VMOVDQU      32(DX), Y3
+	VPBROADCASTD (CX), Y4
+	VPMADDUBSW   Y4, Y2, Y2
+	VPADDW       Y2, Y0, Y0
+	VPMADDUBSW   Y4, Y3, Y4
+	VPADDW       Y4, Y1, Y1
+	VMOVDQU      64(DX), Y2
+	VMOVDQU      96(DX), Y3
+	VPBROADCASTD 4(CX), Y4
+	VPMADDUBSW   Y4, Y2, Y2
+	VPADDW       Y2, Y0, Y0
+	VPMADDUBSW   Y4, Y3, Y4
+	VPADDW       Y4, Y1, Y1
+	VMOVDQU      128(DX), Y2
+	VMOVDQU      160(DX), Y3
+	VPBROADCASTD 8(CX), Y4
+	VPMADDUBSW   Y4, Y2, Y2
+	VPADDW       Y2, Y0, Y0
+	VPMADDUBSW   Y4, Y3, Y4
+	VPADDW       Y4, Y1, Y1
+	VMOVDQU      192(DX), Y2
+	VMOVDQU      224(DX), Y3
+	VPBROADCASTD 12(CX), Y4
+	VPMADDUBSW   Y4, Y2, Y2
+	VPADDW       Y2, Y0, Y0
+	VPMADDUBSW   Y4, Y3, Y4
+	VPADDW       Y4, Y1, Y1
+	ADDQ         $0x00000100, DX
+	ADDQ         $0x10, CX
+	DECQ         SI
+	JNZ          step
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       32(AX), Y1, Y1
+	VMOVDQU      Y1, 32(AX)
+	TESTQ        BX, BX
+	JNZ          run
+	VZEROUPPER
+	RET
+
+// func mulCodesx1AVXVNNI(acc *int32, x *int8, stride int, codes *byte, steps int)
+// Requires: AVX, AVX2
+TEXT ·mulCodesx1AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    stride+16(FP), DX
+	MOVQ    codes+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	VMOVDQU (AX), Y0
+	VMOVDQU 32(AX), Y1
+
+step:
+	VMOVDQU      (DX), Y2
+	VMOVDQU      32(DX), Y3
+	VPBROADCASTD (CX), Y4
+	LONG         $0x506de2c4; BYTE $0xc4 // VPDPBUSD Y4, Y2, Y0
+	LONG         $0x5065e2c4; BYTE $0xcc // VPDPBUSD Y4, Y3, Y1
+	VMOVDQU      64(DX), Y2
+	VMOVDQU      96(DX), Y3
+	VPBROADCASTD 4(CX), Y4
+	LONG         $0x506de2c4; BYTE $0xc4 // VPDPBUSD Y4, Y2, Y0
+	LONG         $0x5065e2c4; BYTE $0xcc // VPDPBUSD Y4, Y3, Y1
+	VMOVDQU      128(DX), Y2
+	VMOVDQU      160(DX), Y3
+	VPBROADCASTD 8(CX), Y4
+	LONG         $0x506de2c4; BYTE $0xc4 // VPDPBUSD Y4, Y2, Y0
+	LONG         $0x5065e2c4; BYTE $0xcc // VPDPBUSD Y4, Y3, Y1
+	VMOVDQU      192(DX), Y2
+	VMOVDQU      224(DX), Y3
+	VPBROADCASTD 12(CX), Y4
+	LONG         $0x506de2c4; BYTE $0xc4 // VPDPBUSD Y4, Y2, Y0
+	LONG         $0x5065e2c4; BYTE $0xcc // VPDPBUSD Y4, Y3, Y1
+	ADDQ         $0x00000100, DX
+	ADDQ         $0x10, CX
+	DECQ         BX
+	JNZ          step
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func mulCodesx2AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
+// Requires: AVX, AVX2, CMOV
+TEXT ·mulCodesx2AVX2(SB), NOSPLIT, $0-40
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ codes+24(FP), BX
+	MOVQ steps+32(FP), SI
+
+run:
+	MOVQ    $0x00000010, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+
+step:
+	VMOVDQU      (BX), Y4
+	VMOVDQU      32(BX), Y5
+	VPBROADCASTD (CX), Y6
+	VPMADDUBSW   Y6, Y4, Y7
+	VPADDW       Y7, Y0, Y0
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y1, Y1
+	VPBROADCASTD (CX)(DX*1), Y6
+	VPMADDUBSW   Y6, Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y3, Y3
+	VMOVDQU      64(BX), Y4
+	VMOVDQU      96(BX), Y5
+	VPBROADCASTD 4(CX), Y6
+	VPMADDUBSW   Y6, Y4, Y7
+	VPADDW       Y7, Y0, Y0
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y1, Y1
+	VPBROADCASTD 4(CX)(DX*1), Y6
+	VPMADDUBSW   Y6, Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y3, Y3
+	VMOVDQU      128(BX), Y4
+	VMOVDQU      160(BX), Y5
+	VPBROADCASTD 8(CX), Y6
+	VPMADDUBSW   Y6, Y4, Y7
+	VPADDW       Y7, Y0, Y0
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y1, Y1
+	VPBROADCASTD 8(CX)(DX*1), Y6
+	VPMADDUBSW   Y6, Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y3, Y3
+	VMOVDQU      192(BX), Y4
+	VMOVDQU      224(BX), Y5
+	VPBROADCASTD 12(CX), Y6
+	VPMADDUBSW   Y6, Y4, Y7
+	VPADDW       Y7, Y0, Y0
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y1, Y1
+	VPBROADCASTD 12(CX)(DX*1), Y6
+	VPMADDUBSW   Y6, Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y3, Y3
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, CX
+	DECQ         DI
+	JNZ          step
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       32(AX), Y1, Y1
+	VMOVDQU      Y1, 32(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       128(AX), Y2, Y2
+	VMOVDQU      Y2, 128(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       160(AX), Y3, Y3
+	VMOVDQU      Y3, 160(AX)
+	TESTQ        SI, SI
+	JNZ          run
+	VZEROUPPER
+	RET
+
+// func mulCodesx2AVXVNNI(acc *int32, x *int8, stride int, codes *byte, steps int)
+// Requires: AVX, AVX2
+TEXT ·mulCodesx2AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    stride+16(FP), DX
+	MOVQ    codes+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	VMOVDQU (AX), Y0
+	VMOVDQU 32(AX), Y1
+	VMOVDQU 128(AX), Y2
+	VMOVDQU 160(AX), Y3
+
+step:
+	VMOVDQU      (BX), Y4
+	VMOVDQU      32(BX), Y5
+	VPBROADCASTD (CX), Y6
+	LONG         $0x505de2c4; BYTE $0xc6 // VPDPBUSD Y6, Y4, Y0
+	LONG         $0x5055e2c4; BYTE $0xce // VPDPBUSD Y6, Y5, Y1
+	VPBROADCASTD (CX)(DX*1), Y6
+	LONG         $0x505de2c4; BYTE $0xd6 // VPDPBUSD Y6, Y4, Y2
+	LONG         $0x5055e2c4; BYTE $0xde // VPDPBUSD Y6, Y5, Y3
+	VMOVDQU      64(BX), Y4
+	VMOVDQU      96(BX), Y5
+	VPBROADCASTD 4(CX), Y6
+	LONG         $0x505de2c4; BYTE $0xc6 // VPDPBUSD Y6, Y4, Y0
+	LONG         $0x5055e2c4; BYTE $0xce // VPDPBUSD Y6, Y5, Y1
+	VPBROADCASTD 4(CX)(DX*1), Y6
+	LONG         $0x505de2c4; BYTE $0xd6 // VPDPBUSD Y6, Y4, Y2
+	LONG         $0x5055e2c4; BYTE $0xde // VPDPBUSD Y6, Y5, Y3
+	VMOVDQU      128(BX), Y4
+	VMOVDQU      160(BX), Y5
+	VPBROADCASTD 8(CX), Y6
+	LONG         $0x505de2c4; BYTE $0xc6 // VPDPBUSD Y6, Y4, Y0
+	LONG         $0x5055e2c4; BYTE $0xce // VPDPBUSD Y6, Y5, Y1
+	VPBROADCASTD 8(CX)(DX*1), Y6
+	LONG         $0x505de2c4; BYTE $0xd6 // VPDPBUSD Y6, Y4, Y2
+	LONG         $0x5055e2c4; BYTE $0xde // VPDPBUSD Y6, Y5, Y3
+	VMOVDQU      192(BX), Y4
+	VMOVDQU      224(BX), Y5
+	VPBROADCASTD 12(CX), Y6
+	LONG         $0x505de2c4; BYTE $0xc6 // VPDPBUSD Y6, Y4, Y0
+	LONG         $0x5055e2c4; BYTE $0xce // VPDPBUSD Y6, Y5, Y1
+	VPBROADCASTD 12(CX)(DX*1), Y6
+	LONG         $0x505de2c4; BYTE $0xd6 // VPDPBUSD Y6, Y4, Y2
+	LONG         $0x5055e2c4; BYTE $0xde // VPDPBUSD Y6, Y5, Y3
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, CX
+	DECQ         SI
+	JNZ          step
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      Y2, 128(AX)
+	VMOVDQU      Y3, 160(AX)
+	VZEROUPPER
+	RET
+
+// func mulCodesx4AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
+// Requires: AVX, AVX2, CMOV
+TEXT ·mulCodesx4AVX2(SB), NOSPLIT, $0-40
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ codes+24(FP), BX
+	MOVQ steps+32(FP), SI
+	LEAQ (DX)(DX*2), DI
+
+run:
+	MOVQ    $0x00000010, R8
+	CMPQ    SI, R8
+	CMOVQLT SI, R8
+	SUBQ    R8, SI
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+
+step:
+	VMOVDQU      (BX), Y8
+	VMOVDQU      32(BX), Y9
+	VPBROADCASTD (CX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD (CX)(DX*1), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD (CX)(DX*2), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD (CX)(DI*1), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      64(BX), Y8
+	VMOVDQU      96(BX), Y9
+	VPBROADCASTD 4(CX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 4(CX)(DX*1), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 4(CX)(DX*2), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 4(CX)(DI*1), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(BX), Y8
+	VMOVDQU      160(BX), Y9
+	VPBROADCASTD 8(CX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 8(CX)(DX*1), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 8(CX)(DX*2), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 8(CX)(DI*1), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(BX), Y8
+	VMOVDQU      224(BX), Y9
+	VPBROADCASTD 12(CX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 12(CX)(DX*1), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 12(CX)(DX*2), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 12(CX)(DI*1), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, CX
+	DECQ         R8
+	JNZ          step
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       32(AX), Y1, Y1
+	VMOVDQU      Y1, 32(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       128(AX), Y2, Y2
+	VMOVDQU      Y2, 128(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       160(AX), Y3, Y3
+	VMOVDQU      Y3, 160(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPADDD       256(AX), Y4, Y4
+	VMOVDQU      Y4, 256(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPADDD       288(AX), Y5, Y5
+	VMOVDQU      Y5, 288(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
+	VPADDD       384(AX), Y6, Y6
+	VMOVDQU      Y6, 384(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
+	VPADDD       416(AX), Y7, Y7
+	VMOVDQU      Y7, 416(AX)
+	TESTQ        SI, SI
+	JNZ          run
+	VZEROUPPER
+	RET
+
+// func mulCodesx4AVXVNNI(acc *int32, x *int8, stride int, codes *byte, steps int)
+// Requires: AVX, AVX2
+TEXT ·mulCodesx4AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    stride+16(FP), DX
+	MOVQ    codes+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	LEAQ    (DX)(DX*2), DI
+	VMOVDQU (AX), Y0
+	VMOVDQU 32(AX), Y1
+	VMOVDQU 128(AX), Y2
+	VMOVDQU 160(AX), Y3
+	VMOVDQU 256(AX), Y4
+	VMOVDQU 288(AX), Y5
+	VMOVDQU 384(AX), Y6
+	VMOVDQU 416(AX), Y7
+
+step:
+	VMOVDQU      (BX), Y8
+	VMOVDQU      32(BX), Y9
+	VPBROADCASTD (CX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD (CX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD (CX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD (CX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      64(BX), Y8
+	VMOVDQU      96(BX), Y9
+	VPBROADCASTD 4(CX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 4(CX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(CX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 4(CX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      128(BX), Y8
+	VMOVDQU      160(BX), Y9
+	VPBROADCASTD 8(CX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 8(CX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 8(CX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 8(CX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      192(BX), Y8
+	VMOVDQU      224(BX), Y9
+	VPBROADCASTD 12(CX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 12(CX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(CX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 12(CX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, CX
+	DECQ         SI
+	JNZ          step
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      Y2, 128(AX)
+	VMOVDQU      Y3, 160(AX)
+	VMOVDQU      Y4, 256(AX)
+	VMOVDQU      Y5, 288(AX)
+	VMOVDQU      Y6, 384(AX)
+	VMOVDQU      Y7, 416(AX)
+	VZEROUPPER
+	RET
+
+// func mulCodesx6AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
+// Requires: AVX, AVX2, CMOV
+TEXT ·mulCodesx6AVX2(SB), NOSPLIT, $0-40
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ codes+24(FP), BX
+	MOVQ steps+32(FP), SI
+	LEAQ (DX)(DX*2), DI
+	LEAQ (CX)(DX*4), R8
+
+run:
+	MOVQ    $0x00000010, R9
+	CMPQ    SI, R9
+	CMOVQLT SI, R9
+	SUBQ    R9, SI
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	VPXOR   Y8, Y8, Y8
+	VPXOR   Y9, Y9, Y9
+	VPXOR   Y10, Y10, Y10
+	VPXOR   Y11, Y11, Y11
+
+step:
+	VMOVDQU      (BX), Y12
+	VMOVDQU      32(BX), Y13
+	VPBROADCASTD (CX), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y0, Y0
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y1, Y1
+	VPBROADCASTD (CX)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y2, Y2
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y3, Y3
+	VPBROADCASTD (CX)(DX*2), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y4, Y4
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y5, Y5
+	VPBROADCASTD (CX)(DI*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y6, Y6
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y7, Y7
+	VPBROADCASTD (R8), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y8, Y8
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y9, Y9
+	VPBROADCASTD (R8)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y12
+	VPADDW       Y12, Y10, Y10
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      64(BX), Y12
+	VMOVDQU      96(BX), Y13
+	VPBROADCASTD 4(CX), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y0, Y0
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y1, Y1
+	VPBROADCASTD 4(CX)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y2, Y2
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y3, Y3
+	VPBROADCASTD 4(CX)(DX*2), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y4, Y4
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y5, Y5
+	VPBROADCASTD 4(CX)(DI*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y6, Y6
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y7, Y7
+	VPBROADCASTD 4(R8), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y8, Y8
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y9, Y9
+	VPBROADCASTD 4(R8)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y12
+	VPADDW       Y12, Y10, Y10
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      128(BX), Y12
+	VMOVDQU      160(BX), Y13
+	VPBROADCASTD 8(CX), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y0, Y0
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y1, Y1
+	VPBROADCASTD 8(CX)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y2, Y2
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y3, Y3
+	VPBROADCASTD 8(CX)(DX*2), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y4, Y4
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y5, Y5
+	VPBROADCASTD 8(CX)(DI*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y6, Y6
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y7, Y7
+	VPBROADCASTD 8(R8), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y8, Y8
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y9, Y9
+	VPBROADCASTD 8(R8)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y12
+	VPADDW       Y12, Y10, Y10
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      192(BX), Y12
+	VMOVDQU      224(BX), Y13
+	VPBROADCASTD 12(CX), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y0, Y0
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y1, Y1
+	VPBROADCASTD 12(CX)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y2, Y2
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y3, Y3
+	VPBROADCASTD 12(CX)(DX*2), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y4, Y4
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y5, Y5
+	VPBROADCASTD 12(CX)(DI*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y6, Y6
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y7, Y7
+	VPBROADCASTD 12(R8), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y8, Y8
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y9, Y9
+	VPBROADCASTD 12(R8)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y12
+	VPADDW       Y12, Y10, Y10
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y11, Y11
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, R8
+	DECQ         R9
+	JNZ          step
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPADDD       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPADDD       32(AX), Y1, Y1
+	VMOVDQU      Y1, 32(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPADDD       128(AX), Y2, Y2
+	VMOVDQU      Y2, 128(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPADDD       160(AX), Y3, Y3
+	VMOVDQU      Y3, 160(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPADDD       256(AX), Y4, Y4
+	VMOVDQU      Y4, 256(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPADDD       288(AX), Y5, Y5
+	VMOVDQU      Y5, 288(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
+	VPADDD       384(AX), Y6, Y6
+	VMOVDQU      Y6, 384(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
+	VPADDD       416(AX), Y7, Y7
+	VMOVDQU      Y7, 416(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y8, Y8
+	VPADDD       512(AX), Y8, Y8
+	VMOVDQU      Y8, 512(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y9, Y9
+	VPADDD       544(AX), Y9, Y9
+	VMOVDQU      Y9, 544(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y10, Y10
+	VPADDD       640(AX), Y10, Y10
+	VMOVDQU      Y10, 640(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y11, Y11
+	VPADDD       672(AX), Y11, Y11
+	VMOVDQU      Y11, 672(AX)
+	TESTQ        SI, SI
+	JNZ          run
+	VZEROUPPER
+	RET
+
+// func mulCodesx6AVXVNNI(acc *int32, x *int8, stride int, codes *byte, steps int)
+// Requires: AVX, AVX2
+TEXT ·mulCodesx6AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ    acc+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    stride+16(FP), DX
+	MOVQ    codes+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	LEAQ    (DX)(DX*2), DI
+	LEAQ    (CX)(DX*4), R8
+	VMOVDQU (AX), Y0
+	VMOVDQU 32(AX), Y1
+	VMOVDQU 128(AX), Y2
+	VMOVDQU 160(AX), Y3
+	VMOVDQU 256(AX), Y4
+	VMOVDQU 288(AX), Y5
+	VMOVDQU 384(AX), Y6
+	VMOVDQU 416(AX), Y7
+	VMOVDQU 512(AX), Y8
+	VMOVDQU 544(AX), Y9
+	VMOVDQU 640(AX), Y10
+	VMOVDQU 672(AX), Y11
+
+step:
+	VMOVDQU      (BX), Y12
+	VMOVDQU      32(BX), Y13
+	VPBROADCASTD (CX), Y14
+	LONG         $0x501dc2c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y0
+	LONG         $0x5015c2c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y1
+	VPBROADCASTD (CX)(DX*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y2
+	LONG         $0x5015c2c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y3
+	VPBROADCASTD (CX)(DX*2), Y14
+	LONG         $0x501dc2c4; BYTE $0xe6 // VPDPBUSD Y14, Y12, Y4
+	LONG         $0x5015c2c4; BYTE $0xee // VPDPBUSD Y14, Y13, Y5
+	VPBROADCASTD (CX)(DI*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xf6 // VPDPBUSD Y14, Y12, Y6
+	LONG         $0x5015c2c4; BYTE $0xfe // VPDPBUSD Y14, Y13, Y7
+	VPBROADCASTD (R8), Y14
+	LONG         $0x501d42c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y8
+	LONG         $0x501542c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y9
+	VPBROADCASTD (R8)(DX*1), Y14
+	LONG         $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
+	LONG         $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
+	VMOVDQU      64(BX), Y12
+	VMOVDQU      96(BX), Y13
+	VPBROADCASTD 4(CX), Y14
+	LONG         $0x501dc2c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y0
+	LONG         $0x5015c2c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y1
+	VPBROADCASTD 4(CX)(DX*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y2
+	LONG         $0x5015c2c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y3
+	VPBROADCASTD 4(CX)(DX*2), Y14
+	LONG         $0x501dc2c4; BYTE $0xe6 // VPDPBUSD Y14, Y12, Y4
+	LONG         $0x5015c2c4; BYTE $0xee // VPDPBUSD Y14, Y13, Y5
+	VPBROADCASTD 4(CX)(DI*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xf6 // VPDPBUSD Y14, Y12, Y6
+	LONG         $0x5015c2c4; BYTE $0xfe // VPDPBUSD Y14, Y13, Y7
+	VPBROADCASTD 4(R8), Y14
+	LONG         $0x501d42c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y8
+	LONG         $0x501542c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y9
+	VPBROADCASTD 4(R8)(DX*1), Y14
+	LONG         $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
+	LONG         $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
+	VMOVDQU      128(BX), Y12
+	VMOVDQU      160(BX), Y13
+	VPBROADCASTD 8(CX), Y14
+	LONG         $0x501dc2c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y0
+	LONG         $0x5015c2c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y1
+	VPBROADCASTD 8(CX)(DX*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y2
+	LONG         $0x5015c2c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y3
+	VPBROADCASTD 8(CX)(DX*2), Y14
+	LONG         $0x501dc2c4; BYTE $0xe6 // VPDPBUSD Y14, Y12, Y4
+	LONG         $0x5015c2c4; BYTE $0xee // VPDPBUSD Y14, Y13, Y5
+	VPBROADCASTD 8(CX)(DI*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xf6 // VPDPBUSD Y14, Y12, Y6
+	LONG         $0x5015c2c4; BYTE $0xfe // VPDPBUSD Y14, Y13, Y7
+	VPBROADCASTD 8(R8), Y14
+	LONG         $0x501d42c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y8
+	LONG         $0x501542c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y9
+	VPBROADCASTD 8(R8)(DX*1), Y14
+	LONG         $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
+	LONG         $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
+	VMOVDQU      192(BX), Y12
+	VMOVDQU      224(BX), Y13
+	VPBROADCASTD 12(CX), Y14
+	LONG         $0x501dc2c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y0
+	LONG         $0x5015c2c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y1
+	VPBROADCASTD 12(CX)(DX*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y2
+	LONG         $0x5015c2c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y3
+	VPBROADCASTD 12(CX)(DX*2), Y14
+	LONG         $0x501dc2c4; BYTE $0xe6 // VPDPBUSD Y14, Y12, Y4
+	LONG         $0x5015c2c4; BYTE $0xee // VPDPBUSD Y14, Y13, Y5
+	VPBROADCASTD 12(CX)(DI*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xf6 // VPDPBUSD Y14, Y12, Y6
+	LONG         $0x5015c2c4; BYTE $0xfe // VPDPBUSD Y14, Y13, Y7
+	VPBROADCASTD 12(R8), Y14
+	LONG         $0x501d42c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y8
+	LONG         $0x501542c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y9
+	VPBROADCASTD 12(R8)(DX*1), Y14
+	LONG         $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
+	LONG         $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, R8
+	DECQ         SI
+	JNZ          step
+	VMOVDQU      Y0, (AX)
+	VMOVDQU      Y1, 32(AX)
+	VMOVDQU      Y2, 128(AX)
+	VMOVDQU      Y3, 160(AX)
+	VMOVDQU      Y4, 256(AX)
+	VMOVDQU      Y5, 288(AX)
+	VMOVDQU      Y6, 384(AX)
+	VMOVDQU      Y7, 416(AX)
+	VMOVDQU      Y8, 512(AX)
+	VMOVDQU      Y9, 544(AX)
+	VMOVDQU      Y10, 640(AX)
+	VMOVDQU      Y11, 672(AX)
 	VZEROUPPER
 	RET
 
@@ -19561,34 +23721,34 @@ pair:
 block:
 	PREFETCHT0   (R9)
 	VMOVDQU      (R8), Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y2
+	VPAND        ternaryMask03<>+0(SB), Y3, Y2
 	VPMADDUBSW   (R12), Y2, Y2
 	VPSRLW       $0x02, Y3, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPMADDUBSW   64(R12), Y4, Y4
 	VPADDW       Y4, Y2, Y2
 	VPSRLW       $0x04, Y3, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPMADDUBSW   128(R12), Y4, Y4
 	VPADDW       Y4, Y2, Y2
 	VPSRLW       $0x06, Y3, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPMADDUBSW   192(R12), Y3, Y3
 	VPADDW       Y3, Y2, Y2
 	VMOVDQU      32(R8), Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y4
+	VPAND        ternaryMask03<>+0(SB), Y3, Y4
 	VPMADDUBSW   32(R12), Y4, Y4
 	VPADDW       Y4, Y2, Y2
 	VPSRLW       $0x02, Y3, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPMADDUBSW   96(R12), Y4, Y4
 	VPADDW       Y4, Y2, Y2
 	VPSRLW       $0x04, Y3, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPMADDUBSW   160(R12), Y4, Y4
 	VPADDW       Y4, Y2, Y2
 	VPSRLW       $0x06, Y3, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPMADDUBSW   224(R12), Y3, Y3
 	VPADDW       Y3, Y2, Y2
 	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
@@ -19597,34 +23757,34 @@ block:
 	ADDQ         $0x40, R9
 	PREFETCHT0   (R11)
 	VMOVDQU      (R10), Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y2
+	VPAND        ternaryMask03<>+0(SB), Y3, Y2
 	VPMADDUBSW   (R12), Y2, Y2
 	VPSRLW       $0x02, Y3, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPMADDUBSW   64(R12), Y4, Y4
 	VPADDW       Y4, Y2, Y2
 	VPSRLW       $0x04, Y3, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPMADDUBSW   128(R12), Y4, Y4
 	VPADDW       Y4, Y2, Y2
 	VPSRLW       $0x06, Y3, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPMADDUBSW   192(R12), Y3, Y3
 	VPADDW       Y3, Y2, Y2
 	VMOVDQU      32(R10), Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y4
+	VPAND        ternaryMask03<>+0(SB), Y3, Y4
 	VPMADDUBSW   32(R12), Y4, Y4
 	VPADDW       Y4, Y2, Y2
 	VPSRLW       $0x02, Y3, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPMADDUBSW   96(R12), Y4, Y4
 	VPADDW       Y4, Y2, Y2
 	VPSRLW       $0x04, Y3, Y4
-	VPAND        ternaryCode<>+0(SB), Y4, Y4
+	VPAND        ternaryMask03<>+0(SB), Y4, Y4
 	VPMADDUBSW   160(R12), Y4, Y4
 	VPADDW       Y4, Y2, Y2
 	VPSRLW       $0x06, Y3, Y3
-	VPAND        ternaryCode<>+0(SB), Y3, Y3
+	VPAND        ternaryMask03<>+0(SB), Y3, Y3
 	VPMADDUBSW   224(R12), Y3, Y3
 	VPADDW       Y3, Y2, Y2
 	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
@@ -19703,32 +23863,32 @@ asked0:
 	VPUNPCKLWD   Y13, Y12, Y11
 	VPUNPCKHWD   Y13, Y12, Y12
 	VPBROADCASTD (R12), Y10
-	VPAND        ternaryCode<>+0(SB), Y9, Y13
+	VPAND        ternaryMask03<>+0(SB), Y9, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y0, Y0
 	VPSRLW       $0x02, Y9, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y4, Y4
-	VPAND        ternaryCode<>+0(SB), Y8, Y13
+	VPAND        ternaryMask03<>+0(SB), Y8, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y1, Y1
 	VPSRLW       $0x02, Y8, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y5, Y5
-	VPAND        ternaryCode<>+0(SB), Y11, Y13
+	VPAND        ternaryMask03<>+0(SB), Y11, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y2, Y2
 	VPSRLW       $0x02, Y11, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y6, Y6
-	VPAND        ternaryCode<>+0(SB), Y12, Y13
+	VPAND        ternaryMask03<>+0(SB), Y12, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y3, Y3
 	VPSRLW       $0x02, Y12, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y7, Y7
 	ADDQ         $0x10, R11
@@ -19799,32 +23959,32 @@ asked1:
 	VPUNPCKLWD   Y13, Y12, Y11
 	VPUNPCKHWD   Y13, Y12, Y12
 	VPBROADCASTD (R12), Y10
-	VPAND        ternaryCode<>+0(SB), Y9, Y13
+	VPAND        ternaryMask03<>+0(SB), Y9, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y0, Y0
 	VPSRLW       $0x02, Y9, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y4, Y4
-	VPAND        ternaryCode<>+0(SB), Y8, Y13
+	VPAND        ternaryMask03<>+0(SB), Y8, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y1, Y1
 	VPSRLW       $0x02, Y8, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y5, Y5
-	VPAND        ternaryCode<>+0(SB), Y11, Y13
+	VPAND        ternaryMask03<>+0(SB), Y11, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y2, Y2
 	VPSRLW       $0x02, Y11, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y6, Y6
-	VPAND        ternaryCode<>+0(SB), Y12, Y13
+	VPAND        ternaryMask03<>+0(SB), Y12, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y3, Y3
 	VPSRLW       $0x02, Y12, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y7, Y7
 	ADDQ         $0x10, R11
@@ -19896,35 +24056,35 @@ asked2:
 	VPUNPCKHWD   Y13, Y12, Y12
 	VPBROADCASTD (R12), Y10
 	VPSRLW       $0x04, Y9, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y0, Y0
 	VPSRLW       $0x06, Y9, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y4, Y4
 	VPSRLW       $0x04, Y8, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y1, Y1
 	VPSRLW       $0x06, Y8, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y5, Y5
 	VPSRLW       $0x04, Y11, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y2, Y2
 	VPSRLW       $0x06, Y11, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y6, Y6
 	VPSRLW       $0x04, Y12, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y3, Y3
 	VPSRLW       $0x06, Y12, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y7, Y7
 	ADDQ         $0x10, R11
@@ -19996,35 +24156,35 @@ asked3:
 	VPUNPCKHWD   Y13, Y12, Y12
 	VPBROADCASTD (R12), Y10
 	VPSRLW       $0x04, Y9, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y0, Y0
 	VPSRLW       $0x06, Y9, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y4, Y4
 	VPSRLW       $0x04, Y8, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y1, Y1
 	VPSRLW       $0x06, Y8, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y5, Y5
 	VPSRLW       $0x04, Y11, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y2, Y2
 	VPSRLW       $0x06, Y11, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y6, Y6
 	VPSRLW       $0x04, Y12, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y3, Y3
 	VPSRLW       $0x06, Y12, Y13
-	VPAND        ternaryCode<>+0(SB), Y13, Y13
+	VPAND        ternaryMask03<>+0(SB), Y13, Y13
 	VPMADDUBSW   Y10, Y13, Y13
 	VPADDW       Y13, Y7, Y7
 	ADDQ         $0x10, R11

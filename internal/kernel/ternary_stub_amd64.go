@@ -23,6 +23,9 @@ func int8PeakAVX512(iters int) int64
 // int8PeakAVX2 runs iters rounds of independent VPMADDUBSW and VPADDW and returns the multiply-accumulates done.
 func int8PeakAVX2(iters int) int64
 
+// int8PeakAVXVNNI runs iters rounds of independent VPDPBUSD and returns the multiply-accumulates done.
+func int8PeakAVXVNNI(iters int) int64
+
 // absMaxBitsAVX512 returns the largest bit pattern of the |a[i]|.
 //
 //go:noescape
@@ -409,6 +412,24 @@ func matMulG2I8x3AVX2(acc *float32, w *byte, x *byte, stride int, units int, pan
 //go:noescape
 func matMulG2I8x4AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
 
+// matMulG2I8x1AVXVNNI computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x1AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x2AVXVNNI computes 16 results for each of 2 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x2AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x4AVXVNNI computes 16 results for each of 4 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x4AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
 // matMulG5I8x1AVX2 computes 16 results for each of 1 rows of activations, stride bytes apart, with
 // panels ≥ 1 panels of units ≥ 1 records.
 //
@@ -432,6 +453,24 @@ func matMulG5I8x3AVX2(acc *float32, w *byte, x *byte, stride int, units int, pan
 //
 //go:noescape
 func matMulG5I8x4AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x1AVXVNNI computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x1AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x2AVXVNNI computes 16 results for each of 2 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x2AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x4AVXVNNI computes 16 results for each of 4 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x4AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
 
 // matMulG1I8x1AVX2 computes 16 results for each of 1 rows of activations, stride bytes apart, with
 // panels ≥ 1 panels of units ≥ 1 records.
@@ -457,6 +496,30 @@ func matMulG1I8x3AVX2(acc *float32, w *byte, x *byte, stride int, units int, pan
 //go:noescape
 func matMulG1I8x4AVX2(acc *float32, w *byte, x *byte, stride int, units int, panels int)
 
+// matMulG1I8x1AVXVNNI computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x1AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x2AVXVNNI computes 16 results for each of 2 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x2AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x4AVXVNNI computes 16 results for each of 4 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x4AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG2I8x6AVXVNNI computes 16 results for each of 6 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x6AVXVNNI(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
 // matMulT2I8x1AVX2 computes 16 sums for each of 1 rows of activations, stride apart, with blocks ≥ 1 blocks.
 //
 //go:noescape
@@ -476,6 +539,21 @@ func matMulT2I8x3AVX2(acc *int32, w *byte, x *int8, stride int, blocks int)
 //
 //go:noescape
 func matMulT2I8x4AVX2(acc *int32, w *byte, x *int8, stride int, blocks int)
+
+// matMulT2I8x1AVXVNNI computes 16 sums for each of 1 rows of activations, stride apart, with blocks ≥ 1 blocks.
+//
+//go:noescape
+func matMulT2I8x1AVXVNNI(acc *int32, w *byte, x *int8, stride int, blocks int)
+
+// matMulT2I8x2AVXVNNI computes 16 sums for each of 2 rows of activations, stride apart, with blocks ≥ 1 blocks.
+//
+//go:noescape
+func matMulT2I8x2AVXVNNI(acc *int32, w *byte, x *int8, stride int, blocks int)
+
+// matMulT2I8x4AVXVNNI computes 16 sums for each of 4 rows of activations, stride apart, with blocks ≥ 1 blocks.
+//
+//go:noescape
+func matMulT2I8x4AVXVNNI(acc *int32, w *byte, x *int8, stride int, blocks int)
 
 // matMulT2F32x1AVX2 adds the products with the first eight rows of blocks ≥ 1 blocks to the partial sums of 1
 // rows of activations, stride elements apart.
@@ -509,6 +587,21 @@ func matMulT5I8x3AVX2(acc *int32, w *byte, x *int8, stride int, blocks int)
 //go:noescape
 func matMulT5I8x4AVX2(acc *int32, w *byte, x *int8, stride int, blocks int)
 
+// matMulT5I8x1AVXVNNI computes 16 sums for each of 1 rows of activations, stride apart, with blocks ≥ 1 blocks.
+//
+//go:noescape
+func matMulT5I8x1AVXVNNI(acc *int32, w *byte, x *int8, stride int, blocks int)
+
+// matMulT5I8x2AVXVNNI computes 16 sums for each of 2 rows of activations, stride apart, with blocks ≥ 1 blocks.
+//
+//go:noescape
+func matMulT5I8x2AVXVNNI(acc *int32, w *byte, x *int8, stride int, blocks int)
+
+// matMulT5I8x4AVXVNNI computes 16 sums for each of 4 rows of activations, stride apart, with blocks ≥ 1 blocks.
+//
+//go:noescape
+func matMulT5I8x4AVXVNNI(acc *int32, w *byte, x *int8, stride int, blocks int)
+
 // matMulT5F32x1AVX2 adds the products with the first eight rows of blocks ≥ 1 blocks to the partial sums of 1
 // rows of activations, stride elements apart.
 //
@@ -520,6 +613,66 @@ func matMulT5F32x1AVX2(acc *float32, w *byte, x *float32, stride int, blocks int
 //
 //go:noescape
 func matMulT5F32x2AVX2(acc *float32, w *byte, x *float32, stride int, blocks int)
+
+// codesT2AVX2 unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours. It fetches
+// as many that are ahead bytes behind these.
+//
+//go:noescape
+func codesT2AVX2(codes *byte, w *byte, blocks int, ahead int)
+
+// codesT5AVX2 unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours. It fetches
+// as many that are ahead bytes behind these.
+//
+//go:noescape
+func codesT5AVX2(codes *byte, w *byte, blocks int, ahead int)
+
+// mulCodesx1AVX2 adds to 16 sums for each of 1 rows of activations, stride apart, the products of their first
+// 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
+//
+//go:noescape
+func mulCodesx1AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
+
+// mulCodesx1AVXVNNI adds to 16 sums for each of 1 rows of activations, stride apart, the products of their first
+// 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
+//
+//go:noescape
+func mulCodesx1AVXVNNI(acc *int32, x *int8, stride int, codes *byte, steps int)
+
+// mulCodesx2AVX2 adds to 16 sums for each of 2 rows of activations, stride apart, the products of their first
+// 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
+//
+//go:noescape
+func mulCodesx2AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
+
+// mulCodesx2AVXVNNI adds to 16 sums for each of 2 rows of activations, stride apart, the products of their first
+// 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
+//
+//go:noescape
+func mulCodesx2AVXVNNI(acc *int32, x *int8, stride int, codes *byte, steps int)
+
+// mulCodesx4AVX2 adds to 16 sums for each of 4 rows of activations, stride apart, the products of their first
+// 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
+//
+//go:noescape
+func mulCodesx4AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
+
+// mulCodesx4AVXVNNI adds to 16 sums for each of 4 rows of activations, stride apart, the products of their first
+// 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
+//
+//go:noescape
+func mulCodesx4AVXVNNI(acc *int32, x *int8, stride int, codes *byte, steps int)
+
+// mulCodesx6AVX2 adds to 16 sums for each of 6 rows of activations, stride apart, the products of their first
+// 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
+//
+//go:noescape
+func mulCodesx6AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
+
+// mulCodesx6AVXVNNI adds to 16 sums for each of 6 rows of activations, stride apart, the products of their first
+// 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
+//
+//go:noescape
+func mulCodesx6AVXVNNI(acc *int32, x *int8, stride int, codes *byte, steps int)
 
 // tilePeakAMX runs iters rounds of independent TDPBSUD and returns the multiply-accumulates done.
 func tilePeakAMX(shapes *byte, iters int) int64

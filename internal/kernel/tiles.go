@@ -5,7 +5,8 @@ import "trit/internal/ternary"
 // Processors with matrix units multiply tiles: sixteen rows of activations with sixteen
 // rows of weights. Weights are unpacked for them into a byte each, so that a mat-mat
 // unpacks a few columns of two panels and then takes all rows of activations through
-// these, which stay in the L1 cache.
+// these, which stay in the L1 cache. Without matrix units that pays off where unpacking
+// takes long beside the products.
 
 const (
 	// tileCols is how many columns are unpacked at a time: whole blocks of both
@@ -40,7 +41,8 @@ type tileKernels struct {
 	unpack [2]func(codes, w []byte, blocks, ahead int)
 	// mul multiplies tokens ≤ tileRows rows of activations, stride apart, with the
 	// first steps·64 columns of two panels of codes, the second of which begins at
-	// codes[second:]. Row t's sums go to acc[t*pairRows:], or are added to them.
+	// codes[second:], or with the first if nobody wants it. Row t's sums go to
+	// acc[t*pairRows:], or are added to them.
 	mul func(acc []int32, x []int8, stride int, codes []byte, second, steps, tokens int, add bool)
 	// finish is finish of ternaryKernels for sums that are pairRows apart, rows ≤
 	// pairRows, and s within 2^±tileScaleBits.

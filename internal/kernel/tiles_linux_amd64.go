@@ -8,9 +8,6 @@ import (
 	"trit/internal/ternary"
 )
 
-// withTiles says whether the program has kernels that multiply tiles.
-const withTiles = true
-
 // permitTiles asks the kernel to let this process use tiles. It says no where it, or the
 // hypervisor below it, does not keep them when it switches between threads. The runtime's
 // stacks for signals have room for them.
@@ -44,20 +41,11 @@ func addTiles(k ternaryKernels, t *tileKernels) ternaryKernels {
 var amxTiles = tileKernels{
 	// Of five rows VPDPBUSD is as fast, of eight tiles are 1.6 to 1.8 times as fast.
 	least: 6,
-	unpack: [2]func(codes, w []byte, blocks, ahead int){
+	unpack: [2]unpackFunc{
 		unpackCodesOf(ternary.T2, codesT2AVX512), unpackCodesOf(ternary.T5, codesT5AVX512VBMI),
 	},
 	mul:    mulTilesAMX,
 	finish: finishTilesAVX512,
-}
-
-func unpackCodesOf(l ternary.Layout, all func(codes, w *byte, blocks, ahead int)) func(codes, w []byte, blocks, ahead int) {
-	size := ternary.PanelRows * l.UnitCols()
-	return func(codes, w []byte, blocks, ahead int) {
-		_ = codes[size*blocks-1]
-		_ = w[64*blocks-1]
-		all(&codes[0], &w[0], blocks, ahead)
-	}
 }
 
 func mulTilesAMX(acc []int32, x []int8, stride int, codes []byte, second, steps, tokens int, add bool) {

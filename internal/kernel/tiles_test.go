@@ -29,11 +29,14 @@ func forEachTiles(t *testing.T, f func(t *testing.T, k *kernels)) {
 		useKernels(t, &tiledTwins)
 		f(t, &tiledTwins)
 	})
-	t.Run(AMX.String(), func(t *testing.T) {
-		k := tilesOrSkip(t)
-		useKernels(t, k)
-		f(t, k)
-	})
+	for _, l := range supported() {
+		if k := kernelsOf(l); k.ternary.tiles != nil {
+			t.Run(l.String(), func(t *testing.T) {
+				useKernels(t, k)
+				f(t, k)
+			})
+		}
+	}
 }
 
 func tilesOrSkip(t *testing.T) *kernels {

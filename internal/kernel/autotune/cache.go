@@ -20,7 +20,7 @@ import (
 
 // kernelVersion changes when kernels change so much that measurements of older
 // ones mislead.
-const kernelVersion = 2
+const kernelVersion = 3
 
 // cacheFormat marks the files that this package writes.
 const cacheFormat = "trit kernel measurements"

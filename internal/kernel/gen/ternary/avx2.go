@@ -40,7 +40,7 @@ var decodeT5For256 = decoder256{name: "T5", fields: 5, packed: func(half Mem) []
 	// 81·c₄ is 0, 0b01010001 or 0b10100010.
 	VPSUBB(v, raw, raw)
 	VPSRLW(U8(6), raw, raw)
-	VPAND(bytes256("ternaryCode", 0x03030303), raw, raw)
+	VPAND(byteMask(3), raw, raw)
 	// ⌊v/3⌋ = 86v >> 8 and ⌊v/9⌋ = 57v >> 9 for v ≤ 80, in the even and then
 	// the odd byte of each word.
 	sum, q := YMM(), YMM()
@@ -104,11 +104,13 @@ func matMul256(d decoder256, n int) {
 	CMOVQLT(blocks, count)
 	SUBQ(count, blocks)
 	Label("block")
-	if n > 1 {
+	if n == 1 {
+		prefetch(w, 0)
+	} else {
 		PREFETCHT0(Mem{Base: w, Disp: prefetchAhead})
 	}
 	halves := [2][]reg.VecVirtual{d.packed(Mem{Base: w}), d.packed(Mem{Base: w, Disp: 32})}
-	code := bytes256("ternaryCode", 0x03030303)
+	code := byteMask(3)
 	for i := range d.fields {
 		// The fifth field first: it frees its registers.
 		f := (i + d.fields - 1) % d.fields
@@ -143,7 +145,7 @@ func matMul256(d decoder256, n int) {
 	DECQ(count)
 	JNZ(LabelRef("block"))
 	ones := YMM()
-	VMOVDQU(table("ternaryOnes", 32, func(int) Constant { return U32(0x00010001) }, 4), ones)
+	VMOVDQU(wordOnes(), ones)
 	for t := range words {
 		for h := range 2 {
 			at := Mem{Base: acc, Disp: 64*t + 32*h}

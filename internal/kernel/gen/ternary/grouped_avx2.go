@@ -6,28 +6,38 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// A grouping256 emits the code that multiplies a record of a grouped layout with AVX2:
-// the products of a group are summed up in 16-bit words, whose 32 pairs of products of
-// codes up to 3 fit (32·2·3·128 < 2¹⁵), in two halves of eight rows.
+// A grouping256 emits the code that multiplies a record of a grouped layout in two halves
+// of eight rows. With AVX2 the products of a group are summed up in 16-bit words, whose 32
+// pairs of products of codes up to 3 fit (32·2·3·128 < 2¹⁵).
 type grouping256 struct {
 	name   string
 	groups int // per record
 	record func(f *frame256)
 }
 
-// frame256 is a groupedFrame with sums in words.
+// frame256 is a groupedFrame with sums for both halves of each row of activations: one of
+// words with AVX2, several of 32 bits with VPDPBUSD.
 type frame256 struct {
 	*groupedFrame
-	words [][2]reg.VecVirtual
+	vnni bool
+	sums [][2][]reg.VecVirtual
 }
 
 // groupedMul256 emits the product of n rows of activations with panels of a grouped
 // layout.
-func groupedMul256(g grouping256, n int) {
-	groupedFunction(g.name, "AVX2", g.groups, n, func(f *groupedFrame) func() {
-		f256 := &frame256{groupedFrame: f, words: make([][2]reg.VecVirtual, n)}
+func groupedMul256(g grouping256, n int, vnni bool) {
+	suffix, sums := "AVX2", 1
+	if vnni {
+		suffix, sums = "AVXVNNI", sumsVNNI(n)
+	}
+	groupedFunction(g.name, suffix, g.groups, n, func(f *groupedFrame) func() {
+		f256 := &frame256{groupedFrame: f, vnni: vnni, sums: make([][2][]reg.VecVirtual, n)}
 		for t := range n {
-			f256.words[t] = [2]reg.VecVirtual{YMM(), YMM()}
+			for h := range 2 {
+				for range sums {
+					f256.sums[t][h] = append(f256.sums[t][h], YMM())
+				}
+			}
 		}
 		return func() { g.record(f256) }
 	}, func(acc reg.Register) {
@@ -42,65 +52,75 @@ func groupedMul256(g grouping256, n int) {
 
 // clear256 begins a group.
 func (f *frame256) clear256() {
-	for t := range f.words {
-		for _, w := range f.words[t] {
-			VPXOR(w, w, w)
+	for t := range f.sums {
+		for h := range 2 {
+			for _, s := range f.sums[t][h] {
+				VPXOR(s, s, s)
+			}
 		}
 	}
 }
 
 // dot256 multiplies the codes of both halves with four activations of every row.
-func (f *frame256) dot256(disp int, codes [2]reg.VecVirtual) {
+func (f *frame256) dot256(disp, sum int, codes [2]reg.VecVirtual) {
 	for t := range f.n {
-		q, product := YMM(), YMM()
+		q, to := YMM(), f.sums[t]
 		VPBROADCASTD(f.row.at(t, disp), q)
+		if f.vnni {
+			dotVEX(q, codes[0], to[0][sum])
+			dotVEX(q, codes[1], to[1][sum])
+			continue
+		}
+		product := YMM()
 		VPMADDUBSW(q, codes[0], product)
-		VPADDW(product, f.words[t][0], f.words[t][0])
+		VPADDW(product, to[0][sum], to[0][sum])
 		VPMADDUBSW(q, codes[1], q)
-		VPADDW(q, f.words[t][1], f.words[t][1])
+		VPADDW(q, to[1][sum], to[1][sum])
 	}
 }
 
 // fields256 multiplies count fields of width bits of the words of both halves.
-func (f *frame256) fields256(halves [2]reg.VecVirtual, width, count int) {
-	code := bytes256("ternaryCode", 0x03030303)
-	if width == 1 {
-		code = bytes256("ternaryBit", 0x01010101)
-	}
+func (f *frame256) fields256(halves [2]Op, width, count int) {
+	m := masked256{width, len(f.sums[0][0])}
 	for i := range count {
 		codes := [2]reg.VecVirtual{YMM(), YMM()}
 		for h := range 2 {
-			if i == 0 {
-				VPAND(code, halves[h], codes[h])
-			} else {
-				VPSRLD(U8(width*i), halves[h], codes[h])
-				VPAND(code, codes[h], codes[h])
-			}
+			m.field(i, halves[h], codes[h])
 		}
-		f.dot256(4*i, codes)
+		f.dot256(4*i, i%m.sums, codes)
 	}
 }
 
-// raw256 loads both halves of the block at w.
-func (f *frame256) raw256() [2]reg.VecVirtual {
+// raw256 returns both halves of the block at w. With VPDPBUSD registers are for sums, and
+// every field loads them.
+func (f *frame256) raw256() [2]Op {
+	if f.vnni {
+		return [2]Op{Mem{Base: f.w}, Mem{Base: f.w, Disp: 32}}
+	}
 	halves := [2]reg.VecVirtual{YMM(), YMM()}
 	VMOVDQU(Mem{Base: f.w}, halves[0])
 	VMOVDQU(Mem{Base: f.w, Disp: 32}, halves[1])
-	return halves
+	return [2]Op{halves[0], halves[1]}
 }
 
-// finish256 adds the results of a group to those of the panel. scales loads the scales
-// of a half; twice doubles the sums.
-func (f *frame256) finish256(disp int, twice bool, scales func(half int) reg.VecVirtual) {
-	ones := bytes256("ternaryPairs", 0x00010001)
+// finish256 adds the results of a group, in fields of width bits, to those of the panel.
+// scales loads the scales of a half; a field of one bit stands for code 2.
+func (f *frame256) finish256(disp, width int, scales func(half int) reg.VecVirtual) {
 	for h := range 2 {
+		for t := range f.n {
+			if !f.vnni {
+				VPMADDWD(wordOnes(), f.sums[t][h][0], f.sums[t][h][0])
+			}
+			fold256(f.sums[t][h], func(i int) int {
+				if width == 1 {
+					return i - 1
+				}
+				return width * i
+			})
+		}
 		d := scales(h)
 		for t := range f.n {
-			sum, other := f.words[t][h], YMM()
-			VPMADDWD(ones, sum, sum)
-			if twice {
-				VPADDD(sum, sum, sum)
-			}
+			sum, other := f.sums[t][h][0], YMM()
 			VPBROADCASTD(f.row.at(t, disp+recordBias), other)
 			VPADDD(other, sum, sum)
 			VCVTDQ2PS(sum, sum)
@@ -136,7 +156,7 @@ func halves256(lanes reg.VecVirtual, pick Mem) reg.VecVirtual {
 var groupG2For256 = grouping256{name: "G2", groups: 1, record: func(f *frame256) {
 	f.clear256()
 	f.blocks("block", 8, 16, func() { f.fields256(f.raw256(), 2, 4) })
-	f.finish256(-128, false, func(half int) reg.VecVirtual {
+	f.finish256(-128, 2, func(half int) reg.VecVirtual {
 		d := YMM()
 		VMOVUPS(Mem{Base: f.w, Disp: 32 * half}, d)
 		return d
@@ -149,11 +169,11 @@ var groupG5For256 = grouping256{name: "G5", groups: 1, record: func(f *frame256)
 	f.clear256()
 	f.blocks("block", 6, 20, func() {
 		packed := [2][]reg.VecVirtual{decodeT5For256.packed(Mem{Base: f.w}), decodeT5For256.packed(Mem{Base: f.w, Disp: 32})}
-		f.dot256(16, [2]reg.VecVirtual{packed[0][1], packed[1][1]})
-		f.fields256([2]reg.VecVirtual{packed[0][0], packed[1][0]}, 2, 4)
+		f.dot256(16, 0, [2]reg.VecVirtual{packed[0][1], packed[1][1]})
+		f.fields256([2]Op{packed[0][0], packed[1][0]}, 2, 4)
 	})
 	f.fields256(f.raw256(), 2, 2)
-	f.finish256(-120, false, func(half int) reg.VecVirtual {
+	f.finish256(-120, 2, func(half int) reg.VecVirtual {
 		d, high := YMM(), YMM()
 		VMOVDQU(Mem{Base: f.w, Disp: 32 * half}, d)
 		VPSRLD(U8(4), d, d)
@@ -170,7 +190,7 @@ var groupG1For256 = grouping256{name: "G1", groups: 2, record: func(f *frame256)
 	for g := range 2 {
 		f.clear256()
 		f.blocks([]string{"first", "second"}[g], 4, 32, func() { f.fields256(f.raw256(), 1, 8) })
-		f.finish256(-128, true, func(half int) reg.VecVirtual {
+		f.finish256(-128, 1, func(half int) reg.VecVirtual {
 			d := YMM()
 			VMOVDQU(Mem{Base: f.w, Disp: 256*(1-g) + 32*half}, d)
 			if g == 0 {

@@ -8,7 +8,7 @@ import (
 
 // field256 emits the code that keeps one 2-bit field of each byte of T2.
 func field256(f int, packed, codes reg.VecVirtual) {
-	code := bytes256("ternaryCode", 0x03030303)
+	code := byteMask(3)
 	if f == 0 {
 		VPAND(code, packed, codes)
 		return

@@ -18,6 +18,7 @@ func main() {
 	streamRead256()
 	int8Peak512()
 	int8Peak256()
+	int8PeakVNNI()
 
 	absMaxBits512()
 	absMaxBits256()
@@ -44,16 +45,30 @@ func main() {
 	}
 	for _, g := range []grouping256{groupG2For256, groupG5For256, groupG1For256} {
 		for _, n := range []int{1, 2, 3, 4} {
-			groupedMul256(g, n)
+			groupedMul256(g, n, false)
+		}
+		for _, n := range []int{1, 2, 4} {
+			groupedMul256(g, n, true)
 		}
 	}
+	groupedMul256(groupG2For256, 6, true)
 	for _, d := range []decoder256{decodeT2For256, decodeT5For256} {
 		for _, n := range []int{1, 2, 3, 4} {
 			matMul256(d, n)
 		}
+		for _, n := range []int{1, 2, 4} {
+			matMulVNNI(d, n)
+		}
 		for _, n := range []int{1, 2} {
 			matMulF32256(d, n)
 		}
+	}
+
+	codes256(decodeT2For256)
+	codes256(decodeT5For256)
+	for _, n := range []int{1, 2, 4, 6} {
+		mulCodes256(n, false)
+		mulCodes256(n, true)
 	}
 
 	tilePeak()
