@@ -14,7 +14,8 @@ type Level uint8
 // product of bytes, which CPUs without AVX-512 have, and some with it. AVX512 stands for
 // the F, BW, DQ, VL and VNNI subsets together, which every CPU with VNNI has. VBMI adds
 // the byte permutes that the base-3 layout is decoded with, AMX the tiles that
-// many rows of activations are multiplied as.
+// many rows of activations are multiplied as. NEONDot and NEONI8MM add dot products of
+// bytes and of matrices of bytes.
 const (
 	Generic Level = iota
 	AVX2
@@ -24,9 +25,10 @@ const (
 	AMX
 	NEON
 	NEONDot
+	NEONI8MM
 )
 
-var levelNames = [...]string{"generic", "avx2", "avxvnni", "avx512", "avx512vbmi", "amx", "neon", "neondot"}
+var levelNames = [...]string{"generic", "avx2", "avxvnni", "avx512", "avx512vbmi", "amx", "neon", "neondot", "neoni8mm"}
 
 // String returns the name that TRIT_CPU uses for the level.
 func (l Level) String() string {

@@ -14,6 +14,9 @@ func supported() []Level {
 	// cannot read it from user space there.
 	if cpu.ARM64.HasASIMDDP || runtime.GOOS == "darwin" {
 		levels = append(levels, NEONDot)
+		if cpu.ARM64.HasI8MM {
+			levels = append(levels, NEONI8MM)
+		}
 	}
 	return levels
 }
@@ -25,6 +28,8 @@ func kernelsOf(l Level) *kernels {
 		return &neon
 	case NEONDot:
 		return &neonDot
+	case NEONI8MM:
+		return &neonI8MM
 	}
 	return &generic
 }
@@ -52,4 +57,17 @@ var neonDot = kernels{
 	int8:    &neonInt8,
 	coarse:  &neonDotCoarse,
 	measure: &neonDotMeasure,
+}
+
+// neonI8MM differs where many rows of activations are multiplied.
+var neonI8MM = kernels{
+	float:   &neonFloat,
+	attend:  &neonAttend,
+	head:    &neonHead,
+	ternary: &neonI8MMTernary,
+	grouped: &neonDotGrouped,
+	lines:   &genericLines,
+	int8:    &neonInt8,
+	coarse:  &neonDotCoarse,
+	measure: &neonI8MMMeasure,
 }

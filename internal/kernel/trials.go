@@ -168,6 +168,10 @@ const (
 	trialTokens = 39
 )
 
+// trialRuns are the numbers of rows of activations that products are tried with, so that
+// kernels for many, for few and for what these leave have their turn.
+var trialRuns = []int{trialTokens, 10, 6, 1}
+
 // weights returns made-up ones.
 func (d *digest) weights(l ternary.Layout) *ternary.Matrix {
 	m, err := ternary.New(l, trialRows, trialCols)
@@ -201,7 +205,7 @@ func tryTernary(d *digest) {
 	}
 	for _, l := range ternary.Layouts() {
 		w := d.weights(l)
-		for _, n := range []int{trialTokens, 1} {
+		for _, n := range trialRuns {
 			MatMulI8(y, trialRows, w, x, 0, n, 0, 1, ws)
 			d.add(y)
 		}
@@ -218,7 +222,7 @@ func tryGrouped(d *digest) {
 	}
 	for _, l := range ternary.GroupedLayouts() {
 		w := d.weights(l)
-		for _, n := range []int{trialTokens, 1} {
+		for _, n := range trialRuns {
 			MatMulGrouped(y, trialRows, w, x, 0, n, 0, 1, ws)
 			d.add(y)
 		}
