@@ -2,7 +2,10 @@
 
 package kernel
 
-import "unsafe"
+import (
+	"slices"
+	"unsafe"
+)
 
 type coarseScoreFunc func(y *float32, yStride int, codes, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
@@ -32,6 +35,16 @@ var avx2Coarse = coarseKernels{
 		return sums
 	},
 }
+
+// avxVNNICoarse has a kernel for more states.
+var avxVNNICoarse = func() coarseKernels {
+	k := avx2Coarse
+	k.narrow = [2][]coarseScore{
+		append(slices.Clone(k.narrow[0]), coarseScoreKernel(4, coarseNarrow4x4AVXVNNI)),
+		append(slices.Clone(k.narrow[1]), coarseScoreKernel(4, coarseNarrow6x4AVXVNNI)),
+	}
+	return k
+}()
 
 var avx512Coarse = coarseKernels{
 	score: [2][]coarseScore{{

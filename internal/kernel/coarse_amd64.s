@@ -726,7 +726,7 @@ loop:
 	RET
 
 // func coarseScore4x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·coarseScore4x1AVX2(SB), NOSPLIT, $0-72
 	MOVQ    codes+16(FP), AX
 	MOVQ    blocks+32(FP), CX
@@ -739,6 +739,7 @@ TEXT ·coarseScore4x1AVX2(SB), NOSPLIT, $0-72
 	VMOVDQU coarse00010001<>+0(SB), Y5
 
 loop:
+	PREFETCHT0   2048(AX)
 	VPAND        (AX), Y4, Y6
 	VPBROADCASTD (DX), Y7
 	VPMADDUBSW   Y7, Y6, Y7
@@ -753,6 +754,7 @@ loop:
 	VPBROADCASTD 12(DX), Y9
 	VPMADDUBSW   Y9, Y6, Y9
 	VPADDW       Y9, Y8, Y8
+	PREFETCHT0   2112(AX)
 	VPAND        64(AX), Y4, Y6
 	VPBROADCASTD 16(DX), Y9
 	VPMADDUBSW   Y9, Y6, Y9
@@ -769,6 +771,7 @@ loop:
 	VPBROADCASTD 28(DX), Y9
 	VPMADDUBSW   Y9, Y6, Y9
 	VPADDW       Y9, Y8, Y8
+	PREFETCHT0   2176(AX)
 	VPAND        128(AX), Y4, Y6
 	VPBROADCASTD 32(DX), Y9
 	VPMADDUBSW   Y9, Y6, Y9
@@ -785,6 +788,7 @@ loop:
 	VPBROADCASTD 44(DX), Y9
 	VPMADDUBSW   Y9, Y6, Y9
 	VPADDW       Y9, Y8, Y8
+	PREFETCHT0   2240(AX)
 	VPAND        192(AX), Y4, Y6
 	VPBROADCASTD 48(DX), Y9
 	VPMADDUBSW   Y9, Y6, Y9
@@ -928,7 +932,7 @@ DATA coarse00010001<>+60(SB)/4, $0x00010001
 GLOBL coarse00010001<>(SB), RODATA|NOPTR, $64
 
 // func coarseNarrow4x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·coarseNarrow4x1AVX2(SB), NOSPLIT, $0-72
 	MOVQ    codes+16(FP), AX
 	MOVQ    blocks+32(FP), CX
@@ -939,6 +943,7 @@ TEXT ·coarseNarrow4x1AVX2(SB), NOSPLIT, $0-72
 	VMOVDQU coarse00010001<>+0(SB), Y3
 
 loop:
+	PREFETCHT0   2048(AX)
 	VPAND        (AX), Y2, Y4
 	VPBROADCASTD (DX), Y5
 	VPMADDUBSW   Y5, Y4, Y5
@@ -948,6 +953,7 @@ loop:
 	VPBROADCASTD 4(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y6
 	VPADDW       Y6, Y5, Y5
+	PREFETCHT0   2112(AX)
 	VPAND        64(AX), Y2, Y4
 	VPBROADCASTD 8(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y6
@@ -958,6 +964,7 @@ loop:
 	VPBROADCASTD 12(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y6
 	VPADDW       Y6, Y5, Y5
+	PREFETCHT0   2176(AX)
 	VPAND        128(AX), Y2, Y4
 	VPBROADCASTD 16(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y6
@@ -968,6 +975,7 @@ loop:
 	VPBROADCASTD 20(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y6
 	VPADDW       Y6, Y5, Y5
+	PREFETCHT0   2240(AX)
 	VPAND        192(AX), Y2, Y4
 	VPBROADCASTD 24(DX), Y6
 	VPMADDUBSW   Y6, Y4, Y6
@@ -1056,7 +1064,7 @@ loop:
 	RET
 
 // func coarseNarrow4x2AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·coarseNarrow4x2AVX2(SB), NOSPLIT, $0-72
 	MOVQ    codes+16(FP), AX
 	MOVQ    blocks+32(FP), CX
@@ -1070,6 +1078,7 @@ TEXT ·coarseNarrow4x2AVX2(SB), NOSPLIT, $0-72
 	VMOVDQU coarse00010001<>+0(SB), Y5
 
 loop:
+	PREFETCHT0   2048(AX)
 	VPAND        (AX), Y4, Y6
 	VPBROADCASTD (DX), Y7
 	VPMADDUBSW   Y7, Y6, Y7
@@ -1084,6 +1093,7 @@ loop:
 	VPBROADCASTD 4(DX)(BX*1), Y9
 	VPMADDUBSW   Y9, Y6, Y9
 	VPADDW       Y9, Y8, Y8
+	PREFETCHT0   2112(AX)
 	VPAND        64(AX), Y4, Y6
 	VPBROADCASTD 8(DX), Y9
 	VPMADDUBSW   Y9, Y6, Y9
@@ -1100,6 +1110,7 @@ loop:
 	VPBROADCASTD 12(DX)(BX*1), Y9
 	VPMADDUBSW   Y9, Y6, Y9
 	VPADDW       Y9, Y8, Y8
+	PREFETCHT0   2176(AX)
 	VPAND        128(AX), Y4, Y6
 	VPBROADCASTD 16(DX), Y9
 	VPMADDUBSW   Y9, Y6, Y9
@@ -1116,6 +1127,7 @@ loop:
 	VPBROADCASTD 20(DX)(BX*1), Y9
 	VPMADDUBSW   Y9, Y6, Y9
 	VPADDW       Y9, Y8, Y8
+	PREFETCHT0   2240(AX)
 	VPAND        192(AX), Y4, Y6
 	VPBROADCASTD 24(DX), Y9
 	VPMADDUBSW   Y9, Y6, Y9
@@ -1259,6 +1271,172 @@ loop:
 	VBROADCASTSS 36(CX), Y0
 	VADDPS       Y0, Y3, Y3
 	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func coarseNarrow4x4AVXVNNI(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX2, MMX+
+TEXT ·coarseNarrow4x4AVXVNNI(SB), NOSPLIT, $0-72
+	MOVQ    codes+16(FP), AX
+	MOVQ    blocks+32(FP), CX
+	MOVQ    x+40(FP), DX
+	MOVQ    xStride+48(FP), BX
+	LEAQ    (BX)(BX*2), SI
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	VMOVDQU coarse0f0f0f0f<>+0(SB), Y8
+
+loop:
+	PREFETCHT0   2048(AX)
+	VMOVDQU      (AX), Y9
+	VPAND        Y8, Y9, Y9
+	VMOVDQU      32(AX), Y10
+	VPAND        Y8, Y10, Y10
+	VPBROADCASTD (DX), Y11
+	LONG         $0x5035c2c4; BYTE $0xc3 // VPDPBUSD Y11, Y9, Y0
+	LONG         $0x502dc2c4; BYTE $0xe3 // VPDPBUSD Y11, Y10, Y4
+	VPBROADCASTD (DX)(BX*1), Y11
+	LONG         $0x5035c2c4; BYTE $0xcb // VPDPBUSD Y11, Y9, Y1
+	LONG         $0x502dc2c4; BYTE $0xeb // VPDPBUSD Y11, Y10, Y5
+	VPBROADCASTD (DX)(BX*2), Y11
+	LONG         $0x5035c2c4; BYTE $0xd3 // VPDPBUSD Y11, Y9, Y2
+	LONG         $0x502dc2c4; BYTE $0xf3 // VPDPBUSD Y11, Y10, Y6
+	VPBROADCASTD (DX)(SI*1), Y11
+	LONG         $0x5035c2c4; BYTE $0xdb // VPDPBUSD Y11, Y9, Y3
+	LONG         $0x502dc2c4; BYTE $0xfb // VPDPBUSD Y11, Y10, Y7
+	VMOVDQU      (AX), Y9
+	VPSRLW       $0x04, Y9, Y9
+	VPAND        Y8, Y9, Y9
+	VMOVDQU      32(AX), Y10
+	VPSRLW       $0x04, Y10, Y10
+	VPAND        Y8, Y10, Y10
+	VPBROADCASTD 4(DX), Y11
+	LONG         $0x5035c2c4; BYTE $0xc3 // VPDPBUSD Y11, Y9, Y0
+	LONG         $0x502dc2c4; BYTE $0xe3 // VPDPBUSD Y11, Y10, Y4
+	VPBROADCASTD 4(DX)(BX*1), Y11
+	LONG         $0x5035c2c4; BYTE $0xcb // VPDPBUSD Y11, Y9, Y1
+	LONG         $0x502dc2c4; BYTE $0xeb // VPDPBUSD Y11, Y10, Y5
+	VPBROADCASTD 4(DX)(BX*2), Y11
+	LONG         $0x5035c2c4; BYTE $0xd3 // VPDPBUSD Y11, Y9, Y2
+	LONG         $0x502dc2c4; BYTE $0xf3 // VPDPBUSD Y11, Y10, Y6
+	VPBROADCASTD 4(DX)(SI*1), Y11
+	LONG         $0x5035c2c4; BYTE $0xdb // VPDPBUSD Y11, Y9, Y3
+	LONG         $0x502dc2c4; BYTE $0xfb // VPDPBUSD Y11, Y10, Y7
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x08, DX
+	SUBQ         $0x01, CX
+	JNZ          loop
+	MOVQ         y+0(FP), AX
+	MOVQ         terms+64(FP), CX
+	MOVQ         step+56(FP), DX
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       coarse43800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 20(CX), Y8
+	VSUBPS       Y8, Y0, Y0
+	VMOVUPS      (DX), Y8
+	VMULPS       coarse41800000<>+0(SB), Y8, Y8
+	VBROADCASTSS 4(CX), Y9
+	VMULPS       Y9, Y8, Y8
+	VMULPS       Y8, Y0, Y0
+	VBROADCASTSS 8(CX), Y8
+	VADDPS       Y8, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       coarse43800000<>+0(SB), Y4, Y4
+	VBROADCASTSS 20(CX), Y0
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse41800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 4(CX), Y8
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y0, Y4, Y4
+	VBROADCASTSS 8(CX), Y0
+	VADDPS       Y0, Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	MOVQ         yStride+8(FP), BX
+	LEAQ         (AX)(BX*4), AX
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       coarse43800000<>+0(SB), Y1, Y1
+	VBROADCASTSS 48(CX), Y0
+	VSUBPS       Y0, Y1, Y1
+	VMOVUPS      (DX), Y0
+	VMULPS       coarse41800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 32(CX), Y4
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 36(CX), Y0
+	VADDPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       coarse43800000<>+0(SB), Y5, Y5
+	VBROADCASTSS 48(CX), Y0
+	VSUBPS       Y0, Y5, Y5
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse41800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 32(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y5, Y5
+	VBROADCASTSS 36(CX), Y0
+	VADDPS       Y0, Y5, Y5
+	VMOVUPS      Y5, 32(AX)
+	MOVQ         yStride+8(FP), BX
+	LEAQ         (AX)(BX*4), AX
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       coarse43800000<>+0(SB), Y2, Y2
+	VBROADCASTSS 76(CX), Y0
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      (DX), Y0
+	VMULPS       coarse41800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 60(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS 64(CX), Y0
+	VADDPS       Y0, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       coarse43800000<>+0(SB), Y6, Y6
+	VBROADCASTSS 76(CX), Y0
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse41800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 60(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y6, Y6
+	VBROADCASTSS 64(CX), Y0
+	VADDPS       Y0, Y6, Y6
+	VMOVUPS      Y6, 32(AX)
+	MOVQ         yStride+8(FP), BX
+	LEAQ         (AX)(BX*4), AX
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       coarse43800000<>+0(SB), Y3, Y3
+	VBROADCASTSS 104(CX), Y0
+	VSUBPS       Y0, Y3, Y3
+	VMOVUPS      (DX), Y0
+	VMULPS       coarse41800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 88(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 92(CX), Y0
+	VADDPS       Y0, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       coarse43800000<>+0(SB), Y7, Y7
+	VBROADCASTSS 104(CX), Y0
+	VSUBPS       Y0, Y7, Y7
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse41800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 88(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y7, Y7
+	VBROADCASTSS 92(CX), Y0
+	VADDPS       Y0, Y7, Y7
+	VMOVUPS      Y7, 32(AX)
 	VZEROUPPER
 	RET
 
@@ -2258,7 +2436,7 @@ loop:
 	RET
 
 // func coarseScore6x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·coarseScore6x1AVX2(SB), NOSPLIT, $0-72
 	MOVQ    codes+16(FP), AX
 	MOVQ    blocks+32(FP), CX
@@ -2273,6 +2451,8 @@ TEXT ·coarseScore6x1AVX2(SB), NOSPLIT, $0-72
 	VMOVDQU coarse00010001<>+0(SB), Y6
 
 loop:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   1024(BX)
 	VMOVDQU      (AX), Y7
 	VPSLLW       $0x02, Y7, Y7
 	VPAND        Y4, Y7, Y7
@@ -2300,6 +2480,7 @@ loop:
 	VPADDD       Y8, Y0, Y0
 	VPMADDWD     Y6, Y9, Y9
 	VPADDD       Y9, Y1, Y1
+	PREFETCHT0   2112(AX)
 	VMOVDQU      64(AX), Y7
 	VPSLLW       $0x02, Y7, Y7
 	VPAND        Y4, Y7, Y7
@@ -2328,6 +2509,8 @@ loop:
 	VPADDD       Y8, Y0, Y0
 	VPMADDWD     Y6, Y9, Y9
 	VPADDD       Y9, Y1, Y1
+	PREFETCHT0   2176(AX)
+	PREFETCHT0   1088(BX)
 	VMOVDQU      128(AX), Y7
 	VPSLLW       $0x02, Y7, Y7
 	VPAND        Y4, Y7, Y7
@@ -2355,6 +2538,7 @@ loop:
 	VPADDD       Y8, Y0, Y0
 	VPMADDWD     Y6, Y9, Y9
 	VPADDD       Y9, Y1, Y1
+	PREFETCHT0   2240(AX)
 	VMOVDQU      192(AX), Y7
 	VPSLLW       $0x02, Y7, Y7
 	VPAND        Y4, Y7, Y7
@@ -2533,7 +2717,7 @@ loop:
 	RET
 
 // func coarseNarrow6x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·coarseNarrow6x1AVX2(SB), NOSPLIT, $0-72
 	MOVQ    codes+16(FP), AX
 	MOVQ    blocks+32(FP), CX
@@ -2546,6 +2730,8 @@ TEXT ·coarseNarrow6x1AVX2(SB), NOSPLIT, $0-72
 	VMOVDQU coarse00010001<>+0(SB), Y4
 
 loop:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   1024(BX)
 	VMOVDQU      (AX), Y5
 	VPSLLW       $0x02, Y5, Y5
 	VPAND        Y2, Y5, Y5
@@ -2566,6 +2752,7 @@ loop:
 	VPADDW       Y7, Y6, Y6
 	VPMADDWD     Y4, Y6, Y6
 	VPADDD       Y6, Y0, Y0
+	PREFETCHT0   2112(AX)
 	VMOVDQU      64(AX), Y5
 	VPSLLW       $0x02, Y5, Y5
 	VPAND        Y2, Y5, Y5
@@ -2587,6 +2774,8 @@ loop:
 	VPADDW       Y7, Y6, Y6
 	VPMADDWD     Y4, Y6, Y6
 	VPADDD       Y6, Y0, Y0
+	PREFETCHT0   2176(AX)
+	PREFETCHT0   1088(BX)
 	VMOVDQU      128(AX), Y5
 	VPSLLW       $0x02, Y5, Y5
 	VPAND        Y2, Y5, Y5
@@ -2607,6 +2796,7 @@ loop:
 	VPADDW       Y7, Y6, Y6
 	VPMADDWD     Y4, Y6, Y6
 	VPADDD       Y6, Y0, Y0
+	PREFETCHT0   2240(AX)
 	VMOVDQU      192(AX), Y5
 	VPSLLW       $0x02, Y5, Y5
 	VPAND        Y2, Y5, Y5
@@ -2746,7 +2936,7 @@ loop:
 	RET
 
 // func coarseNarrow6x2AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·coarseNarrow6x2AVX2(SB), NOSPLIT, $0-72
 	MOVQ    codes+16(FP), AX
 	MOVQ    blocks+32(FP), CX
@@ -2762,6 +2952,8 @@ TEXT ·coarseNarrow6x2AVX2(SB), NOSPLIT, $0-72
 	VMOVDQU coarse00010001<>+0(SB), Y6
 
 loop:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   1024(SI)
 	VMOVDQU      (AX), Y7
 	VPSLLW       $0x02, Y7, Y7
 	VPAND        Y4, Y7, Y7
@@ -2789,6 +2981,7 @@ loop:
 	VPADDD       Y8, Y0, Y0
 	VPMADDWD     Y6, Y9, Y9
 	VPADDD       Y9, Y1, Y1
+	PREFETCHT0   2112(AX)
 	VMOVDQU      64(AX), Y7
 	VPSLLW       $0x02, Y7, Y7
 	VPAND        Y4, Y7, Y7
@@ -2817,6 +3010,8 @@ loop:
 	VPADDD       Y8, Y0, Y0
 	VPMADDWD     Y6, Y9, Y9
 	VPADDD       Y9, Y1, Y1
+	PREFETCHT0   2176(AX)
+	PREFETCHT0   1088(SI)
 	VMOVDQU      128(AX), Y7
 	VPSLLW       $0x02, Y7, Y7
 	VPAND        Y4, Y7, Y7
@@ -2844,6 +3039,7 @@ loop:
 	VPADDD       Y8, Y0, Y0
 	VPMADDWD     Y6, Y9, Y9
 	VPADDD       Y9, Y1, Y1
+	PREFETCHT0   2240(AX)
 	VMOVDQU      192(AX), Y7
 	VPSLLW       $0x02, Y7, Y7
 	VPAND        Y4, Y7, Y7
@@ -3040,6 +3236,245 @@ loop:
 	VBROADCASTSS 36(CX), Y0
 	VADDPS       Y0, Y3, Y3
 	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func coarseNarrow6x4AVXVNNI(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: AVX, AVX2, MMX+
+TEXT ·coarseNarrow6x4AVXVNNI(SB), NOSPLIT, $0-72
+	MOVQ    codes+16(FP), AX
+	MOVQ    blocks+32(FP), CX
+	MOVQ    pairs+24(FP), DX
+	MOVQ    x+40(FP), BX
+	MOVQ    xStride+48(FP), SI
+	LEAQ    (SI)(SI*2), DI
+	VPXOR   Y0, Y0, Y0
+	VPXOR   Y1, Y1, Y1
+	VPXOR   Y2, Y2, Y2
+	VPXOR   Y3, Y3, Y3
+	VPXOR   Y4, Y4, Y4
+	VPXOR   Y5, Y5, Y5
+	VPXOR   Y6, Y6, Y6
+	VPXOR   Y7, Y7, Y7
+	VMOVDQU coarse3c3c3c3c<>+0(SB), Y8
+	VMOVDQU coarse03030303<>+0(SB), Y9
+
+loop:
+	PREFETCHT0   2048(AX)
+	PREFETCHT0   1024(DX)
+	VMOVDQU      (AX), Y10
+	VPSLLW       $0x02, Y10, Y10
+	VPAND        Y8, Y10, Y10
+	VMOVDQU      (DX), Y11
+	VPAND        Y9, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VMOVDQU      32(AX), Y11
+	VPSLLW       $0x02, Y11, Y11
+	VPAND        Y8, Y11, Y11
+	VMOVDQU      32(DX), Y12
+	VPAND        Y9, Y12, Y12
+	VPOR         Y12, Y11, Y11
+	VPBROADCASTD (BX), Y12
+	LONG         $0x502dc2c4; BYTE $0xc4 // VPDPBUSD Y12, Y10, Y0
+	LONG         $0x5025c2c4; BYTE $0xe4 // VPDPBUSD Y12, Y11, Y4
+	VPBROADCASTD (BX)(SI*1), Y12
+	LONG         $0x502dc2c4; BYTE $0xcc // VPDPBUSD Y12, Y10, Y1
+	LONG         $0x5025c2c4; BYTE $0xec // VPDPBUSD Y12, Y11, Y5
+	VPBROADCASTD (BX)(SI*2), Y12
+	LONG         $0x502dc2c4; BYTE $0xd4 // VPDPBUSD Y12, Y10, Y2
+	LONG         $0x5025c2c4; BYTE $0xf4 // VPDPBUSD Y12, Y11, Y6
+	VPBROADCASTD (BX)(DI*1), Y12
+	LONG         $0x502dc2c4; BYTE $0xdc // VPDPBUSD Y12, Y10, Y3
+	LONG         $0x5025c2c4; BYTE $0xfc // VPDPBUSD Y12, Y11, Y7
+	VMOVDQU      (AX), Y10
+	VPSRLW       $0x02, Y10, Y10
+	VPAND        Y8, Y10, Y10
+	VMOVDQU      (DX), Y11
+	VPSRLW       $0x02, Y11, Y11
+	VPAND        Y9, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VMOVDQU      32(AX), Y11
+	VPSRLW       $0x02, Y11, Y11
+	VPAND        Y8, Y11, Y11
+	VMOVDQU      32(DX), Y12
+	VPSRLW       $0x02, Y12, Y12
+	VPAND        Y9, Y12, Y12
+	VPOR         Y12, Y11, Y11
+	VPBROADCASTD 4(BX), Y12
+	LONG         $0x502dc2c4; BYTE $0xc4 // VPDPBUSD Y12, Y10, Y0
+	LONG         $0x5025c2c4; BYTE $0xe4 // VPDPBUSD Y12, Y11, Y4
+	VPBROADCASTD 4(BX)(SI*1), Y12
+	LONG         $0x502dc2c4; BYTE $0xcc // VPDPBUSD Y12, Y10, Y1
+	LONG         $0x5025c2c4; BYTE $0xec // VPDPBUSD Y12, Y11, Y5
+	VPBROADCASTD 4(BX)(SI*2), Y12
+	LONG         $0x502dc2c4; BYTE $0xd4 // VPDPBUSD Y12, Y10, Y2
+	LONG         $0x5025c2c4; BYTE $0xf4 // VPDPBUSD Y12, Y11, Y6
+	VPBROADCASTD 4(BX)(DI*1), Y12
+	LONG         $0x502dc2c4; BYTE $0xdc // VPDPBUSD Y12, Y10, Y3
+	LONG         $0x5025c2c4; BYTE $0xfc // VPDPBUSD Y12, Y11, Y7
+	PREFETCHT0   2112(AX)
+	VMOVDQU      64(AX), Y10
+	VPSLLW       $0x02, Y10, Y10
+	VPAND        Y8, Y10, Y10
+	VMOVDQU      (DX), Y11
+	VPSRLW       $0x04, Y11, Y11
+	VPAND        Y9, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VMOVDQU      96(AX), Y11
+	VPSLLW       $0x02, Y11, Y11
+	VPAND        Y8, Y11, Y11
+	VMOVDQU      32(DX), Y12
+	VPSRLW       $0x04, Y12, Y12
+	VPAND        Y9, Y12, Y12
+	VPOR         Y12, Y11, Y11
+	VPBROADCASTD 8(BX), Y12
+	LONG         $0x502dc2c4; BYTE $0xc4 // VPDPBUSD Y12, Y10, Y0
+	LONG         $0x5025c2c4; BYTE $0xe4 // VPDPBUSD Y12, Y11, Y4
+	VPBROADCASTD 8(BX)(SI*1), Y12
+	LONG         $0x502dc2c4; BYTE $0xcc // VPDPBUSD Y12, Y10, Y1
+	LONG         $0x5025c2c4; BYTE $0xec // VPDPBUSD Y12, Y11, Y5
+	VPBROADCASTD 8(BX)(SI*2), Y12
+	LONG         $0x502dc2c4; BYTE $0xd4 // VPDPBUSD Y12, Y10, Y2
+	LONG         $0x5025c2c4; BYTE $0xf4 // VPDPBUSD Y12, Y11, Y6
+	VPBROADCASTD 8(BX)(DI*1), Y12
+	LONG         $0x502dc2c4; BYTE $0xdc // VPDPBUSD Y12, Y10, Y3
+	LONG         $0x5025c2c4; BYTE $0xfc // VPDPBUSD Y12, Y11, Y7
+	VMOVDQU      64(AX), Y10
+	VPSRLW       $0x02, Y10, Y10
+	VPAND        Y8, Y10, Y10
+	VMOVDQU      (DX), Y11
+	VPSRLW       $0x06, Y11, Y11
+	VPAND        Y9, Y11, Y11
+	VPOR         Y11, Y10, Y10
+	VMOVDQU      96(AX), Y11
+	VPSRLW       $0x02, Y11, Y11
+	VPAND        Y8, Y11, Y11
+	VMOVDQU      32(DX), Y12
+	VPSRLW       $0x06, Y12, Y12
+	VPAND        Y9, Y12, Y12
+	VPOR         Y12, Y11, Y11
+	VPBROADCASTD 12(BX), Y12
+	LONG         $0x502dc2c4; BYTE $0xc4 // VPDPBUSD Y12, Y10, Y0
+	LONG         $0x5025c2c4; BYTE $0xe4 // VPDPBUSD Y12, Y11, Y4
+	VPBROADCASTD 12(BX)(SI*1), Y12
+	LONG         $0x502dc2c4; BYTE $0xcc // VPDPBUSD Y12, Y10, Y1
+	LONG         $0x5025c2c4; BYTE $0xec // VPDPBUSD Y12, Y11, Y5
+	VPBROADCASTD 12(BX)(SI*2), Y12
+	LONG         $0x502dc2c4; BYTE $0xd4 // VPDPBUSD Y12, Y10, Y2
+	LONG         $0x5025c2c4; BYTE $0xf4 // VPDPBUSD Y12, Y11, Y6
+	VPBROADCASTD 12(BX)(DI*1), Y12
+	LONG         $0x502dc2c4; BYTE $0xdc // VPDPBUSD Y12, Y10, Y3
+	LONG         $0x5025c2c4; BYTE $0xfc // VPDPBUSD Y12, Y11, Y7
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x40, DX
+	ADDQ         $0x10, BX
+	SUBQ         $0x02, CX
+	JNZ          loop
+	MOVQ         y+0(FP), AX
+	MOVQ         terms+64(FP), CX
+	MOVQ         step+56(FP), DX
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       coarse43800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 24(CX), Y8
+	VSUBPS       Y8, Y0, Y0
+	VMOVUPS      (DX), Y8
+	VMULPS       coarse40800000<>+0(SB), Y8, Y8
+	VBROADCASTSS 4(CX), Y9
+	VMULPS       Y9, Y8, Y8
+	VMULPS       Y8, Y0, Y0
+	VBROADCASTSS 8(CX), Y8
+	VADDPS       Y8, Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       coarse43800000<>+0(SB), Y4, Y4
+	VBROADCASTSS 24(CX), Y0
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse40800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 4(CX), Y8
+	VMULPS       Y8, Y0, Y0
+	VMULPS       Y0, Y4, Y4
+	VBROADCASTSS 8(CX), Y0
+	VADDPS       Y0, Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	MOVQ         yStride+8(FP), BX
+	LEAQ         (AX)(BX*4), AX
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       coarse43800000<>+0(SB), Y1, Y1
+	VBROADCASTSS 52(CX), Y0
+	VSUBPS       Y0, Y1, Y1
+	VMOVUPS      (DX), Y0
+	VMULPS       coarse40800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 32(CX), Y4
+	VMULPS       Y4, Y0, Y0
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 36(CX), Y0
+	VADDPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       coarse43800000<>+0(SB), Y5, Y5
+	VBROADCASTSS 52(CX), Y0
+	VSUBPS       Y0, Y5, Y5
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse40800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 32(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y5, Y5
+	VBROADCASTSS 36(CX), Y0
+	VADDPS       Y0, Y5, Y5
+	VMOVUPS      Y5, 32(AX)
+	MOVQ         yStride+8(FP), BX
+	LEAQ         (AX)(BX*4), AX
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       coarse43800000<>+0(SB), Y2, Y2
+	VBROADCASTSS 80(CX), Y0
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      (DX), Y0
+	VMULPS       coarse40800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 60(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y2, Y2
+	VBROADCASTSS 64(CX), Y0
+	VADDPS       Y0, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       coarse43800000<>+0(SB), Y6, Y6
+	VBROADCASTSS 80(CX), Y0
+	VSUBPS       Y0, Y6, Y6
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse40800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 60(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y6, Y6
+	VBROADCASTSS 64(CX), Y0
+	VADDPS       Y0, Y6, Y6
+	VMOVUPS      Y6, 32(AX)
+	MOVQ         yStride+8(FP), BX
+	LEAQ         (AX)(BX*4), AX
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       coarse43800000<>+0(SB), Y3, Y3
+	VBROADCASTSS 108(CX), Y0
+	VSUBPS       Y0, Y3, Y3
+	VMOVUPS      (DX), Y0
+	VMULPS       coarse40800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 88(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 92(CX), Y0
+	VADDPS       Y0, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       coarse43800000<>+0(SB), Y7, Y7
+	VBROADCASTSS 108(CX), Y0
+	VSUBPS       Y0, Y7, Y7
+	VMOVUPS      32(DX), Y0
+	VMULPS       coarse40800000<>+0(SB), Y0, Y0
+	VBROADCASTSS 88(CX), Y1
+	VMULPS       Y1, Y0, Y0
+	VMULPS       Y0, Y7, Y7
+	VBROADCASTSS 92(CX), Y0
+	VADDPS       Y0, Y7, Y7
+	VMOVUPS      Y7, 32(AX)
 	VZEROUPPER
 	RET
 

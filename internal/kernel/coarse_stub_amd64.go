@@ -59,6 +59,11 @@ func coarseNarrow4x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, bloc
 //go:noescape
 func coarseNarrow4x2AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
+// coarseNarrow4x4AVXVNNI multiplies the first 4 bits of a panel with the upper bytes of states: 4 of them.
+//
+//go:noescape
+func coarseNarrow4x4AVXVNNI(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
 // coarseScore6x1AVX512 multiplies the first 6 bits of a panel with states: 1 of them.
 //
 //go:noescape
@@ -113,6 +118,11 @@ func coarseNarrow6x1AVX2(y *float32, yStride int, codes *byte, pairs *byte, bloc
 //
 //go:noescape
 func coarseNarrow6x2AVX2(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow6x4AVXVNNI multiplies the first 6 bits of a panel with the upper bytes of states: 4 of them.
+//
+//go:noescape
+func coarseNarrow6x4AVXVNNI(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
 
 // coarseRefineAVX512 adds a plane's share to the listed logits.
 //

@@ -68,7 +68,7 @@ var avxVNNI = kernels{
 	grouped: &avxVNNIGrouped,
 	lines:   &avx2Lines,
 	int8:    &avx2Int8,
-	coarse:  &avx2Coarse,
+	coarse:  &avxVNNICoarse,
 	measure: &avxVNNIMeasure,
 }
 

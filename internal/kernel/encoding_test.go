@@ -13,9 +13,13 @@ import (
 
 // TestEncodedDots has a disassembler read the instructions that are written as bytes.
 func TestEncodedDots(t *testing.T) {
-	source, err := os.ReadFile("ternary_amd64.s")
-	if err != nil {
-		t.Fatal(err)
+	var source []byte
+	for _, name := range []string{"ternary_amd64.s", "coarse_amd64.s", "illegal_linux_amd64.s"} {
+		part, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = append(source, part...)
 	}
 	encoded := regexp.MustCompile(`LONG +\$0x([0-9a-f]{8}); BYTE \$0x([0-9a-f]{2}) // (VPDPBUSD .*)`)
 	var code []byte

@@ -1,5 +1,5 @@
 // Command coarse generates the amd64 assembly of the coarse copy of an output
-// head, for AVX2 and for AVX-512 with VNNI. The float operations are those of the
+// head, for AVX2, AVX-VNNI, and AVX-512 with VNNI. The float operations are those of the
 // pure-Go twins in the same order; no fused multiply-add is emitted.
 //
 // Run it through go generate in the kernel package.
@@ -23,6 +23,7 @@ func main() {
 		score256(1, p, false)
 		score256(1, p, true)
 		score256(2, p, true)
+		scoreVNNI(p)
 	}
 	refine512()
 	refine512x4()

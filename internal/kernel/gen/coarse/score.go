@@ -6,6 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"trit/internal/kernel/gen/dot"
 )
 
 // prefetchAhead is how far ahead of its use memory is fetched, in bytes of the
@@ -228,6 +230,12 @@ func score256(states int, p precision, narrow bool) {
 			}
 		}
 		for block := range 4 {
+			if half == 0 {
+				PREFETCHT0(Mem{Base: codes, Disp: 64*block + prefetchAhead})
+				if p == sixBits && block%2 == 0 {
+					PREFETCHT0(Mem{Base: second, Disp: 32*block + prefetchAhead/2})
+				}
+			}
 			for nibble := range 2 {
 				code, from := YMM(), Mem{Base: codes, Disp: 64*block + 32*half}
 				if p == sixBits {
@@ -283,6 +291,12 @@ func score256(states int, p precision, narrow bool) {
 	SUBQ(Imm(4), blocks)
 	JNZ(LabelRef("loop"))
 
+	logits256(sums, states, parts, p, bias)
+}
+
+// logits256 turns sums of rows 0…7 and 8…15 into logits: of each state one, or two, of
+// upper and of lower bytes.
+func logits256(sums [2][]VecVirtual, states, parts int, p precision, bias int) {
 	y, terms, steps := Load(Param("y"), GP64()), Load(Param("terms"), GP64()), Load(Param("step"), GP64())
 	for t := range states {
 		term := func(field int) VecVirtual {
@@ -294,7 +308,7 @@ func score256(states int, p precision, narrow bool) {
 			f := sums[half][parts*t]
 			VCVTDQ2PS(f, f)
 			VMULPS(repeatedFloat(256), f, f)
-			if !narrow {
+			if parts == 2 {
 				lower := sums[half][parts*t+1]
 				VCVTDQ2PS(lower, lower)
 				VADDPS(lower, f, f)
@@ -315,4 +329,88 @@ func score256(states int, p precision, narrow bool) {
 	}
 	VZEROUPPER()
 	RET()
+}
+
+// scoreVNNI makes the narrow kernel for four states with AVX-VNNI: those of score256 are
+// for fewer, as one or two keep no multiplier busy.
+func scoreVNNI(p precision) {
+	const states = 4
+	function(fmt.Sprintf("coarseNarrow%dx%dAVXVNNI", p.bits, states), scoreSignature,
+		fmt.Sprintf("multiplies the first %d bits of a panel with the upper bytes of states: %d of them.", p.bits, states))
+	codes, blocks := Load(Param("codes"), GP64()), Load(Param("blocks"), GP64())
+	var second Register
+	if p == sixBits {
+		second = Load(Param("pairs"), GP64())
+	}
+	x, xStride, triple := Load(Param("x"), GP64()), Load(Param("xStride"), GP64()), GP64()
+	LEAQ(Mem{Base: xStride, Index: xStride, Scale: 2}, triple)
+	var sums [2][]VecVirtual
+	for half := range sums {
+		for range states {
+			v := YMM()
+			VPXOR(v, v, v)
+			sums[half] = append(sums[half], v)
+		}
+	}
+	mask, low := YMM(), YMM()
+	if p == sixBits {
+		VMOVDQU(repeated(upperSix), mask)
+		VMOVDQU(repeated(pairs), low)
+	} else {
+		VMOVDQU(repeated(lowNibbles), mask)
+	}
+	Label("loop")
+	for i := range 2 * p.codes {
+		if i%2 == 0 {
+			PREFETCHT0(Mem{Base: codes, Disp: 32*i + prefetchAhead})
+		}
+		if p == sixBits && i == 0 {
+			PREFETCHT0(Mem{Base: second, Disp: prefetchAhead / 2})
+		}
+		var code [2]VecVirtual
+		for half := range code {
+			code[half] = YMM()
+			VMOVDQU(Mem{Base: codes, Disp: i/2*64 + 32*half}, code[half])
+			switch {
+			case p == sixBits && i%2 == 0:
+				VPSLLW(U8(2), code[half], code[half])
+			case p == sixBits:
+				VPSRLW(U8(2), code[half], code[half])
+			case i%2 == 1:
+				VPSRLW(U8(4), code[half], code[half])
+			}
+			VPAND(mask, code[half], code[half])
+			if p == sixBits {
+				two := YMM()
+				VMOVDQU(Mem{Base: second, Disp: 32 * half}, two)
+				if i > 0 {
+					VPSRLW(U8(2*i), two, two)
+				}
+				VPAND(low, two, two)
+				VPOR(two, code[half], code[half])
+			}
+		}
+		for t := range states {
+			from := Mem{Base: x, Disp: 4 * i}
+			switch t {
+			case 1, 2:
+				from.Index, from.Scale = xStride, uint8(t)
+			case 3:
+				from.Index, from.Scale = triple, 1
+			}
+			q := YMM()
+			VPBROADCASTD(from, q)
+			for half := range code {
+				dot.VEX(q, code[half], sums[half][t])
+			}
+		}
+	}
+	ADDQ(U32(64*p.codes), codes)
+	if p == sixBits {
+		ADDQ(Imm(64), second)
+	}
+	ADDQ(Imm(uint64(8*p.codes)), x)
+	SUBQ(Imm(uint64(p.codes)), blocks)
+	JNZ(LabelRef("loop"))
+	logits256(sums, states, 1, p, p.narrow)
 }

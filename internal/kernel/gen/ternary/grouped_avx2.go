@@ -4,6 +4,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"trit/internal/kernel/gen/dot"
 )
 
 // A grouping256 emits the code that multiplies a record of a grouped layout in two halves
@@ -67,8 +69,8 @@ func (f *frame256) dot256(disp, sum int, codes [2]reg.VecVirtual) {
 		q, to := YMM(), f.sums[t]
 		VPBROADCASTD(f.row.at(t, disp), q)
 		if f.vnni {
-			dotVEX(q, codes[0], to[0][sum])
-			dotVEX(q, codes[1], to[1][sum])
+			dot.VEX(q, codes[0], to[0][sum])
+			dot.VEX(q, codes[1], to[1][sum])
 			continue
 		}
 		product := YMM()

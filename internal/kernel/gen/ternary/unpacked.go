@@ -6,6 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"trit/internal/kernel/gen/dot"
 )
 
 // Products of many rows of activations with weights that have been unpacked into a byte
@@ -98,8 +100,8 @@ func mulCodes256(n int, vnni bool) {
 			q := YMM()
 			VPBROADCASTD(row.at(t, 4*f), q)
 			if vnni {
-				dotVEX(q, c[0], sums[t][0])
-				dotVEX(q, c[1], sums[t][1])
+				dot.VEX(q, c[0], sums[t][0])
+				dot.VEX(q, c[1], sums[t][1])
 				continue
 			}
 			product := YMM()
