@@ -54,6 +54,8 @@ type hfConfig struct {
 	LinearKeyHeads   *int64   `json:"linear_num_key_heads"`
 	LinearValueHeads *int64   `json:"linear_num_value_heads"`
 
+	MTPLayers *int64 `json:"mtp_num_hidden_layers"` // behind the others
+
 	// Of MLX.
 	Affine      *hfAffine `json:"quantization"`
 	Namespace   string    `json:"tensor_namespace"`

@@ -159,6 +159,10 @@ func (f *finder) add(spec model.TensorSpec) error {
 			}
 			shape = slices.Insert(shape, place, 1)
 		}
+		if mtp := model.LayerTensor(f.config.Layers, ""); strings.HasPrefix(name, mtp) && spec.Role == model.RoleDense &&
+			spec.Dims[0]%gguf.TypeQ8_0.BlockElements() == 0 {
+			j.typ = gguf.TypeQ8_0
+		}
 		err = checkFloat(j, shape)
 		if f.mlx && j.form != nil && j.form.Centred {
 			j.form = nil
@@ -298,7 +302,7 @@ func (f *finder) otherPart(name string) string {
 func (f *finder) checkUnused() error {
 	left := map[string]bool{}
 	for _, t := range f.all {
-		if part := f.otherPart(t.Name); part != "" {
+		if part := f.otherPart(t.Name); part != "" && !f.used[t.Name] {
 			if !left[part] {
 				left[part] = true
 				f.report.decide(part, "left out", "only the text model is converted")

@@ -73,6 +73,14 @@ func (p *hfPlan) model(name, license string) error {
 	if err := p.recurrence(&w, arch); err != nil {
 		return err
 	}
+	if p.o.MTP {
+		if n := cfg.MTPLayers; n == nil || *n != 1 {
+			return fmt.Errorf("%w: mtp_num_hidden_layers in config.json is not 1: there is no layer that guesses further tokens, or several; "+
+				"convert the model without", ErrUnsupported)
+		}
+		size("block_count", *cfg.Layers+1)
+		size("nextn_predict_layers", 1)
+	}
 	if err := p.windows(&w, arch, headDim); err != nil {
 		return err
 	}
@@ -86,7 +94,7 @@ func (p *hfPlan) model(name, license string) error {
 	if w.err != nil {
 		return w.err
 	}
-	p.config, err = model.Configure(p.family, p.meta, model.LoadOptions{})
+	p.config, err = model.Configure(p.family, p.meta, model.LoadOptions{MTP: p.o.MTP})
 	if err != nil {
 		return fmt.Errorf("%w: config.json: %w", ErrConfig, err)
 	}

@@ -75,6 +75,10 @@ type Options struct {
 	// experiments and for models whose configuration does not tell.
 	Round bool
 
+	// MTP also converts the layer of Qwen3.5 checkpoints that guesses further tokens, in Q8_0
+	// where its rows allow it.
+	MTP bool
+
 	// Threads is the number of goroutines that convert; 0 means one per CPU. It
 	// changes neither the file nor the report.
 	Threads int

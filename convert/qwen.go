@@ -99,6 +99,9 @@ func (p *hfPlan) recurrence(w *metaWriter, arch string) error {
 	if interval := slices.Index(recurrent, false) + 1; interval > 0 && regular(recurrent, interval) {
 		w.set(arch+".full_attention_interval", uint32(interval))
 	} else {
+		if p.o.MTP {
+			recurrent = append(recurrent, false)
+		}
 		w.set(arch+".attention.recurrent_layers", recurrent)
 	}
 	if sections := c.rope().Sections; len(sections) > 0 && len(sections) <= 4 {

@@ -58,6 +58,7 @@ grow with the model. Nothing is left under the output's name after an error.`,
 	cmd.Flags().StringVar(&o.Pre, "pre", "", "name of the pre-tokenizer (default: recognised from the tokenizer)")
 	cmd.Flags().StringVar(&o.Name, "name", "", "name of the model (default: the folder's name)")
 	cmd.Flags().StringVar(&o.License, "license", "", "SPDX identifier of the licence (default: as the checkpoint's README.md says)")
+	cmd.Flags().BoolVar(&o.MTP, "mtp", false, "also convert the layer that guesses further tokens, of Qwen3.5 checkpoints that have one, to Q8_0")
 	cmd.Flags().BoolVar(&o.Round, "round", false, "also convert a model that was not trained with ternary weights")
 	return cmd
 }
