@@ -17,6 +17,9 @@ import (
 const (
 	maxJSONDepth  = 256
 	maxJSONDigits = 400 // of a number, and of its exponent's value
+
+	maxValueDepth  = 10000   // of a value that is checked
+	maxValueDigits = 1 << 14 // as written; the exponent's value makes a number larger than its text
 )
 
 // jsonKind is the type of a JSON value.
@@ -46,17 +49,25 @@ type jsonValue struct {
 // last value counts, as parsers have it, or whether that is an error.
 type jsonReader struct {
 	*json.Decoder
-	repeats bool
+	repeats       bool
+	depth, digits int // the most that there may be
 }
 
-// parseJSON parses a document in which names are unique. what names it in errors.
-func parseJSON(what string, data []byte) (*jsonValue, error) { return readJSON(what, data, false) }
+// beyondError says which limit JSON is beyond.
+type beyondError string
 
-func readJSON(what string, data []byte, repeats bool) (*jsonValue, error) {
+func (e beyondError) Error() string { return string(e) }
+
+// parseJSON parses a document in which names are unique. what names it in errors.
+func parseJSON(what string, data []byte) (*jsonValue, error) {
+	return jsonReader{depth: maxJSONDepth, digits: maxJSONDigits}.read(what, data)
+}
+
+func (d jsonReader) read(what string, data []byte) (*jsonValue, error) {
 	if !utf8.Valid(data) {
 		return nil, fmt.Errorf("%w: the %s is not valid UTF-8", ErrSyntax, what)
 	}
-	d := jsonReader{json.NewDecoder(bytes.NewReader(data)), repeats}
+	d.Decoder = json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	fail := func(err error) error {
 		offset := d.InputOffset()
@@ -72,7 +83,11 @@ func readJSON(what string, data []byte, repeats bool) (*jsonValue, error) {
 			offset, err = int64(len(data)), errors.New("it ends too early")
 		}
 		line, column := position(string(data), int(max(offset, 0)))
-		return &PositionError{what, line, column, err.Error(), ErrSyntax}
+		kind := ErrSyntax
+		if _, ok := errors.AsType[beyondError](err); ok && d.repeats {
+			kind = ErrUndecided // it is JSON
+		}
+		return &PositionError{what, line, column, err.Error(), kind}
 	}
 	v, err := d.value(0)
 	if err != nil {
@@ -85,8 +100,8 @@ func readJSON(what string, data []byte, repeats bool) (*jsonValue, error) {
 }
 
 func (d jsonReader) value(depth int) (*jsonValue, error) {
-	if depth > maxJSONDepth {
-		return nil, fmt.Errorf("values are nested more than %d deep", maxJSONDepth)
+	if depth > d.depth {
+		return nil, beyondError(fmt.Sprintf("values are nested more than %d deep", d.depth))
 	}
 	token, err := d.Token()
 	if err != nil {
@@ -100,7 +115,7 @@ func (d jsonReader) value(depth int) (*jsonValue, error) {
 	case string:
 		return &jsonValue{kind: jsonString, text: t}, nil
 	case json.Number:
-		return newNumber(string(t))
+		return newNumber(string(t), d.digits)
 	case json.Delim:
 		if t == '[' {
 			v := &jsonValue{kind: jsonArray}
@@ -141,7 +156,7 @@ func (d jsonReader) value(depth int) (*jsonValue, error) {
 }
 
 // newNumber makes a number of its text, which is valid JSON.
-func newNumber(text string) (*jsonValue, error) {
+func newNumber(text string, most int) (*jsonValue, error) {
 	digits, exponent, _ := strings.Cut(strings.ToLower(text), "e")
 	e := 0
 	if exponent != "" {
@@ -150,8 +165,11 @@ func newNumber(text string) (*jsonValue, error) {
 			e = maxJSONDigits + 1
 		}
 	}
-	if len(digits) > maxJSONDigits || e > maxJSONDigits || e < -maxJSONDigits {
-		return nil, fmt.Errorf("the number %s has more than %d digits", clip([]byte(text)), maxJSONDigits)
+	if e > maxJSONDigits || e < -maxJSONDigits {
+		return nil, beyondError(fmt.Sprintf("the exponent of the number %s is beyond %d", clip([]byte(text)), maxJSONDigits))
+	}
+	if len(digits) > most {
+		return nil, beyondError(fmt.Sprintf("the number %s has more than %d digits", clip([]byte(text)), most))
 	}
 	r, ok := new(big.Rat).SetString(text)
 	if !ok {

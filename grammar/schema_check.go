@@ -13,7 +13,8 @@ func (g *Grammar) Relaxed() []Relaxation { return g.relaxed }
 // lists. tool names the tool whose arguments the value is, "" if g is not made of tools. Of properties of the
 // same name the last counts, as parsers of JSON have it. The error wraps
 // [ErrInvalid] if the value does not satisfy the schema, [ErrUndecided] if that cannot be told, because of a pattern or
-// a reference that is not understood, or [ErrSyntax] if it is not JSON. A grammar without such a schema
+// a reference that is not understood, or of values nested more than 10,000 deep and numbers of more than 16,384 digits
+// or with an exponent beyond 400, or [ErrSyntax] if it is not JSON. A grammar without such a schema
 // finds nothing wrong.
 func (g *Grammar) Check(tool string, value []byte) error { return Compiler{}.Check(g, tool, value) }
 
@@ -23,7 +24,7 @@ func (c Compiler) Check(g *Grammar, tool string, value []byte) (err error) {
 	if root == nil {
 		return nil
 	}
-	v, err := readJSON("value", value, true)
+	v, err := jsonReader{repeats: true, depth: maxValueDepth, digits: maxValueDigits}.read("value", value)
 	if err != nil {
 		return err
 	}
