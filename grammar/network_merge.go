@@ -2,6 +2,7 @@ package grammar
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"slices"
 )
 
@@ -24,9 +25,10 @@ func (w *network) merge(m *meter) {
 		w.nodes[i].each(func(to *int32) { into[*to] = append(into[*to], int32(i)) })
 	}
 	seed := maphash.MakeSeed()
-	index := make(map[uint64]int32, len(w.nodes)) // the latest node, by hash; −1: none any more
+	index := make([]int32, 1<<bits.Len(uint(len(w.nodes)))) // the latest node plus one, by the last bits of its hash
+	slot := func(hash uint64) *int32 { return &index[hash&uint64(len(index)-1)] }
 	hashes := make([]uint64, len(w.nodes))
-	before := make([]int32, len(w.nodes)) // the node before with the same hash, or −1
+	before := make([]int32, len(w.nodes)) // the node before in the same slot, or −1
 	known := make([]bool, len(w.nodes))   // in the index
 	to := make([]int32, len(w.nodes))
 	var key []byte
@@ -36,24 +38,22 @@ func (w *network) merge(m *meter) {
 		key = n.appendKey(key[:0])
 		m.Spend(1 + len(key)/16)
 		hash := maphash.Bytes(seed, key)
-		last, ok := index[hash]
-		if !ok {
-			last = -1
-		}
+		last := *slot(hash) - 1
 		for j := last; j >= 0; j = before[j] {
-			if n.equal(&w.nodes[j]) {
+			if hashes[j] == hash && n.equal(&w.nodes[j]) {
 				return j
 			}
 		}
-		hashes[i], before[i], index[hash], known[i] = hash, last, i, true
+		hashes[i], before[i], *slot(hash), known[i] = hash, last, i+1, true
 		return i
 	}
 	// forget takes i out of the index.
 	forget := func(i int32) {
 		known[i] = false
-		last := index[hashes[i]]
+		first := slot(hashes[i])
+		last := *first - 1
 		if last == i {
-			index[hashes[i]] = before[i]
+			*first = before[i] + 1
 			return
 		}
 		for before[last] != i {
