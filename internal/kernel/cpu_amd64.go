@@ -24,7 +24,7 @@ func supported() []Level {
 		return levels
 	}
 	levels = append(levels, AVX512VBMI)
-	if x.HasAMXTile && x.HasAMXInt8 && permitTiles() {
+	if x.HasAMXTile && x.HasAMXInt8 && x.HasAVX512GFNI && permitTiles() {
 		levels = append(levels, AMX)
 	}
 	return levels

@@ -32,7 +32,7 @@ type GroupedInt8 struct {
 	rows   int
 	data   []byte
 	buf    []byte // backs data
-	blocks []byte // the rows as tiles, or nil without these
+	wide   []byte // the rows as tiles are loaded from them, or nil without these
 }
 
 // NewGroupedInt8 returns room for maxRows rows of up to maxCols columns, with the
@@ -44,7 +44,7 @@ func NewGroupedInt8(maxRows, maxCols int) *GroupedInt8 {
 	stride := groupedStride(maxCols)
 	x := &GroupedInt8{rows: maxRows, buf: hugemem.Bytes(maxRows * stride)}
 	if withTiles && active.grouped.tiles != nil {
-		x.blocks = newBlocks(maxRows, stride)
+		x.wide = hugemem.Bytes(wideBytes(maxRows, stride))
 	}
 	x.Reset(maxCols)
 	return x
@@ -58,7 +58,7 @@ func GroupedInt8Bytes(maxRows, maxCols int) int64 {
 	stride := groupedStride(maxCols)
 	n := int64(maxRows) * int64(stride)
 	if withTiles && active.grouped.tiles != nil {
-		n += int64(blocksBytes(maxRows, stride))
+		n += int64(wideBytes(maxRows, stride))
 	}
 	return n
 }
@@ -67,7 +67,7 @@ func GroupedInt8Bytes(maxRows, maxCols int) int64 {
 func (x *GroupedInt8) MaxRows() int { return x.rows }
 
 // Bytes returns the memory that the rows occupy.
-func (x *GroupedInt8) Bytes() int64 { return int64(len(x.buf) + len(x.blocks)) }
+func (x *GroupedInt8) Bytes() int64 { return int64(len(x.buf) + len(x.wide)) }
 
 // Groups returns the number of scales per row.
 func (x *GroupedInt8) Groups() int { return groupCount(x.Cols, ternary.GroupWidth) }
@@ -92,7 +92,7 @@ func (x *GroupedInt8) record(row, g int) []byte {
 // CopyRow makes a row the same as one of from, which has the same width.
 func (x *GroupedInt8) CopyRow(row int, from *GroupedInt8, at int) {
 	copy(x.data[row*x.stride:(row+1)*x.stride], from.data[at*from.stride:(at+1)*from.stride])
-	x.setBlocks(row)
+	x.setWide(row)
 }
 
 // Value returns the activation that stands for column c of a row, code/s.
@@ -135,7 +135,7 @@ func QuantizeGroups(x *GroupedInt8, row int, a []float32) {
 		binary.LittleEndian.PutUint32(record[recordScale:], math.Float32bits(scale))
 		binary.LittleEndian.PutUint32(record[recordHalf:], uint32(-half))
 	}
-	x.setBlocks(row)
+	x.setWide(row)
 }
 
 // groupedFunc computes, for each of panels panels of a grouped layout and tokens
@@ -191,7 +191,7 @@ func MatMulGrouped(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, 
 			panel0 = whole
 		}
 	}
-	if withTiles && ops.tiles != nil && x.blocks != nil && row1-row0 >= ops.tiles.least {
+	if withTiles && ops.tiles != nil && x.wide != nil && row1-row0 >= ops.tiles.least {
 		ops.tiles.tiles(y, yStride, w, x, row0, row1, panel0, panel1, ws)
 		return
 	}

@@ -707,11 +707,11 @@ func tileFinishAVX512(y *float32, yStride int, acc *int32, sums *int32, s *float
 //go:noescape
 func tritsG2AVX512(trits *int8, scales *float32, w *byte, units int, ahead int)
 
-// tritsG5AVX512VBMI unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and
+// tritsG5GFNI unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and
 // scales, 16 for each group. It fetches as many that are ahead bytes behind these.
 //
 //go:noescape
-func tritsG5AVX512VBMI(trits *int8, scales *float32, w *byte, units int, ahead int)
+func tritsG5GFNI(trits *int8, scales *float32, w *byte, units int, ahead int)
 
 // tritsG1AVX512 unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and
 // scales, 16 for each group. It fetches as many that are ahead bytes behind these.
@@ -719,12 +719,21 @@ func tritsG5AVX512VBMI(trits *int8, scales *float32, w *byte, units int, ahead i
 //go:noescape
 func tritsG1AVX512(trits *int8, scales *float32, w *byte, units int, ahead int)
 
-// tileGroupsAMX computes 16 sums of groups ≥ 1 groups for each row of each of blocks ≥ 1 blocks of activations,
-// blockBytes apart, and each of panels ≥ 1 panels, and adds them to what is at sums if add is not 0. It has room
-// for a tile at products. The shapes of tiles are at shapes.
+// tileGroups8AMX computes 16 sums of groups ≥ 1 groups for each row of each of blocks ≥ 1 blocks of 8 rows of
+// activations, stride bytes apart, whose inverse scales are as far apart, and each of panels ≥ 1 panels, and adds
+// them to what is at sums if add is not 0. It has room for a tile at products. The shapes of tiles of 8 rows
+// are at shapes.
 //
 //go:noescape
-func tileGroupsAMX(sums *float32, x *byte, blockBytes int, trits *int8, scales *float32, groups int, blocks int, panels int, add int, products *int32, shapes *byte)
+func tileGroups8AMX(sums *float32, x *byte, inverse *byte, stride int, trits *int8, scales *float32, groups int, blocks int, panels int, add int, products *int32, shapes *byte)
+
+// tileGroups16AMX computes 16 sums of groups ≥ 1 groups for each row of each of blocks ≥ 1 blocks of 16 rows of
+// activations, stride bytes apart, whose inverse scales are as far apart, and each of panels ≥ 1 panels, and adds
+// them to what is at sums if add is not 0. It has room for a tile at products. The shapes of tiles of 16 rows
+// are at shapes.
+//
+//go:noescape
+func tileGroups16AMX(sums *float32, x *byte, inverse *byte, stride int, trits *int8, scales *float32, groups int, blocks int, panels int, add int, products *int32, shapes *byte)
 
 // dotLinesT2AVX512 computes the sums of 2·pairs > 0 lines of blocks > 0 blocks, which begin at w[at[i]].
 // at has 24 places more, which are only prefetched.

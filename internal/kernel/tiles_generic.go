@@ -121,21 +121,19 @@ func unpackG1Generic(trits []int8, scales []float32, w []byte, units, _ int) {
 	}
 }
 
-func mulGroupTilesGeneric(sums []float32, x []byte, blockBytes int, trits []int8, scales []float32, groups, blocks, panels int, add bool, _ []int32) {
-	for i := range blocks * panels * blockRows {
-		block, p, t := i/blockRows/panels, i/blockRows%panels, i%blockRows
+func mulGroupTilesGeneric(sums []float32, x, inverse []byte, stride int, trits []int8, scales []float32, groups, rows, blocks, panels int, add bool, _ []int32) {
+	for i := range blocks * panels * rows {
+		p, at := i/rows%panels, (i/rows/panels*rows+i%rows)*stride
 		acc := sums[ternary.PanelRows*i:][:ternary.PanelRows]
 		if !add {
 			clear(acc)
 		}
 		for g := range groups {
-			tiles := x[block*blockBytes+g*tileGroupBytes:][:tileGroupBytes]
-			a := math.Float32frombits(binary.LittleEndian.Uint32(tiles[tileGroupScales+4*t:]))
+			a := math.Float32frombits(binary.LittleEndian.Uint32(inverse[at+4*g:]))
 			for r := range acc {
 				var sum int32
 				for c := range ternary.GroupWidth {
-					q := int8(tiles[c/tileStep*blockRows*tileStep+t*tileStep+c%tileStep])
-					sum += int32(q) * int32(trits[((p*groups+g)*32+c/4)*64+4*r+c%4])
+					sum += int32(int8(x[at+g*ternary.GroupWidth+c])) * int32(trits[((p*groups+g)*32+c/4)*64+4*r+c%4])
 				}
 				acc[r] += float32(float32(float32(sum)*scales[(p*groups+g)*ternary.PanelRows+r]) * a)
 			}

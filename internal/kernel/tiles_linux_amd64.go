@@ -77,10 +77,10 @@ func addGroupTiles(k groupedKernels, t *groupTiles) groupedKernels {
 }
 
 var amxGroupTiles = groupTiles{
-	// Of eight rows VPDPBUSD is about as fast.
-	least: 9,
+	// Of four rows VPDPBUSD is about as fast.
+	least: 5,
 	unpack: [3]func(trits []int8, scales []float32, w []byte, units, ahead int){
-		unpackGroupsOf(ternary.G2, tritsG2AVX512), unpackGroupsOf(ternary.G5, tritsG5AVX512VBMI), unpackGroupsOf(ternary.G1, tritsG1AVX512),
+		unpackGroupsOf(ternary.G2, tritsG2AVX512), unpackGroupsOf(ternary.G5, tritsG5GFNI), unpackGroupsOf(ternary.G1, tritsG1AVX512),
 	},
 	mul: mulGroupTilesAMX,
 }
@@ -95,9 +95,10 @@ func unpackGroupsOf(l ternary.Layout, all func(trits *int8, scales *float32, w *
 	}
 }
 
-func mulGroupTilesAMX(sums []float32, x []byte, blockBytes int, trits []int8, scales []float32, groups, blocks, panels int, add bool, products []int32) {
-	_ = sums[blocks*panels*blockSums-1]
-	_ = x[(blocks-1)*blockBytes+groups*tileGroupBytes-1]
+func mulGroupTilesAMX(sums []float32, x, inverse []byte, stride int, trits []int8, scales []float32, groups, rows, blocks, panels int, add bool, products []int32) {
+	_ = sums[blocks*panels*rows*ternary.PanelRows-1]
+	_ = x[(rows*blocks-1)*stride+groups*ternary.GroupWidth-1]
+	_ = inverse[(rows*blocks-1)*stride+4*groups-1]
 	_ = trits[panels*groups*ternary.PanelRows*ternary.GroupWidth-1]
 	_ = scales[panels*groups*ternary.PanelRows-1]
 	_ = products[blockSums-1]
@@ -105,7 +106,11 @@ func mulGroupTilesAMX(sums []float32, x []byte, blockBytes int, trits []int8, sc
 	if add {
 		adding = 1
 	}
-	tileGroupsAMX(&sums[0], &x[0], blockBytes, &trits[0], &scales[0], groups, blocks, panels, adding, &products[0], &tileShapes[pairRows][0])
+	mul := tileGroups16AMX
+	if rows == heights[0] {
+		mul = tileGroups8AMX
+	}
+	mul(&sums[0], &x[0], &inverse[0], stride, &trits[0], &scales[0], groups, blocks, panels, adding, &products[0], &tileShapes[rows][0])
 }
 
 var amxMeasure = measureKernels{

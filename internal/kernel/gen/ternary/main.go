@@ -79,7 +79,8 @@ func main() {
 	for _, u := range []unpacking512{unpackG2, unpackG5, unpackG1} {
 		trits512(u)
 	}
-	tileGroups()
+	tileGroups(8)
+	tileGroups(16)
 	for _, d := range []decoder512{decodeT2, decodeT5VBMI} {
 		dotLines512(d)
 		addColumns512(d)

@@ -36,24 +36,51 @@ var unpackG2 = unpacking512{name: "G2", suffix: "AVX512", lines: 9, groups: 1, p
 	}
 }}
 
-var unpackG5 = unpacking512{name: "G5", suffix: "AVX512VBMI", lines: 7, groups: 1, prepare: func() func(w, to, scales reg.Register) {
-	masks, minus, packed := manyMasks(1, 2), tritOfCode(), packedT5()
+var unpackG5 = unpacking512{name: "G5", suffix: "GFNI", lines: 7, groups: 1, prepare: func() func(w, to, scales reg.Register) {
+	packed := packedT5()
+	fields := make([]reg.VecVirtual, 4)
+	for i := range fields {
+		fields[i] = ZMM()
+		at := GP64()
+		MOVQ(U64(tritOfField(i)), at)
+		VPBROADCASTQ(at, fields[i])
+	}
 	return func(w, to, scales reg.Register) {
+		// Bits of ones beside the lowest: code 0 is trit −1.
+		store := func(raw reg.VecVirtual, field, line int) {
+			v := ZMM()
+			VGF2P8AFFINEQB(U8(0xFF), fields[field], raw, v)
+			VMOVDQU64(v, Mem{Base: to, Disp: 64 * line})
+		}
 		for k := range 6 {
 			words := packed(Mem{Base: w, Disp: 64 * k})
-			store := func(i, _ int, codes reg.VecVirtual) { minus(codes, Mem{Base: to, Disp: 64 * (5*k + i)}) }
+			for i := range 4 {
+				store(words[0], i, 5*k+i)
+			}
 			// The lowest two bits of 81·c are c.
-			VPANDD(masks[0], words[1], words[1])
-			store(4, 0, words[1])
-			manyFields(words[0], masks, 2, 4, store)
+			store(words[1], 0, 5*k+4)
 		}
 		raw := ZMM()
 		VMOVDQU64(Mem{Base: w, Disp: 384}, raw)
-		manyFields(raw, masks, 2, 2, func(i, _ int, codes reg.VecVirtual) { minus(codes, Mem{Base: to, Disp: 64 * (30 + i)}) })
+		for i := range 2 {
+			store(raw, i, 30+i)
+		}
 		VMOVUPS(nibbleScales(raw), Mem{Base: scales})
 		ADDQ(U32(7*64), w)
 	}
 }}
+
+// tritOfField returns the matrix of bits that turns bytes with a code 0, 1 or 2 in bits
+// 2i and 2i+1 into the complement of the code's trit. With b₁b₀ for the code that is b₀
+// in bit 0 and b₀ + b₁ in all others. The first byte of the matrix is for bit 7.
+func tritOfField(i int) uint64 {
+	b0, b1 := uint64(1)<<(2*i), uint64(2)<<(2*i)
+	m := b0 << 56
+	for bit := 1; bit < 8; bit++ {
+		m |= (b0 | b1) << (8 * (7 - bit))
+	}
+	return m
+}
 
 var unpackG1 = unpacking512{name: "G1", suffix: "AVX512", lines: 9, groups: 2, prepare: func() func(w, to, scales reg.Register) {
 	masks, minus := manyMasks(1, 1), tritOfCode()
@@ -117,20 +144,18 @@ func trits512(u unpacking512) {
 	RET()
 }
 
-// The bytes of a group of sixteen rows of activations: two tiles and their scales.
-const groupActivations = 2*tileBytes + 64
-
-// tileGroups emits the product of rows of activations, sixteen at a time, with panels of
+// tileGroups emits the product of rows of activations, n ≤ 16 at a time, with panels of
 // trits.
-func tileGroups() {
-	const n = 16
-	TEXT("tileGroupsAMX", NOSPLIT, "func(sums *float32, x *byte, blockBytes int, trits *int8, scales *float32, groups, blocks, panels, add int, products *int32, shapes *byte)")
+func tileGroups(n int) {
+	name := fmt.Sprintf("tileGroups%dAMX", n)
+	TEXT(name, NOSPLIT, "func(sums *float32, x, inverse *byte, stride int, trits *int8, scales *float32, groups, blocks, panels, add int, products *int32, shapes *byte)")
 	Pragma("noescape")
-	Doc("tileGroupsAMX computes 16 sums of groups ≥ 1 groups for each row of each of blocks ≥ 1 blocks of activations,",
-		"blockBytes apart, and each of panels ≥ 1 panels, and adds them to what is at sums if add is not 0. It has room",
-		"for a tile at products. The shapes of tiles are at shapes.")
-	sums, x, trits, scales, groups, panels := reg.RAX, reg.RSI, reg.RDI, reg.R8, reg.RCX, reg.RDX
-	step, products := reg.R9, reg.R10
+	Doc(fmt.Sprintf("%s computes 16 sums of groups ≥ 1 groups for each row of each of blocks ≥ 1 blocks of %d rows of", name, n),
+		"activations, stride bytes apart, whose inverse scales are as far apart, and each of panels ≥ 1 panels, and adds",
+		fmt.Sprintf("them to what is at sums if add is not 0. It has room for a tile at products. The shapes of tiles of %d rows", n),
+		"are at shapes.")
+	sums, x, trits, scales, groups := reg.RAX, reg.RSI, reg.RDI, reg.R8, reg.RCX
+	step, products, stride := reg.R9, reg.R10, reg.R11
 	param := func(name string) Mem {
 		p, err := Param(name).Resolve()
 		if err != nil {
@@ -142,7 +167,11 @@ func tileGroups() {
 	tileConfigure(step)
 	Load(Param("sums"), sums)
 	Load(Param("products"), products)
+	Load(Param("stride"), stride)
 	MOVQ(U32(64), step)
+	left := GP64() // panels
+	Load(Param("inverse"), left)
+	inverse := rows(left, stride, n)
 	acc := make([]reg.VecVirtual, n)
 	for t := range acc {
 		acc[t] = ZMM()
@@ -150,7 +179,7 @@ func tileGroups() {
 	Label("block")
 	Load(Param("trits"), trits)
 	Load(Param("scales"), scales)
-	Load(Param("panels"), panels)
+	Load(Param("panels"), left)
 	Label("panel")
 	Load(Param("x"), x)
 	Load(Param("groups"), groups)
@@ -166,12 +195,12 @@ func tileGroups() {
 	}
 	Label("group")
 	tileZero(0)
-	tileLoad(4, x, step, 0)
+	tileLoad(4, x, stride, 0)
 	tileLoad(6, trits, step, 0)
 	tileMulSS(0, 4, 6)
-	tileLoad(5, x, step, tileBytes)
+	tileLoad(1, x, stride, 64)
 	tileLoad(7, trits, step, tileBytes)
-	tileMulSS(0, 5, 7)
+	tileMulSS(0, 1, 7)
 	tileStore(0, products, step, 0)
 	d := ZMM()
 	VMOVUPS(Mem{Base: scales}, d)
@@ -179,10 +208,11 @@ func tileGroups() {
 		v := ZMM()
 		VCVTDQ2PS(Mem{Base: products, Disp: 64 * t}, v)
 		VMULPS(d, v, v)
-		VMULPS_BCST(Mem{Base: x, Disp: 2*tileBytes + 4*t}, v, v)
+		VMULPS_BCST(inverse.at(t, 0), v, v)
 		VADDPS(v, acc[t], acc[t])
 	}
-	ADDQ(U32(groupActivations), x)
+	inverse.advance(4)
+	ADDQ(U32(128), x)
 	ADDQ(U32(groupTrits), trits)
 	ADDQ(U8(64), scales)
 	DECQ(groups)
@@ -191,11 +221,19 @@ func tileGroups() {
 		VMOVUPS(acc[t], Mem{Base: sums, Disp: 64 * t})
 	}
 	ADDQ(U32(64*n), sums)
-	DECQ(panels)
+	Load(Param("groups"), groups)
+	SHLQ(U8(2), groups)
+	for _, b := range inverse.bases {
+		SUBQ(groups, b)
+	}
+	DECQ(left)
 	JNZ(LabelRef("panel"))
 	next := reg.RSI
-	Load(Param("blockBytes"), next)
+	IMUL3Q(U8(uint8(n)), stride, next)
 	ADDQ(next, param("x"))
+	for _, b := range inverse.bases {
+		ADDQ(next, b)
+	}
 	DECQ(param("blocks"))
 	JNZ(LabelRef("block"))
 	tileRelease()
