@@ -64,7 +64,8 @@ func (w *network) merge(m *meter) {
 	for i := range w.nodes {
 		to[i] = int32(i)
 	}
-	// Nodes that others lead to come first: apart from circles, all that a node leads to is settled when it is looked at.
+	// Nodes that others lead to come first: apart from circles, all that a node leads to is settled when
+	// it is looked at.
 	look := w.endsFirst()
 	for len(look) > 0 {
 		var again []int32
