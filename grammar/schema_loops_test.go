@@ -18,7 +18,8 @@ func TestSchemaLoops(t *testing.T) {
 			"a":{"minLength":2,"$ref":"#/$defs/b"},"b":{"maxLength":3,"$ref":"#/$defs/c"},
 			"c":{"type":"string","$ref":"#/$defs/a"}}}`,
 			[]string{`{"a":"ab"}`, `{"b":"abc"}`, `{"c":"ab"}`},
-			[]string{`{"a":"a"}`, `{"b":"a"}`, `{"c":"a"}`, `{"a":"abcd"}`, `{"b":"abcd"}`, `{"c":"abcd"}`, `{"a":12}`, `{"b":12}`}},
+			[]string{`{"a":"a"}`, `{"b":"a"}`, `{"c":"a"}`, `{"a":"abcd"}`, `{"b":"abcd"}`, `{"c":"abcd"}`,
+				`{"a":12}`, `{"b":12}`}},
 		{`{"type":"object","allOf":[{"$ref":"#"}],"properties":{"a":{"type":"null"}},"required":["a"]}`,
 			[]string{`{"a":null}`}, []string{`{}`, `{"a":1}`}},
 	} {

@@ -245,7 +245,8 @@ func TestToolsRelaxed(t *testing.T) {
 	}
 }
 
-// TestCheckLarge: values are judged by what they mean, as far as that is bearable; beyond, they are undecided, not wrong.
+// TestCheckLarge: values are judged by what they mean, as far as that is bearable; beyond, they are undecided, not
+// wrong.
 func TestCheckLarge(t *testing.T) {
 	g := schemaGrammar(t, `{"$ref":"#/$defs/a","$defs":{"a":{"anyOf":[{"type":"array","items":{"$ref":"#/$defs/a"}},
 		{"type":"integer","minimum":5}]}}}`, SchemaOptions{})
@@ -255,11 +256,13 @@ func TestCheckLarge(t *testing.T) {
 		value string
 		err   error
 	}{
-		{nested(5000, "7"), nil}, {nested(5000, "3"), ErrInvalid}, {nested(10001, "7"), ErrUndecided}, {nested(5000, "7") + "]", ErrSyntax},
+		{nested(5000, "7"), nil}, {nested(5000, "3"), ErrInvalid}, {nested(10001, "7"), ErrUndecided},
+		{nested(5000, "7") + "]", ErrSyntax},
 		{long, nil}, {"-" + long, ErrInvalid}, {long + ".5", ErrInvalid}, {"1e400", nil}, {"1e401", ErrUndecided},
 		{"1e99999999999999999999", ErrUndecided}, {strings.Repeat("9", 16385), ErrUndecided}, {"9e", ErrSyntax},
 	} {
-		if err := g.Check("", []byte(tc.value)); !errors.Is(err, tc.err) || errors.Is(err, ErrSyntax) != (tc.err == ErrSyntax) {
+		err := g.Check("", []byte(tc.value))
+		if !errors.Is(err, tc.err) || errors.Is(err, ErrSyntax) != (tc.err == ErrSyntax) {
 			t.Errorf("%.20s: %.200v, expected %v", tc.value, err, tc.err)
 		}
 	}
