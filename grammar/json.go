@@ -18,9 +18,9 @@ const (
 	WhitespaceCompact
 )
 
-// JSON returns the grammar of all JSON values. Numbers are limited to what fits a
-// float64: 15 digits before and 15 after the point, and two in the exponent. A
-// surrogate in an escape has its partner.
+// JSON returns the grammar of all JSON values. Numbers have at most 18 digits before
+// the point, as an int64 may, 20 after it, as a float64 between 0.001 and 1000 may when it
+// is written out, and two in the exponent. A surrogate in an escape has its partner.
 func JSON(ws Whitespace) *Grammar { return mustJSON(ws, (*jsonRules).value) }
 
 // JSONObject returns the grammar of the JSON objects (see [JSON]): what APIs call
@@ -125,7 +125,7 @@ func (j *jsonRules) number() *expr {
 // magnitude is any number that is not negative.
 func (j *jsonRules) magnitude() *expr {
 	return j.rule("number from 0", func() *expr {
-		return seq(j.whole(14), opt(seq(lit("."), repeat(charsExpr(setDigit), 1, 15))), j.exponent())
+		return seq(j.whole(integerDigits-1), opt(seq(lit("."), repeat(charsExpr(setDigit), 1, fractionDigits))), j.exponent())
 	})
 }
 
@@ -134,8 +134,8 @@ func (j *jsonRules) positive() *expr {
 	return j.rule("number above 0", func() *expr {
 		digit, nonzero := charsExpr(setDigit), charsExpr(newSet(runeRange{'1', '9'}))
 		return seq(alt(
-			seq(nonzero, repeat(digit, 0, 14), opt(seq(lit("."), repeat(digit, 1, 15)))),
-			seq(lit("0."), repeat(lit("0"), 0, 14), nonzero, repeat(digit, 0, 14)),
+			seq(nonzero, repeat(digit, 0, integerDigits-1), opt(seq(lit("."), repeat(digit, 1, fractionDigits)))),
+			seq(lit("0."), repeat(lit("0"), 0, 14), nonzero, repeat(digit, 0, fractionDigits-1)),
 		), j.exponent())
 	})
 }
@@ -147,7 +147,7 @@ func (j *jsonRules) exponent() *expr {
 
 // integer is any integer of up to 18 digits, so that it fits an int64.
 func (j *jsonRules) integer() *expr {
-	return j.rule("integer", func() *expr { return seq(opt(lit("-")), j.whole(17)) })
+	return j.rule("integer", func() *expr { return seq(opt(lit("-")), j.whole(integerDigits-1)) })
 }
 
 // whole is a number without sign of up to more+1 digits.

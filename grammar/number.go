@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// Limits on the digits of numbers with a range or multipleOf.
+// Limits on the digits of numbers.
 const (
-	integerDigits   = 18 // so that they fit an int64
-	realDigits      = 15 // so that a float64 tells them apart, as many validators must
+	integerDigits   = 18 // before the point: an int64 has them
+	fractionDigits  = 20 // after it: a float64 between 0.001 and 1000 may have them
+	realDigits      = 15 // in all, with a range or multipleOf: a float64 tells these apart, as many validators must
 	maxNumberStates = 1 << 15
 	maxModulus      = 1 << 12
 )

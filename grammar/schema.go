@@ -39,9 +39,8 @@ const (
 //     the last that is required, those that begin with "$" before the first too; their names might repeat (the last
 //     counts then, as parsers of JSON have it);
 //   - objects are closed unless the schema says otherwise (see [SchemaOptions]);
-//   - numbers have up to 18 digits as integers, otherwise up to 15 digits before
-//     the point and 15 in all, unless a range needs more; with multipleOf or a bound other than 0 they have
-//     no exponent;
+//   - numbers have up to 18 digits before the point and up to 20 after it; with multipleOf or a bound other
+//     than 0 they have up to 15 in all, unless a range needs more, and no exponent;
 //   - strings under a pattern or format are written in their usual form, others with any
 //     escapes; values of enum and const as in the schema.
 //
