@@ -90,7 +90,10 @@ var memory = map[string]int64{
 	"ternary-bonsai-2-9b":        2750,
 	"ternary-bonsai-2-27b":       8100,
 	"ternary-bonsai-2-27b-pq2_0": 8200,
-	"maple-20b":                  7400,
+	"bitcpm-8b":                  3150,
+	"maple-20b":                  6400,
+	"hy-mt2-1.8b":                1200,
+	"hy-mt1.5-1.8b":              1200,
 	"bitnet-embeddings-0.6b":     1100,
 	"bitnet-embeddings-270m":     680,
 }

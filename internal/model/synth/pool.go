@@ -1,11 +1,13 @@
 package synth
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
 
 	"trit/gguf"
+	"trit/internal/half"
 	"trit/quant"
 )
 
@@ -35,6 +37,9 @@ func ternaryPool(t gguf.Type, scale float32, n int64, rng *rand.PCG) (*pool, err
 		}
 		codes[i] = byte(below(rng.Uint64(), 3))
 	}
+	if t == gguf.TypeSTQ1_0 {
+		oneZeroInFour(codes, rng)
+	}
 	switch t {
 	case gguf.TypeI2S:
 		// A tensor is a stream of 128 elements in 32 bytes, and ends with its
@@ -46,7 +51,7 @@ func ternaryPool(t gguf.Type, scale float32, n int64, rng *rand.PCG) (*pool, err
 		}
 		cut := len(data) - i2sTail
 		return &pool{block: cut / (poolElems / elems), blocks: data[:cut], tail: data[cut:]}, nil
-	case gguf.TypeTQ1_0, gguf.TypeTQ2_0, gguf.TypeQ1_0, gguf.TypeQ2_0, gguf.TypePQ2_0, gguf.TypePTQ1_0:
+	case gguf.TypeTQ1_0, gguf.TypeTQ2_0, gguf.TypeSTQ1_0, gguf.TypeQ1_0, gguf.TypeQ2_0, gguf.TypePQ2_0, gguf.TypePTQ1_0:
 		data, err := encodeCodes(t, codes, scale)
 		if err != nil {
 			return nil, err
@@ -60,6 +65,25 @@ func ternaryPool(t gguf.Type, scale float32, n int64, rng *rand.PCG) (*pool, err
 		return floatPool(t, values, n)
 	}
 	return nil, fmt.Errorf("%w: %v for ternary weights", ErrType, t)
+}
+
+// oneZeroInFour replaces codes by such as STQ1_0 stores: of every four elements that are
+// 16 apart in a run of 64 one is zero.
+func oneZeroInFour(codes []byte, rng *rand.PCG) {
+	for run := 0; run < len(codes); run += 64 {
+		for i := range 16 {
+			u := rng.Uint64() >> 59 // the place of the zero, and three signs
+			for p := range 4 {
+				code := &codes[run+i+16*p]
+				if uint64(p) == u>>3 {
+					*code = 1
+					continue
+				}
+				*code = 2 * byte(u&1)
+				u = u&^7 | u&7>>1
+			}
+		}
+	}
 }
 
 // gaussianPool encodes values with the given standard deviation.
@@ -77,7 +101,39 @@ func gaussianPool(t gguf.Type, deviation float32, n int64, rng *rand.PCG) (*pool
 		}
 		values[i] = deviation * (float32(sum) / (1 << 16))
 	}
+	if t == gguf.TypeQ4_K {
+		return q4KPool(values, deviation)
+	}
 	return floatPool(t, values, n)
+}
+
+// q4KPool encodes values in Q4_K with the same step everywhere, so that 15 steps are six
+// deviations. That loses more than an encoder which looks at the values would, which
+// does not matter to random ones.
+func q4KPool(values []float32, deviation float32) (*pool, error) {
+	const (
+		elems, size    = 256, 144
+		scale, minimum = 32, 60 // of 63
+	)
+	step := deviation * 6 / 15
+	var head [16]byte
+	binary.LittleEndian.PutUint16(head[:], half.F32ToF16(step/scale))
+	binary.LittleEndian.PutUint16(head[2:], half.F32ToF16(step*7.5/minimum))
+	for j := range 4 { // runs j and j + 4: six bits each, of which the second has two elsewhere
+		head[4+j] = scale | scale>>4<<6
+		head[8+j] = minimum | minimum>>4<<6&0xFF
+		head[12+j] = scale&15 | minimum&15<<4
+	}
+	p := &pool{block: size, blocks: make([]byte, len(values)/elems*size)}
+	for i, x := range values {
+		block, e := p.blocks[i/elems*size:], i%elems
+		if e == 0 {
+			copy(block, head[:])
+		}
+		code := byte(min(max(float32(x/step)+8, 0), 15)) // rounds x/step + 7.5
+		block[len(head)+e/64*32+e%32] |= code << (e / 32 % 2 * 4)
+	}
+	return p, nil
 }
 
 // floatPool encodes values as blocks. Types without blocks get runs of up to 32

@@ -44,9 +44,11 @@ type Shape struct {
 	// package tokenizer.
 	Tokenizer, Pre string
 
-	// Type is the storage type that the model is published in, for its head and its
-	// embedding too; 0 means I2_S with an F16 head.
+	// Type is the storage type that the model is published in; 0 means I2_S.
 	Type gguf.Type
+	// Head and Embedding are those of its tables: of the output head, and of an embedding
+	// beside it. 0 means Type where that has a scale for each 64 or 128 weights, or F16.
+	Head, Embedding gguf.Type
 	// Yarn is the context before it was extended by YaRN to Context; 0 for no YaRN.
 	// LongRope is the same of LongRoPE.
 	Yarn, LongRope int
@@ -75,11 +77,11 @@ const stateDim = 128
 // config.json files; the Falcon3 rows from their model cards, and they add up to the
 // published parameter counts with an untied head (1.67, 3.23, 7.46 and 10.31 billion).
 // falcon-e-3b adds up to the published size of its packed file, 999 MB; its RoPE base
-// and epsilon are those of Falcon3. maple-20b is from its model card. The first Bonsai
-// models have the geometry of Qwen3; those of Bonsai 2 that of Qwen3.5 and Qwen3.8, and
-// they add up to the published sizes of 0.43, 0.95, 2.0 and 5.9 GB. bitcpm-8b is
-// MiniCPM4 8B; hy-mt-1.8b adds up to the published 436 MiB with STQ1_0 weights and a
-// table in Q6_K. The embedding models have the geometry of Qwen3 0.6B and Gemma 3 270M,
+// and epsilon are those of Falcon3. maple-20b is from its model card and adds up to the
+// published 4.98 GB. The first Bonsai models have the geometry of Qwen3; those of Bonsai 2
+// that of Qwen3.5 and Qwen3.8, and they add up to the published sizes of 0.43, 0.95, 2.0
+// and 5.9 GB. bitcpm-8b is MiniCPM4 8B, whose published 2.37 GB tell the types of its
+// tables; hy-mt-1.8b adds up to the published 436 MiB with a table in Q6_K. The embedding models have the geometry of Qwen3 0.6B and Gemma 3 270M,
 // and add up to 428 and 367 MB. The tiny shapes are for tests: every storage type can
 // hold them.
 var shapes = []Shape{
@@ -150,13 +152,15 @@ var shapes = []Shape{
 	{Name: "maple-20b", Model: "Maple 20B-A1B", Architecture: "maple",
 		Layers: 24, Hidden: 2048, FFN: 512, Heads: 16, KVHeads: 4, HeadDim: 128, Vocab: 151936, Context: 131072,
 		RopeBase: 10000, NormEps: 1e-6, Tokenizer: tokenizer.ModelBPE, Pre: "qwen2",
-		Type: gguf.TypeTQ1_0, RopeDim: 64, Experts: 256, UsedExperts: 8, Window: 512},
+		Type: gguf.TypeTQ1_0, Head: gguf.TypeQ4_K, RopeDim: 64, Experts: 256, UsedExperts: 8, Window: 512},
 	{Name: "bitcpm-8b", Model: "BitCPM-CANN-8B", Architecture: "minicpm",
 		Layers: 32, Hidden: 4096, FFN: 16384, Heads: 32, KVHeads: 2, HeadDim: 128, Vocab: 73448, Context: 32768,
-		RopeBase: 10000, NormEps: 1e-6, Tokenizer: tokenizer.ModelSPM, Type: gguf.TypeTQ2_0, LongRope: 32768},
+		RopeBase: 10000, NormEps: 1e-6, Tokenizer: tokenizer.ModelSPM,
+		Type: gguf.TypeTQ2_0, Head: gguf.TypeQ6_K, Embedding: gguf.TypeQ4_K, LongRope: 32768},
 	{Name: "hy-mt-1.8b", Model: "Hy-MT 1.8B", Architecture: "hunyuan-dense",
 		Layers: 32, Hidden: 2048, FFN: 6144, Heads: 16, KVHeads: 4, HeadDim: 128, Vocab: 120818, Context: 262144,
-		RopeBase: 11158840, NormEps: 1e-5, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "hunyuan-dense", Type: gguf.TypeTQ1_0},
+		RopeBase: 11158840, NormEps: 1e-5, Tied: true, Tokenizer: tokenizer.ModelBPE, Pre: "hunyuan-dense",
+		Type: gguf.TypeSTQ1_0, Head: gguf.TypeQ6_K},
 	{Name: "tiny-llama", Model: "a small llama with a head of its own, for tests", Architecture: "llama",
 		Layers: 2, Hidden: 256, FFN: 512, Heads: 4, KVHeads: 2, HeadDim: 64, Vocab: 512, Context: 512,
 		RopeBase: 10000, NormEps: 1e-5, Tokenizer: tokenizer.ModelSPM},

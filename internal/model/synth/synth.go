@@ -28,8 +28,8 @@ type Options struct {
 	// Type is the storage type of ternary weights, one of Types; 0 means the shape's.
 	Type gguf.Type
 	// Head is the storage type of the table that serves as output head, one of
-	// HeadTypes; 0 means F16 or, for shapes whose heads are published so, that of the
-	// weights. An embedding table beside it is F16 then, or has the same type.
+	// HeadTypes; 0 means the shape's, or that of the weights where no other is
+	// published, or F16. An embedding table beside it is as published, or F16.
 	Head gguf.Type
 	// MTP adds a layer that guesses further tokens, with matrices in Q8_0.
 	MTP bool
@@ -48,12 +48,12 @@ type Options struct {
 
 // Types lists the storage types for ternary weights.
 func Types() []gguf.Type {
-	return append([]gguf.Type{gguf.TypeI2S, gguf.TypeTQ1_0, gguf.TypeTQ2_0, gguf.TypeF16}, groupedTypes...)
+	return append([]gguf.Type{gguf.TypeI2S, gguf.TypeTQ1_0, gguf.TypeTQ2_0, gguf.TypeSTQ1_0, gguf.TypeF16}, groupedTypes...)
 }
 
 // HeadTypes lists the storage types for the output head.
 func HeadTypes() []gguf.Type {
-	return append([]gguf.Type{gguf.TypeF16, gguf.TypeQ6_K, gguf.TypeQ8_0}, groupedTypes...)
+	return append([]gguf.Type{gguf.TypeF16, gguf.TypeQ8_0, gguf.TypeQ6_K, gguf.TypeQ4_K}, groupedTypes...)
 }
 
 // groupedTypes have a scale for each 64 or 128 weights of a row. Models that are stored
@@ -93,7 +93,7 @@ func (t *tensor) elements() int64 {
 func New(s Shape, o Options) (*Generator, error) {
 	o.Type = cmp.Or(o.Type, s.Type, gguf.TypeI2S)
 	if o.Head == 0 {
-		o.Head = gguf.TypeF16
+		o.Head = cmp.Or(s.Head, gguf.TypeF16)
 		if s.Type != 0 && slices.Contains(groupedTypes, o.Type) {
 			o.Head = o.Type
 		}
@@ -153,10 +153,11 @@ func (g *Generator) storage(spec model.TensorSpec) (gguf.Type, int64, error) {
 	case model.RoleHead:
 		t, block = g.opts.Head, g.opts.Head.BlockElements()
 	case model.RoleEmbedding:
-		t = gguf.TypeF16
+		t = cmp.Or(g.shape.Embedding, gguf.TypeF16)
 		if g.shape.Tied || slices.Contains(groupedTypes, g.opts.Head) {
-			t, block = g.opts.Head, g.opts.Head.BlockElements()
+			t = g.opts.Head
 		}
+		block = t.BlockElements()
 	case model.RoleDense:
 		if mtp := model.LayerTensor(g.config.Layers, ""); strings.HasPrefix(spec.Name, mtp) {
 			t, block = gguf.TypeQ8_0, gguf.TypeQ8_0.BlockElements()
