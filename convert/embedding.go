@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -119,4 +120,34 @@ func (p *hfPlan) embedding(f *embeddingFiles) error {
 		}
 	}
 	return w.err
+}
+
+// describeEmbedding makes the files that sentence-transformers reads, for a model whose
+// file says how states become a vector.
+func (x *exporter) describeEmbedding() error {
+	e, err := model.ReadEmbedding(x.o.Input.Metadata, x.config.Architecture)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if e.Pooling == 0 {
+		return nil
+	}
+	const library = "sentence_transformers.models."
+	modules := []map[string]any{
+		{"idx": 0, "name": "0", "path": "", "type": library + "Transformer"},
+		{"idx": 1, "name": "1", "path": "1_Pooling", "type": library + "Pooling"},
+		{"idx": 2, "name": "2", "path": "2_Normalize", "type": library + "Normalize"},
+	}
+	pooling := map[string]any{"word_embedding_dimension": x.config.Hidden, "include_prompt": true}
+	for name, mode := range poolingModes {
+		pooling[name] = mode == e.Pooling
+	}
+	prompts := map[string]string{}
+	for name, text := range map[string]*string{"query": e.QueryPrefix, "document": e.DocumentPrefix} {
+		if text != nil {
+			prompts[name] = *text
+		}
+	}
+	return errors.Join(x.addJSON("modules.json", modules), x.addJSON("1_Pooling/config.json", pooling),
+		x.addJSON("config_sentence_transformers.json", map[string]any{"prompts": prompts, "default_prompt_name": nil, "similarity_fn_name": "cosine"}))
 }

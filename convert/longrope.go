@@ -32,17 +32,22 @@ func (p *hfPlan) longRope(w *metaWriter, prefix string, r *hfRope) error {
 	}
 	w.set(prefix+"type", "longrope")
 	w.set(prefix+"original_context_length", uint32(original))
-	attention := 1.0
-	if scale := float64(*p.hf.Context) / float64(original); scale > 1 {
-		attention = math.Sqrt(1 + math.Log(scale)/math.Log(float64(original)))
-	}
+	attention := longAttention(*p.hf.Context, original)
 	if r.Attention != nil {
-		attention = *r.Attention
+		attention = float32(*r.Attention)
 	}
 	if attention != 1 {
-		w.set(prefix+"attn_factor", float32(attention))
+		w.set(prefix+"attn_factor", attention)
 	}
 	return nil
+}
+
+// longAttention is the attention factor of LongRoPE where a configuration has none.
+func longAttention(context, original int64) float32 {
+	if scale := float64(context) / float64(original); scale > 1 {
+		return float32(math.Sqrt(1 + math.Log(scale)/math.Log(float64(original))))
+	}
+	return 1
 }
 
 // hunyuan is the architecture whose dynamic scaling is another base.

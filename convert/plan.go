@@ -83,6 +83,7 @@ type job struct {
 	tensor *gguf.Tensor
 	layout quant.I2SLayout // of an I2_S tensor
 	how    treatment
+	parts  int64 // that the tensor is written in, each by a job; 0 for one
 
 	// For projections.
 	scale    *safetensors.Tensor // weight_scale of a packed tensor, else nil
@@ -107,7 +108,7 @@ func (j *job) rows() int64 {
 func (j *job) sourceBytes() int64 {
 	switch {
 	case j.tensor != nil:
-		return j.tensor.Size
+		return j.tensor.Size / max(j.parts, 1)
 	case j.source != nil:
 		return j.source.Elements() * j.source.DType.Size()
 	}

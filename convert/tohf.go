@@ -155,7 +155,7 @@ func (x *exporter) add(t *gguf.Tensor, table *model.TensorTable) error {
 	default:
 		return fmt.Errorf("%w: %s has no place in a model of architecture %s", ErrTensor, t.Name, x.config.Architecture)
 	}
-	if t.Name == "rope_freqs.weight" {
+	if strings.HasPrefix(t.Name, "rope_freqs.") || strings.HasPrefix(t.Name, "rope_factors_") {
 		return nil // config.json describes it
 	}
 	if len(spec.HF) == 0 {
@@ -165,7 +165,7 @@ func (x *exporter) add(t *gguf.Tensor, table *model.TensorTable) error {
 		return fmt.Errorf("%w: %s has dimensions %v, the configuration asks for %v", ErrTensor, t.Name, t.Dims, spec.Dims)
 	}
 	switch {
-	case spec.HFForm != nil || spec.Role == model.RoleDense:
+	case spec.HFForm != nil || spec.Role == model.RoleDense || spec.Matrices() > 1:
 		return x.addFormed(t, spec)
 	case spec.Role == model.RoleProjection && !x.floats:
 		return x.addPacked(t, spec)
@@ -246,18 +246,9 @@ func (x *exporter) addVector(t *gguf.Tensor, table *model.TensorTable) error {
 		x.bias["attention"] = x.bias["attention"] || strings.Contains(name, "self_attn")
 		x.bias["mlp"] = x.bias["mlp"] || strings.Contains(name, "mlp")
 	}
-	data, err := t.Data()
+	v, err := x.vector(t.Name)
 	if err != nil {
-		return fmt.Errorf("convert: %w", err)
-	}
-	v := make([]float32, n)
-	if err := quant.Decode(t.Type, v, data); err != nil {
-		return readError(t, err)
-	}
-	for i, f := range v {
-		if !finite(f) {
-			return fmt.Errorf("%w: %s: element %d is %v", ErrTensor, t.Name, i, f)
-		}
+		return err
 	}
 	if heads > 0 {
 		out := make([]float32, n)
@@ -452,7 +443,11 @@ func (x *exporter) write() (err error) {
 		}
 	}()
 	for name, data := range x.files {
-		if err := os.WriteFile(filepath.Join(folder.Path, name), data, 0o644); err != nil {
+		path := filepath.Join(folder.Path, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return fmt.Errorf("convert: %w", err)
+		}
+		if err := os.WriteFile(path, data, 0o644); err != nil {
 			return fmt.Errorf("convert: %w", err)
 		}
 	}

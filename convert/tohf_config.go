@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"trit/internal/model"
-	"trit/quant"
 	"trit/sample"
 	"trit/tokenizer"
 )
@@ -16,6 +14,9 @@ import (
 func (x *exporter) describe() error {
 	config, err := x.configJSON()
 	if err != nil {
+		return err
+	}
+	if err := x.describeEmbedding(); err != nil {
 		return err
 	}
 	tok, err := tokenizer.FromGGUF(x.o.Input.Metadata)
@@ -58,27 +59,6 @@ func (x *exporter) describe() error {
 	return x.describeTokenizer(tok)
 }
 
-// slidingLayers says which layers have a sliding window, if some have one that is
-// narrower than the context.
-func (x *exporter) slidingLayers(config map[string]any) error {
-	c := x.config
-	if c.Window == 0 || c.Window >= c.Context || !slices.Contains(c.Sliding, true) {
-		return nil
-	}
-	if x.family.Names[0] != "qwen3" {
-		return fmt.Errorf("%w: layers with a sliding window of %d positions, which transformers' class for architecture %s does not have",
-			ErrUnsupported, c.Window, c.Architecture)
-	}
-	kinds := make([]string, c.Layers)
-	for i := range kinds {
-		if kinds[i] = "full_attention"; c.Sliding[i] {
-			kinds[i] = "sliding_attention"
-		}
-	}
-	config["use_sliding_window"], config["sliding_window"], config["layer_types"] = true, c.Window, kinds
-	return nil
-}
-
 // configJSON makes config.json.
 func (x *exporter) configJSON() (map[string]any, error) {
 	c, r := x.config, x.report
@@ -117,8 +97,7 @@ func (x *exporter) configJSON() (map[string]any, error) {
 	if c.HeadDim*c.Heads != c.Hidden {
 		config["head_dim"] = c.HeadDim
 	}
-	qwen := strings.HasPrefix(kind, "qwen")
-	if c.RopeDim != c.HeadDim && !qwen {
+	if c.RopeDim != c.HeadDim && !known.partial {
 		return nil, fmt.Errorf("%w: heads of %d elements of which %d are rotated", ErrUnsupported, c.HeadDim, c.RopeDim)
 	}
 	if key := c.Architecture + ".attention.scale"; x.o.Input.Metadata.Has(key) {
@@ -131,11 +110,13 @@ func (x *exporter) configJSON() (map[string]any, error) {
 	if scaling != nil {
 		config["rope_scaling"] = scaling
 	}
-	if qwen {
-		x.qwenConfig(config)
-	}
 	if err := x.slidingLayers(config); err != nil {
 		return nil, err
+	}
+	if known.config != nil {
+		if err := known.config(x, config); err != nil {
+			return nil, err
+		}
 	}
 	normed := false
 	for _, t := range x.o.Input.Tensors {
@@ -174,27 +155,22 @@ func decimal(x float32) float64 {
 
 // ropeScaling describes the scaling of the rotation frequencies, nil for none.
 func (x *exporter) ropeScaling() (map[string]any, error) {
-	t, ok := x.o.Input.Tensor("rope_freqs.weight")
-	if x.config.LongRope || x.config.RopeDynamic != 0 {
-		return nil, fmt.Errorf("%w: the scaling of the rotation, which changes with the context", ErrUnsupported)
-	}
-	if x.config.Yarn != nil {
+	switch {
+	case x.config.LongRope || x.config.RopeDynamic != 0:
+		return x.changingRope()
+	case x.config.Yarn != nil:
 		return x.yarnScaling(), nil
 	}
-	if !ok {
+	if _, ok := x.o.Input.Tensor("rope_freqs.weight"); !ok {
 		if x.config.RopeScale == 1 {
 			return nil, nil
 		}
 		factor := decimal(float32(1 / x.config.RopeScale))
 		return map[string]any{"type": "linear", "rope_type": "linear", "factor": factor}, nil
 	}
-	data, err := t.Data()
+	want, err := x.vector("rope_freqs.weight")
 	if err != nil {
-		return nil, fmt.Errorf("convert: %w", err)
-	}
-	want := make([]float32, t.Elements())
-	if err := quant.Decode(t.Type, want, data); err != nil {
-		return nil, readError(t, err)
+		return nil, err
 	}
 	// The factors of Llama 3 follow from four numbers, of which the published
 	// models have few combinations; the first is the largest factor.

@@ -14,30 +14,8 @@ import (
 	"trit/quant"
 )
 
-// hfClasses are the classes and model types of transformers that run families, by the
-// first of the family's names, beside those of BitNet.
-var hfClasses = map[string]struct{ class, kind string }{
-	"llama":  {"LlamaForCausalLM", "llama"},
-	"qwen3":  {"Qwen3ForCausalLM", "qwen3"},
-	"qwen35": {"Qwen3_5ForCausalLM", "qwen3_5_text"},
-}
-
-// checkClass refuses what no class runs, and weights that are rotated.
-func (x *exporter) checkClass() error {
-	if _, ok := hfClasses[x.family.Names[0]]; !ok && !x.isBitNet() {
-		return fmt.Errorf("%w: transformers has no class that runs architecture %s", ErrArchitecture, x.config.Architecture)
-	}
-	for _, key := range x.o.Input.Metadata.Keys() {
-		if strings.HasPrefix(key, model.RotationPrefix) {
-			return fmt.Errorf("%w: the weights are rotated (%s*), and transformers has no class that rotates their inputs", ErrUnsupported, model.RotationPrefix)
-		}
-	}
-	return nil
-}
-
-// qwenConfig completes config.json for the families of Qwen, whose rotary settings stand
-// together.
-func (x *exporter) qwenConfig(config map[string]any) {
+// ropeParameters brings the rotary settings together, as newer configurations have them.
+func (x *exporter) ropeParameters(config map[string]any) {
 	c := x.config
 	config["head_dim"] = c.HeadDim
 	rope := map[string]any{"rope_type": "default"}
@@ -54,8 +32,14 @@ func (x *exporter) qwenConfig(config map[string]any) {
 		rope["mrope_section"] = slices.DeleteFunc(slices.Clone(sections), func(n int32) bool { return n == 0 })
 	}
 	config["rope_parameters"] = rope
+}
+
+// qwenConfig completes config.json for the families of Qwen.
+func (x *exporter) qwenConfig(config map[string]any) error {
+	c := x.config
+	x.ropeParameters(config)
 	if len(c.Recurrent) == 0 {
-		return
+		return nil
 	}
 	layers := make([]string, len(c.Recurrent))
 	for i, recurrent := range c.Recurrent {
@@ -68,6 +52,7 @@ func (x *exporter) qwenConfig(config map[string]any) {
 	config["linear_conv_kernel_dim"] = c.ConvWidth
 	config["linear_key_head_dim"], config["linear_value_head_dim"] = c.StateDim, c.StateDim
 	config["linear_num_key_heads"], config["linear_num_value_heads"] = c.KeyHeads, c.ValueHeads
+	return nil
 }
 
 // yarnScaling describes YaRN.
@@ -110,24 +95,35 @@ func (x *exporter) addFormed(t *gguf.Tensor, spec model.TensorSpec) error {
 			return err
 		}
 	}
-	shape := t.Shape()
+	name, shape := hfName(spec), t.Shape()
+	if before, after, experts := strings.Cut(name, ".experts."); experts {
+		rows := int(shape[1])
+		for e := range int(shape[0]) {
+			j := x.job(t, fmt.Sprintf("%s.experts.%d.%s", before, e, after), d, shape[1:], func(w io.Writer, j *job) error {
+				return x.writeFormed(w, j, form, d, e*rows, rows)
+			})
+			j.parts, j.report.Dims = shape[0], t.Dims[:2]
+		}
+		return nil
+	}
 	if strings.HasSuffix(spec.HF[0], "conv1d.weight") {
 		shape = []int64{shape[0], 1, shape[1]}
 	}
-	x.job(t, hfName(spec), d, shape, func(w io.Writer, j *job) error { return x.writeFormed(w, j, form, d) })
+	rows := int(t.Elements() / t.Cols())
+	x.job(t, name, d, shape, func(w io.Writer, j *job) error { return x.writeFormed(w, j, form, d, 0, rows) })
 	return nil
 }
 
-// writeFormed writes the rows of a tensor in a checkpoint's form.
-func (x *exporter) writeFormed(w io.Writer, j *job, form *model.HFForm, d safetensors.DType) error {
+// writeFormed writes rows of a tensor in a checkpoint's form.
+func (x *exporter) writeFormed(w io.Writer, j *job, form *model.HFForm, d safetensors.DType, first, rows int) error {
 	t := j.tensor
 	data, err := t.Data()
 	if err != nil {
 		return fmt.Errorf("convert: %w", err)
 	}
 	cols := int(t.Cols())
-	rows := int(t.Elements()) / cols
-	size := len(data) / rows
+	size := len(data) / int(t.Elements()/t.Cols())
+	data = data[first*size:][:rows*size]
 	order := inverse(form.Rows, rows)
 	columns := inverse(form.Cols, cols)
 	row, out := make([]float32, cols), make([]float32, cols)

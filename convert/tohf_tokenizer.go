@@ -123,11 +123,12 @@ func preTokenizers(pre string) any {
 	byteLevel := func(regex bool) map[string]any {
 		return map[string]any{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex}
 	}
-	split := func(regex string) any {
-		return map[string]any{"type": "Sequence", "pretokenizers": []any{
-			map[string]any{"type": "Split", "pattern": map[string]any{"Regex": regex}, "behavior": "Isolated", "invert": false},
-			byteLevel(false),
-		}}
+	split := func(regexes ...string) any {
+		var steps []any
+		for _, regex := range regexes {
+			steps = append(steps, map[string]any{"type": "Split", "pattern": map[string]any{"Regex": regex}, "behavior": "Isolated", "invert": false})
+		}
+		return map[string]any{"type": "Sequence", "pretokenizers": append(steps, byteLevel(false))}
 	}
 	switch pre {
 	case "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon_e", "smaug-bpe", "dbrx", "chatglm-bpe":
@@ -136,6 +137,9 @@ func preTokenizers(pre string) any {
 		return split(contractions + `\p{N}` + others)
 	case "qwen35":
 		return split(`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`)
+	case "deepseek-v3", "hunyuan-dense":
+		return split(`\p{N}{1,3}`, "[一-龥\u3040-ゟ゠-ヿ]+", "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|"+
+			`[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`)
 	case "gpt-2", "phi-2", "roberta-bpe", "mpt", "olmo", "jais",
 		"jina-es", "jina-de", "jina-v1-en", "jina-v2-es", "jina-v2-de", "jina-v2-code":
 		return byteLevel(true)

@@ -71,7 +71,7 @@ func load(f *gguf.File, o LoadOptions) (*Model, error) {
 		return nil, err
 	}
 	m := &Model{Config: c, File: f, Copied: o.CopyTables}
-	if m.Embedding, err = readEmbedding(f.Metadata, c.Architecture); err != nil {
+	if m.Embedding, err = ReadEmbedding(f.Metadata, c.Architecture); err != nil {
 		return nil, err
 	}
 	b := newBinder(arch, m, o)

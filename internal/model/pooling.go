@@ -62,8 +62,8 @@ const (
 // maxPrefix bounds a prefix of texts, in bytes.
 const maxPrefix = 16 << 10
 
-// readEmbedding reads the keys.
-func readEmbedding(m *gguf.Metadata, arch string) (Embedding, error) {
+// ReadEmbedding reads the keys below the name of an architecture.
+func ReadEmbedding(m *gguf.Metadata, arch string) (Embedding, error) {
 	var e Embedding
 	if key := arch + "." + KeyPooling; has(m, key) {
 		n, err := m.Uint64(key)

@@ -35,7 +35,7 @@ func init() {
 // tensors has the norms of checkpoints, which are around 0, become those of files. The
 // norms of projections are not around 0.
 func tensors(_ *model.Config, table []model.TensorSpec) []model.TensorSpec {
-	offset := &model.HFForm{Value: func(x float32) float32 { return 1 + x }}
+	offset := &model.HFForm{Value: func(x float32) float32 { return 1 + x }, Inverse: func(y float32) float32 { return y - 1 }}
 	for i := range table {
 		if s := &table[i]; s.Role == model.RoleVector && len(s.HF) > 0 && !model.IsNormIn(s.Name) {
 			s.HFForm = offset

@@ -8,6 +8,9 @@
 package hunyuan
 
 import (
+	"slices"
+	"strings"
+
 	"trit/gguf"
 	"trit/internal/model"
 	"trit/internal/model/arch/decoder"
@@ -20,7 +23,18 @@ func init() {
 		WeightOnly: true,
 		Configure:  configure,
 		HeadNorms:  decoder.AfterRope,
+		Tensors:    tensors,
 	})
+}
+
+// tensors has the norms of heads under the names that this family's checkpoints have.
+func tensors(_ *model.Config, table []model.TensorSpec) []model.TensorSpec {
+	for _, s := range table {
+		if i := slices.IndexFunc(s.HF, func(name string) bool { return strings.HasSuffix(name, "y_layernorm.weight") }); i > 0 {
+			s.HF[0], s.HF[i] = s.HF[i], s.HF[0]
+		}
+	}
+	return table
 }
 
 func configure(_ *gguf.Metadata, c *model.Config) error {
