@@ -5,6 +5,16 @@ package kernel
 import "trit/internal/half"
 
 var (
+	sse41Scores = [kvTypes]scoresBlocks{
+		KVF32: {scoresF32x1SSE41, scoresF32x2SSE41, scoresF32x4SSE41, nil},
+		KVF16: {scoresF16x1SSE41, scoresF16x2SSE41, scoresF16x4SSE41, nil},
+		KVI8:  {scoresI8x1SSE41, scoresI8x2SSE41, scoresI8x4SSE41, nil},
+	}
+	sse41Values = [kvTypes]valuesBlocks{
+		KVF32: {valuesF32x1SSE41, valuesF32x2SSE41, valuesF32x4SSE41, nil},
+		KVF16: {valuesF16x1SSE41, valuesF16x2SSE41, valuesF16x4SSE41, nil},
+		KVI8:  {valuesI8x1SSE41, valuesI8x2SSE41, valuesI8x4SSE41, nil},
+	}
 	avx2Scores = [kvTypes]scoresBlocks{
 		KVF32: {scoresF32x1AVX2, scoresF32x2AVX2, scoresF32x4AVX2, nil},
 		KVF16: {scoresF16x1AVX2, scoresF16x2AVX2, scoresF16x4AVX2, nil},
@@ -26,6 +36,19 @@ var (
 		KVI8:  {valuesI8x1AVX512, valuesI8x2AVX512, valuesI8x4AVX512, nil},
 	}
 )
+
+var sse41Attend = attendKernels{
+	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte){
+		sse41Scores[KVF32].run, sse41Scores[KVF16].run, sse41Scores[KVI8].run,
+	},
+	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){
+		sse41Values[KVF32].run, sse41Values[KVF16].run, sse41Values[KVI8].run,
+	},
+	rowF16:  rowF16Generic,
+	laneF16: laneF16Generic,
+	axpy:    axpySSE41,
+	divide:  divideSSE41,
+}
 
 var avx2Attend = attendKernels{
 	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte){

@@ -4,6 +4,3398 @@
 
 #include "textflag.h"
 
+// func scoresF32x1SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: MMX+, SSE, SSE2
+TEXT ·scoresF32x1SSE41(SB), NOSPLIT, $0-64
+	MOVQ  s+0(FP), AX
+	MOVQ  q+8(FP), CX
+	MOVQ  k+16(FP), DX
+	MOVQ  d+32(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	MOVQ  soon+48(FP), SI
+	SUBQ  DX, SI
+	MOVQ  later+56(FP), DI
+	SUBQ  DX, DI
+
+loop0:
+	MOVSS      (CX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVUPS     (DX), X9
+	MULPS      X8, X9
+	ADDPS      X9, X0
+	MOVUPS     16(DX), X9
+	MULPS      X8, X9
+	ADDPS      X9, X1
+	MOVUPS     32(DX), X9
+	MULPS      X8, X9
+	ADDPS      X9, X2
+	MOVUPS     48(DX), X9
+	MULPS      X8, X9
+	ADDPS      X9, X3
+	MOVUPS     64(DX), X9
+	MULPS      X8, X9
+	ADDPS      X9, X4
+	MOVUPS     80(DX), X9
+	MULPS      X8, X9
+	ADDPS      X9, X5
+	MOVUPS     96(DX), X9
+	MULPS      X8, X9
+	ADDPS      X9, X6
+	MOVUPS     112(DX), X9
+	MULPS      X8, X9
+	ADDPS      X9, X7
+	PREFETCHT0 (DX)(SI*1)
+	PREFETCHT0 64(DX)(SI*1)
+	PREFETCHT0 (DX)(DI*1)
+	PREFETCHT0 64(DX)(DI*1)
+	ADDQ       $0x00000080, DX
+	ADDQ       $0x04, CX
+	DECQ       BX
+	JNZ        loop0
+	MOVSS      scale+40(FP), X8
+	PSHUFD     $0x00, X8, X8
+	MULPS      X8, X0
+	MOVUPS     X0, (AX)
+	MULPS      X8, X1
+	MOVUPS     X1, 16(AX)
+	MULPS      X8, X2
+	MOVUPS     X2, 32(AX)
+	MULPS      X8, X3
+	MOVUPS     X3, 48(AX)
+	MULPS      X8, X4
+	MOVUPS     X4, 64(AX)
+	MULPS      X8, X5
+	MOVUPS     X5, 80(AX)
+	MULPS      X8, X6
+	MOVUPS     X6, 96(AX)
+	MULPS      X8, X7
+	MOVUPS     X7, 112(AX)
+	RET
+
+// func scoresF32x2SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: MMX+, SSE, SSE2
+TEXT ·scoresF32x2SSE41(SB), NOSPLIT, $0-64
+	MOVQ  s+0(FP), AX
+	MOVQ  q+8(FP), CX
+	MOVQ  k+16(FP), DX
+	MOVQ  d+32(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	MOVQ  soon+48(FP), DI
+	SUBQ  DX, DI
+	MOVQ  later+56(FP), R8
+	SUBQ  DX, R8
+
+loop0:
+	MOVSS      (CX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (CX)(SI*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVUPS     (DX), X10
+	MOVAPS     X10, X11
+	MULPS      X8, X11
+	ADDPS      X11, X0
+	MULPS      X9, X10
+	ADDPS      X10, X4
+	MOVUPS     16(DX), X10
+	MOVAPS     X10, X11
+	MULPS      X8, X11
+	ADDPS      X11, X1
+	MULPS      X9, X10
+	ADDPS      X10, X5
+	MOVUPS     32(DX), X10
+	MOVAPS     X10, X11
+	MULPS      X8, X11
+	ADDPS      X11, X2
+	MULPS      X9, X10
+	ADDPS      X10, X6
+	MOVUPS     48(DX), X10
+	MOVAPS     X10, X11
+	MULPS      X8, X11
+	ADDPS      X11, X3
+	MULPS      X9, X10
+	ADDPS      X10, X7
+	PREFETCHT0 (DX)(DI*1)
+	PREFETCHT0 64(DX)(DI*1)
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	ADDQ       $0x00000080, DX
+	ADDQ       $0x04, CX
+	DECQ       BX
+	JNZ        loop0
+	MOVSS      scale+40(FP), X8
+	PSHUFD     $0x00, X8, X8
+	MULPS      X8, X0
+	MOVUPS     X0, (AX)
+	MULPS      X8, X1
+	MOVUPS     X1, 16(AX)
+	MULPS      X8, X2
+	MOVUPS     X2, 32(AX)
+	MULPS      X8, X3
+	MOVUPS     X3, 48(AX)
+	MULPS      X8, X4
+	MOVUPS     X4, 1024(AX)
+	MULPS      X8, X5
+	MOVUPS     X5, 1040(AX)
+	MULPS      X8, X6
+	MOVUPS     X6, 1056(AX)
+	MULPS      X8, X7
+	MOVUPS     X7, 1072(AX)
+	MOVQ       q+8(FP), CX
+	MOVQ       k+16(FP), DX
+	MOVQ       d+32(FP), BX
+	MOVQ       BX, SI
+	SHLQ       $0x02, SI
+	XORPS      X0, X0
+	XORPS      X1, X1
+	XORPS      X2, X2
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+
+loop1:
+	MOVSS  (CX), X8
+	PSHUFD $0x00, X8, X8
+	MOVSS  (CX)(SI*1), X9
+	PSHUFD $0x00, X9, X9
+	MOVUPS 64(DX), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X0
+	MULPS  X9, X10
+	ADDPS  X10, X4
+	MOVUPS 80(DX), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X1
+	MULPS  X9, X10
+	ADDPS  X10, X5
+	MOVUPS 96(DX), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X2
+	MULPS  X9, X10
+	ADDPS  X10, X6
+	MOVUPS 112(DX), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X3
+	MULPS  X9, X10
+	ADDPS  X10, X7
+	ADDQ   $0x00000080, DX
+	ADDQ   $0x04, CX
+	DECQ   BX
+	JNZ    loop1
+	MOVSS  scale+40(FP), X8
+	PSHUFD $0x00, X8, X8
+	MULPS  X8, X0
+	MOVUPS X0, 64(AX)
+	MULPS  X8, X1
+	MOVUPS X1, 80(AX)
+	MULPS  X8, X2
+	MOVUPS X2, 96(AX)
+	MULPS  X8, X3
+	MOVUPS X3, 112(AX)
+	MULPS  X8, X4
+	MOVUPS X4, 1088(AX)
+	MULPS  X8, X5
+	MOVUPS X5, 1104(AX)
+	MULPS  X8, X6
+	MOVUPS X6, 1120(AX)
+	MULPS  X8, X7
+	MOVUPS X7, 1136(AX)
+	RET
+
+// func scoresF32x4SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: MMX+, SSE, SSE2
+TEXT ·scoresF32x4SSE41(SB), NOSPLIT, $0-64
+	MOVQ  s+0(FP), AX
+	MOVQ  q+8(FP), CX
+	MOVQ  k+16(FP), DX
+	MOVQ  d+32(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	MOVQ  soon+48(FP), R8
+	SUBQ  DX, R8
+	MOVQ  later+56(FP), R9
+	SUBQ  DX, R9
+
+loop0:
+	MOVSS      (CX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (CX)(SI*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVSS      (CX)(SI*2), X10
+	PSHUFD     $0x00, X10, X10
+	MOVSS      (CX)(DI*1), X11
+	PSHUFD     $0x00, X11, X11
+	MOVUPS     (DX), X12
+	MOVAPS     X12, X13
+	MULPS      X8, X13
+	ADDPS      X13, X0
+	MOVAPS     X12, X13
+	MULPS      X9, X13
+	ADDPS      X13, X2
+	MOVAPS     X12, X13
+	MULPS      X10, X13
+	ADDPS      X13, X4
+	MULPS      X11, X12
+	ADDPS      X12, X6
+	MOVUPS     16(DX), X12
+	MOVAPS     X12, X13
+	MULPS      X8, X13
+	ADDPS      X13, X1
+	MOVAPS     X12, X8
+	MULPS      X9, X8
+	ADDPS      X8, X3
+	MOVAPS     X12, X8
+	MULPS      X10, X8
+	ADDPS      X8, X5
+	MULPS      X11, X12
+	ADDPS      X12, X7
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	PREFETCHT0 (DX)(R9*1)
+	PREFETCHT0 64(DX)(R9*1)
+	ADDQ       $0x00000080, DX
+	ADDQ       $0x04, CX
+	DECQ       BX
+	JNZ        loop0
+	MOVSS      scale+40(FP), X8
+	PSHUFD     $0x00, X8, X8
+	MULPS      X8, X0
+	MOVUPS     X0, (AX)
+	MULPS      X8, X1
+	MOVUPS     X1, 16(AX)
+	MULPS      X8, X2
+	MOVUPS     X2, 1024(AX)
+	MULPS      X8, X3
+	MOVUPS     X3, 1040(AX)
+	MULPS      X8, X4
+	MOVUPS     X4, 2048(AX)
+	MULPS      X8, X5
+	MOVUPS     X5, 2064(AX)
+	MULPS      X8, X6
+	MOVUPS     X6, 3072(AX)
+	MULPS      X8, X7
+	MOVUPS     X7, 3088(AX)
+	MOVQ       q+8(FP), CX
+	MOVQ       k+16(FP), DX
+	MOVQ       d+32(FP), BX
+	MOVQ       BX, SI
+	SHLQ       $0x02, SI
+	LEAQ       (SI)(SI*2), DI
+	XORPS      X0, X0
+	XORPS      X1, X1
+	XORPS      X2, X2
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+
+loop1:
+	MOVSS  (CX), X8
+	PSHUFD $0x00, X8, X8
+	MOVSS  (CX)(SI*1), X9
+	PSHUFD $0x00, X9, X9
+	MOVSS  (CX)(SI*2), X10
+	PSHUFD $0x00, X10, X10
+	MOVSS  (CX)(DI*1), X11
+	PSHUFD $0x00, X11, X11
+	MOVUPS 32(DX), X12
+	MOVAPS X12, X13
+	MULPS  X8, X13
+	ADDPS  X13, X0
+	MOVAPS X12, X13
+	MULPS  X9, X13
+	ADDPS  X13, X2
+	MOVAPS X12, X13
+	MULPS  X10, X13
+	ADDPS  X13, X4
+	MULPS  X11, X12
+	ADDPS  X12, X6
+	MOVUPS 48(DX), X12
+	MOVAPS X12, X13
+	MULPS  X8, X13
+	ADDPS  X13, X1
+	MOVAPS X12, X8
+	MULPS  X9, X8
+	ADDPS  X8, X3
+	MOVAPS X12, X8
+	MULPS  X10, X8
+	ADDPS  X8, X5
+	MULPS  X11, X12
+	ADDPS  X12, X7
+	ADDQ   $0x00000080, DX
+	ADDQ   $0x04, CX
+	DECQ   BX
+	JNZ    loop1
+	MOVSS  scale+40(FP), X8
+	PSHUFD $0x00, X8, X8
+	MULPS  X8, X0
+	MOVUPS X0, 32(AX)
+	MULPS  X8, X1
+	MOVUPS X1, 48(AX)
+	MULPS  X8, X2
+	MOVUPS X2, 1056(AX)
+	MULPS  X8, X3
+	MOVUPS X3, 1072(AX)
+	MULPS  X8, X4
+	MOVUPS X4, 2080(AX)
+	MULPS  X8, X5
+	MOVUPS X5, 2096(AX)
+	MULPS  X8, X6
+	MOVUPS X6, 3104(AX)
+	MULPS  X8, X7
+	MOVUPS X7, 3120(AX)
+	MOVQ   q+8(FP), CX
+	MOVQ   k+16(FP), DX
+	MOVQ   d+32(FP), BX
+	MOVQ   BX, SI
+	SHLQ   $0x02, SI
+	LEAQ   (SI)(SI*2), DI
+	XORPS  X0, X0
+	XORPS  X1, X1
+	XORPS  X2, X2
+	XORPS  X3, X3
+	XORPS  X4, X4
+	XORPS  X5, X5
+	XORPS  X6, X6
+	XORPS  X7, X7
+
+loop2:
+	MOVSS  (CX), X8
+	PSHUFD $0x00, X8, X8
+	MOVSS  (CX)(SI*1), X9
+	PSHUFD $0x00, X9, X9
+	MOVSS  (CX)(SI*2), X10
+	PSHUFD $0x00, X10, X10
+	MOVSS  (CX)(DI*1), X11
+	PSHUFD $0x00, X11, X11
+	MOVUPS 64(DX), X12
+	MOVAPS X12, X13
+	MULPS  X8, X13
+	ADDPS  X13, X0
+	MOVAPS X12, X13
+	MULPS  X9, X13
+	ADDPS  X13, X2
+	MOVAPS X12, X13
+	MULPS  X10, X13
+	ADDPS  X13, X4
+	MULPS  X11, X12
+	ADDPS  X12, X6
+	MOVUPS 80(DX), X12
+	MOVAPS X12, X13
+	MULPS  X8, X13
+	ADDPS  X13, X1
+	MOVAPS X12, X8
+	MULPS  X9, X8
+	ADDPS  X8, X3
+	MOVAPS X12, X8
+	MULPS  X10, X8
+	ADDPS  X8, X5
+	MULPS  X11, X12
+	ADDPS  X12, X7
+	ADDQ   $0x00000080, DX
+	ADDQ   $0x04, CX
+	DECQ   BX
+	JNZ    loop2
+	MOVSS  scale+40(FP), X8
+	PSHUFD $0x00, X8, X8
+	MULPS  X8, X0
+	MOVUPS X0, 64(AX)
+	MULPS  X8, X1
+	MOVUPS X1, 80(AX)
+	MULPS  X8, X2
+	MOVUPS X2, 1088(AX)
+	MULPS  X8, X3
+	MOVUPS X3, 1104(AX)
+	MULPS  X8, X4
+	MOVUPS X4, 2112(AX)
+	MULPS  X8, X5
+	MOVUPS X5, 2128(AX)
+	MULPS  X8, X6
+	MOVUPS X6, 3136(AX)
+	MULPS  X8, X7
+	MOVUPS X7, 3152(AX)
+	MOVQ   q+8(FP), CX
+	MOVQ   k+16(FP), DX
+	MOVQ   d+32(FP), BX
+	MOVQ   BX, SI
+	SHLQ   $0x02, SI
+	LEAQ   (SI)(SI*2), DI
+	XORPS  X0, X0
+	XORPS  X1, X1
+	XORPS  X2, X2
+	XORPS  X3, X3
+	XORPS  X4, X4
+	XORPS  X5, X5
+	XORPS  X6, X6
+	XORPS  X7, X7
+
+loop3:
+	MOVSS  (CX), X8
+	PSHUFD $0x00, X8, X8
+	MOVSS  (CX)(SI*1), X9
+	PSHUFD $0x00, X9, X9
+	MOVSS  (CX)(SI*2), X10
+	PSHUFD $0x00, X10, X10
+	MOVSS  (CX)(DI*1), X11
+	PSHUFD $0x00, X11, X11
+	MOVUPS 96(DX), X12
+	MOVAPS X12, X13
+	MULPS  X8, X13
+	ADDPS  X13, X0
+	MOVAPS X12, X13
+	MULPS  X9, X13
+	ADDPS  X13, X2
+	MOVAPS X12, X13
+	MULPS  X10, X13
+	ADDPS  X13, X4
+	MULPS  X11, X12
+	ADDPS  X12, X6
+	MOVUPS 112(DX), X12
+	MOVAPS X12, X13
+	MULPS  X8, X13
+	ADDPS  X13, X1
+	MOVAPS X12, X8
+	MULPS  X9, X8
+	ADDPS  X8, X3
+	MOVAPS X12, X8
+	MULPS  X10, X8
+	ADDPS  X8, X5
+	MULPS  X11, X12
+	ADDPS  X12, X7
+	ADDQ   $0x00000080, DX
+	ADDQ   $0x04, CX
+	DECQ   BX
+	JNZ    loop3
+	MOVSS  scale+40(FP), X8
+	PSHUFD $0x00, X8, X8
+	MULPS  X8, X0
+	MOVUPS X0, 96(AX)
+	MULPS  X8, X1
+	MOVUPS X1, 112(AX)
+	MULPS  X8, X2
+	MOVUPS X2, 1120(AX)
+	MULPS  X8, X3
+	MOVUPS X3, 1136(AX)
+	MULPS  X8, X4
+	MOVUPS X4, 2144(AX)
+	MULPS  X8, X5
+	MOVUPS X5, 2160(AX)
+	MULPS  X8, X6
+	MOVUPS X6, 3168(AX)
+	MULPS  X8, X7
+	MOVUPS X7, 3184(AX)
+	RET
+
+// func valuesF32x1SSE41(o *float32, e *float32, v *byte, d int, n int)
+// Requires: SSE, SSE2
+TEXT ·valuesF32x1SSE41(SB), NOSPLIT, $0-40
+	MOVQ o+0(FP), AX
+	MOVQ v+16(FP), CX
+	MOVQ d+24(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x02, BX
+	MOVQ DX, BX
+	SHLQ $0x02, BX
+	SUBQ $0x10, DX
+	JLT  wideEnd
+
+wide:
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS 32(AX), X2
+	MOVUPS 48(AX), X3
+	MOVQ   e+8(FP), DI
+	MOVQ   n+32(FP), R8
+	MOVQ   CX, SI
+
+wideRow:
+	MOVUPS (SI), X4
+	MOVUPS 16(SI), X5
+	MOVUPS 32(SI), X6
+	MOVUPS 48(SI), X7
+	MOVSS  (DI), X8
+	PSHUFD $0x00, X8, X8
+	MOVAPS X8, X9
+	MULPS  X4, X9
+	ADDPS  X9, X0
+	MOVAPS X8, X4
+	MULPS  X5, X4
+	ADDPS  X4, X1
+	MOVAPS X8, X4
+	MULPS  X6, X4
+	ADDPS  X4, X2
+	MULPS  X7, X8
+	ADDPS  X8, X3
+	ADDQ   BX, SI
+	ADDQ   $0x04, DI
+	DECQ   R8
+	JNZ    wideRow
+	MOVUPS X0, (AX)
+	MOVUPS X1, 16(AX)
+	MOVUPS X2, 32(AX)
+	MOVUPS X3, 48(AX)
+	ADDQ   $0x40, AX
+	ADDQ   $0x40, CX
+	SUBQ   $0x10, DX
+	JGE    wide
+
+wideEnd:
+	ADDQ $0x10, DX
+	SUBQ $0x04, DX
+	JLT  singleEnd
+
+single:
+	MOVUPS (AX), X0
+	MOVQ   e+8(FP), DI
+	MOVQ   n+32(FP), R8
+	MOVQ   CX, SI
+
+singleRow:
+	MOVUPS (SI), X1
+	MOVSS  (DI), X2
+	PSHUFD $0x00, X2, X2
+	MULPS  X1, X2
+	ADDPS  X2, X0
+	ADDQ   BX, SI
+	ADDQ   $0x04, DI
+	DECQ   R8
+	JNZ    singleRow
+	MOVUPS X0, (AX)
+	ADDQ   $0x10, AX
+	ADDQ   $0x10, CX
+	SUBQ   $0x04, DX
+	JGE    single
+
+singleEnd:
+	ADDQ $0x04, DX
+	SUBQ $0x02, DX
+	JLT  pairEnd
+
+pair:
+	MOVSD (AX), X0
+	MOVQ  e+8(FP), DI
+	MOVQ  n+32(FP), R8
+	MOVQ  CX, SI
+
+pairRow:
+	MOVSD  (SI), X1
+	MOVSS  (DI), X2
+	PSHUFD $0x00, X2, X2
+	MULPS  X1, X2
+	ADDPS  X2, X0
+	ADDQ   BX, SI
+	ADDQ   $0x04, DI
+	DECQ   R8
+	JNZ    pairRow
+	MOVSD  X0, (AX)
+	ADDQ   $0x08, AX
+	ADDQ   $0x08, CX
+	SUBQ   $0x02, DX
+	JGE    pair
+
+pairEnd:
+	ADDQ $0x02, DX
+	RET
+
+// func valuesF32x2SSE41(o *float32, e *float32, v *byte, d int, n int)
+// Requires: SSE, SSE2
+TEXT ·valuesF32x2SSE41(SB), NOSPLIT, $0-40
+	MOVQ o+0(FP), AX
+	MOVQ v+16(FP), CX
+	MOVQ d+24(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x02, BX
+	MOVQ DX, SI
+	SHLQ $0x02, SI
+	SUBQ $0x10, DX
+	JLT  wideEnd
+
+wide:
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS 32(AX), X2
+	MOVUPS 48(AX), X3
+	MOVUPS (AX)(BX*1), X4
+	MOVUPS 16(AX)(BX*1), X5
+	MOVUPS 32(AX)(BX*1), X6
+	MOVUPS 48(AX)(BX*1), X7
+	MOVQ   e+8(FP), R8
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, DI
+
+wideRow:
+	MOVUPS (DI), X8
+	MOVUPS 16(DI), X9
+	MOVUPS 32(DI), X10
+	MOVUPS 48(DI), X11
+	MOVSS  (R8), X12
+	PSHUFD $0x00, X12, X12
+	MOVAPS X12, X13
+	MULPS  X8, X13
+	ADDPS  X13, X0
+	MOVAPS X12, X13
+	MULPS  X9, X13
+	ADDPS  X13, X1
+	MOVAPS X12, X13
+	MULPS  X10, X13
+	ADDPS  X13, X2
+	MULPS  X11, X12
+	ADDPS  X12, X3
+	MOVSS  1024(R8), X12
+	PSHUFD $0x00, X12, X12
+	MOVAPS X12, X13
+	MULPS  X8, X13
+	ADDPS  X13, X4
+	MOVAPS X12, X8
+	MULPS  X9, X8
+	ADDPS  X8, X5
+	MOVAPS X12, X8
+	MULPS  X10, X8
+	ADDPS  X8, X6
+	MULPS  X11, X12
+	ADDPS  X12, X7
+	ADDQ   SI, DI
+	ADDQ   $0x04, R8
+	DECQ   R9
+	JNZ    wideRow
+	MOVUPS X0, (AX)
+	MOVUPS X1, 16(AX)
+	MOVUPS X2, 32(AX)
+	MOVUPS X3, 48(AX)
+	MOVUPS X4, (AX)(BX*1)
+	MOVUPS X5, 16(AX)(BX*1)
+	MOVUPS X6, 32(AX)(BX*1)
+	MOVUPS X7, 48(AX)(BX*1)
+	ADDQ   $0x40, AX
+	ADDQ   $0x40, CX
+	SUBQ   $0x10, DX
+	JGE    wide
+
+wideEnd:
+	ADDQ $0x10, DX
+	SUBQ $0x04, DX
+	JLT  singleEnd
+
+single:
+	MOVUPS (AX), X0
+	MOVUPS (AX)(BX*1), X1
+	MOVQ   e+8(FP), R8
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, DI
+
+singleRow:
+	MOVUPS (DI), X2
+	MOVSS  (R8), X3
+	PSHUFD $0x00, X3, X3
+	MULPS  X2, X3
+	ADDPS  X3, X0
+	MOVSS  1024(R8), X3
+	PSHUFD $0x00, X3, X3
+	MULPS  X2, X3
+	ADDPS  X3, X1
+	ADDQ   SI, DI
+	ADDQ   $0x04, R8
+	DECQ   R9
+	JNZ    singleRow
+	MOVUPS X0, (AX)
+	MOVUPS X1, (AX)(BX*1)
+	ADDQ   $0x10, AX
+	ADDQ   $0x10, CX
+	SUBQ   $0x04, DX
+	JGE    single
+
+singleEnd:
+	ADDQ $0x04, DX
+	SUBQ $0x02, DX
+	JLT  pairEnd
+
+pair:
+	MOVSD (AX), X0
+	MOVSD (AX)(BX*1), X1
+	MOVQ  e+8(FP), R8
+	MOVQ  n+32(FP), R9
+	MOVQ  CX, DI
+
+pairRow:
+	MOVSD  (DI), X2
+	MOVSS  (R8), X3
+	PSHUFD $0x00, X3, X3
+	MULPS  X2, X3
+	ADDPS  X3, X0
+	MOVSS  1024(R8), X3
+	PSHUFD $0x00, X3, X3
+	MULPS  X2, X3
+	ADDPS  X3, X1
+	ADDQ   SI, DI
+	ADDQ   $0x04, R8
+	DECQ   R9
+	JNZ    pairRow
+	MOVSD  X0, (AX)
+	MOVSD  X1, (AX)(BX*1)
+	ADDQ   $0x08, AX
+	ADDQ   $0x08, CX
+	SUBQ   $0x02, DX
+	JGE    pair
+
+pairEnd:
+	ADDQ $0x02, DX
+	RET
+
+// func valuesF32x4SSE41(o *float32, e *float32, v *byte, d int, n int)
+// Requires: SSE, SSE2
+TEXT ·valuesF32x4SSE41(SB), NOSPLIT, $0-40
+	MOVQ o+0(FP), AX
+	MOVQ v+16(FP), CX
+	MOVQ d+24(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ DX, DI
+	SHLQ $0x02, DI
+	SUBQ $0x08, DX
+	JLT  wideEnd
+
+wide:
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS (AX)(BX*1), X2
+	MOVUPS 16(AX)(BX*1), X3
+	MOVUPS (AX)(BX*2), X4
+	MOVUPS 16(AX)(BX*2), X5
+	MOVUPS (AX)(SI*1), X6
+	MOVUPS 16(AX)(SI*1), X7
+	MOVQ   e+8(FP), R9
+	MOVQ   n+32(FP), R10
+	MOVQ   CX, R8
+
+wideRow:
+	MOVUPS (R8), X8
+	MOVUPS 16(R8), X9
+	MOVSS  (R9), X10
+	PSHUFD $0x00, X10, X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X0
+	MULPS  X9, X10
+	ADDPS  X10, X1
+	MOVSS  1024(R9), X10
+	PSHUFD $0x00, X10, X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X2
+	MULPS  X9, X10
+	ADDPS  X10, X3
+	MOVSS  2048(R9), X10
+	PSHUFD $0x00, X10, X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X4
+	MULPS  X9, X10
+	ADDPS  X10, X5
+	MOVSS  3072(R9), X10
+	PSHUFD $0x00, X10, X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X6
+	MULPS  X9, X10
+	ADDPS  X10, X7
+	ADDQ   DI, R8
+	ADDQ   $0x04, R9
+	DECQ   R10
+	JNZ    wideRow
+	MOVUPS X0, (AX)
+	MOVUPS X1, 16(AX)
+	MOVUPS X2, (AX)(BX*1)
+	MOVUPS X3, 16(AX)(BX*1)
+	MOVUPS X4, (AX)(BX*2)
+	MOVUPS X5, 16(AX)(BX*2)
+	MOVUPS X6, (AX)(SI*1)
+	MOVUPS X7, 16(AX)(SI*1)
+	ADDQ   $0x20, AX
+	ADDQ   $0x20, CX
+	SUBQ   $0x08, DX
+	JGE    wide
+
+wideEnd:
+	ADDQ $0x08, DX
+	SUBQ $0x04, DX
+	JLT  singleEnd
+
+single:
+	MOVUPS (AX), X0
+	MOVUPS (AX)(BX*1), X1
+	MOVUPS (AX)(BX*2), X2
+	MOVUPS (AX)(SI*1), X3
+	MOVQ   e+8(FP), R9
+	MOVQ   n+32(FP), R10
+	MOVQ   CX, R8
+
+singleRow:
+	MOVUPS (R8), X4
+	MOVSS  (R9), X5
+	PSHUFD $0x00, X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X0
+	MOVSS  1024(R9), X5
+	PSHUFD $0x00, X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X1
+	MOVSS  2048(R9), X5
+	PSHUFD $0x00, X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X2
+	MOVSS  3072(R9), X5
+	PSHUFD $0x00, X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X3
+	ADDQ   DI, R8
+	ADDQ   $0x04, R9
+	DECQ   R10
+	JNZ    singleRow
+	MOVUPS X0, (AX)
+	MOVUPS X1, (AX)(BX*1)
+	MOVUPS X2, (AX)(BX*2)
+	MOVUPS X3, (AX)(SI*1)
+	ADDQ   $0x10, AX
+	ADDQ   $0x10, CX
+	SUBQ   $0x04, DX
+	JGE    single
+
+singleEnd:
+	ADDQ $0x04, DX
+	SUBQ $0x02, DX
+	JLT  pairEnd
+
+pair:
+	MOVSD (AX), X0
+	MOVSD (AX)(BX*1), X1
+	MOVSD (AX)(BX*2), X2
+	MOVSD (AX)(SI*1), X3
+	MOVQ  e+8(FP), R9
+	MOVQ  n+32(FP), R10
+	MOVQ  CX, R8
+
+pairRow:
+	MOVSD  (R8), X4
+	MOVSS  (R9), X5
+	PSHUFD $0x00, X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X0
+	MOVSS  1024(R9), X5
+	PSHUFD $0x00, X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X1
+	MOVSS  2048(R9), X5
+	PSHUFD $0x00, X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X2
+	MOVSS  3072(R9), X5
+	PSHUFD $0x00, X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X3
+	ADDQ   DI, R8
+	ADDQ   $0x04, R9
+	DECQ   R10
+	JNZ    pairRow
+	MOVSD  X0, (AX)
+	MOVSD  X1, (AX)(BX*1)
+	MOVSD  X2, (AX)(BX*2)
+	MOVSD  X3, (AX)(SI*1)
+	ADDQ   $0x08, AX
+	ADDQ   $0x08, CX
+	SUBQ   $0x02, DX
+	JGE    pair
+
+pairEnd:
+	ADDQ $0x02, DX
+	RET
+
+// func scoresF16x1SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: MMX+, SSE, SSE2, SSE4.1
+TEXT ·scoresF16x1SSE41(SB), NOSPLIT, $0-64
+	MOVQ  s+0(FP), AX
+	MOVQ  q+8(FP), CX
+	MOVQ  k+16(FP), DX
+	MOVQ  d+32(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	MOVQ  soon+48(FP), SI
+	SUBQ  DX, SI
+	MOVQ  later+56(FP), DI
+	SUBQ  DX, DI
+
+loop0:
+	MOVSS      (CX), X8
+	PSHUFD     $0x00, X8, X8
+	PMOVSXWD   (DX), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X0
+	PMOVSXWD   8(DX), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X1
+	PMOVSXWD   16(DX), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X2
+	PMOVSXWD   24(DX), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X3
+	PMOVSXWD   32(DX), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X4
+	PMOVSXWD   40(DX), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X5
+	PMOVSXWD   48(DX), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X6
+	PMOVSXWD   56(DX), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X7
+	PREFETCHT0 (DX)(SI*1)
+	PREFETCHT0 (DX)(DI*1)
+	ADDQ       $0x40, DX
+	ADDQ       $0x04, CX
+	DECQ       BX
+	JNZ        loop0
+	MOVSS      scale+40(FP), X8
+	PSHUFD     $0x00, X8, X8
+	MULPS      X8, X0
+	MOVUPS     X0, (AX)
+	MULPS      X8, X1
+	MOVUPS     X1, 16(AX)
+	MULPS      X8, X2
+	MOVUPS     X2, 32(AX)
+	MULPS      X8, X3
+	MOVUPS     X3, 48(AX)
+	MULPS      X8, X4
+	MOVUPS     X4, 64(AX)
+	MULPS      X8, X5
+	MOVUPS     X5, 80(AX)
+	MULPS      X8, X6
+	MOVUPS     X6, 96(AX)
+	MULPS      X8, X7
+	MOVUPS     X7, 112(AX)
+	RET
+
+DATA float8fffe000<>+0(SB)/4, $0x8fffe000
+DATA float8fffe000<>+4(SB)/4, $0x8fffe000
+DATA float8fffe000<>+8(SB)/4, $0x8fffe000
+DATA float8fffe000<>+12(SB)/4, $0x8fffe000
+DATA float8fffe000<>+16(SB)/4, $0x8fffe000
+DATA float8fffe000<>+20(SB)/4, $0x8fffe000
+DATA float8fffe000<>+24(SB)/4, $0x8fffe000
+DATA float8fffe000<>+28(SB)/4, $0x8fffe000
+DATA float8fffe000<>+32(SB)/4, $0x8fffe000
+DATA float8fffe000<>+36(SB)/4, $0x8fffe000
+DATA float8fffe000<>+40(SB)/4, $0x8fffe000
+DATA float8fffe000<>+44(SB)/4, $0x8fffe000
+DATA float8fffe000<>+48(SB)/4, $0x8fffe000
+DATA float8fffe000<>+52(SB)/4, $0x8fffe000
+DATA float8fffe000<>+56(SB)/4, $0x8fffe000
+DATA float8fffe000<>+60(SB)/4, $0x8fffe000
+GLOBL float8fffe000<>(SB), RODATA|NOPTR, $64
+
+DATA float0fffe000<>+0(SB)/4, $0x0fffe000
+DATA float0fffe000<>+4(SB)/4, $0x0fffe000
+DATA float0fffe000<>+8(SB)/4, $0x0fffe000
+DATA float0fffe000<>+12(SB)/4, $0x0fffe000
+DATA float0fffe000<>+16(SB)/4, $0x0fffe000
+DATA float0fffe000<>+20(SB)/4, $0x0fffe000
+DATA float0fffe000<>+24(SB)/4, $0x0fffe000
+DATA float0fffe000<>+28(SB)/4, $0x0fffe000
+DATA float0fffe000<>+32(SB)/4, $0x0fffe000
+DATA float0fffe000<>+36(SB)/4, $0x0fffe000
+DATA float0fffe000<>+40(SB)/4, $0x0fffe000
+DATA float0fffe000<>+44(SB)/4, $0x0fffe000
+DATA float0fffe000<>+48(SB)/4, $0x0fffe000
+DATA float0fffe000<>+52(SB)/4, $0x0fffe000
+DATA float0fffe000<>+56(SB)/4, $0x0fffe000
+DATA float0fffe000<>+60(SB)/4, $0x0fffe000
+GLOBL float0fffe000<>(SB), RODATA|NOPTR, $64
+
+DATA float0f7fe000<>+0(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+4(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+8(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+12(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+16(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+20(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+24(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+28(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+32(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+36(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+40(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+44(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+48(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+52(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+56(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+60(SB)/4, $0x0f7fe000
+GLOBL float0f7fe000<>(SB), RODATA|NOPTR, $64
+
+DATA float7f800000<>+0(SB)/4, $0x7f800000
+DATA float7f800000<>+4(SB)/4, $0x7f800000
+DATA float7f800000<>+8(SB)/4, $0x7f800000
+DATA float7f800000<>+12(SB)/4, $0x7f800000
+DATA float7f800000<>+16(SB)/4, $0x7f800000
+DATA float7f800000<>+20(SB)/4, $0x7f800000
+DATA float7f800000<>+24(SB)/4, $0x7f800000
+DATA float7f800000<>+28(SB)/4, $0x7f800000
+DATA float7f800000<>+32(SB)/4, $0x7f800000
+DATA float7f800000<>+36(SB)/4, $0x7f800000
+DATA float7f800000<>+40(SB)/4, $0x7f800000
+DATA float7f800000<>+44(SB)/4, $0x7f800000
+DATA float7f800000<>+48(SB)/4, $0x7f800000
+DATA float7f800000<>+52(SB)/4, $0x7f800000
+DATA float7f800000<>+56(SB)/4, $0x7f800000
+DATA float7f800000<>+60(SB)/4, $0x7f800000
+GLOBL float7f800000<>(SB), RODATA|NOPTR, $64
+
+DATA float77800000<>+0(SB)/4, $0x77800000
+DATA float77800000<>+4(SB)/4, $0x77800000
+DATA float77800000<>+8(SB)/4, $0x77800000
+DATA float77800000<>+12(SB)/4, $0x77800000
+DATA float77800000<>+16(SB)/4, $0x77800000
+DATA float77800000<>+20(SB)/4, $0x77800000
+DATA float77800000<>+24(SB)/4, $0x77800000
+DATA float77800000<>+28(SB)/4, $0x77800000
+DATA float77800000<>+32(SB)/4, $0x77800000
+DATA float77800000<>+36(SB)/4, $0x77800000
+DATA float77800000<>+40(SB)/4, $0x77800000
+DATA float77800000<>+44(SB)/4, $0x77800000
+DATA float77800000<>+48(SB)/4, $0x77800000
+DATA float77800000<>+52(SB)/4, $0x77800000
+DATA float77800000<>+56(SB)/4, $0x77800000
+DATA float77800000<>+60(SB)/4, $0x77800000
+GLOBL float77800000<>(SB), RODATA|NOPTR, $64
+
+// func scoresF16x2SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: MMX+, SSE, SSE2, SSE4.1
+TEXT ·scoresF16x2SSE41(SB), NOSPLIT, $0-64
+	MOVQ  s+0(FP), AX
+	MOVQ  q+8(FP), CX
+	MOVQ  k+16(FP), DX
+	MOVQ  d+32(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	MOVQ  soon+48(FP), DI
+	SUBQ  DX, DI
+	MOVQ  later+56(FP), R8
+	SUBQ  DX, R8
+
+loop0:
+	MOVSS      (CX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (CX)(SI*1), X9
+	PSHUFD     $0x00, X9, X9
+	PMOVSXWD   (DX), X10
+	PSLLL      $0x0d, X10
+	PAND       float8fffe000<>+0(SB), X10
+	MOVO       X10, X11
+	PAND       float0fffe000<>+0(SB), X11
+	PCMPGTL    float0f7fe000<>+0(SB), X11
+	PAND       float7f800000<>+0(SB), X11
+	MULPS      float77800000<>+0(SB), X10
+	POR        X11, X10
+	MOVAPS     X10, X11
+	MULPS      X8, X11
+	ADDPS      X11, X0
+	MULPS      X9, X10
+	ADDPS      X10, X4
+	PMOVSXWD   8(DX), X10
+	PSLLL      $0x0d, X10
+	PAND       float8fffe000<>+0(SB), X10
+	MOVO       X10, X11
+	PAND       float0fffe000<>+0(SB), X11
+	PCMPGTL    float0f7fe000<>+0(SB), X11
+	PAND       float7f800000<>+0(SB), X11
+	MULPS      float77800000<>+0(SB), X10
+	POR        X11, X10
+	MOVAPS     X10, X11
+	MULPS      X8, X11
+	ADDPS      X11, X1
+	MULPS      X9, X10
+	ADDPS      X10, X5
+	PMOVSXWD   16(DX), X10
+	PSLLL      $0x0d, X10
+	PAND       float8fffe000<>+0(SB), X10
+	MOVO       X10, X11
+	PAND       float0fffe000<>+0(SB), X11
+	PCMPGTL    float0f7fe000<>+0(SB), X11
+	PAND       float7f800000<>+0(SB), X11
+	MULPS      float77800000<>+0(SB), X10
+	POR        X11, X10
+	MOVAPS     X10, X11
+	MULPS      X8, X11
+	ADDPS      X11, X2
+	MULPS      X9, X10
+	ADDPS      X10, X6
+	PMOVSXWD   24(DX), X10
+	PSLLL      $0x0d, X10
+	PAND       float8fffe000<>+0(SB), X10
+	MOVO       X10, X11
+	PAND       float0fffe000<>+0(SB), X11
+	PCMPGTL    float0f7fe000<>+0(SB), X11
+	PAND       float7f800000<>+0(SB), X11
+	MULPS      float77800000<>+0(SB), X10
+	POR        X11, X10
+	MOVAPS     X10, X11
+	MULPS      X8, X11
+	ADDPS      X11, X3
+	MULPS      X9, X10
+	ADDPS      X10, X7
+	PREFETCHT0 (DX)(DI*1)
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       $0x40, DX
+	ADDQ       $0x04, CX
+	DECQ       BX
+	JNZ        loop0
+	MOVSS      scale+40(FP), X8
+	PSHUFD     $0x00, X8, X8
+	MULPS      X8, X0
+	MOVUPS     X0, (AX)
+	MULPS      X8, X1
+	MOVUPS     X1, 16(AX)
+	MULPS      X8, X2
+	MOVUPS     X2, 32(AX)
+	MULPS      X8, X3
+	MOVUPS     X3, 48(AX)
+	MULPS      X8, X4
+	MOVUPS     X4, 1024(AX)
+	MULPS      X8, X5
+	MOVUPS     X5, 1040(AX)
+	MULPS      X8, X6
+	MOVUPS     X6, 1056(AX)
+	MULPS      X8, X7
+	MOVUPS     X7, 1072(AX)
+	MOVQ       q+8(FP), CX
+	MOVQ       k+16(FP), DX
+	MOVQ       d+32(FP), BX
+	MOVQ       BX, SI
+	SHLQ       $0x02, SI
+	XORPS      X0, X0
+	XORPS      X1, X1
+	XORPS      X2, X2
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+
+loop1:
+	MOVSS    (CX), X8
+	PSHUFD   $0x00, X8, X8
+	MOVSS    (CX)(SI*1), X9
+	PSHUFD   $0x00, X9, X9
+	PMOVSXWD 32(DX), X10
+	PSLLL    $0x0d, X10
+	PAND     float8fffe000<>+0(SB), X10
+	MOVO     X10, X11
+	PAND     float0fffe000<>+0(SB), X11
+	PCMPGTL  float0f7fe000<>+0(SB), X11
+	PAND     float7f800000<>+0(SB), X11
+	MULPS    float77800000<>+0(SB), X10
+	POR      X11, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X0
+	MULPS    X9, X10
+	ADDPS    X10, X4
+	PMOVSXWD 40(DX), X10
+	PSLLL    $0x0d, X10
+	PAND     float8fffe000<>+0(SB), X10
+	MOVO     X10, X11
+	PAND     float0fffe000<>+0(SB), X11
+	PCMPGTL  float0f7fe000<>+0(SB), X11
+	PAND     float7f800000<>+0(SB), X11
+	MULPS    float77800000<>+0(SB), X10
+	POR      X11, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X1
+	MULPS    X9, X10
+	ADDPS    X10, X5
+	PMOVSXWD 48(DX), X10
+	PSLLL    $0x0d, X10
+	PAND     float8fffe000<>+0(SB), X10
+	MOVO     X10, X11
+	PAND     float0fffe000<>+0(SB), X11
+	PCMPGTL  float0f7fe000<>+0(SB), X11
+	PAND     float7f800000<>+0(SB), X11
+	MULPS    float77800000<>+0(SB), X10
+	POR      X11, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X2
+	MULPS    X9, X10
+	ADDPS    X10, X6
+	PMOVSXWD 56(DX), X10
+	PSLLL    $0x0d, X10
+	PAND     float8fffe000<>+0(SB), X10
+	MOVO     X10, X11
+	PAND     float0fffe000<>+0(SB), X11
+	PCMPGTL  float0f7fe000<>+0(SB), X11
+	PAND     float7f800000<>+0(SB), X11
+	MULPS    float77800000<>+0(SB), X10
+	POR      X11, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X3
+	MULPS    X9, X10
+	ADDPS    X10, X7
+	ADDQ     $0x40, DX
+	ADDQ     $0x04, CX
+	DECQ     BX
+	JNZ      loop1
+	MOVSS    scale+40(FP), X8
+	PSHUFD   $0x00, X8, X8
+	MULPS    X8, X0
+	MOVUPS   X0, 64(AX)
+	MULPS    X8, X1
+	MOVUPS   X1, 80(AX)
+	MULPS    X8, X2
+	MOVUPS   X2, 96(AX)
+	MULPS    X8, X3
+	MOVUPS   X3, 112(AX)
+	MULPS    X8, X4
+	MOVUPS   X4, 1088(AX)
+	MULPS    X8, X5
+	MOVUPS   X5, 1104(AX)
+	MULPS    X8, X6
+	MOVUPS   X6, 1120(AX)
+	MULPS    X8, X7
+	MOVUPS   X7, 1136(AX)
+	RET
+
+// func scoresF16x4SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: MMX+, SSE, SSE2, SSE4.1
+TEXT ·scoresF16x4SSE41(SB), NOSPLIT, $0-64
+	MOVQ  s+0(FP), AX
+	MOVQ  q+8(FP), CX
+	MOVQ  k+16(FP), DX
+	MOVQ  d+32(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	MOVQ  soon+48(FP), R8
+	SUBQ  DX, R8
+	MOVQ  later+56(FP), R9
+	SUBQ  DX, R9
+
+loop0:
+	MOVSS      (CX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (CX)(SI*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVSS      (CX)(SI*2), X10
+	PSHUFD     $0x00, X10, X10
+	MOVSS      (CX)(DI*1), X11
+	PSHUFD     $0x00, X11, X11
+	PMOVSXWD   (DX), X12
+	PSLLL      $0x0d, X12
+	PAND       float8fffe000<>+0(SB), X12
+	MOVO       X12, X13
+	PAND       float0fffe000<>+0(SB), X13
+	PCMPGTL    float0f7fe000<>+0(SB), X13
+	PAND       float7f800000<>+0(SB), X13
+	MULPS      float77800000<>+0(SB), X12
+	POR        X13, X12
+	MOVAPS     X12, X13
+	MULPS      X8, X13
+	ADDPS      X13, X0
+	MOVAPS     X12, X13
+	MULPS      X9, X13
+	ADDPS      X13, X2
+	MOVAPS     X12, X13
+	MULPS      X10, X13
+	ADDPS      X13, X4
+	MULPS      X11, X12
+	ADDPS      X12, X6
+	PMOVSXWD   8(DX), X12
+	PSLLL      $0x0d, X12
+	PAND       float8fffe000<>+0(SB), X12
+	MOVO       X12, X13
+	PAND       float0fffe000<>+0(SB), X13
+	PCMPGTL    float0f7fe000<>+0(SB), X13
+	PAND       float7f800000<>+0(SB), X13
+	MULPS      float77800000<>+0(SB), X12
+	POR        X13, X12
+	MOVAPS     X12, X13
+	MULPS      X8, X13
+	ADDPS      X13, X1
+	MOVAPS     X12, X8
+	MULPS      X9, X8
+	ADDPS      X8, X3
+	MOVAPS     X12, X8
+	MULPS      X10, X8
+	ADDPS      X8, X5
+	MULPS      X11, X12
+	ADDPS      X12, X7
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 (DX)(R9*1)
+	ADDQ       $0x40, DX
+	ADDQ       $0x04, CX
+	DECQ       BX
+	JNZ        loop0
+	MOVSS      scale+40(FP), X8
+	PSHUFD     $0x00, X8, X8
+	MULPS      X8, X0
+	MOVUPS     X0, (AX)
+	MULPS      X8, X1
+	MOVUPS     X1, 16(AX)
+	MULPS      X8, X2
+	MOVUPS     X2, 1024(AX)
+	MULPS      X8, X3
+	MOVUPS     X3, 1040(AX)
+	MULPS      X8, X4
+	MOVUPS     X4, 2048(AX)
+	MULPS      X8, X5
+	MOVUPS     X5, 2064(AX)
+	MULPS      X8, X6
+	MOVUPS     X6, 3072(AX)
+	MULPS      X8, X7
+	MOVUPS     X7, 3088(AX)
+	MOVQ       q+8(FP), CX
+	MOVQ       k+16(FP), DX
+	MOVQ       d+32(FP), BX
+	MOVQ       BX, SI
+	SHLQ       $0x02, SI
+	LEAQ       (SI)(SI*2), DI
+	XORPS      X0, X0
+	XORPS      X1, X1
+	XORPS      X2, X2
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+
+loop1:
+	MOVSS    (CX), X8
+	PSHUFD   $0x00, X8, X8
+	MOVSS    (CX)(SI*1), X9
+	PSHUFD   $0x00, X9, X9
+	MOVSS    (CX)(SI*2), X10
+	PSHUFD   $0x00, X10, X10
+	MOVSS    (CX)(DI*1), X11
+	PSHUFD   $0x00, X11, X11
+	PMOVSXWD 16(DX), X12
+	PSLLL    $0x0d, X12
+	PAND     float8fffe000<>+0(SB), X12
+	MOVO     X12, X13
+	PAND     float0fffe000<>+0(SB), X13
+	PCMPGTL  float0f7fe000<>+0(SB), X13
+	PAND     float7f800000<>+0(SB), X13
+	MULPS    float77800000<>+0(SB), X12
+	POR      X13, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X0
+	MOVAPS   X12, X13
+	MULPS    X9, X13
+	ADDPS    X13, X2
+	MOVAPS   X12, X13
+	MULPS    X10, X13
+	ADDPS    X13, X4
+	MULPS    X11, X12
+	ADDPS    X12, X6
+	PMOVSXWD 24(DX), X12
+	PSLLL    $0x0d, X12
+	PAND     float8fffe000<>+0(SB), X12
+	MOVO     X12, X13
+	PAND     float0fffe000<>+0(SB), X13
+	PCMPGTL  float0f7fe000<>+0(SB), X13
+	PAND     float7f800000<>+0(SB), X13
+	MULPS    float77800000<>+0(SB), X12
+	POR      X13, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X1
+	MOVAPS   X12, X8
+	MULPS    X9, X8
+	ADDPS    X8, X3
+	MOVAPS   X12, X8
+	MULPS    X10, X8
+	ADDPS    X8, X5
+	MULPS    X11, X12
+	ADDPS    X12, X7
+	ADDQ     $0x40, DX
+	ADDQ     $0x04, CX
+	DECQ     BX
+	JNZ      loop1
+	MOVSS    scale+40(FP), X8
+	PSHUFD   $0x00, X8, X8
+	MULPS    X8, X0
+	MOVUPS   X0, 32(AX)
+	MULPS    X8, X1
+	MOVUPS   X1, 48(AX)
+	MULPS    X8, X2
+	MOVUPS   X2, 1056(AX)
+	MULPS    X8, X3
+	MOVUPS   X3, 1072(AX)
+	MULPS    X8, X4
+	MOVUPS   X4, 2080(AX)
+	MULPS    X8, X5
+	MOVUPS   X5, 2096(AX)
+	MULPS    X8, X6
+	MOVUPS   X6, 3104(AX)
+	MULPS    X8, X7
+	MOVUPS   X7, 3120(AX)
+	MOVQ     q+8(FP), CX
+	MOVQ     k+16(FP), DX
+	MOVQ     d+32(FP), BX
+	MOVQ     BX, SI
+	SHLQ     $0x02, SI
+	LEAQ     (SI)(SI*2), DI
+	XORPS    X0, X0
+	XORPS    X1, X1
+	XORPS    X2, X2
+	XORPS    X3, X3
+	XORPS    X4, X4
+	XORPS    X5, X5
+	XORPS    X6, X6
+	XORPS    X7, X7
+
+loop2:
+	MOVSS    (CX), X8
+	PSHUFD   $0x00, X8, X8
+	MOVSS    (CX)(SI*1), X9
+	PSHUFD   $0x00, X9, X9
+	MOVSS    (CX)(SI*2), X10
+	PSHUFD   $0x00, X10, X10
+	MOVSS    (CX)(DI*1), X11
+	PSHUFD   $0x00, X11, X11
+	PMOVSXWD 32(DX), X12
+	PSLLL    $0x0d, X12
+	PAND     float8fffe000<>+0(SB), X12
+	MOVO     X12, X13
+	PAND     float0fffe000<>+0(SB), X13
+	PCMPGTL  float0f7fe000<>+0(SB), X13
+	PAND     float7f800000<>+0(SB), X13
+	MULPS    float77800000<>+0(SB), X12
+	POR      X13, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X0
+	MOVAPS   X12, X13
+	MULPS    X9, X13
+	ADDPS    X13, X2
+	MOVAPS   X12, X13
+	MULPS    X10, X13
+	ADDPS    X13, X4
+	MULPS    X11, X12
+	ADDPS    X12, X6
+	PMOVSXWD 40(DX), X12
+	PSLLL    $0x0d, X12
+	PAND     float8fffe000<>+0(SB), X12
+	MOVO     X12, X13
+	PAND     float0fffe000<>+0(SB), X13
+	PCMPGTL  float0f7fe000<>+0(SB), X13
+	PAND     float7f800000<>+0(SB), X13
+	MULPS    float77800000<>+0(SB), X12
+	POR      X13, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X1
+	MOVAPS   X12, X8
+	MULPS    X9, X8
+	ADDPS    X8, X3
+	MOVAPS   X12, X8
+	MULPS    X10, X8
+	ADDPS    X8, X5
+	MULPS    X11, X12
+	ADDPS    X12, X7
+	ADDQ     $0x40, DX
+	ADDQ     $0x04, CX
+	DECQ     BX
+	JNZ      loop2
+	MOVSS    scale+40(FP), X8
+	PSHUFD   $0x00, X8, X8
+	MULPS    X8, X0
+	MOVUPS   X0, 64(AX)
+	MULPS    X8, X1
+	MOVUPS   X1, 80(AX)
+	MULPS    X8, X2
+	MOVUPS   X2, 1088(AX)
+	MULPS    X8, X3
+	MOVUPS   X3, 1104(AX)
+	MULPS    X8, X4
+	MOVUPS   X4, 2112(AX)
+	MULPS    X8, X5
+	MOVUPS   X5, 2128(AX)
+	MULPS    X8, X6
+	MOVUPS   X6, 3136(AX)
+	MULPS    X8, X7
+	MOVUPS   X7, 3152(AX)
+	MOVQ     q+8(FP), CX
+	MOVQ     k+16(FP), DX
+	MOVQ     d+32(FP), BX
+	MOVQ     BX, SI
+	SHLQ     $0x02, SI
+	LEAQ     (SI)(SI*2), DI
+	XORPS    X0, X0
+	XORPS    X1, X1
+	XORPS    X2, X2
+	XORPS    X3, X3
+	XORPS    X4, X4
+	XORPS    X5, X5
+	XORPS    X6, X6
+	XORPS    X7, X7
+
+loop3:
+	MOVSS    (CX), X8
+	PSHUFD   $0x00, X8, X8
+	MOVSS    (CX)(SI*1), X9
+	PSHUFD   $0x00, X9, X9
+	MOVSS    (CX)(SI*2), X10
+	PSHUFD   $0x00, X10, X10
+	MOVSS    (CX)(DI*1), X11
+	PSHUFD   $0x00, X11, X11
+	PMOVSXWD 48(DX), X12
+	PSLLL    $0x0d, X12
+	PAND     float8fffe000<>+0(SB), X12
+	MOVO     X12, X13
+	PAND     float0fffe000<>+0(SB), X13
+	PCMPGTL  float0f7fe000<>+0(SB), X13
+	PAND     float7f800000<>+0(SB), X13
+	MULPS    float77800000<>+0(SB), X12
+	POR      X13, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X0
+	MOVAPS   X12, X13
+	MULPS    X9, X13
+	ADDPS    X13, X2
+	MOVAPS   X12, X13
+	MULPS    X10, X13
+	ADDPS    X13, X4
+	MULPS    X11, X12
+	ADDPS    X12, X6
+	PMOVSXWD 56(DX), X12
+	PSLLL    $0x0d, X12
+	PAND     float8fffe000<>+0(SB), X12
+	MOVO     X12, X13
+	PAND     float0fffe000<>+0(SB), X13
+	PCMPGTL  float0f7fe000<>+0(SB), X13
+	PAND     float7f800000<>+0(SB), X13
+	MULPS    float77800000<>+0(SB), X12
+	POR      X13, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X1
+	MOVAPS   X12, X8
+	MULPS    X9, X8
+	ADDPS    X8, X3
+	MOVAPS   X12, X8
+	MULPS    X10, X8
+	ADDPS    X8, X5
+	MULPS    X11, X12
+	ADDPS    X12, X7
+	ADDQ     $0x40, DX
+	ADDQ     $0x04, CX
+	DECQ     BX
+	JNZ      loop3
+	MOVSS    scale+40(FP), X8
+	PSHUFD   $0x00, X8, X8
+	MULPS    X8, X0
+	MOVUPS   X0, 96(AX)
+	MULPS    X8, X1
+	MOVUPS   X1, 112(AX)
+	MULPS    X8, X2
+	MOVUPS   X2, 1120(AX)
+	MULPS    X8, X3
+	MOVUPS   X3, 1136(AX)
+	MULPS    X8, X4
+	MOVUPS   X4, 2144(AX)
+	MULPS    X8, X5
+	MOVUPS   X5, 2160(AX)
+	MULPS    X8, X6
+	MOVUPS   X6, 3168(AX)
+	MULPS    X8, X7
+	MOVUPS   X7, 3184(AX)
+	RET
+
+// func valuesF16x1SSE41(o *float32, e *float32, v *byte, d int, n int)
+// Requires: SSE, SSE2, SSE4.1
+TEXT ·valuesF16x1SSE41(SB), NOSPLIT, $0-40
+	MOVQ o+0(FP), AX
+	MOVQ v+16(FP), CX
+	MOVQ d+24(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x02, BX
+	MOVQ DX, BX
+	SHLQ $0x01, BX
+	SUBQ $0x10, DX
+	JLT  wideEnd
+
+wide:
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS 32(AX), X2
+	MOVUPS 48(AX), X3
+	MOVQ   e+8(FP), DI
+	MOVQ   n+32(FP), R8
+	MOVQ   CX, SI
+
+wideRow:
+	PMOVSXWD (SI), X4
+	PSLLL    $0x0d, X4
+	PAND     float8fffe000<>+0(SB), X4
+	MOVO     X4, X5
+	PAND     float0fffe000<>+0(SB), X5
+	PCMPGTL  float0f7fe000<>+0(SB), X5
+	PAND     float7f800000<>+0(SB), X5
+	MULPS    float77800000<>+0(SB), X4
+	POR      X5, X4
+	PMOVSXWD 8(SI), X5
+	PSLLL    $0x0d, X5
+	PAND     float8fffe000<>+0(SB), X5
+	MOVO     X5, X6
+	PAND     float0fffe000<>+0(SB), X6
+	PCMPGTL  float0f7fe000<>+0(SB), X6
+	PAND     float7f800000<>+0(SB), X6
+	MULPS    float77800000<>+0(SB), X5
+	POR      X6, X5
+	PMOVSXWD 16(SI), X6
+	PSLLL    $0x0d, X6
+	PAND     float8fffe000<>+0(SB), X6
+	MOVO     X6, X7
+	PAND     float0fffe000<>+0(SB), X7
+	PCMPGTL  float0f7fe000<>+0(SB), X7
+	PAND     float7f800000<>+0(SB), X7
+	MULPS    float77800000<>+0(SB), X6
+	POR      X7, X6
+	PMOVSXWD 24(SI), X7
+	PSLLL    $0x0d, X7
+	PAND     float8fffe000<>+0(SB), X7
+	MOVO     X7, X8
+	PAND     float0fffe000<>+0(SB), X8
+	PCMPGTL  float0f7fe000<>+0(SB), X8
+	PAND     float7f800000<>+0(SB), X8
+	MULPS    float77800000<>+0(SB), X7
+	POR      X8, X7
+	MOVSS    (DI), X8
+	PSHUFD   $0x00, X8, X8
+	MOVAPS   X8, X9
+	MULPS    X4, X9
+	ADDPS    X9, X0
+	MOVAPS   X8, X4
+	MULPS    X5, X4
+	ADDPS    X4, X1
+	MOVAPS   X8, X4
+	MULPS    X6, X4
+	ADDPS    X4, X2
+	MULPS    X7, X8
+	ADDPS    X8, X3
+	ADDQ     BX, SI
+	ADDQ     $0x04, DI
+	DECQ     R8
+	JNZ      wideRow
+	MOVUPS   X0, (AX)
+	MOVUPS   X1, 16(AX)
+	MOVUPS   X2, 32(AX)
+	MOVUPS   X3, 48(AX)
+	ADDQ     $0x40, AX
+	ADDQ     $0x20, CX
+	SUBQ     $0x10, DX
+	JGE      wide
+
+wideEnd:
+	ADDQ $0x10, DX
+	SUBQ $0x04, DX
+	JLT  singleEnd
+
+single:
+	MOVUPS (AX), X0
+	MOVQ   e+8(FP), DI
+	MOVQ   n+32(FP), R8
+	MOVQ   CX, SI
+
+singleRow:
+	PMOVSXWD (SI), X1
+	PSLLL    $0x0d, X1
+	PAND     float8fffe000<>+0(SB), X1
+	MOVO     X1, X2
+	PAND     float0fffe000<>+0(SB), X2
+	PCMPGTL  float0f7fe000<>+0(SB), X2
+	PAND     float7f800000<>+0(SB), X2
+	MULPS    float77800000<>+0(SB), X1
+	POR      X2, X1
+	MOVSS    (DI), X2
+	PSHUFD   $0x00, X2, X2
+	MULPS    X1, X2
+	ADDPS    X2, X0
+	ADDQ     BX, SI
+	ADDQ     $0x04, DI
+	DECQ     R8
+	JNZ      singleRow
+	MOVUPS   X0, (AX)
+	ADDQ     $0x10, AX
+	ADDQ     $0x08, CX
+	SUBQ     $0x04, DX
+	JGE      single
+
+singleEnd:
+	ADDQ $0x04, DX
+	SUBQ $0x02, DX
+	JLT  pairEnd
+
+pair:
+	MOVSD (AX), X0
+	MOVQ  e+8(FP), DI
+	MOVQ  n+32(FP), R8
+	MOVQ  CX, SI
+
+pairRow:
+	MOVSS    (SI), X1
+	PMOVSXWD X1, X1
+	PSLLL    $0x0d, X1
+	PAND     float8fffe000<>+0(SB), X1
+	MOVO     X1, X2
+	PAND     float0fffe000<>+0(SB), X2
+	PCMPGTL  float0f7fe000<>+0(SB), X2
+	PAND     float7f800000<>+0(SB), X2
+	MULPS    float77800000<>+0(SB), X1
+	POR      X2, X1
+	MOVSS    (DI), X2
+	PSHUFD   $0x00, X2, X2
+	MULPS    X1, X2
+	ADDPS    X2, X0
+	ADDQ     BX, SI
+	ADDQ     $0x04, DI
+	DECQ     R8
+	JNZ      pairRow
+	MOVSD    X0, (AX)
+	ADDQ     $0x08, AX
+	ADDQ     $0x04, CX
+	SUBQ     $0x02, DX
+	JGE      pair
+
+pairEnd:
+	ADDQ $0x02, DX
+	RET
+
+// func valuesF16x2SSE41(o *float32, e *float32, v *byte, d int, n int)
+// Requires: SSE, SSE2, SSE4.1
+TEXT ·valuesF16x2SSE41(SB), NOSPLIT, $0-40
+	MOVQ o+0(FP), AX
+	MOVQ v+16(FP), CX
+	MOVQ d+24(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x02, BX
+	MOVQ DX, SI
+	SHLQ $0x01, SI
+	SUBQ $0x10, DX
+	JLT  wideEnd
+
+wide:
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS 32(AX), X2
+	MOVUPS 48(AX), X3
+	MOVUPS (AX)(BX*1), X4
+	MOVUPS 16(AX)(BX*1), X5
+	MOVUPS 32(AX)(BX*1), X6
+	MOVUPS 48(AX)(BX*1), X7
+	MOVQ   e+8(FP), R8
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, DI
+
+wideRow:
+	PMOVSXWD (DI), X8
+	PSLLL    $0x0d, X8
+	PAND     float8fffe000<>+0(SB), X8
+	MOVO     X8, X9
+	PAND     float0fffe000<>+0(SB), X9
+	PCMPGTL  float0f7fe000<>+0(SB), X9
+	PAND     float7f800000<>+0(SB), X9
+	MULPS    float77800000<>+0(SB), X8
+	POR      X9, X8
+	PMOVSXWD 8(DI), X9
+	PSLLL    $0x0d, X9
+	PAND     float8fffe000<>+0(SB), X9
+	MOVO     X9, X10
+	PAND     float0fffe000<>+0(SB), X10
+	PCMPGTL  float0f7fe000<>+0(SB), X10
+	PAND     float7f800000<>+0(SB), X10
+	MULPS    float77800000<>+0(SB), X9
+	POR      X10, X9
+	PMOVSXWD 16(DI), X10
+	PSLLL    $0x0d, X10
+	PAND     float8fffe000<>+0(SB), X10
+	MOVO     X10, X11
+	PAND     float0fffe000<>+0(SB), X11
+	PCMPGTL  float0f7fe000<>+0(SB), X11
+	PAND     float7f800000<>+0(SB), X11
+	MULPS    float77800000<>+0(SB), X10
+	POR      X11, X10
+	PMOVSXWD 24(DI), X11
+	PSLLL    $0x0d, X11
+	PAND     float8fffe000<>+0(SB), X11
+	MOVO     X11, X12
+	PAND     float0fffe000<>+0(SB), X12
+	PCMPGTL  float0f7fe000<>+0(SB), X12
+	PAND     float7f800000<>+0(SB), X12
+	MULPS    float77800000<>+0(SB), X11
+	POR      X12, X11
+	MOVSS    (R8), X12
+	PSHUFD   $0x00, X12, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X0
+	MOVAPS   X12, X13
+	MULPS    X9, X13
+	ADDPS    X13, X1
+	MOVAPS   X12, X13
+	MULPS    X10, X13
+	ADDPS    X13, X2
+	MULPS    X11, X12
+	ADDPS    X12, X3
+	MOVSS    1024(R8), X12
+	PSHUFD   $0x00, X12, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X4
+	MOVAPS   X12, X8
+	MULPS    X9, X8
+	ADDPS    X8, X5
+	MOVAPS   X12, X8
+	MULPS    X10, X8
+	ADDPS    X8, X6
+	MULPS    X11, X12
+	ADDPS    X12, X7
+	ADDQ     SI, DI
+	ADDQ     $0x04, R8
+	DECQ     R9
+	JNZ      wideRow
+	MOVUPS   X0, (AX)
+	MOVUPS   X1, 16(AX)
+	MOVUPS   X2, 32(AX)
+	MOVUPS   X3, 48(AX)
+	MOVUPS   X4, (AX)(BX*1)
+	MOVUPS   X5, 16(AX)(BX*1)
+	MOVUPS   X6, 32(AX)(BX*1)
+	MOVUPS   X7, 48(AX)(BX*1)
+	ADDQ     $0x40, AX
+	ADDQ     $0x20, CX
+	SUBQ     $0x10, DX
+	JGE      wide
+
+wideEnd:
+	ADDQ $0x10, DX
+	SUBQ $0x04, DX
+	JLT  singleEnd
+
+single:
+	MOVUPS (AX), X0
+	MOVUPS (AX)(BX*1), X1
+	MOVQ   e+8(FP), R8
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, DI
+
+singleRow:
+	PMOVSXWD (DI), X2
+	PSLLL    $0x0d, X2
+	PAND     float8fffe000<>+0(SB), X2
+	MOVO     X2, X3
+	PAND     float0fffe000<>+0(SB), X3
+	PCMPGTL  float0f7fe000<>+0(SB), X3
+	PAND     float7f800000<>+0(SB), X3
+	MULPS    float77800000<>+0(SB), X2
+	POR      X3, X2
+	MOVSS    (R8), X3
+	PSHUFD   $0x00, X3, X3
+	MULPS    X2, X3
+	ADDPS    X3, X0
+	MOVSS    1024(R8), X3
+	PSHUFD   $0x00, X3, X3
+	MULPS    X2, X3
+	ADDPS    X3, X1
+	ADDQ     SI, DI
+	ADDQ     $0x04, R8
+	DECQ     R9
+	JNZ      singleRow
+	MOVUPS   X0, (AX)
+	MOVUPS   X1, (AX)(BX*1)
+	ADDQ     $0x10, AX
+	ADDQ     $0x08, CX
+	SUBQ     $0x04, DX
+	JGE      single
+
+singleEnd:
+	ADDQ $0x04, DX
+	SUBQ $0x02, DX
+	JLT  pairEnd
+
+pair:
+	MOVSD (AX), X0
+	MOVSD (AX)(BX*1), X1
+	MOVQ  e+8(FP), R8
+	MOVQ  n+32(FP), R9
+	MOVQ  CX, DI
+
+pairRow:
+	MOVSS    (DI), X2
+	PMOVSXWD X2, X2
+	PSLLL    $0x0d, X2
+	PAND     float8fffe000<>+0(SB), X2
+	MOVO     X2, X3
+	PAND     float0fffe000<>+0(SB), X3
+	PCMPGTL  float0f7fe000<>+0(SB), X3
+	PAND     float7f800000<>+0(SB), X3
+	MULPS    float77800000<>+0(SB), X2
+	POR      X3, X2
+	MOVSS    (R8), X3
+	PSHUFD   $0x00, X3, X3
+	MULPS    X2, X3
+	ADDPS    X3, X0
+	MOVSS    1024(R8), X3
+	PSHUFD   $0x00, X3, X3
+	MULPS    X2, X3
+	ADDPS    X3, X1
+	ADDQ     SI, DI
+	ADDQ     $0x04, R8
+	DECQ     R9
+	JNZ      pairRow
+	MOVSD    X0, (AX)
+	MOVSD    X1, (AX)(BX*1)
+	ADDQ     $0x08, AX
+	ADDQ     $0x04, CX
+	SUBQ     $0x02, DX
+	JGE      pair
+
+pairEnd:
+	ADDQ $0x02, DX
+	RET
+
+// func valuesF16x4SSE41(o *float32, e *float32, v *byte, d int, n int)
+// Requires: SSE, SSE2, SSE4.1
+TEXT ·valuesF16x4SSE41(SB), NOSPLIT, $0-40
+	MOVQ o+0(FP), AX
+	MOVQ v+16(FP), CX
+	MOVQ d+24(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ DX, DI
+	SHLQ $0x01, DI
+	SUBQ $0x08, DX
+	JLT  wideEnd
+
+wide:
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS (AX)(BX*1), X2
+	MOVUPS 16(AX)(BX*1), X3
+	MOVUPS (AX)(BX*2), X4
+	MOVUPS 16(AX)(BX*2), X5
+	MOVUPS (AX)(SI*1), X6
+	MOVUPS 16(AX)(SI*1), X7
+	MOVQ   e+8(FP), R9
+	MOVQ   n+32(FP), R10
+	MOVQ   CX, R8
+
+wideRow:
+	PMOVSXWD (R8), X8
+	PSLLL    $0x0d, X8
+	PAND     float8fffe000<>+0(SB), X8
+	MOVO     X8, X9
+	PAND     float0fffe000<>+0(SB), X9
+	PCMPGTL  float0f7fe000<>+0(SB), X9
+	PAND     float7f800000<>+0(SB), X9
+	MULPS    float77800000<>+0(SB), X8
+	POR      X9, X8
+	PMOVSXWD 8(R8), X9
+	PSLLL    $0x0d, X9
+	PAND     float8fffe000<>+0(SB), X9
+	MOVO     X9, X10
+	PAND     float0fffe000<>+0(SB), X10
+	PCMPGTL  float0f7fe000<>+0(SB), X10
+	PAND     float7f800000<>+0(SB), X10
+	MULPS    float77800000<>+0(SB), X9
+	POR      X10, X9
+	MOVSS    (R9), X10
+	PSHUFD   $0x00, X10, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X0
+	MULPS    X9, X10
+	ADDPS    X10, X1
+	MOVSS    1024(R9), X10
+	PSHUFD   $0x00, X10, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X2
+	MULPS    X9, X10
+	ADDPS    X10, X3
+	MOVSS    2048(R9), X10
+	PSHUFD   $0x00, X10, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X4
+	MULPS    X9, X10
+	ADDPS    X10, X5
+	MOVSS    3072(R9), X10
+	PSHUFD   $0x00, X10, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X6
+	MULPS    X9, X10
+	ADDPS    X10, X7
+	ADDQ     DI, R8
+	ADDQ     $0x04, R9
+	DECQ     R10
+	JNZ      wideRow
+	MOVUPS   X0, (AX)
+	MOVUPS   X1, 16(AX)
+	MOVUPS   X2, (AX)(BX*1)
+	MOVUPS   X3, 16(AX)(BX*1)
+	MOVUPS   X4, (AX)(BX*2)
+	MOVUPS   X5, 16(AX)(BX*2)
+	MOVUPS   X6, (AX)(SI*1)
+	MOVUPS   X7, 16(AX)(SI*1)
+	ADDQ     $0x20, AX
+	ADDQ     $0x10, CX
+	SUBQ     $0x08, DX
+	JGE      wide
+
+wideEnd:
+	ADDQ $0x08, DX
+	SUBQ $0x04, DX
+	JLT  singleEnd
+
+single:
+	MOVUPS (AX), X0
+	MOVUPS (AX)(BX*1), X1
+	MOVUPS (AX)(BX*2), X2
+	MOVUPS (AX)(SI*1), X3
+	MOVQ   e+8(FP), R9
+	MOVQ   n+32(FP), R10
+	MOVQ   CX, R8
+
+singleRow:
+	PMOVSXWD (R8), X4
+	PSLLL    $0x0d, X4
+	PAND     float8fffe000<>+0(SB), X4
+	MOVO     X4, X5
+	PAND     float0fffe000<>+0(SB), X5
+	PCMPGTL  float0f7fe000<>+0(SB), X5
+	PAND     float7f800000<>+0(SB), X5
+	MULPS    float77800000<>+0(SB), X4
+	POR      X5, X4
+	MOVSS    (R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X0
+	MOVSS    1024(R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X1
+	MOVSS    2048(R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X2
+	MOVSS    3072(R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X3
+	ADDQ     DI, R8
+	ADDQ     $0x04, R9
+	DECQ     R10
+	JNZ      singleRow
+	MOVUPS   X0, (AX)
+	MOVUPS   X1, (AX)(BX*1)
+	MOVUPS   X2, (AX)(BX*2)
+	MOVUPS   X3, (AX)(SI*1)
+	ADDQ     $0x10, AX
+	ADDQ     $0x08, CX
+	SUBQ     $0x04, DX
+	JGE      single
+
+singleEnd:
+	ADDQ $0x04, DX
+	SUBQ $0x02, DX
+	JLT  pairEnd
+
+pair:
+	MOVSD (AX), X0
+	MOVSD (AX)(BX*1), X1
+	MOVSD (AX)(BX*2), X2
+	MOVSD (AX)(SI*1), X3
+	MOVQ  e+8(FP), R9
+	MOVQ  n+32(FP), R10
+	MOVQ  CX, R8
+
+pairRow:
+	MOVSS    (R8), X4
+	PMOVSXWD X4, X4
+	PSLLL    $0x0d, X4
+	PAND     float8fffe000<>+0(SB), X4
+	MOVO     X4, X5
+	PAND     float0fffe000<>+0(SB), X5
+	PCMPGTL  float0f7fe000<>+0(SB), X5
+	PAND     float7f800000<>+0(SB), X5
+	MULPS    float77800000<>+0(SB), X4
+	POR      X5, X4
+	MOVSS    (R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X0
+	MOVSS    1024(R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X1
+	MOVSS    2048(R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X2
+	MOVSS    3072(R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X3
+	ADDQ     DI, R8
+	ADDQ     $0x04, R9
+	DECQ     R10
+	JNZ      pairRow
+	MOVSD    X0, (AX)
+	MOVSD    X1, (AX)(BX*1)
+	MOVSD    X2, (AX)(BX*2)
+	MOVSD    X3, (AX)(SI*1)
+	ADDQ     $0x08, AX
+	ADDQ     $0x04, CX
+	SUBQ     $0x02, DX
+	JGE      pair
+
+pairEnd:
+	ADDQ $0x02, DX
+	RET
+
+// func scoresI8x1SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: MMX+, SSE, SSE2, SSE4.1
+TEXT ·scoresI8x1SSE41(SB), NOSPLIT, $0-64
+	MOVQ  s+0(FP), AX
+	MOVQ  q+8(FP), CX
+	MOVQ  k+16(FP), DX
+	MOVQ  d+32(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	MOVQ  soon+48(FP), SI
+	SUBQ  DX, SI
+	MOVQ  later+56(FP), DI
+	SUBQ  DX, DI
+
+loop0:
+	MOVSS      (CX), X8
+	PSHUFD     $0x00, X8, X8
+	PMOVSXBD   (DX), X9
+	CVTPL2PS   X9, X9
+	MULPS      X8, X9
+	ADDPS      X9, X0
+	PMOVSXBD   4(DX), X9
+	CVTPL2PS   X9, X9
+	MULPS      X8, X9
+	ADDPS      X9, X1
+	PMOVSXBD   8(DX), X9
+	CVTPL2PS   X9, X9
+	MULPS      X8, X9
+	ADDPS      X9, X2
+	PMOVSXBD   12(DX), X9
+	CVTPL2PS   X9, X9
+	MULPS      X8, X9
+	ADDPS      X9, X3
+	PMOVSXBD   16(DX), X9
+	CVTPL2PS   X9, X9
+	MULPS      X8, X9
+	ADDPS      X9, X4
+	PMOVSXBD   20(DX), X9
+	CVTPL2PS   X9, X9
+	MULPS      X8, X9
+	ADDPS      X9, X5
+	PMOVSXBD   24(DX), X9
+	CVTPL2PS   X9, X9
+	MULPS      X8, X9
+	ADDPS      X9, X6
+	PMOVSXBD   28(DX), X9
+	CVTPL2PS   X9, X9
+	MULPS      X8, X9
+	ADDPS      X9, X7
+	PREFETCHT0 (DX)(SI*1)
+	PREFETCHT0 (DX)(DI*1)
+	ADDQ       $0x20, DX
+	ADDQ       $0x04, CX
+	DECQ       BX
+	JNZ        loop0
+	PREFETCHT0 (DX)(DI*1)
+	PREFETCHT0 64(DX)(DI*1)
+	PREFETCHT0 128(DX)(DI*1)
+	PREFETCHT0 192(DX)(DI*1)
+	MOVSS      scale+40(FP), X8
+	PSHUFD     $0x00, X8, X8
+	MOVQ       kscale+24(FP), CX
+	MOVUPS     (CX), X9
+	MULPS      X9, X0
+	MULPS      X8, X0
+	MOVUPS     X0, (AX)
+	MOVUPS     16(CX), X0
+	MULPS      X0, X1
+	MULPS      X8, X1
+	MOVUPS     X1, 16(AX)
+	MOVUPS     32(CX), X0
+	MULPS      X0, X2
+	MULPS      X8, X2
+	MOVUPS     X2, 32(AX)
+	MOVUPS     48(CX), X0
+	MULPS      X0, X3
+	MULPS      X8, X3
+	MOVUPS     X3, 48(AX)
+	MOVUPS     64(CX), X0
+	MULPS      X0, X4
+	MULPS      X8, X4
+	MOVUPS     X4, 64(AX)
+	MOVUPS     80(CX), X0
+	MULPS      X0, X5
+	MULPS      X8, X5
+	MOVUPS     X5, 80(AX)
+	MOVUPS     96(CX), X0
+	MULPS      X0, X6
+	MULPS      X8, X6
+	MOVUPS     X6, 96(AX)
+	MOVUPS     112(CX), X0
+	MULPS      X0, X7
+	MULPS      X8, X7
+	MOVUPS     X7, 112(AX)
+	RET
+
+// func scoresI8x2SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: MMX+, SSE, SSE2, SSE4.1
+TEXT ·scoresI8x2SSE41(SB), NOSPLIT, $0-64
+	MOVQ  s+0(FP), AX
+	MOVQ  q+8(FP), CX
+	MOVQ  k+16(FP), DX
+	MOVQ  d+32(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	MOVQ  soon+48(FP), DI
+	SUBQ  DX, DI
+	MOVQ  later+56(FP), R8
+	SUBQ  DX, R8
+
+loop0:
+	MOVSS      (CX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (CX)(SI*1), X9
+	PSHUFD     $0x00, X9, X9
+	PMOVSXBD   (DX), X10
+	CVTPL2PS   X10, X10
+	MOVAPS     X10, X11
+	MULPS      X8, X11
+	ADDPS      X11, X0
+	MULPS      X9, X10
+	ADDPS      X10, X4
+	PMOVSXBD   4(DX), X10
+	CVTPL2PS   X10, X10
+	MOVAPS     X10, X11
+	MULPS      X8, X11
+	ADDPS      X11, X1
+	MULPS      X9, X10
+	ADDPS      X10, X5
+	PMOVSXBD   8(DX), X10
+	CVTPL2PS   X10, X10
+	MOVAPS     X10, X11
+	MULPS      X8, X11
+	ADDPS      X11, X2
+	MULPS      X9, X10
+	ADDPS      X10, X6
+	PMOVSXBD   12(DX), X10
+	CVTPL2PS   X10, X10
+	MOVAPS     X10, X11
+	MULPS      X8, X11
+	ADDPS      X11, X3
+	MULPS      X9, X10
+	ADDPS      X10, X7
+	PREFETCHT0 (DX)(DI*1)
+	PREFETCHT0 (DX)(R8*1)
+	ADDQ       $0x20, DX
+	ADDQ       $0x04, CX
+	DECQ       BX
+	JNZ        loop0
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 64(DX)(R8*1)
+	PREFETCHT0 128(DX)(R8*1)
+	PREFETCHT0 192(DX)(R8*1)
+	MOVSS      scale+40(FP), X8
+	PSHUFD     $0x00, X8, X8
+	MOVQ       kscale+24(FP), CX
+	MOVUPS     (CX), X9
+	MULPS      X9, X0
+	MULPS      X8, X0
+	MOVUPS     X0, (AX)
+	MOVUPS     16(CX), X0
+	MULPS      X0, X1
+	MULPS      X8, X1
+	MOVUPS     X1, 16(AX)
+	MOVUPS     32(CX), X0
+	MULPS      X0, X2
+	MULPS      X8, X2
+	MOVUPS     X2, 32(AX)
+	MOVUPS     48(CX), X0
+	MULPS      X0, X3
+	MULPS      X8, X3
+	MOVUPS     X3, 48(AX)
+	MOVUPS     (CX), X0
+	MULPS      X0, X4
+	MULPS      X8, X4
+	MOVUPS     X4, 1024(AX)
+	MOVUPS     16(CX), X0
+	MULPS      X0, X5
+	MULPS      X8, X5
+	MOVUPS     X5, 1040(AX)
+	MOVUPS     32(CX), X0
+	MULPS      X0, X6
+	MULPS      X8, X6
+	MOVUPS     X6, 1056(AX)
+	MOVUPS     48(CX), X0
+	MULPS      X0, X7
+	MULPS      X8, X7
+	MOVUPS     X7, 1072(AX)
+	MOVQ       q+8(FP), CX
+	MOVQ       k+16(FP), DX
+	MOVQ       d+32(FP), BX
+	MOVQ       BX, SI
+	SHLQ       $0x02, SI
+	XORPS      X0, X0
+	XORPS      X1, X1
+	XORPS      X2, X2
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+
+loop1:
+	MOVSS    (CX), X8
+	PSHUFD   $0x00, X8, X8
+	MOVSS    (CX)(SI*1), X9
+	PSHUFD   $0x00, X9, X9
+	PMOVSXBD 16(DX), X10
+	CVTPL2PS X10, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X0
+	MULPS    X9, X10
+	ADDPS    X10, X4
+	PMOVSXBD 20(DX), X10
+	CVTPL2PS X10, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X1
+	MULPS    X9, X10
+	ADDPS    X10, X5
+	PMOVSXBD 24(DX), X10
+	CVTPL2PS X10, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X2
+	MULPS    X9, X10
+	ADDPS    X10, X6
+	PMOVSXBD 28(DX), X10
+	CVTPL2PS X10, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X3
+	MULPS    X9, X10
+	ADDPS    X10, X7
+	ADDQ     $0x20, DX
+	ADDQ     $0x04, CX
+	DECQ     BX
+	JNZ      loop1
+	MOVSS    scale+40(FP), X8
+	PSHUFD   $0x00, X8, X8
+	MOVQ     kscale+24(FP), CX
+	MOVUPS   64(CX), X9
+	MULPS    X9, X0
+	MULPS    X8, X0
+	MOVUPS   X0, 64(AX)
+	MOVUPS   80(CX), X0
+	MULPS    X0, X1
+	MULPS    X8, X1
+	MOVUPS   X1, 80(AX)
+	MOVUPS   96(CX), X0
+	MULPS    X0, X2
+	MULPS    X8, X2
+	MOVUPS   X2, 96(AX)
+	MOVUPS   112(CX), X0
+	MULPS    X0, X3
+	MULPS    X8, X3
+	MOVUPS   X3, 112(AX)
+	MOVUPS   64(CX), X0
+	MULPS    X0, X4
+	MULPS    X8, X4
+	MOVUPS   X4, 1088(AX)
+	MOVUPS   80(CX), X0
+	MULPS    X0, X5
+	MULPS    X8, X5
+	MOVUPS   X5, 1104(AX)
+	MOVUPS   96(CX), X0
+	MULPS    X0, X6
+	MULPS    X8, X6
+	MOVUPS   X6, 1120(AX)
+	MOVUPS   112(CX), X0
+	MULPS    X0, X7
+	MULPS    X8, X7
+	MOVUPS   X7, 1136(AX)
+	RET
+
+// func scoresI8x4SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: MMX+, SSE, SSE2, SSE4.1
+TEXT ·scoresI8x4SSE41(SB), NOSPLIT, $0-64
+	MOVQ  s+0(FP), AX
+	MOVQ  q+8(FP), CX
+	MOVQ  k+16(FP), DX
+	MOVQ  d+32(FP), BX
+	MOVQ  BX, SI
+	SHLQ  $0x02, SI
+	LEAQ  (SI)(SI*2), DI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	MOVQ  soon+48(FP), R8
+	SUBQ  DX, R8
+	MOVQ  later+56(FP), R9
+	SUBQ  DX, R9
+
+loop0:
+	MOVSS      (CX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (CX)(SI*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVSS      (CX)(SI*2), X10
+	PSHUFD     $0x00, X10, X10
+	MOVSS      (CX)(DI*1), X11
+	PSHUFD     $0x00, X11, X11
+	PMOVSXBD   (DX), X12
+	CVTPL2PS   X12, X12
+	MOVAPS     X12, X13
+	MULPS      X8, X13
+	ADDPS      X13, X0
+	MOVAPS     X12, X13
+	MULPS      X9, X13
+	ADDPS      X13, X2
+	MOVAPS     X12, X13
+	MULPS      X10, X13
+	ADDPS      X13, X4
+	MULPS      X11, X12
+	ADDPS      X12, X6
+	PMOVSXBD   4(DX), X12
+	CVTPL2PS   X12, X12
+	MOVAPS     X12, X13
+	MULPS      X8, X13
+	ADDPS      X13, X1
+	MOVAPS     X12, X8
+	MULPS      X9, X8
+	ADDPS      X8, X3
+	MOVAPS     X12, X8
+	MULPS      X10, X8
+	ADDPS      X8, X5
+	MULPS      X11, X12
+	ADDPS      X12, X7
+	PREFETCHT0 (DX)(R8*1)
+	PREFETCHT0 (DX)(R9*1)
+	ADDQ       $0x20, DX
+	ADDQ       $0x04, CX
+	DECQ       BX
+	JNZ        loop0
+	PREFETCHT0 (DX)(R9*1)
+	PREFETCHT0 64(DX)(R9*1)
+	PREFETCHT0 128(DX)(R9*1)
+	PREFETCHT0 192(DX)(R9*1)
+	MOVSS      scale+40(FP), X8
+	PSHUFD     $0x00, X8, X8
+	MOVQ       kscale+24(FP), CX
+	MOVUPS     (CX), X9
+	MULPS      X9, X0
+	MULPS      X8, X0
+	MOVUPS     X0, (AX)
+	MOVUPS     16(CX), X0
+	MULPS      X0, X1
+	MULPS      X8, X1
+	MOVUPS     X1, 16(AX)
+	MOVUPS     (CX), X0
+	MULPS      X0, X2
+	MULPS      X8, X2
+	MOVUPS     X2, 1024(AX)
+	MOVUPS     16(CX), X0
+	MULPS      X0, X3
+	MULPS      X8, X3
+	MOVUPS     X3, 1040(AX)
+	MOVUPS     (CX), X0
+	MULPS      X0, X4
+	MULPS      X8, X4
+	MOVUPS     X4, 2048(AX)
+	MOVUPS     16(CX), X0
+	MULPS      X0, X5
+	MULPS      X8, X5
+	MOVUPS     X5, 2064(AX)
+	MOVUPS     (CX), X0
+	MULPS      X0, X6
+	MULPS      X8, X6
+	MOVUPS     X6, 3072(AX)
+	MOVUPS     16(CX), X0
+	MULPS      X0, X7
+	MULPS      X8, X7
+	MOVUPS     X7, 3088(AX)
+	MOVQ       q+8(FP), CX
+	MOVQ       k+16(FP), DX
+	MOVQ       d+32(FP), BX
+	MOVQ       BX, SI
+	SHLQ       $0x02, SI
+	LEAQ       (SI)(SI*2), DI
+	XORPS      X0, X0
+	XORPS      X1, X1
+	XORPS      X2, X2
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+
+loop1:
+	MOVSS    (CX), X8
+	PSHUFD   $0x00, X8, X8
+	MOVSS    (CX)(SI*1), X9
+	PSHUFD   $0x00, X9, X9
+	MOVSS    (CX)(SI*2), X10
+	PSHUFD   $0x00, X10, X10
+	MOVSS    (CX)(DI*1), X11
+	PSHUFD   $0x00, X11, X11
+	PMOVSXBD 8(DX), X12
+	CVTPL2PS X12, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X0
+	MOVAPS   X12, X13
+	MULPS    X9, X13
+	ADDPS    X13, X2
+	MOVAPS   X12, X13
+	MULPS    X10, X13
+	ADDPS    X13, X4
+	MULPS    X11, X12
+	ADDPS    X12, X6
+	PMOVSXBD 12(DX), X12
+	CVTPL2PS X12, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X1
+	MOVAPS   X12, X8
+	MULPS    X9, X8
+	ADDPS    X8, X3
+	MOVAPS   X12, X8
+	MULPS    X10, X8
+	ADDPS    X8, X5
+	MULPS    X11, X12
+	ADDPS    X12, X7
+	ADDQ     $0x20, DX
+	ADDQ     $0x04, CX
+	DECQ     BX
+	JNZ      loop1
+	MOVSS    scale+40(FP), X8
+	PSHUFD   $0x00, X8, X8
+	MOVQ     kscale+24(FP), CX
+	MOVUPS   32(CX), X9
+	MULPS    X9, X0
+	MULPS    X8, X0
+	MOVUPS   X0, 32(AX)
+	MOVUPS   48(CX), X0
+	MULPS    X0, X1
+	MULPS    X8, X1
+	MOVUPS   X1, 48(AX)
+	MOVUPS   32(CX), X0
+	MULPS    X0, X2
+	MULPS    X8, X2
+	MOVUPS   X2, 1056(AX)
+	MOVUPS   48(CX), X0
+	MULPS    X0, X3
+	MULPS    X8, X3
+	MOVUPS   X3, 1072(AX)
+	MOVUPS   32(CX), X0
+	MULPS    X0, X4
+	MULPS    X8, X4
+	MOVUPS   X4, 2080(AX)
+	MOVUPS   48(CX), X0
+	MULPS    X0, X5
+	MULPS    X8, X5
+	MOVUPS   X5, 2096(AX)
+	MOVUPS   32(CX), X0
+	MULPS    X0, X6
+	MULPS    X8, X6
+	MOVUPS   X6, 3104(AX)
+	MOVUPS   48(CX), X0
+	MULPS    X0, X7
+	MULPS    X8, X7
+	MOVUPS   X7, 3120(AX)
+	MOVQ     q+8(FP), CX
+	MOVQ     k+16(FP), DX
+	MOVQ     d+32(FP), BX
+	MOVQ     BX, SI
+	SHLQ     $0x02, SI
+	LEAQ     (SI)(SI*2), DI
+	XORPS    X0, X0
+	XORPS    X1, X1
+	XORPS    X2, X2
+	XORPS    X3, X3
+	XORPS    X4, X4
+	XORPS    X5, X5
+	XORPS    X6, X6
+	XORPS    X7, X7
+
+loop2:
+	MOVSS    (CX), X8
+	PSHUFD   $0x00, X8, X8
+	MOVSS    (CX)(SI*1), X9
+	PSHUFD   $0x00, X9, X9
+	MOVSS    (CX)(SI*2), X10
+	PSHUFD   $0x00, X10, X10
+	MOVSS    (CX)(DI*1), X11
+	PSHUFD   $0x00, X11, X11
+	PMOVSXBD 16(DX), X12
+	CVTPL2PS X12, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X0
+	MOVAPS   X12, X13
+	MULPS    X9, X13
+	ADDPS    X13, X2
+	MOVAPS   X12, X13
+	MULPS    X10, X13
+	ADDPS    X13, X4
+	MULPS    X11, X12
+	ADDPS    X12, X6
+	PMOVSXBD 20(DX), X12
+	CVTPL2PS X12, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X1
+	MOVAPS   X12, X8
+	MULPS    X9, X8
+	ADDPS    X8, X3
+	MOVAPS   X12, X8
+	MULPS    X10, X8
+	ADDPS    X8, X5
+	MULPS    X11, X12
+	ADDPS    X12, X7
+	ADDQ     $0x20, DX
+	ADDQ     $0x04, CX
+	DECQ     BX
+	JNZ      loop2
+	MOVSS    scale+40(FP), X8
+	PSHUFD   $0x00, X8, X8
+	MOVQ     kscale+24(FP), CX
+	MOVUPS   64(CX), X9
+	MULPS    X9, X0
+	MULPS    X8, X0
+	MOVUPS   X0, 64(AX)
+	MOVUPS   80(CX), X0
+	MULPS    X0, X1
+	MULPS    X8, X1
+	MOVUPS   X1, 80(AX)
+	MOVUPS   64(CX), X0
+	MULPS    X0, X2
+	MULPS    X8, X2
+	MOVUPS   X2, 1088(AX)
+	MOVUPS   80(CX), X0
+	MULPS    X0, X3
+	MULPS    X8, X3
+	MOVUPS   X3, 1104(AX)
+	MOVUPS   64(CX), X0
+	MULPS    X0, X4
+	MULPS    X8, X4
+	MOVUPS   X4, 2112(AX)
+	MOVUPS   80(CX), X0
+	MULPS    X0, X5
+	MULPS    X8, X5
+	MOVUPS   X5, 2128(AX)
+	MOVUPS   64(CX), X0
+	MULPS    X0, X6
+	MULPS    X8, X6
+	MOVUPS   X6, 3136(AX)
+	MOVUPS   80(CX), X0
+	MULPS    X0, X7
+	MULPS    X8, X7
+	MOVUPS   X7, 3152(AX)
+	MOVQ     q+8(FP), CX
+	MOVQ     k+16(FP), DX
+	MOVQ     d+32(FP), BX
+	MOVQ     BX, SI
+	SHLQ     $0x02, SI
+	LEAQ     (SI)(SI*2), DI
+	XORPS    X0, X0
+	XORPS    X1, X1
+	XORPS    X2, X2
+	XORPS    X3, X3
+	XORPS    X4, X4
+	XORPS    X5, X5
+	XORPS    X6, X6
+	XORPS    X7, X7
+
+loop3:
+	MOVSS    (CX), X8
+	PSHUFD   $0x00, X8, X8
+	MOVSS    (CX)(SI*1), X9
+	PSHUFD   $0x00, X9, X9
+	MOVSS    (CX)(SI*2), X10
+	PSHUFD   $0x00, X10, X10
+	MOVSS    (CX)(DI*1), X11
+	PSHUFD   $0x00, X11, X11
+	PMOVSXBD 24(DX), X12
+	CVTPL2PS X12, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X0
+	MOVAPS   X12, X13
+	MULPS    X9, X13
+	ADDPS    X13, X2
+	MOVAPS   X12, X13
+	MULPS    X10, X13
+	ADDPS    X13, X4
+	MULPS    X11, X12
+	ADDPS    X12, X6
+	PMOVSXBD 28(DX), X12
+	CVTPL2PS X12, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X1
+	MOVAPS   X12, X8
+	MULPS    X9, X8
+	ADDPS    X8, X3
+	MOVAPS   X12, X8
+	MULPS    X10, X8
+	ADDPS    X8, X5
+	MULPS    X11, X12
+	ADDPS    X12, X7
+	ADDQ     $0x20, DX
+	ADDQ     $0x04, CX
+	DECQ     BX
+	JNZ      loop3
+	MOVSS    scale+40(FP), X8
+	PSHUFD   $0x00, X8, X8
+	MOVQ     kscale+24(FP), CX
+	MOVUPS   96(CX), X9
+	MULPS    X9, X0
+	MULPS    X8, X0
+	MOVUPS   X0, 96(AX)
+	MOVUPS   112(CX), X0
+	MULPS    X0, X1
+	MULPS    X8, X1
+	MOVUPS   X1, 112(AX)
+	MOVUPS   96(CX), X0
+	MULPS    X0, X2
+	MULPS    X8, X2
+	MOVUPS   X2, 1120(AX)
+	MOVUPS   112(CX), X0
+	MULPS    X0, X3
+	MULPS    X8, X3
+	MOVUPS   X3, 1136(AX)
+	MOVUPS   96(CX), X0
+	MULPS    X0, X4
+	MULPS    X8, X4
+	MOVUPS   X4, 2144(AX)
+	MOVUPS   112(CX), X0
+	MULPS    X0, X5
+	MULPS    X8, X5
+	MOVUPS   X5, 2160(AX)
+	MOVUPS   96(CX), X0
+	MULPS    X0, X6
+	MULPS    X8, X6
+	MOVUPS   X6, 3168(AX)
+	MOVUPS   112(CX), X0
+	MULPS    X0, X7
+	MULPS    X8, X7
+	MOVUPS   X7, 3184(AX)
+	RET
+
+// func valuesI8x1SSE41(o *float32, e *float32, v *byte, d int, n int)
+// Requires: SSE, SSE2, SSE4.1
+TEXT ·valuesI8x1SSE41(SB), NOSPLIT, $0-40
+	MOVQ o+0(FP), AX
+	MOVQ v+16(FP), CX
+	MOVQ d+24(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x02, BX
+	MOVQ DX, BX
+	SUBQ $0x10, DX
+	JLT  wideEnd
+
+wide:
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS 32(AX), X2
+	MOVUPS 48(AX), X3
+	MOVQ   e+8(FP), DI
+	MOVQ   n+32(FP), R8
+	MOVQ   CX, SI
+
+wideRow:
+	PMOVSXBD (SI), X4
+	CVTPL2PS X4, X4
+	PMOVSXBD 4(SI), X5
+	CVTPL2PS X5, X5
+	PMOVSXBD 8(SI), X6
+	CVTPL2PS X6, X6
+	PMOVSXBD 12(SI), X7
+	CVTPL2PS X7, X7
+	MOVSS    (DI), X8
+	PSHUFD   $0x00, X8, X8
+	MOVAPS   X8, X9
+	MULPS    X4, X9
+	ADDPS    X9, X0
+	MOVAPS   X8, X4
+	MULPS    X5, X4
+	ADDPS    X4, X1
+	MOVAPS   X8, X4
+	MULPS    X6, X4
+	ADDPS    X4, X2
+	MULPS    X7, X8
+	ADDPS    X8, X3
+	ADDQ     BX, SI
+	ADDQ     $0x04, DI
+	DECQ     R8
+	JNZ      wideRow
+	MOVUPS   X0, (AX)
+	MOVUPS   X1, 16(AX)
+	MOVUPS   X2, 32(AX)
+	MOVUPS   X3, 48(AX)
+	ADDQ     $0x40, AX
+	ADDQ     $0x10, CX
+	SUBQ     $0x10, DX
+	JGE      wide
+
+wideEnd:
+	ADDQ $0x10, DX
+	SUBQ $0x04, DX
+	JLT  singleEnd
+
+single:
+	MOVUPS (AX), X0
+	MOVQ   e+8(FP), DI
+	MOVQ   n+32(FP), R8
+	MOVQ   CX, SI
+
+singleRow:
+	PMOVSXBD (SI), X1
+	CVTPL2PS X1, X1
+	MOVSS    (DI), X2
+	PSHUFD   $0x00, X2, X2
+	MULPS    X1, X2
+	ADDPS    X2, X0
+	ADDQ     BX, SI
+	ADDQ     $0x04, DI
+	DECQ     R8
+	JNZ      singleRow
+	MOVUPS   X0, (AX)
+	ADDQ     $0x10, AX
+	ADDQ     $0x04, CX
+	SUBQ     $0x04, DX
+	JGE      single
+
+singleEnd:
+	ADDQ $0x04, DX
+	SUBQ $0x02, DX
+	JLT  pairEnd
+
+pair:
+	MOVSD (AX), X0
+	MOVQ  e+8(FP), DI
+	MOVQ  n+32(FP), R8
+	MOVQ  CX, SI
+
+pairRow:
+	MOVWLZX  (SI), R9
+	MOVD     R9, X1
+	PMOVSXBD X1, X1
+	CVTPL2PS X1, X1
+	MOVSS    (DI), X2
+	PSHUFD   $0x00, X2, X2
+	MULPS    X1, X2
+	ADDPS    X2, X0
+	ADDQ     BX, SI
+	ADDQ     $0x04, DI
+	DECQ     R8
+	JNZ      pairRow
+	MOVSD    X0, (AX)
+	ADDQ     $0x08, AX
+	ADDQ     $0x02, CX
+	SUBQ     $0x02, DX
+	JGE      pair
+
+pairEnd:
+	ADDQ $0x02, DX
+	RET
+
+// func valuesI8x2SSE41(o *float32, e *float32, v *byte, d int, n int)
+// Requires: SSE, SSE2, SSE4.1
+TEXT ·valuesI8x2SSE41(SB), NOSPLIT, $0-40
+	MOVQ o+0(FP), AX
+	MOVQ v+16(FP), CX
+	MOVQ d+24(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x02, BX
+	MOVQ DX, SI
+	SUBQ $0x10, DX
+	JLT  wideEnd
+
+wide:
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS 32(AX), X2
+	MOVUPS 48(AX), X3
+	MOVUPS (AX)(BX*1), X4
+	MOVUPS 16(AX)(BX*1), X5
+	MOVUPS 32(AX)(BX*1), X6
+	MOVUPS 48(AX)(BX*1), X7
+	MOVQ   e+8(FP), R8
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, DI
+
+wideRow:
+	PMOVSXBD (DI), X8
+	CVTPL2PS X8, X8
+	PMOVSXBD 4(DI), X9
+	CVTPL2PS X9, X9
+	PMOVSXBD 8(DI), X10
+	CVTPL2PS X10, X10
+	PMOVSXBD 12(DI), X11
+	CVTPL2PS X11, X11
+	MOVSS    (R8), X12
+	PSHUFD   $0x00, X12, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X0
+	MOVAPS   X12, X13
+	MULPS    X9, X13
+	ADDPS    X13, X1
+	MOVAPS   X12, X13
+	MULPS    X10, X13
+	ADDPS    X13, X2
+	MULPS    X11, X12
+	ADDPS    X12, X3
+	MOVSS    1024(R8), X12
+	PSHUFD   $0x00, X12, X12
+	MOVAPS   X12, X13
+	MULPS    X8, X13
+	ADDPS    X13, X4
+	MOVAPS   X12, X8
+	MULPS    X9, X8
+	ADDPS    X8, X5
+	MOVAPS   X12, X8
+	MULPS    X10, X8
+	ADDPS    X8, X6
+	MULPS    X11, X12
+	ADDPS    X12, X7
+	ADDQ     SI, DI
+	ADDQ     $0x04, R8
+	DECQ     R9
+	JNZ      wideRow
+	MOVUPS   X0, (AX)
+	MOVUPS   X1, 16(AX)
+	MOVUPS   X2, 32(AX)
+	MOVUPS   X3, 48(AX)
+	MOVUPS   X4, (AX)(BX*1)
+	MOVUPS   X5, 16(AX)(BX*1)
+	MOVUPS   X6, 32(AX)(BX*1)
+	MOVUPS   X7, 48(AX)(BX*1)
+	ADDQ     $0x40, AX
+	ADDQ     $0x10, CX
+	SUBQ     $0x10, DX
+	JGE      wide
+
+wideEnd:
+	ADDQ $0x10, DX
+	SUBQ $0x04, DX
+	JLT  singleEnd
+
+single:
+	MOVUPS (AX), X0
+	MOVUPS (AX)(BX*1), X1
+	MOVQ   e+8(FP), R8
+	MOVQ   n+32(FP), R9
+	MOVQ   CX, DI
+
+singleRow:
+	PMOVSXBD (DI), X2
+	CVTPL2PS X2, X2
+	MOVSS    (R8), X3
+	PSHUFD   $0x00, X3, X3
+	MULPS    X2, X3
+	ADDPS    X3, X0
+	MOVSS    1024(R8), X3
+	PSHUFD   $0x00, X3, X3
+	MULPS    X2, X3
+	ADDPS    X3, X1
+	ADDQ     SI, DI
+	ADDQ     $0x04, R8
+	DECQ     R9
+	JNZ      singleRow
+	MOVUPS   X0, (AX)
+	MOVUPS   X1, (AX)(BX*1)
+	ADDQ     $0x10, AX
+	ADDQ     $0x04, CX
+	SUBQ     $0x04, DX
+	JGE      single
+
+singleEnd:
+	ADDQ $0x04, DX
+	SUBQ $0x02, DX
+	JLT  pairEnd
+
+pair:
+	MOVSD (AX), X0
+	MOVSD (AX)(BX*1), X1
+	MOVQ  e+8(FP), R8
+	MOVQ  n+32(FP), R9
+	MOVQ  CX, DI
+
+pairRow:
+	MOVWLZX  (DI), R10
+	MOVD     R10, X2
+	PMOVSXBD X2, X2
+	CVTPL2PS X2, X2
+	MOVSS    (R8), X3
+	PSHUFD   $0x00, X3, X3
+	MULPS    X2, X3
+	ADDPS    X3, X0
+	MOVSS    1024(R8), X3
+	PSHUFD   $0x00, X3, X3
+	MULPS    X2, X3
+	ADDPS    X3, X1
+	ADDQ     SI, DI
+	ADDQ     $0x04, R8
+	DECQ     R9
+	JNZ      pairRow
+	MOVSD    X0, (AX)
+	MOVSD    X1, (AX)(BX*1)
+	ADDQ     $0x08, AX
+	ADDQ     $0x02, CX
+	SUBQ     $0x02, DX
+	JGE      pair
+
+pairEnd:
+	ADDQ $0x02, DX
+	RET
+
+// func valuesI8x4SSE41(o *float32, e *float32, v *byte, d int, n int)
+// Requires: SSE, SSE2, SSE4.1
+TEXT ·valuesI8x4SSE41(SB), NOSPLIT, $0-40
+	MOVQ o+0(FP), AX
+	MOVQ v+16(FP), CX
+	MOVQ d+24(FP), DX
+	MOVQ DX, BX
+	SHLQ $0x02, BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ DX, DI
+	SUBQ $0x08, DX
+	JLT  wideEnd
+
+wide:
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS (AX)(BX*1), X2
+	MOVUPS 16(AX)(BX*1), X3
+	MOVUPS (AX)(BX*2), X4
+	MOVUPS 16(AX)(BX*2), X5
+	MOVUPS (AX)(SI*1), X6
+	MOVUPS 16(AX)(SI*1), X7
+	MOVQ   e+8(FP), R9
+	MOVQ   n+32(FP), R10
+	MOVQ   CX, R8
+
+wideRow:
+	PMOVSXBD (R8), X8
+	CVTPL2PS X8, X8
+	PMOVSXBD 4(R8), X9
+	CVTPL2PS X9, X9
+	MOVSS    (R9), X10
+	PSHUFD   $0x00, X10, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X0
+	MULPS    X9, X10
+	ADDPS    X10, X1
+	MOVSS    1024(R9), X10
+	PSHUFD   $0x00, X10, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X2
+	MULPS    X9, X10
+	ADDPS    X10, X3
+	MOVSS    2048(R9), X10
+	PSHUFD   $0x00, X10, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X4
+	MULPS    X9, X10
+	ADDPS    X10, X5
+	MOVSS    3072(R9), X10
+	PSHUFD   $0x00, X10, X10
+	MOVAPS   X10, X11
+	MULPS    X8, X11
+	ADDPS    X11, X6
+	MULPS    X9, X10
+	ADDPS    X10, X7
+	ADDQ     DI, R8
+	ADDQ     $0x04, R9
+	DECQ     R10
+	JNZ      wideRow
+	MOVUPS   X0, (AX)
+	MOVUPS   X1, 16(AX)
+	MOVUPS   X2, (AX)(BX*1)
+	MOVUPS   X3, 16(AX)(BX*1)
+	MOVUPS   X4, (AX)(BX*2)
+	MOVUPS   X5, 16(AX)(BX*2)
+	MOVUPS   X6, (AX)(SI*1)
+	MOVUPS   X7, 16(AX)(SI*1)
+	ADDQ     $0x20, AX
+	ADDQ     $0x08, CX
+	SUBQ     $0x08, DX
+	JGE      wide
+
+wideEnd:
+	ADDQ $0x08, DX
+	SUBQ $0x04, DX
+	JLT  singleEnd
+
+single:
+	MOVUPS (AX), X0
+	MOVUPS (AX)(BX*1), X1
+	MOVUPS (AX)(BX*2), X2
+	MOVUPS (AX)(SI*1), X3
+	MOVQ   e+8(FP), R9
+	MOVQ   n+32(FP), R10
+	MOVQ   CX, R8
+
+singleRow:
+	PMOVSXBD (R8), X4
+	CVTPL2PS X4, X4
+	MOVSS    (R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X0
+	MOVSS    1024(R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X1
+	MOVSS    2048(R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X2
+	MOVSS    3072(R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X3
+	ADDQ     DI, R8
+	ADDQ     $0x04, R9
+	DECQ     R10
+	JNZ      singleRow
+	MOVUPS   X0, (AX)
+	MOVUPS   X1, (AX)(BX*1)
+	MOVUPS   X2, (AX)(BX*2)
+	MOVUPS   X3, (AX)(SI*1)
+	ADDQ     $0x10, AX
+	ADDQ     $0x04, CX
+	SUBQ     $0x04, DX
+	JGE      single
+
+singleEnd:
+	ADDQ $0x04, DX
+	SUBQ $0x02, DX
+	JLT  pairEnd
+
+pair:
+	MOVSD (AX), X0
+	MOVSD (AX)(BX*1), X1
+	MOVSD (AX)(BX*2), X2
+	MOVSD (AX)(SI*1), X3
+	MOVQ  e+8(FP), R9
+	MOVQ  n+32(FP), R10
+	MOVQ  CX, R8
+
+pairRow:
+	MOVWLZX  (R8), R11
+	MOVD     R11, X4
+	PMOVSXBD X4, X4
+	CVTPL2PS X4, X4
+	MOVSS    (R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X0
+	MOVSS    1024(R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X1
+	MOVSS    2048(R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X2
+	MOVSS    3072(R9), X5
+	PSHUFD   $0x00, X5, X5
+	MULPS    X4, X5
+	ADDPS    X5, X3
+	ADDQ     DI, R8
+	ADDQ     $0x04, R9
+	DECQ     R10
+	JNZ      pairRow
+	MOVSD    X0, (AX)
+	MOVSD    X1, (AX)(BX*1)
+	MOVSD    X2, (AX)(BX*2)
+	MOVSD    X3, (AX)(SI*1)
+	ADDQ     $0x08, AX
+	ADDQ     $0x02, CX
+	SUBQ     $0x02, DX
+	JGE      pair
+
+pairEnd:
+	ADDQ $0x02, DX
+	RET
+
 // func scoresF32x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 // Requires: AVX, MMX+
 TEXT ·scoresF32x1AVX2(SB), NOSPLIT, $0-64

@@ -4,6 +4,96 @@
 
 package kernel
 
+// scoresF32x1SSE41 is scoresGeneric for 1 queries of a page of F32.
+//
+//go:noescape
+func scoresF32x1SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// scoresF32x2SSE41 is scoresGeneric for 2 queries of a page of F32.
+//
+//go:noescape
+func scoresF32x2SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// scoresF32x4SSE41 is scoresGeneric for 4 queries of a page of F32.
+//
+//go:noescape
+func scoresF32x4SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// valuesF32x1SSE41 is valuesGeneric for 1 queries and rows of F32.
+//
+//go:noescape
+func valuesF32x1SSE41(o *float32, e *float32, v *byte, d int, n int)
+
+// valuesF32x2SSE41 is valuesGeneric for 2 queries and rows of F32.
+//
+//go:noescape
+func valuesF32x2SSE41(o *float32, e *float32, v *byte, d int, n int)
+
+// valuesF32x4SSE41 is valuesGeneric for 4 queries and rows of F32.
+//
+//go:noescape
+func valuesF32x4SSE41(o *float32, e *float32, v *byte, d int, n int)
+
+// scoresF16x1SSE41 is scoresGeneric for 1 queries of a page of F16.
+//
+//go:noescape
+func scoresF16x1SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// scoresF16x2SSE41 is scoresGeneric for 2 queries of a page of F16.
+//
+//go:noescape
+func scoresF16x2SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// scoresF16x4SSE41 is scoresGeneric for 4 queries of a page of F16.
+//
+//go:noescape
+func scoresF16x4SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// valuesF16x1SSE41 is valuesGeneric for 1 queries and rows of F16.
+//
+//go:noescape
+func valuesF16x1SSE41(o *float32, e *float32, v *byte, d int, n int)
+
+// valuesF16x2SSE41 is valuesGeneric for 2 queries and rows of F16.
+//
+//go:noescape
+func valuesF16x2SSE41(o *float32, e *float32, v *byte, d int, n int)
+
+// valuesF16x4SSE41 is valuesGeneric for 4 queries and rows of F16.
+//
+//go:noescape
+func valuesF16x4SSE41(o *float32, e *float32, v *byte, d int, n int)
+
+// scoresI8x1SSE41 is scoresGeneric for 1 queries of a page of I8.
+//
+//go:noescape
+func scoresI8x1SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// scoresI8x2SSE41 is scoresGeneric for 2 queries of a page of I8.
+//
+//go:noescape
+func scoresI8x2SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// scoresI8x4SSE41 is scoresGeneric for 4 queries of a page of I8.
+//
+//go:noescape
+func scoresI8x4SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// valuesI8x1SSE41 is valuesGeneric for 1 queries and rows of I8.
+//
+//go:noescape
+func valuesI8x1SSE41(o *float32, e *float32, v *byte, d int, n int)
+
+// valuesI8x2SSE41 is valuesGeneric for 2 queries and rows of I8.
+//
+//go:noescape
+func valuesI8x2SSE41(o *float32, e *float32, v *byte, d int, n int)
+
+// valuesI8x4SSE41 is valuesGeneric for 4 queries and rows of I8.
+//
+//go:noescape
+func valuesI8x4SSE41(o *float32, e *float32, v *byte, d int, n int)
+
 // scoresF32x1AVX2 is scoresGeneric for 1 queries of a page of F32.
 //
 //go:noescape

@@ -15,6 +15,27 @@ func coarseScoreKernel(states int, f coarseScoreFunc) coarseScore {
 	}}
 }
 
+var sse41Coarse = coarseKernels{
+	score: [2][]coarseScore{
+		{coarseScoreKernel(1, coarseScore4x1SSE41)},
+		{coarseScoreKernel(1, coarseScore6x1SSE41)},
+	},
+	narrow: [2][]coarseScore{
+		{coarseScoreKernel(1, coarseNarrow4x1SSE41), coarseScoreKernel(2, coarseNarrow4x2SSE41)},
+		{coarseScoreKernel(1, coarseNarrow6x1SSE41), coarseScoreKernel(2, coarseNarrow6x2SSE41)},
+	},
+	refine: func(y []float32, rows []int32, plane []byte, blocks int, x []int8, step []float32, factor, bias float32) {
+		coarseRefineSSE41(&y[0], &rows[0], len(rows), &plane[0], blocks, &x[0], &step[0], factor, bias)
+	},
+	center: func(v, w, inverse, center []float32) (squares, most float32) {
+		return coarseCenterSSE41(&v[0], &w[0], &inverse[0], &center[0], len(v))
+	},
+	encode: func(codes []byte, v []float32, inv, step float32) (sums [CoarsePlanes]float32) {
+		coarseEncodeSSE41(&codes[0], &v[0], len(codes), inv, step, &sums[0])
+		return sums
+	},
+}
+
 var avx2Coarse = coarseKernels{
 	score: [2][]coarseScore{
 		{coarseScoreKernel(1, coarseScore4x1AVX2)},

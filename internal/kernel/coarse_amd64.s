@@ -3856,6 +3856,230 @@ blocks:
 	VZEROUPPER
 	RET
 
+// func coarseRefineSSE41(y *float32, rows *int32, n int, plane *byte, blocks int, x *int8, step *float32, factor float32, bias float32)
+// Requires: SSE, SSE2, SSSE3
+TEXT ·coarseRefineSSE41(SB), NOSPLIT, $0-64
+	MOVOU coarse03030303<>+0(SB), X0
+	MOVOU coarse00010001<>+0(SB), X1
+	MOVQ  y+0(FP), AX
+	MOVQ  rows+8(FP), CX
+	MOVQ  n+16(FP), DX
+	MOVQ  plane+24(FP), BX
+	MOVQ  x+40(FP), SI
+	MOVQ  step+48(FP), DI
+
+rows:
+	MOVLQSX (CX), R8
+	MOVQ    blocks+32(FP), R10
+	MOVQ    R10, R9
+	SHLQ    $0x06, R9
+	IMULQ   R8, R9
+	ADDQ    BX, R9
+	MOVQ    SI, R11
+	MOVQ    R10, R12
+	SHLQ    $0x08, R12
+	ADDQ    SI, R12
+	PXOR    X2, X2
+	PXOR    X3, X3
+
+blocks:
+	MOVUPS    (R9), X4
+	PAND      X0, X4
+	MOVUPS    (R11), X6
+	MOVAPS    X4, X5
+	PMADDUBSW X6, X5
+	MOVUPS    (R12), X6
+	MOVAPS    X4, X4
+	PMADDUBSW X6, X4
+	MOVOU     (R9), X6
+	PSRLW     $0x02, X6
+	PAND      X0, X6
+	MOVUPS    64(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    64(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVOU     (R9), X6
+	PSRLW     $0x04, X6
+	PAND      X0, X6
+	MOVUPS    128(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    128(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVOU     (R9), X6
+	PSRLW     $0x06, X6
+	PAND      X0, X6
+	MOVUPS    192(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    192(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVUPS    16(R9), X6
+	PAND      X0, X6
+	MOVUPS    16(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    16(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVOU     16(R9), X6
+	PSRLW     $0x02, X6
+	PAND      X0, X6
+	MOVUPS    80(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    80(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVOU     16(R9), X6
+	PSRLW     $0x04, X6
+	PAND      X0, X6
+	MOVUPS    144(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    144(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVOU     16(R9), X6
+	PSRLW     $0x06, X6
+	PAND      X0, X6
+	MOVUPS    208(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    208(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVUPS    32(R9), X6
+	PAND      X0, X6
+	MOVUPS    32(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    32(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVOU     32(R9), X6
+	PSRLW     $0x02, X6
+	PAND      X0, X6
+	MOVUPS    96(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    96(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVOU     32(R9), X6
+	PSRLW     $0x04, X6
+	PAND      X0, X6
+	MOVUPS    160(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    160(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVOU     32(R9), X6
+	PSRLW     $0x06, X6
+	PAND      X0, X6
+	MOVUPS    224(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    224(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVUPS    48(R9), X6
+	PAND      X0, X6
+	MOVUPS    48(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    48(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVOU     48(R9), X6
+	PSRLW     $0x02, X6
+	PAND      X0, X6
+	MOVUPS    112(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    112(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVOU     48(R9), X6
+	PSRLW     $0x04, X6
+	PAND      X0, X6
+	MOVUPS    176(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    176(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	MOVOU     48(R9), X6
+	PSRLW     $0x06, X6
+	PAND      X0, X6
+	MOVUPS    240(R11), X8
+	MOVAPS    X6, X7
+	PMADDUBSW X8, X7
+	PADDW     X7, X5
+	MOVUPS    240(R12), X7
+	MOVAPS    X6, X6
+	PMADDUBSW X7, X6
+	PADDW     X6, X4
+	PMADDWL   X1, X5
+	PADDL     X5, X2
+	PMADDWL   X1, X4
+	PADDL     X4, X3
+	ADDQ      $0x40, R9
+	ADDQ      $0x00000100, R11
+	ADDQ      $0x00000100, R12
+	DECQ      R10
+	JNZ       blocks
+	PSLLL     $0x08, X2
+	PADDL     X3, X2
+	PSHUFD    $0x4e, X2, X3
+	PADDL     X3, X2
+	PSHUFD    $0xb1, X2, X3
+	PADDL     X3, X2
+	CVTPL2PS  X2, X2
+	SUBSS     bias+60(FP), X2
+	MOVSS     factor+56(FP), X3
+	MULSS     (DI)(R8*4), X3
+	MULSS     X3, X2
+	ADDSS     (AX)(R8*4), X2
+	MOVSS     X2, (AX)(R8*4)
+	ADDQ      $0x04, CX
+	DECQ      DX
+	JNZ       rows
+	RET
+
 // func coarseCenterAVX512(v *float32, w *float32, inverse *float32, center *float32, n int) (squares float32, most float32)
 // Requires: AVX, AVX512F, SSE
 TEXT ·coarseCenterAVX512(SB), NOSPLIT, $0-48
@@ -4295,3 +4519,3097 @@ DATA coarseFirstBytes<>+20(SB)/4, $0x80808080
 DATA coarseFirstBytes<>+24(SB)/4, $0x80808080
 DATA coarseFirstBytes<>+28(SB)/4, $0x80808080
 GLOBL coarseFirstBytes<>(SB), RODATA|NOPTR, $32
+
+// func coarseCenterSSE41(v *float32, w *float32, inverse *float32, center *float32, n int) (squares float32, most float32)
+// Requires: SSE, SSE2
+TEXT ·coarseCenterSSE41(SB), NOSPLIT, $0-48
+	MOVQ   v+0(FP), AX
+	MOVQ   w+8(FP), CX
+	MOVQ   inverse+16(FP), DX
+	MOVQ   center+24(FP), BX
+	MOVQ   n+32(FP), SI
+	XORPS  X0, X0
+	XORPS  X1, X1
+	XORPS  X2, X2
+	XORPS  X3, X3
+	XORPS  X4, X4
+	XORPS  X5, X5
+	XORPS  X6, X6
+	XORPS  X7, X7
+	MOVUPS coarse7fffffff<>+0(SB), X8
+	XORQ   DI, DI
+
+loop:
+	MOVUPS  (CX)(DI*4), X9
+	MOVUPS  (DX)(DI*4), X10
+	MULPS   X10, X9
+	MOVUPS  (BX)(DI*4), X10
+	SUBPS   X10, X9
+	MOVUPS  X9, (AX)(DI*4)
+	MOVAPS  X9, X10
+	MULPS   X9, X10
+	ADDPS   X10, X0
+	ANDPS   X8, X9
+	MAXPS   X9, X4
+	MOVUPS  16(CX)(DI*4), X9
+	MOVUPS  16(DX)(DI*4), X10
+	MULPS   X10, X9
+	MOVUPS  16(BX)(DI*4), X10
+	SUBPS   X10, X9
+	MOVUPS  X9, 16(AX)(DI*4)
+	MOVAPS  X9, X10
+	MULPS   X9, X10
+	ADDPS   X10, X1
+	ANDPS   X8, X9
+	MAXPS   X9, X5
+	MOVUPS  32(CX)(DI*4), X9
+	MOVUPS  32(DX)(DI*4), X10
+	MULPS   X10, X9
+	MOVUPS  32(BX)(DI*4), X10
+	SUBPS   X10, X9
+	MOVUPS  X9, 32(AX)(DI*4)
+	MOVAPS  X9, X10
+	MULPS   X9, X10
+	ADDPS   X10, X2
+	ANDPS   X8, X9
+	MAXPS   X9, X6
+	MOVUPS  48(CX)(DI*4), X9
+	MOVUPS  48(DX)(DI*4), X10
+	MULPS   X10, X9
+	MOVUPS  48(BX)(DI*4), X10
+	SUBPS   X10, X9
+	MOVUPS  X9, 48(AX)(DI*4)
+	MOVAPS  X9, X10
+	MULPS   X9, X10
+	ADDPS   X10, X3
+	ANDPS   X8, X9
+	MAXPS   X9, X7
+	ADDQ    $0x10, DI
+	CMPQ    DI, SI
+	JLT     loop
+	ADDPS   X2, X0
+	ADDPS   X3, X1
+	ADDPS   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	ADDPS   X1, X0
+	MOVSS   X0, squares+40(FP)
+	MAXPS   X6, X4
+	MAXPS   X7, X5
+	MAXPS   X5, X4
+	MOVAPS  X4, X0
+	MOVHLPS X4, X0
+	MAXPS   X0, X4
+	PSHUFD  $0x01, X4, X0
+	MAXPS   X0, X4
+	MOVSS   X4, most+44(FP)
+	RET
+
+// func coarseEncodeSSE41(codes *byte, v *float32, n int, inv float32, step float32, sums *float32)
+// Requires: SSE, SSE2, SSSE3
+TEXT ·coarseEncodeSSE41(SB), NOSPLIT, $192-40
+	MOVQ   codes+0(FP), AX
+	MOVQ   v+8(FP), CX
+	MOVQ   n+16(FP), DX
+	MOVSS  inv+24(FP), X0
+	PSHUFD $0x00, X0, X0
+	MOVSS  step+28(FP), X1
+	PSHUFD $0x00, X1, X1
+	XORPS  X2, X2
+	MOVUPS X2, (SP)
+	MOVUPS X2, 16(SP)
+	MOVUPS X2, 32(SP)
+	MOVUPS X2, 48(SP)
+	MOVUPS X2, 64(SP)
+	MOVUPS X2, 80(SP)
+	MOVUPS X2, 96(SP)
+	MOVUPS X2, 112(SP)
+	MOVUPS X2, 128(SP)
+	MOVUPS X2, 144(SP)
+	MOVUPS X2, 160(SP)
+	MOVUPS X2, 176(SP)
+
+loop:
+	MOVUPS    (CX), X2
+	MOVAPS    X0, X3
+	MULPS     X2, X3
+	ADDPS     coarse43000000<>+0(SB), X3
+	XORPS     X4, X4
+	MAXPS     X4, X3
+	MINPS     coarse437f0000<>+0(SB), X3
+	CVTTPS2PL X3, X3
+	MOVAPS    X3, X4
+	PSHUFB    coarseFirstBytes<>+0(SB), X4
+	MOVSS     X4, (AX)
+	MOVAPS    X3, X4
+	PAND      coarse000000f0<>+0(SB), X4
+	CVTPL2PS  X4, X4
+	SUBPS     coarse42f00000<>+0(SB), X4
+	MULPS     X1, X4
+	MOVAPS    X2, X5
+	SUBPS     X4, X5
+	MOVAPS    X5, X4
+	MULPS     X4, X4
+	MOVUPS    (SP), X5
+	ADDPS     X5, X4
+	MOVUPS    X4, (SP)
+	MOVAPS    X3, X4
+	PAND      coarse000000fc<>+0(SB), X4
+	CVTPL2PS  X4, X4
+	SUBPS     coarse42fc0000<>+0(SB), X4
+	MULPS     X1, X4
+	MOVAPS    X2, X5
+	SUBPS     X4, X5
+	MOVAPS    X5, X4
+	MULPS     X4, X4
+	MOVUPS    64(SP), X5
+	ADDPS     X5, X4
+	MOVUPS    X4, 64(SP)
+	CVTPL2PS  X3, X3
+	SUBPS     coarse42ff0000<>+0(SB), X3
+	MULPS     X1, X3
+	MOVAPS    X2, X2
+	SUBPS     X3, X2
+	MOVAPS    X2, X3
+	MULPS     X3, X3
+	MOVUPS    128(SP), X2
+	ADDPS     X2, X3
+	MOVUPS    X3, 128(SP)
+	MOVUPS    16(CX), X2
+	MOVAPS    X0, X3
+	MULPS     X2, X3
+	ADDPS     coarse43000000<>+0(SB), X3
+	XORPS     X4, X4
+	MAXPS     X4, X3
+	MINPS     coarse437f0000<>+0(SB), X3
+	CVTTPS2PL X3, X3
+	MOVAPS    X3, X4
+	PSHUFB    coarseFirstBytes<>+0(SB), X4
+	MOVSS     X4, 4(AX)
+	MOVAPS    X3, X4
+	PAND      coarse000000f0<>+0(SB), X4
+	CVTPL2PS  X4, X4
+	SUBPS     coarse42f00000<>+0(SB), X4
+	MULPS     X1, X4
+	MOVAPS    X2, X5
+	SUBPS     X4, X5
+	MOVAPS    X5, X4
+	MULPS     X4, X4
+	MOVUPS    16(SP), X5
+	ADDPS     X5, X4
+	MOVUPS    X4, 16(SP)
+	MOVAPS    X3, X4
+	PAND      coarse000000fc<>+0(SB), X4
+	CVTPL2PS  X4, X4
+	SUBPS     coarse42fc0000<>+0(SB), X4
+	MULPS     X1, X4
+	MOVAPS    X2, X5
+	SUBPS     X4, X5
+	MOVAPS    X5, X4
+	MULPS     X4, X4
+	MOVUPS    80(SP), X5
+	ADDPS     X5, X4
+	MOVUPS    X4, 80(SP)
+	CVTPL2PS  X3, X3
+	SUBPS     coarse42ff0000<>+0(SB), X3
+	MULPS     X1, X3
+	MOVAPS    X2, X2
+	SUBPS     X3, X2
+	MOVAPS    X2, X3
+	MULPS     X3, X3
+	MOVUPS    144(SP), X2
+	ADDPS     X2, X3
+	MOVUPS    X3, 144(SP)
+	MOVUPS    32(CX), X2
+	MOVAPS    X0, X3
+	MULPS     X2, X3
+	ADDPS     coarse43000000<>+0(SB), X3
+	XORPS     X4, X4
+	MAXPS     X4, X3
+	MINPS     coarse437f0000<>+0(SB), X3
+	CVTTPS2PL X3, X3
+	MOVAPS    X3, X4
+	PSHUFB    coarseFirstBytes<>+0(SB), X4
+	MOVSS     X4, 8(AX)
+	MOVAPS    X3, X4
+	PAND      coarse000000f0<>+0(SB), X4
+	CVTPL2PS  X4, X4
+	SUBPS     coarse42f00000<>+0(SB), X4
+	MULPS     X1, X4
+	MOVAPS    X2, X5
+	SUBPS     X4, X5
+	MOVAPS    X5, X4
+	MULPS     X4, X4
+	MOVUPS    32(SP), X5
+	ADDPS     X5, X4
+	MOVUPS    X4, 32(SP)
+	MOVAPS    X3, X4
+	PAND      coarse000000fc<>+0(SB), X4
+	CVTPL2PS  X4, X4
+	SUBPS     coarse42fc0000<>+0(SB), X4
+	MULPS     X1, X4
+	MOVAPS    X2, X5
+	SUBPS     X4, X5
+	MOVAPS    X5, X4
+	MULPS     X4, X4
+	MOVUPS    96(SP), X5
+	ADDPS     X5, X4
+	MOVUPS    X4, 96(SP)
+	CVTPL2PS  X3, X3
+	SUBPS     coarse42ff0000<>+0(SB), X3
+	MULPS     X1, X3
+	MOVAPS    X2, X2
+	SUBPS     X3, X2
+	MOVAPS    X2, X3
+	MULPS     X3, X3
+	MOVUPS    160(SP), X2
+	ADDPS     X2, X3
+	MOVUPS    X3, 160(SP)
+	MOVUPS    48(CX), X2
+	MOVAPS    X0, X3
+	MULPS     X2, X3
+	ADDPS     coarse43000000<>+0(SB), X3
+	XORPS     X4, X4
+	MAXPS     X4, X3
+	MINPS     coarse437f0000<>+0(SB), X3
+	CVTTPS2PL X3, X3
+	MOVAPS    X3, X4
+	PSHUFB    coarseFirstBytes<>+0(SB), X4
+	MOVSS     X4, 12(AX)
+	MOVAPS    X3, X4
+	PAND      coarse000000f0<>+0(SB), X4
+	CVTPL2PS  X4, X4
+	SUBPS     coarse42f00000<>+0(SB), X4
+	MULPS     X1, X4
+	MOVAPS    X2, X5
+	SUBPS     X4, X5
+	MOVAPS    X5, X4
+	MULPS     X4, X4
+	MOVUPS    48(SP), X5
+	ADDPS     X5, X4
+	MOVUPS    X4, 48(SP)
+	MOVAPS    X3, X4
+	PAND      coarse000000fc<>+0(SB), X4
+	CVTPL2PS  X4, X4
+	SUBPS     coarse42fc0000<>+0(SB), X4
+	MULPS     X1, X4
+	MOVAPS    X2, X5
+	SUBPS     X4, X5
+	MOVAPS    X5, X4
+	MULPS     X4, X4
+	MOVUPS    112(SP), X5
+	ADDPS     X5, X4
+	MOVUPS    X4, 112(SP)
+	CVTPL2PS  X3, X3
+	SUBPS     coarse42ff0000<>+0(SB), X3
+	MULPS     X1, X3
+	MOVAPS    X2, X2
+	SUBPS     X3, X2
+	MOVAPS    X2, X3
+	MULPS     X3, X3
+	MOVUPS    176(SP), X2
+	ADDPS     X2, X3
+	MOVUPS    X3, 176(SP)
+	ADDQ      $0x10, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x10, DX
+	JNZ       loop
+	MOVQ      sums+32(FP), AX
+	MOVUPS    (SP), X0
+	MOVUPS    16(SP), X1
+	MOVUPS    32(SP), X2
+	MOVUPS    48(SP), X3
+	ADDPS     X2, X0
+	ADDPS     X3, X1
+	ADDPS     X1, X0
+	MOVAPS    X0, X1
+	MOVHLPS   X0, X1
+	ADDPS     X1, X0
+	PSHUFD    $0x01, X0, X1
+	ADDPS     X1, X0
+	MOVSS     X0, (AX)
+	MOVUPS    64(SP), X0
+	MOVUPS    80(SP), X1
+	MOVUPS    96(SP), X2
+	MOVUPS    112(SP), X3
+	ADDPS     X2, X0
+	ADDPS     X3, X1
+	ADDPS     X1, X0
+	MOVAPS    X0, X1
+	MOVHLPS   X0, X1
+	ADDPS     X1, X0
+	PSHUFD    $0x01, X0, X1
+	ADDPS     X1, X0
+	MOVSS     X0, 4(AX)
+	MOVUPS    128(SP), X0
+	MOVUPS    144(SP), X1
+	MOVUPS    160(SP), X2
+	MOVUPS    176(SP), X3
+	ADDPS     X2, X0
+	ADDPS     X3, X1
+	ADDPS     X1, X0
+	MOVAPS    X0, X1
+	MOVHLPS   X0, X1
+	ADDPS     X1, X0
+	PSHUFD    $0x01, X0, X1
+	ADDPS     X1, X0
+	MOVSS     X0, 8(AX)
+	RET
+
+// func coarseScore4x1SSE41(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·coarseScore4x1SSE41(SB), NOSPLIT, $0-72
+	MOVQ codes+16(FP), AX
+	MOVQ blocks+32(FP), CX
+	MOVQ x+40(FP), DX
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	PXOR X4, X4
+	PXOR X5, X5
+	PXOR X6, X6
+	PXOR X7, X7
+
+loop:
+	PREFETCHT0 2048(AX)
+	MOVSS      (DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      (AX), X10
+	PAND       coarse0f0f0f0f<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      16(AX), X12
+	PAND       coarse0f0f0f0f<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      8(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      (AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      16(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PREFETCHT0 2112(AX)
+	MOVSS      16(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      20(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      64(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      80(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      24(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      28(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      64(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      80(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PREFETCHT0 2176(AX)
+	MOVSS      32(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      36(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      128(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      144(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      40(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      44(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      128(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      144(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PREFETCHT0 2240(AX)
+	MOVSS      48(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      52(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      192(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      208(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      56(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      60(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      192(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      208(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X0
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X1
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X2
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X3
+	MOVSS      (DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      32(AX), X10
+	PAND       coarse0f0f0f0f<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      48(AX), X12
+	PAND       coarse0f0f0f0f<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      8(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      32(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      48(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      16(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      20(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      96(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      112(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      24(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      28(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      96(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      112(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      32(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      36(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      160(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      176(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      40(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      44(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      160(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      176(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      48(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      52(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      224(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      240(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      56(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      60(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      224(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      240(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X4
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X5
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X6
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X7
+	ADDQ       $0x00000100, AX
+	ADDQ       $0x40, DX
+	SUBQ       $0x04, CX
+	JNZ        loop
+	MOVQ       y+0(FP), AX
+	MOVQ       terms+64(FP), CX
+	MOVQ       step+56(FP), DX
+	CVTPL2PS   X0, X0
+	MULPS      coarse43800000<>+0(SB), X0
+	CVTPL2PS   X1, X1
+	ADDPS      X1, X0
+	MOVSS      (CX), X1
+	PSHUFD     $0x00, X1, X1
+	SUBPS      X1, X0
+	MOVUPS     (DX), X1
+	MULPS      coarse41800000<>+0(SB), X1
+	MOVSS      4(CX), X8
+	PSHUFD     $0x00, X8, X8
+	MULPS      X8, X1
+	MULPS      X1, X0
+	MOVSS      8(CX), X1
+	PSHUFD     $0x00, X1, X1
+	ADDPS      X1, X0
+	MOVUPS     X0, (AX)
+	CVTPL2PS   X2, X2
+	MULPS      coarse43800000<>+0(SB), X2
+	CVTPL2PS   X3, X3
+	ADDPS      X3, X2
+	MOVSS      (CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X2
+	MOVUPS     16(DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      4(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X2
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X2
+	MOVUPS     X2, 16(AX)
+	CVTPL2PS   X4, X4
+	MULPS      coarse43800000<>+0(SB), X4
+	CVTPL2PS   X5, X5
+	ADDPS      X5, X4
+	MOVSS      (CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X4
+	MOVUPS     32(DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      4(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X4
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X4
+	MOVUPS     X4, 32(AX)
+	CVTPL2PS   X6, X6
+	MULPS      coarse43800000<>+0(SB), X6
+	CVTPL2PS   X7, X7
+	ADDPS      X7, X6
+	MOVSS      (CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X6
+	MOVUPS     48(DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      4(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X6
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X6
+	MOVUPS     X6, 48(AX)
+	RET
+
+// func coarseNarrow4x1SSE41(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·coarseNarrow4x1SSE41(SB), NOSPLIT, $0-72
+	MOVQ codes+16(FP), AX
+	MOVQ blocks+32(FP), CX
+	MOVQ x+40(FP), DX
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+
+loop:
+	PREFETCHT0 2048(AX)
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      (AX), X5
+	PAND       coarse0f0f0f0f<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	MOVOU      16(AX), X6
+	PAND       coarse0f0f0f0f<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      (AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      16(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PREFETCHT0 2112(AX)
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      64(AX), X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      80(AX), X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      64(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      80(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PREFETCHT0 2176(AX)
+	MOVSS      16(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      128(AX), X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      144(AX), X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	MOVSS      20(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      128(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      144(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PREFETCHT0 2240(AX)
+	MOVSS      24(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      192(AX), X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      208(AX), X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	MOVSS      28(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      192(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      208(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PMADDWL    coarse00010001<>+0(SB), X5
+	PADDL      X5, X0
+	PMADDWL    coarse00010001<>+0(SB), X6
+	PADDL      X6, X1
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      32(AX), X5
+	PAND       coarse0f0f0f0f<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	MOVOU      48(AX), X6
+	PAND       coarse0f0f0f0f<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      32(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      48(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      96(AX), X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      112(AX), X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      96(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      112(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	MOVSS      16(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      160(AX), X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      176(AX), X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	MOVSS      20(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      160(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      176(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	MOVSS      24(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      224(AX), X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      240(AX), X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	MOVSS      28(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      224(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      240(AX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse0f0f0f0f<>+0(SB), X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PMADDWL    coarse00010001<>+0(SB), X5
+	PADDL      X5, X2
+	PMADDWL    coarse00010001<>+0(SB), X6
+	PADDL      X6, X3
+	ADDQ       $0x00000100, AX
+	ADDQ       $0x20, DX
+	SUBQ       $0x04, CX
+	JNZ        loop
+	MOVQ       y+0(FP), AX
+	MOVQ       terms+64(FP), CX
+	MOVQ       step+56(FP), DX
+	CVTPL2PS   X0, X0
+	MULPS      coarse43800000<>+0(SB), X0
+	MOVSS      20(CX), X4
+	PSHUFD     $0x00, X4, X4
+	SUBPS      X4, X0
+	MOVUPS     (DX), X4
+	MULPS      coarse41800000<>+0(SB), X4
+	MOVSS      4(CX), X5
+	PSHUFD     $0x00, X5, X5
+	MULPS      X5, X4
+	MULPS      X4, X0
+	MOVSS      8(CX), X4
+	PSHUFD     $0x00, X4, X4
+	ADDPS      X4, X0
+	MOVUPS     X0, (AX)
+	CVTPL2PS   X1, X1
+	MULPS      coarse43800000<>+0(SB), X1
+	MOVSS      20(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X1
+	MOVUPS     16(DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      4(CX), X4
+	PSHUFD     $0x00, X4, X4
+	MULPS      X4, X0
+	MULPS      X0, X1
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X1
+	MOVUPS     X1, 16(AX)
+	CVTPL2PS   X2, X2
+	MULPS      coarse43800000<>+0(SB), X2
+	MOVSS      20(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X2
+	MOVUPS     32(DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      4(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X2
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X2
+	MOVUPS     X2, 32(AX)
+	CVTPL2PS   X3, X3
+	MULPS      coarse43800000<>+0(SB), X3
+	MOVSS      20(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X3
+	MOVUPS     48(DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      4(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X3
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X3
+	MOVUPS     X3, 48(AX)
+	RET
+
+// func coarseNarrow4x2SSE41(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·coarseNarrow4x2SSE41(SB), NOSPLIT, $0-72
+	MOVQ codes+16(FP), AX
+	MOVQ blocks+32(FP), CX
+	MOVQ x+40(FP), DX
+	MOVQ xStride+48(FP), BX
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	PXOR X4, X4
+	PXOR X5, X5
+	PXOR X6, X6
+	PXOR X7, X7
+
+loop:
+	PREFETCHT0 2048(AX)
+	MOVSS      (DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      (AX), X10
+	PAND       coarse0f0f0f0f<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      16(AX), X12
+	PAND       coarse0f0f0f0f<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      4(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      (AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      16(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PREFETCHT0 2112(AX)
+	MOVSS      8(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      8(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      64(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      80(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      12(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      64(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      80(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PREFETCHT0 2176(AX)
+	MOVSS      16(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      16(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      128(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      144(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      20(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      20(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      128(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      144(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PREFETCHT0 2240(AX)
+	MOVSS      24(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      24(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      192(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      208(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      28(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      28(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      192(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      208(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X0
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X1
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X2
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X3
+	MOVSS      (DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      32(AX), X10
+	PAND       coarse0f0f0f0f<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      48(AX), X12
+	PAND       coarse0f0f0f0f<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      4(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      32(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      48(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      8(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      8(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      96(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      112(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      12(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      96(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      112(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      16(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      16(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      160(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      176(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      20(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      20(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      160(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      176(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      24(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      24(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      224(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      240(AX), X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	MOVSS      28(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      28(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      224(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      240(AX), X14
+	PSRLW      $0x04, X14
+	PAND       coarse0f0f0f0f<>+0(SB), X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X4
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X5
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X6
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X7
+	ADDQ       $0x00000100, AX
+	ADDQ       $0x20, DX
+	SUBQ       $0x04, CX
+	JNZ        loop
+	MOVQ       y+0(FP), AX
+	MOVQ       terms+64(FP), CX
+	MOVQ       step+56(FP), DX
+	CVTPL2PS   X0, X0
+	MULPS      coarse43800000<>+0(SB), X0
+	MOVSS      20(CX), X8
+	PSHUFD     $0x00, X8, X8
+	SUBPS      X8, X0
+	MOVUPS     (DX), X8
+	MULPS      coarse41800000<>+0(SB), X8
+	MOVSS      4(CX), X9
+	PSHUFD     $0x00, X9, X9
+	MULPS      X9, X8
+	MULPS      X8, X0
+	MOVSS      8(CX), X8
+	PSHUFD     $0x00, X8, X8
+	ADDPS      X8, X0
+	MOVUPS     X0, (AX)
+	CVTPL2PS   X2, X2
+	MULPS      coarse43800000<>+0(SB), X2
+	MOVSS      20(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X2
+	MOVUPS     16(DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      4(CX), X8
+	PSHUFD     $0x00, X8, X8
+	MULPS      X8, X0
+	MULPS      X0, X2
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X2
+	MOVUPS     X2, 16(AX)
+	CVTPL2PS   X4, X4
+	MULPS      coarse43800000<>+0(SB), X4
+	MOVSS      20(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X4
+	MOVUPS     32(DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      4(CX), X2
+	PSHUFD     $0x00, X2, X2
+	MULPS      X2, X0
+	MULPS      X0, X4
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X4
+	MOVUPS     X4, 32(AX)
+	CVTPL2PS   X6, X6
+	MULPS      coarse43800000<>+0(SB), X6
+	MOVSS      20(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X6
+	MOVUPS     48(DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      4(CX), X2
+	PSHUFD     $0x00, X2, X2
+	MULPS      X2, X0
+	MULPS      X0, X6
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X6
+	MOVUPS     X6, 48(AX)
+	MOVQ       yStride+8(FP), BX
+	LEAQ       (AX)(BX*4), AX
+	CVTPL2PS   X1, X1
+	MULPS      coarse43800000<>+0(SB), X1
+	MOVSS      48(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X1
+	MOVUPS     (DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      32(CX), X2
+	PSHUFD     $0x00, X2, X2
+	MULPS      X2, X0
+	MULPS      X0, X1
+	MOVSS      36(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X1
+	MOVUPS     X1, (AX)
+	CVTPL2PS   X3, X3
+	MULPS      coarse43800000<>+0(SB), X3
+	MOVSS      48(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X3
+	MOVUPS     16(DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      32(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X3
+	MOVSS      36(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X3
+	MOVUPS     X3, 16(AX)
+	CVTPL2PS   X5, X5
+	MULPS      coarse43800000<>+0(SB), X5
+	MOVSS      48(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X5
+	MOVUPS     32(DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      32(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X5
+	MOVSS      36(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X5
+	MOVUPS     X5, 32(AX)
+	CVTPL2PS   X7, X7
+	MULPS      coarse43800000<>+0(SB), X7
+	MOVSS      48(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X7
+	MOVUPS     48(DX), X0
+	MULPS      coarse41800000<>+0(SB), X0
+	MOVSS      32(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X7
+	MOVSS      36(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X7
+	MOVUPS     X7, 48(AX)
+	RET
+
+// func coarseScore6x1SSE41(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·coarseScore6x1SSE41(SB), NOSPLIT, $0-72
+	MOVQ codes+16(FP), AX
+	MOVQ blocks+32(FP), CX
+	MOVQ x+40(FP), DX
+	MOVQ pairs+24(FP), BX
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	PXOR X4, X4
+	PXOR X5, X5
+	PXOR X6, X6
+	PXOR X7, X7
+
+loop:
+	PREFETCHT0 2048(AX)
+	PREFETCHT0 1024(BX)
+	MOVSS      (DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      (AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      (BX), X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      16(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      16(BX), X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      8(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      (AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      (BX), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      16(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      16(BX), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X0
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X1
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X2
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X3
+	PREFETCHT0 2112(AX)
+	MOVSS      16(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      20(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      64(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      (BX), X11
+	PSRLW      $0x04, X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      80(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      16(BX), X13
+	PSRLW      $0x04, X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      24(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      28(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      64(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      (BX), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      80(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      16(BX), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X0
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X1
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X2
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X3
+	PREFETCHT0 2176(AX)
+	PREFETCHT0 1088(BX)
+	MOVSS      32(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      36(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      128(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      64(BX), X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      144(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      80(BX), X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      40(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      44(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      128(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      64(BX), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      144(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      80(BX), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X0
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X1
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X2
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X3
+	PREFETCHT0 2240(AX)
+	MOVSS      48(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      52(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      192(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      64(BX), X11
+	PSRLW      $0x04, X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      208(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      80(BX), X13
+	PSRLW      $0x04, X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      56(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      60(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      192(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      64(BX), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      208(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      80(BX), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X0
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X1
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X2
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X3
+	MOVSS      (DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      32(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      32(BX), X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      48(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      48(BX), X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      8(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      32(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      32(BX), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      48(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      48(BX), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X4
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X5
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X6
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X7
+	MOVSS      16(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      20(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      96(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      32(BX), X11
+	PSRLW      $0x04, X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      112(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      48(BX), X13
+	PSRLW      $0x04, X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      24(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      28(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      96(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      32(BX), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      112(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      48(BX), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X4
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X5
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X6
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X7
+	MOVSS      32(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      36(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      160(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      96(BX), X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      176(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      112(BX), X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      40(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      44(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      160(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      96(BX), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      176(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      112(BX), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X4
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X5
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X6
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X7
+	MOVSS      48(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      52(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      224(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      96(BX), X11
+	PSRLW      $0x04, X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      240(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      112(BX), X13
+	PSRLW      $0x04, X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      56(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      60(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      224(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      96(BX), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      240(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      112(BX), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X4
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X5
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X6
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X7
+	ADDQ       $0x00000100, AX
+	ADDQ       $0x00000080, BX
+	ADDQ       $0x40, DX
+	SUBQ       $0x04, CX
+	JNZ        loop
+	MOVQ       y+0(FP), AX
+	MOVQ       terms+64(FP), CX
+	MOVQ       step+56(FP), DX
+	CVTPL2PS   X0, X0
+	MULPS      coarse43800000<>+0(SB), X0
+	CVTPL2PS   X1, X1
+	ADDPS      X1, X0
+	MOVSS      16(CX), X1
+	PSHUFD     $0x00, X1, X1
+	SUBPS      X1, X0
+	MOVUPS     (DX), X1
+	MULPS      coarse40800000<>+0(SB), X1
+	MOVSS      4(CX), X8
+	PSHUFD     $0x00, X8, X8
+	MULPS      X8, X1
+	MULPS      X1, X0
+	MOVSS      8(CX), X1
+	PSHUFD     $0x00, X1, X1
+	ADDPS      X1, X0
+	MOVUPS     X0, (AX)
+	CVTPL2PS   X2, X2
+	MULPS      coarse43800000<>+0(SB), X2
+	CVTPL2PS   X3, X3
+	ADDPS      X3, X2
+	MOVSS      16(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X2
+	MOVUPS     16(DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      4(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X2
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X2
+	MOVUPS     X2, 16(AX)
+	CVTPL2PS   X4, X4
+	MULPS      coarse43800000<>+0(SB), X4
+	CVTPL2PS   X5, X5
+	ADDPS      X5, X4
+	MOVSS      16(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X4
+	MOVUPS     32(DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      4(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X4
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X4
+	MOVUPS     X4, 32(AX)
+	CVTPL2PS   X6, X6
+	MULPS      coarse43800000<>+0(SB), X6
+	CVTPL2PS   X7, X7
+	ADDPS      X7, X6
+	MOVSS      16(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X6
+	MOVUPS     48(DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      4(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X6
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X6
+	MOVUPS     X6, 48(AX)
+	RET
+
+// func coarseNarrow6x1SSE41(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·coarseNarrow6x1SSE41(SB), NOSPLIT, $0-72
+	MOVQ codes+16(FP), AX
+	MOVQ blocks+32(FP), CX
+	MOVQ x+40(FP), DX
+	MOVQ pairs+24(FP), BX
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+
+loop:
+	PREFETCHT0 2048(AX)
+	PREFETCHT0 1024(BX)
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      (AX), X5
+	PSLLW      $0x02, X5
+	PAND       coarse3c3c3c3c<>+0(SB), X5
+	MOVOU      (BX), X6
+	PAND       coarse03030303<>+0(SB), X6
+	POR        X6, X5
+	PMADDUBSW  X4, X5
+	MOVOU      16(AX), X6
+	PSLLW      $0x02, X6
+	PAND       coarse3c3c3c3c<>+0(SB), X6
+	MOVOU      16(BX), X7
+	PAND       coarse03030303<>+0(SB), X7
+	POR        X7, X6
+	PMADDUBSW  X4, X6
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      (AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      (BX), X8
+	PSRLW      $0x02, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      16(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      16(BX), X8
+	PSRLW      $0x02, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PMADDWL    coarse00010001<>+0(SB), X5
+	PADDL      X5, X0
+	PMADDWL    coarse00010001<>+0(SB), X6
+	PADDL      X6, X1
+	PREFETCHT0 2112(AX)
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      64(AX), X5
+	PSLLW      $0x02, X5
+	PAND       coarse3c3c3c3c<>+0(SB), X5
+	MOVOU      (BX), X6
+	PSRLW      $0x04, X6
+	PAND       coarse03030303<>+0(SB), X6
+	POR        X6, X5
+	PMADDUBSW  X4, X5
+	MOVOU      80(AX), X6
+	PSLLW      $0x02, X6
+	PAND       coarse3c3c3c3c<>+0(SB), X6
+	MOVOU      16(BX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse03030303<>+0(SB), X7
+	POR        X7, X6
+	PMADDUBSW  X4, X6
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      64(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      (BX), X8
+	PSRLW      $0x06, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      80(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      16(BX), X8
+	PSRLW      $0x06, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PMADDWL    coarse00010001<>+0(SB), X5
+	PADDL      X5, X0
+	PMADDWL    coarse00010001<>+0(SB), X6
+	PADDL      X6, X1
+	PREFETCHT0 2176(AX)
+	PREFETCHT0 1088(BX)
+	MOVSS      16(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      128(AX), X5
+	PSLLW      $0x02, X5
+	PAND       coarse3c3c3c3c<>+0(SB), X5
+	MOVOU      64(BX), X6
+	PAND       coarse03030303<>+0(SB), X6
+	POR        X6, X5
+	PMADDUBSW  X4, X5
+	MOVOU      144(AX), X6
+	PSLLW      $0x02, X6
+	PAND       coarse3c3c3c3c<>+0(SB), X6
+	MOVOU      80(BX), X7
+	PAND       coarse03030303<>+0(SB), X7
+	POR        X7, X6
+	PMADDUBSW  X4, X6
+	MOVSS      20(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      128(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      64(BX), X8
+	PSRLW      $0x02, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      144(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      80(BX), X8
+	PSRLW      $0x02, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PMADDWL    coarse00010001<>+0(SB), X5
+	PADDL      X5, X0
+	PMADDWL    coarse00010001<>+0(SB), X6
+	PADDL      X6, X1
+	PREFETCHT0 2240(AX)
+	MOVSS      24(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      192(AX), X5
+	PSLLW      $0x02, X5
+	PAND       coarse3c3c3c3c<>+0(SB), X5
+	MOVOU      64(BX), X6
+	PSRLW      $0x04, X6
+	PAND       coarse03030303<>+0(SB), X6
+	POR        X6, X5
+	PMADDUBSW  X4, X5
+	MOVOU      208(AX), X6
+	PSLLW      $0x02, X6
+	PAND       coarse3c3c3c3c<>+0(SB), X6
+	MOVOU      80(BX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse03030303<>+0(SB), X7
+	POR        X7, X6
+	PMADDUBSW  X4, X6
+	MOVSS      28(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      192(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      64(BX), X8
+	PSRLW      $0x06, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      208(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      80(BX), X8
+	PSRLW      $0x06, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PMADDWL    coarse00010001<>+0(SB), X5
+	PADDL      X5, X0
+	PMADDWL    coarse00010001<>+0(SB), X6
+	PADDL      X6, X1
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      32(AX), X5
+	PSLLW      $0x02, X5
+	PAND       coarse3c3c3c3c<>+0(SB), X5
+	MOVOU      32(BX), X6
+	PAND       coarse03030303<>+0(SB), X6
+	POR        X6, X5
+	PMADDUBSW  X4, X5
+	MOVOU      48(AX), X6
+	PSLLW      $0x02, X6
+	PAND       coarse3c3c3c3c<>+0(SB), X6
+	MOVOU      48(BX), X7
+	PAND       coarse03030303<>+0(SB), X7
+	POR        X7, X6
+	PMADDUBSW  X4, X6
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      32(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      32(BX), X8
+	PSRLW      $0x02, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      48(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      48(BX), X8
+	PSRLW      $0x02, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PMADDWL    coarse00010001<>+0(SB), X5
+	PADDL      X5, X2
+	PMADDWL    coarse00010001<>+0(SB), X6
+	PADDL      X6, X3
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      96(AX), X5
+	PSLLW      $0x02, X5
+	PAND       coarse3c3c3c3c<>+0(SB), X5
+	MOVOU      32(BX), X6
+	PSRLW      $0x04, X6
+	PAND       coarse03030303<>+0(SB), X6
+	POR        X6, X5
+	PMADDUBSW  X4, X5
+	MOVOU      112(AX), X6
+	PSLLW      $0x02, X6
+	PAND       coarse3c3c3c3c<>+0(SB), X6
+	MOVOU      48(BX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse03030303<>+0(SB), X7
+	POR        X7, X6
+	PMADDUBSW  X4, X6
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      96(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      32(BX), X8
+	PSRLW      $0x06, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      112(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      48(BX), X8
+	PSRLW      $0x06, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PMADDWL    coarse00010001<>+0(SB), X5
+	PADDL      X5, X2
+	PMADDWL    coarse00010001<>+0(SB), X6
+	PADDL      X6, X3
+	MOVSS      16(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      160(AX), X5
+	PSLLW      $0x02, X5
+	PAND       coarse3c3c3c3c<>+0(SB), X5
+	MOVOU      96(BX), X6
+	PAND       coarse03030303<>+0(SB), X6
+	POR        X6, X5
+	PMADDUBSW  X4, X5
+	MOVOU      176(AX), X6
+	PSLLW      $0x02, X6
+	PAND       coarse3c3c3c3c<>+0(SB), X6
+	MOVOU      112(BX), X7
+	PAND       coarse03030303<>+0(SB), X7
+	POR        X7, X6
+	PMADDUBSW  X4, X6
+	MOVSS      20(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      160(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      96(BX), X8
+	PSRLW      $0x02, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      176(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      112(BX), X8
+	PSRLW      $0x02, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PMADDWL    coarse00010001<>+0(SB), X5
+	PADDL      X5, X2
+	PMADDWL    coarse00010001<>+0(SB), X6
+	PADDL      X6, X3
+	MOVSS      24(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      224(AX), X5
+	PSLLW      $0x02, X5
+	PAND       coarse3c3c3c3c<>+0(SB), X5
+	MOVOU      96(BX), X6
+	PSRLW      $0x04, X6
+	PAND       coarse03030303<>+0(SB), X6
+	POR        X6, X5
+	PMADDUBSW  X4, X5
+	MOVOU      240(AX), X6
+	PSLLW      $0x02, X6
+	PAND       coarse3c3c3c3c<>+0(SB), X6
+	MOVOU      112(BX), X7
+	PSRLW      $0x04, X7
+	PAND       coarse03030303<>+0(SB), X7
+	POR        X7, X6
+	PMADDUBSW  X4, X6
+	MOVSS      28(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      224(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      96(BX), X8
+	PSRLW      $0x06, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X5
+	MOVOU      240(AX), X7
+	PSRLW      $0x02, X7
+	PAND       coarse3c3c3c3c<>+0(SB), X7
+	MOVOU      112(BX), X8
+	PSRLW      $0x06, X8
+	PAND       coarse03030303<>+0(SB), X8
+	POR        X8, X7
+	PMADDUBSW  X4, X7
+	PADDW      X7, X6
+	PMADDWL    coarse00010001<>+0(SB), X5
+	PADDL      X5, X2
+	PMADDWL    coarse00010001<>+0(SB), X6
+	PADDL      X6, X3
+	ADDQ       $0x00000100, AX
+	ADDQ       $0x00000080, BX
+	ADDQ       $0x20, DX
+	SUBQ       $0x04, CX
+	JNZ        loop
+	MOVQ       y+0(FP), AX
+	MOVQ       terms+64(FP), CX
+	MOVQ       step+56(FP), DX
+	CVTPL2PS   X0, X0
+	MULPS      coarse43800000<>+0(SB), X0
+	MOVSS      24(CX), X4
+	PSHUFD     $0x00, X4, X4
+	SUBPS      X4, X0
+	MOVUPS     (DX), X4
+	MULPS      coarse40800000<>+0(SB), X4
+	MOVSS      4(CX), X5
+	PSHUFD     $0x00, X5, X5
+	MULPS      X5, X4
+	MULPS      X4, X0
+	MOVSS      8(CX), X4
+	PSHUFD     $0x00, X4, X4
+	ADDPS      X4, X0
+	MOVUPS     X0, (AX)
+	CVTPL2PS   X1, X1
+	MULPS      coarse43800000<>+0(SB), X1
+	MOVSS      24(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X1
+	MOVUPS     16(DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      4(CX), X4
+	PSHUFD     $0x00, X4, X4
+	MULPS      X4, X0
+	MULPS      X0, X1
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X1
+	MOVUPS     X1, 16(AX)
+	CVTPL2PS   X2, X2
+	MULPS      coarse43800000<>+0(SB), X2
+	MOVSS      24(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X2
+	MOVUPS     32(DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      4(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X2
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X2
+	MOVUPS     X2, 32(AX)
+	CVTPL2PS   X3, X3
+	MULPS      coarse43800000<>+0(SB), X3
+	MOVSS      24(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X3
+	MOVUPS     48(DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      4(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X3
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X3
+	MOVUPS     X3, 48(AX)
+	RET
+
+// func coarseNarrow6x2SSE41(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·coarseNarrow6x2SSE41(SB), NOSPLIT, $0-72
+	MOVQ codes+16(FP), AX
+	MOVQ blocks+32(FP), CX
+	MOVQ x+40(FP), DX
+	MOVQ xStride+48(FP), BX
+	MOVQ pairs+24(FP), SI
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	PXOR X4, X4
+	PXOR X5, X5
+	PXOR X6, X6
+	PXOR X7, X7
+
+loop:
+	PREFETCHT0 2048(AX)
+	PREFETCHT0 1024(SI)
+	MOVSS      (DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      (AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      (SI), X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      16(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      16(SI), X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      4(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      (AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      (SI), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      16(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      16(SI), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X0
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X1
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X2
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X3
+	PREFETCHT0 2112(AX)
+	MOVSS      8(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      8(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      64(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      (SI), X11
+	PSRLW      $0x04, X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      80(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      16(SI), X13
+	PSRLW      $0x04, X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      12(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      64(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      (SI), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      80(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      16(SI), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X0
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X1
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X2
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X3
+	PREFETCHT0 2176(AX)
+	PREFETCHT0 1088(SI)
+	MOVSS      16(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      16(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      128(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      64(SI), X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      144(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      80(SI), X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      20(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      20(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      128(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      64(SI), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      144(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      80(SI), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X0
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X1
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X2
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X3
+	PREFETCHT0 2240(AX)
+	MOVSS      24(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      24(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      192(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      64(SI), X11
+	PSRLW      $0x04, X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      208(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      80(SI), X13
+	PSRLW      $0x04, X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      28(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      28(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      192(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      64(SI), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      208(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      80(SI), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X0
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X1
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X2
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X3
+	MOVSS      (DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      32(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      32(SI), X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      48(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      48(SI), X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      4(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      32(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      32(SI), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      48(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      48(SI), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X4
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X5
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X6
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X7
+	MOVSS      8(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      8(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      96(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      32(SI), X11
+	PSRLW      $0x04, X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      112(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      48(SI), X13
+	PSRLW      $0x04, X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      12(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      96(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      32(SI), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      112(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      48(SI), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X4
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X5
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X6
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X7
+	MOVSS      16(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      16(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      160(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      96(SI), X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      176(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      112(SI), X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      20(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      20(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      160(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      96(SI), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      176(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      112(SI), X15
+	PSRLW      $0x02, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X4
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X5
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X6
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X7
+	MOVSS      24(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      24(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      224(AX), X10
+	PSLLW      $0x02, X10
+	PAND       coarse3c3c3c3c<>+0(SB), X10
+	MOVOU      96(SI), X11
+	PSRLW      $0x04, X11
+	PAND       coarse03030303<>+0(SB), X11
+	POR        X11, X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PMADDUBSW  X9, X10
+	MOVOU      240(AX), X12
+	PSLLW      $0x02, X12
+	PAND       coarse3c3c3c3c<>+0(SB), X12
+	MOVOU      112(SI), X13
+	PSRLW      $0x04, X13
+	PAND       coarse03030303<>+0(SB), X13
+	POR        X13, X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PMADDUBSW  X9, X12
+	MOVSS      28(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      28(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      224(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      96(SI), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X11
+	PMADDUBSW  X9, X14
+	PADDW      X14, X10
+	MOVOU      240(AX), X14
+	PSRLW      $0x02, X14
+	PAND       coarse3c3c3c3c<>+0(SB), X14
+	MOVOU      112(SI), X15
+	PSRLW      $0x06, X15
+	PAND       coarse03030303<>+0(SB), X15
+	POR        X15, X14
+	MOVAPS     X14, X15
+	PMADDUBSW  X8, X15
+	PADDW      X15, X13
+	PMADDUBSW  X9, X14
+	PADDW      X14, X12
+	PMADDWL    coarse00010001<>+0(SB), X11
+	PADDL      X11, X4
+	PMADDWL    coarse00010001<>+0(SB), X10
+	PADDL      X10, X5
+	PMADDWL    coarse00010001<>+0(SB), X13
+	PADDL      X13, X6
+	PMADDWL    coarse00010001<>+0(SB), X12
+	PADDL      X12, X7
+	ADDQ       $0x00000100, AX
+	ADDQ       $0x00000080, SI
+	ADDQ       $0x20, DX
+	SUBQ       $0x04, CX
+	JNZ        loop
+	MOVQ       y+0(FP), AX
+	MOVQ       terms+64(FP), CX
+	MOVQ       step+56(FP), DX
+	CVTPL2PS   X0, X0
+	MULPS      coarse43800000<>+0(SB), X0
+	MOVSS      24(CX), X8
+	PSHUFD     $0x00, X8, X8
+	SUBPS      X8, X0
+	MOVUPS     (DX), X8
+	MULPS      coarse40800000<>+0(SB), X8
+	MOVSS      4(CX), X9
+	PSHUFD     $0x00, X9, X9
+	MULPS      X9, X8
+	MULPS      X8, X0
+	MOVSS      8(CX), X8
+	PSHUFD     $0x00, X8, X8
+	ADDPS      X8, X0
+	MOVUPS     X0, (AX)
+	CVTPL2PS   X2, X2
+	MULPS      coarse43800000<>+0(SB), X2
+	MOVSS      24(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X2
+	MOVUPS     16(DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      4(CX), X8
+	PSHUFD     $0x00, X8, X8
+	MULPS      X8, X0
+	MULPS      X0, X2
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X2
+	MOVUPS     X2, 16(AX)
+	CVTPL2PS   X4, X4
+	MULPS      coarse43800000<>+0(SB), X4
+	MOVSS      24(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X4
+	MOVUPS     32(DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      4(CX), X2
+	PSHUFD     $0x00, X2, X2
+	MULPS      X2, X0
+	MULPS      X0, X4
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X4
+	MOVUPS     X4, 32(AX)
+	CVTPL2PS   X6, X6
+	MULPS      coarse43800000<>+0(SB), X6
+	MOVSS      24(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X6
+	MOVUPS     48(DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      4(CX), X2
+	PSHUFD     $0x00, X2, X2
+	MULPS      X2, X0
+	MULPS      X0, X6
+	MOVSS      8(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X6
+	MOVUPS     X6, 48(AX)
+	MOVQ       yStride+8(FP), BX
+	LEAQ       (AX)(BX*4), AX
+	CVTPL2PS   X1, X1
+	MULPS      coarse43800000<>+0(SB), X1
+	MOVSS      52(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X1
+	MOVUPS     (DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      32(CX), X2
+	PSHUFD     $0x00, X2, X2
+	MULPS      X2, X0
+	MULPS      X0, X1
+	MOVSS      36(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X1
+	MOVUPS     X1, (AX)
+	CVTPL2PS   X3, X3
+	MULPS      coarse43800000<>+0(SB), X3
+	MOVSS      52(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X3
+	MOVUPS     16(DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      32(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X3
+	MOVSS      36(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X3
+	MOVUPS     X3, 16(AX)
+	CVTPL2PS   X5, X5
+	MULPS      coarse43800000<>+0(SB), X5
+	MOVSS      52(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X5
+	MOVUPS     32(DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      32(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X5
+	MOVSS      36(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X5
+	MOVUPS     X5, 32(AX)
+	CVTPL2PS   X7, X7
+	MULPS      coarse43800000<>+0(SB), X7
+	MOVSS      52(CX), X0
+	PSHUFD     $0x00, X0, X0
+	SUBPS      X0, X7
+	MOVUPS     48(DX), X0
+	MULPS      coarse40800000<>+0(SB), X0
+	MOVSS      32(CX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X0
+	MULPS      X0, X7
+	MOVSS      36(CX), X0
+	PSHUFD     $0x00, X0, X0
+	ADDPS      X0, X7
+	MOVUPS     X7, 48(AX)
+	RET

@@ -139,6 +139,11 @@ func coarseRefinex4AVX512(y *float32, rows *int32, n int, plane *byte, blocks in
 //go:noescape
 func coarseRefineAVX2(y *float32, rows *int32, n int, plane *byte, blocks int, x *int8, step *float32, factor float32, bias float32)
 
+// coarseRefineSSE41 adds a plane's share to the listed logits.
+//
+//go:noescape
+func coarseRefineSSE41(y *float32, rows *int32, n int, plane *byte, blocks int, x *int8, step *float32, factor float32, bias float32)
+
 // coarseCenterAVX512 centres a multiple of sixteen weights.
 //
 //go:noescape
@@ -158,3 +163,43 @@ func coarseCenterAVX2(v *float32, w *float32, inverse *float32, center *float32,
 //
 //go:noescape
 func coarseEncodeAVX2(codes *byte, v *float32, n int, inv float32, step float32, sums *float32)
+
+// coarseCenterSSE41 centres a multiple of sixteen weights.
+//
+//go:noescape
+func coarseCenterSSE41(v *float32, w *float32, inverse *float32, center *float32, n int) (squares float32, most float32)
+
+// coarseEncodeSSE41 encodes a multiple of sixteen weights.
+//
+//go:noescape
+func coarseEncodeSSE41(codes *byte, v *float32, n int, inv float32, step float32, sums *float32)
+
+// coarseScore4x1SSE41 multiplies the first 4 bits of a panel with states: 1 of them.
+//
+//go:noescape
+func coarseScore4x1SSE41(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow4x1SSE41 multiplies the first 4 bits of a panel with the upper bytes of states: 1 of them.
+//
+//go:noescape
+func coarseNarrow4x1SSE41(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow4x2SSE41 multiplies the first 4 bits of a panel with the upper bytes of states: 2 of them.
+//
+//go:noescape
+func coarseNarrow4x2SSE41(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseScore6x1SSE41 multiplies the first 6 bits of a panel with states: 1 of them.
+//
+//go:noescape
+func coarseScore6x1SSE41(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow6x1SSE41 multiplies the first 6 bits of a panel with the upper bytes of states: 1 of them.
+//
+//go:noescape
+func coarseNarrow6x1SSE41(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)
+
+// coarseNarrow6x2SSE41 multiplies the first 6 bits of a panel with the upper bytes of states: 2 of them.
+//
+//go:noescape
+func coarseNarrow6x2SSE41(y *float32, yStride int, codes *byte, pairs *byte, blocks int, x *int8, xStride int, step *float32, terms *byte)

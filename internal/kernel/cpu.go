@@ -10,7 +10,7 @@ import (
 // architecture are ordered by their speed.
 type Level uint8
 
-// The levels, from the portable twins upwards. AVXVNNI is AVX2 with the dot
+// The levels, from the portable twins upwards. SSE41 is SSSE3 and SSE4.1, AVXVNNI is AVX2 with the dot
 // product of bytes, which CPUs without AVX-512 have, and some with it. AVX512 stands for
 // the F, BW, DQ, VL and VNNI subsets together, which every CPU with VNNI has. VBMI adds
 // the byte permutes that the base-3 layout is decoded with, AMX the tiles that
@@ -18,6 +18,7 @@ type Level uint8
 // bytes and of matrices of bytes.
 const (
 	Generic Level = iota
+	SSE41
 	AVX2
 	AVXVNNI
 	AVX512
@@ -28,7 +29,7 @@ const (
 	NEONI8MM
 )
 
-var levelNames = [...]string{"generic", "avx2", "avxvnni", "avx512", "avx512vbmi", "amx", "neon", "neondot", "neoni8mm"}
+var levelNames = [...]string{"generic", "sse41", "avx2", "avxvnni", "avx512", "avx512vbmi", "amx", "neon", "neondot", "neoni8mm"}
 
 // String returns the name that TRIT_CPU uses for the level.
 func (l Level) String() string {

@@ -7,6 +7,10 @@ import "golang.org/x/sys/cpu"
 func supported() []Level {
 	levels := []Level{Generic}
 	x := &cpu.X86
+	if !x.HasSSSE3 || !x.HasSSE41 {
+		return levels
+	}
+	levels = append(levels, SSE41)
 	// F16C has no flag in x/sys/cpu; every AVX2 CPU has it (AVX2 came with
 	// Haswell and Excavator, F16C with Ivy Bridge and Piledriver).
 	if !x.HasAVX2 || !x.HasFMA {
@@ -33,6 +37,8 @@ func supported() []Level {
 // kernelsOf returns the table of a supported level.
 func kernelsOf(l Level) *kernels {
 	switch l {
+	case SSE41:
+		return &sse41
 	case AVX2:
 		return &avx2
 	case AVXVNNI:
@@ -45,6 +51,19 @@ func kernelsOf(l Level) *kernels {
 		return tiledKernels()
 	}
 	return &generic
+}
+
+// sse41 has kernels for what takes the time in generating and in prompts.
+var sse41 = kernels{
+	float:   &sse41Float,
+	attend:  &sse41Attend,
+	head:    &sse41Head,
+	ternary: &sse41Ternary,
+	grouped: &sse41Grouped,
+	lines:   &genericLines,
+	int8:    &sse41Int8,
+	coarse:  &sse41Coarse,
+	measure: &sse41Measure,
 }
 
 var avx2 = kernels{

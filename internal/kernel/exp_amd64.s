@@ -4,104 +4,129 @@
 
 #include "textflag.h"
 
-// func expAVX2(dst []float32, src []float32)
-// Requires: AVX, AVX2
-TEXT ·expAVX2(SB), NOSPLIT, $0-48
+// func expSSE41(dst []float32, src []float32)
+// Requires: SSE, SSE2
+TEXT ·expSSE41(SB), NOSPLIT, $0-48
 	MOVQ src_len+32(FP), AX
 	MOVQ src_base+24(FP), CX
 	MOVQ dst_base+0(FP), DX
 	XORQ BX, BX
-	SUBQ $0x08, AX
+	SUBQ $0x04, AX
 	JLT  rest
 
 loop:
-	VMOVUPS (CX)(BX*4), Y0
-	VMOVUPS float42b20000<>+0(SB), Y1
-	VMINPS  Y0, Y1, Y0
-	VMOVUPS floatc2d00000<>+0(SB), Y1
-	VMAXPS  Y0, Y1, Y0
-	VMULPS  float3fb8aa3b<>+0(SB), Y0, Y2
-	VADDPS  float4b400000<>+0(SB), Y2, Y2
-	VSUBPS  float4b400000<>+0(SB), Y2, Y1
-	VMULPS  float3f318000<>+0(SB), Y1, Y3
-	VSUBPS  Y3, Y0, Y3
-	VMULPS  floatb95e8083<>+0(SB), Y1, Y1
-	VSUBPS  Y1, Y3, Y3
-	VMULPS  float39506967<>+0(SB), Y3, Y0
-	VADDPS  float3ab743ce<>+0(SB), Y0, Y0
-	VMULPS  Y3, Y0, Y0
-	VADDPS  float3c088908<>+0(SB), Y0, Y0
-	VMULPS  Y3, Y0, Y0
-	VADDPS  float3d2aa9c1<>+0(SB), Y0, Y0
-	VMULPS  Y3, Y0, Y0
-	VADDPS  float3e2aaaaa<>+0(SB), Y0, Y0
-	VMULPS  Y3, Y0, Y0
-	VADDPS  float3f000000<>+0(SB), Y0, Y0
-	VMULPS  Y3, Y3, Y1
-	VMULPS  Y1, Y0, Y0
-	VADDPS  Y3, Y0, Y0
-	VADDPS  float3f800000<>+0(SB), Y0, Y0
-	VPSUBD  float4b400000<>+0(SB), Y2, Y2
-	VPSRAD  $0x01, Y2, Y1
-	VPSUBD  Y1, Y2, Y2
-	VPADDD  float0000007f<>+0(SB), Y1, Y1
-	VPSLLD  $0x17, Y1, Y1
-	VMULPS  Y1, Y0, Y0
-	VPADDD  float0000007f<>+0(SB), Y2, Y2
-	VPSLLD  $0x17, Y2, Y2
-	VMULPS  Y2, Y0, Y0
-	VMOVAPS Y0, Y0
-	VMOVUPS Y0, (DX)(BX*4)
-	ADDQ    $0x08, BX
-	SUBQ    $0x08, AX
-	JGE     loop
+	MOVUPS (CX)(BX*4), X0
+	MOVUPS float42b20000<>+0(SB), X1
+	MOVAPS X1, X1
+	MINPS  X0, X1
+	MOVAPS X1, X0
+	MOVUPS floatc2d00000<>+0(SB), X1
+	MOVAPS X1, X1
+	MAXPS  X0, X1
+	MOVAPS X1, X0
+	MOVAPS X0, X2
+	MULPS  float3fb8aa3b<>+0(SB), X2
+	ADDPS  float4b400000<>+0(SB), X2
+	MOVAPS X2, X1
+	SUBPS  float4b400000<>+0(SB), X1
+	MOVAPS X1, X3
+	MULPS  float3f318000<>+0(SB), X3
+	MOVAPS X0, X0
+	SUBPS  X3, X0
+	MOVAPS X0, X3
+	MULPS  floatb95e8083<>+0(SB), X1
+	SUBPS  X1, X3
+	MOVAPS X3, X0
+	MULPS  float39506967<>+0(SB), X0
+	ADDPS  float3ab743ce<>+0(SB), X0
+	MULPS  X3, X0
+	ADDPS  float3c088908<>+0(SB), X0
+	MULPS  X3, X0
+	ADDPS  float3d2aa9c1<>+0(SB), X0
+	MULPS  X3, X0
+	ADDPS  float3e2aaaaa<>+0(SB), X0
+	MULPS  X3, X0
+	ADDPS  float3f000000<>+0(SB), X0
+	MOVAPS X3, X1
+	MULPS  X3, X1
+	MULPS  X1, X0
+	ADDPS  X3, X0
+	ADDPS  float3f800000<>+0(SB), X0
+	PSUBL  float4b400000<>+0(SB), X2
+	MOVAPS X2, X1
+	PSRAL  $0x01, X1
+	PSUBL  X1, X2
+	PADDL  float0000007f<>+0(SB), X1
+	PSLLL  $0x17, X1
+	MULPS  X1, X0
+	PADDL  float0000007f<>+0(SB), X2
+	PSLLL  $0x17, X2
+	MULPS  X2, X0
+	MOVAPS X0, X0
+	MOVUPS X0, (DX)(BX*4)
+	ADDQ   $0x04, BX
+	SUBQ   $0x04, AX
+	JGE    loop
 
 rest:
-	ADDQ       $0x08, AX
-	JZ         done
-	LEAQ       tailMasks<>+0(SB), SI
-	NEGQ       AX
-	VMOVUPS    64(SI)(AX*4), Y0
-	VMASKMOVPS (CX)(BX*4), Y0, Y1
-	VMOVUPS    float42b20000<>+0(SB), Y2
-	VMINPS     Y1, Y2, Y1
-	VMOVUPS    floatc2d00000<>+0(SB), Y2
-	VMAXPS     Y1, Y2, Y1
-	VMULPS     float3fb8aa3b<>+0(SB), Y1, Y3
-	VADDPS     float4b400000<>+0(SB), Y3, Y3
-	VSUBPS     float4b400000<>+0(SB), Y3, Y2
-	VMULPS     float3f318000<>+0(SB), Y2, Y4
-	VSUBPS     Y4, Y1, Y4
-	VMULPS     floatb95e8083<>+0(SB), Y2, Y2
-	VSUBPS     Y2, Y4, Y4
-	VMULPS     float39506967<>+0(SB), Y4, Y1
-	VADDPS     float3ab743ce<>+0(SB), Y1, Y1
-	VMULPS     Y4, Y1, Y1
-	VADDPS     float3c088908<>+0(SB), Y1, Y1
-	VMULPS     Y4, Y1, Y1
-	VADDPS     float3d2aa9c1<>+0(SB), Y1, Y1
-	VMULPS     Y4, Y1, Y1
-	VADDPS     float3e2aaaaa<>+0(SB), Y1, Y1
-	VMULPS     Y4, Y1, Y1
-	VADDPS     float3f000000<>+0(SB), Y1, Y1
-	VMULPS     Y4, Y4, Y2
-	VMULPS     Y2, Y1, Y1
-	VADDPS     Y4, Y1, Y1
-	VADDPS     float3f800000<>+0(SB), Y1, Y1
-	VPSUBD     float4b400000<>+0(SB), Y3, Y3
-	VPSRAD     $0x01, Y3, Y2
-	VPSUBD     Y2, Y3, Y3
-	VPADDD     float0000007f<>+0(SB), Y2, Y2
-	VPSLLD     $0x17, Y2, Y2
-	VMULPS     Y2, Y1, Y1
-	VPADDD     float0000007f<>+0(SB), Y3, Y3
-	VPSLLD     $0x17, Y3, Y3
-	VMULPS     Y3, Y1, Y1
-	VMOVAPS    Y1, Y1
-	VMASKMOVPS Y1, Y0, (DX)(BX*4)
+	ADDQ $0x04, AX
+	JZ   done
+
+single:
+	MOVSS  (CX)(BX*4), X0
+	MOVUPS float42b20000<>+0(SB), X1
+	MOVAPS X1, X1
+	MINPS  X0, X1
+	MOVAPS X1, X0
+	MOVUPS floatc2d00000<>+0(SB), X1
+	MOVAPS X1, X1
+	MAXPS  X0, X1
+	MOVAPS X1, X0
+	MOVAPS X0, X2
+	MULPS  float3fb8aa3b<>+0(SB), X2
+	ADDPS  float4b400000<>+0(SB), X2
+	MOVAPS X2, X1
+	SUBPS  float4b400000<>+0(SB), X1
+	MOVAPS X1, X3
+	MULPS  float3f318000<>+0(SB), X3
+	MOVAPS X0, X0
+	SUBPS  X3, X0
+	MOVAPS X0, X3
+	MULPS  floatb95e8083<>+0(SB), X1
+	SUBPS  X1, X3
+	MOVAPS X3, X0
+	MULPS  float39506967<>+0(SB), X0
+	ADDPS  float3ab743ce<>+0(SB), X0
+	MULPS  X3, X0
+	ADDPS  float3c088908<>+0(SB), X0
+	MULPS  X3, X0
+	ADDPS  float3d2aa9c1<>+0(SB), X0
+	MULPS  X3, X0
+	ADDPS  float3e2aaaaa<>+0(SB), X0
+	MULPS  X3, X0
+	ADDPS  float3f000000<>+0(SB), X0
+	MOVAPS X3, X1
+	MULPS  X3, X1
+	MULPS  X1, X0
+	ADDPS  X3, X0
+	ADDPS  float3f800000<>+0(SB), X0
+	PSUBL  float4b400000<>+0(SB), X2
+	MOVAPS X2, X1
+	PSRAL  $0x01, X1
+	PSUBL  X1, X2
+	PADDL  float0000007f<>+0(SB), X1
+	PSLLL  $0x17, X1
+	MULPS  X1, X0
+	PADDL  float0000007f<>+0(SB), X2
+	PSLLL  $0x17, X2
+	MULPS  X2, X0
+	MOVAPS X0, X0
+	MOVSS  X0, (DX)(BX*4)
+	INCQ   BX
+	DECQ   AX
+	JNZ    single
 
 done:
-	VZEROUPPER
 	RET
 
 DATA float42b20000<>+0(SB)/4, $0x42b20000
@@ -356,6 +381,814 @@ DATA float0000007f<>+56(SB)/4, $0x0000007f
 DATA float0000007f<>+60(SB)/4, $0x0000007f
 GLOBL float0000007f<>(SB), RODATA|NOPTR, $64
 
+// func siluMulSSE41(dst []float32, gate []float32, up []float32)
+// Requires: SSE, SSE2
+TEXT ·siluMulSSE41(SB), NOSPLIT, $0-72
+	MOVQ gate_len+32(FP), AX
+	MOVQ gate_base+24(FP), CX
+	MOVQ up_base+48(FP), DX
+	MOVQ dst_base+0(FP), BX
+	XORQ SI, SI
+	SUBQ $0x04, AX
+	JLT  rest
+
+loop:
+	MOVUPS (CX)(SI*4), X0
+	MOVUPS (DX)(SI*4), X1
+	MOVAPS X0, X2
+	XORPS  float80000000<>+0(SB), X2
+	MOVUPS float42b20000<>+0(SB), X3
+	MOVAPS X3, X3
+	MINPS  X2, X3
+	MOVAPS X3, X2
+	MOVUPS floatc2d00000<>+0(SB), X3
+	MOVAPS X3, X3
+	MAXPS  X2, X3
+	MOVAPS X3, X2
+	MOVAPS X2, X4
+	MULPS  float3fb8aa3b<>+0(SB), X4
+	ADDPS  float4b400000<>+0(SB), X4
+	MOVAPS X4, X3
+	SUBPS  float4b400000<>+0(SB), X3
+	MOVAPS X3, X5
+	MULPS  float3f318000<>+0(SB), X5
+	MOVAPS X2, X2
+	SUBPS  X5, X2
+	MOVAPS X2, X5
+	MULPS  floatb95e8083<>+0(SB), X3
+	SUBPS  X3, X5
+	MOVAPS X5, X2
+	MULPS  float39506967<>+0(SB), X2
+	ADDPS  float3ab743ce<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3c088908<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3d2aa9c1<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3e2aaaaa<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3f000000<>+0(SB), X2
+	MOVAPS X5, X3
+	MULPS  X5, X3
+	MULPS  X3, X2
+	ADDPS  X5, X2
+	ADDPS  float3f800000<>+0(SB), X2
+	PSUBL  float4b400000<>+0(SB), X4
+	MOVAPS X4, X3
+	PSRAL  $0x01, X3
+	PSUBL  X3, X4
+	PADDL  float0000007f<>+0(SB), X3
+	PSLLL  $0x17, X3
+	MULPS  X3, X2
+	PADDL  float0000007f<>+0(SB), X4
+	PSLLL  $0x17, X4
+	MULPS  X4, X2
+	MOVAPS X2, X2
+	ADDPS  float3f800000<>+0(SB), X2
+	DIVPS  X2, X0
+	MULPS  X1, X0
+	MOVUPS X0, (BX)(SI*4)
+	ADDQ   $0x04, SI
+	SUBQ   $0x04, AX
+	JGE    loop
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+single:
+	MOVSS  (CX)(SI*4), X0
+	MOVSS  (DX)(SI*4), X1
+	MOVAPS X0, X2
+	XORPS  float80000000<>+0(SB), X2
+	MOVUPS float42b20000<>+0(SB), X3
+	MOVAPS X3, X3
+	MINPS  X2, X3
+	MOVAPS X3, X2
+	MOVUPS floatc2d00000<>+0(SB), X3
+	MOVAPS X3, X3
+	MAXPS  X2, X3
+	MOVAPS X3, X2
+	MOVAPS X2, X4
+	MULPS  float3fb8aa3b<>+0(SB), X4
+	ADDPS  float4b400000<>+0(SB), X4
+	MOVAPS X4, X3
+	SUBPS  float4b400000<>+0(SB), X3
+	MOVAPS X3, X5
+	MULPS  float3f318000<>+0(SB), X5
+	MOVAPS X2, X2
+	SUBPS  X5, X2
+	MOVAPS X2, X5
+	MULPS  floatb95e8083<>+0(SB), X3
+	SUBPS  X3, X5
+	MOVAPS X5, X2
+	MULPS  float39506967<>+0(SB), X2
+	ADDPS  float3ab743ce<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3c088908<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3d2aa9c1<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3e2aaaaa<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3f000000<>+0(SB), X2
+	MOVAPS X5, X3
+	MULPS  X5, X3
+	MULPS  X3, X2
+	ADDPS  X5, X2
+	ADDPS  float3f800000<>+0(SB), X2
+	PSUBL  float4b400000<>+0(SB), X4
+	MOVAPS X4, X3
+	PSRAL  $0x01, X3
+	PSUBL  X3, X4
+	PADDL  float0000007f<>+0(SB), X3
+	PSLLL  $0x17, X3
+	MULPS  X3, X2
+	PADDL  float0000007f<>+0(SB), X4
+	PSLLL  $0x17, X4
+	MULPS  X4, X2
+	MOVAPS X2, X2
+	ADDPS  float3f800000<>+0(SB), X2
+	DIVPS  X2, X0
+	MULPS  X1, X0
+	MOVSS  X0, (BX)(SI*4)
+	INCQ   SI
+	DECQ   AX
+	JNZ    single
+
+done:
+	RET
+
+DATA float80000000<>+0(SB)/4, $0x80000000
+DATA float80000000<>+4(SB)/4, $0x80000000
+DATA float80000000<>+8(SB)/4, $0x80000000
+DATA float80000000<>+12(SB)/4, $0x80000000
+DATA float80000000<>+16(SB)/4, $0x80000000
+DATA float80000000<>+20(SB)/4, $0x80000000
+DATA float80000000<>+24(SB)/4, $0x80000000
+DATA float80000000<>+28(SB)/4, $0x80000000
+DATA float80000000<>+32(SB)/4, $0x80000000
+DATA float80000000<>+36(SB)/4, $0x80000000
+DATA float80000000<>+40(SB)/4, $0x80000000
+DATA float80000000<>+44(SB)/4, $0x80000000
+DATA float80000000<>+48(SB)/4, $0x80000000
+DATA float80000000<>+52(SB)/4, $0x80000000
+DATA float80000000<>+56(SB)/4, $0x80000000
+DATA float80000000<>+60(SB)/4, $0x80000000
+GLOBL float80000000<>(SB), RODATA|NOPTR, $64
+
+// func relu2MulSSE41(dst []float32, gate []float32, up []float32)
+// Requires: SSE
+TEXT ·relu2MulSSE41(SB), NOSPLIT, $0-72
+	MOVQ gate_len+32(FP), AX
+	MOVQ gate_base+24(FP), CX
+	MOVQ up_base+48(FP), DX
+	MOVQ dst_base+0(FP), BX
+	XORQ SI, SI
+	SUBQ $0x04, AX
+	JLT  rest
+
+loop:
+	MOVUPS (CX)(SI*4), X0
+	MOVUPS (DX)(SI*4), X1
+	XORPS  X2, X2
+	MAXPS  X2, X0
+	MULPS  X0, X0
+	MULPS  X1, X0
+	MOVUPS X0, (BX)(SI*4)
+	ADDQ   $0x04, SI
+	SUBQ   $0x04, AX
+	JGE    loop
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+single:
+	MOVSS (CX)(SI*4), X0
+	MOVSS (DX)(SI*4), X1
+	XORPS X2, X2
+	MAXPS X2, X0
+	MULPS X0, X0
+	MULPS X1, X0
+	MOVSS X0, (BX)(SI*4)
+	INCQ  SI
+	DECQ  AX
+	JNZ   single
+
+done:
+	RET
+
+// func geluTanhMulSSE41(dst []float32, gate []float32, up []float32)
+// Requires: SSE, SSE2
+TEXT ·geluTanhMulSSE41(SB), NOSPLIT, $0-72
+	MOVQ gate_len+32(FP), AX
+	MOVQ gate_base+24(FP), CX
+	MOVQ up_base+48(FP), DX
+	MOVQ dst_base+0(FP), BX
+	XORQ SI, SI
+	SUBQ $0x04, AX
+	JLT  rest
+
+loop:
+	MOVUPS (CX)(SI*4), X0
+	MOVUPS (DX)(SI*4), X1
+	MOVAPS X0, X2
+	MULPS  X0, X2
+	MULPS  X0, X2
+	MULPS  float3d372713<>+0(SB), X2
+	ADDPS  X0, X2
+	MULPS  floatbfcc422a<>+0(SB), X2
+	MOVUPS float42b20000<>+0(SB), X3
+	MOVAPS X3, X3
+	MINPS  X2, X3
+	MOVAPS X3, X2
+	MOVUPS floatc2d00000<>+0(SB), X3
+	MOVAPS X3, X3
+	MAXPS  X2, X3
+	MOVAPS X3, X2
+	MOVAPS X2, X4
+	MULPS  float3fb8aa3b<>+0(SB), X4
+	ADDPS  float4b400000<>+0(SB), X4
+	MOVAPS X4, X3
+	SUBPS  float4b400000<>+0(SB), X3
+	MOVAPS X3, X5
+	MULPS  float3f318000<>+0(SB), X5
+	MOVAPS X2, X2
+	SUBPS  X5, X2
+	MOVAPS X2, X5
+	MULPS  floatb95e8083<>+0(SB), X3
+	SUBPS  X3, X5
+	MOVAPS X5, X2
+	MULPS  float39506967<>+0(SB), X2
+	ADDPS  float3ab743ce<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3c088908<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3d2aa9c1<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3e2aaaaa<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3f000000<>+0(SB), X2
+	MOVAPS X5, X3
+	MULPS  X5, X3
+	MULPS  X3, X2
+	ADDPS  X5, X2
+	ADDPS  float3f800000<>+0(SB), X2
+	PSUBL  float4b400000<>+0(SB), X4
+	MOVAPS X4, X3
+	PSRAL  $0x01, X3
+	PSUBL  X3, X4
+	PADDL  float0000007f<>+0(SB), X3
+	PSLLL  $0x17, X3
+	MULPS  X3, X2
+	PADDL  float0000007f<>+0(SB), X4
+	PSLLL  $0x17, X4
+	MULPS  X4, X2
+	MOVAPS X2, X2
+	ADDPS  float3f800000<>+0(SB), X2
+	DIVPS  X2, X0
+	MULPS  X1, X0
+	MOVUPS X0, (BX)(SI*4)
+	ADDQ   $0x04, SI
+	SUBQ   $0x04, AX
+	JGE    loop
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+single:
+	MOVSS  (CX)(SI*4), X0
+	MOVSS  (DX)(SI*4), X1
+	MOVAPS X0, X2
+	MULPS  X0, X2
+	MULPS  X0, X2
+	MULPS  float3d372713<>+0(SB), X2
+	ADDPS  X0, X2
+	MULPS  floatbfcc422a<>+0(SB), X2
+	MOVUPS float42b20000<>+0(SB), X3
+	MOVAPS X3, X3
+	MINPS  X2, X3
+	MOVAPS X3, X2
+	MOVUPS floatc2d00000<>+0(SB), X3
+	MOVAPS X3, X3
+	MAXPS  X2, X3
+	MOVAPS X3, X2
+	MOVAPS X2, X4
+	MULPS  float3fb8aa3b<>+0(SB), X4
+	ADDPS  float4b400000<>+0(SB), X4
+	MOVAPS X4, X3
+	SUBPS  float4b400000<>+0(SB), X3
+	MOVAPS X3, X5
+	MULPS  float3f318000<>+0(SB), X5
+	MOVAPS X2, X2
+	SUBPS  X5, X2
+	MOVAPS X2, X5
+	MULPS  floatb95e8083<>+0(SB), X3
+	SUBPS  X3, X5
+	MOVAPS X5, X2
+	MULPS  float39506967<>+0(SB), X2
+	ADDPS  float3ab743ce<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3c088908<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3d2aa9c1<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3e2aaaaa<>+0(SB), X2
+	MULPS  X5, X2
+	ADDPS  float3f000000<>+0(SB), X2
+	MOVAPS X5, X3
+	MULPS  X5, X3
+	MULPS  X3, X2
+	ADDPS  X5, X2
+	ADDPS  float3f800000<>+0(SB), X2
+	PSUBL  float4b400000<>+0(SB), X4
+	MOVAPS X4, X3
+	PSRAL  $0x01, X3
+	PSUBL  X3, X4
+	PADDL  float0000007f<>+0(SB), X3
+	PSLLL  $0x17, X3
+	MULPS  X3, X2
+	PADDL  float0000007f<>+0(SB), X4
+	PSLLL  $0x17, X4
+	MULPS  X4, X2
+	MOVAPS X2, X2
+	ADDPS  float3f800000<>+0(SB), X2
+	DIVPS  X2, X0
+	MULPS  X1, X0
+	MOVSS  X0, (BX)(SI*4)
+	INCQ   SI
+	DECQ   AX
+	JNZ    single
+
+done:
+	RET
+
+DATA float3d372713<>+0(SB)/4, $0x3d372713
+DATA float3d372713<>+4(SB)/4, $0x3d372713
+DATA float3d372713<>+8(SB)/4, $0x3d372713
+DATA float3d372713<>+12(SB)/4, $0x3d372713
+DATA float3d372713<>+16(SB)/4, $0x3d372713
+DATA float3d372713<>+20(SB)/4, $0x3d372713
+DATA float3d372713<>+24(SB)/4, $0x3d372713
+DATA float3d372713<>+28(SB)/4, $0x3d372713
+DATA float3d372713<>+32(SB)/4, $0x3d372713
+DATA float3d372713<>+36(SB)/4, $0x3d372713
+DATA float3d372713<>+40(SB)/4, $0x3d372713
+DATA float3d372713<>+44(SB)/4, $0x3d372713
+DATA float3d372713<>+48(SB)/4, $0x3d372713
+DATA float3d372713<>+52(SB)/4, $0x3d372713
+DATA float3d372713<>+56(SB)/4, $0x3d372713
+DATA float3d372713<>+60(SB)/4, $0x3d372713
+GLOBL float3d372713<>(SB), RODATA|NOPTR, $64
+
+DATA floatbfcc422a<>+0(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+4(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+8(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+12(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+16(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+20(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+24(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+28(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+32(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+36(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+40(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+44(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+48(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+52(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+56(SB)/4, $0xbfcc422a
+DATA floatbfcc422a<>+60(SB)/4, $0xbfcc422a
+GLOBL floatbfcc422a<>(SB), RODATA|NOPTR, $64
+
+// func expSumSSE41(dst []float32, src []float32) (m float32, l float32)
+// Requires: SSE, SSE2
+TEXT ·expSumSSE41(SB), NOSPLIT, $64-56
+	MOVQ   src_base+24(FP), AX
+	MOVQ   src_len+32(FP), CX
+	MOVUPS floatff800000<>+0(SB), X0
+	MOVQ   CX, DX
+	MOVQ   AX, BX
+	SUBQ   $0x04, DX
+	JLT    maxRest
+
+maxLoop:
+	MOVUPS (BX), X1
+	MOVAPS X1, X1
+	MAXPS  X0, X1
+	MOVAPS X1, X0
+	ADDQ   $0x10, BX
+	SUBQ   $0x04, DX
+	JGE    maxLoop
+
+maxRest:
+	ADDQ $0x04, DX
+	JZ   maxFold
+
+maxSingle:
+	MOVSS  (BX), X1
+	PSHUFD $0x00, X1, X1
+	MOVAPS X1, X1
+	MAXPS  X0, X1
+	MOVAPS X1, X0
+	ADDQ   $0x04, BX
+	DECQ   DX
+	JNZ    maxSingle
+
+maxFold:
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	MAXPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	MAXPS   X1, X0
+	XORPS   X1, X1
+	ADDSS   X1, X0
+	MOVSS   X0, m+48(FP)
+	PSHUFD  $0x00, X0, X0
+	MOVQ    dst_base+0(FP), DX
+	XORPS   X1, X1
+	XORPS   X2, X2
+	XORPS   X3, X3
+	XORPS   X4, X4
+	XORQ    BX, BX
+	SUBQ    $0x10, CX
+	JLT     rest
+
+loop:
+	MOVUPS (AX), X5
+	SUBPS  X0, X5
+	MOVUPS float42b20000<>+0(SB), X6
+	MOVAPS X6, X6
+	MINPS  X5, X6
+	MOVAPS X6, X5
+	MOVUPS floatc2d00000<>+0(SB), X6
+	MOVAPS X6, X6
+	MAXPS  X5, X6
+	MOVAPS X6, X5
+	MOVAPS X5, X7
+	MULPS  float3fb8aa3b<>+0(SB), X7
+	ADDPS  float4b400000<>+0(SB), X7
+	MOVAPS X7, X6
+	SUBPS  float4b400000<>+0(SB), X6
+	MOVAPS X6, X8
+	MULPS  float3f318000<>+0(SB), X8
+	MOVAPS X5, X5
+	SUBPS  X8, X5
+	MOVAPS X5, X8
+	MULPS  floatb95e8083<>+0(SB), X6
+	SUBPS  X6, X8
+	MOVAPS X8, X5
+	MULPS  float39506967<>+0(SB), X5
+	ADDPS  float3ab743ce<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3c088908<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3d2aa9c1<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3e2aaaaa<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3f000000<>+0(SB), X5
+	MOVAPS X8, X6
+	MULPS  X8, X6
+	MULPS  X6, X5
+	ADDPS  X8, X5
+	ADDPS  float3f800000<>+0(SB), X5
+	PSUBL  float4b400000<>+0(SB), X7
+	MOVAPS X7, X6
+	PSRAL  $0x01, X6
+	PSUBL  X6, X7
+	PADDL  float0000007f<>+0(SB), X6
+	PSLLL  $0x17, X6
+	MULPS  X6, X5
+	PADDL  float0000007f<>+0(SB), X7
+	PSLLL  $0x17, X7
+	MULPS  X7, X5
+	MOVAPS X5, X5
+	MOVUPS X5, (DX)
+	ADDPS  X5, X1
+	MOVUPS 16(AX), X5
+	SUBPS  X0, X5
+	MOVUPS float42b20000<>+0(SB), X6
+	MOVAPS X6, X6
+	MINPS  X5, X6
+	MOVAPS X6, X5
+	MOVUPS floatc2d00000<>+0(SB), X6
+	MOVAPS X6, X6
+	MAXPS  X5, X6
+	MOVAPS X6, X5
+	MOVAPS X5, X7
+	MULPS  float3fb8aa3b<>+0(SB), X7
+	ADDPS  float4b400000<>+0(SB), X7
+	MOVAPS X7, X6
+	SUBPS  float4b400000<>+0(SB), X6
+	MOVAPS X6, X8
+	MULPS  float3f318000<>+0(SB), X8
+	MOVAPS X5, X5
+	SUBPS  X8, X5
+	MOVAPS X5, X8
+	MULPS  floatb95e8083<>+0(SB), X6
+	SUBPS  X6, X8
+	MOVAPS X8, X5
+	MULPS  float39506967<>+0(SB), X5
+	ADDPS  float3ab743ce<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3c088908<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3d2aa9c1<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3e2aaaaa<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3f000000<>+0(SB), X5
+	MOVAPS X8, X6
+	MULPS  X8, X6
+	MULPS  X6, X5
+	ADDPS  X8, X5
+	ADDPS  float3f800000<>+0(SB), X5
+	PSUBL  float4b400000<>+0(SB), X7
+	MOVAPS X7, X6
+	PSRAL  $0x01, X6
+	PSUBL  X6, X7
+	PADDL  float0000007f<>+0(SB), X6
+	PSLLL  $0x17, X6
+	MULPS  X6, X5
+	PADDL  float0000007f<>+0(SB), X7
+	PSLLL  $0x17, X7
+	MULPS  X7, X5
+	MOVAPS X5, X5
+	MOVUPS X5, 16(DX)
+	ADDPS  X5, X2
+	MOVUPS 32(AX), X5
+	SUBPS  X0, X5
+	MOVUPS float42b20000<>+0(SB), X6
+	MOVAPS X6, X6
+	MINPS  X5, X6
+	MOVAPS X6, X5
+	MOVUPS floatc2d00000<>+0(SB), X6
+	MOVAPS X6, X6
+	MAXPS  X5, X6
+	MOVAPS X6, X5
+	MOVAPS X5, X7
+	MULPS  float3fb8aa3b<>+0(SB), X7
+	ADDPS  float4b400000<>+0(SB), X7
+	MOVAPS X7, X6
+	SUBPS  float4b400000<>+0(SB), X6
+	MOVAPS X6, X8
+	MULPS  float3f318000<>+0(SB), X8
+	MOVAPS X5, X5
+	SUBPS  X8, X5
+	MOVAPS X5, X8
+	MULPS  floatb95e8083<>+0(SB), X6
+	SUBPS  X6, X8
+	MOVAPS X8, X5
+	MULPS  float39506967<>+0(SB), X5
+	ADDPS  float3ab743ce<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3c088908<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3d2aa9c1<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3e2aaaaa<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3f000000<>+0(SB), X5
+	MOVAPS X8, X6
+	MULPS  X8, X6
+	MULPS  X6, X5
+	ADDPS  X8, X5
+	ADDPS  float3f800000<>+0(SB), X5
+	PSUBL  float4b400000<>+0(SB), X7
+	MOVAPS X7, X6
+	PSRAL  $0x01, X6
+	PSUBL  X6, X7
+	PADDL  float0000007f<>+0(SB), X6
+	PSLLL  $0x17, X6
+	MULPS  X6, X5
+	PADDL  float0000007f<>+0(SB), X7
+	PSLLL  $0x17, X7
+	MULPS  X7, X5
+	MOVAPS X5, X5
+	MOVUPS X5, 32(DX)
+	ADDPS  X5, X3
+	MOVUPS 48(AX), X5
+	SUBPS  X0, X5
+	MOVUPS float42b20000<>+0(SB), X6
+	MOVAPS X6, X6
+	MINPS  X5, X6
+	MOVAPS X6, X5
+	MOVUPS floatc2d00000<>+0(SB), X6
+	MOVAPS X6, X6
+	MAXPS  X5, X6
+	MOVAPS X6, X5
+	MOVAPS X5, X7
+	MULPS  float3fb8aa3b<>+0(SB), X7
+	ADDPS  float4b400000<>+0(SB), X7
+	MOVAPS X7, X6
+	SUBPS  float4b400000<>+0(SB), X6
+	MOVAPS X6, X8
+	MULPS  float3f318000<>+0(SB), X8
+	MOVAPS X5, X5
+	SUBPS  X8, X5
+	MOVAPS X5, X8
+	MULPS  floatb95e8083<>+0(SB), X6
+	SUBPS  X6, X8
+	MOVAPS X8, X5
+	MULPS  float39506967<>+0(SB), X5
+	ADDPS  float3ab743ce<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3c088908<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3d2aa9c1<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3e2aaaaa<>+0(SB), X5
+	MULPS  X8, X5
+	ADDPS  float3f000000<>+0(SB), X5
+	MOVAPS X8, X6
+	MULPS  X8, X6
+	MULPS  X6, X5
+	ADDPS  X8, X5
+	ADDPS  float3f800000<>+0(SB), X5
+	PSUBL  float4b400000<>+0(SB), X7
+	MOVAPS X7, X6
+	PSRAL  $0x01, X6
+	PSUBL  X6, X7
+	PADDL  float0000007f<>+0(SB), X6
+	PSLLL  $0x17, X6
+	MULPS  X6, X5
+	PADDL  float0000007f<>+0(SB), X7
+	PSLLL  $0x17, X7
+	MULPS  X7, X5
+	MOVAPS X5, X5
+	MOVUPS X5, 48(DX)
+	ADDPS  X5, X4
+	ADDQ   $0x40, AX
+	ADDQ   $0x40, DX
+	SUBQ   $0x10, CX
+	JGE    loop
+
+rest:
+	ADDQ   $0x10, CX
+	JZ     back
+	MOVQ   DX, SI
+	MOVQ   CX, BX
+	MOVUPS floatff800000<>+0(SB), X5
+	MOVUPS X5, (SP)
+	MOVUPS X5, 16(SP)
+	MOVUPS X5, 32(SP)
+	MOVUPS X5, 48(SP)
+	XORQ   DX, DX
+
+copy:
+	MOVL (AX)(DX*4), DI
+	MOVL DI, (SP)(DX*4)
+	INCQ DX
+	CMPQ DX, CX
+	JLT  copy
+	LEAQ (SP), AX
+	MOVQ AX, DX
+	XORQ CX, CX
+	JMP  loop
+
+back:
+	TESTQ BX, BX
+	JZ    sum
+	XORQ  AX, AX
+
+copyBack:
+	MOVL -64(DX)(AX*4), CX
+	MOVL CX, (SI)(AX*4)
+	INCQ AX
+	CMPQ AX, BX
+	JLT  copyBack
+
+sum:
+	ADDPS   X3, X1
+	ADDPS   X4, X2
+	ADDPS   X2, X1
+	MOVAPS  X1, X0
+	MOVHLPS X1, X0
+	ADDPS   X0, X1
+	PSHUFD  $0x01, X1, X0
+	ADDPS   X0, X1
+	MOVSS   X1, l+52(FP)
+	RET
+
+DATA floatff800000<>+0(SB)/4, $0xff800000
+DATA floatff800000<>+4(SB)/4, $0xff800000
+DATA floatff800000<>+8(SB)/4, $0xff800000
+DATA floatff800000<>+12(SB)/4, $0xff800000
+DATA floatff800000<>+16(SB)/4, $0xff800000
+DATA floatff800000<>+20(SB)/4, $0xff800000
+DATA floatff800000<>+24(SB)/4, $0xff800000
+DATA floatff800000<>+28(SB)/4, $0xff800000
+DATA floatff800000<>+32(SB)/4, $0xff800000
+DATA floatff800000<>+36(SB)/4, $0xff800000
+DATA floatff800000<>+40(SB)/4, $0xff800000
+DATA floatff800000<>+44(SB)/4, $0xff800000
+DATA floatff800000<>+48(SB)/4, $0xff800000
+DATA floatff800000<>+52(SB)/4, $0xff800000
+DATA floatff800000<>+56(SB)/4, $0xff800000
+DATA floatff800000<>+60(SB)/4, $0xff800000
+GLOBL floatff800000<>(SB), RODATA|NOPTR, $64
+
+// func expAVX2(dst []float32, src []float32)
+// Requires: AVX, AVX2
+TEXT ·expAVX2(SB), NOSPLIT, $0-48
+	MOVQ src_len+32(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ dst_base+0(FP), DX
+	XORQ BX, BX
+	SUBQ $0x08, AX
+	JLT  rest
+
+loop:
+	VMOVUPS (CX)(BX*4), Y0
+	VMOVUPS float42b20000<>+0(SB), Y1
+	VMINPS  Y0, Y1, Y0
+	VMOVUPS floatc2d00000<>+0(SB), Y1
+	VMAXPS  Y0, Y1, Y0
+	VMULPS  float3fb8aa3b<>+0(SB), Y0, Y2
+	VADDPS  float4b400000<>+0(SB), Y2, Y2
+	VSUBPS  float4b400000<>+0(SB), Y2, Y1
+	VMULPS  float3f318000<>+0(SB), Y1, Y3
+	VSUBPS  Y3, Y0, Y3
+	VMULPS  floatb95e8083<>+0(SB), Y1, Y1
+	VSUBPS  Y1, Y3, Y3
+	VMULPS  float39506967<>+0(SB), Y3, Y0
+	VADDPS  float3ab743ce<>+0(SB), Y0, Y0
+	VMULPS  Y3, Y0, Y0
+	VADDPS  float3c088908<>+0(SB), Y0, Y0
+	VMULPS  Y3, Y0, Y0
+	VADDPS  float3d2aa9c1<>+0(SB), Y0, Y0
+	VMULPS  Y3, Y0, Y0
+	VADDPS  float3e2aaaaa<>+0(SB), Y0, Y0
+	VMULPS  Y3, Y0, Y0
+	VADDPS  float3f000000<>+0(SB), Y0, Y0
+	VMULPS  Y3, Y3, Y1
+	VMULPS  Y1, Y0, Y0
+	VADDPS  Y3, Y0, Y0
+	VADDPS  float3f800000<>+0(SB), Y0, Y0
+	VPSUBD  float4b400000<>+0(SB), Y2, Y2
+	VPSRAD  $0x01, Y2, Y1
+	VPSUBD  Y1, Y2, Y2
+	VPADDD  float0000007f<>+0(SB), Y1, Y1
+	VPSLLD  $0x17, Y1, Y1
+	VMULPS  Y1, Y0, Y0
+	VPADDD  float0000007f<>+0(SB), Y2, Y2
+	VPSLLD  $0x17, Y2, Y2
+	VMULPS  Y2, Y0, Y0
+	VMOVAPS Y0, Y0
+	VMOVUPS Y0, (DX)(BX*4)
+	ADDQ    $0x08, BX
+	SUBQ    $0x08, AX
+	JGE     loop
+
+rest:
+	ADDQ       $0x08, AX
+	JZ         done
+	LEAQ       tailMasks<>+0(SB), SI
+	NEGQ       AX
+	VMOVUPS    64(SI)(AX*4), Y0
+	VMASKMOVPS (CX)(BX*4), Y0, Y1
+	VMOVUPS    float42b20000<>+0(SB), Y2
+	VMINPS     Y1, Y2, Y1
+	VMOVUPS    floatc2d00000<>+0(SB), Y2
+	VMAXPS     Y1, Y2, Y1
+	VMULPS     float3fb8aa3b<>+0(SB), Y1, Y3
+	VADDPS     float4b400000<>+0(SB), Y3, Y3
+	VSUBPS     float4b400000<>+0(SB), Y3, Y2
+	VMULPS     float3f318000<>+0(SB), Y2, Y4
+	VSUBPS     Y4, Y1, Y4
+	VMULPS     floatb95e8083<>+0(SB), Y2, Y2
+	VSUBPS     Y2, Y4, Y4
+	VMULPS     float39506967<>+0(SB), Y4, Y1
+	VADDPS     float3ab743ce<>+0(SB), Y1, Y1
+	VMULPS     Y4, Y1, Y1
+	VADDPS     float3c088908<>+0(SB), Y1, Y1
+	VMULPS     Y4, Y1, Y1
+	VADDPS     float3d2aa9c1<>+0(SB), Y1, Y1
+	VMULPS     Y4, Y1, Y1
+	VADDPS     float3e2aaaaa<>+0(SB), Y1, Y1
+	VMULPS     Y4, Y1, Y1
+	VADDPS     float3f000000<>+0(SB), Y1, Y1
+	VMULPS     Y4, Y4, Y2
+	VMULPS     Y2, Y1, Y1
+	VADDPS     Y4, Y1, Y1
+	VADDPS     float3f800000<>+0(SB), Y1, Y1
+	VPSUBD     float4b400000<>+0(SB), Y3, Y3
+	VPSRAD     $0x01, Y3, Y2
+	VPSUBD     Y2, Y3, Y3
+	VPADDD     float0000007f<>+0(SB), Y2, Y2
+	VPSLLD     $0x17, Y2, Y2
+	VMULPS     Y2, Y1, Y1
+	VPADDD     float0000007f<>+0(SB), Y3, Y3
+	VPSLLD     $0x17, Y3, Y3
+	VMULPS     Y3, Y1, Y1
+	VMOVAPS    Y1, Y1
+	VMASKMOVPS Y1, Y0, (DX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
 DATA tailMasks<>+0(SB)/4, $0xffffffff
 DATA tailMasks<>+4(SB)/4, $0xffffffff
 DATA tailMasks<>+8(SB)/4, $0xffffffff
@@ -500,24 +1333,6 @@ rest:
 done:
 	VZEROUPPER
 	RET
-
-DATA float80000000<>+0(SB)/4, $0x80000000
-DATA float80000000<>+4(SB)/4, $0x80000000
-DATA float80000000<>+8(SB)/4, $0x80000000
-DATA float80000000<>+12(SB)/4, $0x80000000
-DATA float80000000<>+16(SB)/4, $0x80000000
-DATA float80000000<>+20(SB)/4, $0x80000000
-DATA float80000000<>+24(SB)/4, $0x80000000
-DATA float80000000<>+28(SB)/4, $0x80000000
-DATA float80000000<>+32(SB)/4, $0x80000000
-DATA float80000000<>+36(SB)/4, $0x80000000
-DATA float80000000<>+40(SB)/4, $0x80000000
-DATA float80000000<>+44(SB)/4, $0x80000000
-DATA float80000000<>+48(SB)/4, $0x80000000
-DATA float80000000<>+52(SB)/4, $0x80000000
-DATA float80000000<>+56(SB)/4, $0x80000000
-DATA float80000000<>+60(SB)/4, $0x80000000
-GLOBL float80000000<>(SB), RODATA|NOPTR, $64
 
 // func relu2MulAVX2(dst []float32, gate []float32, up []float32)
 // Requires: AVX
@@ -678,42 +1493,6 @@ rest:
 done:
 	VZEROUPPER
 	RET
-
-DATA float3d372713<>+0(SB)/4, $0x3d372713
-DATA float3d372713<>+4(SB)/4, $0x3d372713
-DATA float3d372713<>+8(SB)/4, $0x3d372713
-DATA float3d372713<>+12(SB)/4, $0x3d372713
-DATA float3d372713<>+16(SB)/4, $0x3d372713
-DATA float3d372713<>+20(SB)/4, $0x3d372713
-DATA float3d372713<>+24(SB)/4, $0x3d372713
-DATA float3d372713<>+28(SB)/4, $0x3d372713
-DATA float3d372713<>+32(SB)/4, $0x3d372713
-DATA float3d372713<>+36(SB)/4, $0x3d372713
-DATA float3d372713<>+40(SB)/4, $0x3d372713
-DATA float3d372713<>+44(SB)/4, $0x3d372713
-DATA float3d372713<>+48(SB)/4, $0x3d372713
-DATA float3d372713<>+52(SB)/4, $0x3d372713
-DATA float3d372713<>+56(SB)/4, $0x3d372713
-DATA float3d372713<>+60(SB)/4, $0x3d372713
-GLOBL float3d372713<>(SB), RODATA|NOPTR, $64
-
-DATA floatbfcc422a<>+0(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+4(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+8(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+12(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+16(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+20(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+24(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+28(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+32(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+36(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+40(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+44(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+48(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+52(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+56(SB)/4, $0xbfcc422a
-DATA floatbfcc422a<>+60(SB)/4, $0xbfcc422a
-GLOBL floatbfcc422a<>(SB), RODATA|NOPTR, $64
 
 // func expSumAVX2(dst []float32, src []float32) (m float32, l float32)
 // Requires: AVX, AVX2, SSE
@@ -946,24 +1725,6 @@ sum:
 	MOVSS        X1, l+52(FP)
 	VZEROUPPER
 	RET
-
-DATA floatff800000<>+0(SB)/4, $0xff800000
-DATA floatff800000<>+4(SB)/4, $0xff800000
-DATA floatff800000<>+8(SB)/4, $0xff800000
-DATA floatff800000<>+12(SB)/4, $0xff800000
-DATA floatff800000<>+16(SB)/4, $0xff800000
-DATA floatff800000<>+20(SB)/4, $0xff800000
-DATA floatff800000<>+24(SB)/4, $0xff800000
-DATA floatff800000<>+28(SB)/4, $0xff800000
-DATA floatff800000<>+32(SB)/4, $0xff800000
-DATA floatff800000<>+36(SB)/4, $0xff800000
-DATA floatff800000<>+40(SB)/4, $0xff800000
-DATA floatff800000<>+44(SB)/4, $0xff800000
-DATA floatff800000<>+48(SB)/4, $0xff800000
-DATA floatff800000<>+52(SB)/4, $0xff800000
-DATA floatff800000<>+56(SB)/4, $0xff800000
-DATA floatff800000<>+60(SB)/4, $0xff800000
-GLOBL floatff800000<>(SB), RODATA|NOPTR, $64
 
 // func expAVX512(dst []float32, src []float32)
 // Requires: AVX, AVX512F, BMI2

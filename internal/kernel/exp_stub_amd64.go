@@ -4,6 +4,31 @@
 
 package kernel
 
+// expSSE41 is expGeneric.
+//
+//go:noescape
+func expSSE41(dst []float32, src []float32)
+
+// siluMulSSE41 is siluMulGeneric.
+//
+//go:noescape
+func siluMulSSE41(dst []float32, gate []float32, up []float32)
+
+// relu2MulSSE41 is relu2MulGeneric.
+//
+//go:noescape
+func relu2MulSSE41(dst []float32, gate []float32, up []float32)
+
+// geluTanhMulSSE41 is geluTanhMulGeneric.
+//
+//go:noescape
+func geluTanhMulSSE41(dst []float32, gate []float32, up []float32)
+
+// expSumSSE41 is expSumGeneric.
+//
+//go:noescape
+func expSumSSE41(dst []float32, src []float32) (m float32, l float32)
+
 // expAVX2 is expGeneric.
 //
 //go:noescape

@@ -2,6 +2,26 @@
 
 package kernel
 
+// sse41Float leaves to the twins what few models have, and single vectors of heads.
+var sse41Float = floatKernels{
+	dot:         dotSSE41,
+	add:         addSSE41,
+	mul:         mulSSE41,
+	scale:       scaleSSE41,
+	max:         maxSSE41,
+	sumSquares:  sumSquaresSSE41,
+	normMul:     normMulSSE41,
+	exp:         expSSE41,
+	expSum:      expSumSSE41,
+	siluMul:     siluMulSSE41,
+	relu2Mul:    relu2MulSSE41,
+	geluTanhMul: geluTanhMulSSE41,
+	ropeNeox:    ropeNeoxSSE41,
+	ropeNorm:    ropeNormGeneric,
+	hadamard:    hadamardOf(hadamardSSE41),
+	deltaStep:   deltaStepGeneric,
+}
+
 var avx2Float = floatKernels{
 	dot:         dotAVX2,
 	add:         addAVX2,

@@ -4,6 +4,505 @@
 
 #include "textflag.h"
 
+// func dotSSE41(a []float32, b []float32) float32
+// Requires: SSE, SSE2
+TEXT ·dotSSE41(SB), NOSPLIT, $128-52
+	MOVQ  a_base+0(FP), AX
+	MOVQ  b_base+24(FP), CX
+	MOVQ  a_len+8(FP), DX
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	SUBQ  $0x10, DX
+	JLT   rest
+
+loop:
+	MOVUPS (AX), X4
+	MOVUPS (CX), X5
+	MULPS  X5, X4
+	ADDPS  X4, X0
+	MOVUPS 16(AX), X4
+	MOVUPS 16(CX), X5
+	MULPS  X5, X4
+	ADDPS  X4, X1
+	MOVUPS 32(AX), X4
+	MOVUPS 32(CX), X5
+	MULPS  X5, X4
+	ADDPS  X4, X2
+	MOVUPS 48(AX), X4
+	MOVUPS 48(CX), X5
+	MULPS  X5, X4
+	ADDPS  X4, X3
+	ADDQ   $0x40, AX
+	ADDQ   $0x40, CX
+	SUBQ   $0x10, DX
+	JGE    loop
+
+rest:
+	ADDQ   $0x10, DX
+	JZ     sum
+	XORPS  X4, X4
+	MOVUPS X4, (SP)
+	MOVUPS X4, 16(SP)
+	MOVUPS X4, 32(SP)
+	MOVUPS X4, 48(SP)
+	XORQ   BX, BX
+
+copyA:
+	MOVL   (AX)(BX*4), SI
+	MOVL   SI, (SP)(BX*4)
+	INCQ   BX
+	CMPQ   BX, DX
+	JLT    copyA
+	MOVUPS X4, 64(SP)
+	MOVUPS X4, 80(SP)
+	MOVUPS X4, 96(SP)
+	MOVUPS X4, 112(SP)
+	XORQ   AX, AX
+
+copyB:
+	MOVL   (CX)(AX*4), BX
+	MOVL   BX, 64(SP)(AX*4)
+	INCQ   AX
+	CMPQ   AX, DX
+	JLT    copyB
+	MOVUPS (SP), X4
+	MOVUPS 64(SP), X5
+	MULPS  X4, X5
+	ADDPS  X5, X0
+	MOVUPS 16(SP), X4
+	MOVUPS 80(SP), X5
+	MULPS  X4, X5
+	ADDPS  X5, X1
+	MOVUPS 32(SP), X4
+	MOVUPS 96(SP), X5
+	MULPS  X4, X5
+	ADDPS  X5, X2
+	MOVUPS 48(SP), X4
+	MOVUPS 112(SP), X5
+	MULPS  X4, X5
+	ADDPS  X5, X3
+
+sum:
+	ADDPS   X2, X0
+	ADDPS   X3, X1
+	ADDPS   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	ADDPS   X1, X0
+	MOVSS   X0, ret+48(FP)
+	RET
+
+// func maxSSE41(x []float32) float32
+// Requires: SSE, SSE2
+TEXT ·maxSSE41(SB), NOSPLIT, $0-28
+	MOVQ   x_base+0(FP), AX
+	MOVQ   x_len+8(FP), CX
+	MOVUPS floatff800000<>+0(SB), X0
+	MOVQ   AX, AX
+	SUBQ   $0x04, CX
+	JLT    maxRest
+
+maxLoop:
+	MOVUPS (AX), X1
+	MOVAPS X1, X1
+	MAXPS  X0, X1
+	MOVAPS X1, X0
+	ADDQ   $0x10, AX
+	SUBQ   $0x04, CX
+	JGE    maxLoop
+
+maxRest:
+	ADDQ $0x04, CX
+	JZ   maxFold
+
+maxSingle:
+	MOVSS  (AX), X1
+	PSHUFD $0x00, X1, X1
+	MOVAPS X1, X1
+	MAXPS  X0, X1
+	MOVAPS X1, X0
+	ADDQ   $0x04, AX
+	DECQ   CX
+	JNZ    maxSingle
+
+maxFold:
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	MAXPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	MAXPS   X1, X0
+	XORPS   X1, X1
+	ADDSS   X1, X0
+	MOVSS   X0, ret+24(FP)
+	RET
+
+DATA floatff800000<>+0(SB)/4, $0xff800000
+DATA floatff800000<>+4(SB)/4, $0xff800000
+DATA floatff800000<>+8(SB)/4, $0xff800000
+DATA floatff800000<>+12(SB)/4, $0xff800000
+DATA floatff800000<>+16(SB)/4, $0xff800000
+DATA floatff800000<>+20(SB)/4, $0xff800000
+DATA floatff800000<>+24(SB)/4, $0xff800000
+DATA floatff800000<>+28(SB)/4, $0xff800000
+DATA floatff800000<>+32(SB)/4, $0xff800000
+DATA floatff800000<>+36(SB)/4, $0xff800000
+DATA floatff800000<>+40(SB)/4, $0xff800000
+DATA floatff800000<>+44(SB)/4, $0xff800000
+DATA floatff800000<>+48(SB)/4, $0xff800000
+DATA floatff800000<>+52(SB)/4, $0xff800000
+DATA floatff800000<>+56(SB)/4, $0xff800000
+DATA floatff800000<>+60(SB)/4, $0xff800000
+GLOBL floatff800000<>(SB), RODATA|NOPTR, $64
+
+// func sumSquaresSSE41(x []float32) float64
+// Requires: SSE, SSE2
+TEXT ·sumSquaresSSE41(SB), NOSPLIT, $64-32
+	MOVQ  x_base+0(FP), AX
+	MOVQ  x_len+8(FP), CX
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	SUBQ  $0x08, CX
+	JLT   rest
+
+loop:
+	CVTPS2PD (AX), X4
+	MULPD    X4, X4
+	ADDPD    X4, X0
+	CVTPS2PD 8(AX), X4
+	MULPD    X4, X4
+	ADDPD    X4, X1
+	CVTPS2PD 16(AX), X4
+	MULPD    X4, X4
+	ADDPD    X4, X2
+	CVTPS2PD 24(AX), X4
+	MULPD    X4, X4
+	ADDPD    X4, X3
+	ADDQ     $0x20, AX
+	SUBQ     $0x08, CX
+	JGE      loop
+
+rest:
+	ADDQ   $0x08, CX
+	JZ     sum
+	XORPS  X4, X4
+	MOVUPS X4, (SP)
+	MOVUPS X4, 16(SP)
+	MOVUPS X4, 32(SP)
+	MOVUPS X4, 48(SP)
+	XORQ   DX, DX
+
+copy:
+	MOVL     (AX)(DX*4), BX
+	MOVL     BX, (SP)(DX*4)
+	INCQ     DX
+	CMPQ     DX, CX
+	JLT      copy
+	CVTPS2PD (SP), X4
+	MULPD    X4, X4
+	ADDPD    X4, X0
+	CVTPS2PD 8(SP), X4
+	MULPD    X4, X4
+	ADDPD    X4, X1
+	CVTPS2PD 16(SP), X4
+	MULPD    X4, X4
+	ADDPD    X4, X2
+	CVTPS2PD 24(SP), X4
+	MULPD    X4, X4
+	ADDPD    X4, X3
+
+sum:
+	ADDPD   X2, X0
+	ADDPD   X3, X1
+	ADDPD   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDSD   X1, X0
+	MOVSD   X0, ret+24(FP)
+	RET
+
+// func addSSE41(dst []float32, a []float32, b []float32)
+// Requires: SSE
+TEXT ·addSSE41(SB), NOSPLIT, $0-72
+	MOVQ a_len+32(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ dst_base+0(FP), BX
+	XORQ SI, SI
+	SUBQ $0x04, AX
+	JLT  rest
+
+loop:
+	MOVUPS (CX)(SI*4), X0
+	MOVUPS (DX)(SI*4), X1
+	ADDPS  X1, X0
+	MOVUPS X0, (BX)(SI*4)
+	ADDQ   $0x04, SI
+	SUBQ   $0x04, AX
+	JGE    loop
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+single:
+	MOVSS (CX)(SI*4), X0
+	MOVSS (DX)(SI*4), X1
+	ADDPS X1, X0
+	MOVSS X0, (BX)(SI*4)
+	INCQ  SI
+	DECQ  AX
+	JNZ   single
+
+done:
+	RET
+
+// func mulSSE41(dst []float32, a []float32, b []float32)
+// Requires: SSE
+TEXT ·mulSSE41(SB), NOSPLIT, $0-72
+	MOVQ a_len+32(FP), AX
+	MOVQ a_base+24(FP), CX
+	MOVQ b_base+48(FP), DX
+	MOVQ dst_base+0(FP), BX
+	XORQ SI, SI
+	SUBQ $0x04, AX
+	JLT  rest
+
+loop:
+	MOVUPS (CX)(SI*4), X0
+	MOVUPS (DX)(SI*4), X1
+	MULPS  X1, X0
+	MOVUPS X0, (BX)(SI*4)
+	ADDQ   $0x04, SI
+	SUBQ   $0x04, AX
+	JGE    loop
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+single:
+	MOVSS (CX)(SI*4), X0
+	MOVSS (DX)(SI*4), X1
+	MULPS X1, X0
+	MOVSS X0, (BX)(SI*4)
+	INCQ  SI
+	DECQ  AX
+	JNZ   single
+
+done:
+	RET
+
+// func scaleSSE41(dst []float32, x []float32, s float32)
+// Requires: SSE, SSE2
+TEXT ·scaleSSE41(SB), NOSPLIT, $0-52
+	MOVQ   x_len+32(FP), AX
+	MOVQ   x_base+24(FP), CX
+	MOVQ   dst_base+0(FP), DX
+	MOVSS  s+48(FP), X0
+	PSHUFD $0x00, X0, X0
+	XORQ   BX, BX
+	SUBQ   $0x04, AX
+	JLT    rest
+
+loop:
+	MOVUPS (CX)(BX*4), X1
+	MULPS  X0, X1
+	MOVUPS X1, (DX)(BX*4)
+	ADDQ   $0x04, BX
+	SUBQ   $0x04, AX
+	JGE    loop
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+single:
+	MOVSS (CX)(BX*4), X1
+	MULPS X0, X1
+	MOVSS X1, (DX)(BX*4)
+	INCQ  BX
+	DECQ  AX
+	JNZ   single
+
+done:
+	RET
+
+// func normMulSSE41(dst []float32, x []float32, w []float32, r float32)
+// Requires: SSE, SSE2
+TEXT ·normMulSSE41(SB), NOSPLIT, $0-76
+	MOVQ   x_len+32(FP), AX
+	MOVQ   x_base+24(FP), CX
+	MOVQ   w_base+48(FP), DX
+	MOVQ   dst_base+0(FP), BX
+	MOVSS  r+72(FP), X0
+	PSHUFD $0x00, X0, X0
+	XORQ   SI, SI
+	SUBQ   $0x04, AX
+	JLT    rest
+
+loop:
+	MOVUPS (CX)(SI*4), X1
+	MOVUPS (DX)(SI*4), X2
+	MULPS  X0, X1
+	MULPS  X2, X1
+	MOVUPS X1, (BX)(SI*4)
+	ADDQ   $0x04, SI
+	SUBQ   $0x04, AX
+	JGE    loop
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+single:
+	MOVSS (CX)(SI*4), X1
+	MOVSS (DX)(SI*4), X2
+	MULPS X0, X1
+	MULPS X2, X1
+	MOVSS X1, (BX)(SI*4)
+	INCQ  SI
+	DECQ  AX
+	JNZ   single
+
+done:
+	RET
+
+// func axpySSE41(dst []float32, x []float32, s float32)
+// Requires: SSE, SSE2
+TEXT ·axpySSE41(SB), NOSPLIT, $0-52
+	MOVQ   x_len+32(FP), AX
+	MOVQ   x_base+24(FP), CX
+	MOVQ   dst_base+0(FP), DX
+	MOVSS  s+48(FP), X0
+	PSHUFD $0x00, X0, X0
+	XORQ   BX, BX
+	SUBQ   $0x04, AX
+	JLT    rest
+
+loop:
+	MOVUPS (CX)(BX*4), X1
+	MOVUPS (DX)(BX*4), X2
+	MULPS  X0, X1
+	ADDPS  X1, X2
+	MOVUPS X2, (DX)(BX*4)
+	ADDQ   $0x04, BX
+	SUBQ   $0x04, AX
+	JGE    loop
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+single:
+	MOVSS (CX)(BX*4), X1
+	MOVSS (DX)(BX*4), X2
+	MULPS X0, X1
+	ADDPS X1, X2
+	MOVSS X2, (DX)(BX*4)
+	INCQ  BX
+	DECQ  AX
+	JNZ   single
+
+done:
+	RET
+
+// func divideSSE41(dst []float32, s float32)
+// Requires: SSE, SSE2
+TEXT ·divideSSE41(SB), NOSPLIT, $0-28
+	MOVQ   dst_len+8(FP), AX
+	MOVQ   dst_base+0(FP), CX
+	MOVSS  s+24(FP), X0
+	PSHUFD $0x00, X0, X0
+	XORQ   DX, DX
+	SUBQ   $0x04, AX
+	JLT    rest
+
+loop:
+	MOVUPS (CX)(DX*4), X1
+	DIVPS  X0, X1
+	MOVUPS X1, (CX)(DX*4)
+	ADDQ   $0x04, DX
+	SUBQ   $0x04, AX
+	JGE    loop
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+single:
+	MOVSS (CX)(DX*4), X1
+	DIVPS X0, X1
+	MOVSS X1, (CX)(DX*4)
+	INCQ  DX
+	DECQ  AX
+	JNZ   single
+
+done:
+	RET
+
+// func ropeNeoxSSE41(x0 []float32, x1 []float32, cos []float32, sin []float32)
+// Requires: SSE
+TEXT ·ropeNeoxSSE41(SB), NOSPLIT, $0-96
+	MOVQ cos_len+56(FP), AX
+	MOVQ cos_base+48(FP), CX
+	MOVQ sin_base+72(FP), DX
+	MOVQ x0_base+0(FP), BX
+	MOVQ x1_base+24(FP), SI
+	XORQ DI, DI
+	SUBQ $0x04, AX
+	JLT  rest
+
+loop:
+	MOVUPS (CX)(DI*4), X0
+	MOVUPS (DX)(DI*4), X1
+	MOVUPS (BX)(DI*4), X2
+	MOVUPS (SI)(DI*4), X3
+	MOVAPS X2, X4
+	MULPS  X1, X4
+	MOVAPS X3, X5
+	MULPS  X1, X5
+	MULPS  X0, X2
+	MULPS  X0, X3
+	SUBPS  X5, X2
+	ADDPS  X3, X4
+	MOVUPS X2, (BX)(DI*4)
+	MOVUPS X4, (SI)(DI*4)
+	ADDQ   $0x04, DI
+	SUBQ   $0x04, AX
+	JGE    loop
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+single:
+	MOVSS  (CX)(DI*4), X0
+	MOVSS  (DX)(DI*4), X1
+	MOVSS  (BX)(DI*4), X2
+	MOVSS  (SI)(DI*4), X3
+	MOVAPS X2, X4
+	MULPS  X1, X4
+	MOVAPS X3, X5
+	MULPS  X1, X5
+	MULPS  X0, X2
+	MULPS  X0, X3
+	SUBPS  X5, X2
+	ADDPS  X3, X4
+	MOVSS  X2, (BX)(DI*4)
+	MOVSS  X4, (SI)(DI*4)
+	INCQ   DI
+	DECQ   AX
+	JNZ    single
+
+done:
+	RET
+
 // func dotAVX2(a []float32, b []float32) float32
 // Requires: AVX, SSE
 TEXT ·dotAVX2(SB), NOSPLIT, $0-52
@@ -131,24 +630,6 @@ maxFold:
 	MOVSS        X0, ret+24(FP)
 	VZEROUPPER
 	RET
-
-DATA floatff800000<>+0(SB)/4, $0xff800000
-DATA floatff800000<>+4(SB)/4, $0xff800000
-DATA floatff800000<>+8(SB)/4, $0xff800000
-DATA floatff800000<>+12(SB)/4, $0xff800000
-DATA floatff800000<>+16(SB)/4, $0xff800000
-DATA floatff800000<>+20(SB)/4, $0xff800000
-DATA floatff800000<>+24(SB)/4, $0xff800000
-DATA floatff800000<>+28(SB)/4, $0xff800000
-DATA floatff800000<>+32(SB)/4, $0xff800000
-DATA floatff800000<>+36(SB)/4, $0xff800000
-DATA floatff800000<>+40(SB)/4, $0xff800000
-DATA floatff800000<>+44(SB)/4, $0xff800000
-DATA floatff800000<>+48(SB)/4, $0xff800000
-DATA floatff800000<>+52(SB)/4, $0xff800000
-DATA floatff800000<>+56(SB)/4, $0xff800000
-DATA floatff800000<>+60(SB)/4, $0xff800000
-GLOBL floatff800000<>(SB), RODATA|NOPTR, $64
 
 // func sumSquaresAVX2(x []float32) float64
 // Requires: AVX, SSE2

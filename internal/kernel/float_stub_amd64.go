@@ -4,6 +4,56 @@
 
 package kernel
 
+// dotSSE41 is dotGeneric.
+//
+//go:noescape
+func dotSSE41(a []float32, b []float32) float32
+
+// maxSSE41 is maxGeneric.
+//
+//go:noescape
+func maxSSE41(x []float32) float32
+
+// sumSquaresSSE41 is sumSquaresGeneric.
+//
+//go:noescape
+func sumSquaresSSE41(x []float32) float64
+
+// addSSE41 is addGeneric.
+//
+//go:noescape
+func addSSE41(dst []float32, a []float32, b []float32)
+
+// mulSSE41 is mulGeneric.
+//
+//go:noescape
+func mulSSE41(dst []float32, a []float32, b []float32)
+
+// scaleSSE41 is scaleGeneric.
+//
+//go:noescape
+func scaleSSE41(dst []float32, x []float32, s float32)
+
+// normMulSSE41 is normMulGeneric.
+//
+//go:noescape
+func normMulSSE41(dst []float32, x []float32, w []float32, r float32)
+
+// axpySSE41 is axpyGeneric.
+//
+//go:noescape
+func axpySSE41(dst []float32, x []float32, s float32)
+
+// divideSSE41 is divideGeneric.
+//
+//go:noescape
+func divideSSE41(dst []float32, s float32)
+
+// ropeNeoxSSE41 is ropeNeoxGeneric.
+//
+//go:noescape
+func ropeNeoxSSE41(x0 []float32, x1 []float32, cos []float32, sin []float32)
+
 // dotAVX2 is dotGeneric.
 //
 //go:noescape

@@ -4,6 +4,96 @@
 
 #include "textflag.h"
 
+// func hadamardSSE41(x []float32, block int)
+// Requires: SSE, SSE2
+TEXT ·hadamardSSE41(SB), NOSPLIT, $0-32
+	MOVQ   x_base+0(FP), AX
+	MOVQ   x_len+8(FP), CX
+	LEAQ   (AX)(CX*4), CX
+	MOVUPS hadamardSigns1<>+0(SB), X0
+	MOVUPS hadamardSigns2<>+0(SB), X1
+	MOVQ   AX, DX
+
+vector:
+	MOVUPS (DX), X2
+	PSHUFD $0xb1, X2, X3
+	XORPS  X0, X2
+	ADDPS  X3, X2
+	PSHUFD $0x4e, X2, X3
+	XORPS  X1, X2
+	ADDPS  X3, X2
+	MOVUPS X2, (DX)
+	ADDQ   $0x10, DX
+	CMPQ   DX, CX
+	JLT    vector
+	MOVQ   block+24(FP), SI
+	MOVQ   $0x00000010, BX
+	SHLQ   $0x02, SI
+
+stage:
+	CMPQ BX, SI
+	JGE  done
+	MOVQ AX, DX
+
+pair:
+	MOVQ BX, DI
+
+run:
+	MOVUPS (DX), X0
+	MOVUPS (DX)(BX*1), X1
+	MOVAPS X0, X2
+	ADDPS  X1, X2
+	SUBPS  X1, X0
+	MOVUPS X2, (DX)
+	MOVUPS X0, (DX)(BX*1)
+	ADDQ   $0x10, DX
+	SUBQ   $0x10, DI
+	JNZ    run
+	ADDQ   BX, DX
+	CMPQ   DX, CX
+	JLT    pair
+	SHLQ   $0x01, BX
+	JMP    stage
+
+done:
+	RET
+
+DATA hadamardSigns1<>+0(SB)/4, $0x00000000
+DATA hadamardSigns1<>+4(SB)/4, $0x80000000
+DATA hadamardSigns1<>+8(SB)/4, $0x00000000
+DATA hadamardSigns1<>+12(SB)/4, $0x80000000
+DATA hadamardSigns1<>+16(SB)/4, $0x00000000
+DATA hadamardSigns1<>+20(SB)/4, $0x80000000
+DATA hadamardSigns1<>+24(SB)/4, $0x00000000
+DATA hadamardSigns1<>+28(SB)/4, $0x80000000
+DATA hadamardSigns1<>+32(SB)/4, $0x00000000
+DATA hadamardSigns1<>+36(SB)/4, $0x80000000
+DATA hadamardSigns1<>+40(SB)/4, $0x00000000
+DATA hadamardSigns1<>+44(SB)/4, $0x80000000
+DATA hadamardSigns1<>+48(SB)/4, $0x00000000
+DATA hadamardSigns1<>+52(SB)/4, $0x80000000
+DATA hadamardSigns1<>+56(SB)/4, $0x00000000
+DATA hadamardSigns1<>+60(SB)/4, $0x80000000
+GLOBL hadamardSigns1<>(SB), RODATA|NOPTR, $64
+
+DATA hadamardSigns2<>+0(SB)/4, $0x00000000
+DATA hadamardSigns2<>+4(SB)/4, $0x00000000
+DATA hadamardSigns2<>+8(SB)/4, $0x80000000
+DATA hadamardSigns2<>+12(SB)/4, $0x80000000
+DATA hadamardSigns2<>+16(SB)/4, $0x00000000
+DATA hadamardSigns2<>+20(SB)/4, $0x00000000
+DATA hadamardSigns2<>+24(SB)/4, $0x80000000
+DATA hadamardSigns2<>+28(SB)/4, $0x80000000
+DATA hadamardSigns2<>+32(SB)/4, $0x00000000
+DATA hadamardSigns2<>+36(SB)/4, $0x00000000
+DATA hadamardSigns2<>+40(SB)/4, $0x80000000
+DATA hadamardSigns2<>+44(SB)/4, $0x80000000
+DATA hadamardSigns2<>+48(SB)/4, $0x00000000
+DATA hadamardSigns2<>+52(SB)/4, $0x00000000
+DATA hadamardSigns2<>+56(SB)/4, $0x80000000
+DATA hadamardSigns2<>+60(SB)/4, $0x80000000
+GLOBL hadamardSigns2<>(SB), RODATA|NOPTR, $64
+
 // func hadamardAVX2(x []float32, block int)
 // Requires: AVX
 TEXT ·hadamardAVX2(SB), NOSPLIT, $0-32
@@ -61,42 +151,6 @@ run:
 done:
 	VZEROUPPER
 	RET
-
-DATA hadamardSigns1<>+0(SB)/4, $0x00000000
-DATA hadamardSigns1<>+4(SB)/4, $0x80000000
-DATA hadamardSigns1<>+8(SB)/4, $0x00000000
-DATA hadamardSigns1<>+12(SB)/4, $0x80000000
-DATA hadamardSigns1<>+16(SB)/4, $0x00000000
-DATA hadamardSigns1<>+20(SB)/4, $0x80000000
-DATA hadamardSigns1<>+24(SB)/4, $0x00000000
-DATA hadamardSigns1<>+28(SB)/4, $0x80000000
-DATA hadamardSigns1<>+32(SB)/4, $0x00000000
-DATA hadamardSigns1<>+36(SB)/4, $0x80000000
-DATA hadamardSigns1<>+40(SB)/4, $0x00000000
-DATA hadamardSigns1<>+44(SB)/4, $0x80000000
-DATA hadamardSigns1<>+48(SB)/4, $0x00000000
-DATA hadamardSigns1<>+52(SB)/4, $0x80000000
-DATA hadamardSigns1<>+56(SB)/4, $0x00000000
-DATA hadamardSigns1<>+60(SB)/4, $0x80000000
-GLOBL hadamardSigns1<>(SB), RODATA|NOPTR, $64
-
-DATA hadamardSigns2<>+0(SB)/4, $0x00000000
-DATA hadamardSigns2<>+4(SB)/4, $0x00000000
-DATA hadamardSigns2<>+8(SB)/4, $0x80000000
-DATA hadamardSigns2<>+12(SB)/4, $0x80000000
-DATA hadamardSigns2<>+16(SB)/4, $0x00000000
-DATA hadamardSigns2<>+20(SB)/4, $0x00000000
-DATA hadamardSigns2<>+24(SB)/4, $0x80000000
-DATA hadamardSigns2<>+28(SB)/4, $0x80000000
-DATA hadamardSigns2<>+32(SB)/4, $0x00000000
-DATA hadamardSigns2<>+36(SB)/4, $0x00000000
-DATA hadamardSigns2<>+40(SB)/4, $0x80000000
-DATA hadamardSigns2<>+44(SB)/4, $0x80000000
-DATA hadamardSigns2<>+48(SB)/4, $0x00000000
-DATA hadamardSigns2<>+52(SB)/4, $0x00000000
-DATA hadamardSigns2<>+56(SB)/4, $0x80000000
-DATA hadamardSigns2<>+60(SB)/4, $0x80000000
-GLOBL hadamardSigns2<>(SB), RODATA|NOPTR, $64
 
 DATA hadamardSigns4<>+0(SB)/4, $0x00000000
 DATA hadamardSigns4<>+4(SB)/4, $0x00000000

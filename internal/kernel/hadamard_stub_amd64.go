@@ -4,6 +4,11 @@
 
 package kernel
 
+// hadamardSSE41 is hadamardGeneric for blocks of at least 16 elements.
+//
+//go:noescape
+func hadamardSSE41(x []float32, block int)
+
 // hadamardAVX2 is hadamardGeneric for blocks of at least 16 elements.
 //
 //go:noescape

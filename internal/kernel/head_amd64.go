@@ -8,9 +8,10 @@ import (
 	"trit/internal/half"
 )
 
-// floatRows runs assembly for one and for four rows of F32, F16 or BF16.
+// floatRows runs assembly for one and for size rows of F32, F16 or BF16.
 type floatRows struct {
-	one, four func(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+	size      int
+	one, many func(y *float32, rows *byte, rowBytes int, x *float32, cols int)
 }
 
 func (k floatRows) matVec(y []float32, rows []byte, rowBytes int, x []float32) {
@@ -18,9 +19,9 @@ func (k floatRows) matVec(y []float32, rows []byte, rowBytes int, x []float32) {
 		clear(y)
 		return
 	}
-	for len(y) >= 4 {
-		k.four(&y[0], &rows[:4*rowBytes][0], rowBytes, &x[0], len(x))
-		y, rows = y[4:], rows[4*rowBytes:]
+	for len(y) >= k.size {
+		k.many(&y[0], &rows[:k.size*rowBytes][0], rowBytes, &x[0], len(x))
+		y, rows = y[k.size:], rows[k.size*rowBytes:]
 	}
 	for i := range y {
 		k.one(&y[i], &rows[i*rowBytes:][:rowBytes][0], rowBytes, &x[0], len(x))
@@ -57,7 +58,8 @@ func decodeBlocks(f func(dst []float32, src *byte)) func(dst []float32, src []by
 
 type tileKernel func(y *float32, yStride int, rows, x *float32, xStride, cols int)
 
-// tiles are the kernels for 1 and for size rows × 1 and size tokens.
+// tiles are the kernels for 1 and for size rows × 1 and size tokens; that for size × size
+// may be missing.
 type tiles struct {
 	size    int
 	kernels [2][2]tileKernel
@@ -71,7 +73,7 @@ func (k *tiles) run(y []float32, yStride int, rows []float32, nRows, cols int, x
 		}
 		for r := 0; r < nRows; {
 			n, ri := 1, 0
-			if nRows-r >= k.size {
+			if nRows-r >= k.size && k.kernels[1][ti] != nil {
 				n, ri = k.size, 1
 			}
 			_ = y[(t+tokens-1)*yStride+r+n-1]
@@ -90,6 +92,11 @@ func (k *tiles) run(y []float32, yStride int, rows []float32, nRows, cols int, x
 	}
 }
 
+var sse41Tiles = tiles{2, [2][2]tileKernel{
+	{tile1x1SSE41, tile1x2SSE41},
+	{tile2x1SSE41, nil},
+}}
+
 var avx2Tiles = tiles{2, [2][2]tileKernel{
 	{tile1x1AVX2, tile1x2AVX2},
 	{tile2x1AVX2, tile2x2AVX2},
@@ -100,13 +107,25 @@ var avx512Tiles = tiles{4, [2][2]tileKernel{
 	{tile4x1AVX512, tile4x4AVX512},
 }}
 
+// sse41Head has the formats that heads of ternary models are published in.
+var sse41Head = func() headKernels {
+	k := headKernels{formats: genericHead.formats, tile: sse41Tiles.run}
+	k.formats[headF32] = headFormat{1, 4, decodeF32Little, floatRows{2, headF32x1SSE41, headF32x2SSE41}.matVec}
+	k.formats[headF16] = headFormat{1, 2, decodeFloatRows(decodeF16SSE41, half.DecodeF16),
+		floatRows{2, headF16x1SSE41, headF16x2SSE41}.matVec}
+	k.formats[headBF16] = headFormat{1, 2, decodeFloatRows(decodeBF16SSE41, half.DecodeBF16),
+		floatRows{2, headBF16x1SSE41, headBF16x2SSE41}.matVec}
+	k.formats[headQ8_0] = headFormat{q8_0Elems, q8_0Bytes, decodeBlocks(decodeQ8_0SSE41), blockRow(headQ8_0SSE41).matVec}
+	return k
+}()
+
 var avx2Head = headKernels{
 	formats: [headFormats]headFormat{
-		headF32: {1, 4, decodeF32Little, floatRows{headF32x1AVX2, headF32x4AVX2}.matVec},
+		headF32: {1, 4, decodeF32Little, floatRows{4, headF32x1AVX2, headF32x4AVX2}.matVec},
 		headF16: {1, 2, decodeFloatRows(decodeF16AVX2, half.DecodeF16),
-			floatRows{headF16x1AVX2, headF16x4AVX2}.matVec},
+			floatRows{4, headF16x1AVX2, headF16x4AVX2}.matVec},
 		headBF16: {1, 2, decodeFloatRows(decodeBF16AVX2, half.DecodeBF16),
-			floatRows{headBF16x1AVX2, headBF16x4AVX2}.matVec},
+			floatRows{4, headBF16x1AVX2, headBF16x4AVX2}.matVec},
 		headQ8_0: {q8_0Elems, q8_0Bytes, decodeBlocks(decodeQ8_0AVX2), blockRow(headQ8_0AVX2).matVec},
 		headQ6_K: {q6_KElems, q6_KBytes, decodeBlocks(decodeQ6_KAVX2), blockRow(headQ6_KAVX2).matVec},
 		headQ4_0: {q4_0Elems, q4_0Bytes, decodeBlocks(decodeQ4_0AVX2), blockRow(headQ4_0AVX2).matVec},
@@ -118,11 +137,11 @@ var avx2Head = headKernels{
 
 var avx512Head = headKernels{
 	formats: [headFormats]headFormat{
-		headF32: {1, 4, decodeF32Little, floatRows{headF32x1AVX512, headF32x4AVX512}.matVec},
+		headF32: {1, 4, decodeF32Little, floatRows{4, headF32x1AVX512, headF32x4AVX512}.matVec},
 		headF16: {1, 2, decodeFloatRows(decodeF16AVX512, half.DecodeF16),
-			floatRows{headF16x1AVX512, headF16x4AVX512}.matVec},
+			floatRows{4, headF16x1AVX512, headF16x4AVX512}.matVec},
 		headBF16: {1, 2, decodeFloatRows(decodeBF16AVX512, half.DecodeBF16),
-			floatRows{headBF16x1AVX512, headBF16x4AVX512}.matVec},
+			floatRows{4, headBF16x1AVX512, headBF16x4AVX512}.matVec},
 		headQ8_0: {q8_0Elems, q8_0Bytes, decodeBlocks(decodeQ8_0AVX512), blockRow(headQ8_0AVX512).matVec},
 		headQ6_K: {q6_KElems, q6_KBytes, decodeBlocks(decodeQ6_KAVX512), blockRow(headQ6_KAVX512).matVec},
 		headQ4_0: {q4_0Elems, q4_0Bytes, decodeBlocks(decodeQ4_0AVX512), blockRow(headQ4_0AVX512).matVec},

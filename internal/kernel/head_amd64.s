@@ -4,6 +4,1712 @@
 
 #include "textflag.h"
 
+// func headF32x1SSE41(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+// Requires: MMX+, SSE, SSE2
+TEXT ·headF32x1SSE41(SB), NOSPLIT, $128-40
+	MOVQ  x+24(FP), AX
+	MOVQ  cols+32(FP), CX
+	MOVQ  rows+8(FP), DX
+	MOVQ  rowBytes+16(FP), BX
+	LEAQ  (DX)(BX*1), BX
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	SUBQ  $0x10, CX
+	JLT   rest
+
+loop:
+	PREFETCHT1 (BX)
+	MOVUPS     (AX), X4
+	MOVUPS     (DX), X5
+	MULPS      X4, X5
+	ADDPS      X5, X0
+	MOVUPS     16(AX), X4
+	MOVUPS     16(DX), X5
+	MULPS      X4, X5
+	ADDPS      X5, X1
+	MOVUPS     32(AX), X4
+	MOVUPS     32(DX), X5
+	MULPS      X4, X5
+	ADDPS      X5, X2
+	MOVUPS     48(AX), X4
+	MOVUPS     48(DX), X5
+	MULPS      X4, X5
+	ADDPS      X5, X3
+	ADDQ       $0x40, DX
+	ADDQ       $0x40, BX
+	ADDQ       $0x40, AX
+	SUBQ       $0x10, CX
+	JGE        loop
+
+rest:
+	ADDQ   $0x10, CX
+	JZ     sum
+	XORPS  X4, X4
+	MOVUPS X4, (SP)
+	MOVUPS X4, 16(SP)
+	MOVUPS X4, 32(SP)
+	MOVUPS X4, 48(SP)
+	XORQ   BX, BX
+
+copyX:
+	MOVL   (AX)(BX*4), SI
+	MOVL   SI, (SP)(BX*4)
+	INCQ   BX
+	CMPQ   BX, CX
+	JLT    copyX
+	MOVUPS X4, 64(SP)
+	MOVUPS X4, 80(SP)
+	MOVUPS X4, 96(SP)
+	MOVUPS X4, 112(SP)
+	XORQ   AX, AX
+
+copy0:
+	MOVL   (DX)(AX*4), BX
+	MOVL   BX, 64(SP)(AX*4)
+	INCQ   AX
+	CMPQ   AX, CX
+	JLT    copy0
+	MOVUPS (SP), X4
+	MOVUPS 64(SP), X5
+	MULPS  X4, X5
+	ADDPS  X5, X0
+	MOVUPS 16(SP), X4
+	MOVUPS 80(SP), X5
+	MULPS  X4, X5
+	ADDPS  X5, X1
+	MOVUPS 32(SP), X4
+	MOVUPS 96(SP), X5
+	MULPS  X4, X5
+	ADDPS  X5, X2
+	MOVUPS 48(SP), X4
+	MOVUPS 112(SP), X5
+	MULPS  X4, X5
+	ADDPS  X5, X3
+
+sum:
+	MOVQ    y+0(FP), AX
+	ADDPS   X2, X0
+	ADDPS   X3, X1
+	ADDPS   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	ADDPS   X1, X0
+	MOVSS   X0, (AX)
+	RET
+
+// func headF32x2SSE41(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+// Requires: MMX+, SSE, SSE2
+TEXT ·headF32x2SSE41(SB), NOSPLIT, $192-40
+	MOVQ  x+24(FP), AX
+	MOVQ  cols+32(FP), CX
+	MOVQ  rows+8(FP), DX
+	MOVQ  rowBytes+16(FP), BX
+	LEAQ  (DX)(BX*2), SI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	SUBQ  $0x10, CX
+	JLT   rest
+
+loop:
+	PREFETCHT1 (SI)
+	PREFETCHT1 (SI)(BX*1)
+	MOVUPS     (AX), X8
+	MOVUPS     (DX), X9
+	MULPS      X8, X9
+	ADDPS      X9, X0
+	MOVUPS     (DX)(BX*1), X9
+	MULPS      X8, X9
+	ADDPS      X9, X4
+	MOVUPS     16(AX), X8
+	MOVUPS     16(DX), X9
+	MULPS      X8, X9
+	ADDPS      X9, X1
+	MOVUPS     16(DX)(BX*1), X9
+	MULPS      X8, X9
+	ADDPS      X9, X5
+	MOVUPS     32(AX), X8
+	MOVUPS     32(DX), X9
+	MULPS      X8, X9
+	ADDPS      X9, X2
+	MOVUPS     32(DX)(BX*1), X9
+	MULPS      X8, X9
+	ADDPS      X9, X6
+	MOVUPS     48(AX), X8
+	MOVUPS     48(DX), X9
+	MULPS      X8, X9
+	ADDPS      X9, X3
+	MOVUPS     48(DX)(BX*1), X9
+	MULPS      X8, X9
+	ADDPS      X9, X7
+	ADDQ       $0x40, DX
+	ADDQ       $0x40, SI
+	ADDQ       $0x40, AX
+	SUBQ       $0x10, CX
+	JGE        loop
+
+rest:
+	ADDQ   $0x10, CX
+	JZ     sum
+	XORPS  X8, X8
+	MOVUPS X8, (SP)
+	MOVUPS X8, 16(SP)
+	MOVUPS X8, 32(SP)
+	MOVUPS X8, 48(SP)
+	XORQ   SI, SI
+
+copyX:
+	MOVL   (AX)(SI*4), DI
+	MOVL   DI, (SP)(SI*4)
+	INCQ   SI
+	CMPQ   SI, CX
+	JLT    copyX
+	MOVUPS X8, 64(SP)
+	MOVUPS X8, 80(SP)
+	MOVUPS X8, 96(SP)
+	MOVUPS X8, 112(SP)
+	XORQ   AX, AX
+
+copy0:
+	MOVL   (DX)(AX*4), SI
+	MOVL   SI, 64(SP)(AX*4)
+	INCQ   AX
+	CMPQ   AX, CX
+	JLT    copy0
+	MOVUPS X8, 128(SP)
+	MOVUPS X8, 144(SP)
+	MOVUPS X8, 160(SP)
+	MOVUPS X8, 176(SP)
+	XORQ   AX, AX
+	LEAQ   (DX)(BX*1), BX
+
+copy1:
+	MOVL   (BX)(AX*4), DX
+	MOVL   DX, 128(SP)(AX*4)
+	INCQ   AX
+	CMPQ   AX, CX
+	JLT    copy1
+	MOVUPS (SP), X8
+	MOVUPS 64(SP), X9
+	MULPS  X8, X9
+	ADDPS  X9, X0
+	MOVUPS 128(SP), X9
+	MULPS  X8, X9
+	ADDPS  X9, X4
+	MOVUPS 16(SP), X8
+	MOVUPS 80(SP), X9
+	MULPS  X8, X9
+	ADDPS  X9, X1
+	MOVUPS 144(SP), X9
+	MULPS  X8, X9
+	ADDPS  X9, X5
+	MOVUPS 32(SP), X8
+	MOVUPS 96(SP), X9
+	MULPS  X8, X9
+	ADDPS  X9, X2
+	MOVUPS 160(SP), X9
+	MULPS  X8, X9
+	ADDPS  X9, X6
+	MOVUPS 48(SP), X8
+	MOVUPS 112(SP), X9
+	MULPS  X8, X9
+	ADDPS  X9, X3
+	MOVUPS 176(SP), X9
+	MULPS  X8, X9
+	ADDPS  X9, X7
+
+sum:
+	MOVQ    y+0(FP), AX
+	ADDPS   X2, X0
+	ADDPS   X3, X1
+	ADDPS   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	ADDPS   X1, X0
+	MOVSS   X0, (AX)
+	ADDPS   X6, X4
+	ADDPS   X7, X5
+	ADDPS   X5, X4
+	MOVAPS  X4, X0
+	MOVHLPS X4, X0
+	ADDPS   X0, X4
+	PSHUFD  $0x01, X4, X0
+	ADDPS   X0, X4
+	MOVSS   X4, 4(AX)
+	RET
+
+// func headF16x1SSE41(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+// Requires: MMX+, SSE, SSE2, SSE4.1
+TEXT ·headF16x1SSE41(SB), NOSPLIT, $96-40
+	MOVQ  x+24(FP), AX
+	MOVQ  cols+32(FP), CX
+	MOVQ  rows+8(FP), DX
+	MOVQ  rowBytes+16(FP), BX
+	LEAQ  (DX)(BX*1), BX
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	SUBQ  $0x10, CX
+	JLT   rest
+
+loop:
+	PREFETCHT1 (BX)
+	MOVUPS     (AX), X4
+	PMOVSXWD   (DX), X5
+	PSLLL      $0x0d, X5
+	PAND       float8fffe000<>+0(SB), X5
+	MOVO       X5, X6
+	PAND       float0fffe000<>+0(SB), X6
+	PCMPGTL    float0f7fe000<>+0(SB), X6
+	PAND       float7f800000<>+0(SB), X6
+	MULPS      float77800000<>+0(SB), X5
+	POR        X6, X5
+	MULPS      X4, X5
+	ADDPS      X5, X0
+	MOVUPS     16(AX), X4
+	PMOVSXWD   8(DX), X5
+	PSLLL      $0x0d, X5
+	PAND       float8fffe000<>+0(SB), X5
+	MOVO       X5, X6
+	PAND       float0fffe000<>+0(SB), X6
+	PCMPGTL    float0f7fe000<>+0(SB), X6
+	PAND       float7f800000<>+0(SB), X6
+	MULPS      float77800000<>+0(SB), X5
+	POR        X6, X5
+	MULPS      X4, X5
+	ADDPS      X5, X1
+	MOVUPS     32(AX), X4
+	PMOVSXWD   16(DX), X5
+	PSLLL      $0x0d, X5
+	PAND       float8fffe000<>+0(SB), X5
+	MOVO       X5, X6
+	PAND       float0fffe000<>+0(SB), X6
+	PCMPGTL    float0f7fe000<>+0(SB), X6
+	PAND       float7f800000<>+0(SB), X6
+	MULPS      float77800000<>+0(SB), X5
+	POR        X6, X5
+	MULPS      X4, X5
+	ADDPS      X5, X2
+	MOVUPS     48(AX), X4
+	PMOVSXWD   24(DX), X5
+	PSLLL      $0x0d, X5
+	PAND       float8fffe000<>+0(SB), X5
+	MOVO       X5, X6
+	PAND       float0fffe000<>+0(SB), X6
+	PCMPGTL    float0f7fe000<>+0(SB), X6
+	PAND       float7f800000<>+0(SB), X6
+	MULPS      float77800000<>+0(SB), X5
+	POR        X6, X5
+	MULPS      X4, X5
+	ADDPS      X5, X3
+	ADDQ       $0x20, DX
+	ADDQ       $0x20, BX
+	ADDQ       $0x40, AX
+	SUBQ       $0x10, CX
+	JGE        loop
+
+rest:
+	ADDQ   $0x10, CX
+	JZ     sum
+	XORPS  X4, X4
+	MOVUPS X4, (SP)
+	MOVUPS X4, 16(SP)
+	MOVUPS X4, 32(SP)
+	MOVUPS X4, 48(SP)
+	XORQ   BX, BX
+
+copyX:
+	MOVL   (AX)(BX*4), SI
+	MOVL   SI, (SP)(BX*4)
+	INCQ   BX
+	CMPQ   BX, CX
+	JLT    copyX
+	MOVUPS X4, 64(SP)
+	MOVUPS X4, 80(SP)
+	XORQ   AX, AX
+
+copy0:
+	MOVWLZX  (DX)(AX*2), BX
+	MOVW     BX, 64(SP)(AX*2)
+	INCQ     AX
+	CMPQ     AX, CX
+	JLT      copy0
+	MOVUPS   (SP), X4
+	PMOVSXWD 64(SP), X5
+	PSLLL    $0x0d, X5
+	PAND     float8fffe000<>+0(SB), X5
+	MOVO     X5, X6
+	PAND     float0fffe000<>+0(SB), X6
+	PCMPGTL  float0f7fe000<>+0(SB), X6
+	PAND     float7f800000<>+0(SB), X6
+	MULPS    float77800000<>+0(SB), X5
+	POR      X6, X5
+	MULPS    X4, X5
+	ADDPS    X5, X0
+	MOVUPS   16(SP), X4
+	PMOVSXWD 72(SP), X5
+	PSLLL    $0x0d, X5
+	PAND     float8fffe000<>+0(SB), X5
+	MOVO     X5, X6
+	PAND     float0fffe000<>+0(SB), X6
+	PCMPGTL  float0f7fe000<>+0(SB), X6
+	PAND     float7f800000<>+0(SB), X6
+	MULPS    float77800000<>+0(SB), X5
+	POR      X6, X5
+	MULPS    X4, X5
+	ADDPS    X5, X1
+	MOVUPS   32(SP), X4
+	PMOVSXWD 80(SP), X5
+	PSLLL    $0x0d, X5
+	PAND     float8fffe000<>+0(SB), X5
+	MOVO     X5, X6
+	PAND     float0fffe000<>+0(SB), X6
+	PCMPGTL  float0f7fe000<>+0(SB), X6
+	PAND     float7f800000<>+0(SB), X6
+	MULPS    float77800000<>+0(SB), X5
+	POR      X6, X5
+	MULPS    X4, X5
+	ADDPS    X5, X2
+	MOVUPS   48(SP), X4
+	PMOVSXWD 88(SP), X5
+	PSLLL    $0x0d, X5
+	PAND     float8fffe000<>+0(SB), X5
+	MOVO     X5, X6
+	PAND     float0fffe000<>+0(SB), X6
+	PCMPGTL  float0f7fe000<>+0(SB), X6
+	PAND     float7f800000<>+0(SB), X6
+	MULPS    float77800000<>+0(SB), X5
+	POR      X6, X5
+	MULPS    X4, X5
+	ADDPS    X5, X3
+
+sum:
+	MOVQ    y+0(FP), AX
+	ADDPS   X2, X0
+	ADDPS   X3, X1
+	ADDPS   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	ADDPS   X1, X0
+	MOVSS   X0, (AX)
+	RET
+
+DATA float8fffe000<>+0(SB)/4, $0x8fffe000
+DATA float8fffe000<>+4(SB)/4, $0x8fffe000
+DATA float8fffe000<>+8(SB)/4, $0x8fffe000
+DATA float8fffe000<>+12(SB)/4, $0x8fffe000
+DATA float8fffe000<>+16(SB)/4, $0x8fffe000
+DATA float8fffe000<>+20(SB)/4, $0x8fffe000
+DATA float8fffe000<>+24(SB)/4, $0x8fffe000
+DATA float8fffe000<>+28(SB)/4, $0x8fffe000
+DATA float8fffe000<>+32(SB)/4, $0x8fffe000
+DATA float8fffe000<>+36(SB)/4, $0x8fffe000
+DATA float8fffe000<>+40(SB)/4, $0x8fffe000
+DATA float8fffe000<>+44(SB)/4, $0x8fffe000
+DATA float8fffe000<>+48(SB)/4, $0x8fffe000
+DATA float8fffe000<>+52(SB)/4, $0x8fffe000
+DATA float8fffe000<>+56(SB)/4, $0x8fffe000
+DATA float8fffe000<>+60(SB)/4, $0x8fffe000
+GLOBL float8fffe000<>(SB), RODATA|NOPTR, $64
+
+DATA float0fffe000<>+0(SB)/4, $0x0fffe000
+DATA float0fffe000<>+4(SB)/4, $0x0fffe000
+DATA float0fffe000<>+8(SB)/4, $0x0fffe000
+DATA float0fffe000<>+12(SB)/4, $0x0fffe000
+DATA float0fffe000<>+16(SB)/4, $0x0fffe000
+DATA float0fffe000<>+20(SB)/4, $0x0fffe000
+DATA float0fffe000<>+24(SB)/4, $0x0fffe000
+DATA float0fffe000<>+28(SB)/4, $0x0fffe000
+DATA float0fffe000<>+32(SB)/4, $0x0fffe000
+DATA float0fffe000<>+36(SB)/4, $0x0fffe000
+DATA float0fffe000<>+40(SB)/4, $0x0fffe000
+DATA float0fffe000<>+44(SB)/4, $0x0fffe000
+DATA float0fffe000<>+48(SB)/4, $0x0fffe000
+DATA float0fffe000<>+52(SB)/4, $0x0fffe000
+DATA float0fffe000<>+56(SB)/4, $0x0fffe000
+DATA float0fffe000<>+60(SB)/4, $0x0fffe000
+GLOBL float0fffe000<>(SB), RODATA|NOPTR, $64
+
+DATA float0f7fe000<>+0(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+4(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+8(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+12(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+16(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+20(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+24(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+28(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+32(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+36(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+40(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+44(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+48(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+52(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+56(SB)/4, $0x0f7fe000
+DATA float0f7fe000<>+60(SB)/4, $0x0f7fe000
+GLOBL float0f7fe000<>(SB), RODATA|NOPTR, $64
+
+DATA float7f800000<>+0(SB)/4, $0x7f800000
+DATA float7f800000<>+4(SB)/4, $0x7f800000
+DATA float7f800000<>+8(SB)/4, $0x7f800000
+DATA float7f800000<>+12(SB)/4, $0x7f800000
+DATA float7f800000<>+16(SB)/4, $0x7f800000
+DATA float7f800000<>+20(SB)/4, $0x7f800000
+DATA float7f800000<>+24(SB)/4, $0x7f800000
+DATA float7f800000<>+28(SB)/4, $0x7f800000
+DATA float7f800000<>+32(SB)/4, $0x7f800000
+DATA float7f800000<>+36(SB)/4, $0x7f800000
+DATA float7f800000<>+40(SB)/4, $0x7f800000
+DATA float7f800000<>+44(SB)/4, $0x7f800000
+DATA float7f800000<>+48(SB)/4, $0x7f800000
+DATA float7f800000<>+52(SB)/4, $0x7f800000
+DATA float7f800000<>+56(SB)/4, $0x7f800000
+DATA float7f800000<>+60(SB)/4, $0x7f800000
+GLOBL float7f800000<>(SB), RODATA|NOPTR, $64
+
+DATA float77800000<>+0(SB)/4, $0x77800000
+DATA float77800000<>+4(SB)/4, $0x77800000
+DATA float77800000<>+8(SB)/4, $0x77800000
+DATA float77800000<>+12(SB)/4, $0x77800000
+DATA float77800000<>+16(SB)/4, $0x77800000
+DATA float77800000<>+20(SB)/4, $0x77800000
+DATA float77800000<>+24(SB)/4, $0x77800000
+DATA float77800000<>+28(SB)/4, $0x77800000
+DATA float77800000<>+32(SB)/4, $0x77800000
+DATA float77800000<>+36(SB)/4, $0x77800000
+DATA float77800000<>+40(SB)/4, $0x77800000
+DATA float77800000<>+44(SB)/4, $0x77800000
+DATA float77800000<>+48(SB)/4, $0x77800000
+DATA float77800000<>+52(SB)/4, $0x77800000
+DATA float77800000<>+56(SB)/4, $0x77800000
+DATA float77800000<>+60(SB)/4, $0x77800000
+GLOBL float77800000<>(SB), RODATA|NOPTR, $64
+
+// func headF16x2SSE41(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+// Requires: MMX+, SSE, SSE2, SSE4.1
+TEXT ·headF16x2SSE41(SB), NOSPLIT, $128-40
+	MOVQ  x+24(FP), AX
+	MOVQ  cols+32(FP), CX
+	MOVQ  rows+8(FP), DX
+	MOVQ  rowBytes+16(FP), BX
+	LEAQ  (DX)(BX*2), SI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	SUBQ  $0x10, CX
+	JLT   rest
+
+loop:
+	PREFETCHT1 (SI)
+	PREFETCHT1 (SI)(BX*1)
+	MOVUPS     (AX), X8
+	PMOVSXWD   (DX), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X0
+	PMOVSXWD   (DX)(BX*1), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X4
+	MOVUPS     16(AX), X8
+	PMOVSXWD   8(DX), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X1
+	PMOVSXWD   8(DX)(BX*1), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X5
+	MOVUPS     32(AX), X8
+	PMOVSXWD   16(DX), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X2
+	PMOVSXWD   16(DX)(BX*1), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X6
+	MOVUPS     48(AX), X8
+	PMOVSXWD   24(DX), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X3
+	PMOVSXWD   24(DX)(BX*1), X9
+	PSLLL      $0x0d, X9
+	PAND       float8fffe000<>+0(SB), X9
+	MOVO       X9, X10
+	PAND       float0fffe000<>+0(SB), X10
+	PCMPGTL    float0f7fe000<>+0(SB), X10
+	PAND       float7f800000<>+0(SB), X10
+	MULPS      float77800000<>+0(SB), X9
+	POR        X10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X7
+	ADDQ       $0x20, DX
+	ADDQ       $0x20, SI
+	ADDQ       $0x40, AX
+	SUBQ       $0x10, CX
+	JGE        loop
+
+rest:
+	ADDQ   $0x10, CX
+	JZ     sum
+	XORPS  X8, X8
+	MOVUPS X8, (SP)
+	MOVUPS X8, 16(SP)
+	MOVUPS X8, 32(SP)
+	MOVUPS X8, 48(SP)
+	XORQ   SI, SI
+
+copyX:
+	MOVL   (AX)(SI*4), DI
+	MOVL   DI, (SP)(SI*4)
+	INCQ   SI
+	CMPQ   SI, CX
+	JLT    copyX
+	MOVUPS X8, 64(SP)
+	MOVUPS X8, 80(SP)
+	XORQ   AX, AX
+
+copy0:
+	MOVWLZX (DX)(AX*2), SI
+	MOVW    SI, 64(SP)(AX*2)
+	INCQ    AX
+	CMPQ    AX, CX
+	JLT     copy0
+	MOVUPS  X8, 96(SP)
+	MOVUPS  X8, 112(SP)
+	XORQ    AX, AX
+	LEAQ    (DX)(BX*1), BX
+
+copy1:
+	MOVWLZX  (BX)(AX*2), DX
+	MOVW     DX, 96(SP)(AX*2)
+	INCQ     AX
+	CMPQ     AX, CX
+	JLT      copy1
+	MOVUPS   (SP), X8
+	PMOVSXWD 64(SP), X9
+	PSLLL    $0x0d, X9
+	PAND     float8fffe000<>+0(SB), X9
+	MOVO     X9, X10
+	PAND     float0fffe000<>+0(SB), X10
+	PCMPGTL  float0f7fe000<>+0(SB), X10
+	PAND     float7f800000<>+0(SB), X10
+	MULPS    float77800000<>+0(SB), X9
+	POR      X10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X0
+	PMOVSXWD 96(SP), X9
+	PSLLL    $0x0d, X9
+	PAND     float8fffe000<>+0(SB), X9
+	MOVO     X9, X10
+	PAND     float0fffe000<>+0(SB), X10
+	PCMPGTL  float0f7fe000<>+0(SB), X10
+	PAND     float7f800000<>+0(SB), X10
+	MULPS    float77800000<>+0(SB), X9
+	POR      X10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X4
+	MOVUPS   16(SP), X8
+	PMOVSXWD 72(SP), X9
+	PSLLL    $0x0d, X9
+	PAND     float8fffe000<>+0(SB), X9
+	MOVO     X9, X10
+	PAND     float0fffe000<>+0(SB), X10
+	PCMPGTL  float0f7fe000<>+0(SB), X10
+	PAND     float7f800000<>+0(SB), X10
+	MULPS    float77800000<>+0(SB), X9
+	POR      X10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X1
+	PMOVSXWD 104(SP), X9
+	PSLLL    $0x0d, X9
+	PAND     float8fffe000<>+0(SB), X9
+	MOVO     X9, X10
+	PAND     float0fffe000<>+0(SB), X10
+	PCMPGTL  float0f7fe000<>+0(SB), X10
+	PAND     float7f800000<>+0(SB), X10
+	MULPS    float77800000<>+0(SB), X9
+	POR      X10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X5
+	MOVUPS   32(SP), X8
+	PMOVSXWD 80(SP), X9
+	PSLLL    $0x0d, X9
+	PAND     float8fffe000<>+0(SB), X9
+	MOVO     X9, X10
+	PAND     float0fffe000<>+0(SB), X10
+	PCMPGTL  float0f7fe000<>+0(SB), X10
+	PAND     float7f800000<>+0(SB), X10
+	MULPS    float77800000<>+0(SB), X9
+	POR      X10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X2
+	PMOVSXWD 112(SP), X9
+	PSLLL    $0x0d, X9
+	PAND     float8fffe000<>+0(SB), X9
+	MOVO     X9, X10
+	PAND     float0fffe000<>+0(SB), X10
+	PCMPGTL  float0f7fe000<>+0(SB), X10
+	PAND     float7f800000<>+0(SB), X10
+	MULPS    float77800000<>+0(SB), X9
+	POR      X10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X6
+	MOVUPS   48(SP), X8
+	PMOVSXWD 88(SP), X9
+	PSLLL    $0x0d, X9
+	PAND     float8fffe000<>+0(SB), X9
+	MOVO     X9, X10
+	PAND     float0fffe000<>+0(SB), X10
+	PCMPGTL  float0f7fe000<>+0(SB), X10
+	PAND     float7f800000<>+0(SB), X10
+	MULPS    float77800000<>+0(SB), X9
+	POR      X10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X3
+	PMOVSXWD 120(SP), X9
+	PSLLL    $0x0d, X9
+	PAND     float8fffe000<>+0(SB), X9
+	MOVO     X9, X10
+	PAND     float0fffe000<>+0(SB), X10
+	PCMPGTL  float0f7fe000<>+0(SB), X10
+	PAND     float7f800000<>+0(SB), X10
+	MULPS    float77800000<>+0(SB), X9
+	POR      X10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X7
+
+sum:
+	MOVQ    y+0(FP), AX
+	ADDPS   X2, X0
+	ADDPS   X3, X1
+	ADDPS   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	ADDPS   X1, X0
+	MOVSS   X0, (AX)
+	ADDPS   X6, X4
+	ADDPS   X7, X5
+	ADDPS   X5, X4
+	MOVAPS  X4, X0
+	MOVHLPS X4, X0
+	ADDPS   X0, X4
+	PSHUFD  $0x01, X4, X0
+	ADDPS   X0, X4
+	MOVSS   X4, 4(AX)
+	RET
+
+// func decodeF16SSE41(dst []float32, src *byte)
+// Requires: SSE, SSE2, SSE4.1
+TEXT ·decodeF16SSE41(SB), NOSPLIT, $0-32
+	MOVQ dst_base+0(FP), AX
+	MOVQ dst_len+8(FP), CX
+	MOVQ src+24(FP), DX
+	SHRQ $0x04, CX
+	JZ   done
+
+loop:
+	PMOVSXWD (DX), X0
+	PSLLL    $0x0d, X0
+	PAND     float8fffe000<>+0(SB), X0
+	MOVO     X0, X1
+	PAND     float0fffe000<>+0(SB), X1
+	PCMPGTL  float0f7fe000<>+0(SB), X1
+	PAND     float7f800000<>+0(SB), X1
+	MULPS    float77800000<>+0(SB), X0
+	POR      X1, X0
+	MOVUPS   X0, (AX)
+	PMOVSXWD 8(DX), X0
+	PSLLL    $0x0d, X0
+	PAND     float8fffe000<>+0(SB), X0
+	MOVO     X0, X1
+	PAND     float0fffe000<>+0(SB), X1
+	PCMPGTL  float0f7fe000<>+0(SB), X1
+	PAND     float7f800000<>+0(SB), X1
+	MULPS    float77800000<>+0(SB), X0
+	POR      X1, X0
+	MOVUPS   X0, 16(AX)
+	PMOVSXWD 16(DX), X0
+	PSLLL    $0x0d, X0
+	PAND     float8fffe000<>+0(SB), X0
+	MOVO     X0, X1
+	PAND     float0fffe000<>+0(SB), X1
+	PCMPGTL  float0f7fe000<>+0(SB), X1
+	PAND     float7f800000<>+0(SB), X1
+	MULPS    float77800000<>+0(SB), X0
+	POR      X1, X0
+	MOVUPS   X0, 32(AX)
+	PMOVSXWD 24(DX), X0
+	PSLLL    $0x0d, X0
+	PAND     float8fffe000<>+0(SB), X0
+	MOVO     X0, X1
+	PAND     float0fffe000<>+0(SB), X1
+	PCMPGTL  float0f7fe000<>+0(SB), X1
+	PAND     float7f800000<>+0(SB), X1
+	MULPS    float77800000<>+0(SB), X0
+	POR      X1, X0
+	MOVUPS   X0, 48(AX)
+	ADDQ     $0x20, DX
+	ADDQ     $0x40, AX
+	DECQ     CX
+	JNZ      loop
+
+done:
+	RET
+
+// func headBF16x1SSE41(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+// Requires: MMX+, SSE, SSE2, SSE4.1
+TEXT ·headBF16x1SSE41(SB), NOSPLIT, $96-40
+	MOVQ  x+24(FP), AX
+	MOVQ  cols+32(FP), CX
+	MOVQ  rows+8(FP), DX
+	MOVQ  rowBytes+16(FP), BX
+	LEAQ  (DX)(BX*1), BX
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	SUBQ  $0x10, CX
+	JLT   rest
+
+loop:
+	PREFETCHT1 (BX)
+	MOVUPS     (AX), X4
+	PMOVZXWD   (DX), X5
+	PSLLL      $0x10, X5
+	MULPS      X4, X5
+	ADDPS      X5, X0
+	MOVUPS     16(AX), X4
+	PMOVZXWD   8(DX), X5
+	PSLLL      $0x10, X5
+	MULPS      X4, X5
+	ADDPS      X5, X1
+	MOVUPS     32(AX), X4
+	PMOVZXWD   16(DX), X5
+	PSLLL      $0x10, X5
+	MULPS      X4, X5
+	ADDPS      X5, X2
+	MOVUPS     48(AX), X4
+	PMOVZXWD   24(DX), X5
+	PSLLL      $0x10, X5
+	MULPS      X4, X5
+	ADDPS      X5, X3
+	ADDQ       $0x20, DX
+	ADDQ       $0x20, BX
+	ADDQ       $0x40, AX
+	SUBQ       $0x10, CX
+	JGE        loop
+
+rest:
+	ADDQ   $0x10, CX
+	JZ     sum
+	XORPS  X4, X4
+	MOVUPS X4, (SP)
+	MOVUPS X4, 16(SP)
+	MOVUPS X4, 32(SP)
+	MOVUPS X4, 48(SP)
+	XORQ   BX, BX
+
+copyX:
+	MOVL   (AX)(BX*4), SI
+	MOVL   SI, (SP)(BX*4)
+	INCQ   BX
+	CMPQ   BX, CX
+	JLT    copyX
+	MOVUPS X4, 64(SP)
+	MOVUPS X4, 80(SP)
+	XORQ   AX, AX
+
+copy0:
+	MOVWLZX  (DX)(AX*2), BX
+	MOVW     BX, 64(SP)(AX*2)
+	INCQ     AX
+	CMPQ     AX, CX
+	JLT      copy0
+	MOVUPS   (SP), X4
+	PMOVZXWD 64(SP), X5
+	PSLLL    $0x10, X5
+	MULPS    X4, X5
+	ADDPS    X5, X0
+	MOVUPS   16(SP), X4
+	PMOVZXWD 72(SP), X5
+	PSLLL    $0x10, X5
+	MULPS    X4, X5
+	ADDPS    X5, X1
+	MOVUPS   32(SP), X4
+	PMOVZXWD 80(SP), X5
+	PSLLL    $0x10, X5
+	MULPS    X4, X5
+	ADDPS    X5, X2
+	MOVUPS   48(SP), X4
+	PMOVZXWD 88(SP), X5
+	PSLLL    $0x10, X5
+	MULPS    X4, X5
+	ADDPS    X5, X3
+
+sum:
+	MOVQ    y+0(FP), AX
+	ADDPS   X2, X0
+	ADDPS   X3, X1
+	ADDPS   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	ADDPS   X1, X0
+	MOVSS   X0, (AX)
+	RET
+
+// func headBF16x2SSE41(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+// Requires: MMX+, SSE, SSE2, SSE4.1
+TEXT ·headBF16x2SSE41(SB), NOSPLIT, $128-40
+	MOVQ  x+24(FP), AX
+	MOVQ  cols+32(FP), CX
+	MOVQ  rows+8(FP), DX
+	MOVQ  rowBytes+16(FP), BX
+	LEAQ  (DX)(BX*2), SI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	SUBQ  $0x10, CX
+	JLT   rest
+
+loop:
+	PREFETCHT1 (SI)
+	PREFETCHT1 (SI)(BX*1)
+	MOVUPS     (AX), X8
+	PMOVZXWD   (DX), X9
+	PSLLL      $0x10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X0
+	PMOVZXWD   (DX)(BX*1), X9
+	PSLLL      $0x10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X4
+	MOVUPS     16(AX), X8
+	PMOVZXWD   8(DX), X9
+	PSLLL      $0x10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X1
+	PMOVZXWD   8(DX)(BX*1), X9
+	PSLLL      $0x10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X5
+	MOVUPS     32(AX), X8
+	PMOVZXWD   16(DX), X9
+	PSLLL      $0x10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X2
+	PMOVZXWD   16(DX)(BX*1), X9
+	PSLLL      $0x10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X6
+	MOVUPS     48(AX), X8
+	PMOVZXWD   24(DX), X9
+	PSLLL      $0x10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X3
+	PMOVZXWD   24(DX)(BX*1), X9
+	PSLLL      $0x10, X9
+	MULPS      X8, X9
+	ADDPS      X9, X7
+	ADDQ       $0x20, DX
+	ADDQ       $0x20, SI
+	ADDQ       $0x40, AX
+	SUBQ       $0x10, CX
+	JGE        loop
+
+rest:
+	ADDQ   $0x10, CX
+	JZ     sum
+	XORPS  X8, X8
+	MOVUPS X8, (SP)
+	MOVUPS X8, 16(SP)
+	MOVUPS X8, 32(SP)
+	MOVUPS X8, 48(SP)
+	XORQ   SI, SI
+
+copyX:
+	MOVL   (AX)(SI*4), DI
+	MOVL   DI, (SP)(SI*4)
+	INCQ   SI
+	CMPQ   SI, CX
+	JLT    copyX
+	MOVUPS X8, 64(SP)
+	MOVUPS X8, 80(SP)
+	XORQ   AX, AX
+
+copy0:
+	MOVWLZX (DX)(AX*2), SI
+	MOVW    SI, 64(SP)(AX*2)
+	INCQ    AX
+	CMPQ    AX, CX
+	JLT     copy0
+	MOVUPS  X8, 96(SP)
+	MOVUPS  X8, 112(SP)
+	XORQ    AX, AX
+	LEAQ    (DX)(BX*1), BX
+
+copy1:
+	MOVWLZX  (BX)(AX*2), DX
+	MOVW     DX, 96(SP)(AX*2)
+	INCQ     AX
+	CMPQ     AX, CX
+	JLT      copy1
+	MOVUPS   (SP), X8
+	PMOVZXWD 64(SP), X9
+	PSLLL    $0x10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X0
+	PMOVZXWD 96(SP), X9
+	PSLLL    $0x10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X4
+	MOVUPS   16(SP), X8
+	PMOVZXWD 72(SP), X9
+	PSLLL    $0x10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X1
+	PMOVZXWD 104(SP), X9
+	PSLLL    $0x10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X5
+	MOVUPS   32(SP), X8
+	PMOVZXWD 80(SP), X9
+	PSLLL    $0x10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X2
+	PMOVZXWD 112(SP), X9
+	PSLLL    $0x10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X6
+	MOVUPS   48(SP), X8
+	PMOVZXWD 88(SP), X9
+	PSLLL    $0x10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X3
+	PMOVZXWD 120(SP), X9
+	PSLLL    $0x10, X9
+	MULPS    X8, X9
+	ADDPS    X9, X7
+
+sum:
+	MOVQ    y+0(FP), AX
+	ADDPS   X2, X0
+	ADDPS   X3, X1
+	ADDPS   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	ADDPS   X1, X0
+	MOVSS   X0, (AX)
+	ADDPS   X6, X4
+	ADDPS   X7, X5
+	ADDPS   X5, X4
+	MOVAPS  X4, X0
+	MOVHLPS X4, X0
+	ADDPS   X0, X4
+	PSHUFD  $0x01, X4, X0
+	ADDPS   X0, X4
+	MOVSS   X4, 4(AX)
+	RET
+
+// func decodeBF16SSE41(dst []float32, src *byte)
+// Requires: SSE, SSE2, SSE4.1
+TEXT ·decodeBF16SSE41(SB), NOSPLIT, $0-32
+	MOVQ dst_base+0(FP), AX
+	MOVQ dst_len+8(FP), CX
+	MOVQ src+24(FP), DX
+	SHRQ $0x04, CX
+	JZ   done
+
+loop:
+	PMOVZXWD (DX), X0
+	PSLLL    $0x10, X0
+	MOVUPS   X0, (AX)
+	PMOVZXWD 8(DX), X0
+	PSLLL    $0x10, X0
+	MOVUPS   X0, 16(AX)
+	PMOVZXWD 16(DX), X0
+	PSLLL    $0x10, X0
+	MOVUPS   X0, 32(AX)
+	PMOVZXWD 24(DX), X0
+	PSLLL    $0x10, X0
+	MOVUPS   X0, 48(AX)
+	ADDQ     $0x20, DX
+	ADDQ     $0x40, AX
+	DECQ     CX
+	JNZ      loop
+
+done:
+	RET
+
+// func headQ8_0SSE41(row *byte, x []float32) float32
+// Requires: MMX+, SSE, SSE2, SSE4.1
+TEXT ·headQ8_0SSE41(SB), NOSPLIT, $0-36
+	MOVQ  row+0(FP), AX
+	MOVQ  x_base+8(FP), CX
+	MOVQ  x_len+16(FP), DX
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	TESTQ DX, DX
+	JZ    sum
+
+loop:
+	PREFETCHT1 4096(AX)
+	MOVWLSX    (AX), BX
+	MOVD       BX, X4
+	PSHUFD     $0x00, X4, X4
+	PSLLL      $0x0d, X4
+	PAND       float8fffe000<>+0(SB), X4
+	MOVO       X4, X5
+	PAND       float0fffe000<>+0(SB), X5
+	PCMPGTL    float0f7fe000<>+0(SB), X5
+	PAND       float7f800000<>+0(SB), X5
+	MULPS      float77800000<>+0(SB), X4
+	POR        X5, X4
+	PMOVSXBD   2(AX), X5
+	CVTPL2PS   X5, X5
+	MULPS      X4, X5
+	MOVUPS     (CX), X6
+	MULPS      X6, X5
+	ADDPS      X5, X0
+	PMOVSXBD   6(AX), X5
+	CVTPL2PS   X5, X5
+	MULPS      X4, X5
+	MOVUPS     16(CX), X6
+	MULPS      X6, X5
+	ADDPS      X5, X1
+	PMOVSXBD   10(AX), X5
+	CVTPL2PS   X5, X5
+	MULPS      X4, X5
+	MOVUPS     32(CX), X6
+	MULPS      X6, X5
+	ADDPS      X5, X2
+	PMOVSXBD   14(AX), X5
+	CVTPL2PS   X5, X5
+	MULPS      X4, X5
+	MOVUPS     48(CX), X6
+	MULPS      X6, X5
+	ADDPS      X5, X3
+	PMOVSXBD   18(AX), X5
+	CVTPL2PS   X5, X5
+	MULPS      X4, X5
+	MOVUPS     64(CX), X6
+	MULPS      X6, X5
+	ADDPS      X5, X0
+	PMOVSXBD   22(AX), X5
+	CVTPL2PS   X5, X5
+	MULPS      X4, X5
+	MOVUPS     80(CX), X6
+	MULPS      X6, X5
+	ADDPS      X5, X1
+	PMOVSXBD   26(AX), X5
+	CVTPL2PS   X5, X5
+	MULPS      X4, X5
+	MOVUPS     96(CX), X6
+	MULPS      X6, X5
+	ADDPS      X5, X2
+	PMOVSXBD   30(AX), X5
+	CVTPL2PS   X5, X5
+	MULPS      X4, X5
+	MOVUPS     112(CX), X4
+	MULPS      X4, X5
+	ADDPS      X5, X3
+	ADDQ       $0x22, AX
+	ADDQ       $0x00000080, CX
+	SUBQ       $0x20, DX
+	JNZ        loop
+
+sum:
+	ADDPS   X2, X0
+	ADDPS   X3, X1
+	ADDPS   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	ADDPS   X1, X0
+	MOVSS   X0, ret+32(FP)
+	RET
+
+// func decodeQ8_0SSE41(dst []float32, src *byte)
+// Requires: SSE, SSE2, SSE4.1
+TEXT ·decodeQ8_0SSE41(SB), NOSPLIT, $0-32
+	MOVQ  dst_base+0(FP), AX
+	MOVQ  dst_len+8(FP), CX
+	MOVQ  src+24(FP), DX
+	TESTQ CX, CX
+	JZ    done
+
+loop:
+	MOVWLSX  (DX), BX
+	MOVD     BX, X0
+	PSHUFD   $0x00, X0, X0
+	PSLLL    $0x0d, X0
+	PAND     float8fffe000<>+0(SB), X0
+	MOVO     X0, X1
+	PAND     float0fffe000<>+0(SB), X1
+	PCMPGTL  float0f7fe000<>+0(SB), X1
+	PAND     float7f800000<>+0(SB), X1
+	MULPS    float77800000<>+0(SB), X0
+	POR      X1, X0
+	PMOVSXBD 2(DX), X1
+	CVTPL2PS X1, X1
+	MULPS    X0, X1
+	MOVUPS   X1, (AX)
+	PMOVSXBD 6(DX), X1
+	CVTPL2PS X1, X1
+	MULPS    X0, X1
+	MOVUPS   X1, 16(AX)
+	PMOVSXBD 10(DX), X1
+	CVTPL2PS X1, X1
+	MULPS    X0, X1
+	MOVUPS   X1, 32(AX)
+	PMOVSXBD 14(DX), X1
+	CVTPL2PS X1, X1
+	MULPS    X0, X1
+	MOVUPS   X1, 48(AX)
+	PMOVSXBD 18(DX), X1
+	CVTPL2PS X1, X1
+	MULPS    X0, X1
+	MOVUPS   X1, 64(AX)
+	PMOVSXBD 22(DX), X1
+	CVTPL2PS X1, X1
+	MULPS    X0, X1
+	MOVUPS   X1, 80(AX)
+	PMOVSXBD 26(DX), X1
+	CVTPL2PS X1, X1
+	MULPS    X0, X1
+	MOVUPS   X1, 96(AX)
+	PMOVSXBD 30(DX), X1
+	CVTPL2PS X1, X1
+	MULPS    X0, X1
+	MOVUPS   X1, 112(AX)
+	ADDQ     $0x22, DX
+	ADDQ     $0x00000080, AX
+	SUBQ     $0x20, CX
+	JNZ      loop
+
+done:
+	RET
+
+// func tile1x1SSE41(y *float32, yStride int, rows *float32, x *float32, xStride int, cols int)
+// Requires: SSE, SSE2
+TEXT ·tile1x1SSE41(SB), NOSPLIT, $128-48
+	MOVQ  cols+40(FP), AX
+	MOVQ  rows+16(FP), CX
+	MOVQ  AX, DX
+	SHLQ  $0x02, DX
+	MOVQ  x+24(FP), DX
+	MOVQ  xStride+32(FP), BX
+	SHLQ  $0x02, BX
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	SUBQ  $0x10, AX
+	JLT   rest
+
+loop:
+	MOVUPS (CX), X4
+	MOVUPS (DX), X5
+	MOVAPS X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X0
+	MOVUPS 16(CX), X4
+	MOVUPS 16(DX), X5
+	MOVAPS X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X1
+	MOVUPS 32(CX), X4
+	MOVUPS 32(DX), X5
+	MOVAPS X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X2
+	MOVUPS 48(CX), X4
+	MOVUPS 48(DX), X5
+	MOVAPS X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X3
+	ADDQ   $0x40, CX
+	ADDQ   $0x40, DX
+	SUBQ   $0x10, AX
+	JGE    loop
+
+rest:
+	ADDQ   $0x10, AX
+	JZ     sum
+	XORPS  X4, X4
+	MOVUPS X4, (SP)
+	MOVUPS X4, 16(SP)
+	MOVUPS X4, 32(SP)
+	MOVUPS X4, 48(SP)
+	XORQ   BX, BX
+
+copyRow0:
+	MOVL   (CX)(BX*4), SI
+	MOVL   SI, (SP)(BX*4)
+	INCQ   BX
+	CMPQ   BX, AX
+	JLT    copyRow0
+	MOVUPS X4, 64(SP)
+	MOVUPS X4, 80(SP)
+	MOVUPS X4, 96(SP)
+	MOVUPS X4, 112(SP)
+	XORQ   CX, CX
+
+copyX0:
+	MOVL   (DX)(CX*4), BX
+	MOVL   BX, 64(SP)(CX*4)
+	INCQ   CX
+	CMPQ   CX, AX
+	JLT    copyX0
+	MOVUPS (SP), X4
+	MOVUPS 64(SP), X5
+	MOVAPS X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X0
+	MOVUPS 16(SP), X4
+	MOVUPS 80(SP), X5
+	MOVAPS X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X1
+	MOVUPS 32(SP), X4
+	MOVUPS 96(SP), X5
+	MOVAPS X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X2
+	MOVUPS 48(SP), X4
+	MOVUPS 112(SP), X5
+	MOVAPS X5, X5
+	MULPS  X4, X5
+	ADDPS  X5, X3
+
+sum:
+	MOVQ    y+0(FP), AX
+	MOVQ    yStride+8(FP), CX
+	SHLQ    $0x02, CX
+	ADDPS   X2, X0
+	ADDPS   X3, X1
+	ADDPS   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	ADDPS   X1, X0
+	MOVSS   X0, (AX)
+	RET
+
+// func tile1x2SSE41(y *float32, yStride int, rows *float32, x *float32, xStride int, cols int)
+// Requires: SSE, SSE2
+TEXT ·tile1x2SSE41(SB), NOSPLIT, $192-48
+	MOVQ  cols+40(FP), AX
+	MOVQ  rows+16(FP), CX
+	MOVQ  AX, DX
+	SHLQ  $0x02, DX
+	MOVQ  x+24(FP), DX
+	MOVQ  xStride+32(FP), BX
+	SHLQ  $0x02, BX
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	SUBQ  $0x10, AX
+	JLT   rest
+
+loop:
+	MOVUPS (CX), X8
+	MOVUPS (DX), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X0
+	MOVUPS (DX)(BX*1), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X4
+	MOVUPS 16(CX), X8
+	MOVUPS 16(DX), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X1
+	MOVUPS 16(DX)(BX*1), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X5
+	MOVUPS 32(CX), X8
+	MOVUPS 32(DX), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X2
+	MOVUPS 32(DX)(BX*1), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X6
+	MOVUPS 48(CX), X8
+	MOVUPS 48(DX), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X3
+	MOVUPS 48(DX)(BX*1), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X7
+	ADDQ   $0x40, CX
+	ADDQ   $0x40, DX
+	SUBQ   $0x10, AX
+	JGE    loop
+
+rest:
+	ADDQ   $0x10, AX
+	JZ     sum
+	XORPS  X8, X8
+	MOVUPS X8, (SP)
+	MOVUPS X8, 16(SP)
+	MOVUPS X8, 32(SP)
+	MOVUPS X8, 48(SP)
+	XORQ   SI, SI
+
+copyRow0:
+	MOVL   (CX)(SI*4), DI
+	MOVL   DI, (SP)(SI*4)
+	INCQ   SI
+	CMPQ   SI, AX
+	JLT    copyRow0
+	MOVUPS X8, 64(SP)
+	MOVUPS X8, 80(SP)
+	MOVUPS X8, 96(SP)
+	MOVUPS X8, 112(SP)
+	XORQ   CX, CX
+
+copyX0:
+	MOVL   (DX)(CX*4), SI
+	MOVL   SI, 64(SP)(CX*4)
+	INCQ   CX
+	CMPQ   CX, AX
+	JLT    copyX0
+	MOVUPS X8, 128(SP)
+	MOVUPS X8, 144(SP)
+	MOVUPS X8, 160(SP)
+	MOVUPS X8, 176(SP)
+	XORQ   CX, CX
+	LEAQ   (DX)(BX*1), BX
+
+copyX1:
+	MOVL   (BX)(CX*4), DX
+	MOVL   DX, 128(SP)(CX*4)
+	INCQ   CX
+	CMPQ   CX, AX
+	JLT    copyX1
+	MOVUPS (SP), X8
+	MOVUPS 64(SP), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X0
+	MOVUPS 128(SP), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X4
+	MOVUPS 16(SP), X8
+	MOVUPS 80(SP), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X1
+	MOVUPS 144(SP), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X5
+	MOVUPS 32(SP), X8
+	MOVUPS 96(SP), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X2
+	MOVUPS 160(SP), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X6
+	MOVUPS 48(SP), X8
+	MOVUPS 112(SP), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X3
+	MOVUPS 176(SP), X9
+	MOVAPS X9, X9
+	MULPS  X8, X9
+	ADDPS  X9, X7
+
+sum:
+	MOVQ    y+0(FP), AX
+	MOVQ    yStride+8(FP), CX
+	SHLQ    $0x02, CX
+	ADDPS   X2, X0
+	ADDPS   X3, X1
+	ADDPS   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	ADDPS   X1, X0
+	MOVSS   X0, (AX)
+	ADDPS   X6, X4
+	ADDPS   X7, X5
+	ADDPS   X5, X4
+	MOVAPS  X4, X0
+	MOVHLPS X4, X0
+	ADDPS   X0, X4
+	PSHUFD  $0x01, X4, X0
+	ADDPS   X0, X4
+	MOVSS   X4, (AX)(CX*1)
+	RET
+
+// func tile2x1SSE41(y *float32, yStride int, rows *float32, x *float32, xStride int, cols int)
+// Requires: SSE, SSE2
+TEXT ·tile2x1SSE41(SB), NOSPLIT, $192-48
+	MOVQ  cols+40(FP), AX
+	MOVQ  rows+16(FP), CX
+	MOVQ  AX, DX
+	SHLQ  $0x02, DX
+	MOVQ  x+24(FP), BX
+	MOVQ  xStride+32(FP), SI
+	SHLQ  $0x02, SI
+	XORPS X0, X0
+	XORPS X1, X1
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	XORPS X6, X6
+	XORPS X7, X7
+	SUBQ  $0x10, AX
+	JLT   rest
+
+loop:
+	MOVUPS (CX), X8
+	MOVUPS (CX)(DX*1), X9
+	MOVUPS (BX), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X0
+	MOVAPS X10, X8
+	MULPS  X9, X8
+	ADDPS  X8, X4
+	MOVUPS 16(CX), X8
+	MOVUPS 16(CX)(DX*1), X9
+	MOVUPS 16(BX), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X1
+	MOVAPS X10, X8
+	MULPS  X9, X8
+	ADDPS  X8, X5
+	MOVUPS 32(CX), X8
+	MOVUPS 32(CX)(DX*1), X9
+	MOVUPS 32(BX), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X2
+	MOVAPS X10, X8
+	MULPS  X9, X8
+	ADDPS  X8, X6
+	MOVUPS 48(CX), X8
+	MOVUPS 48(CX)(DX*1), X9
+	MOVUPS 48(BX), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X3
+	MOVAPS X10, X8
+	MULPS  X9, X8
+	ADDPS  X8, X7
+	ADDQ   $0x40, CX
+	ADDQ   $0x40, BX
+	SUBQ   $0x10, AX
+	JGE    loop
+
+rest:
+	ADDQ   $0x10, AX
+	JZ     sum
+	XORPS  X8, X8
+	MOVUPS X8, (SP)
+	MOVUPS X8, 16(SP)
+	MOVUPS X8, 32(SP)
+	MOVUPS X8, 48(SP)
+	XORQ   SI, SI
+
+copyRow0:
+	MOVL   (CX)(SI*4), DI
+	MOVL   DI, (SP)(SI*4)
+	INCQ   SI
+	CMPQ   SI, AX
+	JLT    copyRow0
+	MOVUPS X8, 64(SP)
+	MOVUPS X8, 80(SP)
+	MOVUPS X8, 96(SP)
+	MOVUPS X8, 112(SP)
+	XORQ   SI, SI
+	LEAQ   (CX)(DX*1), DX
+
+copyRow1:
+	MOVL   (DX)(SI*4), CX
+	MOVL   CX, 64(SP)(SI*4)
+	INCQ   SI
+	CMPQ   SI, AX
+	JLT    copyRow1
+	MOVUPS X8, 128(SP)
+	MOVUPS X8, 144(SP)
+	MOVUPS X8, 160(SP)
+	MOVUPS X8, 176(SP)
+	XORQ   CX, CX
+
+copyX0:
+	MOVL   (BX)(CX*4), DX
+	MOVL   DX, 128(SP)(CX*4)
+	INCQ   CX
+	CMPQ   CX, AX
+	JLT    copyX0
+	MOVUPS (SP), X8
+	MOVUPS 64(SP), X9
+	MOVUPS 128(SP), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X0
+	MOVAPS X10, X8
+	MULPS  X9, X8
+	ADDPS  X8, X4
+	MOVUPS 16(SP), X8
+	MOVUPS 80(SP), X9
+	MOVUPS 144(SP), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X1
+	MOVAPS X10, X8
+	MULPS  X9, X8
+	ADDPS  X8, X5
+	MOVUPS 32(SP), X8
+	MOVUPS 96(SP), X9
+	MOVUPS 160(SP), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X2
+	MOVAPS X10, X8
+	MULPS  X9, X8
+	ADDPS  X8, X6
+	MOVUPS 48(SP), X8
+	MOVUPS 112(SP), X9
+	MOVUPS 176(SP), X10
+	MOVAPS X10, X11
+	MULPS  X8, X11
+	ADDPS  X11, X3
+	MOVAPS X10, X8
+	MULPS  X9, X8
+	ADDPS  X8, X7
+
+sum:
+	MOVQ    y+0(FP), AX
+	MOVQ    yStride+8(FP), CX
+	SHLQ    $0x02, CX
+	ADDPS   X2, X0
+	ADDPS   X3, X1
+	ADDPS   X1, X0
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	ADDPS   X1, X0
+	PSHUFD  $0x01, X0, X1
+	ADDPS   X1, X0
+	MOVSS   X0, (AX)
+	ADDPS   X6, X4
+	ADDPS   X7, X5
+	ADDPS   X5, X4
+	MOVAPS  X4, X0
+	MOVHLPS X4, X0
+	ADDPS   X0, X4
+	PSHUFD  $0x01, X4, X0
+	ADDPS   X0, X4
+	MOVSS   X4, 4(AX)
+	RET
+
 // func headF32x1AVX2(y *float32, rows *byte, rowBytes int, x *float32, cols int)
 // Requires: AVX, MMX+
 TEXT ·headF32x1AVX2(SB), NOSPLIT, $0-40

@@ -4,6 +4,71 @@
 
 package kernel
 
+// headF32x1SSE41 multiplies 1 rows of F32 with x.
+//
+//go:noescape
+func headF32x1SSE41(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+
+// headF32x2SSE41 multiplies 2 rows of F32 with x.
+//
+//go:noescape
+func headF32x2SSE41(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+
+// headF16x1SSE41 multiplies 1 rows of F16 with x.
+//
+//go:noescape
+func headF16x1SSE41(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+
+// headF16x2SSE41 multiplies 2 rows of F16 with x.
+//
+//go:noescape
+func headF16x2SSE41(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+
+// decodeF16SSE41 widens a multiple of sixteen elements of F16.
+//
+//go:noescape
+func decodeF16SSE41(dst []float32, src *byte)
+
+// headBF16x1SSE41 multiplies 1 rows of BF16 with x.
+//
+//go:noescape
+func headBF16x1SSE41(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+
+// headBF16x2SSE41 multiplies 2 rows of BF16 with x.
+//
+//go:noescape
+func headBF16x2SSE41(y *float32, rows *byte, rowBytes int, x *float32, cols int)
+
+// decodeBF16SSE41 widens a multiple of sixteen elements of BF16.
+//
+//go:noescape
+func decodeBF16SSE41(dst []float32, src *byte)
+
+// headQ8_0SSE41 multiplies a row of Q8_0 with x.
+//
+//go:noescape
+func headQ8_0SSE41(row *byte, x []float32) float32
+
+// decodeQ8_0SSE41 widens whole blocks of Q8_0.
+//
+//go:noescape
+func decodeQ8_0SSE41(dst []float32, src *byte)
+
+// tile1x1SSE41 multiplies 1 rows of float32 with 1 vectors.
+//
+//go:noescape
+func tile1x1SSE41(y *float32, yStride int, rows *float32, x *float32, xStride int, cols int)
+
+// tile1x2SSE41 multiplies 1 rows of float32 with 2 vectors.
+//
+//go:noescape
+func tile1x2SSE41(y *float32, yStride int, rows *float32, x *float32, xStride int, cols int)
+
+// tile2x1SSE41 multiplies 2 rows of float32 with 1 vectors.
+//
+//go:noescape
+func tile2x1SSE41(y *float32, yStride int, rows *float32, x *float32, xStride int, cols int)
+
 // headF32x1AVX2 multiplies 1 rows of F32 with x.
 //
 //go:noescape

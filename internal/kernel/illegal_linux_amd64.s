@@ -6,6 +6,12 @@
 // The functions ending in Set run one instruction of each set that a level adds, and
 // return 1 in AX. They have no frame, so that the handler can make them return.
 
+TEXT sse41Set<>(SB), NOSPLIT|NOFRAME, $0-0
+	PSHUFB X0, X0             // SSSE3
+	PMAXUD X0, X0             // SSE4.1
+	MOVQ $1, AX
+	RET
+
 TEXT avx2Set<>(SB), NOSPLIT|NOFRAME, $0-0
 	VPXOR       Y0, Y0, Y0    // AVX2
 	VFMADD231PS Y0, Y0, Y0    // FMA
@@ -52,8 +58,13 @@ TEXT ·tryLevel(SB), NOSPLIT, $8-9
 	MOVQ level+0(FP), CX
 	MOVQ $1, AX
 	CMPQ CX, $-1
-	JNE  isAVX2
+	JNE  isSSE41
 	CALL noSet<>(SB)
+	JMP  done
+isSSE41:
+	CMPQ CX, $const_SSE41
+	JNE  isAVX2
+	CALL sse41Set<>(SB)
 	JMP  done
 isAVX2:
 	CMPQ CX, $const_AVX2

@@ -4,6 +4,16 @@ package kernel
 
 import "trit/internal/ternary"
 
+// sse41Ternary leaves products with float activations to the twins.
+var sse41Ternary = ternaryKernels{
+	matVec:     [2]matVecFunc{matVecEach(ternary.T2, matMulT2I8x1SSE41), matVecEach(ternary.T5, matMulT5I8x1SSE41)},
+	tile:       [2]tileFunc{tileOf(ternary.T2, rowsT2SSE41), tileOf(ternary.T5, rowsT5SSE41)},
+	tileTokens: 16,
+	finish:     finishOf(4, finishI8SSE41),
+	matMulF32:  blockedTernary.matMulF32,
+	tiles:      &sse41Codes,
+}
+
 var avx2Ternary = ternaryKernels{
 	matVec:     [2]matVecFunc{matVecEach(ternary.T2, matMulT2I8x1AVX2), matVecEach(ternary.T5, matMulT5I8x1AVX2)},
 	tile:       [2]tileFunc{tileOf(ternary.T2, rowsT2AVX2), tileOf(ternary.T5, rowsT5AVX2)},
@@ -47,9 +57,11 @@ var avx512VBMITernary = ternaryKernels{
 }
 
 var (
+	sse41Int8  = int8Kernels{absMaxBits: absMaxBitsOf(16, absMaxBitsSSE41), convert: convertOf(16, convertInt8SSE41)}
 	avx2Int8   = int8Kernels{absMaxBits: absMaxBitsOf(32, absMaxBitsAVX2), convert: convertOf(32, convertInt8AVX2)}
 	avx512Int8 = int8Kernels{absMaxBits: absMaxBitsOf(1, absMaxBitsAVX512), convert: convertOf(1, convertInt8AVX512)}
 
+	sse41Measure   = measureKernels{streamRead: streamReadOf(512, streamReadSSE41), int8Peak: int8PeakSSE41, tilePeak: noTiles}
 	avx2Measure    = measureKernels{streamRead: streamReadOf(512, streamReadAVX2), int8Peak: int8PeakAVX2, tilePeak: noTiles}
 	avxVNNIMeasure = measureKernels{streamRead: avx2Measure.streamRead, int8Peak: int8PeakAVXVNNI, tilePeak: noTiles}
 	avx512Measure  = measureKernels{streamRead: streamReadOf(512, streamReadAVX512), int8Peak: int8PeakAVX512, tilePeak: noTiles}
@@ -57,6 +69,8 @@ var (
 
 // The kernels of each layout by the number of rows of activations.
 var (
+	rowsT2SSE41   = []rowsAsm{1: matMulT2I8x1SSE41, 2: matMulT2I8x2SSE41}
+	rowsT5SSE41   = []rowsAsm{1: matMulT5I8x1SSE41, 2: matMulT5I8x2SSE41}
 	rowsT2AVX2    = []rowsAsm{1: matMulT2I8x1AVX2, 2: matMulT2I8x2AVX2, 3: matMulT2I8x3AVX2, 4: matMulT2I8x4AVX2}
 	rowsT5AVX2    = []rowsAsm{1: matMulT5I8x1AVX2, 2: matMulT5I8x2AVX2, 3: matMulT5I8x3AVX2, 4: matMulT5I8x4AVX2}
 	rowsT2AVXVNNI = []rowsAsm{1: matMulT2I8x1AVXVNNI, 2: matMulT2I8x2AVXVNNI, 4: matMulT2I8x4AVXVNNI}

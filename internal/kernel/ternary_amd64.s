@@ -118,6 +118,107 @@ done:
 	MOVQ         AX, ret+16(FP)
 	RET
 
+// func streamReadSSE41(p *byte, n int) uint64
+// Requires: SSE, SSE2
+TEXT ·streamReadSSE41(SB), NOSPLIT, $0-24
+	MOVQ  p+0(FP), AX
+	MOVQ  n+8(FP), CX
+	PXOR  X0, X0
+	PXOR  X1, X1
+	PXOR  X2, X2
+	PXOR  X3, X3
+	PXOR  X4, X4
+	PXOR  X5, X5
+	PXOR  X6, X6
+	PXOR  X7, X7
+	TESTQ CX, CX
+	JZ    done
+
+loop:
+	MOVUPS (AX), X8
+	PXOR   X8, X0
+	MOVUPS 16(AX), X8
+	PXOR   X8, X1
+	MOVUPS 32(AX), X8
+	PXOR   X8, X2
+	MOVUPS 48(AX), X8
+	PXOR   X8, X3
+	MOVUPS 64(AX), X8
+	PXOR   X8, X4
+	MOVUPS 80(AX), X8
+	PXOR   X8, X5
+	MOVUPS 96(AX), X8
+	PXOR   X8, X6
+	MOVUPS 112(AX), X8
+	PXOR   X8, X7
+	MOVUPS 128(AX), X8
+	PXOR   X8, X0
+	MOVUPS 144(AX), X8
+	PXOR   X8, X1
+	MOVUPS 160(AX), X8
+	PXOR   X8, X2
+	MOVUPS 176(AX), X8
+	PXOR   X8, X3
+	MOVUPS 192(AX), X8
+	PXOR   X8, X4
+	MOVUPS 208(AX), X8
+	PXOR   X8, X5
+	MOVUPS 224(AX), X8
+	PXOR   X8, X6
+	MOVUPS 240(AX), X8
+	PXOR   X8, X7
+	MOVUPS 256(AX), X8
+	PXOR   X8, X0
+	MOVUPS 272(AX), X8
+	PXOR   X8, X1
+	MOVUPS 288(AX), X8
+	PXOR   X8, X2
+	MOVUPS 304(AX), X8
+	PXOR   X8, X3
+	MOVUPS 320(AX), X8
+	PXOR   X8, X4
+	MOVUPS 336(AX), X8
+	PXOR   X8, X5
+	MOVUPS 352(AX), X8
+	PXOR   X8, X6
+	MOVUPS 368(AX), X8
+	PXOR   X8, X7
+	MOVUPS 384(AX), X8
+	PXOR   X8, X0
+	MOVUPS 400(AX), X8
+	PXOR   X8, X1
+	MOVUPS 416(AX), X8
+	PXOR   X8, X2
+	MOVUPS 432(AX), X8
+	PXOR   X8, X3
+	MOVUPS 448(AX), X8
+	PXOR   X8, X4
+	MOVUPS 464(AX), X8
+	PXOR   X8, X5
+	MOVUPS 480(AX), X8
+	PXOR   X8, X6
+	MOVUPS 496(AX), X8
+	PXOR   X8, X7
+	ADDQ   $0x00000200, AX
+	DECQ   CX
+	JNZ    loop
+
+done:
+	PXOR    X4, X0
+	PXOR    X5, X1
+	PXOR    X6, X2
+	PXOR    X7, X3
+	PXOR    X2, X0
+	PXOR    X3, X1
+	PXOR    X1, X0
+	MOVQ    X0, AX
+	MOVAPS  X0, X1
+	MOVHLPS X0, X1
+	MOVQ    X1, CX
+	XORQ    CX, AX
+	MOVQ    AX, ret+16(FP)
+	RET
+
 // func int8PeakAVX512(iters int) int64
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·int8PeakAVX512(SB), NOSPLIT, $0-16
@@ -225,6 +326,56 @@ loop:
 
 done:
 	VZEROUPPER
+	MOVQ CX, ret+8(FP)
+	RET
+
+// func int8PeakSSE41(iters int) int64
+// Requires: SSE, SSE2, SSSE3
+TEXT ·int8PeakSSE41(SB), NOSPLIT, $0-16
+	MOVQ   iters+0(FP), AX
+	IMUL3Q $0x00000080, AX, CX
+	PXOR   X0, X0
+	PXOR   X1, X1
+	PXOR   X2, X2
+	PXOR   X3, X3
+	PXOR   X4, X4
+	PXOR   X5, X5
+	PXOR   X6, X6
+	PXOR   X7, X7
+	PXOR   X8, X8
+	PXOR   X9, X9
+	TESTQ  AX, AX
+	JZ     done
+
+loop:
+	MOVAPS    X9, X10
+	PMADDUBSW X8, X10
+	PADDW     X10, X0
+	MOVAPS    X9, X10
+	PMADDUBSW X8, X10
+	PADDW     X10, X1
+	MOVAPS    X9, X10
+	PMADDUBSW X8, X10
+	PADDW     X10, X2
+	MOVAPS    X9, X10
+	PMADDUBSW X8, X10
+	PADDW     X10, X3
+	MOVAPS    X9, X10
+	PMADDUBSW X8, X10
+	PADDW     X10, X4
+	MOVAPS    X9, X10
+	PMADDUBSW X8, X10
+	PADDW     X10, X5
+	MOVAPS    X9, X10
+	PMADDUBSW X8, X10
+	PADDW     X10, X6
+	MOVAPS    X9, X10
+	PMADDUBSW X8, X10
+	PADDW     X10, X7
+	DECQ      AX
+	JNZ       loop
+
+done:
 	MOVQ CX, ret+8(FP)
 	RET
 
@@ -381,6 +532,48 @@ DATA ternaryAbs<>+24(SB)/4, $0x7fffffff
 DATA ternaryAbs<>+28(SB)/4, $0x7fffffff
 GLOBL ternaryAbs<>(SB), RODATA|NOPTR, $32
 
+// func absMaxBitsSSE41(a *float32, n int) uint32
+// Requires: SSE, SSE2, SSE4.1
+TEXT ·absMaxBitsSSE41(SB), NOSPLIT, $0-20
+	MOVQ  a+0(FP), AX
+	MOVQ  n+8(FP), CX
+	PXOR  X0, X0
+	PXOR  X1, X1
+	PXOR  X2, X2
+	PXOR  X3, X3
+	MOVOU ternaryAbs<>+0(SB), X4
+	SHRQ  $0x04, CX
+	JZ    done
+
+loop:
+	MOVUPS (AX), X5
+	PAND   X4, X5
+	PMAXUD X5, X0
+	MOVUPS 16(AX), X5
+	PAND   X4, X5
+	PMAXUD X5, X1
+	MOVUPS 32(AX), X5
+	PAND   X4, X5
+	PMAXUD X5, X2
+	MOVUPS 48(AX), X5
+	PAND   X4, X5
+	PMAXUD X5, X3
+	ADDQ   $0x40, AX
+	DECQ   CX
+	JNZ    loop
+
+done:
+	PMAXUD X1, X0
+	PMAXUD X3, X2
+	PMAXUD X2, X0
+	PSHUFD $0x4e, X0, X1
+	PMAXUD X1, X0
+	PSHUFD $0xb1, X0, X1
+	PMAXUD X1, X0
+	MOVD   X0, AX
+	MOVL   AX, ret+16(FP)
+	RET
+
 // func convertInt8AVX512(q *int8, a *float32, n int, s float32) int32
 // Requires: AVX, AVX2, AVX512BW, AVX512F, BMI2, CMOV
 TEXT ·convertInt8AVX512(SB), NOSPLIT, $0-36
@@ -509,6 +702,53 @@ DATA ternaryPackOrder<>+24(SB)/4, $0x00000003
 DATA ternaryPackOrder<>+28(SB)/4, $0x00000007
 GLOBL ternaryPackOrder<>(SB), RODATA|NOPTR, $32
 
+// func convertInt8SSE41(q *int8, a *float32, n int, s float32) int32
+// Requires: SSE, SSE2
+TEXT ·convertInt8SSE41(SB), NOSPLIT, $0-36
+	MOVQ   q+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   n+16(FP), DX
+	MOVSS  s+24(FP), X0
+	PSHUFD $0x00, X0, X0
+	PXOR   X1, X1
+	SHRQ   $0x04, DX
+	JZ     done
+
+loop:
+	MOVUPS   (CX), X2
+	MULPS    X0, X2
+	CVTPS2PL X2, X2
+	PADDL    X2, X1
+	MOVUPS   16(CX), X3
+	MULPS    X0, X3
+	CVTPS2PL X3, X3
+	PADDL    X3, X1
+	MOVUPS   32(CX), X4
+	MULPS    X0, X4
+	CVTPS2PL X4, X4
+	PADDL    X4, X1
+	MOVUPS   48(CX), X5
+	MULPS    X0, X5
+	CVTPS2PL X5, X5
+	PADDL    X5, X1
+	PACKSSLW X3, X2
+	PACKSSLW X5, X4
+	PACKSSWB X4, X2
+	MOVOU    X2, (AX)
+	ADDQ     $0x40, CX
+	ADDQ     $0x10, AX
+	DECQ     DX
+	JNZ      loop
+
+done:
+	PSHUFD $0x4e, X1, X0
+	PADDL  X0, X1
+	PSHUFD $0xb1, X1, X0
+	PADDL  X0, X1
+	MOVD   X1, AX
+	MOVL   AX, ret+32(FP)
+	RET
+
 // func finishI8AVX512(y *float32, yStride int, acc *int32, accStride int, sums *int32, sumStep int, s *float32, scale *float32, tokens int, rows int, add int)
 // Requires: AVX, AVX512BW, AVX512F, BMI2
 TEXT ·finishI8AVX512(SB), NOSPLIT, $0-88
@@ -613,6 +853,58 @@ store:
 	DECQ    DI
 	JNZ     token
 	VZEROUPPER
+	RET
+
+// func finishI8SSE41(y *float32, yStride int, acc *int32, accStride int, sums *int32, sumStep int, s *float32, scale *float32, tokens int, rows int, add int)
+// Requires: SSE, SSE2
+TEXT ·finishI8SSE41(SB), NOSPLIT, $0-88
+	MOVQ y+0(FP), AX
+	MOVQ acc+16(FP), CX
+	MOVQ sums+32(FP), DX
+	MOVQ s+48(FP), BX
+	MOVQ scale+56(FP), SI
+	MOVQ tokens+64(FP), DI
+	MOVQ rows+72(FP), R8
+
+token:
+	MOVQ   AX, R9
+	MOVQ   CX, R10
+	MOVQ   SI, R11
+	MOVQ   R8, R12
+	MOVQ   add+80(FP), R13
+	MOVSS  (DX), X0
+	PSHUFD $0x00, X0, X0
+	MOVSS  (BX), X1
+	PSHUFD $0x00, X1, X1
+
+rows:
+	MOVOU    (R10), X2
+	PSUBL    X0, X2
+	CVTPL2PS X2, X2
+	DIVPS    X1, X2
+	MOVUPS   (R11), X3
+	MULPS    X3, X2
+	TESTQ    R13, R13
+	JZ       store
+	MOVUPS   (R9), X3
+	ADDPS    X3, X2
+
+store:
+	MOVUPS X2, (R9)
+	ADDQ   $0x10, R10
+	ADDQ   $0x10, R11
+	ADDQ   $0x10, R9
+	SUBQ   $0x04, R12
+	JG     rows
+	MOVQ   yStride+8(FP), R9
+	LEAQ   (AX)(R9*4), AX
+	MOVQ   accStride+24(FP), R9
+	LEAQ   (CX)(R9*4), CX
+	MOVQ   sumStep+40(FP), R9
+	LEAQ   (DX)(R9*4), DX
+	ADDQ   $0x04, BX
+	DECQ   DI
+	JNZ    token
 	RET
 
 // func matVecT2I8AVX512(acc *int32, w *byte, x *int8, blocks int, segments int, xStep int)
@@ -20946,6 +21238,282 @@ block:
 	VZEROUPPER
 	RET
 
+// func codesT2SSE41(codes *byte, w *byte, blocks int, ahead int)
+// Requires: MMX+, SSE, SSE2
+TEXT ·codesT2SSE41(SB), NOSPLIT, $0-32
+	MOVQ codes+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ blocks+16(FP), DX
+	MOVQ ahead+24(FP), BX
+
+block:
+	PREFETCHT1 (CX)(BX*1)
+	MOVOU      (CX), X0
+	MOVAPS     X0, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, (AX)
+	MOVAPS     X0, X1
+	PSRLL      $0x02, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 64(AX)
+	MOVAPS     X0, X1
+	PSRLL      $0x04, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 128(AX)
+	MOVAPS     X0, X0
+	PSRLL      $0x06, X0
+	PAND       ternaryMask03<>+0(SB), X0
+	MOVOU      X0, 192(AX)
+	MOVOU      16(CX), X0
+	MOVAPS     X0, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 16(AX)
+	MOVAPS     X0, X1
+	PSRLL      $0x02, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 80(AX)
+	MOVAPS     X0, X1
+	PSRLL      $0x04, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 144(AX)
+	MOVAPS     X0, X0
+	PSRLL      $0x06, X0
+	PAND       ternaryMask03<>+0(SB), X0
+	MOVOU      X0, 208(AX)
+	MOVOU      32(CX), X0
+	MOVAPS     X0, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 32(AX)
+	MOVAPS     X0, X1
+	PSRLL      $0x02, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 96(AX)
+	MOVAPS     X0, X1
+	PSRLL      $0x04, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 160(AX)
+	MOVAPS     X0, X0
+	PSRLL      $0x06, X0
+	PAND       ternaryMask03<>+0(SB), X0
+	MOVOU      X0, 224(AX)
+	MOVOU      48(CX), X0
+	MOVAPS     X0, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 48(AX)
+	MOVAPS     X0, X1
+	PSRLL      $0x02, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 112(AX)
+	MOVAPS     X0, X1
+	PSRLL      $0x04, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 176(AX)
+	MOVAPS     X0, X0
+	PSRLL      $0x06, X0
+	PAND       ternaryMask03<>+0(SB), X0
+	MOVOU      X0, 240(AX)
+	ADDQ       $0x40, CX
+	ADDQ       $0x00000100, AX
+	DECQ       DX
+	JNZ        block
+	RET
+
+// func codesT5SSE41(codes *byte, w *byte, blocks int, ahead int)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·codesT5SSE41(SB), NOSPLIT, $0-32
+	MOVQ codes+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ blocks+16(FP), DX
+	MOVQ ahead+24(FP), BX
+
+block:
+	PREFETCHT1 (CX)(BX*1)
+	MOVOU      (CX), X0
+	MOVAPS     X0, X1
+	PSUBB      ternary81<>+0(SB), X1
+	PMINUB     X0, X1
+	MOVAPS     X1, X2
+	PSUBB      ternary81<>+0(SB), X2
+	PMINUB     X2, X1
+	PSUBB      X1, X0
+	PSRLW      $0x06, X0
+	PAND       ternaryMask03<>+0(SB), X0
+	MOVAPS     X1, X3
+	PMADDUBSW  ternary86Even<>+0(SB), X3
+	PSRLW      $0x08, X3
+	PADDB      X1, X3
+	MOVAPS     X1, X2
+	PMADDUBSW  ternary86Odd<>+0(SB), X2
+	PAND       ternaryOdd<>+0(SB), X2
+	PADDB      X2, X3
+	MOVAPS     X1, X4
+	PMADDUBSW  ternary57Even<>+0(SB), X4
+	PSRLW      $0x09, X4
+	MOVAPS     X1, X2
+	PMADDUBSW  ternary57Odd<>+0(SB), X2
+	PSRLW      $0x01, X2
+	PAND       ternaryOdd<>+0(SB), X2
+	POR        X2, X4
+	MOVOU      ternaryNinths<>+0(SB), X2
+	PSHUFB     X4, X2
+	PADDB      X2, X3
+	MOVAPS     X3, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, (AX)
+	MOVAPS     X3, X1
+	PSRLL      $0x02, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 64(AX)
+	MOVAPS     X3, X1
+	PSRLL      $0x04, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 128(AX)
+	MOVAPS     X3, X1
+	PSRLL      $0x06, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 192(AX)
+	MOVOU      X0, 256(AX)
+	MOVOU      16(CX), X0
+	MOVAPS     X0, X1
+	PSUBB      ternary81<>+0(SB), X1
+	PMINUB     X0, X1
+	MOVAPS     X1, X2
+	PSUBB      ternary81<>+0(SB), X2
+	PMINUB     X2, X1
+	PSUBB      X1, X0
+	PSRLW      $0x06, X0
+	PAND       ternaryMask03<>+0(SB), X0
+	MOVAPS     X1, X3
+	PMADDUBSW  ternary86Even<>+0(SB), X3
+	PSRLW      $0x08, X3
+	PADDB      X1, X3
+	MOVAPS     X1, X2
+	PMADDUBSW  ternary86Odd<>+0(SB), X2
+	PAND       ternaryOdd<>+0(SB), X2
+	PADDB      X2, X3
+	MOVAPS     X1, X4
+	PMADDUBSW  ternary57Even<>+0(SB), X4
+	PSRLW      $0x09, X4
+	MOVAPS     X1, X2
+	PMADDUBSW  ternary57Odd<>+0(SB), X2
+	PSRLW      $0x01, X2
+	PAND       ternaryOdd<>+0(SB), X2
+	POR        X2, X4
+	MOVOU      ternaryNinths<>+0(SB), X2
+	PSHUFB     X4, X2
+	PADDB      X2, X3
+	MOVAPS     X3, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 16(AX)
+	MOVAPS     X3, X1
+	PSRLL      $0x02, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 80(AX)
+	MOVAPS     X3, X1
+	PSRLL      $0x04, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 144(AX)
+	MOVAPS     X3, X1
+	PSRLL      $0x06, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 208(AX)
+	MOVOU      X0, 272(AX)
+	MOVOU      32(CX), X0
+	MOVAPS     X0, X1
+	PSUBB      ternary81<>+0(SB), X1
+	PMINUB     X0, X1
+	MOVAPS     X1, X2
+	PSUBB      ternary81<>+0(SB), X2
+	PMINUB     X2, X1
+	PSUBB      X1, X0
+	PSRLW      $0x06, X0
+	PAND       ternaryMask03<>+0(SB), X0
+	MOVAPS     X1, X3
+	PMADDUBSW  ternary86Even<>+0(SB), X3
+	PSRLW      $0x08, X3
+	PADDB      X1, X3
+	MOVAPS     X1, X2
+	PMADDUBSW  ternary86Odd<>+0(SB), X2
+	PAND       ternaryOdd<>+0(SB), X2
+	PADDB      X2, X3
+	MOVAPS     X1, X4
+	PMADDUBSW  ternary57Even<>+0(SB), X4
+	PSRLW      $0x09, X4
+	MOVAPS     X1, X2
+	PMADDUBSW  ternary57Odd<>+0(SB), X2
+	PSRLW      $0x01, X2
+	PAND       ternaryOdd<>+0(SB), X2
+	POR        X2, X4
+	MOVOU      ternaryNinths<>+0(SB), X2
+	PSHUFB     X4, X2
+	PADDB      X2, X3
+	MOVAPS     X3, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 32(AX)
+	MOVAPS     X3, X1
+	PSRLL      $0x02, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 96(AX)
+	MOVAPS     X3, X1
+	PSRLL      $0x04, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 160(AX)
+	MOVAPS     X3, X1
+	PSRLL      $0x06, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 224(AX)
+	MOVOU      X0, 288(AX)
+	MOVOU      48(CX), X0
+	MOVAPS     X0, X1
+	PSUBB      ternary81<>+0(SB), X1
+	PMINUB     X0, X1
+	MOVAPS     X1, X2
+	PSUBB      ternary81<>+0(SB), X2
+	PMINUB     X2, X1
+	PSUBB      X1, X0
+	PSRLW      $0x06, X0
+	PAND       ternaryMask03<>+0(SB), X0
+	MOVAPS     X1, X3
+	PMADDUBSW  ternary86Even<>+0(SB), X3
+	PSRLW      $0x08, X3
+	PADDB      X1, X3
+	MOVAPS     X1, X2
+	PMADDUBSW  ternary86Odd<>+0(SB), X2
+	PAND       ternaryOdd<>+0(SB), X2
+	PADDB      X2, X3
+	MOVAPS     X1, X4
+	PMADDUBSW  ternary57Even<>+0(SB), X4
+	PSRLW      $0x09, X4
+	MOVAPS     X1, X2
+	PMADDUBSW  ternary57Odd<>+0(SB), X2
+	PSRLW      $0x01, X2
+	PAND       ternaryOdd<>+0(SB), X2
+	POR        X2, X4
+	MOVOU      ternaryNinths<>+0(SB), X2
+	PSHUFB     X4, X2
+	PADDB      X2, X3
+	MOVAPS     X3, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 48(AX)
+	MOVAPS     X3, X1
+	PSRLL      $0x02, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 112(AX)
+	MOVAPS     X3, X1
+	PSRLL      $0x04, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 176(AX)
+	MOVAPS     X3, X1
+	PSRLL      $0x06, X1
+	PAND       ternaryMask03<>+0(SB), X1
+	MOVOU      X1, 240(AX)
+	MOVOU      X0, 304(AX)
+	ADDQ       $0x40, CX
+	ADDQ       $0x00000140, AX
+	DECQ       DX
+	JNZ        block
+	RET
+
 // func mulCodesx1AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
 // Requires: AVX, AVX2, CMOV
 TEXT ·mulCodesx1AVX2(SB), NOSPLIT, $0-40
@@ -24494,4 +25062,4377 @@ sixteen:
 	SHRQ          $0x02, AX
 	MOVQ          AX, ret+40(FP)
 	VZEROUPPER
+	RET
+
+// func matMulT2I8x1SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
+// Requires: CMOV, MMX+, SSE, SSE2, SSSE3
+TEXT ·matMulT2I8x1SSE41(SB), NOSPLIT, $0-40
+	MOVQ  acc+0(FP), AX
+	MOVQ  w+8(FP), CX
+	MOVQ  x+16(FP), DX
+	MOVQ  stride+24(FP), BX
+	MOVQ  blocks+32(FP), BX
+	PXOR  X0, X0
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	MOVOU X0, 32(AX)
+	MOVOU X0, 48(AX)
+
+run:
+	PXOR    X0, X0
+	PXOR    X1, X1
+	PXOR    X2, X2
+	PXOR    X3, X3
+	MOVQ    $0x00000010, SI
+	CMPQ    BX, SI
+	CMOVQLT BX, SI
+	SUBQ    SI, BX
+
+step:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (DX), X5
+	PSHUFD     $0x00, X5, X4
+	MOVOU      (CX), X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0x55, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xaa, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xff, X5, X4
+	MOVOU      (CX), X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	ADDQ       $0x40, CX
+	ADDQ       $0x10, DX
+	DECQ       SI
+	JNZ        step
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	MOVUPS     (AX), X4
+	PADDL      X4, X0
+	MOVOU      X0, (AX)
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	MOVUPS     16(AX), X0
+	PADDL      X0, X1
+	MOVOU      X1, 16(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	MOVUPS     32(AX), X0
+	PADDL      X0, X2
+	MOVOU      X2, 32(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	MOVUPS     48(AX), X0
+	PADDL      X0, X3
+	MOVOU      X3, 48(AX)
+	TESTQ      BX, BX
+	JNZ        run
+	RET
+
+// func matMulT5I8x1SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
+// Requires: CMOV, MMX+, SSE, SSE2, SSSE3
+TEXT ·matMulT5I8x1SSE41(SB), NOSPLIT, $0-40
+	MOVQ  acc+0(FP), AX
+	MOVQ  w+8(FP), CX
+	MOVQ  x+16(FP), DX
+	MOVQ  stride+24(FP), BX
+	MOVQ  blocks+32(FP), BX
+	PXOR  X0, X0
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	MOVOU X0, 32(AX)
+	MOVOU X0, 48(AX)
+
+run:
+	PXOR    X0, X0
+	PXOR    X1, X1
+	PXOR    X2, X2
+	PXOR    X3, X3
+	MOVQ    $0x0000000c, SI
+	CMPQ    BX, SI
+	CMOVQLT BX, SI
+	SUBQ    SI, BX
+
+step:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X0
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X1
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X2
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X3
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	ADDQ       $0x40, CX
+	ADDQ       $0x14, DX
+	DECQ       SI
+	JNZ        step
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	MOVUPS     (AX), X4
+	PADDL      X4, X0
+	MOVOU      X0, (AX)
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	MOVUPS     16(AX), X0
+	PADDL      X0, X1
+	MOVOU      X1, 16(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	MOVUPS     32(AX), X0
+	PADDL      X0, X2
+	MOVOU      X2, 32(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	MOVUPS     48(AX), X0
+	PADDL      X0, X3
+	MOVOU      X3, 48(AX)
+	TESTQ      BX, BX
+	JNZ        run
+	RET
+
+// func mulCodesx1SSE41(acc *int32, x *int8, stride int, codes *byte, steps int)
+// Requires: CMOV, SSE, SSE2, SSSE3
+TEXT ·mulCodesx1SSE41(SB), NOSPLIT, $0-40
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ codes+24(FP), DX
+	MOVQ steps+32(FP), BX
+
+run:
+	PXOR    X0, X0
+	PXOR    X1, X1
+	PXOR    X2, X2
+	PXOR    X3, X3
+	MOVQ    $0x00000010, SI
+	CMPQ    BX, SI
+	CMOVQLT BX, SI
+	SUBQ    SI, BX
+
+step:
+	MOVOU     (CX), X5
+	PSHUFD    $0x00, X5, X4
+	MOVOU     (DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X0
+	MOVOU     16(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X1
+	MOVOU     32(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X2
+	MOVOU     48(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X3
+	PSHUFD    $0x55, X5, X4
+	MOVOU     64(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X0
+	MOVOU     80(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X1
+	MOVOU     96(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X2
+	MOVOU     112(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X3
+	PSHUFD    $0xaa, X5, X4
+	MOVOU     128(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X0
+	MOVOU     144(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X1
+	MOVOU     160(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X2
+	MOVOU     176(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X3
+	PSHUFD    $0xff, X5, X4
+	MOVOU     192(DX), X5
+	PMADDUBSW X4, X5
+	PADDW     X5, X0
+	MOVOU     208(DX), X5
+	PMADDUBSW X4, X5
+	PADDW     X5, X1
+	MOVOU     224(DX), X5
+	PMADDUBSW X4, X5
+	PADDW     X5, X2
+	MOVOU     240(DX), X5
+	PMADDUBSW X4, X5
+	PADDW     X5, X3
+	ADDQ      $0x00000100, DX
+	ADDQ      $0x10, CX
+	DECQ      SI
+	JNZ       step
+	PMADDWL   ternaryOnes<>+0(SB), X0
+	MOVUPS    (AX), X4
+	PADDL     X4, X0
+	MOVOU     X0, (AX)
+	PMADDWL   ternaryOnes<>+0(SB), X1
+	MOVUPS    16(AX), X0
+	PADDL     X0, X1
+	MOVOU     X1, 16(AX)
+	PMADDWL   ternaryOnes<>+0(SB), X2
+	MOVUPS    32(AX), X0
+	PADDL     X0, X2
+	MOVOU     X2, 32(AX)
+	PMADDWL   ternaryOnes<>+0(SB), X3
+	MOVUPS    48(AX), X0
+	PADDL     X0, X3
+	MOVOU     X3, 48(AX)
+	TESTQ     BX, BX
+	JNZ       run
+	RET
+
+// func matMulG2I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·matMulG2I8x1SSE41(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), DX
+
+panel:
+	MOVQ  units+32(FP), BX
+	PXOR  X0, X0
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	MOVOU X0, 32(AX)
+	MOVOU X0, 48(AX)
+
+record:
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	MOVQ $0x00000008, SI
+
+block:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (DX), X5
+	PSHUFD     $0x00, X5, X4
+	MOVOU      (CX), X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0x55, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xaa, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask03<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xff, X5, X4
+	MOVOU      (CX), X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	ADDQ       $0x40, CX
+	ADDQ       $0x10, DX
+	DECQ       SI
+	JNZ        block
+	MOVUPS     (CX), X4
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	MOVSS      (DX), X5
+	PSHUFD     $0x00, X5, X5
+	PADDL      X5, X0
+	CVTPL2PS   X0, X0
+	MULPS      X4, X0
+	MOVSS      4(DX), X5
+	PSHUFD     $0x00, X5, X5
+	MULPS      X5, X0
+	MOVUPS     (AX), X4
+	ADDPS      X4, X0
+	MOVUPS     X0, (AX)
+	MOVUPS     16(CX), X0
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	PADDL      X4, X1
+	CVTPL2PS   X1, X1
+	MULPS      X0, X1
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MULPS      X4, X1
+	MOVUPS     16(AX), X0
+	ADDPS      X0, X1
+	MOVUPS     X1, 16(AX)
+	MOVUPS     32(CX), X0
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	MOVSS      (DX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X2
+	CVTPL2PS   X2, X2
+	MULPS      X0, X2
+	MOVSS      4(DX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X2
+	MOVUPS     32(AX), X0
+	ADDPS      X0, X2
+	MOVUPS     X2, 32(AX)
+	MOVUPS     48(CX), X0
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	MOVSS      (DX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X3
+	CVTPL2PS   X3, X3
+	MULPS      X0, X3
+	MOVSS      4(DX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X3
+	MOVUPS     48(AX), X0
+	ADDPS      X0, X3
+	MOVUPS     X3, 48(AX)
+	ADDQ       $0x40, CX
+	ADDQ       $0x0c, DX
+	DECQ       BX
+	JNZ        record
+	MOVQ       units+32(FP), BX
+	IMUL3Q     $0x0000008c, BX, BX
+	SUBQ       BX, DX
+	ADDQ       $0x00000040, AX
+	DECQ       panels+40(FP)
+	JNZ        panel
+	RET
+
+// func matMulG5I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·matMulG5I8x1SSE41(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), DX
+
+panel:
+	MOVQ  units+32(FP), BX
+	PXOR  X0, X0
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	MOVOU X0, 32(AX)
+	MOVOU X0, 48(AX)
+
+record:
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	MOVQ $0x00000006, SI
+
+block:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X0
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X1
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X2
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X3
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	ADDQ       $0x40, CX
+	ADDQ       $0x14, DX
+	DECQ       SI
+	JNZ        block
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      (CX), X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      (CX), X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVOU      (CX), X4
+	PSRLL      $0x04, X4
+	PAND       ternaryLowNibbles<>+0(SB), X4
+	MOVAPS     X4, X5
+	PSRLL      $0x04, X5
+	POR        X5, X4
+	PSHUFB     ternaryUpperEven<>+0(SB), X4
+	PSRAL      $0x10, X4
+	PSLLL      $0x0d, X4
+	PAND       ternary8FFFE000<>+0(SB), X4
+	MOVO       X4, X5
+	PAND       ternary0FFFE000<>+0(SB), X5
+	PCMPGTL    ternary0F7FE000<>+0(SB), X5
+	PAND       ternary7F800000<>+0(SB), X5
+	MULPS      ternary77800000<>+0(SB), X4
+	POR        X5, X4
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	MOVSS      8(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PADDL      X5, X0
+	CVTPL2PS   X0, X0
+	MULPS      X4, X0
+	MOVSS      12(DX), X5
+	PSHUFD     $0x00, X5, X5
+	MULPS      X5, X0
+	MOVUPS     (AX), X4
+	ADDPS      X4, X0
+	MOVUPS     X0, (AX)
+	MOVOU      16(CX), X0
+	PSRLL      $0x04, X0
+	PAND       ternaryLowNibbles<>+0(SB), X0
+	MOVAPS     X0, X4
+	PSRLL      $0x04, X4
+	POR        X4, X0
+	PSHUFB     ternaryUpperEven<>+0(SB), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X4
+	PAND       ternary0FFFE000<>+0(SB), X4
+	PCMPGTL    ternary0F7FE000<>+0(SB), X4
+	PAND       ternary7F800000<>+0(SB), X4
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X4, X0
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	PADDL      X4, X1
+	CVTPL2PS   X1, X1
+	MULPS      X0, X1
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MULPS      X4, X1
+	MOVUPS     16(AX), X0
+	ADDPS      X0, X1
+	MOVUPS     X1, 16(AX)
+	MOVOU      32(CX), X0
+	PSRLL      $0x04, X0
+	PAND       ternaryLowNibbles<>+0(SB), X0
+	MOVAPS     X0, X1
+	PSRLL      $0x04, X1
+	POR        X1, X0
+	PSHUFB     ternaryUpperEven<>+0(SB), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	MOVSS      8(DX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X2
+	CVTPL2PS   X2, X2
+	MULPS      X0, X2
+	MOVSS      12(DX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X2
+	MOVUPS     32(AX), X0
+	ADDPS      X0, X2
+	MOVUPS     X2, 32(AX)
+	MOVOU      48(CX), X0
+	PSRLL      $0x04, X0
+	PAND       ternaryLowNibbles<>+0(SB), X0
+	MOVAPS     X0, X1
+	PSRLL      $0x04, X1
+	POR        X1, X0
+	PSHUFB     ternaryUpperEven<>+0(SB), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	MOVSS      8(DX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X3
+	CVTPL2PS   X3, X3
+	MULPS      X0, X3
+	MOVSS      12(DX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X3
+	MOVUPS     48(AX), X0
+	ADDPS      X0, X3
+	MOVUPS     X3, 48(AX)
+	ADDQ       $0x40, CX
+	ADDQ       $0x14, DX
+	DECQ       BX
+	JNZ        record
+	MOVQ       units+32(FP), BX
+	IMUL3Q     $0x0000008c, BX, BX
+	SUBQ       BX, DX
+	ADDQ       $0x00000040, AX
+	DECQ       panels+40(FP)
+	JNZ        panel
+	RET
+
+DATA ternaryUpperEven<>+0(SB)/1, $0x80
+DATA ternaryUpperEven<>+1(SB)/1, $0x80
+DATA ternaryUpperEven<>+2(SB)/1, $0x00
+DATA ternaryUpperEven<>+3(SB)/1, $0x02
+DATA ternaryUpperEven<>+4(SB)/1, $0x80
+DATA ternaryUpperEven<>+5(SB)/1, $0x80
+DATA ternaryUpperEven<>+6(SB)/1, $0x04
+DATA ternaryUpperEven<>+7(SB)/1, $0x06
+DATA ternaryUpperEven<>+8(SB)/1, $0x80
+DATA ternaryUpperEven<>+9(SB)/1, $0x80
+DATA ternaryUpperEven<>+10(SB)/1, $0x08
+DATA ternaryUpperEven<>+11(SB)/1, $0x0a
+DATA ternaryUpperEven<>+12(SB)/1, $0x80
+DATA ternaryUpperEven<>+13(SB)/1, $0x80
+DATA ternaryUpperEven<>+14(SB)/1, $0x0c
+DATA ternaryUpperEven<>+15(SB)/1, $0x0e
+GLOBL ternaryUpperEven<>(SB), RODATA|NOPTR, $16
+
+DATA ternary8FFFE000<>+0(SB)/4, $0x8fffe000
+DATA ternary8FFFE000<>+4(SB)/4, $0x8fffe000
+DATA ternary8FFFE000<>+8(SB)/4, $0x8fffe000
+DATA ternary8FFFE000<>+12(SB)/4, $0x8fffe000
+DATA ternary8FFFE000<>+16(SB)/4, $0x8fffe000
+DATA ternary8FFFE000<>+20(SB)/4, $0x8fffe000
+DATA ternary8FFFE000<>+24(SB)/4, $0x8fffe000
+DATA ternary8FFFE000<>+28(SB)/4, $0x8fffe000
+GLOBL ternary8FFFE000<>(SB), RODATA|NOPTR, $32
+
+DATA ternary0FFFE000<>+0(SB)/4, $0x0fffe000
+DATA ternary0FFFE000<>+4(SB)/4, $0x0fffe000
+DATA ternary0FFFE000<>+8(SB)/4, $0x0fffe000
+DATA ternary0FFFE000<>+12(SB)/4, $0x0fffe000
+DATA ternary0FFFE000<>+16(SB)/4, $0x0fffe000
+DATA ternary0FFFE000<>+20(SB)/4, $0x0fffe000
+DATA ternary0FFFE000<>+24(SB)/4, $0x0fffe000
+DATA ternary0FFFE000<>+28(SB)/4, $0x0fffe000
+GLOBL ternary0FFFE000<>(SB), RODATA|NOPTR, $32
+
+DATA ternary0F7FE000<>+0(SB)/4, $0x0f7fe000
+DATA ternary0F7FE000<>+4(SB)/4, $0x0f7fe000
+DATA ternary0F7FE000<>+8(SB)/4, $0x0f7fe000
+DATA ternary0F7FE000<>+12(SB)/4, $0x0f7fe000
+DATA ternary0F7FE000<>+16(SB)/4, $0x0f7fe000
+DATA ternary0F7FE000<>+20(SB)/4, $0x0f7fe000
+DATA ternary0F7FE000<>+24(SB)/4, $0x0f7fe000
+DATA ternary0F7FE000<>+28(SB)/4, $0x0f7fe000
+GLOBL ternary0F7FE000<>(SB), RODATA|NOPTR, $32
+
+DATA ternary7F800000<>+0(SB)/4, $0x7f800000
+DATA ternary7F800000<>+4(SB)/4, $0x7f800000
+DATA ternary7F800000<>+8(SB)/4, $0x7f800000
+DATA ternary7F800000<>+12(SB)/4, $0x7f800000
+DATA ternary7F800000<>+16(SB)/4, $0x7f800000
+DATA ternary7F800000<>+20(SB)/4, $0x7f800000
+DATA ternary7F800000<>+24(SB)/4, $0x7f800000
+DATA ternary7F800000<>+28(SB)/4, $0x7f800000
+GLOBL ternary7F800000<>(SB), RODATA|NOPTR, $32
+
+DATA ternary77800000<>+0(SB)/4, $0x77800000
+DATA ternary77800000<>+4(SB)/4, $0x77800000
+DATA ternary77800000<>+8(SB)/4, $0x77800000
+DATA ternary77800000<>+12(SB)/4, $0x77800000
+DATA ternary77800000<>+16(SB)/4, $0x77800000
+DATA ternary77800000<>+20(SB)/4, $0x77800000
+DATA ternary77800000<>+24(SB)/4, $0x77800000
+DATA ternary77800000<>+28(SB)/4, $0x77800000
+GLOBL ternary77800000<>(SB), RODATA|NOPTR, $32
+
+// func matMulG1I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·matMulG1I8x1SSE41(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), DX
+
+panel:
+	MOVQ  units+32(FP), BX
+	PXOR  X0, X0
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	MOVOU X0, 32(AX)
+	MOVOU X0, 48(AX)
+
+record:
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	MOVQ $0x00000004, SI
+
+first:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (DX), X5
+	PSHUFD     $0x00, X5, X4
+	MOVOU      (CX), X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0x55, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x01, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x01, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x01, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x01, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xaa, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xff, X5, X4
+	MOVOU      (CX), X5
+	PSRLL      $0x03, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X5
+	PSRLL      $0x03, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X5
+	PSRLL      $0x03, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X5
+	PSRLL      $0x03, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVOU      16(DX), X5
+	PSHUFD     $0x00, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0x55, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x05, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x05, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x05, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x05, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xaa, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x06, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x06, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x06, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x06, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xff, X5, X4
+	MOVOU      (CX), X5
+	PSRLL      $0x07, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X5
+	PSRLL      $0x07, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X5
+	PSRLL      $0x07, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X5
+	PSRLL      $0x07, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	ADDQ       $0x40, CX
+	ADDQ       $0x20, DX
+	DECQ       SI
+	JNZ        first
+	MOVOU      256(CX), X4
+	PSLLL      $0x10, X4
+	PSRAL      $0x10, X4
+	PSLLL      $0x0d, X4
+	PAND       ternary8FFFE000<>+0(SB), X4
+	MOVO       X4, X5
+	PAND       ternary0FFFE000<>+0(SB), X5
+	PCMPGTL    ternary0F7FE000<>+0(SB), X5
+	PAND       ternary7F800000<>+0(SB), X5
+	MULPS      ternary77800000<>+0(SB), X4
+	POR        X5, X4
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	PADDL      X0, X0
+	MOVSS      (DX), X5
+	PSHUFD     $0x00, X5, X5
+	PADDL      X5, X0
+	CVTPL2PS   X0, X0
+	MULPS      X4, X0
+	MOVSS      4(DX), X5
+	PSHUFD     $0x00, X5, X5
+	MULPS      X5, X0
+	MOVUPS     (AX), X4
+	ADDPS      X4, X0
+	MOVUPS     X0, (AX)
+	MOVOU      272(CX), X0
+	PSLLL      $0x10, X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X4
+	PAND       ternary0FFFE000<>+0(SB), X4
+	PCMPGTL    ternary0F7FE000<>+0(SB), X4
+	PAND       ternary7F800000<>+0(SB), X4
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X4, X0
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	PADDL      X1, X1
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	PADDL      X4, X1
+	CVTPL2PS   X1, X1
+	MULPS      X0, X1
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MULPS      X4, X1
+	MOVUPS     16(AX), X0
+	ADDPS      X0, X1
+	MOVUPS     X1, 16(AX)
+	MOVOU      288(CX), X0
+	PSLLL      $0x10, X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	PADDL      X2, X2
+	MOVSS      (DX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X2
+	CVTPL2PS   X2, X2
+	MULPS      X0, X2
+	MOVSS      4(DX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X2
+	MOVUPS     32(AX), X0
+	ADDPS      X0, X2
+	MOVUPS     X2, 32(AX)
+	MOVOU      304(CX), X0
+	PSLLL      $0x10, X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	PADDL      X3, X3
+	MOVSS      (DX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X3
+	CVTPL2PS   X3, X3
+	MULPS      X0, X3
+	MOVSS      4(DX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X3
+	MOVUPS     48(AX), X0
+	ADDPS      X0, X3
+	MOVUPS     X3, 48(AX)
+	ADDQ       $0x0c, DX
+	PXOR       X0, X0
+	PXOR       X1, X1
+	PXOR       X2, X2
+	PXOR       X3, X3
+	MOVQ       $0x00000004, SI
+
+second:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (DX), X5
+	PSHUFD     $0x00, X5, X4
+	MOVOU      (CX), X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0x55, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x01, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x01, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x01, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x01, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xaa, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xff, X5, X4
+	MOVOU      (CX), X5
+	PSRLL      $0x03, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X5
+	PSRLL      $0x03, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X5
+	PSRLL      $0x03, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X5
+	PSRLL      $0x03, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVOU      16(DX), X5
+	PSHUFD     $0x00, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0x55, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x05, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x05, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x05, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x05, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xaa, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x06, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x06, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x06, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x06, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xff, X5, X4
+	MOVOU      (CX), X5
+	PSRLL      $0x07, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X5
+	PSRLL      $0x07, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X5
+	PSRLL      $0x07, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X5
+	PSRLL      $0x07, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	ADDQ       $0x40, CX
+	ADDQ       $0x20, DX
+	DECQ       SI
+	JNZ        second
+	MOVOU      (CX), X4
+	PSRAL      $0x10, X4
+	PSLLL      $0x0d, X4
+	PAND       ternary8FFFE000<>+0(SB), X4
+	MOVO       X4, X5
+	PAND       ternary0FFFE000<>+0(SB), X5
+	PCMPGTL    ternary0F7FE000<>+0(SB), X5
+	PAND       ternary7F800000<>+0(SB), X5
+	MULPS      ternary77800000<>+0(SB), X4
+	POR        X5, X4
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	PADDL      X0, X0
+	MOVSS      (DX), X5
+	PSHUFD     $0x00, X5, X5
+	PADDL      X5, X0
+	CVTPL2PS   X0, X0
+	MULPS      X4, X0
+	MOVSS      4(DX), X5
+	PSHUFD     $0x00, X5, X5
+	MULPS      X5, X0
+	MOVUPS     (AX), X4
+	ADDPS      X4, X0
+	MOVUPS     X0, (AX)
+	MOVOU      16(CX), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X4
+	PAND       ternary0FFFE000<>+0(SB), X4
+	PCMPGTL    ternary0F7FE000<>+0(SB), X4
+	PAND       ternary7F800000<>+0(SB), X4
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X4, X0
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	PADDL      X1, X1
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	PADDL      X4, X1
+	CVTPL2PS   X1, X1
+	MULPS      X0, X1
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MULPS      X4, X1
+	MOVUPS     16(AX), X0
+	ADDPS      X0, X1
+	MOVUPS     X1, 16(AX)
+	MOVOU      32(CX), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	PADDL      X2, X2
+	MOVSS      (DX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X2
+	CVTPL2PS   X2, X2
+	MULPS      X0, X2
+	MOVSS      4(DX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X2
+	MOVUPS     32(AX), X0
+	ADDPS      X0, X2
+	MOVUPS     X2, 32(AX)
+	MOVOU      48(CX), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	PADDL      X3, X3
+	MOVSS      (DX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X3
+	CVTPL2PS   X3, X3
+	MULPS      X0, X3
+	MOVSS      4(DX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X3
+	MOVUPS     48(AX), X0
+	ADDPS      X0, X3
+	MOVUPS     X3, 48(AX)
+	ADDQ       $0x0c, DX
+	ADDQ       $0x40, CX
+	DECQ       BX
+	JNZ        record
+	MOVQ       units+32(FP), BX
+	IMUL3Q     $0x00000118, BX, BX
+	SUBQ       BX, DX
+	ADDQ       $0x00000040, AX
+	DECQ       panels+40(FP)
+	JNZ        panel
+	RET
+
+// func matMulT2I8x2SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
+// Requires: CMOV, MMX+, SSE, SSE2, SSSE3
+TEXT ·matMulT2I8x2SSE41(SB), NOSPLIT, $0-40
+	MOVQ  acc+0(FP), AX
+	MOVQ  w+8(FP), CX
+	MOVQ  x+16(FP), DX
+	MOVQ  stride+24(FP), BX
+	MOVQ  blocks+32(FP), SI
+	PXOR  X0, X0
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	MOVOU X0, 32(AX)
+	MOVOU X0, 48(AX)
+	MOVOU X0, 64(AX)
+	MOVOU X0, 80(AX)
+	MOVOU X0, 96(AX)
+	MOVOU X0, 112(AX)
+
+run:
+	PXOR    X0, X0
+	PXOR    X1, X1
+	PXOR    X2, X2
+	PXOR    X3, X3
+	PXOR    X4, X4
+	PXOR    X5, X5
+	PXOR    X6, X6
+	PXOR    X7, X7
+	MOVQ    $0x00000010, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+
+step:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (DX), X9
+	PSHUFD     $0x00, X9, X8
+	MOVOU      (DX)(BX*1), X11
+	PSHUFD     $0x00, X11, X10
+	MOVOU      (CX), X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0x55, X9, X8
+	PSHUFD     $0x55, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0xaa, X9, X8
+	PSHUFD     $0xaa, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0xff, X9, X8
+	PSHUFD     $0xff, X11, X9
+	MOVOU      (CX), X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVOU      16(CX), X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVOU      32(CX), X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVOU      48(CX), X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	ADDQ       $0x40, CX
+	ADDQ       $0x10, DX
+	DECQ       DI
+	JNZ        step
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	MOVUPS     (AX), X8
+	PADDL      X8, X0
+	MOVOU      X0, (AX)
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	MOVUPS     16(AX), X0
+	PADDL      X0, X1
+	MOVOU      X1, 16(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	MOVUPS     32(AX), X0
+	PADDL      X0, X2
+	MOVOU      X2, 32(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	MOVUPS     48(AX), X0
+	PADDL      X0, X3
+	MOVOU      X3, 48(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X4
+	MOVUPS     64(AX), X0
+	PADDL      X0, X4
+	MOVOU      X4, 64(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X5
+	MOVUPS     80(AX), X0
+	PADDL      X0, X5
+	MOVOU      X5, 80(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X6
+	MOVUPS     96(AX), X0
+	PADDL      X0, X6
+	MOVOU      X6, 96(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X7
+	MOVUPS     112(AX), X0
+	PADDL      X0, X7
+	MOVOU      X7, 112(AX)
+	TESTQ      SI, SI
+	JNZ        run
+	RET
+
+// func matMulT5I8x2SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
+// Requires: CMOV, MMX+, SSE, SSE2, SSSE3
+TEXT ·matMulT5I8x2SSE41(SB), NOSPLIT, $0-40
+	MOVQ  acc+0(FP), AX
+	MOVQ  w+8(FP), CX
+	MOVQ  x+16(FP), DX
+	MOVQ  stride+24(FP), BX
+	MOVQ  blocks+32(FP), SI
+	PXOR  X0, X0
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	MOVOU X0, 32(AX)
+	MOVOU X0, 48(AX)
+	MOVOU X0, 64(AX)
+	MOVOU X0, 80(AX)
+	MOVOU X0, 96(AX)
+	MOVOU X0, 112(AX)
+
+run:
+	PXOR    X0, X0
+	PXOR    X1, X1
+	PXOR    X2, X2
+	PXOR    X3, X3
+	PXOR    X4, X4
+	PXOR    X5, X5
+	PXOR    X6, X6
+	PXOR    X7, X7
+	MOVQ    $0x0000000c, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+
+step:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (CX), X8
+	MOVAPS     X8, X9
+	PSUBB      ternary81<>+0(SB), X9
+	PMINUB     X8, X9
+	MOVAPS     X9, X10
+	PSUBB      ternary81<>+0(SB), X10
+	PMINUB     X10, X9
+	PSUBB      X9, X8
+	PSRLW      $0x06, X8
+	PAND       ternaryMask03<>+0(SB), X8
+	MOVAPS     X9, X11
+	PMADDUBSW  ternary86Even<>+0(SB), X11
+	PSRLW      $0x08, X11
+	PADDB      X9, X11
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary86Odd<>+0(SB), X10
+	PAND       ternaryOdd<>+0(SB), X10
+	PADDB      X10, X11
+	MOVAPS     X9, X12
+	PMADDUBSW  ternary57Even<>+0(SB), X12
+	PSRLW      $0x09, X12
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary57Odd<>+0(SB), X10
+	PSRLW      $0x01, X10
+	PAND       ternaryOdd<>+0(SB), X10
+	POR        X10, X12
+	MOVOU      ternaryNinths<>+0(SB), X10
+	PSHUFB     X12, X10
+	PADDB      X10, X11
+	MOVSS      16(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVSS      16(DX)(BX*1), X10
+	PSHUFD     $0x00, X10, X10
+	MOVAPS     X8, X12
+	PMADDUBSW  X9, X12
+	PADDW      X12, X0
+	PMADDUBSW  X10, X8
+	PADDW      X8, X4
+	MOVSS      (DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVSS      4(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x02, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVSS      8(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      8(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x04, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVSS      12(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVOU      16(CX), X8
+	MOVAPS     X8, X9
+	PSUBB      ternary81<>+0(SB), X9
+	PMINUB     X8, X9
+	MOVAPS     X9, X10
+	PSUBB      ternary81<>+0(SB), X10
+	PMINUB     X10, X9
+	PSUBB      X9, X8
+	PSRLW      $0x06, X8
+	PAND       ternaryMask03<>+0(SB), X8
+	MOVAPS     X9, X11
+	PMADDUBSW  ternary86Even<>+0(SB), X11
+	PSRLW      $0x08, X11
+	PADDB      X9, X11
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary86Odd<>+0(SB), X10
+	PAND       ternaryOdd<>+0(SB), X10
+	PADDB      X10, X11
+	MOVAPS     X9, X12
+	PMADDUBSW  ternary57Even<>+0(SB), X12
+	PSRLW      $0x09, X12
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary57Odd<>+0(SB), X10
+	PSRLW      $0x01, X10
+	PAND       ternaryOdd<>+0(SB), X10
+	POR        X10, X12
+	MOVOU      ternaryNinths<>+0(SB), X10
+	PSHUFB     X12, X10
+	PADDB      X10, X11
+	MOVSS      16(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVSS      16(DX)(BX*1), X10
+	PSHUFD     $0x00, X10, X10
+	MOVAPS     X8, X12
+	PMADDUBSW  X9, X12
+	PADDW      X12, X1
+	PMADDUBSW  X10, X8
+	PADDW      X8, X5
+	MOVSS      (DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVSS      4(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x02, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVSS      8(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      8(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x04, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVSS      12(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVOU      32(CX), X8
+	MOVAPS     X8, X9
+	PSUBB      ternary81<>+0(SB), X9
+	PMINUB     X8, X9
+	MOVAPS     X9, X10
+	PSUBB      ternary81<>+0(SB), X10
+	PMINUB     X10, X9
+	PSUBB      X9, X8
+	PSRLW      $0x06, X8
+	PAND       ternaryMask03<>+0(SB), X8
+	MOVAPS     X9, X11
+	PMADDUBSW  ternary86Even<>+0(SB), X11
+	PSRLW      $0x08, X11
+	PADDB      X9, X11
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary86Odd<>+0(SB), X10
+	PAND       ternaryOdd<>+0(SB), X10
+	PADDB      X10, X11
+	MOVAPS     X9, X12
+	PMADDUBSW  ternary57Even<>+0(SB), X12
+	PSRLW      $0x09, X12
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary57Odd<>+0(SB), X10
+	PSRLW      $0x01, X10
+	PAND       ternaryOdd<>+0(SB), X10
+	POR        X10, X12
+	MOVOU      ternaryNinths<>+0(SB), X10
+	PSHUFB     X12, X10
+	PADDB      X10, X11
+	MOVSS      16(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVSS      16(DX)(BX*1), X10
+	PSHUFD     $0x00, X10, X10
+	MOVAPS     X8, X12
+	PMADDUBSW  X9, X12
+	PADDW      X12, X2
+	PMADDUBSW  X10, X8
+	PADDW      X8, X6
+	MOVSS      (DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVSS      4(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x02, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVSS      8(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      8(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x04, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVSS      12(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVOU      48(CX), X8
+	MOVAPS     X8, X9
+	PSUBB      ternary81<>+0(SB), X9
+	PMINUB     X8, X9
+	MOVAPS     X9, X10
+	PSUBB      ternary81<>+0(SB), X10
+	PMINUB     X10, X9
+	PSUBB      X9, X8
+	PSRLW      $0x06, X8
+	PAND       ternaryMask03<>+0(SB), X8
+	MOVAPS     X9, X11
+	PMADDUBSW  ternary86Even<>+0(SB), X11
+	PSRLW      $0x08, X11
+	PADDB      X9, X11
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary86Odd<>+0(SB), X10
+	PAND       ternaryOdd<>+0(SB), X10
+	PADDB      X10, X11
+	MOVAPS     X9, X12
+	PMADDUBSW  ternary57Even<>+0(SB), X12
+	PSRLW      $0x09, X12
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary57Odd<>+0(SB), X10
+	PSRLW      $0x01, X10
+	PAND       ternaryOdd<>+0(SB), X10
+	POR        X10, X12
+	MOVOU      ternaryNinths<>+0(SB), X10
+	PSHUFB     X12, X10
+	PADDB      X10, X11
+	MOVSS      16(DX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVSS      16(DX)(BX*1), X10
+	PSHUFD     $0x00, X10, X10
+	MOVAPS     X8, X12
+	PMADDUBSW  X9, X12
+	PADDW      X12, X3
+	PMADDUBSW  X10, X8
+	PADDW      X8, X7
+	MOVSS      (DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	MOVSS      4(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x02, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	MOVSS      8(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      8(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x04, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	MOVSS      12(DX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(DX)(BX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	ADDQ       $0x40, CX
+	ADDQ       $0x14, DX
+	DECQ       DI
+	JNZ        step
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	MOVUPS     (AX), X8
+	PADDL      X8, X0
+	MOVOU      X0, (AX)
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	MOVUPS     16(AX), X0
+	PADDL      X0, X1
+	MOVOU      X1, 16(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	MOVUPS     32(AX), X0
+	PADDL      X0, X2
+	MOVOU      X2, 32(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	MOVUPS     48(AX), X0
+	PADDL      X0, X3
+	MOVOU      X3, 48(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X4
+	MOVUPS     64(AX), X0
+	PADDL      X0, X4
+	MOVOU      X4, 64(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X5
+	MOVUPS     80(AX), X0
+	PADDL      X0, X5
+	MOVOU      X5, 80(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X6
+	MOVUPS     96(AX), X0
+	PADDL      X0, X6
+	MOVOU      X6, 96(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X7
+	MOVUPS     112(AX), X0
+	PADDL      X0, X7
+	MOVOU      X7, 112(AX)
+	TESTQ      SI, SI
+	JNZ        run
+	RET
+
+// func mulCodesx2SSE41(acc *int32, x *int8, stride int, codes *byte, steps int)
+// Requires: CMOV, SSE, SSE2, SSSE3
+TEXT ·mulCodesx2SSE41(SB), NOSPLIT, $0-40
+	MOVQ acc+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ codes+24(FP), BX
+	MOVQ steps+32(FP), SI
+
+run:
+	PXOR    X0, X0
+	PXOR    X1, X1
+	PXOR    X2, X2
+	PXOR    X3, X3
+	PXOR    X4, X4
+	PXOR    X5, X5
+	PXOR    X6, X6
+	PXOR    X7, X7
+	MOVQ    $0x00000010, DI
+	CMPQ    SI, DI
+	CMOVQLT SI, DI
+	SUBQ    DI, SI
+
+step:
+	MOVOU     (CX), X9
+	PSHUFD    $0x00, X9, X8
+	MOVOU     (CX)(DX*1), X11
+	PSHUFD    $0x00, X11, X10
+	MOVOU     (BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X0
+	PMADDUBSW X10, X12
+	PADDW     X12, X4
+	MOVOU     16(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X1
+	PMADDUBSW X10, X12
+	PADDW     X12, X5
+	MOVOU     32(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X2
+	PMADDUBSW X10, X12
+	PADDW     X12, X6
+	MOVOU     48(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X3
+	PMADDUBSW X10, X12
+	PADDW     X12, X7
+	PSHUFD    $0x55, X9, X8
+	PSHUFD    $0x55, X11, X10
+	MOVOU     64(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X0
+	PMADDUBSW X10, X12
+	PADDW     X12, X4
+	MOVOU     80(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X1
+	PMADDUBSW X10, X12
+	PADDW     X12, X5
+	MOVOU     96(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X2
+	PMADDUBSW X10, X12
+	PADDW     X12, X6
+	MOVOU     112(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X3
+	PMADDUBSW X10, X12
+	PADDW     X12, X7
+	PSHUFD    $0xaa, X9, X8
+	PSHUFD    $0xaa, X11, X10
+	MOVOU     128(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X0
+	PMADDUBSW X10, X12
+	PADDW     X12, X4
+	MOVOU     144(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X1
+	PMADDUBSW X10, X12
+	PADDW     X12, X5
+	MOVOU     160(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X2
+	PMADDUBSW X10, X12
+	PADDW     X12, X6
+	MOVOU     176(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X3
+	PMADDUBSW X10, X12
+	PADDW     X12, X7
+	PSHUFD    $0xff, X9, X8
+	PSHUFD    $0xff, X11, X9
+	MOVOU     192(BX), X10
+	MOVAPS    X10, X11
+	PMADDUBSW X8, X11
+	PADDW     X11, X0
+	PMADDUBSW X9, X10
+	PADDW     X10, X4
+	MOVOU     208(BX), X10
+	MOVAPS    X10, X11
+	PMADDUBSW X8, X11
+	PADDW     X11, X1
+	PMADDUBSW X9, X10
+	PADDW     X10, X5
+	MOVOU     224(BX), X10
+	MOVAPS    X10, X11
+	PMADDUBSW X8, X11
+	PADDW     X11, X2
+	PMADDUBSW X9, X10
+	PADDW     X10, X6
+	MOVOU     240(BX), X10
+	MOVAPS    X10, X11
+	PMADDUBSW X8, X11
+	PADDW     X11, X3
+	PMADDUBSW X9, X10
+	PADDW     X10, X7
+	ADDQ      $0x00000100, BX
+	ADDQ      $0x10, CX
+	DECQ      DI
+	JNZ       step
+	PMADDWL   ternaryOnes<>+0(SB), X0
+	MOVUPS    (AX), X8
+	PADDL     X8, X0
+	MOVOU     X0, (AX)
+	PMADDWL   ternaryOnes<>+0(SB), X1
+	MOVUPS    16(AX), X0
+	PADDL     X0, X1
+	MOVOU     X1, 16(AX)
+	PMADDWL   ternaryOnes<>+0(SB), X2
+	MOVUPS    32(AX), X0
+	PADDL     X0, X2
+	MOVOU     X2, 32(AX)
+	PMADDWL   ternaryOnes<>+0(SB), X3
+	MOVUPS    48(AX), X0
+	PADDL     X0, X3
+	MOVOU     X3, 48(AX)
+	PMADDWL   ternaryOnes<>+0(SB), X4
+	MOVUPS    128(AX), X0
+	PADDL     X0, X4
+	MOVOU     X4, 128(AX)
+	PMADDWL   ternaryOnes<>+0(SB), X5
+	MOVUPS    144(AX), X0
+	PADDL     X0, X5
+	MOVOU     X5, 144(AX)
+	PMADDWL   ternaryOnes<>+0(SB), X6
+	MOVUPS    160(AX), X0
+	PADDL     X0, X6
+	MOVOU     X6, 160(AX)
+	PMADDWL   ternaryOnes<>+0(SB), X7
+	MOVUPS    176(AX), X0
+	PADDL     X0, X7
+	MOVOU     X7, 176(AX)
+	TESTQ     SI, SI
+	JNZ       run
+	RET
+
+// func matMulG2I8x2SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·matMulG2I8x2SSE41(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), BX
+
+panel:
+	MOVQ  units+32(FP), SI
+	PXOR  X0, X0
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	MOVOU X0, 32(AX)
+	MOVOU X0, 48(AX)
+	MOVOU X0, 64(AX)
+	MOVOU X0, 80(AX)
+	MOVOU X0, 96(AX)
+	MOVOU X0, 112(AX)
+
+record:
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	PXOR X4, X4
+	PXOR X5, X5
+	PXOR X6, X6
+	PXOR X7, X7
+	MOVQ $0x00000008, DI
+
+block:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (BX), X9
+	PSHUFD     $0x00, X9, X8
+	MOVOU      (BX)(DX*1), X11
+	PSHUFD     $0x00, X11, X10
+	MOVOU      (CX), X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0x55, X9, X8
+	PSHUFD     $0x55, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0xaa, X9, X8
+	PSHUFD     $0xaa, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask03<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0xff, X9, X8
+	PSHUFD     $0xff, X11, X9
+	MOVOU      (CX), X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVOU      16(CX), X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVOU      32(CX), X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVOU      48(CX), X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	ADDQ       $0x40, CX
+	ADDQ       $0x10, BX
+	DECQ       DI
+	JNZ        block
+	MOVUPS     (CX), X8
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	MOVSS      (BX), X9
+	PSHUFD     $0x00, X9, X9
+	PADDL      X9, X0
+	CVTPL2PS   X0, X0
+	MULPS      X8, X0
+	MOVSS      4(BX), X9
+	PSHUFD     $0x00, X9, X9
+	MULPS      X9, X0
+	MOVUPS     (AX), X9
+	ADDPS      X9, X0
+	MOVUPS     X0, (AX)
+	PMADDWL    ternaryOnes<>+0(SB), X4
+	MOVSS      (BX)(DX*1), X0
+	PSHUFD     $0x00, X0, X0
+	PADDL      X0, X4
+	CVTPL2PS   X4, X4
+	MULPS      X8, X4
+	MOVSS      4(BX)(DX*1), X0
+	PSHUFD     $0x00, X0, X0
+	MULPS      X0, X4
+	MOVUPS     64(AX), X0
+	ADDPS      X0, X4
+	MOVUPS     X4, 64(AX)
+	MOVUPS     16(CX), X0
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	MOVSS      (BX), X4
+	PSHUFD     $0x00, X4, X4
+	PADDL      X4, X1
+	CVTPL2PS   X1, X1
+	MULPS      X0, X1
+	MOVSS      4(BX), X4
+	PSHUFD     $0x00, X4, X4
+	MULPS      X4, X1
+	MOVUPS     16(AX), X4
+	ADDPS      X4, X1
+	MOVUPS     X1, 16(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X5
+	MOVSS      (BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X5
+	CVTPL2PS   X5, X5
+	MULPS      X0, X5
+	MOVSS      4(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X5
+	MOVUPS     80(AX), X0
+	ADDPS      X0, X5
+	MOVUPS     X5, 80(AX)
+	MOVUPS     32(CX), X0
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	MOVSS      (BX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X2
+	CVTPL2PS   X2, X2
+	MULPS      X0, X2
+	MOVSS      4(BX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X2
+	MOVUPS     32(AX), X1
+	ADDPS      X1, X2
+	MOVUPS     X2, 32(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X6
+	MOVSS      (BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X6
+	CVTPL2PS   X6, X6
+	MULPS      X0, X6
+	MOVSS      4(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X6
+	MOVUPS     96(AX), X0
+	ADDPS      X0, X6
+	MOVUPS     X6, 96(AX)
+	MOVUPS     48(CX), X0
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	MOVSS      (BX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X3
+	CVTPL2PS   X3, X3
+	MULPS      X0, X3
+	MOVSS      4(BX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X3
+	MOVUPS     48(AX), X1
+	ADDPS      X1, X3
+	MOVUPS     X3, 48(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X7
+	MOVSS      (BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X7
+	CVTPL2PS   X7, X7
+	MULPS      X0, X7
+	MOVSS      4(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X7
+	MOVUPS     112(AX), X0
+	ADDPS      X0, X7
+	MOVUPS     X7, 112(AX)
+	ADDQ       $0x40, CX
+	ADDQ       $0x0c, BX
+	DECQ       SI
+	JNZ        record
+	MOVQ       units+32(FP), SI
+	IMUL3Q     $0x0000008c, SI, SI
+	SUBQ       SI, BX
+	ADDQ       $0x00000080, AX
+	DECQ       panels+40(FP)
+	JNZ        panel
+	RET
+
+// func matMulG5I8x2SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·matMulG5I8x2SSE41(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), BX
+
+panel:
+	MOVQ  units+32(FP), SI
+	PXOR  X0, X0
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	MOVOU X0, 32(AX)
+	MOVOU X0, 48(AX)
+	MOVOU X0, 64(AX)
+	MOVOU X0, 80(AX)
+	MOVOU X0, 96(AX)
+	MOVOU X0, 112(AX)
+
+record:
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	PXOR X4, X4
+	PXOR X5, X5
+	PXOR X6, X6
+	PXOR X7, X7
+	MOVQ $0x00000006, DI
+
+block:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (CX), X8
+	MOVAPS     X8, X9
+	PSUBB      ternary81<>+0(SB), X9
+	PMINUB     X8, X9
+	MOVAPS     X9, X10
+	PSUBB      ternary81<>+0(SB), X10
+	PMINUB     X10, X9
+	PSUBB      X9, X8
+	PSRLW      $0x06, X8
+	PAND       ternaryMask03<>+0(SB), X8
+	MOVAPS     X9, X11
+	PMADDUBSW  ternary86Even<>+0(SB), X11
+	PSRLW      $0x08, X11
+	PADDB      X9, X11
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary86Odd<>+0(SB), X10
+	PAND       ternaryOdd<>+0(SB), X10
+	PADDB      X10, X11
+	MOVAPS     X9, X12
+	PMADDUBSW  ternary57Even<>+0(SB), X12
+	PSRLW      $0x09, X12
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary57Odd<>+0(SB), X10
+	PSRLW      $0x01, X10
+	PAND       ternaryOdd<>+0(SB), X10
+	POR        X10, X12
+	MOVOU      ternaryNinths<>+0(SB), X10
+	PSHUFB     X12, X10
+	PADDB      X10, X11
+	MOVSS      16(BX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVSS      16(BX)(DX*1), X10
+	PSHUFD     $0x00, X10, X10
+	MOVAPS     X8, X12
+	PMADDUBSW  X9, X12
+	PADDW      X12, X0
+	PMADDUBSW  X10, X8
+	PADDW      X8, X4
+	MOVSS      (BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVSS      4(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x02, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVSS      8(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      8(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x04, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVSS      12(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVOU      16(CX), X8
+	MOVAPS     X8, X9
+	PSUBB      ternary81<>+0(SB), X9
+	PMINUB     X8, X9
+	MOVAPS     X9, X10
+	PSUBB      ternary81<>+0(SB), X10
+	PMINUB     X10, X9
+	PSUBB      X9, X8
+	PSRLW      $0x06, X8
+	PAND       ternaryMask03<>+0(SB), X8
+	MOVAPS     X9, X11
+	PMADDUBSW  ternary86Even<>+0(SB), X11
+	PSRLW      $0x08, X11
+	PADDB      X9, X11
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary86Odd<>+0(SB), X10
+	PAND       ternaryOdd<>+0(SB), X10
+	PADDB      X10, X11
+	MOVAPS     X9, X12
+	PMADDUBSW  ternary57Even<>+0(SB), X12
+	PSRLW      $0x09, X12
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary57Odd<>+0(SB), X10
+	PSRLW      $0x01, X10
+	PAND       ternaryOdd<>+0(SB), X10
+	POR        X10, X12
+	MOVOU      ternaryNinths<>+0(SB), X10
+	PSHUFB     X12, X10
+	PADDB      X10, X11
+	MOVSS      16(BX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVSS      16(BX)(DX*1), X10
+	PSHUFD     $0x00, X10, X10
+	MOVAPS     X8, X12
+	PMADDUBSW  X9, X12
+	PADDW      X12, X1
+	PMADDUBSW  X10, X8
+	PADDW      X8, X5
+	MOVSS      (BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVSS      4(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x02, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVSS      8(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      8(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x04, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVSS      12(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVOU      32(CX), X8
+	MOVAPS     X8, X9
+	PSUBB      ternary81<>+0(SB), X9
+	PMINUB     X8, X9
+	MOVAPS     X9, X10
+	PSUBB      ternary81<>+0(SB), X10
+	PMINUB     X10, X9
+	PSUBB      X9, X8
+	PSRLW      $0x06, X8
+	PAND       ternaryMask03<>+0(SB), X8
+	MOVAPS     X9, X11
+	PMADDUBSW  ternary86Even<>+0(SB), X11
+	PSRLW      $0x08, X11
+	PADDB      X9, X11
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary86Odd<>+0(SB), X10
+	PAND       ternaryOdd<>+0(SB), X10
+	PADDB      X10, X11
+	MOVAPS     X9, X12
+	PMADDUBSW  ternary57Even<>+0(SB), X12
+	PSRLW      $0x09, X12
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary57Odd<>+0(SB), X10
+	PSRLW      $0x01, X10
+	PAND       ternaryOdd<>+0(SB), X10
+	POR        X10, X12
+	MOVOU      ternaryNinths<>+0(SB), X10
+	PSHUFB     X12, X10
+	PADDB      X10, X11
+	MOVSS      16(BX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVSS      16(BX)(DX*1), X10
+	PSHUFD     $0x00, X10, X10
+	MOVAPS     X8, X12
+	PMADDUBSW  X9, X12
+	PADDW      X12, X2
+	PMADDUBSW  X10, X8
+	PADDW      X8, X6
+	MOVSS      (BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVSS      4(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x02, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVSS      8(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      8(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x04, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVSS      12(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVOU      48(CX), X8
+	MOVAPS     X8, X9
+	PSUBB      ternary81<>+0(SB), X9
+	PMINUB     X8, X9
+	MOVAPS     X9, X10
+	PSUBB      ternary81<>+0(SB), X10
+	PMINUB     X10, X9
+	PSUBB      X9, X8
+	PSRLW      $0x06, X8
+	PAND       ternaryMask03<>+0(SB), X8
+	MOVAPS     X9, X11
+	PMADDUBSW  ternary86Even<>+0(SB), X11
+	PSRLW      $0x08, X11
+	PADDB      X9, X11
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary86Odd<>+0(SB), X10
+	PAND       ternaryOdd<>+0(SB), X10
+	PADDB      X10, X11
+	MOVAPS     X9, X12
+	PMADDUBSW  ternary57Even<>+0(SB), X12
+	PSRLW      $0x09, X12
+	MOVAPS     X9, X10
+	PMADDUBSW  ternary57Odd<>+0(SB), X10
+	PSRLW      $0x01, X10
+	PAND       ternaryOdd<>+0(SB), X10
+	POR        X10, X12
+	MOVOU      ternaryNinths<>+0(SB), X10
+	PSHUFB     X12, X10
+	PADDB      X10, X11
+	MOVSS      16(BX), X9
+	PSHUFD     $0x00, X9, X9
+	MOVSS      16(BX)(DX*1), X10
+	PSHUFD     $0x00, X10, X10
+	MOVAPS     X8, X12
+	PMADDUBSW  X9, X12
+	PADDW      X12, X3
+	PMADDUBSW  X10, X8
+	PADDW      X8, X7
+	MOVSS      (BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	MOVSS      4(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x02, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	MOVSS      8(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      8(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x04, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X12
+	PMADDUBSW  X8, X12
+	PADDW      X12, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	MOVSS      12(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      12(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVAPS     X11, X10
+	PSRLL      $0x06, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	ADDQ       $0x40, CX
+	ADDQ       $0x14, BX
+	DECQ       DI
+	JNZ        block
+	MOVSS      (BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      (BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      (CX), X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVOU      16(CX), X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVOU      32(CX), X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVOU      48(CX), X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	MOVSS      4(BX), X8
+	PSHUFD     $0x00, X8, X8
+	MOVSS      4(BX)(DX*1), X9
+	PSHUFD     $0x00, X9, X9
+	MOVOU      (CX), X10
+	PSRLL      $0x02, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVOU      16(CX), X10
+	PSRLL      $0x02, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVOU      32(CX), X10
+	PSRLL      $0x02, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVOU      48(CX), X10
+	PSRLL      $0x02, X10
+	PAND       ternaryMask03<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	MOVOU      (CX), X8
+	PSRLL      $0x04, X8
+	PAND       ternaryLowNibbles<>+0(SB), X8
+	MOVAPS     X8, X9
+	PSRLL      $0x04, X9
+	POR        X9, X8
+	PSHUFB     ternaryUpperEven<>+0(SB), X8
+	PSRAL      $0x10, X8
+	PSLLL      $0x0d, X8
+	PAND       ternary8FFFE000<>+0(SB), X8
+	MOVO       X8, X9
+	PAND       ternary0FFFE000<>+0(SB), X9
+	PCMPGTL    ternary0F7FE000<>+0(SB), X9
+	PAND       ternary7F800000<>+0(SB), X9
+	MULPS      ternary77800000<>+0(SB), X8
+	POR        X9, X8
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	MOVSS      8(BX), X9
+	PSHUFD     $0x00, X9, X9
+	PADDL      X9, X0
+	CVTPL2PS   X0, X0
+	MULPS      X8, X0
+	MOVSS      12(BX), X9
+	PSHUFD     $0x00, X9, X9
+	MULPS      X9, X0
+	MOVUPS     (AX), X9
+	ADDPS      X9, X0
+	MOVUPS     X0, (AX)
+	PMADDWL    ternaryOnes<>+0(SB), X4
+	MOVSS      8(BX)(DX*1), X0
+	PSHUFD     $0x00, X0, X0
+	PADDL      X0, X4
+	CVTPL2PS   X4, X4
+	MULPS      X8, X4
+	MOVSS      12(BX)(DX*1), X0
+	PSHUFD     $0x00, X0, X0
+	MULPS      X0, X4
+	MOVUPS     64(AX), X0
+	ADDPS      X0, X4
+	MOVUPS     X4, 64(AX)
+	MOVOU      16(CX), X0
+	PSRLL      $0x04, X0
+	PAND       ternaryLowNibbles<>+0(SB), X0
+	MOVAPS     X0, X4
+	PSRLL      $0x04, X4
+	POR        X4, X0
+	PSHUFB     ternaryUpperEven<>+0(SB), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X4
+	PAND       ternary0FFFE000<>+0(SB), X4
+	PCMPGTL    ternary0F7FE000<>+0(SB), X4
+	PAND       ternary7F800000<>+0(SB), X4
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X4, X0
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	MOVSS      8(BX), X4
+	PSHUFD     $0x00, X4, X4
+	PADDL      X4, X1
+	CVTPL2PS   X1, X1
+	MULPS      X0, X1
+	MOVSS      12(BX), X4
+	PSHUFD     $0x00, X4, X4
+	MULPS      X4, X1
+	MOVUPS     16(AX), X4
+	ADDPS      X4, X1
+	MOVUPS     X1, 16(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X5
+	MOVSS      8(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X5
+	CVTPL2PS   X5, X5
+	MULPS      X0, X5
+	MOVSS      12(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X5
+	MOVUPS     80(AX), X0
+	ADDPS      X0, X5
+	MOVUPS     X5, 80(AX)
+	MOVOU      32(CX), X0
+	PSRLL      $0x04, X0
+	PAND       ternaryLowNibbles<>+0(SB), X0
+	MOVAPS     X0, X1
+	PSRLL      $0x04, X1
+	POR        X1, X0
+	PSHUFB     ternaryUpperEven<>+0(SB), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	MOVSS      8(BX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X2
+	CVTPL2PS   X2, X2
+	MULPS      X0, X2
+	MOVSS      12(BX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X2
+	MOVUPS     32(AX), X1
+	ADDPS      X1, X2
+	MOVUPS     X2, 32(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X6
+	MOVSS      8(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X6
+	CVTPL2PS   X6, X6
+	MULPS      X0, X6
+	MOVSS      12(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X6
+	MOVUPS     96(AX), X0
+	ADDPS      X0, X6
+	MOVUPS     X6, 96(AX)
+	MOVOU      48(CX), X0
+	PSRLL      $0x04, X0
+	PAND       ternaryLowNibbles<>+0(SB), X0
+	MOVAPS     X0, X1
+	PSRLL      $0x04, X1
+	POR        X1, X0
+	PSHUFB     ternaryUpperEven<>+0(SB), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	MOVSS      8(BX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X3
+	CVTPL2PS   X3, X3
+	MULPS      X0, X3
+	MOVSS      12(BX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X3
+	MOVUPS     48(AX), X1
+	ADDPS      X1, X3
+	MOVUPS     X3, 48(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X7
+	MOVSS      8(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X7
+	CVTPL2PS   X7, X7
+	MULPS      X0, X7
+	MOVSS      12(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X7
+	MOVUPS     112(AX), X0
+	ADDPS      X0, X7
+	MOVUPS     X7, 112(AX)
+	ADDQ       $0x40, CX
+	ADDQ       $0x14, BX
+	DECQ       SI
+	JNZ        record
+	MOVQ       units+32(FP), SI
+	IMUL3Q     $0x0000008c, SI, SI
+	SUBQ       SI, BX
+	ADDQ       $0x00000080, AX
+	DECQ       panels+40(FP)
+	JNZ        panel
+	RET
+
+// func matMulG1I8x2SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·matMulG1I8x2SSE41(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), BX
+
+panel:
+	MOVQ  units+32(FP), SI
+	PXOR  X0, X0
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	MOVOU X0, 32(AX)
+	MOVOU X0, 48(AX)
+	MOVOU X0, 64(AX)
+	MOVOU X0, 80(AX)
+	MOVOU X0, 96(AX)
+	MOVOU X0, 112(AX)
+
+record:
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	PXOR X4, X4
+	PXOR X5, X5
+	PXOR X6, X6
+	PXOR X7, X7
+	MOVQ $0x00000004, DI
+
+first:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (BX), X9
+	PSHUFD     $0x00, X9, X8
+	MOVOU      (BX)(DX*1), X11
+	PSHUFD     $0x00, X11, X10
+	MOVOU      (CX), X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0x55, X9, X8
+	PSHUFD     $0x55, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x01, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x01, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x01, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x01, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0xaa, X9, X8
+	PSHUFD     $0xaa, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0xff, X9, X8
+	PSHUFD     $0xff, X11, X9
+	MOVOU      (CX), X10
+	PSRLL      $0x03, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVOU      16(CX), X10
+	PSRLL      $0x03, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVOU      32(CX), X10
+	PSRLL      $0x03, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVOU      48(CX), X10
+	PSRLL      $0x03, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	MOVOU      16(BX), X9
+	PSHUFD     $0x00, X9, X8
+	MOVOU      16(BX)(DX*1), X11
+	PSHUFD     $0x00, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0x55, X9, X8
+	PSHUFD     $0x55, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x05, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x05, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x05, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x05, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0xaa, X9, X8
+	PSHUFD     $0xaa, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x06, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x06, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x06, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x06, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0xff, X9, X8
+	PSHUFD     $0xff, X11, X9
+	MOVOU      (CX), X10
+	PSRLL      $0x07, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVOU      16(CX), X10
+	PSRLL      $0x07, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVOU      32(CX), X10
+	PSRLL      $0x07, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVOU      48(CX), X10
+	PSRLL      $0x07, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	ADDQ       $0x40, CX
+	ADDQ       $0x20, BX
+	DECQ       DI
+	JNZ        first
+	MOVOU      256(CX), X8
+	PSLLL      $0x10, X8
+	PSRAL      $0x10, X8
+	PSLLL      $0x0d, X8
+	PAND       ternary8FFFE000<>+0(SB), X8
+	MOVO       X8, X9
+	PAND       ternary0FFFE000<>+0(SB), X9
+	PCMPGTL    ternary0F7FE000<>+0(SB), X9
+	PAND       ternary7F800000<>+0(SB), X9
+	MULPS      ternary77800000<>+0(SB), X8
+	POR        X9, X8
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	PADDL      X0, X0
+	MOVSS      (BX), X9
+	PSHUFD     $0x00, X9, X9
+	PADDL      X9, X0
+	CVTPL2PS   X0, X0
+	MULPS      X8, X0
+	MOVSS      4(BX), X9
+	PSHUFD     $0x00, X9, X9
+	MULPS      X9, X0
+	MOVUPS     (AX), X9
+	ADDPS      X9, X0
+	MOVUPS     X0, (AX)
+	PMADDWL    ternaryOnes<>+0(SB), X4
+	PADDL      X4, X4
+	MOVSS      (BX)(DX*1), X0
+	PSHUFD     $0x00, X0, X0
+	PADDL      X0, X4
+	CVTPL2PS   X4, X4
+	MULPS      X8, X4
+	MOVSS      4(BX)(DX*1), X0
+	PSHUFD     $0x00, X0, X0
+	MULPS      X0, X4
+	MOVUPS     64(AX), X0
+	ADDPS      X0, X4
+	MOVUPS     X4, 64(AX)
+	MOVOU      272(CX), X0
+	PSLLL      $0x10, X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X4
+	PAND       ternary0FFFE000<>+0(SB), X4
+	PCMPGTL    ternary0F7FE000<>+0(SB), X4
+	PAND       ternary7F800000<>+0(SB), X4
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X4, X0
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	PADDL      X1, X1
+	MOVSS      (BX), X4
+	PSHUFD     $0x00, X4, X4
+	PADDL      X4, X1
+	CVTPL2PS   X1, X1
+	MULPS      X0, X1
+	MOVSS      4(BX), X4
+	PSHUFD     $0x00, X4, X4
+	MULPS      X4, X1
+	MOVUPS     16(AX), X4
+	ADDPS      X4, X1
+	MOVUPS     X1, 16(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X5
+	PADDL      X5, X5
+	MOVSS      (BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X5
+	CVTPL2PS   X5, X5
+	MULPS      X0, X5
+	MOVSS      4(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X5
+	MOVUPS     80(AX), X0
+	ADDPS      X0, X5
+	MOVUPS     X5, 80(AX)
+	MOVOU      288(CX), X0
+	PSLLL      $0x10, X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	PADDL      X2, X2
+	MOVSS      (BX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X2
+	CVTPL2PS   X2, X2
+	MULPS      X0, X2
+	MOVSS      4(BX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X2
+	MOVUPS     32(AX), X1
+	ADDPS      X1, X2
+	MOVUPS     X2, 32(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X6
+	PADDL      X6, X6
+	MOVSS      (BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X6
+	CVTPL2PS   X6, X6
+	MULPS      X0, X6
+	MOVSS      4(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X6
+	MOVUPS     96(AX), X0
+	ADDPS      X0, X6
+	MOVUPS     X6, 96(AX)
+	MOVOU      304(CX), X0
+	PSLLL      $0x10, X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	PADDL      X3, X3
+	MOVSS      (BX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X3
+	CVTPL2PS   X3, X3
+	MULPS      X0, X3
+	MOVSS      4(BX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X3
+	MOVUPS     48(AX), X1
+	ADDPS      X1, X3
+	MOVUPS     X3, 48(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X7
+	PADDL      X7, X7
+	MOVSS      (BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X7
+	CVTPL2PS   X7, X7
+	MULPS      X0, X7
+	MOVSS      4(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X7
+	MOVUPS     112(AX), X0
+	ADDPS      X0, X7
+	MOVUPS     X7, 112(AX)
+	ADDQ       $0x0c, BX
+	PXOR       X0, X0
+	PXOR       X1, X1
+	PXOR       X2, X2
+	PXOR       X3, X3
+	PXOR       X4, X4
+	PXOR       X5, X5
+	PXOR       X6, X6
+	PXOR       X7, X7
+	MOVQ       $0x00000004, DI
+
+second:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (BX), X9
+	PSHUFD     $0x00, X9, X8
+	MOVOU      (BX)(DX*1), X11
+	PSHUFD     $0x00, X11, X10
+	MOVOU      (CX), X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0x55, X9, X8
+	PSHUFD     $0x55, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x01, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x01, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x01, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x01, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0xaa, X9, X8
+	PSHUFD     $0xaa, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x02, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0xff, X9, X8
+	PSHUFD     $0xff, X11, X9
+	MOVOU      (CX), X10
+	PSRLL      $0x03, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVOU      16(CX), X10
+	PSRLL      $0x03, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVOU      32(CX), X10
+	PSRLL      $0x03, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVOU      48(CX), X10
+	PSRLL      $0x03, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	MOVOU      16(BX), X9
+	PSHUFD     $0x00, X9, X8
+	MOVOU      16(BX)(DX*1), X11
+	PSHUFD     $0x00, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x04, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0x55, X9, X8
+	PSHUFD     $0x55, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x05, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x05, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x05, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x05, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0xaa, X9, X8
+	PSHUFD     $0xaa, X11, X10
+	MOVOU      (CX), X12
+	PSRLL      $0x06, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X0
+	PMADDUBSW  X10, X12
+	PADDW      X12, X4
+	MOVOU      16(CX), X12
+	PSRLL      $0x06, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X1
+	PMADDUBSW  X10, X12
+	PADDW      X12, X5
+	MOVOU      32(CX), X12
+	PSRLL      $0x06, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X2
+	PMADDUBSW  X10, X12
+	PADDW      X12, X6
+	MOVOU      48(CX), X12
+	PSRLL      $0x06, X12
+	PAND       ternaryMask01<>+0(SB), X12
+	MOVAPS     X12, X13
+	PMADDUBSW  X8, X13
+	PADDW      X13, X3
+	PMADDUBSW  X10, X12
+	PADDW      X12, X7
+	PSHUFD     $0xff, X9, X8
+	PSHUFD     $0xff, X11, X9
+	MOVOU      (CX), X10
+	PSRLL      $0x07, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X0
+	PMADDUBSW  X9, X10
+	PADDW      X10, X4
+	MOVOU      16(CX), X10
+	PSRLL      $0x07, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X1
+	PMADDUBSW  X9, X10
+	PADDW      X10, X5
+	MOVOU      32(CX), X10
+	PSRLL      $0x07, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X2
+	PMADDUBSW  X9, X10
+	PADDW      X10, X6
+	MOVOU      48(CX), X10
+	PSRLL      $0x07, X10
+	PAND       ternaryMask01<>+0(SB), X10
+	MOVAPS     X10, X11
+	PMADDUBSW  X8, X11
+	PADDW      X11, X3
+	PMADDUBSW  X9, X10
+	PADDW      X10, X7
+	ADDQ       $0x40, CX
+	ADDQ       $0x20, BX
+	DECQ       DI
+	JNZ        second
+	MOVOU      (CX), X8
+	PSRAL      $0x10, X8
+	PSLLL      $0x0d, X8
+	PAND       ternary8FFFE000<>+0(SB), X8
+	MOVO       X8, X9
+	PAND       ternary0FFFE000<>+0(SB), X9
+	PCMPGTL    ternary0F7FE000<>+0(SB), X9
+	PAND       ternary7F800000<>+0(SB), X9
+	MULPS      ternary77800000<>+0(SB), X8
+	POR        X9, X8
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	PADDL      X0, X0
+	MOVSS      (BX), X9
+	PSHUFD     $0x00, X9, X9
+	PADDL      X9, X0
+	CVTPL2PS   X0, X0
+	MULPS      X8, X0
+	MOVSS      4(BX), X9
+	PSHUFD     $0x00, X9, X9
+	MULPS      X9, X0
+	MOVUPS     (AX), X9
+	ADDPS      X9, X0
+	MOVUPS     X0, (AX)
+	PMADDWL    ternaryOnes<>+0(SB), X4
+	PADDL      X4, X4
+	MOVSS      (BX)(DX*1), X0
+	PSHUFD     $0x00, X0, X0
+	PADDL      X0, X4
+	CVTPL2PS   X4, X4
+	MULPS      X8, X4
+	MOVSS      4(BX)(DX*1), X0
+	PSHUFD     $0x00, X0, X0
+	MULPS      X0, X4
+	MOVUPS     64(AX), X0
+	ADDPS      X0, X4
+	MOVUPS     X4, 64(AX)
+	MOVOU      16(CX), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X4
+	PAND       ternary0FFFE000<>+0(SB), X4
+	PCMPGTL    ternary0F7FE000<>+0(SB), X4
+	PAND       ternary7F800000<>+0(SB), X4
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X4, X0
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	PADDL      X1, X1
+	MOVSS      (BX), X4
+	PSHUFD     $0x00, X4, X4
+	PADDL      X4, X1
+	CVTPL2PS   X1, X1
+	MULPS      X0, X1
+	MOVSS      4(BX), X4
+	PSHUFD     $0x00, X4, X4
+	MULPS      X4, X1
+	MOVUPS     16(AX), X4
+	ADDPS      X4, X1
+	MOVUPS     X1, 16(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X5
+	PADDL      X5, X5
+	MOVSS      (BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X5
+	CVTPL2PS   X5, X5
+	MULPS      X0, X5
+	MOVSS      4(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X5
+	MOVUPS     80(AX), X0
+	ADDPS      X0, X5
+	MOVUPS     X5, 80(AX)
+	MOVOU      32(CX), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	PADDL      X2, X2
+	MOVSS      (BX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X2
+	CVTPL2PS   X2, X2
+	MULPS      X0, X2
+	MOVSS      4(BX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X2
+	MOVUPS     32(AX), X1
+	ADDPS      X1, X2
+	MOVUPS     X2, 32(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X6
+	PADDL      X6, X6
+	MOVSS      (BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X6
+	CVTPL2PS   X6, X6
+	MULPS      X0, X6
+	MOVSS      4(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X6
+	MOVUPS     96(AX), X0
+	ADDPS      X0, X6
+	MOVUPS     X6, 96(AX)
+	MOVOU      48(CX), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	PADDL      X3, X3
+	MOVSS      (BX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X3
+	CVTPL2PS   X3, X3
+	MULPS      X0, X3
+	MOVSS      4(BX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X3
+	MOVUPS     48(AX), X1
+	ADDPS      X1, X3
+	MOVUPS     X3, 48(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X7
+	PADDL      X7, X7
+	MOVSS      (BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X7
+	CVTPL2PS   X7, X7
+	MULPS      X0, X7
+	MOVSS      4(BX)(DX*1), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X7
+	MOVUPS     112(AX), X0
+	ADDPS      X0, X7
+	MOVUPS     X7, 112(AX)
+	ADDQ       $0x0c, BX
+	ADDQ       $0x40, CX
+	DECQ       SI
+	JNZ        record
+	MOVQ       units+32(FP), SI
+	IMUL3Q     $0x00000118, SI, SI
+	SUBQ       SI, BX
+	ADDQ       $0x00000080, AX
+	DECQ       panels+40(FP)
+	JNZ        panel
 	RET

@@ -17,11 +17,19 @@ func streamReadAVX512(p *byte, n int) uint64
 //go:noescape
 func streamReadAVX2(p *byte, n int) uint64
 
+// streamReadSSE41 returns the xor of the n·64 words of 64 bits at p.
+//
+//go:noescape
+func streamReadSSE41(p *byte, n int) uint64
+
 // int8PeakAVX512 runs iters rounds of independent VPDPBUSD and returns the multiply-accumulates done.
 func int8PeakAVX512(iters int) int64
 
 // int8PeakAVX2 runs iters rounds of independent VPMADDUBSW and VPADDW and returns the multiply-accumulates done.
 func int8PeakAVX2(iters int) int64
+
+// int8PeakSSE41 runs iters rounds of independent VPMADDUBSW and VPADDW and returns the multiply-accumulates done.
+func int8PeakSSE41(iters int) int64
 
 // int8PeakAVXVNNI runs iters rounds of independent VPDPBUSD and returns the multiply-accumulates done.
 func int8PeakAVXVNNI(iters int) int64
@@ -36,6 +44,11 @@ func absMaxBitsAVX512(a *float32, n int) uint32
 //go:noescape
 func absMaxBitsAVX2(a *float32, n int) uint32
 
+// absMaxBitsSSE41 returns the largest bit pattern of the first n/16·16 of the |a[i]|.
+//
+//go:noescape
+func absMaxBitsSSE41(a *float32, n int) uint32
+
 // convertInt8AVX512 stores n rounded products a·s as int8 and returns their sum.
 //
 //go:noescape
@@ -46,6 +59,11 @@ func convertInt8AVX512(q *int8, a *float32, n int, s float32) int32
 //go:noescape
 func convertInt8AVX2(q *int8, a *float32, n int, s float32) int32
 
+// convertInt8SSE41 stores the first n/16·16 rounded products a·s as int8 and returns their sum.
+//
+//go:noescape
+func convertInt8SSE41(q *int8, a *float32, n int, s float32) int32
+
 // finishI8AVX512 is finishI8Generic for tokens, rows ≥ 1.
 //
 //go:noescape
@@ -55,6 +73,11 @@ func finishI8AVX512(y *float32, yStride int, acc *int32, accStride int, sums *in
 //
 //go:noescape
 func finishI8AVX2(y *float32, yStride int, acc *int32, accStride int, sums *int32, sumStep int, s *float32, scale *float32, tokens int, rows int, add int)
+
+// finishI8SSE41 is finishI8Generic for tokens ≥ 1 and rows a positive multiple of 4.
+//
+//go:noescape
+func finishI8SSE41(y *float32, yStride int, acc *int32, accStride int, sums *int32, sumStep int, s *float32, scale *float32, tokens int, rows int, add int)
 
 // matVecT2I8AVX512 computes 16 sums for each of segments ≥ 1 runs of blocks ≥ 1 blocks.
 //
@@ -626,6 +649,18 @@ func codesT2AVX2(codes *byte, w *byte, blocks int, ahead int)
 //go:noescape
 func codesT5AVX2(codes *byte, w *byte, blocks int, ahead int)
 
+// codesT2SSE41 unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours. It fetches
+// as many that are ahead bytes behind these.
+//
+//go:noescape
+func codesT2SSE41(codes *byte, w *byte, blocks int, ahead int)
+
+// codesT5SSE41 unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours. It fetches
+// as many that are ahead bytes behind these.
+//
+//go:noescape
+func codesT5SSE41(codes *byte, w *byte, blocks int, ahead int)
+
 // mulCodesx1AVX2 adds to 16 sums for each of 1 rows of activations, stride apart, the products of their first
 // 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
 //
@@ -797,3 +832,71 @@ func expandPositiveAVX512(y *float32, gate *float32, from *float32, n int)
 //
 //go:noescape
 func listNonzeroAVX512(at *uint32, list *int8, q *int8, n int, first uint32, size uint32) int
+
+// matMulT2I8x1SSE41 computes 16 sums for each of 1 rows of activations, stride apart, with blocks ≥ 1 blocks.
+//
+//go:noescape
+func matMulT2I8x1SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
+
+// matMulT5I8x1SSE41 computes 16 sums for each of 1 rows of activations, stride apart, with blocks ≥ 1 blocks.
+//
+//go:noescape
+func matMulT5I8x1SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
+
+// mulCodesx1SSE41 adds to 16 sums for each of 1 rows of activations, stride apart, the products of their first
+// 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
+//
+//go:noescape
+func mulCodesx1SSE41(acc *int32, x *int8, stride int, codes *byte, steps int)
+
+// matMulG2I8x1SSE41 computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x1SSE41 computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x1SSE41 computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulT2I8x2SSE41 computes 16 sums for each of 2 rows of activations, stride apart, with blocks ≥ 1 blocks.
+//
+//go:noescape
+func matMulT2I8x2SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
+
+// matMulT5I8x2SSE41 computes 16 sums for each of 2 rows of activations, stride apart, with blocks ≥ 1 blocks.
+//
+//go:noescape
+func matMulT5I8x2SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
+
+// mulCodesx2SSE41 adds to 16 sums for each of 2 rows of activations, stride apart, the products of their first
+// 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
+//
+//go:noescape
+func mulCodesx2SSE41(acc *int32, x *int8, stride int, codes *byte, steps int)
+
+// matMulG2I8x2SSE41 computes 16 results for each of 2 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG2I8x2SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG5I8x2SSE41 computes 16 results for each of 2 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x2SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulG1I8x2SSE41 computes 16 results for each of 2 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG1I8x2SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)

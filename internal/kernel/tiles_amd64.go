@@ -4,9 +4,15 @@ package kernel
 
 import "trit/internal/ternary"
 
-// avx2Codes and avxVNNICodes have no matrix unit, but gain from weights that are unpacked
+// sse41Codes, avx2Codes and avxVNNICodes have no matrix unit, but gain from weights that are unpacked
 // once for all rows of activations.
 var (
+	sse41Codes = tileKernels{
+		least:  4,
+		unpack: [2]unpackFunc{unpackCodesOf(ternary.T2, codesT2SSE41), unpackCodesOf(ternary.T5, codesT5SSE41)},
+		mul:    mulCodesOf([]codesAsm{1: mulCodesx1SSE41, 2: mulCodesx2SSE41}),
+		finish: finishTilesOf(finishOf(4, finishI8SSE41)),
+	}
 	avx2Codes = tileKernels{
 		// Of eight rows the codes of layout T2 are unpacked as fast twice.
 		least:  9,

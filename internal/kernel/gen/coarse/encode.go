@@ -4,39 +4,34 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"trit/internal/kernel/gen/legacy"
 )
 
-// vectors are the registers of one level: sixteen floats are one AVX-512 or two
-// AVX2 registers.
-type vectors struct{ wide bool }
-
-func (a vectors) name(base string) string {
-	if a.wide {
-		return base + "AVX512"
-	}
-	return base + "AVX2"
+// vectors are the registers of one level: sixteen floats are one AVX-512, two AVX2 or four
+// SSE registers.
+type vectors struct {
+	suffix string
+	bytes  int
+	new    func() VecVirtual
 }
 
-func (a vectors) bytes() int {
-	if a.wide {
-		return 64
-	}
-	return 32
-}
+var (
+	xmm = vectors{legacy.Suffix, 16, XMM}
+	ymm = vectors{"AVX2", 32, YMM}
+	zmm = vectors{"AVX512", 64, ZMM}
+)
 
-func (a vectors) new() VecVirtual {
-	if a.wide {
-		return ZMM()
-	}
-	return YMM()
-}
+func (a vectors) wide() bool { return a.bytes == 64 }
+
+func (a vectors) name(base string) string { return base + a.suffix }
 
 // stripes returns sixteen zeroed partial sums.
 func (a vectors) stripes() []VecVirtual {
-	s := make([]VecVirtual, 64/a.bytes())
+	s := make([]VecVirtual, 64/a.bytes)
 	for i := range s {
 		s[i] = a.new()
-		if a.wide {
+		if a.wide() {
 			VPXORD(s[i], s[i], s[i])
 		} else {
 			VXORPS(s[i], s[i], s[i])
@@ -47,16 +42,24 @@ func (a vectors) stripes() []VecVirtual {
 
 // fold combines sixteen lanes with op by halves.
 func (a vectors) fold(s []VecVirtual, op func(t, v Op)) Register {
-	if a.wide {
+	switch a.bytes {
+	case 64:
 		upper := YMM()
 		VEXTRACTF64X4(U8(1), s[0], upper)
 		op(upper, s[0].AsY())
-	} else {
+	case 32:
 		op(s[1], s[0])
+	default:
+		op(s[2], s[0])
+		op(s[3], s[1])
 	}
 	t, x := XMM(), s[0].AsX()
-	VEXTRACTF128(U8(1), s[0].AsY(), t)
-	op(t, x)
+	if a.bytes == 16 {
+		op(s[1], x)
+	} else {
+		VEXTRACTF128(U8(1), s[0].AsY(), t)
+		op(t, x)
+	}
 	VMOVHLPS(x, x, t)
 	op(t, x)
 	VPERMILPS(U8(1), x, t)
@@ -69,8 +72,7 @@ func maxTo(t, v Op) { VMAXPS(t, v, v) }
 
 // center makes v = w·inverse − center with its sum of squares and its largest
 // magnitude.
-func center(wide bool) {
-	a := vectors{wide}
+func center(a vectors) {
 	function(a.name("coarseCenter"), "func(v, w, inverse, center *float32, n int) (squares, most float32)",
 		"centres a multiple of sixteen weights.")
 	v, w := Load(Param("v"), GP64()), Load(Param("w"), GP64())
@@ -84,7 +86,7 @@ func center(wide bool) {
 	Label("loop")
 	for i := range squares {
 		place := func(base Register) Mem {
-			return Mem{Base: base, Index: at, Scale: 4, Disp: i * a.bytes()}
+			return Mem{Base: base, Index: at, Scale: 4, Disp: i * a.bytes}
 		}
 		d := a.new()
 		VMOVUPS(place(w), d)
@@ -94,7 +96,7 @@ func center(wide bool) {
 		square := a.new()
 		VMULPS(d, d, square)
 		VADDPS(square, squares[i], squares[i])
-		if wide {
+		if a.wide() {
 			VPANDD(magnitude, d, d)
 		} else {
 			VANDPS(magnitude, d, d)
@@ -111,8 +113,7 @@ func center(wide bool) {
 }
 
 // encode makes codes and the sums of squares that 4, 6 and 8 bits leave.
-func encode(wide bool) {
-	a := vectors{wide}
+func encode(a vectors) {
 	function(a.name("coarseEncode"), "func(codes *byte, v *float32, n int, inv, step float32, sums *float32)",
 		"encodes a multiple of sixteen weights.")
 	codes, v, n := Load(Param("codes"), GP64()), Load(Param("v"), GP64()), Load(Param("n"), GP64())
@@ -130,18 +131,29 @@ func encode(wide bool) {
 		bits  uint32
 		shift float32
 	}{{0xf0, 120}, {0xfc, 126}, {0, 127.5}}
+	// Of SSE there are too few registers for sums.
 	var sums [][]VecVirtual
-	for range planes {
-		sums = append(sums, a.stripes())
+	var local Mem
+	if a.bytes == 16 {
+		local = AllocLocal(64 * len(planes))
+		zero := a.new()
+		VXORPS(zero, zero, zero)
+		for i := range 4 * len(planes) {
+			VMOVUPS(zero, local.Offset(16*i))
+		}
+	} else {
+		for range planes {
+			sums = append(sums, a.stripes())
+		}
 	}
 	Label("loop")
-	for i := range sums[0] {
+	for i := range 64 / a.bytes {
 		w, q := a.new(), a.new()
-		VMOVUPS(Mem{Base: v, Disp: i * a.bytes()}, w)
+		VMOVUPS(Mem{Base: v, Disp: i * a.bytes}, w)
 		VMULPS(w, inv, q)
 		VADDPS(repeatedFloat(128), q, q)
 		zero := a.new()
-		if wide {
+		if a.wide() {
 			VPXORD(zero, zero, zero)
 		} else {
 			VXORPS(zero, zero, zero)
@@ -149,9 +161,14 @@ func encode(wide bool) {
 		VMAXPS(zero, q, q)
 		VMINPS(repeatedFloat(255), q, q)
 		VCVTTPS2DQ(q, q)
-		if wide {
+		switch {
+		case a.wide():
 			VPMOVDB(q, Mem{Base: codes})
-		} else {
+		case a.bytes == 16:
+			b := XMM()
+			VPSHUFB(firstBytes(), q, b)
+			VMOVD(b, Mem{Base: codes, Disp: 4 * i})
+		default:
 			// The bytes of each 128-bit half, then both halves.
 			b := YMM()
 			VPSHUFB(firstBytes(), q, b)
@@ -165,7 +182,7 @@ func encode(wide bool) {
 			switch {
 			case plane.bits == 0:
 				VCVTDQ2PS(q, e)
-			case wide:
+			case a.wide():
 				VPANDD(repeated(plane.bits), q, e)
 				VCVTDQ2PS(e, e)
 			default:
@@ -176,6 +193,12 @@ func encode(wide bool) {
 			VMULPS(e, step, e)
 			VSUBPS(e, w, e)
 			VMULPS(e, e, e)
+			if a.bytes == 16 {
+				sum := local.Offset(64*p + 16*i)
+				VADDPS(sum, e, e)
+				VMOVUPS(e, sum)
+				continue
+			}
 			VADDPS(e, sums[p][i], sums[p][i])
 		}
 	}
@@ -184,7 +207,15 @@ func encode(wide bool) {
 	SUBQ(Imm(16), n)
 	JNZ(LabelRef("loop"))
 	out := Load(Param("sums"), GP64())
-	for p := range sums {
+	for p := range planes {
+		if a.bytes == 16 {
+			sums = append(sums, nil)
+			for i := range 4 {
+				v := a.new()
+				VMOVUPS(local.Offset(64*p+16*i), v)
+				sums[p] = append(sums[p], v)
+			}
+		}
 		VMOVSS(a.fold(sums[p], addTo), Mem{Base: out, Disp: 4 * p})
 	}
 	VZEROUPPER()

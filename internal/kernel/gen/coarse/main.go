@@ -1,5 +1,5 @@
 // Command coarse generates the amd64 assembly of the coarse copy of an output
-// head, for AVX2, AVX-VNNI, and AVX-512 with VNNI. The float operations are those of the
+// head, for SSE4.1, AVX2, AVX-VNNI, and AVX-512 with VNNI. The float operations are those of the
 // pure-Go twins in the same order; no fused multiply-add is emitted.
 //
 // Run it through go generate in the kernel package.
@@ -11,6 +11,8 @@ import (
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+
+	"trit/internal/kernel/gen/legacy"
 )
 
 func main() {
@@ -27,11 +29,18 @@ func main() {
 	}
 	refine512()
 	refine512x4()
-	refine256()
-	for _, wide := range []bool{true, false} {
-		center(wide)
-		encode(wide)
+	refine256(ymm)
+	refine256(xmm)
+	for _, v := range []vectors{zmm, ymm, xmm} {
+		center(v)
+		encode(v)
 	}
+	for _, p := range []precision{fourBits, sixBits} {
+		score128(1, p, false)
+		score128(1, p, true)
+		score128(2, p, true)
+	}
+	legacy.Lower()
 	Generate()
 }
 

@@ -9,7 +9,7 @@ import (
 const refineSignature = "func(y *float32, rows *int32, n int, plane *byte, blocks int, x *int8, step *float32, factor, bias float32)"
 
 // refineRows makes the loop over the listed rows around body, which returns a
-// vector register with eight 32-bit parts of the sum.
+// vector register with eight 32-bit parts of the sum, or four.
 func refineRows(body func(row, upper, lower, blocks Register) VecVirtual) {
 	y, rows := Load(Param("y"), GP64()), Load(Param("rows"), GP64())
 	n, plane := Load(Param("n"), GP64()), Load(Param("plane"), GP64())
@@ -31,8 +31,10 @@ func refineRows(body func(row, upper, lower, blocks Register) VecVirtual) {
 
 	v := body(row, upper, lower, blocks)
 	t := XMM()
-	VEXTRACTI128(U8(1), v.AsY(), t)
-	VPADDD(t, v.AsX(), v.AsX())
+	if v.Size() > 16 {
+		VEXTRACTI128(U8(1), v.AsY(), t)
+		VPADDD(t, v.AsX(), v.AsX())
+	}
 	VPSHUFD(U8(0x4e), v.AsX(), t)
 	VPADDD(t, v.AsX(), v.AsX())
 	VPSHUFD(U8(0xb1), v.AsX(), t)
@@ -200,36 +202,36 @@ func refine512x4() {
 	RET()
 }
 
-func refine256() {
-	function("coarseRefineAVX2", refineSignature, "adds a plane's share to the listed logits.")
-	mask, ones := YMM(), YMM()
+func refine256(a vectors) {
+	function(a.name("coarseRefine"), refineSignature, "adds a plane's share to the listed logits.")
+	mask, ones := a.new(), a.new()
 	VMOVDQU(repeated(pairs), mask)
 	VMOVDQU(repeated(0x00010001), ones)
 	refineRows(func(row, upper, lower, blocks Register) VecVirtual {
 		var sums [2]VecVirtual
 		for part := range sums {
-			sums[part] = YMM()
+			sums[part] = a.new()
 			VPXOR(sums[part], sums[part], sums[part])
 		}
 		Label("blocks")
-		var words [2]VecVirtual // eight products of 3·128 twice fit into 16 bits
-		for half := range 2 {
+		var words [2]VecVirtual // sixteen products of 3·128 twice fit into 16 bits
+		for part := 0; part < 64; part += a.bytes {
 			for f := range 4 {
-				code := YMM()
+				code := a.new()
 				if f == 0 {
-					VPAND(Mem{Base: row, Disp: 32 * half}, mask, code)
+					VPAND(Mem{Base: row, Disp: part}, mask, code)
 				} else {
-					VMOVDQU(Mem{Base: row, Disp: 32 * half}, code)
+					VMOVDQU(Mem{Base: row, Disp: part}, code)
 					VPSRLW(U8(2*f), code, code)
 					VPAND(mask, code, code)
 				}
-				for part, base := range []Register{upper, lower} {
-					product := YMM()
-					VPMADDUBSW(Mem{Base: base, Disp: 64*f + 32*half}, code, product)
-					if words[part] == nil {
-						words[part] = product
+				for i, base := range []Register{upper, lower} {
+					product := a.new()
+					VPMADDUBSW(Mem{Base: base, Disp: 64*f + part}, code, product)
+					if words[i] == nil {
+						words[i] = product
 					} else {
-						VPADDW(product, words[part], words[part])
+						VPADDW(product, words[i], words[i])
 					}
 				}
 			}

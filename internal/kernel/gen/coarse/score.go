@@ -291,36 +291,36 @@ func score256(states int, p precision, narrow bool) {
 	SUBQ(Imm(4), blocks)
 	JNZ(LabelRef("loop"))
 
-	logits256(sums, states, parts, p, bias)
+	logits256(ymm, sums[:], states, parts, p, bias)
 }
 
-// logits256 turns sums of rows 0…7 and 8…15 into logits: of each state one, or two, of
-// upper and of lower bytes.
-func logits256(sums [2][]VecVirtual, states, parts int, p precision, bias int) {
+// logits256 turns sums of rows 0…7 and 8…15, or of four rows each, into logits: of each state
+// one, or two, of upper and of lower bytes.
+func logits256(a vectors, sums [][]VecVirtual, states, parts int, p precision, bias int) {
 	y, terms, steps := Load(Param("y"), GP64()), Load(Param("terms"), GP64()), Load(Param("step"), GP64())
 	for t := range states {
 		term := func(field int) VecVirtual {
-			v := YMM()
+			v := a.new()
 			VBROADCASTSS(Mem{Base: terms, Disp: termsBytes*t + field}, v)
 			return v
 		}
-		for half := range 2 {
-			f := sums[half][parts*t]
+		for part := range sums {
+			f := sums[part][parts*t]
 			VCVTDQ2PS(f, f)
 			VMULPS(repeatedFloat(256), f, f)
 			if parts == 2 {
-				lower := sums[half][parts*t+1]
+				lower := sums[part][parts*t+1]
 				VCVTDQ2PS(lower, lower)
 				VADDPS(lower, f, f)
 			}
 			VSUBPS(term(bias), f, f)
-			factor := YMM()
-			VMOVUPS(Mem{Base: steps, Disp: 32 * half}, factor)
+			factor := a.new()
+			VMOVUPS(Mem{Base: steps, Disp: a.bytes * part}, factor)
 			VMULPS(repeatedFloat(p.unit), factor, factor)
 			VMULPS(term(gain), factor, factor)
 			VMULPS(factor, f, f)
 			VADDPS(term(shift), f, f)
-			VMOVUPS(f, Mem{Base: y, Disp: 32 * half})
+			VMOVUPS(f, Mem{Base: y, Disp: a.bytes * part})
 		}
 		if t+1 < states {
 			yStride := Load(Param("yStride"), GP64())
@@ -412,5 +412,5 @@ func scoreVNNI(p precision) {
 	ADDQ(Imm(uint64(8*p.codes)), x)
 	SUBQ(Imm(uint64(p.codes)), blocks)
 	JNZ(LabelRef("loop"))
-	logits256(sums, states, 1, p, p.narrow)
+	logits256(ymm, sums[:], states, 1, p, p.narrow)
 }

@@ -6,6 +6,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"trit/internal/kernel/gen/legacy"
 )
 
 // Sizes of the kernel package, in positions.
@@ -28,6 +30,11 @@ func (e element) load(m Mem, v VecVirtual) {
 	case "F32":
 		VMOVUPS(m, v)
 	case "F16":
+		if v.Size() == 16 {
+			VPMOVSXWD(m, v)
+			legacy.WidenF16(v, repeated)
+			return
+		}
 		VCVTPH2PS(m, v)
 	case "BF16":
 		VPMOVZXWD(m, v)
@@ -56,11 +63,17 @@ func (e element) loadMasked(m Mem, k Register, v VecVirtual) {
 }
 
 // loadPair widens two elements into the lowest lanes of an XMM register.
-func (e element) loadPair(m Mem, v VecVirtual) {
+func (e element) loadPair(m Mem, v VecVirtual, narrow bool) {
 	switch e.name {
 	case "F32":
 		VMOVSD(m, v)
 	case "F16":
+		if narrow {
+			VMOVD(m, v)
+			VPMOVSXWD(v, v)
+			legacy.WidenF16(v, repeated)
+			return
+		}
 		VMOVD(m, v)
 		VCVTPH2PS(v, v)
 	case "I8":
@@ -85,7 +98,7 @@ func attentionKernels(a isa) {
 			values(a, e, nq)
 		}
 	}
-	if !a.wide() {
+	if a.lanes == 8 {
 		storeF16(a)
 	}
 }
@@ -199,17 +212,23 @@ func scores(a isa, e element, nq int) {
 	a.function(fmt.Sprintf("scores%sx%d", e.name, nq),
 		"func(s, q *float32, k *byte, kscale *float32, d int, scale float32, soon, later *byte)",
 		fmt.Sprintf("is scoresGeneric for %d queries of a page of %s.", nq, e.name))
-	const vectors = 2
+	vectors := 2
+	if a.narrow() {
+		vectors = 8 / nq // as registers are left for
+	}
 	s := Load(Param("s"), GP64())
-	factor := a.broadcastParam("scale")
+	var factor VecVirtual
+	if !a.narrow() {
+		factor = a.broadcastParam("scale")
+	}
 	for pass := range pageTokens / (vectors * a.lanes) {
 		position := pass * vectors * a.lanes
 		q, k, d := Load(Param("q"), GP64()), Load(Param("k"), GP64()), Load(Param("d"), GP64())
 		query := newRows(q, d, nq)
-		var acc [8][vectors]VecVirtual
+		var acc [8][]VecVirtual
 		for j := range nq {
-			for v := range vectors {
-				acc[j][v] = a.zeroed()
+			for range vectors {
+				acc[j] = append(acc[j], a.zeroed())
 			}
 		}
 		fetch := []Register{}
@@ -223,12 +242,21 @@ func scores(a isa, e element, nq int) {
 		}
 		loop := fmt.Sprintf("loop%d", pass)
 		Label(loop)
-		var key [vectors]VecVirtual
+		if a.narrow() {
+			scoresNarrow(a, e, nq, query, acc, Mem{Base: k, Disp: position * e.bytes})
+		}
+		key := make([]VecVirtual, vectors)
 		for v := range key {
+			if a.narrow() {
+				break
+			}
 			key[v] = a.vec()
 			e.load(Mem{Base: k, Disp: (position + v*a.lanes) * e.bytes}, key[v])
 		}
 		for j := range nq {
+			if a.narrow() {
+				break
+			}
 			x, product := a.vec(), a.vec()
 			if a.wide() {
 				VMULPS_BCST(query.at(j), key[0], product)
@@ -256,6 +284,9 @@ func scores(a isa, e element, nq int) {
 			}
 		}
 
+		if a.narrow() {
+			factor = a.broadcastParam("scale")
+		}
 		var scaleBase Register
 		if e.name == "I8" {
 			scaleBase = Load(Param("kscale"), GP64())
@@ -272,6 +303,28 @@ func scores(a isa, e element, nq int) {
 		}
 	}
 	finish()
+}
+
+// scoresNarrow multiplies keys, one vector after the other, with all queries: there are few
+// registers.
+func scoresNarrow(a isa, e element, nq int, query rows, acc [8][]VecVirtual, keys Mem) {
+	x := make([]VecVirtual, nq)
+	for j := range x {
+		x[j] = a.vec()
+		VBROADCASTSS(query.at(j), x[j])
+	}
+	for v := range acc[0] {
+		key := a.vec()
+		e.load(keys.Offset(v*a.lanes*e.bytes), key)
+		for j := range x {
+			product := key
+			if j < nq-1 {
+				product = a.vec()
+			}
+			VMULPS(x[j], key, product)
+			VADDPS(product, acc[j][v], acc[j][v])
+		}
+	}
 }
 
 // values adds n weighted rows of values to nq outputs. A block of columns stays
@@ -381,7 +434,7 @@ func values(a isa, e element, nq int) {
 	} else {
 		xmm := func() VecVirtual { return XMM() }
 		repeat("pair", 2, func() {
-			block("pairRow", 2, 1, xmm, e.loadPair,
+			block("pairRow", 2, 1, xmm, func(m Mem, r VecVirtual) { e.loadPair(m, r, a.narrow()) },
 				func(m Mem, r VecVirtual) { VMOVSD(m, r) },
 				func(r VecVirtual, m Mem) { VMOVSD(r, m) })
 		})

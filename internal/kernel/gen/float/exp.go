@@ -113,8 +113,17 @@ func expSum(a isa) {
 	m := a.maxLoop("max", src, n)
 	Store(m, ReturnIndex(0))
 	largest := a.vec()
-	VBROADCASTSS(m, largest)
+	if a.narrow() {
+		VPSHUFD(U8(0), m, largest)
+	} else {
+		VBROADCASTSS(m, largest)
+	}
 	dst, acc := slice("dst"), a.stripes()
+	// Without masks what is left is made a run of sixteen of its own.
+	home, left := GP64(), GP64()
+	if a.narrow() {
+		XORQ(left, left)
+	}
 	SUBQ(U8(16), n)
 	JLT(LabelRef("rest"))
 	Label("loop")
@@ -132,6 +141,30 @@ func expSum(a isa) {
 	JGE(LabelRef("loop"))
 	Label("rest")
 	ADDQ(U8(16), n)
+	if a.narrow() {
+		JZ(LabelRef("back"))
+		MOVQ(dst, home)
+		MOVQ(n, left)
+		local := a.beside("copy", Mem{Base: src}, n, 4, a.negativeInfinity())
+		LEAQ(local, src)
+		MOVQ(src, dst)
+		XORQ(n, n)
+		JMP(LabelRef("loop"))
+		Label("back")
+		TESTQ(left, left)
+		JZ(LabelRef("sum"))
+		a.copyElements("copyBack", Mem{Base: dst, Disp: -64}, Mem{Base: home}, left, 4)
+		JMP(LabelRef("sum"))
+	} else {
+		expSumRest(a, src, dst, n, largest, acc)
+	}
+	Label("sum")
+	Store(a.sumStripes(acc), ReturnIndex(1))
+	finish()
+}
+
+// expSumRest takes n < 16 elements.
+func expSumRest(a isa, src, dst, n Register, largest VecVirtual, acc []VecVirtual) {
 	JZ(LabelRef("sum"))
 	for j := range acc {
 		v, mask := a.vec(), a.tailMask(n, j*a.lanes)
@@ -142,7 +175,4 @@ func expSum(a isa) {
 		mask.keep(v)
 		VADDPS(v, acc[j], acc[j])
 	}
-	Label("sum")
-	Store(a.sumStripes(acc), ReturnIndex(1))
-	finish()
 }

@@ -6,18 +6,30 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"trit/internal/kernel/gen/legacy"
 )
 
 func headKernels(a isa) {
 	for _, e := range []element{{"F32", 4}, {"F16", 2}, {"BF16", 2}} {
-		for _, rows := range []int{1, 4} {
+		for _, rows := range []int{1, a.headRows()} {
 			headFloat(a, e, rows)
 		}
 		if e.bytes == 2 {
 			decodeFloat(a, e)
 		}
 	}
-	for _, b := range []block{{"Q8_0", 32, 34, 0, q8_0}, {"Q6_K", 256, 210, 192, q6_K}, {"Q4_0", 32, 18, 0, q4_0}} {
+	blocks := []block{{"Q8_0", 32, 34, 0, q8_0}, {"Q6_K", 256, 210, 192, q6_K}, {"Q4_0", 32, 18, 0, q4_0}}
+	if a.narrow() {
+		// Of the others the twins widen blocks.
+		headBlock(a, blocks[0])
+		decodeBlock(a, blocks[0])
+		tile(a, 1, 1)
+		tile(a, 1, 2)
+		tile(a, 2, 1)
+		return
+	}
+	for _, b := range blocks {
 		headBlock(a, b)
 		decodeBlock(a, b)
 	}
@@ -33,6 +45,15 @@ func headKernels(a isa) {
 			tile(a, r, t)
 		}
 	}
+}
+
+// headRows is how many rows of a head are multiplied at a time: there are sums of sixteen
+// lanes for each.
+func (a isa) headRows() int {
+	if a.narrow() {
+		return 2
+	}
+	return 4
 }
 
 // headFloat multiplies rows of F32, F16 or BF16 with one vector.
@@ -81,6 +102,18 @@ func headFloat(a isa, e element, n int) {
 	Label("rest")
 	ADDQ(U8(16), cols)
 	JZ(LabelRef("sum"))
+	if a.narrow() {
+		zero := a.zeroed()
+		last := a.beside("copyX", Mem{Base: x}, cols, 4, zero)
+		var of []Mem
+		for r := range n {
+			of = append(of, a.beside(fmt.Sprintf("copy%d", r), row.at(r), cols, e.bytes, zero))
+		}
+		step(func(r, part int, v VecVirtual) { e.load(of[r].Offset(part*a.lanes*e.bytes), v) },
+			func(part int, v VecVirtual) { VMOVUPS(last.Offset(part*a.bytes()), v) })
+		headSums(a, acc)
+		return
+	}
 	var masks []tail
 	for part := range acc[0] {
 		masks = append(masks, a.tailMask(cols, part*a.lanes))
@@ -120,6 +153,11 @@ func headFloat(a isa, e element, n int) {
 	step(load, func(part int, v VecVirtual) {
 		masks[part].load(Mem{Base: x, Disp: part * a.bytes()}, v)
 	})
+	headSums(a, acc)
+}
+
+// headSums stores the sums of all rows.
+func headSums(a isa, acc [][]VecVirtual) {
 	Label("sum")
 	y := Load(Param("y"), GP64())
 	for r := range acc {
@@ -218,6 +256,14 @@ func decodeBlock(a isa, b block) {
 // scale16 returns a vector of the binary16 number at m.
 func (a isa) scale16(m Mem) VecVirtual {
 	d := a.vec()
+	if a.narrow() {
+		half := GP32()
+		MOVWLSX(m, half)
+		VMOVD(half, d)
+		VPSHUFD(U8(0), d, d)
+		legacy.WidenF16(d, repeated)
+		return d
+	}
 	VPBROADCASTW(m, d.AsX())
 	VCVTPH2PS(d.AsX(), d.AsX())
 	VBROADCASTSS(d.AsX(), d)
@@ -402,6 +448,18 @@ func tile(a isa, n, t int) {
 	Label("rest")
 	ADDQ(U8(16), cols)
 	JZ(LabelRef("sum"))
+	if a.narrow() {
+		zero, local := a.zeroed(), map[Mem]Mem{}
+		for r := range n {
+			local[row.at(r)] = a.beside(fmt.Sprintf("copyRow%d", r), row.at(r), cols, 4, zero)
+		}
+		for j := range t {
+			local[x.at(j)] = a.beside(fmt.Sprintf("copyX%d", j), x.at(j), cols, 4, zero)
+		}
+		step(func(part int, m Mem, v VecVirtual) { VMOVUPS(local[m].Offset(part*a.bytes()), v) })
+		tileSums(a, n, t, acc)
+		return
+	}
 	var masks []tail
 	for part := range acc[0][0] {
 		masks = append(masks, a.tailMask(cols, part*a.lanes))
@@ -410,6 +468,11 @@ func tile(a isa, n, t int) {
 		m.Disp += part * a.bytes()
 		masks[part].load(m, v)
 	})
+	tileSums(a, n, t, acc)
+}
+
+// tileSums stores the sums of all rows and tokens.
+func tileSums(a isa, n, t int, acc [][][]VecVirtual) {
 	Label("sum")
 	y := newRows(Load(Param("y"), GP64()), Load(Param("yStride"), GP64()), t)
 	for j := range t {

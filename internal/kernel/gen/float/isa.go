@@ -7,6 +7,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
+
+	"trit/internal/kernel/gen/legacy"
 )
 
 // isa is an instruction set to generate for.
@@ -16,19 +18,27 @@ type isa struct {
 }
 
 var (
+	sse41  = isa{legacy.Suffix, 4}
 	avx2   = isa{"AVX2", 8}
 	avx512 = isa{"AVX512", 16}
 )
 
 func (a isa) wide() bool { return a.lanes == 16 }
 
+// narrow tells that there are no masks: the last elements are copied beside what fills up
+// a vector, or are taken one by one.
+func (a isa) narrow() bool { return a.lanes == 4 }
+
 // bytes is the size of a vector.
 func (a isa) bytes() int { return 4 * a.lanes }
 
 // vec allocates a full vector register.
 func (a isa) vec() VecVirtual {
-	if a.wide() {
+	switch {
+	case a.wide():
 		return ZMM()
+	case a.narrow():
+		return XMM()
 	}
 	return YMM()
 }
@@ -147,10 +157,54 @@ func (t tail) keep(v VecVirtual) {
 	}
 }
 
-// sumStripes joins sixteen partial sums, one AVX-512 or two AVX2 vectors, by
+// beside copies n elements of so many bytes, 0 < n < 16, from a place to local memory for
+// sixteen, which fill fills up.
+func (a isa) beside(label string, from Mem, n Register, bytes int, fill VecVirtual) Mem {
+	local := AllocLocal(16 * bytes)
+	for i := 0; i < 16*bytes; i += 16 {
+		VMOVUPS(fill, local.Offset(i))
+	}
+	a.copyElements(label, from, local, n, bytes)
+	return local
+}
+
+// copyElements copies n > 0 elements, one after the other.
+func (a isa) copyElements(label string, from, to Mem, n Register, bytes int) {
+	i, element := GP64(), GP32()
+	XORQ(i, i)
+	at := func(m Mem) Mem {
+		if m.Index != nil {
+			base := GP64()
+			LEAQ(m, base)
+			m = Mem{Base: base}
+		}
+		m.Index, m.Scale = i, uint8(bytes)
+		return m
+	}
+	from, to = at(from), at(to)
+	Label(label)
+	if bytes == 2 {
+		MOVWLZX(from, element)
+		MOVW(element.As16(), to)
+	} else {
+		MOVL(from, element)
+		MOVL(element, to)
+	}
+	INCQ(i)
+	CMPQ(i, n)
+	JLT(LabelRef(label))
+}
+
+// sumStripes joins sixteen partial sums, one AVX-512, two AVX2 or four SSE vectors, by
 // the tree j+8, j+4, j+2, j+1, and returns the register whose lowest lane has
 // the sum. The accumulators are overwritten.
 func (a isa) sumStripes(acc []VecVirtual) Register {
+	if a.narrow() {
+		VADDPS(acc[2], acc[0], acc[0])
+		VADDPS(acc[3], acc[1], acc[1])
+		VADDPS(acc[1], acc[0], acc[0])
+		return a.foldHalves(acc[0], func(t, x Register) { VADDPS(t, x, x) })
+	}
 	upper := YMM()
 	sum := acc[0].AsY()
 	if a.wide() {
@@ -162,16 +216,18 @@ func (a isa) sumStripes(acc []VecVirtual) Register {
 	return a.foldHalves(acc[0], func(t, x Register) { VADDPS(t, x, x) })
 }
 
-// foldHalves combines eight float32 lanes of v with op by halves and returns the
-// register with the result in its lowest lane.
+// foldHalves combines eight float32 lanes of v, or four of SSE, with op by halves and
+// returns the register with the result in its lowest lane.
 func (a isa) foldHalves(v VecVirtual, op func(t, x Register)) Register {
 	t, x := XMM(), v.AsX()
-	if a.wide() {
+	switch {
+	case a.wide():
 		VEXTRACTF32X4(U8(1), v.AsY(), t)
-	} else {
+		op(t, x)
+	case !a.narrow():
 		VEXTRACTF128(U8(1), v.AsY(), t)
+		op(t, x)
 	}
-	op(t, x)
 	VMOVHLPS(x, x, t)
 	op(t, x)
 	VPERMILPS(U8(1), x, t)

@@ -1,5 +1,5 @@
 // Command float generates the amd64 assembly of the float kernels: the same
-// kernels for AVX2 and for AVX-512, with the operations of the pure-Go twins in
+// kernels for SSE4.1, for AVX2 and for AVX-512, with the operations of the pure-Go twins in
 // the same order, so that the results have the same bits. No fused multiply-add
 // is ever emitted.
 //
@@ -12,6 +12,8 @@ import (
 	"os"
 
 	. "github.com/mmcloughlin/avo/build"
+
+	"trit/internal/kernel/gen/legacy"
 )
 
 func main() {
@@ -31,8 +33,12 @@ func main() {
 		os.Exit(2)
 	}
 	ConstraintExpr("!noasm")
-	for _, level := range []isa{avx2, avx512} {
+	for _, level := range []isa{sse41, avx2, avx512} {
+		if level == sse41 && *part == "delta" {
+			continue // there are too few registers
+		}
 		generate(level)
 	}
+	legacy.Lower()
 	Generate()
 }

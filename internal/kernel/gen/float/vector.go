@@ -53,6 +53,22 @@ func (e elementwise) generate(a isa) {
 	Label("rest")
 	ADDQ(U8(a.lanes), n)
 	JZ(LabelRef("done"))
+	if a.narrow() {
+		Label("single")
+		for j, name := range e.ins {
+			in[j] = a.vec()
+			VMOVSS(at(name), in[j])
+		}
+		for j, v := range e.body(a, in, scalars) {
+			VMOVSS(v, at(e.outs[j]))
+		}
+		INCQ(i)
+		DECQ(n)
+		JNZ(LabelRef("single"))
+		Label("done")
+		finish()
+		return
+	}
 	mask := a.tailMask(n, 0)
 	for j, name := range e.ins {
 		in[j] = a.vec()
@@ -132,7 +148,7 @@ func vectorKernels(a isa) {
 	} {
 		e.generate(a)
 	}
-	if !a.wide() {
+	if a.lanes == 8 {
 		ropeNorm(a)
 	}
 }
@@ -158,12 +174,24 @@ func dot(a isa) {
 	Label("rest")
 	ADDQ(U8(16), n)
 	JZ(LabelRef("sum"))
+	var ua, ub Mem
+	if a.narrow() {
+		zero := a.zeroed()
+		ua, ub = a.beside("copyA", Mem{Base: pa}, n, 4, zero), a.beside("copyB", Mem{Base: pb}, n, 4, zero)
+	}
 	for j := range acc {
 		// Lanes beyond the end are zero; adding +0 leaves a sum as it is.
-		mask := a.tailMask(n, j*a.lanes)
-		u, v := a.vec(), a.vec()
-		mask.load(Mem{Base: pa, Disp: j * a.bytes()}, u)
-		mask.load(Mem{Base: pb, Disp: j * a.bytes()}, v)
+		var u, v VecVirtual
+		if a.narrow() {
+			u, v = a.vec(), a.vec()
+			VMOVUPS(ua.Offset(j*a.bytes()), u)
+			VMOVUPS(ub.Offset(j*a.bytes()), v)
+		} else {
+			mask := a.tailMask(n, j*a.lanes)
+			u, v = a.vec(), a.vec()
+			mask.load(Mem{Base: pa, Disp: j * a.bytes()}, u)
+			mask.load(Mem{Base: pb, Disp: j * a.bytes()}, v)
+		}
 		VMULPS(u, v, v)
 		VADDPS(v, acc[j], acc[j])
 	}
@@ -199,13 +227,22 @@ func (a isa) maxLoop(prefix string, base, n Register) Register {
 	Label(prefix + "Rest")
 	ADDQ(U8(a.lanes), left)
 	JZ(LabelRef(prefix + "Fold"))
-	mask := a.tailMask(left, 0)
-	mask.load(Mem{Base: p}, v)
-	if a.wide() {
-		VMAXPS(best, v, mask.k, best)
+	if a.narrow() {
+		Label(prefix + "Single")
+		VBROADCASTSS(Mem{Base: p}, v)
+		VMAXPS(best, v, best)
+		ADDQ(U8(4), p)
+		DECQ(left)
+		JNZ(LabelRef(prefix + "Single"))
 	} else {
-		VMAXPS(best, v, v)
-		VBLENDVPS(mask.v, v, best, best)
+		mask := a.tailMask(left, 0)
+		mask.load(Mem{Base: p}, v)
+		if a.wide() {
+			VMAXPS(best, v, mask.k, best)
+		} else {
+			VMAXPS(best, v, v)
+			VBLENDVPS(mask.v, v, best, best)
+		}
 	}
 	Label(prefix + "Fold")
 	if a.wide() {
@@ -226,8 +263,12 @@ func maximum(a isa) {
 	finish()
 }
 
-// sumSquares keeps eight float64 sums: one AVX-512 or two AVX2 vectors.
+// sumSquares keeps eight float64 sums: one AVX-512, two AVX2 or four SSE vectors.
 func sumSquares(a isa) {
+	if a.narrow() {
+		sumSquaresNarrow(a)
+		return
+	}
 	a.function("sumSquares", "func(x []float32) float64", "is sumSquaresGeneric.")
 	p, n := slice("x"), length("x")
 	acc := make([]VecVirtual, 16/a.lanes)
@@ -282,6 +323,40 @@ func sumSquares(a isa) {
 	VPERMILPD(U8(1), x, t)
 	VADDSD(t, x, x)
 	Store(x, ReturnIndex(0))
+	finish()
+}
+
+func sumSquaresNarrow(a isa) {
+	a.function("sumSquares", "func(x []float32) float64", "is sumSquaresGeneric.")
+	p, n := slice("x"), length("x")
+	acc := a.stripes()
+	step := func(eight Mem) {
+		for j := range acc {
+			v := a.vec()
+			VCVTPS2PD(eight.Offset(8*j), v)
+			VMULPD(v, v, v)
+			VADDPD(v, acc[j], acc[j])
+		}
+	}
+	SUBQ(U8(8), n)
+	JLT(LabelRef("rest"))
+	Label("loop")
+	step(Mem{Base: p})
+	ADDQ(U8(32), p)
+	SUBQ(U8(8), n)
+	JGE(LabelRef("loop"))
+	Label("rest")
+	ADDQ(U8(8), n)
+	JZ(LabelRef("sum"))
+	step(a.beside("copy", Mem{Base: p}, n, 4, a.zeroed()))
+	Label("sum")
+	t := XMM()
+	VADDPD(acc[2], acc[0], acc[0])
+	VADDPD(acc[3], acc[1], acc[1])
+	VADDPD(acc[1], acc[0], acc[0])
+	VMOVHLPS(acc[0], acc[0], t)
+	VADDSD(t, acc[0], acc[0])
+	Store(acc[0], ReturnIndex(0))
 	finish()
 }
 

@@ -8,18 +8,18 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// A decoder256 emits the code that turns half a block, the 32 bytes of eight
-// rows, into bytes of four 2-bit fields and, for five fields, bytes that hold the
-// fifth code. Constants stay in memory: registers are for sums.
+// A decoder256 emits the code that turns half a block, the 32 bytes of eight rows, or with
+// registers of 128 bits a quarter, into bytes of four 2-bit fields and, for five fields,
+// bytes that hold the fifth code. Constants stay in memory: registers are for sums.
 type decoder256 struct {
 	name   string
 	fields int
-	packed func(half Mem) []reg.VecVirtual
+	packed func(part Mem, vec func() reg.VecVirtual) []reg.VecVirtual
 }
 
-var decodeT2For256 = decoder256{name: "T2", fields: 4, packed: func(half Mem) []reg.VecVirtual {
-	raw := YMM()
-	VMOVDQU(half, raw)
+var decodeT2For256 = decoder256{name: "T2", fields: 4, packed: func(part Mem, vec func() reg.VecVirtual) []reg.VecVirtual {
+	raw := vec()
+	VMOVDQU(part, raw)
 	return []reg.VecVirtual{raw}
 }}
 
@@ -29,10 +29,10 @@ var decodeT2For256 = decoder256{name: "T2", fields: 4, packed: func(half Mem) []
 //
 // with a multiplication and a shift for the first two quotients, and a table of
 // 4q + 16⌊q/3⌋ for the nine values of q = ⌊v/9⌋.
-var decodeT5For256 = decoder256{name: "T5", fields: 5, packed: func(half Mem) []reg.VecVirtual {
+var decodeT5For256 = decoder256{name: "T5", fields: 5, packed: func(part Mem, vec func() reg.VecVirtual) []reg.VecVirtual {
 	c81 := bytes256("ternary81", 81*0x01010101)
-	raw, v, t := YMM(), YMM(), YMM()
-	VMOVDQU(half, raw)
+	raw, v, t := vec(), vec(), vec()
+	VMOVDQU(part, raw)
 	VPSUBB(c81, raw, v)
 	VPMINUB(v, raw, v)
 	VPSUBB(c81, v, t)
@@ -43,7 +43,7 @@ var decodeT5For256 = decoder256{name: "T5", fields: 5, packed: func(half Mem) []
 	VPAND(byteMask(3), raw, raw)
 	// ⌊v/3⌋ = 86v >> 8 and ⌊v/9⌋ = 57v >> 9 for v ≤ 80, in the even and then
 	// the odd byte of each word.
-	sum, q := YMM(), YMM()
+	sum, q := vec(), vec()
 	VPMADDUBSW(bytes256("ternary86Even", 0x00560056), v, sum)
 	VPSRLW(U8(8), sum, sum)
 	VPADDB(v, sum, sum)
@@ -109,7 +109,7 @@ func matMul256(d decoder256, n int) {
 	} else {
 		PREFETCHT0(Mem{Base: w, Disp: prefetchAhead})
 	}
-	halves := [2][]reg.VecVirtual{d.packed(Mem{Base: w}), d.packed(Mem{Base: w, Disp: 32})}
+	halves := [2][]reg.VecVirtual{d.packed(Mem{Base: w}, YMM), d.packed(Mem{Base: w, Disp: 32}, YMM)}
 	code := byteMask(3)
 	for i := range d.fields {
 		// The fifth field first: it frees its registers.
@@ -185,7 +185,7 @@ func matMulF32256(d decoder256, n int) {
 		}
 	}
 	Label("block")
-	words := d.packed(Mem{Base: w})
+	words := d.packed(Mem{Base: w}, YMM)
 	for f := range d.fields {
 		for b := range 4 {
 			word, shift := words[0], 8*b+2*f

@@ -4,6 +4,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"trit/internal/kernel/gen/legacy"
 )
 
 // rowAddresses addresses rows of activations that lie a stride apart.
@@ -49,6 +51,18 @@ func (r rowAddresses) advance(n int) {
 		ADDQ(U8(n), b)
 	}
 }
+
+// vectors are the registers of one level.
+type vectors struct {
+	suffix string
+	bytes  int
+	new    func() reg.VecVirtual
+}
+
+var (
+	xmm = vectors{legacy.Suffix, 16, XMM}
+	ymm = vectors{"AVX2", 32, YMM}
+)
 
 // constants defines each table once per file.
 var constants = map[string]Mem{}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -76,15 +78,15 @@ func finish512() {
 	})
 }
 
-func finish256() {
-	TEXT("finishI8AVX2", NOSPLIT, finishSignature)
+func finish256(of vectors) {
+	TEXT("finishI8"+of.suffix, NOSPLIT, finishSignature)
 	Pragma("noescape")
-	Doc("finishI8AVX2 is finishI8Generic for tokens ≥ 1 and rows a positive multiple of 8.")
+	Doc(fmt.Sprintf("finishI8%s is finishI8Generic for tokens ≥ 1 and rows a positive multiple of %d.", of.suffix, of.bytes/4))
 	finishLoop(func(y, acc, scale, rows, add reg.Register, sum, s Mem) {
-		sums, div := YMM(), YMM()
+		sums, div := of.new(), of.new()
 		VPBROADCASTD(sum, sums)
 		VBROADCASTSS(s, div)
-		v := YMM()
+		v := of.new()
 		Label("rows")
 		VMOVDQU(Mem{Base: acc}, v)
 		VPSUBD(sums, v, v)
@@ -96,10 +98,10 @@ func finish256() {
 		VADDPS(Mem{Base: y}, v, v)
 		Label("store")
 		VMOVUPS(v, Mem{Base: y})
-		ADDQ(U8(32), acc)
-		ADDQ(U8(32), scale)
-		ADDQ(U8(32), y)
-		SUBQ(U8(8), rows)
+		ADDQ(U8(of.bytes), acc)
+		ADDQ(U8(of.bytes), scale)
+		ADDQ(U8(of.bytes), y)
+		SUBQ(U8(of.bytes/4), rows)
 		JG(LabelRef("rows"))
 	})
 }

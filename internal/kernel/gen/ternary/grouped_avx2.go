@@ -170,7 +170,7 @@ var groupG2For256 = grouping256{name: "G2", groups: 1, record: func(f *frame256)
 var groupG5For256 = grouping256{name: "G5", groups: 1, record: func(f *frame256) {
 	f.clear256()
 	f.blocks("block", 6, 20, func() {
-		packed := [2][]reg.VecVirtual{decodeT5For256.packed(Mem{Base: f.w}), decodeT5For256.packed(Mem{Base: f.w, Disp: 32})}
+		packed := [2][]reg.VecVirtual{decodeT5For256.packed(Mem{Base: f.w}, YMM), decodeT5For256.packed(Mem{Base: f.w, Disp: 32}, YMM)}
 		f.dot256(16, 0, [2]reg.VecVirtual{packed[0][1], packed[1][1]})
 		f.fields256([2]Op{packed[0][0], packed[1][0]}, 2, 4)
 	})

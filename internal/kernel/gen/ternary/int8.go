@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"math/bits"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -64,28 +67,28 @@ func absMaxBits512() {
 	storeMax(half)
 }
 
-func absMaxBits256() {
-	TEXT("absMaxBitsAVX2", NOSPLIT, "func(a *float32, n int) uint32")
+func absMaxBits256(of vectors) {
+	TEXT("absMaxBits"+of.suffix, NOSPLIT, "func(a *float32, n int) uint32")
 	Pragma("noescape")
-	Doc("absMaxBitsAVX2 returns the largest bit pattern of the first n/32·32 of the |a[i]|.")
+	Doc(fmt.Sprintf("absMaxBits%s returns the largest bit pattern of the first n/%d·%[2]d of the |a[i]|.", of.suffix, of.bytes))
 	a := Load(Param("a"), GP64())
 	n := Load(Param("n"), GP64())
 	var m [4]reg.VecVirtual
 	for i := range m {
-		m[i] = YMM()
+		m[i] = of.new()
 		VPXOR(m[i], m[i], m[i])
 	}
-	mask := YMM()
+	mask := of.new()
 	VMOVDQU(bytes256("ternaryAbs", absBits), mask)
-	SHRQ(U8(5), n)
+	SHRQ(U8(bits.TrailingZeros(uint(of.bytes))), n)
 	JZ(LabelRef("done"))
 	Label("loop")
 	for i := range m {
-		v := YMM()
-		VPAND(Mem{Base: a, Disp: 32 * i}, mask, v)
+		v := of.new()
+		VPAND(Mem{Base: a, Disp: of.bytes * i}, mask, v)
 		VPMAXUD(v, m[i], m[i])
 	}
-	ADDQ(U8(128), a)
+	ADDQ(U8(4*of.bytes), a)
 	DECQ(n)
 	JNZ(LabelRef("loop"))
 	Label("done")
@@ -95,11 +98,15 @@ func absMaxBits256() {
 	storeMax(m[0])
 }
 
-// storeMax returns the largest of eight words.
+// storeMax returns the largest of eight words, or four.
 func storeMax(y reg.VecVirtual) {
 	x, shuffled, r := XMM(), XMM(), GP32()
-	VEXTRACTI128(U8(1), y, x)
-	VPMAXUD(y.AsX(), x, x)
+	if y.Size() == 16 {
+		x = y
+	} else {
+		VEXTRACTI128(U8(1), y, x)
+		VPMAXUD(y.AsX(), x, x)
+	}
 	VPSHUFD(U8(0b01001110), x, shuffled)
 	VPMAXUD(shuffled, x, x)
 	VPSHUFD(U8(0b10110001), x, shuffled)
@@ -110,11 +117,15 @@ func storeMax(y reg.VecVirtual) {
 	RET()
 }
 
-// storeSum returns the sum of eight words.
+// storeSum returns the sum of eight words, or four.
 func storeSum(y reg.VecVirtual) {
 	x, shuffled, r := XMM(), XMM(), GP32()
-	VEXTRACTI128(U8(1), y, x)
-	VPADDD(y.AsX(), x, x)
+	if y.Size() == 16 {
+		x = y
+	} else {
+		VEXTRACTI128(U8(1), y, x)
+		VPADDD(y.AsX(), x, x)
+	}
 	VPSHUFD(U8(0b01001110), x, shuffled)
 	VPADDD(shuffled, x, x)
 	VPSHUFD(U8(0b10110001), x, shuffled)
@@ -184,29 +195,31 @@ func convertInt8512() {
 	storeSum(half)
 }
 
-func convertInt8256() {
-	TEXT("convertInt8AVX2", NOSPLIT, "func(q *int8, a *float32, n int, s float32) int32")
+func convertInt8256(of vectors) {
+	TEXT("convertInt8"+of.suffix, NOSPLIT, "func(q *int8, a *float32, n int, s float32) int32")
 	Pragma("noescape")
-	Doc("convertInt8AVX2 stores the first n/32·32 rounded products a·s as int8 and returns their sum.")
+	Doc(fmt.Sprintf("convertInt8%s stores the first n/%d·%[2]d rounded products a·s as int8 and returns their sum.", of.suffix, of.bytes))
 	q := Load(Param("q"), GP64())
 	a := Load(Param("a"), GP64())
 	n := Load(Param("n"), GP64())
-	s, sum := YMM(), YMM()
+	s, sum := of.new(), of.new()
 	at, err := Param("s").Resolve()
 	if err != nil {
 		panic(err)
 	}
 	VBROADCASTSS(at.Addr, s)
 	VPXOR(sum, sum, sum)
-	order := YMM()
-	VMOVDQU(table("ternaryPackOrder", 32, func(i int) Constant { return U32([]uint32{0, 4, 1, 5, 2, 6, 3, 7}[i]) }, 4), order)
-	SHRQ(U8(5), n)
+	order := of.new()
+	if of.bytes == 32 {
+		VMOVDQU(table("ternaryPackOrder", 32, func(i int) Constant { return U32([]uint32{0, 4, 1, 5, 2, 6, 3, 7}[i]) }, 4), order)
+	}
+	SHRQ(U8(bits.TrailingZeros(uint(of.bytes))), n)
 	JZ(LabelRef("done"))
 	Label("loop")
 	var v [4]reg.VecVirtual
 	for i := range v {
-		v[i] = YMM()
-		VMULPS(Mem{Base: a, Disp: 32 * i}, s, v[i])
+		v[i] = of.new()
+		VMULPS(Mem{Base: a, Disp: of.bytes * i}, s, v[i])
 		VCVTPS2DQ(v[i], v[i])
 		VPADDD(v[i], sum, sum)
 	}
@@ -214,10 +227,12 @@ func convertInt8256() {
 	VPACKSSDW(v[1], v[0], v[0])
 	VPACKSSDW(v[3], v[2], v[2])
 	VPACKSSWB(v[2], v[0], v[0])
-	VPERMD(v[0], order, v[0])
+	if of.bytes == 32 {
+		VPERMD(v[0], order, v[0])
+	}
 	VMOVDQU(v[0], Mem{Base: q})
-	ADDQ(U8(128), a)
-	ADDQ(U8(32), q)
+	ADDQ(U8(4*of.bytes), a)
+	ADDQ(U8(of.bytes), q)
 	DECQ(n)
 	JNZ(LabelRef("loop"))
 	Label("done")

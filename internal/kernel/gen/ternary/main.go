@@ -7,6 +7,8 @@ package main
 
 import (
 	. "github.com/mmcloughlin/avo/build"
+
+	"trit/internal/kernel/gen/legacy"
 )
 
 func main() {
@@ -15,18 +17,23 @@ func main() {
 	cpuidFunction()
 
 	streamRead512()
-	streamRead256()
+	streamRead256(ymm)
+	streamRead256(xmm)
 	int8Peak512()
-	int8Peak256()
+	int8Peak256(ymm)
+	int8Peak256(xmm)
 	int8PeakVNNI()
 
 	absMaxBits512()
-	absMaxBits256()
+	absMaxBits256(ymm)
+	absMaxBits256(xmm)
 	convertInt8512()
-	convertInt8256()
+	convertInt8256(ymm)
+	convertInt8256(xmm)
 
 	finish512()
-	finish256()
+	finish256(ymm)
+	finish256(xmm)
 
 	matVecT2()
 	matVecT5()
@@ -64,8 +71,10 @@ func main() {
 		}
 	}
 
-	codes256(decodeT2For256)
-	codes256(decodeT5For256)
+	for _, v := range []vectors{ymm, xmm} {
+		codes256(decodeT2For256, v)
+		codes256(decodeT5For256, v)
+	}
 	for _, n := range []int{1, 2, 4, 6} {
 		mulCodes256(n, false)
 		mulCodes256(n, true)
@@ -92,5 +101,16 @@ func main() {
 	listPositive512()
 	expandPositive512()
 	listNonzero512()
+
+	for _, n := range []int{1, 2} {
+		for _, d := range []decoder256{decodeT2For256, decodeT5For256} {
+			matMul128(d, n)
+		}
+		mulCodes128(n)
+		for _, g := range []grouping128{groupG2For128, groupG5For128, groupG1For128} {
+			groupedMul128(g, n)
+		}
+	}
+	legacy.Lower()
 	Generate()
 }

@@ -39,22 +39,22 @@ func streamRead512() {
 	storeXor(half)
 }
 
-func streamRead256() {
-	TEXT("streamReadAVX2", NOSPLIT, "func(p *byte, n int) uint64")
+func streamRead256(of vectors) {
+	TEXT("streamRead"+of.suffix, NOSPLIT, "func(p *byte, n int) uint64")
 	Pragma("noescape")
-	Doc("streamReadAVX2 returns the xor of the n·64 words of 64 bits at p.")
+	Doc("streamRead" + of.suffix + " returns the xor of the n·64 words of 64 bits at p.")
 	p := Load(Param("p"), GP64())
 	n := Load(Param("n"), GP64())
 	acc := make([]reg.VecVirtual, 8)
 	for i := range acc {
-		acc[i] = YMM()
+		acc[i] = of.new()
 		VPXOR(acc[i], acc[i], acc[i])
 	}
 	TESTQ(n, n)
 	JZ(LabelRef("done"))
 	Label("loop")
-	for i := range 16 {
-		VPXOR(Mem{Base: p, Disp: 32 * i}, acc[i%8], acc[i%8])
+	for i := range 512 / of.bytes {
+		VPXOR(Mem{Base: p, Disp: of.bytes * i}, acc[i%8], acc[i%8])
 	}
 	ADDQ(U32(512), p)
 	DECQ(n)
@@ -70,10 +70,16 @@ func streamRead256() {
 
 func storeXor(y reg.VecVirtual) {
 	x, r0, r1 := XMM(), GP64(), GP64()
-	VEXTRACTI128(U8(1), y, x)
-	VPXOR(x, y.AsX(), x)
-	VMOVQ(x, r0)
-	VPEXTRQ(U8(1), x, r1)
+	if y.Size() == 16 {
+		VMOVQ(y, r0)
+		VMOVHLPS(y, y, x)
+		VMOVQ(x, r1)
+	} else {
+		VEXTRACTI128(U8(1), y, x)
+		VPXOR(x, y.AsX(), x)
+		VMOVQ(x, r0)
+		VPEXTRQ(U8(1), x, r1)
+	}
 	XORQ(r1, r0)
 	VZEROUPPER()
 	Store(r0, ReturnIndex(0))
@@ -110,26 +116,26 @@ func int8Peak512() {
 	RET()
 }
 
-func int8Peak256() {
-	TEXT("int8PeakAVX2", NOSPLIT, "func(iters int) int64")
-	Doc("int8PeakAVX2 runs iters rounds of independent VPMADDUBSW and VPADDW and returns the multiply-accumulates done.")
+func int8Peak256(of vectors) {
+	TEXT("int8Peak"+of.suffix, NOSPLIT, "func(iters int) int64")
+	Doc("int8Peak" + of.suffix + " runs iters rounds of independent VPMADDUBSW and VPADDW and returns the multiply-accumulates done.")
 	const chains = 8
 	n := Load(Param("iters"), GP64())
 	total := GP64()
-	IMUL3Q(U32(chains*32), n, total)
+	IMUL3Q(U32(uint32(chains*of.bytes)), n, total)
 	acc := make([]reg.VecVirtual, chains)
 	for i := range acc {
-		acc[i] = YMM()
+		acc[i] = of.new()
 		VPXOR(acc[i], acc[i], acc[i])
 	}
-	a, b := YMM(), YMM()
+	a, b := of.new(), of.new()
 	VPXOR(a, a, a)
 	VPXOR(b, b, b)
 	TESTQ(n, n)
 	JZ(LabelRef("done"))
 	Label("loop")
 	for i := range acc {
-		product := YMM()
+		product := of.new()
 		VPMADDUBSW(a, b, product)
 		VPADDW(product, acc[i], acc[i])
 	}

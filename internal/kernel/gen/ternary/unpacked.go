@@ -15,8 +15,8 @@ import (
 // come from memory there are registers for the sums of six rows.
 
 // codes256 emits what codes512 does.
-func codes256(d decoder256) {
-	name := fmt.Sprintf("codes%sAVX2", d.name)
+func codes256(d decoder256, v vectors) {
+	name := fmt.Sprintf("codes%s%s", d.name, v.suffix)
 	TEXT(name, NOSPLIT, "func(codes *byte, w *byte, blocks, ahead int)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s unpacks blocks ≥ 1 blocks into a byte for each code, column by column in fours. It fetches", name),
@@ -28,15 +28,15 @@ func codes256(d decoder256) {
 	m := masked256{2, 1}
 	Label("block")
 	PREFETCHT1(Mem{Base: w, Index: ahead, Scale: 1})
-	for h := range 2 {
-		words := d.packed(Mem{Base: w, Disp: 32 * h})
+	for part := 0; part < 64; part += v.bytes {
+		words := d.packed(Mem{Base: w, Disp: part}, v.new)
 		for f := range 4 {
-			codes := YMM()
+			codes := v.new()
 			m.field(f, words[0], codes)
-			VMOVDQU(codes, Mem{Base: to, Disp: 64*f + 32*h})
+			VMOVDQU(codes, Mem{Base: to, Disp: 64*f + part})
 		}
 		if d.fields == 5 {
-			VMOVDQU(words[1], Mem{Base: to, Disp: 64*4 + 32*h})
+			VMOVDQU(words[1], Mem{Base: to, Disp: 64*4 + part})
 		}
 	}
 	ADDQ(U8(64), w)

@@ -116,7 +116,7 @@ func matMulVNNI(d decoder256, n int) {
 	case n == 1:
 		// One half after the other takes fewer registers.
 		for h := range 2 {
-			words := d.packed(halves[h])
+			words := d.packed(halves[h], YMM)
 			var codes [2]reg.VecVirtual
 			codes[h] = words[1]
 			dots(h, 4, 0, codes)
@@ -127,7 +127,7 @@ func matMulVNNI(d decoder256, n int) {
 			}
 		}
 	default:
-		words := [2][]reg.VecVirtual{d.packed(halves[0]), d.packed(halves[1])}
+		words := [2][]reg.VecVirtual{d.packed(halves[0], YMM), d.packed(halves[1], YMM)}
 		dots(-1, 4, 0, [2]reg.VecVirtual{words[0][1], words[1][1]})
 		for f := range 4 {
 			codes := [2]reg.VecVirtual{YMM(), YMM()}
