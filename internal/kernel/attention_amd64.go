@@ -6,12 +6,12 @@ import "trit/internal/half"
 
 var (
 	sse41Scores = [kvTypes]scoresBlocks{
-		KVF32: {scoresF32x1SSE41, scoresF32x2SSE41, scoresF32x4SSE41, nil},
+		KVF32: {scoresF32x1SSE41},
 		KVF16: {scoresF16x1SSE41, scoresF16x2SSE41, scoresF16x4SSE41, nil},
 		KVI8:  {scoresI8x1SSE41, scoresI8x2SSE41, scoresI8x4SSE41, nil},
 	}
 	sse41Values = [kvTypes]valuesBlocks{
-		KVF32: {valuesF32x1SSE41, valuesF32x2SSE41, valuesF32x4SSE41, nil},
+		KVF32: {valuesF32x1SSE41},
 		KVF16: {valuesF16x1SSE41, valuesF16x2SSE41, valuesF16x4SSE41, nil},
 		KVI8:  {valuesI8x1SSE41, valuesI8x2SSE41, valuesI8x4SSE41, nil},
 	}

@@ -9,30 +9,10 @@ package kernel
 //go:noescape
 func scoresF32x1SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
 
-// scoresF32x2SSE41 is scoresGeneric for 2 queries of a page of F32.
-//
-//go:noescape
-func scoresF32x2SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
-
-// scoresF32x4SSE41 is scoresGeneric for 4 queries of a page of F32.
-//
-//go:noescape
-func scoresF32x4SSE41(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
-
 // valuesF32x1SSE41 is valuesGeneric for 1 queries and rows of F32.
 //
 //go:noescape
 func valuesF32x1SSE41(o *float32, e *float32, v *byte, d int, n int)
-
-// valuesF32x2SSE41 is valuesGeneric for 2 queries and rows of F32.
-//
-//go:noescape
-func valuesF32x2SSE41(o *float32, e *float32, v *byte, d int, n int)
-
-// valuesF32x4SSE41 is valuesGeneric for 4 queries and rows of F32.
-//
-//go:noescape
-func valuesF32x4SSE41(o *float32, e *float32, v *byte, d int, n int)
 
 // scoresF16x1SSE41 is scoresGeneric for 1 queries of a page of F16.
 //

@@ -7,7 +7,7 @@ import "trit/internal/ternary"
 var sse41Grouped = groupedKernels{
 	mul: [3]groupedFunc{
 		groupedOf(ternary.G2, []groupedAsm{1: matMulG2I8x1SSE41, 2: matMulG2I8x2SSE41}),
-		groupedOf(ternary.G5, []groupedAsm{1: matMulG5I8x1SSE41, 2: matMulG5I8x2SSE41}),
+		groupedOf(ternary.G5, []groupedAsm{1: matMulG5I8x1SSE41}),
 		groupedOf(ternary.G1, []groupedAsm{1: matMulG1I8x1SSE41, 2: matMulG1I8x2SSE41}),
 	},
 	decodes:    [3]bool{true, true, true},

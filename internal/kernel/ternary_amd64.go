@@ -70,7 +70,7 @@ var (
 // The kernels of each layout by the number of rows of activations.
 var (
 	rowsT2SSE41   = []rowsAsm{1: matMulT2I8x1SSE41, 2: matMulT2I8x2SSE41}
-	rowsT5SSE41   = []rowsAsm{1: matMulT5I8x1SSE41, 2: matMulT5I8x2SSE41}
+	rowsT5SSE41   = []rowsAsm{1: matMulT5I8x1SSE41}
 	rowsT2AVX2    = []rowsAsm{1: matMulT2I8x1AVX2, 2: matMulT2I8x2AVX2, 3: matMulT2I8x3AVX2, 4: matMulT2I8x4AVX2}
 	rowsT5AVX2    = []rowsAsm{1: matMulT5I8x1AVX2, 2: matMulT5I8x2AVX2, 3: matMulT5I8x3AVX2, 4: matMulT5I8x4AVX2}
 	rowsT2AVXVNNI = []rowsAsm{1: matMulT2I8x1AVXVNNI, 2: matMulT2I8x2AVXVNNI, 4: matMulT2I8x4AVXVNNI}

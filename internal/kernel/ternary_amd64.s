@@ -25196,297 +25196,6 @@ step:
 	JNZ        run
 	RET
 
-// func matMulT5I8x1SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
-// Requires: CMOV, MMX+, SSE, SSE2, SSSE3
-TEXT ·matMulT5I8x1SSE41(SB), NOSPLIT, $0-40
-	MOVQ  acc+0(FP), AX
-	MOVQ  w+8(FP), CX
-	MOVQ  x+16(FP), DX
-	MOVQ  stride+24(FP), BX
-	MOVQ  blocks+32(FP), BX
-	PXOR  X0, X0
-	MOVOU X0, (AX)
-	MOVOU X0, 16(AX)
-	MOVOU X0, 32(AX)
-	MOVOU X0, 48(AX)
-
-run:
-	PXOR    X0, X0
-	PXOR    X1, X1
-	PXOR    X2, X2
-	PXOR    X3, X3
-	MOVQ    $0x0000000c, SI
-	CMPQ    BX, SI
-	CMOVQLT BX, SI
-	SUBQ    SI, BX
-
-step:
-	PREFETCHT0 1024(CX)
-	PREFETCHT1 4096(CX)
-	MOVOU      (CX), X4
-	MOVAPS     X4, X5
-	PSUBB      ternary81<>+0(SB), X5
-	PMINUB     X4, X5
-	MOVAPS     X5, X6
-	PSUBB      ternary81<>+0(SB), X6
-	PMINUB     X6, X5
-	PSUBB      X5, X4
-	PSRLW      $0x06, X4
-	PAND       ternaryMask03<>+0(SB), X4
-	MOVAPS     X5, X7
-	PMADDUBSW  ternary86Even<>+0(SB), X7
-	PSRLW      $0x08, X7
-	PADDB      X5, X7
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary86Odd<>+0(SB), X6
-	PAND       ternaryOdd<>+0(SB), X6
-	PADDB      X6, X7
-	MOVAPS     X5, X8
-	PMADDUBSW  ternary57Even<>+0(SB), X8
-	PSRLW      $0x09, X8
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary57Odd<>+0(SB), X6
-	PSRLW      $0x01, X6
-	PAND       ternaryOdd<>+0(SB), X6
-	POR        X6, X8
-	MOVOU      ternaryNinths<>+0(SB), X6
-	PSHUFB     X8, X6
-	PADDB      X6, X7
-	MOVSS      16(DX), X5
-	PSHUFD     $0x00, X5, X5
-	PMADDUBSW  X5, X4
-	PADDW      X4, X0
-	MOVSS      (DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVSS      4(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x02, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVSS      8(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x04, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVSS      12(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x06, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVOU      16(CX), X4
-	MOVAPS     X4, X5
-	PSUBB      ternary81<>+0(SB), X5
-	PMINUB     X4, X5
-	MOVAPS     X5, X6
-	PSUBB      ternary81<>+0(SB), X6
-	PMINUB     X6, X5
-	PSUBB      X5, X4
-	PSRLW      $0x06, X4
-	PAND       ternaryMask03<>+0(SB), X4
-	MOVAPS     X5, X7
-	PMADDUBSW  ternary86Even<>+0(SB), X7
-	PSRLW      $0x08, X7
-	PADDB      X5, X7
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary86Odd<>+0(SB), X6
-	PAND       ternaryOdd<>+0(SB), X6
-	PADDB      X6, X7
-	MOVAPS     X5, X8
-	PMADDUBSW  ternary57Even<>+0(SB), X8
-	PSRLW      $0x09, X8
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary57Odd<>+0(SB), X6
-	PSRLW      $0x01, X6
-	PAND       ternaryOdd<>+0(SB), X6
-	POR        X6, X8
-	MOVOU      ternaryNinths<>+0(SB), X6
-	PSHUFB     X8, X6
-	PADDB      X6, X7
-	MOVSS      16(DX), X5
-	PSHUFD     $0x00, X5, X5
-	PMADDUBSW  X5, X4
-	PADDW      X4, X1
-	MOVSS      (DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVSS      4(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x02, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVSS      8(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x04, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVSS      12(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x06, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVOU      32(CX), X4
-	MOVAPS     X4, X5
-	PSUBB      ternary81<>+0(SB), X5
-	PMINUB     X4, X5
-	MOVAPS     X5, X6
-	PSUBB      ternary81<>+0(SB), X6
-	PMINUB     X6, X5
-	PSUBB      X5, X4
-	PSRLW      $0x06, X4
-	PAND       ternaryMask03<>+0(SB), X4
-	MOVAPS     X5, X7
-	PMADDUBSW  ternary86Even<>+0(SB), X7
-	PSRLW      $0x08, X7
-	PADDB      X5, X7
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary86Odd<>+0(SB), X6
-	PAND       ternaryOdd<>+0(SB), X6
-	PADDB      X6, X7
-	MOVAPS     X5, X8
-	PMADDUBSW  ternary57Even<>+0(SB), X8
-	PSRLW      $0x09, X8
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary57Odd<>+0(SB), X6
-	PSRLW      $0x01, X6
-	PAND       ternaryOdd<>+0(SB), X6
-	POR        X6, X8
-	MOVOU      ternaryNinths<>+0(SB), X6
-	PSHUFB     X8, X6
-	PADDB      X6, X7
-	MOVSS      16(DX), X5
-	PSHUFD     $0x00, X5, X5
-	PMADDUBSW  X5, X4
-	PADDW      X4, X2
-	MOVSS      (DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVSS      4(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x02, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVSS      8(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x04, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVSS      12(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x06, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVOU      48(CX), X4
-	MOVAPS     X4, X5
-	PSUBB      ternary81<>+0(SB), X5
-	PMINUB     X4, X5
-	MOVAPS     X5, X6
-	PSUBB      ternary81<>+0(SB), X6
-	PMINUB     X6, X5
-	PSUBB      X5, X4
-	PSRLW      $0x06, X4
-	PAND       ternaryMask03<>+0(SB), X4
-	MOVAPS     X5, X7
-	PMADDUBSW  ternary86Even<>+0(SB), X7
-	PSRLW      $0x08, X7
-	PADDB      X5, X7
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary86Odd<>+0(SB), X6
-	PAND       ternaryOdd<>+0(SB), X6
-	PADDB      X6, X7
-	MOVAPS     X5, X8
-	PMADDUBSW  ternary57Even<>+0(SB), X8
-	PSRLW      $0x09, X8
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary57Odd<>+0(SB), X6
-	PSRLW      $0x01, X6
-	PAND       ternaryOdd<>+0(SB), X6
-	POR        X6, X8
-	MOVOU      ternaryNinths<>+0(SB), X6
-	PSHUFB     X8, X6
-	PADDB      X6, X7
-	MOVSS      16(DX), X5
-	PSHUFD     $0x00, X5, X5
-	PMADDUBSW  X5, X4
-	PADDW      X4, X3
-	MOVSS      (DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X3
-	MOVSS      4(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x02, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X3
-	MOVSS      8(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x04, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X3
-	MOVSS      12(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x06, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X3
-	ADDQ       $0x40, CX
-	ADDQ       $0x14, DX
-	DECQ       SI
-	JNZ        step
-	PMADDWL    ternaryOnes<>+0(SB), X0
-	MOVUPS     (AX), X4
-	PADDL      X4, X0
-	MOVOU      X0, (AX)
-	PMADDWL    ternaryOnes<>+0(SB), X1
-	MOVUPS     16(AX), X0
-	PADDL      X0, X1
-	MOVOU      X1, 16(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X2
-	MOVUPS     32(AX), X0
-	PADDL      X0, X2
-	MOVOU      X2, 32(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X3
-	MOVUPS     48(AX), X0
-	PADDL      X0, X3
-	MOVOU      X3, 48(AX)
-	TESTQ      BX, BX
-	JNZ        run
-	RET
-
 // func mulCodesx1SSE41(acc *int32, x *int8, stride int, codes *byte, steps int)
 // Requires: CMOV, SSE, SSE2, SSSE3
 TEXT ·mulCodesx1SSE41(SB), NOSPLIT, $0-40
@@ -25759,9 +25468,9 @@ block:
 	JNZ        panel
 	RET
 
-// func matMulG5I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// func matMulG1I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
 // Requires: MMX+, SSE, SSE2, SSSE3
-TEXT ·matMulG5I8x1SSE41(SB), NOSPLIT, $0-48
+TEXT ·matMulG1I8x1SSE41(SB), NOSPLIT, $0-48
 	MOVQ acc+0(FP), AX
 	MOVQ w+8(FP), CX
 	MOVQ stride+24(FP), DX
@@ -25776,306 +25485,190 @@ panel:
 	MOVOU X0, 48(AX)
 
 record:
+	LEAQ 510(CX), SI
+	MOVQ $0x00000002, DI
+
+group:
 	PXOR X0, X0
 	PXOR X1, X1
 	PXOR X2, X2
 	PXOR X3, X3
-	MOVQ $0x00000006, SI
+	MOVQ $0x00000004, R8
 
 block:
 	PREFETCHT0 1024(CX)
 	PREFETCHT1 4096(CX)
-	MOVOU      (CX), X4
-	MOVAPS     X4, X5
-	PSUBB      ternary81<>+0(SB), X5
-	PMINUB     X4, X5
-	MOVAPS     X5, X6
-	PSUBB      ternary81<>+0(SB), X6
-	PMINUB     X6, X5
-	PSUBB      X5, X4
-	PSRLW      $0x06, X4
-	PAND       ternaryMask03<>+0(SB), X4
-	MOVAPS     X5, X7
-	PMADDUBSW  ternary86Even<>+0(SB), X7
-	PSRLW      $0x08, X7
-	PADDB      X5, X7
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary86Odd<>+0(SB), X6
-	PAND       ternaryOdd<>+0(SB), X6
-	PADDB      X6, X7
-	MOVAPS     X5, X8
-	PMADDUBSW  ternary57Even<>+0(SB), X8
-	PSRLW      $0x09, X8
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary57Odd<>+0(SB), X6
-	PSRLW      $0x01, X6
-	PAND       ternaryOdd<>+0(SB), X6
-	POR        X6, X8
-	MOVOU      ternaryNinths<>+0(SB), X6
-	PSHUFB     X8, X6
-	PADDB      X6, X7
-	MOVSS      16(DX), X5
-	PSHUFD     $0x00, X5, X5
-	PMADDUBSW  X5, X4
-	PADDW      X4, X0
-	MOVSS      (DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PAND       ternaryMask03<>+0(SB), X5
+	MOVOU      (DX), X5
+	PSHUFD     $0x00, X5, X4
+	MOVOU      (CX), X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0x55, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x01, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x01, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x01, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x01, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xaa, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x02, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xff, X5, X4
+	MOVOU      (CX), X5
+	PSRLL      $0x03, X5
+	PAND       ternaryMask01<>+0(SB), X5
 	PMADDUBSW  X4, X5
 	PADDW      X5, X0
-	MOVSS      4(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x02, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVSS      8(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x04, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVSS      12(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x06, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVOU      16(CX), X4
-	MOVAPS     X4, X5
-	PSUBB      ternary81<>+0(SB), X5
-	PMINUB     X4, X5
-	MOVAPS     X5, X6
-	PSUBB      ternary81<>+0(SB), X6
-	PMINUB     X6, X5
-	PSUBB      X5, X4
-	PSRLW      $0x06, X4
-	PAND       ternaryMask03<>+0(SB), X4
-	MOVAPS     X5, X7
-	PMADDUBSW  ternary86Even<>+0(SB), X7
-	PSRLW      $0x08, X7
-	PADDB      X5, X7
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary86Odd<>+0(SB), X6
-	PAND       ternaryOdd<>+0(SB), X6
-	PADDB      X6, X7
-	MOVAPS     X5, X8
-	PMADDUBSW  ternary57Even<>+0(SB), X8
-	PSRLW      $0x09, X8
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary57Odd<>+0(SB), X6
-	PSRLW      $0x01, X6
-	PAND       ternaryOdd<>+0(SB), X6
-	POR        X6, X8
-	MOVOU      ternaryNinths<>+0(SB), X6
-	PSHUFB     X8, X6
-	PADDB      X6, X7
-	MOVSS      16(DX), X5
-	PSHUFD     $0x00, X5, X5
-	PMADDUBSW  X5, X4
-	PADDW      X4, X1
-	MOVSS      (DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PAND       ternaryMask03<>+0(SB), X5
+	MOVOU      16(CX), X5
+	PSRLL      $0x03, X5
+	PAND       ternaryMask01<>+0(SB), X5
 	PMADDUBSW  X4, X5
 	PADDW      X5, X1
-	MOVSS      4(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x02, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVSS      8(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x04, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVSS      12(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x06, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVOU      32(CX), X4
-	MOVAPS     X4, X5
-	PSUBB      ternary81<>+0(SB), X5
-	PMINUB     X4, X5
-	MOVAPS     X5, X6
-	PSUBB      ternary81<>+0(SB), X6
-	PMINUB     X6, X5
-	PSUBB      X5, X4
-	PSRLW      $0x06, X4
-	PAND       ternaryMask03<>+0(SB), X4
-	MOVAPS     X5, X7
-	PMADDUBSW  ternary86Even<>+0(SB), X7
-	PSRLW      $0x08, X7
-	PADDB      X5, X7
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary86Odd<>+0(SB), X6
-	PAND       ternaryOdd<>+0(SB), X6
-	PADDB      X6, X7
-	MOVAPS     X5, X8
-	PMADDUBSW  ternary57Even<>+0(SB), X8
-	PSRLW      $0x09, X8
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary57Odd<>+0(SB), X6
-	PSRLW      $0x01, X6
-	PAND       ternaryOdd<>+0(SB), X6
-	POR        X6, X8
-	MOVOU      ternaryNinths<>+0(SB), X6
-	PSHUFB     X8, X6
-	PADDB      X6, X7
-	MOVSS      16(DX), X5
-	PSHUFD     $0x00, X5, X5
-	PMADDUBSW  X5, X4
-	PADDW      X4, X2
-	MOVSS      (DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PAND       ternaryMask03<>+0(SB), X5
+	MOVOU      32(CX), X5
+	PSRLL      $0x03, X5
+	PAND       ternaryMask01<>+0(SB), X5
 	PMADDUBSW  X4, X5
 	PADDW      X5, X2
-	MOVSS      4(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x02, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVSS      8(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x04, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVSS      12(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x06, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVOU      48(CX), X4
-	MOVAPS     X4, X5
-	PSUBB      ternary81<>+0(SB), X5
-	PMINUB     X4, X5
-	MOVAPS     X5, X6
-	PSUBB      ternary81<>+0(SB), X6
-	PMINUB     X6, X5
-	PSUBB      X5, X4
-	PSRLW      $0x06, X4
-	PAND       ternaryMask03<>+0(SB), X4
-	MOVAPS     X5, X7
-	PMADDUBSW  ternary86Even<>+0(SB), X7
-	PSRLW      $0x08, X7
-	PADDB      X5, X7
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary86Odd<>+0(SB), X6
-	PAND       ternaryOdd<>+0(SB), X6
-	PADDB      X6, X7
-	MOVAPS     X5, X8
-	PMADDUBSW  ternary57Even<>+0(SB), X8
-	PSRLW      $0x09, X8
-	MOVAPS     X5, X6
-	PMADDUBSW  ternary57Odd<>+0(SB), X6
-	PSRLW      $0x01, X6
-	PAND       ternaryOdd<>+0(SB), X6
-	POR        X6, X8
-	MOVOU      ternaryNinths<>+0(SB), X6
-	PSHUFB     X8, X6
-	PADDB      X6, X7
-	MOVSS      16(DX), X5
-	PSHUFD     $0x00, X5, X5
-	PMADDUBSW  X5, X4
-	PADDW      X4, X3
-	MOVSS      (DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PAND       ternaryMask03<>+0(SB), X5
+	MOVOU      48(CX), X5
+	PSRLL      $0x03, X5
+	PAND       ternaryMask01<>+0(SB), X5
 	PMADDUBSW  X4, X5
 	PADDW      X5, X3
-	MOVSS      4(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x02, X5
-	PAND       ternaryMask03<>+0(SB), X5
+	MOVOU      16(DX), X5
+	PSHUFD     $0x00, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x04, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0x55, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x05, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x05, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x05, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x05, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xaa, X5, X4
+	MOVOU      (CX), X6
+	PSRLL      $0x06, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X0
+	MOVOU      16(CX), X6
+	PSRLL      $0x06, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X1
+	MOVOU      32(CX), X6
+	PSRLL      $0x06, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X2
+	MOVOU      48(CX), X6
+	PSRLL      $0x06, X6
+	PAND       ternaryMask01<>+0(SB), X6
+	PMADDUBSW  X4, X6
+	PADDW      X6, X3
+	PSHUFD     $0xff, X5, X4
+	MOVOU      (CX), X5
+	PSRLL      $0x07, X5
+	PAND       ternaryMask01<>+0(SB), X5
 	PMADDUBSW  X4, X5
-	PADDW      X5, X3
-	MOVSS      8(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x04, X5
-	PAND       ternaryMask03<>+0(SB), X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X5
+	PSRLL      $0x07, X5
+	PAND       ternaryMask01<>+0(SB), X5
 	PMADDUBSW  X4, X5
-	PADDW      X5, X3
-	MOVSS      12(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVAPS     X7, X5
-	PSRLL      $0x06, X5
-	PAND       ternaryMask03<>+0(SB), X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X5
+	PSRLL      $0x07, X5
+	PAND       ternaryMask01<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X5
+	PSRLL      $0x07, X5
+	PAND       ternaryMask01<>+0(SB), X5
 	PMADDUBSW  X4, X5
 	PADDW      X5, X3
 	ADDQ       $0x40, CX
-	ADDQ       $0x14, DX
-	DECQ       SI
+	ADDQ       $0x20, DX
+	DECQ       R8
 	JNZ        block
-	MOVSS      (DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVOU      (CX), X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVOU      16(CX), X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVOU      32(CX), X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVOU      48(CX), X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X3
-	MOVSS      4(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MOVOU      (CX), X5
-	PSRLL      $0x02, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVOU      16(CX), X5
-	PSRLL      $0x02, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVOU      32(CX), X5
-	PSRLL      $0x02, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVOU      48(CX), X5
-	PSRLL      $0x02, X5
-	PAND       ternaryMask03<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X3
-	MOVOU      (CX), X4
-	PSRLL      $0x04, X4
-	PAND       ternaryLowNibbles<>+0(SB), X4
-	MOVAPS     X4, X5
-	PSRLL      $0x04, X5
-	POR        X5, X4
-	PSHUFB     ternaryUpperEven<>+0(SB), X4
+	MOVOU      (SI), X4
 	PSRAL      $0x10, X4
 	PSLLL      $0x0d, X4
 	PAND       ternary8FFFE000<>+0(SB), X4
@@ -26086,24 +25679,19 @@ block:
 	MULPS      ternary77800000<>+0(SB), X4
 	POR        X5, X4
 	PMADDWL    ternaryOnes<>+0(SB), X0
-	MOVSS      8(DX), X5
+	PADDL      X0, X0
+	MOVSS      (DX), X5
 	PSHUFD     $0x00, X5, X5
 	PADDL      X5, X0
 	CVTPL2PS   X0, X0
 	MULPS      X4, X0
-	MOVSS      12(DX), X5
+	MOVSS      4(DX), X5
 	PSHUFD     $0x00, X5, X5
 	MULPS      X5, X0
 	MOVUPS     (AX), X4
 	ADDPS      X4, X0
 	MOVUPS     X0, (AX)
-	MOVOU      16(CX), X0
-	PSRLL      $0x04, X0
-	PAND       ternaryLowNibbles<>+0(SB), X0
-	MOVAPS     X0, X4
-	PSRLL      $0x04, X4
-	POR        X4, X0
-	PSHUFB     ternaryUpperEven<>+0(SB), X0
+	MOVOU      16(SI), X0
 	PSRAL      $0x10, X0
 	PSLLL      $0x0d, X0
 	PAND       ternary8FFFE000<>+0(SB), X0
@@ -26114,24 +25702,19 @@ block:
 	MULPS      ternary77800000<>+0(SB), X0
 	POR        X4, X0
 	PMADDWL    ternaryOnes<>+0(SB), X1
-	MOVSS      8(DX), X4
+	PADDL      X1, X1
+	MOVSS      (DX), X4
 	PSHUFD     $0x00, X4, X4
 	PADDL      X4, X1
 	CVTPL2PS   X1, X1
 	MULPS      X0, X1
-	MOVSS      12(DX), X4
+	MOVSS      4(DX), X4
 	PSHUFD     $0x00, X4, X4
 	MULPS      X4, X1
 	MOVUPS     16(AX), X0
 	ADDPS      X0, X1
 	MOVUPS     X1, 16(AX)
-	MOVOU      32(CX), X0
-	PSRLL      $0x04, X0
-	PAND       ternaryLowNibbles<>+0(SB), X0
-	MOVAPS     X0, X1
-	PSRLL      $0x04, X1
-	POR        X1, X0
-	PSHUFB     ternaryUpperEven<>+0(SB), X0
+	MOVOU      32(SI), X0
 	PSRAL      $0x10, X0
 	PSLLL      $0x0d, X0
 	PAND       ternary8FFFE000<>+0(SB), X0
@@ -26142,24 +25725,19 @@ block:
 	MULPS      ternary77800000<>+0(SB), X0
 	POR        X1, X0
 	PMADDWL    ternaryOnes<>+0(SB), X2
-	MOVSS      8(DX), X1
+	PADDL      X2, X2
+	MOVSS      (DX), X1
 	PSHUFD     $0x00, X1, X1
 	PADDL      X1, X2
 	CVTPL2PS   X2, X2
 	MULPS      X0, X2
-	MOVSS      12(DX), X1
+	MOVSS      4(DX), X1
 	PSHUFD     $0x00, X1, X1
 	MULPS      X1, X2
 	MOVUPS     32(AX), X0
 	ADDPS      X0, X2
 	MOVUPS     X2, 32(AX)
-	MOVOU      48(CX), X0
-	PSRLL      $0x04, X0
-	PAND       ternaryLowNibbles<>+0(SB), X0
-	MOVAPS     X0, X1
-	PSRLL      $0x04, X1
-	POR        X1, X0
-	PSHUFB     ternaryUpperEven<>+0(SB), X0
+	MOVOU      48(SI), X0
 	PSRAL      $0x10, X0
 	PSLLL      $0x0d, X0
 	PAND       ternary8FFFE000<>+0(SB), X0
@@ -26170,46 +25748,32 @@ block:
 	MULPS      ternary77800000<>+0(SB), X0
 	POR        X1, X0
 	PMADDWL    ternaryOnes<>+0(SB), X3
-	MOVSS      8(DX), X1
+	PADDL      X3, X3
+	MOVSS      (DX), X1
 	PSHUFD     $0x00, X1, X1
 	PADDL      X1, X3
 	CVTPL2PS   X3, X3
 	MULPS      X0, X3
-	MOVSS      12(DX), X1
+	MOVSS      4(DX), X1
 	PSHUFD     $0x00, X1, X1
 	MULPS      X1, X3
 	MOVUPS     48(AX), X0
 	ADDPS      X0, X3
 	MOVUPS     X3, 48(AX)
+	ADDQ       $0x0c, DX
+	ADDQ       $0x02, SI
+	DECQ       DI
+	JNZ        group
 	ADDQ       $0x40, CX
-	ADDQ       $0x14, DX
 	DECQ       BX
 	JNZ        record
 	MOVQ       units+32(FP), BX
-	IMUL3Q     $0x0000008c, BX, BX
+	IMUL3Q     $0x00000118, BX, BX
 	SUBQ       BX, DX
 	ADDQ       $0x00000040, AX
 	DECQ       panels+40(FP)
 	JNZ        panel
 	RET
-
-DATA ternaryUpperEven<>+0(SB)/1, $0x80
-DATA ternaryUpperEven<>+1(SB)/1, $0x80
-DATA ternaryUpperEven<>+2(SB)/1, $0x00
-DATA ternaryUpperEven<>+3(SB)/1, $0x02
-DATA ternaryUpperEven<>+4(SB)/1, $0x80
-DATA ternaryUpperEven<>+5(SB)/1, $0x80
-DATA ternaryUpperEven<>+6(SB)/1, $0x04
-DATA ternaryUpperEven<>+7(SB)/1, $0x06
-DATA ternaryUpperEven<>+8(SB)/1, $0x80
-DATA ternaryUpperEven<>+9(SB)/1, $0x80
-DATA ternaryUpperEven<>+10(SB)/1, $0x08
-DATA ternaryUpperEven<>+11(SB)/1, $0x0a
-DATA ternaryUpperEven<>+12(SB)/1, $0x80
-DATA ternaryUpperEven<>+13(SB)/1, $0x80
-DATA ternaryUpperEven<>+14(SB)/1, $0x0c
-DATA ternaryUpperEven<>+15(SB)/1, $0x0e
-GLOBL ternaryUpperEven<>(SB), RODATA|NOPTR, $16
 
 DATA ternary8FFFE000<>+0(SB)/4, $0x8fffe000
 DATA ternary8FFFE000<>+4(SB)/4, $0x8fffe000
@@ -26260,582 +25824,6 @@ DATA ternary77800000<>+20(SB)/4, $0x77800000
 DATA ternary77800000<>+24(SB)/4, $0x77800000
 DATA ternary77800000<>+28(SB)/4, $0x77800000
 GLOBL ternary77800000<>(SB), RODATA|NOPTR, $32
-
-// func matMulG1I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
-// Requires: MMX+, SSE, SSE2, SSSE3
-TEXT ·matMulG1I8x1SSE41(SB), NOSPLIT, $0-48
-	MOVQ acc+0(FP), AX
-	MOVQ w+8(FP), CX
-	MOVQ stride+24(FP), DX
-	MOVQ x+16(FP), DX
-
-panel:
-	MOVQ  units+32(FP), BX
-	PXOR  X0, X0
-	MOVOU X0, (AX)
-	MOVOU X0, 16(AX)
-	MOVOU X0, 32(AX)
-	MOVOU X0, 48(AX)
-
-record:
-	PXOR X0, X0
-	PXOR X1, X1
-	PXOR X2, X2
-	PXOR X3, X3
-	MOVQ $0x00000004, SI
-
-first:
-	PREFETCHT0 1024(CX)
-	PREFETCHT1 4096(CX)
-	MOVOU      (DX), X5
-	PSHUFD     $0x00, X5, X4
-	MOVOU      (CX), X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X0
-	MOVOU      16(CX), X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X1
-	MOVOU      32(CX), X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X2
-	MOVOU      48(CX), X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X3
-	PSHUFD     $0x55, X5, X4
-	MOVOU      (CX), X6
-	PSRLL      $0x01, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X0
-	MOVOU      16(CX), X6
-	PSRLL      $0x01, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X1
-	MOVOU      32(CX), X6
-	PSRLL      $0x01, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X2
-	MOVOU      48(CX), X6
-	PSRLL      $0x01, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X3
-	PSHUFD     $0xaa, X5, X4
-	MOVOU      (CX), X6
-	PSRLL      $0x02, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X0
-	MOVOU      16(CX), X6
-	PSRLL      $0x02, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X1
-	MOVOU      32(CX), X6
-	PSRLL      $0x02, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X2
-	MOVOU      48(CX), X6
-	PSRLL      $0x02, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X3
-	PSHUFD     $0xff, X5, X4
-	MOVOU      (CX), X5
-	PSRLL      $0x03, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVOU      16(CX), X5
-	PSRLL      $0x03, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVOU      32(CX), X5
-	PSRLL      $0x03, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVOU      48(CX), X5
-	PSRLL      $0x03, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X3
-	MOVOU      16(DX), X5
-	PSHUFD     $0x00, X5, X4
-	MOVOU      (CX), X6
-	PSRLL      $0x04, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X0
-	MOVOU      16(CX), X6
-	PSRLL      $0x04, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X1
-	MOVOU      32(CX), X6
-	PSRLL      $0x04, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X2
-	MOVOU      48(CX), X6
-	PSRLL      $0x04, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X3
-	PSHUFD     $0x55, X5, X4
-	MOVOU      (CX), X6
-	PSRLL      $0x05, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X0
-	MOVOU      16(CX), X6
-	PSRLL      $0x05, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X1
-	MOVOU      32(CX), X6
-	PSRLL      $0x05, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X2
-	MOVOU      48(CX), X6
-	PSRLL      $0x05, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X3
-	PSHUFD     $0xaa, X5, X4
-	MOVOU      (CX), X6
-	PSRLL      $0x06, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X0
-	MOVOU      16(CX), X6
-	PSRLL      $0x06, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X1
-	MOVOU      32(CX), X6
-	PSRLL      $0x06, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X2
-	MOVOU      48(CX), X6
-	PSRLL      $0x06, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X3
-	PSHUFD     $0xff, X5, X4
-	MOVOU      (CX), X5
-	PSRLL      $0x07, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVOU      16(CX), X5
-	PSRLL      $0x07, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVOU      32(CX), X5
-	PSRLL      $0x07, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVOU      48(CX), X5
-	PSRLL      $0x07, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X3
-	ADDQ       $0x40, CX
-	ADDQ       $0x20, DX
-	DECQ       SI
-	JNZ        first
-	MOVOU      256(CX), X4
-	PSLLL      $0x10, X4
-	PSRAL      $0x10, X4
-	PSLLL      $0x0d, X4
-	PAND       ternary8FFFE000<>+0(SB), X4
-	MOVO       X4, X5
-	PAND       ternary0FFFE000<>+0(SB), X5
-	PCMPGTL    ternary0F7FE000<>+0(SB), X5
-	PAND       ternary7F800000<>+0(SB), X5
-	MULPS      ternary77800000<>+0(SB), X4
-	POR        X5, X4
-	PMADDWL    ternaryOnes<>+0(SB), X0
-	PADDL      X0, X0
-	MOVSS      (DX), X5
-	PSHUFD     $0x00, X5, X5
-	PADDL      X5, X0
-	CVTPL2PS   X0, X0
-	MULPS      X4, X0
-	MOVSS      4(DX), X5
-	PSHUFD     $0x00, X5, X5
-	MULPS      X5, X0
-	MOVUPS     (AX), X4
-	ADDPS      X4, X0
-	MOVUPS     X0, (AX)
-	MOVOU      272(CX), X0
-	PSLLL      $0x10, X0
-	PSRAL      $0x10, X0
-	PSLLL      $0x0d, X0
-	PAND       ternary8FFFE000<>+0(SB), X0
-	MOVO       X0, X4
-	PAND       ternary0FFFE000<>+0(SB), X4
-	PCMPGTL    ternary0F7FE000<>+0(SB), X4
-	PAND       ternary7F800000<>+0(SB), X4
-	MULPS      ternary77800000<>+0(SB), X0
-	POR        X4, X0
-	PMADDWL    ternaryOnes<>+0(SB), X1
-	PADDL      X1, X1
-	MOVSS      (DX), X4
-	PSHUFD     $0x00, X4, X4
-	PADDL      X4, X1
-	CVTPL2PS   X1, X1
-	MULPS      X0, X1
-	MOVSS      4(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MULPS      X4, X1
-	MOVUPS     16(AX), X0
-	ADDPS      X0, X1
-	MOVUPS     X1, 16(AX)
-	MOVOU      288(CX), X0
-	PSLLL      $0x10, X0
-	PSRAL      $0x10, X0
-	PSLLL      $0x0d, X0
-	PAND       ternary8FFFE000<>+0(SB), X0
-	MOVO       X0, X1
-	PAND       ternary0FFFE000<>+0(SB), X1
-	PCMPGTL    ternary0F7FE000<>+0(SB), X1
-	PAND       ternary7F800000<>+0(SB), X1
-	MULPS      ternary77800000<>+0(SB), X0
-	POR        X1, X0
-	PMADDWL    ternaryOnes<>+0(SB), X2
-	PADDL      X2, X2
-	MOVSS      (DX), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X2
-	CVTPL2PS   X2, X2
-	MULPS      X0, X2
-	MOVSS      4(DX), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X2
-	MOVUPS     32(AX), X0
-	ADDPS      X0, X2
-	MOVUPS     X2, 32(AX)
-	MOVOU      304(CX), X0
-	PSLLL      $0x10, X0
-	PSRAL      $0x10, X0
-	PSLLL      $0x0d, X0
-	PAND       ternary8FFFE000<>+0(SB), X0
-	MOVO       X0, X1
-	PAND       ternary0FFFE000<>+0(SB), X1
-	PCMPGTL    ternary0F7FE000<>+0(SB), X1
-	PAND       ternary7F800000<>+0(SB), X1
-	MULPS      ternary77800000<>+0(SB), X0
-	POR        X1, X0
-	PMADDWL    ternaryOnes<>+0(SB), X3
-	PADDL      X3, X3
-	MOVSS      (DX), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X3
-	CVTPL2PS   X3, X3
-	MULPS      X0, X3
-	MOVSS      4(DX), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X3
-	MOVUPS     48(AX), X0
-	ADDPS      X0, X3
-	MOVUPS     X3, 48(AX)
-	ADDQ       $0x0c, DX
-	PXOR       X0, X0
-	PXOR       X1, X1
-	PXOR       X2, X2
-	PXOR       X3, X3
-	MOVQ       $0x00000004, SI
-
-second:
-	PREFETCHT0 1024(CX)
-	PREFETCHT1 4096(CX)
-	MOVOU      (DX), X5
-	PSHUFD     $0x00, X5, X4
-	MOVOU      (CX), X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X0
-	MOVOU      16(CX), X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X1
-	MOVOU      32(CX), X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X2
-	MOVOU      48(CX), X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X3
-	PSHUFD     $0x55, X5, X4
-	MOVOU      (CX), X6
-	PSRLL      $0x01, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X0
-	MOVOU      16(CX), X6
-	PSRLL      $0x01, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X1
-	MOVOU      32(CX), X6
-	PSRLL      $0x01, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X2
-	MOVOU      48(CX), X6
-	PSRLL      $0x01, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X3
-	PSHUFD     $0xaa, X5, X4
-	MOVOU      (CX), X6
-	PSRLL      $0x02, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X0
-	MOVOU      16(CX), X6
-	PSRLL      $0x02, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X1
-	MOVOU      32(CX), X6
-	PSRLL      $0x02, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X2
-	MOVOU      48(CX), X6
-	PSRLL      $0x02, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X3
-	PSHUFD     $0xff, X5, X4
-	MOVOU      (CX), X5
-	PSRLL      $0x03, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVOU      16(CX), X5
-	PSRLL      $0x03, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVOU      32(CX), X5
-	PSRLL      $0x03, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVOU      48(CX), X5
-	PSRLL      $0x03, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X3
-	MOVOU      16(DX), X5
-	PSHUFD     $0x00, X5, X4
-	MOVOU      (CX), X6
-	PSRLL      $0x04, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X0
-	MOVOU      16(CX), X6
-	PSRLL      $0x04, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X1
-	MOVOU      32(CX), X6
-	PSRLL      $0x04, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X2
-	MOVOU      48(CX), X6
-	PSRLL      $0x04, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X3
-	PSHUFD     $0x55, X5, X4
-	MOVOU      (CX), X6
-	PSRLL      $0x05, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X0
-	MOVOU      16(CX), X6
-	PSRLL      $0x05, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X1
-	MOVOU      32(CX), X6
-	PSRLL      $0x05, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X2
-	MOVOU      48(CX), X6
-	PSRLL      $0x05, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X3
-	PSHUFD     $0xaa, X5, X4
-	MOVOU      (CX), X6
-	PSRLL      $0x06, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X0
-	MOVOU      16(CX), X6
-	PSRLL      $0x06, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X1
-	MOVOU      32(CX), X6
-	PSRLL      $0x06, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X2
-	MOVOU      48(CX), X6
-	PSRLL      $0x06, X6
-	PAND       ternaryMask01<>+0(SB), X6
-	PMADDUBSW  X4, X6
-	PADDW      X6, X3
-	PSHUFD     $0xff, X5, X4
-	MOVOU      (CX), X5
-	PSRLL      $0x07, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X0
-	MOVOU      16(CX), X5
-	PSRLL      $0x07, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X1
-	MOVOU      32(CX), X5
-	PSRLL      $0x07, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X2
-	MOVOU      48(CX), X5
-	PSRLL      $0x07, X5
-	PAND       ternaryMask01<>+0(SB), X5
-	PMADDUBSW  X4, X5
-	PADDW      X5, X3
-	ADDQ       $0x40, CX
-	ADDQ       $0x20, DX
-	DECQ       SI
-	JNZ        second
-	MOVOU      (CX), X4
-	PSRAL      $0x10, X4
-	PSLLL      $0x0d, X4
-	PAND       ternary8FFFE000<>+0(SB), X4
-	MOVO       X4, X5
-	PAND       ternary0FFFE000<>+0(SB), X5
-	PCMPGTL    ternary0F7FE000<>+0(SB), X5
-	PAND       ternary7F800000<>+0(SB), X5
-	MULPS      ternary77800000<>+0(SB), X4
-	POR        X5, X4
-	PMADDWL    ternaryOnes<>+0(SB), X0
-	PADDL      X0, X0
-	MOVSS      (DX), X5
-	PSHUFD     $0x00, X5, X5
-	PADDL      X5, X0
-	CVTPL2PS   X0, X0
-	MULPS      X4, X0
-	MOVSS      4(DX), X5
-	PSHUFD     $0x00, X5, X5
-	MULPS      X5, X0
-	MOVUPS     (AX), X4
-	ADDPS      X4, X0
-	MOVUPS     X0, (AX)
-	MOVOU      16(CX), X0
-	PSRAL      $0x10, X0
-	PSLLL      $0x0d, X0
-	PAND       ternary8FFFE000<>+0(SB), X0
-	MOVO       X0, X4
-	PAND       ternary0FFFE000<>+0(SB), X4
-	PCMPGTL    ternary0F7FE000<>+0(SB), X4
-	PAND       ternary7F800000<>+0(SB), X4
-	MULPS      ternary77800000<>+0(SB), X0
-	POR        X4, X0
-	PMADDWL    ternaryOnes<>+0(SB), X1
-	PADDL      X1, X1
-	MOVSS      (DX), X4
-	PSHUFD     $0x00, X4, X4
-	PADDL      X4, X1
-	CVTPL2PS   X1, X1
-	MULPS      X0, X1
-	MOVSS      4(DX), X4
-	PSHUFD     $0x00, X4, X4
-	MULPS      X4, X1
-	MOVUPS     16(AX), X0
-	ADDPS      X0, X1
-	MOVUPS     X1, 16(AX)
-	MOVOU      32(CX), X0
-	PSRAL      $0x10, X0
-	PSLLL      $0x0d, X0
-	PAND       ternary8FFFE000<>+0(SB), X0
-	MOVO       X0, X1
-	PAND       ternary0FFFE000<>+0(SB), X1
-	PCMPGTL    ternary0F7FE000<>+0(SB), X1
-	PAND       ternary7F800000<>+0(SB), X1
-	MULPS      ternary77800000<>+0(SB), X0
-	POR        X1, X0
-	PMADDWL    ternaryOnes<>+0(SB), X2
-	PADDL      X2, X2
-	MOVSS      (DX), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X2
-	CVTPL2PS   X2, X2
-	MULPS      X0, X2
-	MOVSS      4(DX), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X2
-	MOVUPS     32(AX), X0
-	ADDPS      X0, X2
-	MOVUPS     X2, 32(AX)
-	MOVOU      48(CX), X0
-	PSRAL      $0x10, X0
-	PSLLL      $0x0d, X0
-	PAND       ternary8FFFE000<>+0(SB), X0
-	MOVO       X0, X1
-	PAND       ternary0FFFE000<>+0(SB), X1
-	PCMPGTL    ternary0F7FE000<>+0(SB), X1
-	PAND       ternary7F800000<>+0(SB), X1
-	MULPS      ternary77800000<>+0(SB), X0
-	POR        X1, X0
-	PMADDWL    ternaryOnes<>+0(SB), X3
-	PADDL      X3, X3
-	MOVSS      (DX), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X3
-	CVTPL2PS   X3, X3
-	MULPS      X0, X3
-	MOVSS      4(DX), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X3
-	MOVUPS     48(AX), X0
-	ADDPS      X0, X3
-	MOVUPS     X3, 48(AX)
-	ADDQ       $0x0c, DX
-	ADDQ       $0x40, CX
-	DECQ       BX
-	JNZ        record
-	MOVQ       units+32(FP), BX
-	IMUL3Q     $0x00000118, BX, BX
-	SUBQ       BX, DX
-	ADDQ       $0x00000040, AX
-	DECQ       panels+40(FP)
-	JNZ        panel
-	RET
 
 // func matMulT2I8x2SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
 // Requires: CMOV, MMX+, SSE, SSE2, SSSE3
@@ -27008,421 +25996,6 @@ step:
 	PADDW      X10, X7
 	ADDQ       $0x40, CX
 	ADDQ       $0x10, DX
-	DECQ       DI
-	JNZ        step
-	PMADDWL    ternaryOnes<>+0(SB), X0
-	MOVUPS     (AX), X8
-	PADDL      X8, X0
-	MOVOU      X0, (AX)
-	PMADDWL    ternaryOnes<>+0(SB), X1
-	MOVUPS     16(AX), X0
-	PADDL      X0, X1
-	MOVOU      X1, 16(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X2
-	MOVUPS     32(AX), X0
-	PADDL      X0, X2
-	MOVOU      X2, 32(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X3
-	MOVUPS     48(AX), X0
-	PADDL      X0, X3
-	MOVOU      X3, 48(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X4
-	MOVUPS     64(AX), X0
-	PADDL      X0, X4
-	MOVOU      X4, 64(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X5
-	MOVUPS     80(AX), X0
-	PADDL      X0, X5
-	MOVOU      X5, 80(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X6
-	MOVUPS     96(AX), X0
-	PADDL      X0, X6
-	MOVOU      X6, 96(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X7
-	MOVUPS     112(AX), X0
-	PADDL      X0, X7
-	MOVOU      X7, 112(AX)
-	TESTQ      SI, SI
-	JNZ        run
-	RET
-
-// func matMulT5I8x2SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
-// Requires: CMOV, MMX+, SSE, SSE2, SSSE3
-TEXT ·matMulT5I8x2SSE41(SB), NOSPLIT, $0-40
-	MOVQ  acc+0(FP), AX
-	MOVQ  w+8(FP), CX
-	MOVQ  x+16(FP), DX
-	MOVQ  stride+24(FP), BX
-	MOVQ  blocks+32(FP), SI
-	PXOR  X0, X0
-	MOVOU X0, (AX)
-	MOVOU X0, 16(AX)
-	MOVOU X0, 32(AX)
-	MOVOU X0, 48(AX)
-	MOVOU X0, 64(AX)
-	MOVOU X0, 80(AX)
-	MOVOU X0, 96(AX)
-	MOVOU X0, 112(AX)
-
-run:
-	PXOR    X0, X0
-	PXOR    X1, X1
-	PXOR    X2, X2
-	PXOR    X3, X3
-	PXOR    X4, X4
-	PXOR    X5, X5
-	PXOR    X6, X6
-	PXOR    X7, X7
-	MOVQ    $0x0000000c, DI
-	CMPQ    SI, DI
-	CMOVQLT SI, DI
-	SUBQ    DI, SI
-
-step:
-	PREFETCHT0 1024(CX)
-	PREFETCHT1 4096(CX)
-	MOVOU      (CX), X8
-	MOVAPS     X8, X9
-	PSUBB      ternary81<>+0(SB), X9
-	PMINUB     X8, X9
-	MOVAPS     X9, X10
-	PSUBB      ternary81<>+0(SB), X10
-	PMINUB     X10, X9
-	PSUBB      X9, X8
-	PSRLW      $0x06, X8
-	PAND       ternaryMask03<>+0(SB), X8
-	MOVAPS     X9, X11
-	PMADDUBSW  ternary86Even<>+0(SB), X11
-	PSRLW      $0x08, X11
-	PADDB      X9, X11
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary86Odd<>+0(SB), X10
-	PAND       ternaryOdd<>+0(SB), X10
-	PADDB      X10, X11
-	MOVAPS     X9, X12
-	PMADDUBSW  ternary57Even<>+0(SB), X12
-	PSRLW      $0x09, X12
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary57Odd<>+0(SB), X10
-	PSRLW      $0x01, X10
-	PAND       ternaryOdd<>+0(SB), X10
-	POR        X10, X12
-	MOVOU      ternaryNinths<>+0(SB), X10
-	PSHUFB     X12, X10
-	PADDB      X10, X11
-	MOVSS      16(DX), X9
-	PSHUFD     $0x00, X9, X9
-	MOVSS      16(DX)(BX*1), X10
-	PSHUFD     $0x00, X10, X10
-	MOVAPS     X8, X12
-	PMADDUBSW  X9, X12
-	PADDW      X12, X0
-	PMADDUBSW  X10, X8
-	PADDW      X8, X4
-	MOVSS      (DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      (DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X0
-	PMADDUBSW  X9, X10
-	PADDW      X10, X4
-	MOVSS      4(DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      4(DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x02, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X0
-	PMADDUBSW  X9, X10
-	PADDW      X10, X4
-	MOVSS      8(DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      8(DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x04, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X0
-	PMADDUBSW  X9, X10
-	PADDW      X10, X4
-	MOVSS      12(DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      12(DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x06, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X0
-	PMADDUBSW  X9, X10
-	PADDW      X10, X4
-	MOVOU      16(CX), X8
-	MOVAPS     X8, X9
-	PSUBB      ternary81<>+0(SB), X9
-	PMINUB     X8, X9
-	MOVAPS     X9, X10
-	PSUBB      ternary81<>+0(SB), X10
-	PMINUB     X10, X9
-	PSUBB      X9, X8
-	PSRLW      $0x06, X8
-	PAND       ternaryMask03<>+0(SB), X8
-	MOVAPS     X9, X11
-	PMADDUBSW  ternary86Even<>+0(SB), X11
-	PSRLW      $0x08, X11
-	PADDB      X9, X11
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary86Odd<>+0(SB), X10
-	PAND       ternaryOdd<>+0(SB), X10
-	PADDB      X10, X11
-	MOVAPS     X9, X12
-	PMADDUBSW  ternary57Even<>+0(SB), X12
-	PSRLW      $0x09, X12
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary57Odd<>+0(SB), X10
-	PSRLW      $0x01, X10
-	PAND       ternaryOdd<>+0(SB), X10
-	POR        X10, X12
-	MOVOU      ternaryNinths<>+0(SB), X10
-	PSHUFB     X12, X10
-	PADDB      X10, X11
-	MOVSS      16(DX), X9
-	PSHUFD     $0x00, X9, X9
-	MOVSS      16(DX)(BX*1), X10
-	PSHUFD     $0x00, X10, X10
-	MOVAPS     X8, X12
-	PMADDUBSW  X9, X12
-	PADDW      X12, X1
-	PMADDUBSW  X10, X8
-	PADDW      X8, X5
-	MOVSS      (DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      (DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X1
-	PMADDUBSW  X9, X10
-	PADDW      X10, X5
-	MOVSS      4(DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      4(DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x02, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X1
-	PMADDUBSW  X9, X10
-	PADDW      X10, X5
-	MOVSS      8(DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      8(DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x04, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X1
-	PMADDUBSW  X9, X10
-	PADDW      X10, X5
-	MOVSS      12(DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      12(DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x06, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X1
-	PMADDUBSW  X9, X10
-	PADDW      X10, X5
-	MOVOU      32(CX), X8
-	MOVAPS     X8, X9
-	PSUBB      ternary81<>+0(SB), X9
-	PMINUB     X8, X9
-	MOVAPS     X9, X10
-	PSUBB      ternary81<>+0(SB), X10
-	PMINUB     X10, X9
-	PSUBB      X9, X8
-	PSRLW      $0x06, X8
-	PAND       ternaryMask03<>+0(SB), X8
-	MOVAPS     X9, X11
-	PMADDUBSW  ternary86Even<>+0(SB), X11
-	PSRLW      $0x08, X11
-	PADDB      X9, X11
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary86Odd<>+0(SB), X10
-	PAND       ternaryOdd<>+0(SB), X10
-	PADDB      X10, X11
-	MOVAPS     X9, X12
-	PMADDUBSW  ternary57Even<>+0(SB), X12
-	PSRLW      $0x09, X12
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary57Odd<>+0(SB), X10
-	PSRLW      $0x01, X10
-	PAND       ternaryOdd<>+0(SB), X10
-	POR        X10, X12
-	MOVOU      ternaryNinths<>+0(SB), X10
-	PSHUFB     X12, X10
-	PADDB      X10, X11
-	MOVSS      16(DX), X9
-	PSHUFD     $0x00, X9, X9
-	MOVSS      16(DX)(BX*1), X10
-	PSHUFD     $0x00, X10, X10
-	MOVAPS     X8, X12
-	PMADDUBSW  X9, X12
-	PADDW      X12, X2
-	PMADDUBSW  X10, X8
-	PADDW      X8, X6
-	MOVSS      (DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      (DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X2
-	PMADDUBSW  X9, X10
-	PADDW      X10, X6
-	MOVSS      4(DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      4(DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x02, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X2
-	PMADDUBSW  X9, X10
-	PADDW      X10, X6
-	MOVSS      8(DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      8(DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x04, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X2
-	PMADDUBSW  X9, X10
-	PADDW      X10, X6
-	MOVSS      12(DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      12(DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x06, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X2
-	PMADDUBSW  X9, X10
-	PADDW      X10, X6
-	MOVOU      48(CX), X8
-	MOVAPS     X8, X9
-	PSUBB      ternary81<>+0(SB), X9
-	PMINUB     X8, X9
-	MOVAPS     X9, X10
-	PSUBB      ternary81<>+0(SB), X10
-	PMINUB     X10, X9
-	PSUBB      X9, X8
-	PSRLW      $0x06, X8
-	PAND       ternaryMask03<>+0(SB), X8
-	MOVAPS     X9, X11
-	PMADDUBSW  ternary86Even<>+0(SB), X11
-	PSRLW      $0x08, X11
-	PADDB      X9, X11
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary86Odd<>+0(SB), X10
-	PAND       ternaryOdd<>+0(SB), X10
-	PADDB      X10, X11
-	MOVAPS     X9, X12
-	PMADDUBSW  ternary57Even<>+0(SB), X12
-	PSRLW      $0x09, X12
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary57Odd<>+0(SB), X10
-	PSRLW      $0x01, X10
-	PAND       ternaryOdd<>+0(SB), X10
-	POR        X10, X12
-	MOVOU      ternaryNinths<>+0(SB), X10
-	PSHUFB     X12, X10
-	PADDB      X10, X11
-	MOVSS      16(DX), X9
-	PSHUFD     $0x00, X9, X9
-	MOVSS      16(DX)(BX*1), X10
-	PSHUFD     $0x00, X10, X10
-	MOVAPS     X8, X12
-	PMADDUBSW  X9, X12
-	PADDW      X12, X3
-	PMADDUBSW  X10, X8
-	PADDW      X8, X7
-	MOVSS      (DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      (DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X3
-	PMADDUBSW  X9, X10
-	PADDW      X10, X7
-	MOVSS      4(DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      4(DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x02, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X3
-	PMADDUBSW  X9, X10
-	PADDW      X10, X7
-	MOVSS      8(DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      8(DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x04, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X3
-	PMADDUBSW  X9, X10
-	PADDW      X10, X7
-	MOVSS      12(DX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      12(DX)(BX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x06, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X3
-	PMADDUBSW  X9, X10
-	PADDW      X10, X7
-	ADDQ       $0x40, CX
-	ADDQ       $0x14, DX
 	DECQ       DI
 	JNZ        step
 	PMADDWL    ternaryOnes<>+0(SB), X0
@@ -27915,624 +26488,6 @@ block:
 	JNZ        panel
 	RET
 
-// func matMulG5I8x2SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
-// Requires: MMX+, SSE, SSE2, SSSE3
-TEXT ·matMulG5I8x2SSE41(SB), NOSPLIT, $0-48
-	MOVQ acc+0(FP), AX
-	MOVQ w+8(FP), CX
-	MOVQ stride+24(FP), DX
-	MOVQ x+16(FP), BX
-
-panel:
-	MOVQ  units+32(FP), SI
-	PXOR  X0, X0
-	MOVOU X0, (AX)
-	MOVOU X0, 16(AX)
-	MOVOU X0, 32(AX)
-	MOVOU X0, 48(AX)
-	MOVOU X0, 64(AX)
-	MOVOU X0, 80(AX)
-	MOVOU X0, 96(AX)
-	MOVOU X0, 112(AX)
-
-record:
-	PXOR X0, X0
-	PXOR X1, X1
-	PXOR X2, X2
-	PXOR X3, X3
-	PXOR X4, X4
-	PXOR X5, X5
-	PXOR X6, X6
-	PXOR X7, X7
-	MOVQ $0x00000006, DI
-
-block:
-	PREFETCHT0 1024(CX)
-	PREFETCHT1 4096(CX)
-	MOVOU      (CX), X8
-	MOVAPS     X8, X9
-	PSUBB      ternary81<>+0(SB), X9
-	PMINUB     X8, X9
-	MOVAPS     X9, X10
-	PSUBB      ternary81<>+0(SB), X10
-	PMINUB     X10, X9
-	PSUBB      X9, X8
-	PSRLW      $0x06, X8
-	PAND       ternaryMask03<>+0(SB), X8
-	MOVAPS     X9, X11
-	PMADDUBSW  ternary86Even<>+0(SB), X11
-	PSRLW      $0x08, X11
-	PADDB      X9, X11
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary86Odd<>+0(SB), X10
-	PAND       ternaryOdd<>+0(SB), X10
-	PADDB      X10, X11
-	MOVAPS     X9, X12
-	PMADDUBSW  ternary57Even<>+0(SB), X12
-	PSRLW      $0x09, X12
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary57Odd<>+0(SB), X10
-	PSRLW      $0x01, X10
-	PAND       ternaryOdd<>+0(SB), X10
-	POR        X10, X12
-	MOVOU      ternaryNinths<>+0(SB), X10
-	PSHUFB     X12, X10
-	PADDB      X10, X11
-	MOVSS      16(BX), X9
-	PSHUFD     $0x00, X9, X9
-	MOVSS      16(BX)(DX*1), X10
-	PSHUFD     $0x00, X10, X10
-	MOVAPS     X8, X12
-	PMADDUBSW  X9, X12
-	PADDW      X12, X0
-	PMADDUBSW  X10, X8
-	PADDW      X8, X4
-	MOVSS      (BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      (BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X0
-	PMADDUBSW  X9, X10
-	PADDW      X10, X4
-	MOVSS      4(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      4(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x02, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X0
-	PMADDUBSW  X9, X10
-	PADDW      X10, X4
-	MOVSS      8(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      8(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x04, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X0
-	PMADDUBSW  X9, X10
-	PADDW      X10, X4
-	MOVSS      12(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      12(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x06, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X0
-	PMADDUBSW  X9, X10
-	PADDW      X10, X4
-	MOVOU      16(CX), X8
-	MOVAPS     X8, X9
-	PSUBB      ternary81<>+0(SB), X9
-	PMINUB     X8, X9
-	MOVAPS     X9, X10
-	PSUBB      ternary81<>+0(SB), X10
-	PMINUB     X10, X9
-	PSUBB      X9, X8
-	PSRLW      $0x06, X8
-	PAND       ternaryMask03<>+0(SB), X8
-	MOVAPS     X9, X11
-	PMADDUBSW  ternary86Even<>+0(SB), X11
-	PSRLW      $0x08, X11
-	PADDB      X9, X11
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary86Odd<>+0(SB), X10
-	PAND       ternaryOdd<>+0(SB), X10
-	PADDB      X10, X11
-	MOVAPS     X9, X12
-	PMADDUBSW  ternary57Even<>+0(SB), X12
-	PSRLW      $0x09, X12
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary57Odd<>+0(SB), X10
-	PSRLW      $0x01, X10
-	PAND       ternaryOdd<>+0(SB), X10
-	POR        X10, X12
-	MOVOU      ternaryNinths<>+0(SB), X10
-	PSHUFB     X12, X10
-	PADDB      X10, X11
-	MOVSS      16(BX), X9
-	PSHUFD     $0x00, X9, X9
-	MOVSS      16(BX)(DX*1), X10
-	PSHUFD     $0x00, X10, X10
-	MOVAPS     X8, X12
-	PMADDUBSW  X9, X12
-	PADDW      X12, X1
-	PMADDUBSW  X10, X8
-	PADDW      X8, X5
-	MOVSS      (BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      (BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X1
-	PMADDUBSW  X9, X10
-	PADDW      X10, X5
-	MOVSS      4(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      4(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x02, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X1
-	PMADDUBSW  X9, X10
-	PADDW      X10, X5
-	MOVSS      8(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      8(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x04, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X1
-	PMADDUBSW  X9, X10
-	PADDW      X10, X5
-	MOVSS      12(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      12(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x06, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X1
-	PMADDUBSW  X9, X10
-	PADDW      X10, X5
-	MOVOU      32(CX), X8
-	MOVAPS     X8, X9
-	PSUBB      ternary81<>+0(SB), X9
-	PMINUB     X8, X9
-	MOVAPS     X9, X10
-	PSUBB      ternary81<>+0(SB), X10
-	PMINUB     X10, X9
-	PSUBB      X9, X8
-	PSRLW      $0x06, X8
-	PAND       ternaryMask03<>+0(SB), X8
-	MOVAPS     X9, X11
-	PMADDUBSW  ternary86Even<>+0(SB), X11
-	PSRLW      $0x08, X11
-	PADDB      X9, X11
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary86Odd<>+0(SB), X10
-	PAND       ternaryOdd<>+0(SB), X10
-	PADDB      X10, X11
-	MOVAPS     X9, X12
-	PMADDUBSW  ternary57Even<>+0(SB), X12
-	PSRLW      $0x09, X12
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary57Odd<>+0(SB), X10
-	PSRLW      $0x01, X10
-	PAND       ternaryOdd<>+0(SB), X10
-	POR        X10, X12
-	MOVOU      ternaryNinths<>+0(SB), X10
-	PSHUFB     X12, X10
-	PADDB      X10, X11
-	MOVSS      16(BX), X9
-	PSHUFD     $0x00, X9, X9
-	MOVSS      16(BX)(DX*1), X10
-	PSHUFD     $0x00, X10, X10
-	MOVAPS     X8, X12
-	PMADDUBSW  X9, X12
-	PADDW      X12, X2
-	PMADDUBSW  X10, X8
-	PADDW      X8, X6
-	MOVSS      (BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      (BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X2
-	PMADDUBSW  X9, X10
-	PADDW      X10, X6
-	MOVSS      4(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      4(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x02, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X2
-	PMADDUBSW  X9, X10
-	PADDW      X10, X6
-	MOVSS      8(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      8(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x04, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X2
-	PMADDUBSW  X9, X10
-	PADDW      X10, X6
-	MOVSS      12(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      12(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x06, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X2
-	PMADDUBSW  X9, X10
-	PADDW      X10, X6
-	MOVOU      48(CX), X8
-	MOVAPS     X8, X9
-	PSUBB      ternary81<>+0(SB), X9
-	PMINUB     X8, X9
-	MOVAPS     X9, X10
-	PSUBB      ternary81<>+0(SB), X10
-	PMINUB     X10, X9
-	PSUBB      X9, X8
-	PSRLW      $0x06, X8
-	PAND       ternaryMask03<>+0(SB), X8
-	MOVAPS     X9, X11
-	PMADDUBSW  ternary86Even<>+0(SB), X11
-	PSRLW      $0x08, X11
-	PADDB      X9, X11
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary86Odd<>+0(SB), X10
-	PAND       ternaryOdd<>+0(SB), X10
-	PADDB      X10, X11
-	MOVAPS     X9, X12
-	PMADDUBSW  ternary57Even<>+0(SB), X12
-	PSRLW      $0x09, X12
-	MOVAPS     X9, X10
-	PMADDUBSW  ternary57Odd<>+0(SB), X10
-	PSRLW      $0x01, X10
-	PAND       ternaryOdd<>+0(SB), X10
-	POR        X10, X12
-	MOVOU      ternaryNinths<>+0(SB), X10
-	PSHUFB     X12, X10
-	PADDB      X10, X11
-	MOVSS      16(BX), X9
-	PSHUFD     $0x00, X9, X9
-	MOVSS      16(BX)(DX*1), X10
-	PSHUFD     $0x00, X10, X10
-	MOVAPS     X8, X12
-	PMADDUBSW  X9, X12
-	PADDW      X12, X3
-	PMADDUBSW  X10, X8
-	PADDW      X8, X7
-	MOVSS      (BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      (BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X3
-	PMADDUBSW  X9, X10
-	PADDW      X10, X7
-	MOVSS      4(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      4(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x02, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X3
-	PMADDUBSW  X9, X10
-	PADDW      X10, X7
-	MOVSS      8(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      8(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x04, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X12
-	PMADDUBSW  X8, X12
-	PADDW      X12, X3
-	PMADDUBSW  X9, X10
-	PADDW      X10, X7
-	MOVSS      12(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      12(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVAPS     X11, X10
-	PSRLL      $0x06, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X3
-	PMADDUBSW  X9, X10
-	PADDW      X10, X7
-	ADDQ       $0x40, CX
-	ADDQ       $0x14, BX
-	DECQ       DI
-	JNZ        block
-	MOVSS      (BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      (BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVOU      (CX), X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X0
-	PMADDUBSW  X9, X10
-	PADDW      X10, X4
-	MOVOU      16(CX), X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X1
-	PMADDUBSW  X9, X10
-	PADDW      X10, X5
-	MOVOU      32(CX), X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X2
-	PMADDUBSW  X9, X10
-	PADDW      X10, X6
-	MOVOU      48(CX), X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X3
-	PMADDUBSW  X9, X10
-	PADDW      X10, X7
-	MOVSS      4(BX), X8
-	PSHUFD     $0x00, X8, X8
-	MOVSS      4(BX)(DX*1), X9
-	PSHUFD     $0x00, X9, X9
-	MOVOU      (CX), X10
-	PSRLL      $0x02, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X0
-	PMADDUBSW  X9, X10
-	PADDW      X10, X4
-	MOVOU      16(CX), X10
-	PSRLL      $0x02, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X1
-	PMADDUBSW  X9, X10
-	PADDW      X10, X5
-	MOVOU      32(CX), X10
-	PSRLL      $0x02, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X2
-	PMADDUBSW  X9, X10
-	PADDW      X10, X6
-	MOVOU      48(CX), X10
-	PSRLL      $0x02, X10
-	PAND       ternaryMask03<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X3
-	PMADDUBSW  X9, X10
-	PADDW      X10, X7
-	MOVOU      (CX), X8
-	PSRLL      $0x04, X8
-	PAND       ternaryLowNibbles<>+0(SB), X8
-	MOVAPS     X8, X9
-	PSRLL      $0x04, X9
-	POR        X9, X8
-	PSHUFB     ternaryUpperEven<>+0(SB), X8
-	PSRAL      $0x10, X8
-	PSLLL      $0x0d, X8
-	PAND       ternary8FFFE000<>+0(SB), X8
-	MOVO       X8, X9
-	PAND       ternary0FFFE000<>+0(SB), X9
-	PCMPGTL    ternary0F7FE000<>+0(SB), X9
-	PAND       ternary7F800000<>+0(SB), X9
-	MULPS      ternary77800000<>+0(SB), X8
-	POR        X9, X8
-	PMADDWL    ternaryOnes<>+0(SB), X0
-	MOVSS      8(BX), X9
-	PSHUFD     $0x00, X9, X9
-	PADDL      X9, X0
-	CVTPL2PS   X0, X0
-	MULPS      X8, X0
-	MOVSS      12(BX), X9
-	PSHUFD     $0x00, X9, X9
-	MULPS      X9, X0
-	MOVUPS     (AX), X9
-	ADDPS      X9, X0
-	MOVUPS     X0, (AX)
-	PMADDWL    ternaryOnes<>+0(SB), X4
-	MOVSS      8(BX)(DX*1), X0
-	PSHUFD     $0x00, X0, X0
-	PADDL      X0, X4
-	CVTPL2PS   X4, X4
-	MULPS      X8, X4
-	MOVSS      12(BX)(DX*1), X0
-	PSHUFD     $0x00, X0, X0
-	MULPS      X0, X4
-	MOVUPS     64(AX), X0
-	ADDPS      X0, X4
-	MOVUPS     X4, 64(AX)
-	MOVOU      16(CX), X0
-	PSRLL      $0x04, X0
-	PAND       ternaryLowNibbles<>+0(SB), X0
-	MOVAPS     X0, X4
-	PSRLL      $0x04, X4
-	POR        X4, X0
-	PSHUFB     ternaryUpperEven<>+0(SB), X0
-	PSRAL      $0x10, X0
-	PSLLL      $0x0d, X0
-	PAND       ternary8FFFE000<>+0(SB), X0
-	MOVO       X0, X4
-	PAND       ternary0FFFE000<>+0(SB), X4
-	PCMPGTL    ternary0F7FE000<>+0(SB), X4
-	PAND       ternary7F800000<>+0(SB), X4
-	MULPS      ternary77800000<>+0(SB), X0
-	POR        X4, X0
-	PMADDWL    ternaryOnes<>+0(SB), X1
-	MOVSS      8(BX), X4
-	PSHUFD     $0x00, X4, X4
-	PADDL      X4, X1
-	CVTPL2PS   X1, X1
-	MULPS      X0, X1
-	MOVSS      12(BX), X4
-	PSHUFD     $0x00, X4, X4
-	MULPS      X4, X1
-	MOVUPS     16(AX), X4
-	ADDPS      X4, X1
-	MOVUPS     X1, 16(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X5
-	MOVSS      8(BX)(DX*1), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X5
-	CVTPL2PS   X5, X5
-	MULPS      X0, X5
-	MOVSS      12(BX)(DX*1), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X5
-	MOVUPS     80(AX), X0
-	ADDPS      X0, X5
-	MOVUPS     X5, 80(AX)
-	MOVOU      32(CX), X0
-	PSRLL      $0x04, X0
-	PAND       ternaryLowNibbles<>+0(SB), X0
-	MOVAPS     X0, X1
-	PSRLL      $0x04, X1
-	POR        X1, X0
-	PSHUFB     ternaryUpperEven<>+0(SB), X0
-	PSRAL      $0x10, X0
-	PSLLL      $0x0d, X0
-	PAND       ternary8FFFE000<>+0(SB), X0
-	MOVO       X0, X1
-	PAND       ternary0FFFE000<>+0(SB), X1
-	PCMPGTL    ternary0F7FE000<>+0(SB), X1
-	PAND       ternary7F800000<>+0(SB), X1
-	MULPS      ternary77800000<>+0(SB), X0
-	POR        X1, X0
-	PMADDWL    ternaryOnes<>+0(SB), X2
-	MOVSS      8(BX), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X2
-	CVTPL2PS   X2, X2
-	MULPS      X0, X2
-	MOVSS      12(BX), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X2
-	MOVUPS     32(AX), X1
-	ADDPS      X1, X2
-	MOVUPS     X2, 32(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X6
-	MOVSS      8(BX)(DX*1), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X6
-	CVTPL2PS   X6, X6
-	MULPS      X0, X6
-	MOVSS      12(BX)(DX*1), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X6
-	MOVUPS     96(AX), X0
-	ADDPS      X0, X6
-	MOVUPS     X6, 96(AX)
-	MOVOU      48(CX), X0
-	PSRLL      $0x04, X0
-	PAND       ternaryLowNibbles<>+0(SB), X0
-	MOVAPS     X0, X1
-	PSRLL      $0x04, X1
-	POR        X1, X0
-	PSHUFB     ternaryUpperEven<>+0(SB), X0
-	PSRAL      $0x10, X0
-	PSLLL      $0x0d, X0
-	PAND       ternary8FFFE000<>+0(SB), X0
-	MOVO       X0, X1
-	PAND       ternary0FFFE000<>+0(SB), X1
-	PCMPGTL    ternary0F7FE000<>+0(SB), X1
-	PAND       ternary7F800000<>+0(SB), X1
-	MULPS      ternary77800000<>+0(SB), X0
-	POR        X1, X0
-	PMADDWL    ternaryOnes<>+0(SB), X3
-	MOVSS      8(BX), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X3
-	CVTPL2PS   X3, X3
-	MULPS      X0, X3
-	MOVSS      12(BX), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X3
-	MOVUPS     48(AX), X1
-	ADDPS      X1, X3
-	MOVUPS     X3, 48(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X7
-	MOVSS      8(BX)(DX*1), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X7
-	CVTPL2PS   X7, X7
-	MULPS      X0, X7
-	MOVSS      12(BX)(DX*1), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X7
-	MOVUPS     112(AX), X0
-	ADDPS      X0, X7
-	MOVUPS     X7, 112(AX)
-	ADDQ       $0x40, CX
-	ADDQ       $0x14, BX
-	DECQ       SI
-	JNZ        record
-	MOVQ       units+32(FP), SI
-	IMUL3Q     $0x0000008c, SI, SI
-	SUBQ       SI, BX
-	ADDQ       $0x00000080, AX
-	DECQ       panels+40(FP)
-	JNZ        panel
-	RET
-
 // func matMulG1I8x2SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
 // Requires: MMX+, SSE, SSE2, SSSE3
 TEXT ·matMulG1I8x2SSE41(SB), NOSPLIT, $0-48
@@ -28554,6 +26509,10 @@ panel:
 	MOVOU X0, 112(AX)
 
 record:
+	LEAQ 510(CX), DI
+	MOVQ $0x00000002, R8
+
+group:
 	PXOR X0, X0
 	PXOR X1, X1
 	PXOR X2, X2
@@ -28562,9 +26521,9 @@ record:
 	PXOR X5, X5
 	PXOR X6, X6
 	PXOR X7, X7
-	MOVQ $0x00000004, DI
+	MOVQ $0x00000004, R9
 
-first:
+block:
 	PREFETCHT0 1024(CX)
 	PREFETCHT1 4096(CX)
 	MOVOU      (BX), X9
@@ -28841,10 +26800,9 @@ first:
 	PADDW      X10, X7
 	ADDQ       $0x40, CX
 	ADDQ       $0x20, BX
-	DECQ       DI
-	JNZ        first
-	MOVOU      256(CX), X8
-	PSLLL      $0x10, X8
+	DECQ       R9
+	JNZ        block
+	MOVOU      (DI), X8
 	PSRAL      $0x10, X8
 	PSLLL      $0x0d, X8
 	PAND       ternary8FFFE000<>+0(SB), X8
@@ -28880,8 +26838,7 @@ first:
 	MOVUPS     64(AX), X0
 	ADDPS      X0, X4
 	MOVUPS     X4, 64(AX)
-	MOVOU      272(CX), X0
-	PSLLL      $0x10, X0
+	MOVOU      16(DI), X0
 	PSRAL      $0x10, X0
 	PSLLL      $0x0d, X0
 	PAND       ternary8FFFE000<>+0(SB), X0
@@ -28917,8 +26874,7 @@ first:
 	MOVUPS     80(AX), X0
 	ADDPS      X0, X5
 	MOVUPS     X5, 80(AX)
-	MOVOU      288(CX), X0
-	PSLLL      $0x10, X0
+	MOVOU      32(DI), X0
 	PSRAL      $0x10, X0
 	PSLLL      $0x0d, X0
 	PAND       ternary8FFFE000<>+0(SB), X0
@@ -28954,8 +26910,7 @@ first:
 	MOVUPS     96(AX), X0
 	ADDPS      X0, X6
 	MOVUPS     X6, 96(AX)
-	MOVOU      304(CX), X0
-	PSLLL      $0x10, X0
+	MOVOU      48(DI), X0
 	PSRAL      $0x10, X0
 	PSLLL      $0x0d, X0
 	PAND       ternary8FFFE000<>+0(SB), X0
@@ -28992,440 +26947,9 @@ first:
 	ADDPS      X0, X7
 	MOVUPS     X7, 112(AX)
 	ADDQ       $0x0c, BX
-	PXOR       X0, X0
-	PXOR       X1, X1
-	PXOR       X2, X2
-	PXOR       X3, X3
-	PXOR       X4, X4
-	PXOR       X5, X5
-	PXOR       X6, X6
-	PXOR       X7, X7
-	MOVQ       $0x00000004, DI
-
-second:
-	PREFETCHT0 1024(CX)
-	PREFETCHT1 4096(CX)
-	MOVOU      (BX), X9
-	PSHUFD     $0x00, X9, X8
-	MOVOU      (BX)(DX*1), X11
-	PSHUFD     $0x00, X11, X10
-	MOVOU      (CX), X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X0
-	PMADDUBSW  X10, X12
-	PADDW      X12, X4
-	MOVOU      16(CX), X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X1
-	PMADDUBSW  X10, X12
-	PADDW      X12, X5
-	MOVOU      32(CX), X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X2
-	PMADDUBSW  X10, X12
-	PADDW      X12, X6
-	MOVOU      48(CX), X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X3
-	PMADDUBSW  X10, X12
-	PADDW      X12, X7
-	PSHUFD     $0x55, X9, X8
-	PSHUFD     $0x55, X11, X10
-	MOVOU      (CX), X12
-	PSRLL      $0x01, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X0
-	PMADDUBSW  X10, X12
-	PADDW      X12, X4
-	MOVOU      16(CX), X12
-	PSRLL      $0x01, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X1
-	PMADDUBSW  X10, X12
-	PADDW      X12, X5
-	MOVOU      32(CX), X12
-	PSRLL      $0x01, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X2
-	PMADDUBSW  X10, X12
-	PADDW      X12, X6
-	MOVOU      48(CX), X12
-	PSRLL      $0x01, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X3
-	PMADDUBSW  X10, X12
-	PADDW      X12, X7
-	PSHUFD     $0xaa, X9, X8
-	PSHUFD     $0xaa, X11, X10
-	MOVOU      (CX), X12
-	PSRLL      $0x02, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X0
-	PMADDUBSW  X10, X12
-	PADDW      X12, X4
-	MOVOU      16(CX), X12
-	PSRLL      $0x02, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X1
-	PMADDUBSW  X10, X12
-	PADDW      X12, X5
-	MOVOU      32(CX), X12
-	PSRLL      $0x02, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X2
-	PMADDUBSW  X10, X12
-	PADDW      X12, X6
-	MOVOU      48(CX), X12
-	PSRLL      $0x02, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X3
-	PMADDUBSW  X10, X12
-	PADDW      X12, X7
-	PSHUFD     $0xff, X9, X8
-	PSHUFD     $0xff, X11, X9
-	MOVOU      (CX), X10
-	PSRLL      $0x03, X10
-	PAND       ternaryMask01<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X0
-	PMADDUBSW  X9, X10
-	PADDW      X10, X4
-	MOVOU      16(CX), X10
-	PSRLL      $0x03, X10
-	PAND       ternaryMask01<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X1
-	PMADDUBSW  X9, X10
-	PADDW      X10, X5
-	MOVOU      32(CX), X10
-	PSRLL      $0x03, X10
-	PAND       ternaryMask01<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X2
-	PMADDUBSW  X9, X10
-	PADDW      X10, X6
-	MOVOU      48(CX), X10
-	PSRLL      $0x03, X10
-	PAND       ternaryMask01<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X3
-	PMADDUBSW  X9, X10
-	PADDW      X10, X7
-	MOVOU      16(BX), X9
-	PSHUFD     $0x00, X9, X8
-	MOVOU      16(BX)(DX*1), X11
-	PSHUFD     $0x00, X11, X10
-	MOVOU      (CX), X12
-	PSRLL      $0x04, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X0
-	PMADDUBSW  X10, X12
-	PADDW      X12, X4
-	MOVOU      16(CX), X12
-	PSRLL      $0x04, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X1
-	PMADDUBSW  X10, X12
-	PADDW      X12, X5
-	MOVOU      32(CX), X12
-	PSRLL      $0x04, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X2
-	PMADDUBSW  X10, X12
-	PADDW      X12, X6
-	MOVOU      48(CX), X12
-	PSRLL      $0x04, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X3
-	PMADDUBSW  X10, X12
-	PADDW      X12, X7
-	PSHUFD     $0x55, X9, X8
-	PSHUFD     $0x55, X11, X10
-	MOVOU      (CX), X12
-	PSRLL      $0x05, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X0
-	PMADDUBSW  X10, X12
-	PADDW      X12, X4
-	MOVOU      16(CX), X12
-	PSRLL      $0x05, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X1
-	PMADDUBSW  X10, X12
-	PADDW      X12, X5
-	MOVOU      32(CX), X12
-	PSRLL      $0x05, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X2
-	PMADDUBSW  X10, X12
-	PADDW      X12, X6
-	MOVOU      48(CX), X12
-	PSRLL      $0x05, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X3
-	PMADDUBSW  X10, X12
-	PADDW      X12, X7
-	PSHUFD     $0xaa, X9, X8
-	PSHUFD     $0xaa, X11, X10
-	MOVOU      (CX), X12
-	PSRLL      $0x06, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X0
-	PMADDUBSW  X10, X12
-	PADDW      X12, X4
-	MOVOU      16(CX), X12
-	PSRLL      $0x06, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X1
-	PMADDUBSW  X10, X12
-	PADDW      X12, X5
-	MOVOU      32(CX), X12
-	PSRLL      $0x06, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X2
-	PMADDUBSW  X10, X12
-	PADDW      X12, X6
-	MOVOU      48(CX), X12
-	PSRLL      $0x06, X12
-	PAND       ternaryMask01<>+0(SB), X12
-	MOVAPS     X12, X13
-	PMADDUBSW  X8, X13
-	PADDW      X13, X3
-	PMADDUBSW  X10, X12
-	PADDW      X12, X7
-	PSHUFD     $0xff, X9, X8
-	PSHUFD     $0xff, X11, X9
-	MOVOU      (CX), X10
-	PSRLL      $0x07, X10
-	PAND       ternaryMask01<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X0
-	PMADDUBSW  X9, X10
-	PADDW      X10, X4
-	MOVOU      16(CX), X10
-	PSRLL      $0x07, X10
-	PAND       ternaryMask01<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X1
-	PMADDUBSW  X9, X10
-	PADDW      X10, X5
-	MOVOU      32(CX), X10
-	PSRLL      $0x07, X10
-	PAND       ternaryMask01<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X2
-	PMADDUBSW  X9, X10
-	PADDW      X10, X6
-	MOVOU      48(CX), X10
-	PSRLL      $0x07, X10
-	PAND       ternaryMask01<>+0(SB), X10
-	MOVAPS     X10, X11
-	PMADDUBSW  X8, X11
-	PADDW      X11, X3
-	PMADDUBSW  X9, X10
-	PADDW      X10, X7
-	ADDQ       $0x40, CX
-	ADDQ       $0x20, BX
-	DECQ       DI
-	JNZ        second
-	MOVOU      (CX), X8
-	PSRAL      $0x10, X8
-	PSLLL      $0x0d, X8
-	PAND       ternary8FFFE000<>+0(SB), X8
-	MOVO       X8, X9
-	PAND       ternary0FFFE000<>+0(SB), X9
-	PCMPGTL    ternary0F7FE000<>+0(SB), X9
-	PAND       ternary7F800000<>+0(SB), X9
-	MULPS      ternary77800000<>+0(SB), X8
-	POR        X9, X8
-	PMADDWL    ternaryOnes<>+0(SB), X0
-	PADDL      X0, X0
-	MOVSS      (BX), X9
-	PSHUFD     $0x00, X9, X9
-	PADDL      X9, X0
-	CVTPL2PS   X0, X0
-	MULPS      X8, X0
-	MOVSS      4(BX), X9
-	PSHUFD     $0x00, X9, X9
-	MULPS      X9, X0
-	MOVUPS     (AX), X9
-	ADDPS      X9, X0
-	MOVUPS     X0, (AX)
-	PMADDWL    ternaryOnes<>+0(SB), X4
-	PADDL      X4, X4
-	MOVSS      (BX)(DX*1), X0
-	PSHUFD     $0x00, X0, X0
-	PADDL      X0, X4
-	CVTPL2PS   X4, X4
-	MULPS      X8, X4
-	MOVSS      4(BX)(DX*1), X0
-	PSHUFD     $0x00, X0, X0
-	MULPS      X0, X4
-	MOVUPS     64(AX), X0
-	ADDPS      X0, X4
-	MOVUPS     X4, 64(AX)
-	MOVOU      16(CX), X0
-	PSRAL      $0x10, X0
-	PSLLL      $0x0d, X0
-	PAND       ternary8FFFE000<>+0(SB), X0
-	MOVO       X0, X4
-	PAND       ternary0FFFE000<>+0(SB), X4
-	PCMPGTL    ternary0F7FE000<>+0(SB), X4
-	PAND       ternary7F800000<>+0(SB), X4
-	MULPS      ternary77800000<>+0(SB), X0
-	POR        X4, X0
-	PMADDWL    ternaryOnes<>+0(SB), X1
-	PADDL      X1, X1
-	MOVSS      (BX), X4
-	PSHUFD     $0x00, X4, X4
-	PADDL      X4, X1
-	CVTPL2PS   X1, X1
-	MULPS      X0, X1
-	MOVSS      4(BX), X4
-	PSHUFD     $0x00, X4, X4
-	MULPS      X4, X1
-	MOVUPS     16(AX), X4
-	ADDPS      X4, X1
-	MOVUPS     X1, 16(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X5
-	PADDL      X5, X5
-	MOVSS      (BX)(DX*1), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X5
-	CVTPL2PS   X5, X5
-	MULPS      X0, X5
-	MOVSS      4(BX)(DX*1), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X5
-	MOVUPS     80(AX), X0
-	ADDPS      X0, X5
-	MOVUPS     X5, 80(AX)
-	MOVOU      32(CX), X0
-	PSRAL      $0x10, X0
-	PSLLL      $0x0d, X0
-	PAND       ternary8FFFE000<>+0(SB), X0
-	MOVO       X0, X1
-	PAND       ternary0FFFE000<>+0(SB), X1
-	PCMPGTL    ternary0F7FE000<>+0(SB), X1
-	PAND       ternary7F800000<>+0(SB), X1
-	MULPS      ternary77800000<>+0(SB), X0
-	POR        X1, X0
-	PMADDWL    ternaryOnes<>+0(SB), X2
-	PADDL      X2, X2
-	MOVSS      (BX), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X2
-	CVTPL2PS   X2, X2
-	MULPS      X0, X2
-	MOVSS      4(BX), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X2
-	MOVUPS     32(AX), X1
-	ADDPS      X1, X2
-	MOVUPS     X2, 32(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X6
-	PADDL      X6, X6
-	MOVSS      (BX)(DX*1), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X6
-	CVTPL2PS   X6, X6
-	MULPS      X0, X6
-	MOVSS      4(BX)(DX*1), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X6
-	MOVUPS     96(AX), X0
-	ADDPS      X0, X6
-	MOVUPS     X6, 96(AX)
-	MOVOU      48(CX), X0
-	PSRAL      $0x10, X0
-	PSLLL      $0x0d, X0
-	PAND       ternary8FFFE000<>+0(SB), X0
-	MOVO       X0, X1
-	PAND       ternary0FFFE000<>+0(SB), X1
-	PCMPGTL    ternary0F7FE000<>+0(SB), X1
-	PAND       ternary7F800000<>+0(SB), X1
-	MULPS      ternary77800000<>+0(SB), X0
-	POR        X1, X0
-	PMADDWL    ternaryOnes<>+0(SB), X3
-	PADDL      X3, X3
-	MOVSS      (BX), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X3
-	CVTPL2PS   X3, X3
-	MULPS      X0, X3
-	MOVSS      4(BX), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X3
-	MOVUPS     48(AX), X1
-	ADDPS      X1, X3
-	MOVUPS     X3, 48(AX)
-	PMADDWL    ternaryOnes<>+0(SB), X7
-	PADDL      X7, X7
-	MOVSS      (BX)(DX*1), X1
-	PSHUFD     $0x00, X1, X1
-	PADDL      X1, X7
-	CVTPL2PS   X7, X7
-	MULPS      X0, X7
-	MOVSS      4(BX)(DX*1), X1
-	PSHUFD     $0x00, X1, X1
-	MULPS      X1, X7
-	MOVUPS     112(AX), X0
-	ADDPS      X0, X7
-	MOVUPS     X7, 112(AX)
-	ADDQ       $0x0c, BX
+	ADDQ       $0x02, DI
+	DECQ       R8
+	JNZ        group
 	ADDQ       $0x40, CX
 	DECQ       SI
 	JNZ        record
@@ -29436,3 +26960,746 @@ second:
 	DECQ       panels+40(FP)
 	JNZ        panel
 	RET
+
+// func matMulT5I8x1SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
+// Requires: CMOV, MMX+, SSE, SSE2, SSSE3
+TEXT ·matMulT5I8x1SSE41(SB), NOSPLIT, $0-40
+	MOVQ  acc+0(FP), AX
+	MOVQ  w+8(FP), CX
+	MOVQ  x+16(FP), DX
+	MOVQ  stride+24(FP), BX
+	MOVQ  blocks+32(FP), BX
+	PXOR  X0, X0
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	MOVOU X0, 32(AX)
+	MOVOU X0, 48(AX)
+
+run:
+	PXOR    X0, X0
+	PXOR    X1, X1
+	PXOR    X2, X2
+	PXOR    X3, X3
+	MOVQ    $0x0000000c, SI
+	CMPQ    BX, SI
+	CMOVQLT BX, SI
+	SUBQ    SI, BX
+
+step:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X0
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X1
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X2
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X3
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	ADDQ       $0x40, CX
+	ADDQ       $0x14, DX
+	DECQ       SI
+	JNZ        step
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	MOVUPS     (AX), X4
+	PADDL      X4, X0
+	MOVOU      X0, (AX)
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	MOVUPS     16(AX), X0
+	PADDL      X0, X1
+	MOVOU      X1, 16(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	MOVUPS     32(AX), X0
+	PADDL      X0, X2
+	MOVOU      X2, 32(AX)
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	MOVUPS     48(AX), X0
+	PADDL      X0, X3
+	MOVOU      X3, 48(AX)
+	TESTQ      BX, BX
+	JNZ        run
+	RET
+
+// func matMulG5I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+// Requires: MMX+, SSE, SSE2, SSSE3
+TEXT ·matMulG5I8x1SSE41(SB), NOSPLIT, $0-48
+	MOVQ acc+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ stride+24(FP), DX
+	MOVQ x+16(FP), DX
+
+panel:
+	MOVQ  units+32(FP), BX
+	PXOR  X0, X0
+	MOVOU X0, (AX)
+	MOVOU X0, 16(AX)
+	MOVOU X0, 32(AX)
+	MOVOU X0, 48(AX)
+
+record:
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	MOVQ $0x00000006, SI
+
+block:
+	PREFETCHT0 1024(CX)
+	PREFETCHT1 4096(CX)
+	MOVOU      (CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X0
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X1
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X2
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X4
+	MOVAPS     X4, X5
+	PSUBB      ternary81<>+0(SB), X5
+	PMINUB     X4, X5
+	MOVAPS     X5, X6
+	PSUBB      ternary81<>+0(SB), X6
+	PMINUB     X6, X5
+	PSUBB      X5, X4
+	PSRLW      $0x06, X4
+	PAND       ternaryMask03<>+0(SB), X4
+	MOVAPS     X5, X7
+	PMADDUBSW  ternary86Even<>+0(SB), X7
+	PSRLW      $0x08, X7
+	PADDB      X5, X7
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary86Odd<>+0(SB), X6
+	PAND       ternaryOdd<>+0(SB), X6
+	PADDB      X6, X7
+	MOVAPS     X5, X8
+	PMADDUBSW  ternary57Even<>+0(SB), X8
+	PSRLW      $0x09, X8
+	MOVAPS     X5, X6
+	PMADDUBSW  ternary57Odd<>+0(SB), X6
+	PSRLW      $0x01, X6
+	PAND       ternaryOdd<>+0(SB), X6
+	POR        X6, X8
+	MOVOU      ternaryNinths<>+0(SB), X6
+	PSHUFB     X8, X6
+	PADDB      X6, X7
+	MOVSS      16(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PMADDUBSW  X5, X4
+	PADDW      X4, X3
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x04, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVAPS     X7, X5
+	PSRLL      $0x06, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	ADDQ       $0x40, CX
+	ADDQ       $0x14, DX
+	DECQ       SI
+	JNZ        block
+	MOVSS      (DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      (CX), X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVSS      4(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MOVOU      (CX), X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X0
+	MOVOU      16(CX), X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X1
+	MOVOU      32(CX), X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X2
+	MOVOU      48(CX), X5
+	PSRLL      $0x02, X5
+	PAND       ternaryMask03<>+0(SB), X5
+	PMADDUBSW  X4, X5
+	PADDW      X5, X3
+	MOVOU      (CX), X4
+	PSRLL      $0x04, X4
+	PAND       ternaryLowNibbles<>+0(SB), X4
+	MOVAPS     X4, X5
+	PSRLL      $0x04, X5
+	POR        X5, X4
+	PSHUFB     ternaryUpperEven<>+0(SB), X4
+	PSRAL      $0x10, X4
+	PSLLL      $0x0d, X4
+	PAND       ternary8FFFE000<>+0(SB), X4
+	MOVO       X4, X5
+	PAND       ternary0FFFE000<>+0(SB), X5
+	PCMPGTL    ternary0F7FE000<>+0(SB), X5
+	PAND       ternary7F800000<>+0(SB), X5
+	MULPS      ternary77800000<>+0(SB), X4
+	POR        X5, X4
+	PMADDWL    ternaryOnes<>+0(SB), X0
+	MOVSS      8(DX), X5
+	PSHUFD     $0x00, X5, X5
+	PADDL      X5, X0
+	CVTPL2PS   X0, X0
+	MULPS      X4, X0
+	MOVSS      12(DX), X5
+	PSHUFD     $0x00, X5, X5
+	MULPS      X5, X0
+	MOVUPS     (AX), X4
+	ADDPS      X4, X0
+	MOVUPS     X0, (AX)
+	MOVOU      16(CX), X0
+	PSRLL      $0x04, X0
+	PAND       ternaryLowNibbles<>+0(SB), X0
+	MOVAPS     X0, X4
+	PSRLL      $0x04, X4
+	POR        X4, X0
+	PSHUFB     ternaryUpperEven<>+0(SB), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X4
+	PAND       ternary0FFFE000<>+0(SB), X4
+	PCMPGTL    ternary0F7FE000<>+0(SB), X4
+	PAND       ternary7F800000<>+0(SB), X4
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X4, X0
+	PMADDWL    ternaryOnes<>+0(SB), X1
+	MOVSS      8(DX), X4
+	PSHUFD     $0x00, X4, X4
+	PADDL      X4, X1
+	CVTPL2PS   X1, X1
+	MULPS      X0, X1
+	MOVSS      12(DX), X4
+	PSHUFD     $0x00, X4, X4
+	MULPS      X4, X1
+	MOVUPS     16(AX), X0
+	ADDPS      X0, X1
+	MOVUPS     X1, 16(AX)
+	MOVOU      32(CX), X0
+	PSRLL      $0x04, X0
+	PAND       ternaryLowNibbles<>+0(SB), X0
+	MOVAPS     X0, X1
+	PSRLL      $0x04, X1
+	POR        X1, X0
+	PSHUFB     ternaryUpperEven<>+0(SB), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X2
+	MOVSS      8(DX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X2
+	CVTPL2PS   X2, X2
+	MULPS      X0, X2
+	MOVSS      12(DX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X2
+	MOVUPS     32(AX), X0
+	ADDPS      X0, X2
+	MOVUPS     X2, 32(AX)
+	MOVOU      48(CX), X0
+	PSRLL      $0x04, X0
+	PAND       ternaryLowNibbles<>+0(SB), X0
+	MOVAPS     X0, X1
+	PSRLL      $0x04, X1
+	POR        X1, X0
+	PSHUFB     ternaryUpperEven<>+0(SB), X0
+	PSRAL      $0x10, X0
+	PSLLL      $0x0d, X0
+	PAND       ternary8FFFE000<>+0(SB), X0
+	MOVO       X0, X1
+	PAND       ternary0FFFE000<>+0(SB), X1
+	PCMPGTL    ternary0F7FE000<>+0(SB), X1
+	PAND       ternary7F800000<>+0(SB), X1
+	MULPS      ternary77800000<>+0(SB), X0
+	POR        X1, X0
+	PMADDWL    ternaryOnes<>+0(SB), X3
+	MOVSS      8(DX), X1
+	PSHUFD     $0x00, X1, X1
+	PADDL      X1, X3
+	CVTPL2PS   X3, X3
+	MULPS      X0, X3
+	MOVSS      12(DX), X1
+	PSHUFD     $0x00, X1, X1
+	MULPS      X1, X3
+	MOVUPS     48(AX), X0
+	ADDPS      X0, X3
+	MOVUPS     X3, 48(AX)
+	ADDQ       $0x40, CX
+	ADDQ       $0x14, DX
+	DECQ       BX
+	JNZ        record
+	MOVQ       units+32(FP), BX
+	IMUL3Q     $0x0000008c, BX, BX
+	SUBQ       BX, DX
+	ADDQ       $0x00000040, AX
+	DECQ       panels+40(FP)
+	JNZ        panel
+	RET
+
+DATA ternaryUpperEven<>+0(SB)/1, $0x80
+DATA ternaryUpperEven<>+1(SB)/1, $0x80
+DATA ternaryUpperEven<>+2(SB)/1, $0x00
+DATA ternaryUpperEven<>+3(SB)/1, $0x02
+DATA ternaryUpperEven<>+4(SB)/1, $0x80
+DATA ternaryUpperEven<>+5(SB)/1, $0x80
+DATA ternaryUpperEven<>+6(SB)/1, $0x04
+DATA ternaryUpperEven<>+7(SB)/1, $0x06
+DATA ternaryUpperEven<>+8(SB)/1, $0x80
+DATA ternaryUpperEven<>+9(SB)/1, $0x80
+DATA ternaryUpperEven<>+10(SB)/1, $0x08
+DATA ternaryUpperEven<>+11(SB)/1, $0x0a
+DATA ternaryUpperEven<>+12(SB)/1, $0x80
+DATA ternaryUpperEven<>+13(SB)/1, $0x80
+DATA ternaryUpperEven<>+14(SB)/1, $0x0c
+DATA ternaryUpperEven<>+15(SB)/1, $0x0e
+GLOBL ternaryUpperEven<>(SB), RODATA|NOPTR, $16

@@ -838,11 +838,6 @@ func listNonzeroAVX512(at *uint32, list *int8, q *int8, n int, first uint32, siz
 //go:noescape
 func matMulT2I8x1SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
 
-// matMulT5I8x1SSE41 computes 16 sums for each of 1 rows of activations, stride apart, with blocks ≥ 1 blocks.
-//
-//go:noescape
-func matMulT5I8x1SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
-
 // mulCodesx1SSE41 adds to 16 sums for each of 1 rows of activations, stride apart, the products of their first
 // 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
 //
@@ -855,12 +850,6 @@ func mulCodesx1SSE41(acc *int32, x *int8, stride int, codes *byte, steps int)
 //go:noescape
 func matMulG2I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
 
-// matMulG5I8x1SSE41 computes 16 results for each of 1 rows of activations, stride bytes apart, with
-// panels ≥ 1 panels of units ≥ 1 records.
-//
-//go:noescape
-func matMulG5I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
-
 // matMulG1I8x1SSE41 computes 16 results for each of 1 rows of activations, stride bytes apart, with
 // panels ≥ 1 panels of units ≥ 1 records.
 //
@@ -871,11 +860,6 @@ func matMulG1I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, pa
 //
 //go:noescape
 func matMulT2I8x2SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
-
-// matMulT5I8x2SSE41 computes 16 sums for each of 2 rows of activations, stride apart, with blocks ≥ 1 blocks.
-//
-//go:noescape
-func matMulT5I8x2SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
 
 // mulCodesx2SSE41 adds to 16 sums for each of 2 rows of activations, stride apart, the products of their first
 // 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
@@ -889,14 +873,19 @@ func mulCodesx2SSE41(acc *int32, x *int8, stride int, codes *byte, steps int)
 //go:noescape
 func matMulG2I8x2SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
 
-// matMulG5I8x2SSE41 computes 16 results for each of 2 rows of activations, stride bytes apart, with
-// panels ≥ 1 panels of units ≥ 1 records.
-//
-//go:noescape
-func matMulG5I8x2SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
-
 // matMulG1I8x2SSE41 computes 16 results for each of 2 rows of activations, stride bytes apart, with
 // panels ≥ 1 panels of units ≥ 1 records.
 //
 //go:noescape
 func matMulG1I8x2SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// matMulT5I8x1SSE41 computes 16 sums for each of 1 rows of activations, stride apart, with blocks ≥ 1 blocks.
+//
+//go:noescape
+func matMulT5I8x1SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
+
+// matMulG5I8x1SSE41 computes 16 results for each of 1 rows of activations, stride bytes apart, with
+// panels ≥ 1 panels of units ≥ 1 records.
+//
+//go:noescape
+func matMulG5I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)

@@ -34,6 +34,10 @@ func score128(states int, p precision, narrow bool) {
 			sums[part] = append(sums[part], v)
 		}
 	}
+	turn := 4 // blocks, whose products words take
+	if p == sixBits {
+		turn = 2 // which share one of the second plane
+	}
 	Label("loop")
 	for half := range 2 {
 		var words [2][]VecVirtual
@@ -47,7 +51,7 @@ func score128(states int, p precision, narrow bool) {
 				words[i] = nil
 			}
 		}
-		for block := range 4 {
+		for block := range turn {
 			if half == 0 {
 				PREFETCHT0(Mem{Base: codes, Disp: 64*block + prefetchAhead})
 				if p == sixBits && block%2 == 0 {
@@ -89,12 +93,12 @@ func score128(states int, p precision, narrow bool) {
 			add()
 		}
 	}
-	ADDQ(U32(256), codes)
+	ADDQ(U32(uint32(64*turn)), codes)
 	if p == sixBits {
-		ADDQ(U32(128), second)
+		ADDQ(U32(uint32(32*turn)), second)
 	}
-	ADDQ(Imm(uint64(32*parts)), x)
-	SUBQ(Imm(4), blocks)
+	ADDQ(Imm(uint64(8*parts*turn)), x)
+	SUBQ(Imm(uint64(turn)), blocks)
 	JNZ(LabelRef("loop"))
 	logits256(xmm, sums, states, parts, p, bias)
 }

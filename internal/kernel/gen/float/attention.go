@@ -88,6 +88,10 @@ func (e element) loadPair(m Mem, v VecVirtual, narrow bool) {
 func attentionKernels(a isa) {
 	queries := []int{1, 2, 4}
 	for _, e := range elements {
+		queries := queries
+		if a.narrow() && e.name == "F32" {
+			queries = queries[:1]
+		}
 		for _, nq := range queries {
 			scores(a, e, nq)
 		}

@@ -279,18 +279,22 @@ var groupG5For128 = grouping128{name: "G5", groups: 1, record: func(f *frame128)
 }}
 
 var groupG1For128 = grouping128{name: "G1", groups: 2, record: func(f *frame128) {
-	for g := range 2 {
-		f.sums.clear()
-		f.blocks([]string{"first", "second"}[g], 4, 32, func() { f.sums.dots(f.row, 0, 8, fields128(f.w, 1)) })
-		f.finish128(-128, true, func(part int) reg.VecVirtual {
-			d := XMM()
-			VMOVDQU(Mem{Base: f.w, Disp: 256*(1-g) + 16*part}, d)
-			if g == 0 {
-				VPSLLD(U8(16), d, d)
-			}
-			return halves128(d)
-		})
-		f.row.advance(recordBytes - 128)
-	}
+	// The scales of the first group are in the lower halves of lanes: two bytes before these,
+	// upper ones begin.
+	scales, group := GP64(), GP64()
+	LEAQ(Mem{Base: f.w, Disp: 512 - 2}, scales)
+	MOVQ(U32(2), group)
+	Label("group")
+	f.sums.clear()
+	f.blocks("block", 4, 32, func() { f.sums.dots(f.row, 0, 8, fields128(f.w, 1)) })
+	f.finish128(-128, true, func(part int) reg.VecVirtual {
+		d := XMM()
+		VMOVDQU(Mem{Base: scales, Disp: 16 * part}, d)
+		return halves128(d)
+	})
+	f.row.advance(recordBytes - 128)
+	ADDQ(U8(2), scales)
+	DECQ(group)
+	JNZ(LabelRef("group"))
 	ADDQ(U8(64), f.w)
 }}
