@@ -159,6 +159,7 @@ var demoHashes = map[kernel.KVType]string{
 	kernel.KVF32: "a44b9f11bca358c334b9fbccc5e8e0848439357cd3725fc5277a55ecd528f2ed",
 	kernel.KVF16: "8497b170293d632b213e2fd2d75031f5e2ce1a1f2f7e0e24198d5da416f5acf3",
 	kernel.KVI8:  "8675d70097e901cad404dfa178372e47dec8fa4e2975ac597f2d32d4744ac207",
+	kernel.KVQ4:  "87beb1b58e8690ee45613cb957a08cfcc1407a1944baadfae4d4c896516243cc",
 }
 
 // TestSameBitsEverywhere compares the demo's logits with a committed hash.

@@ -83,7 +83,7 @@ func TestBenchUsage(t *testing.T) {
 		{"--model demo --batch 1,0", "--batch 0"},
 		{"--model demo --depth -2", "--depth -2"},
 		{"--model demo --batch x", "batch"},
-		{"--model demo --kv-type q4", "--kv-type"},
+		{"--model demo --kv-type q5", "--kv-type"},
 		{"--model demo --kernel gpu", "--kernel"},
 		{"--model demo --layout t3", "--layout"},
 		{"--model demo --head tail", "--head"},

@@ -174,7 +174,7 @@ func TestCompletion(t *testing.T) {
 	for args, want := range map[string][]string{
 		"infer --model ": {"demo", "second"}, "infer ": {"demo", "second"}, "serve --model ": {"demo", "second"}, "chat ": {"demo", "second"},
 		"rm ": {"second"}, "unload ": {"second"}, "show ": {"demo"}, "cp ": {"demo"}, "pull ": {"bitnet-2b-4t"}, "run ": {"demo", "bitnet-2b-4t"},
-		"infer --kv-type ": {"f32", "f16", "int8"}, "serve --log-format ": {"text", "json"}, "quantize --type ": {"i2_s", "tq2_0"},
+		"infer --kv-type ": {"f32", "f16", "int8", "q4"}, "serve --log-format ": {"text", "json"}, "quantize --type ": {"i2_s", "tq2_0"},
 		"chat --log-level ": {"debug"}, "chat --activations ": {"int8", "float"}, "chat --i2s-layout ": {"a", "b", "c"},
 		"export --scale-convention ": {"auto", "multiplier"}, "chat --kernel ": {"lut", "blocked"},
 	} {

@@ -56,7 +56,7 @@ const skipZerosHelp = "leave out weights that relu² makes nothing of, for which
 
 // engineFlags are the flags of all commands with an engine.
 func engineFlags(cmd *cobra.Command, o *engine.Options, headHelp string) {
-	parsedFlag(cmd, &o.KVType, "kv-type", kernel.KVF16.String(), "element type of the KV cache: f32, f16, int8", kernel.ParseKVType)
+	parsedFlag(cmd, &o.KVType, "kv-type", kernel.KVF16.String(), "element type of the KV cache: f32, f16, int8, q4", kernel.ParseKVType)
 	parsedFlag(cmd, &o.Variant, "kernel", "", "kernel for ternary weights: "+strings.Join(kernelNames(), ", "), kernel.ParseVariant)
 	parsedFlag(cmd, &o.Head, "head", "auto", headHelp, head.ParseMode)
 }

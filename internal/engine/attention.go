@@ -192,15 +192,18 @@ func (a *attention) view(pages []cache.Page, page, head int) kernel.KVPage {
 // storeTask writes the keys and values of one row.
 type storeTask struct{ a *attention }
 
-func (t *storeTask) Do(_, row int) {
+func (t *storeTask) Do(worker, row int) {
 	a := t.a
-	d := a.e.config.HeadDim
+	d, typ := a.e.config.HeadDim, a.e.pool.Config().Type
 	pos := int(a.batch.positions[row])
 	pages := a.batch.rows[row].seq.table.Pages()
 	k, v := a.k.Row(row), a.v.Row(row)
 	for h := range a.e.config.KVHeads {
 		page := a.view(pages, pos/kernel.PageTokens, h)
-		kernel.StoreK(&page, pos%kernel.PageTokens, k[h*d:(h+1)*d])
+		key := a.workers[worker].q[:d]
+		copy(key, k[h*d:(h+1)*d])
+		kernel.PrepareKeys(typ, key, d)
+		kernel.StoreK(&page, pos%kernel.PageTokens, key)
 		kernel.StoreV(&page, pos%kernel.PageTokens, v[h*d:(h+1)*d])
 	}
 }
@@ -211,6 +214,7 @@ func (a *attention) gather(s *attendScratch, b *block, head int) {
 	for i := range b.n {
 		copy(s.q[i*w:(i+1)*w], a.q.Row(b.first + i)[head*w:(head+1)*w])
 	}
+	kernel.PrepareQueries(a.e.pool.Config().Type, s.q[:b.n*w], a.e.config.HeadDim)
 }
 
 // chunk computes one chunk for the gathered queries of a block.

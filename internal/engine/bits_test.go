@@ -50,7 +50,7 @@ func TestSameBits(t *testing.T) {
 	if testing.Short() {
 		tokens = tokens[:200] // six pages and a part of one
 	}
-	for _, kv := range []kernel.KVType{kernel.KVF32, kernel.KVF16, kernel.KVI8} {
+	for _, kv := range []kernel.KVType{kernel.KVF32, kernel.KVF16, kernel.KVI8, kernel.KVQ4} {
 		t.Run(kv.String(), func(t *testing.T) {
 			o := engine.Options{KVType: kv, Context: longContext, MaxRows: n, Threads: 1}
 			want := logits(t, newEngine(t, m, o), tokens, nil, len(tokens))

@@ -12,7 +12,7 @@ type AttendArgs struct {
 	Queries int     // nq: all heads that share a key/value head, for one token or several
 	Scale   float32 // the softmax scale, usually 1/√d
 
-	Q []float32 // [nq][d]
+	Q []float32 // [nq][d], as PrepareQueries left them
 	// Valid [nq] is the number of positions of this chunk, from its start, that
 	// each query sees: 0…ChunkTokens.
 	Valid []int32
@@ -37,20 +37,24 @@ type AttendArgs struct {
 }
 
 // AttendScratch returns the length of the scratch memory for nq queries.
-func AttendScratch(nq int) int { return nq * ChunkTokens }
+func AttendScratch(nq int) int { return nq*ChunkTokens + q4Columns }
 
 // attendKernels are the inner loops of attention, by KVType. Scores lie in rows
 // of ChunkTokens.
 type attendKernels struct {
 	// scores computes, for one page and nq queries, the scaled scores of all
 	// PageTokens lanes: s[j·ChunkTokens+p] = (Σ_i q[j·d+i]·k[i·32+p])·scale, the
-	// sum multiplied by kscale[p] first for KVI8. As many bytes as k has are fetched
+	// sum multiplied by kscale[p] first for KVI8, those of groups by their scales for KVQ4. As many bytes as k has are fetched
 	// into the cache from soon and from later, and from there for KVI8 also what
 	// lies behind them, which are the scales if they are laid out as a pool does.
 	scores [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte)
 	// values adds n positions: o[j·d+i] += Σ_p e[j·ChunkTokens+p]·v[p·d+i], in
 	// increasing p.
 	values [kvTypes]func(o, e []float32, v []byte, d, nq, n int)
+	// valuesQ4 is values for KVQ4, whose groups hold all positions of a page: v is the
+	// page's whole V, e has the weights from its first position on, and n positions are
+	// added from slot from on. The memory of columns, q4Columns long, may be used.
+	valuesQ4 func(o, e []float32, v []byte, d, nq, from, n int, columns []float32)
 	// rowF16 rounds src to binary16 at dst[0], dst[1], …; laneF16 at dst[0],
 	// dst[PageTokens], dst[2·PageTokens], …
 	rowF16, laneF16 func(dst []uint16, src []float32)
@@ -111,7 +115,7 @@ func AttendChunk(a *AttendArgs) {
 // the same positions share one pass.
 func (a *AttendArgs) addValues(i int) {
 	d, page := a.HeadDim, &a.Pages[i]
-	rowBytes := d * page.Type.ElemBytes()
+	rowBytes := d * page.Type.elemBytes()
 	for j := 0; j < a.Queries; {
 		from, to := a.visible(j, i)
 		n := 1
@@ -121,8 +125,13 @@ func (a *AttendArgs) addValues(i int) {
 			}
 			n++
 		}
-		if from < to {
-			e := a.Scratch[j*ChunkTokens+i*PageTokens+from:]
+		switch e := a.Scratch[j*ChunkTokens+i*PageTokens:]; {
+		case from >= to:
+		case page.Type == KVQ4:
+			columns := a.Scratch[a.Queries*ChunkTokens:][:q4Columns]
+			active.attend.valuesQ4(a.O[j*d:], e, page.V[:page.Type.PageBytes(d)], d, n, from, to-from, columns)
+		default:
+			e = e[from:]
 			if page.Type.Scaled() {
 				for k := range n {
 					row := e[k*ChunkTokens:][:to-from]

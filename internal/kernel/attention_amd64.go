@@ -19,6 +19,7 @@ var (
 		KVF32: {scoresF32x1AVX2, scoresF32x2AVX2, scoresF32x4AVX2, nil},
 		KVF16: {scoresF16x1AVX2, scoresF16x2AVX2, scoresF16x4AVX2, nil},
 		KVI8:  {scoresI8x1AVX2, scoresI8x2AVX2, scoresI8x4AVX2, nil},
+		KVQ4:  {scoresQ4x1AVX2, scoresQ4x2AVX2, scoresQ4x4AVX2, nil},
 	}
 	avx2Values = [kvTypes]valuesBlocks{
 		KVF32: {valuesF32x1AVX2, valuesF32x2AVX2, valuesF32x4AVX2, nil},
@@ -29,51 +30,57 @@ var (
 		KVF32: {scoresF32x1AVX512, scoresF32x2AVX512, scoresF32x4AVX512, scoresF32x8AVX512},
 		KVF16: {scoresF16x1AVX512, scoresF16x2AVX512, scoresF16x4AVX512, scoresF16x8AVX512},
 		KVI8:  {scoresI8x1AVX512, scoresI8x2AVX512, scoresI8x4AVX512, scoresI8x8AVX512},
+		KVQ4:  {scoresQ4x1AVX512, scoresQ4x2AVX512, scoresQ4x4AVX512, scoresQ4x8AVX512},
 	}
 	avx512Values = [kvTypes]valuesBlocks{
 		KVF32: {valuesF32x1AVX512, valuesF32x2AVX512, valuesF32x4AVX512, nil},
 		KVF16: {valuesF16x1AVX512, valuesF16x2AVX512, valuesF16x4AVX512, nil},
 		KVI8:  {valuesI8x1AVX512, valuesI8x2AVX512, valuesI8x4AVX512, nil},
 	}
+	avx2ValuesQ4   = valuesQ4Blocks{valuesQ4x1AVX2, valuesQ4x2AVX2, valuesQ4x4AVX2}
+	avx512ValuesQ4 = valuesQ4Blocks{valuesQ4x1AVX512, valuesQ4x2AVX512, valuesQ4x4AVX512}
 )
 
 var sse41Attend = attendKernels{
 	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte){
-		sse41Scores[KVF32].run, sse41Scores[KVF16].run, sse41Scores[KVI8].run,
+		sse41Scores[KVF32].run, sse41Scores[KVF16].run, sse41Scores[KVI8].run, scoresQ4Generic,
 	},
 	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){
-		sse41Values[KVF32].run, sse41Values[KVF16].run, sse41Values[KVI8].run,
+		sse41Values[KVF32].run, sse41Values[KVF16].run, sse41Values[KVI8].run, nil,
 	},
-	rowF16:  rowF16Generic,
-	laneF16: laneF16Generic,
-	axpy:    axpySSE41,
-	divide:  divideSSE41,
+	valuesQ4: valuesQ4Generic,
+	rowF16:   rowF16Generic,
+	laneF16:  laneF16Generic,
+	axpy:     axpySSE41,
+	divide:   divideSSE41,
 }
 
 var avx2Attend = attendKernels{
 	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte){
-		avx2Scores[KVF32].run, avx2Scores[KVF16].run, avx2Scores[KVI8].run,
+		avx2Scores[KVF32].run, avx2Scores[KVF16].run, avx2Scores[KVI8].run, avx2Scores[KVQ4].run,
 	},
 	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){
-		avx2Values[KVF32].run, avx2Values[KVF16].run, avx2Values[KVI8].run,
+		avx2Values[KVF32].run, avx2Values[KVF16].run, avx2Values[KVI8].run, nil,
 	},
-	rowF16:  rowF16WithAVX2,
-	laneF16: laneF16WithAVX2,
-	axpy:    axpyAVX2,
-	divide:  divideAVX2,
+	valuesQ4: avx2ValuesQ4.run,
+	rowF16:   rowF16WithAVX2,
+	laneF16:  laneF16WithAVX2,
+	axpy:     axpyAVX2,
+	divide:   divideAVX2,
 }
 
 var avx512Attend = attendKernels{
 	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte){
-		avx512Scores[KVF32].run, avx512Scores[KVF16].run, avx512Scores[KVI8].run,
+		avx512Scores[KVF32].run, avx512Scores[KVF16].run, avx512Scores[KVI8].run, avx512Scores[KVQ4].run,
 	},
 	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){
-		avx512Values[KVF32].run, avx512Values[KVF16].run, avx512Values[KVI8].run,
+		avx512Values[KVF32].run, avx512Values[KVF16].run, avx512Values[KVI8].run, nil,
 	},
-	rowF16:  rowF16WithAVX2,
-	laneF16: laneF16WithAVX2,
-	axpy:    axpyAVX512,
-	divide:  divideAVX512,
+	valuesQ4: avx512ValuesQ4.run,
+	rowF16:   rowF16WithAVX2,
+	laneF16:  laneF16WithAVX2,
+	axpy:     axpyAVX512,
+	divide:   divideAVX512,
 }
 
 // rowF16WithAVX2 and laneF16WithAVX2 run whole vectors of eight in assembly.

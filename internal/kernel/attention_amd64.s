@@ -4738,6 +4738,1038 @@ pairEnd:
 	VZEROUPPER
 	RET
 
+DATA q4Floats<>+0(SB)/4, $(-127.0)
+DATA q4Floats<>+4(SB)/4, $(-104.0)
+DATA q4Floats<>+8(SB)/4, $(-84.0)
+DATA q4Floats<>+12(SB)/4, $(-66.0)
+DATA q4Floats<>+16(SB)/4, $(-50.0)
+DATA q4Floats<>+20(SB)/4, $(-36.0)
+DATA q4Floats<>+24(SB)/4, $(-23.0)
+DATA q4Floats<>+28(SB)/4, $(-11.0)
+DATA q4Floats<>+32(SB)/4, $(0.0)
+DATA q4Floats<>+36(SB)/4, $(12.0)
+DATA q4Floats<>+40(SB)/4, $(25.0)
+DATA q4Floats<>+44(SB)/4, $(38.0)
+DATA q4Floats<>+48(SB)/4, $(53.0)
+DATA q4Floats<>+52(SB)/4, $(70.0)
+DATA q4Floats<>+56(SB)/4, $(90.0)
+DATA q4Floats<>+60(SB)/4, $(114.0)
+GLOBL q4Floats<>(SB), RODATA|NOPTR, $64
+
+DATA q4Codebook<>+0(SB)/1, $-127
+DATA q4Codebook<>+1(SB)/1, $-104
+DATA q4Codebook<>+2(SB)/1, $-84
+DATA q4Codebook<>+3(SB)/1, $-66
+DATA q4Codebook<>+4(SB)/1, $-50
+DATA q4Codebook<>+5(SB)/1, $-36
+DATA q4Codebook<>+6(SB)/1, $-23
+DATA q4Codebook<>+7(SB)/1, $-11
+DATA q4Codebook<>+8(SB)/1, $+0
+DATA q4Codebook<>+9(SB)/1, $+12
+DATA q4Codebook<>+10(SB)/1, $+25
+DATA q4Codebook<>+11(SB)/1, $+38
+DATA q4Codebook<>+12(SB)/1, $+53
+DATA q4Codebook<>+13(SB)/1, $+70
+DATA q4Codebook<>+14(SB)/1, $+90
+DATA q4Codebook<>+15(SB)/1, $+114
+GLOBL q4Codebook<>(SB), RODATA|NOPTR, $16
+
+// func scoresQ4x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·scoresQ4x1AVX2(SB), NOSPLIT, $0-64
+	MOVQ         s+0(FP), AX
+	VBROADCASTSS scale+40(FP), Y0
+	VMOVDQU      q4Codebook<>+0(SB), X1
+	VMOVDQU      float0f0f0f0f<>+0(SB), X2
+	MOVQ         $0x00000010, CX
+	MOVQ         q+8(FP), DX
+	MOVQ         k+16(FP), BX
+	MOVQ         d+32(FP), SI
+	MOVQ         SI, DI
+	SHLQ         $0x02, DI
+	SHRQ         $0x01, SI
+	VXORPS       Y3, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y3, 32(AX)
+	MOVQ         soon+48(FP), DI
+	SUBQ         BX, DI
+	MOVQ         later+56(FP), R8
+	SUBQ         BX, R8
+
+group0:
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	PREFETCHT0 (BX)(DI*1)
+	PREFETCHT0 (BX)(R8*1)
+	LEAQ       64(BX), R9
+	MOVQ       SI, R10
+	CMPQ       SI, CX
+	CMOVQGT    CX, R10
+
+loop0:
+	VMOVDQU      (R9), X5
+	VPAND        X2, X5, X6
+	VPSHUFB      X6, X1, X6
+	VPMOVSXBD    X6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VPSRLDQ      $0x08, X6, X6
+	VPMOVSXBD    X6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VFMADD231PS  Y6, Y8, Y4
+	VPSRLW       $0x04, X5, X5
+	VPAND        X2, X5, X5
+	VPSHUFB      X5, X1, X5
+	VPMOVSXBD    X5, Y6
+	VCVTDQ2PS    Y6, Y6
+	VPSRLDQ      $0x08, X5, X5
+	VPMOVSXBD    X5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 4(DX), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VFMADD231PS  Y5, Y7, Y4
+	PREFETCHT0   (R9)(DI*1)
+	PREFETCHT0   (R9)(R8*1)
+	ADDQ         $0x20, R9
+	ADDQ         $0x08, DX
+	DECQ         R10
+	JNZ          loop0
+	VCVTPH2PS    (BX), Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       (AX), Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VCVTPH2PS    16(BX), Y3
+	VMULPS       Y3, Y4, Y4
+	VADDPS       32(AX), Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	ADDQ         $0x00000240, BX
+	SUBQ         CX, SI
+	JGT          group0
+	VMULPS       (AX), Y0, Y3
+	VMOVUPS      Y3, (AX)
+	VMULPS       32(AX), Y0, Y3
+	VMOVUPS      Y3, 32(AX)
+	MOVQ         q+8(FP), DX
+	MOVQ         k+16(FP), BX
+	MOVQ         d+32(FP), SI
+	MOVQ         SI, DI
+	SHLQ         $0x02, DI
+	SHRQ         $0x01, SI
+	VXORPS       Y3, Y3, Y3
+	VMOVUPS      Y3, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+
+group1:
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	LEAQ    64(BX), DI
+	MOVQ    SI, R8
+	CMPQ    SI, CX
+	CMOVQGT CX, R8
+
+loop1:
+	VMOVDQU      16(DI), X5
+	VPAND        X2, X5, X6
+	VPSHUFB      X6, X1, X6
+	VPMOVSXBD    X6, Y7
+	VCVTDQ2PS    Y7, Y7
+	VPSRLDQ      $0x08, X6, X6
+	VPMOVSXBD    X6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VFMADD231PS  Y6, Y8, Y4
+	VPSRLW       $0x04, X5, X5
+	VPAND        X2, X5, X5
+	VPSHUFB      X5, X1, X5
+	VPMOVSXBD    X5, Y6
+	VCVTDQ2PS    Y6, Y6
+	VPSRLDQ      $0x08, X5, X5
+	VPMOVSXBD    X5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 4(DX), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VFMADD231PS  Y5, Y7, Y4
+	ADDQ         $0x20, DI
+	ADDQ         $0x08, DX
+	DECQ         R8
+	JNZ          loop1
+	VCVTPH2PS    32(BX), Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       64(AX), Y3, Y3
+	VMOVUPS      Y3, 64(AX)
+	VCVTPH2PS    48(BX), Y3
+	VMULPS       Y3, Y4, Y4
+	VADDPS       96(AX), Y4, Y4
+	VMOVUPS      Y4, 96(AX)
+	ADDQ         $0x00000240, BX
+	SUBQ         CX, SI
+	JGT          group1
+	VMULPS       64(AX), Y0, Y1
+	VMOVUPS      Y1, 64(AX)
+	VMULPS       96(AX), Y0, Y0
+	VMOVUPS      Y0, 96(AX)
+	VZEROUPPER
+	RET
+
+DATA float0f0f0f0f<>+0(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+4(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+8(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+12(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+16(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+20(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+24(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+28(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+32(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+36(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+40(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+44(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+48(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+52(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+56(SB)/4, $0x0f0f0f0f
+DATA float0f0f0f0f<>+60(SB)/4, $0x0f0f0f0f
+GLOBL float0f0f0f0f<>(SB), RODATA|NOPTR, $64
+
+// func valuesQ4x1AVX2(o *float32, e *float32, v *byte, stride int, groups int, from int, n int)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·valuesQ4x1AVX2(SB), NOSPLIT, $128-56
+	MOVQ    v+16(FP), AX
+	MOVQ    e+8(FP), CX
+	MOVQ    stride+24(FP), DX
+	MOVQ    groups+32(FP), BX
+	MOVQ    o+0(FP), SI
+	SHLQ    $0x02, DX
+	VMOVDQU q4Codebook<>+0(SB), X0
+	VMOVDQU float0f0f0f0f<>+0(SB), X1
+	VMOVUPS floatffffff80<>+0(SB), Y2
+
+group:
+	VCVTPH2PS (AX), Y3
+	VMULPS    (CX), Y3, Y3
+	VPAND     Y2, Y3, Y3
+	VMOVUPS   Y3, (SP)
+	VCVTPH2PS 16(AX), Y3
+	VMULPS    32(CX), Y3, Y3
+	VPAND     Y2, Y3, Y3
+	VMOVUPS   Y3, 32(SP)
+	VCVTPH2PS 32(AX), Y3
+	VMULPS    64(CX), Y3, Y3
+	VPAND     Y2, Y3, Y3
+	VMOVUPS   Y3, 64(SP)
+	VCVTPH2PS 48(AX), Y3
+	VMULPS    96(CX), Y3, Y3
+	VPAND     Y2, Y3, Y3
+	VMOVUPS   Y3, 96(SP)
+	VMOVUPS   (SI), Y3
+	VMOVUPS   32(SI), Y4
+	MOVQ      from+40(FP), DX
+	MOVQ      n+48(FP), R8
+	LEAQ      (SP), DI
+	LEAQ      (DI)(DX*4), DI
+	SHLQ      $0x04, DX
+	LEAQ      64(AX)(DX*1), DX
+
+row0:
+	VMOVDQU      (DX), X5
+	VPAND        X1, X5, X5
+	VPSHUFB      X5, X0, X5
+	VPMOVSXBD    X5, Y6
+	VCVTDQ2PS    Y6, Y6
+	VPSRLDQ      $0x08, X5, X5
+	VPMOVSXBD    X5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS (DI), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VFMADD231PS  Y5, Y7, Y4
+	ADDQ         $0x10, DX
+	ADDQ         $0x04, DI
+	DECQ         R8
+	JNZ          row0
+	VMOVUPS      Y3, (SI)
+	VMOVUPS      Y4, 32(SI)
+	VMOVUPS      64(SI), Y3
+	VMOVUPS      96(SI), Y4
+	MOVQ         from+40(FP), DX
+	MOVQ         n+48(FP), R8
+	LEAQ         (SP), DI
+	LEAQ         (DI)(DX*4), DI
+	SHLQ         $0x04, DX
+	LEAQ         64(AX)(DX*1), DX
+
+row1:
+	VMOVDQU      (DX), X5
+	VPSRLW       $0x04, X5, X5
+	VPAND        X1, X5, X5
+	VPSHUFB      X5, X0, X5
+	VPMOVSXBD    X5, Y6
+	VCVTDQ2PS    Y6, Y6
+	VPSRLDQ      $0x08, X5, X5
+	VPMOVSXBD    X5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS (DI), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VFMADD231PS  Y5, Y7, Y4
+	ADDQ         $0x10, DX
+	ADDQ         $0x04, DI
+	DECQ         R8
+	JNZ          row1
+	VMOVUPS      Y3, 64(SI)
+	VMOVUPS      Y4, 96(SI)
+	ADDQ         $0x00000240, AX
+	ADDQ         $0x00000080, SI
+	DECQ         BX
+	JNZ          group
+	VZEROUPPER
+	RET
+
+DATA floatffffff80<>+0(SB)/4, $0xffffff80
+DATA floatffffff80<>+4(SB)/4, $0xffffff80
+DATA floatffffff80<>+8(SB)/4, $0xffffff80
+DATA floatffffff80<>+12(SB)/4, $0xffffff80
+DATA floatffffff80<>+16(SB)/4, $0xffffff80
+DATA floatffffff80<>+20(SB)/4, $0xffffff80
+DATA floatffffff80<>+24(SB)/4, $0xffffff80
+DATA floatffffff80<>+28(SB)/4, $0xffffff80
+DATA floatffffff80<>+32(SB)/4, $0xffffff80
+DATA floatffffff80<>+36(SB)/4, $0xffffff80
+DATA floatffffff80<>+40(SB)/4, $0xffffff80
+DATA floatffffff80<>+44(SB)/4, $0xffffff80
+DATA floatffffff80<>+48(SB)/4, $0xffffff80
+DATA floatffffff80<>+52(SB)/4, $0xffffff80
+DATA floatffffff80<>+56(SB)/4, $0xffffff80
+DATA floatffffff80<>+60(SB)/4, $0xffffff80
+GLOBL floatffffff80<>(SB), RODATA|NOPTR, $64
+
+// func scoresQ4x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·scoresQ4x2AVX2(SB), NOSPLIT, $0-64
+	MOVQ         s+0(FP), AX
+	VBROADCASTSS scale+40(FP), Y0
+	VMOVDQU      q4Codebook<>+0(SB), X1
+	VMOVDQU      float0f0f0f0f<>+0(SB), X2
+	MOVQ         $0x00000010, CX
+	MOVQ         q+8(FP), DX
+	MOVQ         k+16(FP), BX
+	MOVQ         d+32(FP), SI
+	MOVQ         SI, DI
+	SHLQ         $0x02, DI
+	SHRQ         $0x01, SI
+	VXORPS       Y3, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VMOVUPS      Y3, 1024(AX)
+	VMOVUPS      Y3, 1056(AX)
+	MOVQ         soon+48(FP), R8
+	SUBQ         BX, R8
+	MOVQ         later+56(FP), R9
+	SUBQ         BX, R9
+
+group0:
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	PREFETCHT0 (BX)(R8*1)
+	PREFETCHT0 (BX)(R9*1)
+	LEAQ       64(BX), R10
+	MOVQ       SI, R11
+	CMPQ       SI, CX
+	CMOVQGT    CX, R11
+
+loop0:
+	VMOVDQU      (R10), X7
+	VPAND        X2, X7, X8
+	VPSHUFB      X8, X1, X8
+	VPMOVSXBD    X8, Y9
+	VCVTDQ2PS    Y9, Y9
+	VPSRLDQ      $0x08, X8, X8
+	VPMOVSXBD    X8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VFMADD231PS  Y8, Y10, Y4
+	VBROADCASTSS (DX)(DI*1), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VFMADD231PS  Y8, Y10, Y6
+	VPSRLW       $0x04, X7, X7
+	VPAND        X2, X7, X7
+	VPSHUFB      X7, X1, X7
+	VPMOVSXBD    X7, Y8
+	VCVTDQ2PS    Y8, Y8
+	VPSRLDQ      $0x08, X7, X7
+	VPMOVSXBD    X7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 4(DX), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VFMADD231PS  Y7, Y9, Y4
+	VBROADCASTSS 4(DX)(DI*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VFMADD231PS  Y7, Y9, Y6
+	PREFETCHT0   (R10)(R8*1)
+	PREFETCHT0   (R10)(R9*1)
+	ADDQ         $0x20, R10
+	ADDQ         $0x08, DX
+	DECQ         R11
+	JNZ          loop0
+	VCVTPH2PS    (BX), Y7
+	VMULPS       Y7, Y3, Y3
+	VADDPS       (AX), Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VMULPS       Y7, Y5, Y5
+	VADDPS       1024(AX), Y5, Y5
+	VMOVUPS      Y5, 1024(AX)
+	VCVTPH2PS    16(BX), Y3
+	VMULPS       Y3, Y4, Y4
+	VADDPS       32(AX), Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	VMULPS       Y3, Y6, Y6
+	VADDPS       1056(AX), Y6, Y6
+	VMOVUPS      Y6, 1056(AX)
+	ADDQ         $0x00000240, BX
+	SUBQ         CX, SI
+	JGT          group0
+	VMULPS       (AX), Y0, Y3
+	VMOVUPS      Y3, (AX)
+	VMULPS       32(AX), Y0, Y3
+	VMOVUPS      Y3, 32(AX)
+	VMULPS       1024(AX), Y0, Y3
+	VMOVUPS      Y3, 1024(AX)
+	VMULPS       1056(AX), Y0, Y3
+	VMOVUPS      Y3, 1056(AX)
+	MOVQ         q+8(FP), DX
+	MOVQ         k+16(FP), BX
+	MOVQ         d+32(FP), SI
+	MOVQ         SI, DI
+	SHLQ         $0x02, DI
+	SHRQ         $0x01, SI
+	VXORPS       Y3, Y3, Y3
+	VMOVUPS      Y3, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y3, 1088(AX)
+	VMOVUPS      Y3, 1120(AX)
+
+group1:
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	LEAQ    64(BX), R8
+	MOVQ    SI, R9
+	CMPQ    SI, CX
+	CMOVQGT CX, R9
+
+loop1:
+	VMOVDQU      16(R8), X7
+	VPAND        X2, X7, X8
+	VPSHUFB      X8, X1, X8
+	VPMOVSXBD    X8, Y9
+	VCVTDQ2PS    Y9, Y9
+	VPSRLDQ      $0x08, X8, X8
+	VPMOVSXBD    X8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VFMADD231PS  Y8, Y10, Y4
+	VBROADCASTSS (DX)(DI*1), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VFMADD231PS  Y8, Y10, Y6
+	VPSRLW       $0x04, X7, X7
+	VPAND        X2, X7, X7
+	VPSHUFB      X7, X1, X7
+	VPMOVSXBD    X7, Y8
+	VCVTDQ2PS    Y8, Y8
+	VPSRLDQ      $0x08, X7, X7
+	VPMOVSXBD    X7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 4(DX), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VFMADD231PS  Y7, Y9, Y4
+	VBROADCASTSS 4(DX)(DI*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VFMADD231PS  Y7, Y9, Y6
+	ADDQ         $0x20, R8
+	ADDQ         $0x08, DX
+	DECQ         R9
+	JNZ          loop1
+	VCVTPH2PS    32(BX), Y7
+	VMULPS       Y7, Y3, Y3
+	VADDPS       64(AX), Y3, Y3
+	VMOVUPS      Y3, 64(AX)
+	VMULPS       Y7, Y5, Y5
+	VADDPS       1088(AX), Y5, Y5
+	VMOVUPS      Y5, 1088(AX)
+	VCVTPH2PS    48(BX), Y3
+	VMULPS       Y3, Y4, Y4
+	VADDPS       96(AX), Y4, Y4
+	VMOVUPS      Y4, 96(AX)
+	VMULPS       Y3, Y6, Y6
+	VADDPS       1120(AX), Y6, Y6
+	VMOVUPS      Y6, 1120(AX)
+	ADDQ         $0x00000240, BX
+	SUBQ         CX, SI
+	JGT          group1
+	VMULPS       64(AX), Y0, Y1
+	VMOVUPS      Y1, 64(AX)
+	VMULPS       96(AX), Y0, Y1
+	VMOVUPS      Y1, 96(AX)
+	VMULPS       1088(AX), Y0, Y1
+	VMOVUPS      Y1, 1088(AX)
+	VMULPS       1120(AX), Y0, Y0
+	VMOVUPS      Y0, 1120(AX)
+	VZEROUPPER
+	RET
+
+// func valuesQ4x2AVX2(o *float32, e *float32, v *byte, stride int, groups int, from int, n int)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·valuesQ4x2AVX2(SB), NOSPLIT, $256-56
+	MOVQ    v+16(FP), AX
+	MOVQ    e+8(FP), CX
+	MOVQ    stride+24(FP), DX
+	MOVQ    groups+32(FP), BX
+	MOVQ    o+0(FP), SI
+	SHLQ    $0x02, DX
+	VMOVDQU q4Codebook<>+0(SB), X0
+	VMOVDQU float0f0f0f0f<>+0(SB), X1
+	VMOVUPS floatffffff80<>+0(SB), Y2
+
+group:
+	VCVTPH2PS (AX), Y3
+	VMULPS    (CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, (SP)
+	VMULPS    1024(CX), Y3, Y3
+	VPAND     Y2, Y3, Y3
+	VMOVUPS   Y3, 128(SP)
+	VCVTPH2PS 16(AX), Y3
+	VMULPS    32(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 32(SP)
+	VMULPS    1056(CX), Y3, Y3
+	VPAND     Y2, Y3, Y3
+	VMOVUPS   Y3, 160(SP)
+	VCVTPH2PS 32(AX), Y3
+	VMULPS    64(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 64(SP)
+	VMULPS    1088(CX), Y3, Y3
+	VPAND     Y2, Y3, Y3
+	VMOVUPS   Y3, 192(SP)
+	VCVTPH2PS 48(AX), Y3
+	VMULPS    96(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 96(SP)
+	VMULPS    1120(CX), Y3, Y3
+	VPAND     Y2, Y3, Y3
+	VMOVUPS   Y3, 224(SP)
+	VMOVUPS   (SI), Y3
+	VMOVUPS   32(SI), Y4
+	VMOVUPS   (SI)(DX*1), Y5
+	VMOVUPS   32(SI)(DX*1), Y6
+	MOVQ      from+40(FP), DI
+	MOVQ      n+48(FP), R9
+	LEAQ      (SP), R8
+	LEAQ      (R8)(DI*4), R8
+	SHLQ      $0x04, DI
+	LEAQ      64(AX)(DI*1), DI
+
+row0:
+	VMOVDQU      (DI), X7
+	VPAND        X1, X7, X7
+	VPSHUFB      X7, X0, X7
+	VPMOVSXBD    X7, Y8
+	VCVTDQ2PS    Y8, Y8
+	VPSRLDQ      $0x08, X7, X7
+	VPMOVSXBD    X7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS (R8), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VFMADD231PS  Y7, Y9, Y4
+	VBROADCASTSS 128(R8), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VFMADD231PS  Y7, Y9, Y6
+	ADDQ         $0x10, DI
+	ADDQ         $0x04, R8
+	DECQ         R9
+	JNZ          row0
+	VMOVUPS      Y3, (SI)
+	VMOVUPS      Y4, 32(SI)
+	VMOVUPS      Y5, (SI)(DX*1)
+	VMOVUPS      Y6, 32(SI)(DX*1)
+	VMOVUPS      64(SI), Y3
+	VMOVUPS      96(SI), Y4
+	VMOVUPS      64(SI)(DX*1), Y5
+	VMOVUPS      96(SI)(DX*1), Y6
+	MOVQ         from+40(FP), DI
+	MOVQ         n+48(FP), R9
+	LEAQ         (SP), R8
+	LEAQ         (R8)(DI*4), R8
+	SHLQ         $0x04, DI
+	LEAQ         64(AX)(DI*1), DI
+
+row1:
+	VMOVDQU      (DI), X7
+	VPSRLW       $0x04, X7, X7
+	VPAND        X1, X7, X7
+	VPSHUFB      X7, X0, X7
+	VPMOVSXBD    X7, Y8
+	VCVTDQ2PS    Y8, Y8
+	VPSRLDQ      $0x08, X7, X7
+	VPMOVSXBD    X7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS (R8), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VFMADD231PS  Y7, Y9, Y4
+	VBROADCASTSS 128(R8), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VFMADD231PS  Y7, Y9, Y6
+	ADDQ         $0x10, DI
+	ADDQ         $0x04, R8
+	DECQ         R9
+	JNZ          row1
+	VMOVUPS      Y3, 64(SI)
+	VMOVUPS      Y4, 96(SI)
+	VMOVUPS      Y5, 64(SI)(DX*1)
+	VMOVUPS      Y6, 96(SI)(DX*1)
+	ADDQ         $0x00000240, AX
+	ADDQ         $0x00000080, SI
+	DECQ         BX
+	JNZ          group
+	VZEROUPPER
+	RET
+
+// func scoresQ4x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX2, CMOV, F16C, FMA3, MMX+
+TEXT ·scoresQ4x4AVX2(SB), NOSPLIT, $0-64
+	MOVQ         s+0(FP), AX
+	VBROADCASTSS scale+40(FP), Y0
+	VMOVDQU      q4Codebook<>+0(SB), X1
+	VMOVDQU      float0f0f0f0f<>+0(SB), X2
+	MOVQ         $0x00000010, CX
+	MOVQ         q+8(FP), DX
+	MOVQ         k+16(FP), BX
+	MOVQ         d+32(FP), SI
+	MOVQ         SI, DI
+	SHLQ         $0x02, DI
+	LEAQ         (DI)(DI*2), R8
+	SHRQ         $0x01, SI
+	VXORPS       Y3, Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VMOVUPS      Y3, 1024(AX)
+	VMOVUPS      Y3, 1056(AX)
+	VMOVUPS      Y3, 2048(AX)
+	VMOVUPS      Y3, 2080(AX)
+	VMOVUPS      Y3, 3072(AX)
+	VMOVUPS      Y3, 3104(AX)
+	MOVQ         soon+48(FP), R9
+	SUBQ         BX, R9
+	MOVQ         later+56(FP), R10
+	SUBQ         BX, R10
+
+group0:
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	PREFETCHT0 (BX)(R9*1)
+	PREFETCHT0 (BX)(R10*1)
+	LEAQ       64(BX), R11
+	MOVQ       SI, R12
+	CMPQ       SI, CX
+	CMOVQGT    CX, R12
+
+loop0:
+	VMOVDQU      (R11), X11
+	VPAND        X2, X11, X12
+	VPSHUFB      X12, X1, X12
+	VPMOVSXBD    X12, Y13
+	VCVTDQ2PS    Y13, Y13
+	VPSRLDQ      $0x08, X12, X12
+	VPMOVSXBD    X12, Y12
+	VCVTDQ2PS    Y12, Y12
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  Y13, Y14, Y3
+	VFMADD231PS  Y12, Y14, Y4
+	VBROADCASTSS (DX)(DI*1), Y14
+	VFMADD231PS  Y13, Y14, Y5
+	VFMADD231PS  Y12, Y14, Y6
+	VBROADCASTSS (DX)(DI*2), Y14
+	VFMADD231PS  Y13, Y14, Y7
+	VFMADD231PS  Y12, Y14, Y8
+	VBROADCASTSS (DX)(R8*1), Y14
+	VFMADD231PS  Y13, Y14, Y9
+	VFMADD231PS  Y12, Y14, Y10
+	VPSRLW       $0x04, X11, X11
+	VPAND        X2, X11, X11
+	VPSHUFB      X11, X1, X11
+	VPMOVSXBD    X11, Y12
+	VCVTDQ2PS    Y12, Y12
+	VPSRLDQ      $0x08, X11, X11
+	VPMOVSXBD    X11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VBROADCASTSS 4(DX), Y13
+	VFMADD231PS  Y12, Y13, Y3
+	VFMADD231PS  Y11, Y13, Y4
+	VBROADCASTSS 4(DX)(DI*1), Y13
+	VFMADD231PS  Y12, Y13, Y5
+	VFMADD231PS  Y11, Y13, Y6
+	VBROADCASTSS 4(DX)(DI*2), Y13
+	VFMADD231PS  Y12, Y13, Y7
+	VFMADD231PS  Y11, Y13, Y8
+	VBROADCASTSS 4(DX)(R8*1), Y13
+	VFMADD231PS  Y12, Y13, Y9
+	VFMADD231PS  Y11, Y13, Y10
+	PREFETCHT0   (R11)(R9*1)
+	PREFETCHT0   (R11)(R10*1)
+	ADDQ         $0x20, R11
+	ADDQ         $0x08, DX
+	DECQ         R12
+	JNZ          loop0
+	VCVTPH2PS    (BX), Y11
+	VMULPS       Y11, Y3, Y3
+	VADDPS       (AX), Y3, Y3
+	VMOVUPS      Y3, (AX)
+	VMULPS       Y11, Y5, Y5
+	VADDPS       1024(AX), Y5, Y5
+	VMOVUPS      Y5, 1024(AX)
+	VMULPS       Y11, Y7, Y7
+	VADDPS       2048(AX), Y7, Y7
+	VMOVUPS      Y7, 2048(AX)
+	VMULPS       Y11, Y9, Y9
+	VADDPS       3072(AX), Y9, Y9
+	VMOVUPS      Y9, 3072(AX)
+	VCVTPH2PS    16(BX), Y3
+	VMULPS       Y3, Y4, Y4
+	VADDPS       32(AX), Y4, Y4
+	VMOVUPS      Y4, 32(AX)
+	VMULPS       Y3, Y6, Y6
+	VADDPS       1056(AX), Y6, Y6
+	VMOVUPS      Y6, 1056(AX)
+	VMULPS       Y3, Y8, Y8
+	VADDPS       2080(AX), Y8, Y8
+	VMOVUPS      Y8, 2080(AX)
+	VMULPS       Y3, Y10, Y10
+	VADDPS       3104(AX), Y10, Y10
+	VMOVUPS      Y10, 3104(AX)
+	ADDQ         $0x00000240, BX
+	SUBQ         CX, SI
+	JGT          group0
+	VMULPS       (AX), Y0, Y3
+	VMOVUPS      Y3, (AX)
+	VMULPS       32(AX), Y0, Y3
+	VMOVUPS      Y3, 32(AX)
+	VMULPS       1024(AX), Y0, Y3
+	VMOVUPS      Y3, 1024(AX)
+	VMULPS       1056(AX), Y0, Y3
+	VMOVUPS      Y3, 1056(AX)
+	VMULPS       2048(AX), Y0, Y3
+	VMOVUPS      Y3, 2048(AX)
+	VMULPS       2080(AX), Y0, Y3
+	VMOVUPS      Y3, 2080(AX)
+	VMULPS       3072(AX), Y0, Y3
+	VMOVUPS      Y3, 3072(AX)
+	VMULPS       3104(AX), Y0, Y3
+	VMOVUPS      Y3, 3104(AX)
+	MOVQ         q+8(FP), DX
+	MOVQ         k+16(FP), BX
+	MOVQ         d+32(FP), SI
+	MOVQ         SI, DI
+	SHLQ         $0x02, DI
+	LEAQ         (DI)(DI*2), R8
+	SHRQ         $0x01, SI
+	VXORPS       Y3, Y3, Y3
+	VMOVUPS      Y3, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VMOVUPS      Y3, 1088(AX)
+	VMOVUPS      Y3, 1120(AX)
+	VMOVUPS      Y3, 2112(AX)
+	VMOVUPS      Y3, 2144(AX)
+	VMOVUPS      Y3, 3136(AX)
+	VMOVUPS      Y3, 3168(AX)
+
+group1:
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	LEAQ    64(BX), R9
+	MOVQ    SI, R10
+	CMPQ    SI, CX
+	CMOVQGT CX, R10
+
+loop1:
+	VMOVDQU      16(R9), X11
+	VPAND        X2, X11, X12
+	VPSHUFB      X12, X1, X12
+	VPMOVSXBD    X12, Y13
+	VCVTDQ2PS    Y13, Y13
+	VPSRLDQ      $0x08, X12, X12
+	VPMOVSXBD    X12, Y12
+	VCVTDQ2PS    Y12, Y12
+	VBROADCASTSS (DX), Y14
+	VFMADD231PS  Y13, Y14, Y3
+	VFMADD231PS  Y12, Y14, Y4
+	VBROADCASTSS (DX)(DI*1), Y14
+	VFMADD231PS  Y13, Y14, Y5
+	VFMADD231PS  Y12, Y14, Y6
+	VBROADCASTSS (DX)(DI*2), Y14
+	VFMADD231PS  Y13, Y14, Y7
+	VFMADD231PS  Y12, Y14, Y8
+	VBROADCASTSS (DX)(R8*1), Y14
+	VFMADD231PS  Y13, Y14, Y9
+	VFMADD231PS  Y12, Y14, Y10
+	VPSRLW       $0x04, X11, X11
+	VPAND        X2, X11, X11
+	VPSHUFB      X11, X1, X11
+	VPMOVSXBD    X11, Y12
+	VCVTDQ2PS    Y12, Y12
+	VPSRLDQ      $0x08, X11, X11
+	VPMOVSXBD    X11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VBROADCASTSS 4(DX), Y13
+	VFMADD231PS  Y12, Y13, Y3
+	VFMADD231PS  Y11, Y13, Y4
+	VBROADCASTSS 4(DX)(DI*1), Y13
+	VFMADD231PS  Y12, Y13, Y5
+	VFMADD231PS  Y11, Y13, Y6
+	VBROADCASTSS 4(DX)(DI*2), Y13
+	VFMADD231PS  Y12, Y13, Y7
+	VFMADD231PS  Y11, Y13, Y8
+	VBROADCASTSS 4(DX)(R8*1), Y13
+	VFMADD231PS  Y12, Y13, Y9
+	VFMADD231PS  Y11, Y13, Y10
+	ADDQ         $0x20, R9
+	ADDQ         $0x08, DX
+	DECQ         R10
+	JNZ          loop1
+	VCVTPH2PS    32(BX), Y11
+	VMULPS       Y11, Y3, Y3
+	VADDPS       64(AX), Y3, Y3
+	VMOVUPS      Y3, 64(AX)
+	VMULPS       Y11, Y5, Y5
+	VADDPS       1088(AX), Y5, Y5
+	VMOVUPS      Y5, 1088(AX)
+	VMULPS       Y11, Y7, Y7
+	VADDPS       2112(AX), Y7, Y7
+	VMOVUPS      Y7, 2112(AX)
+	VMULPS       Y11, Y9, Y9
+	VADDPS       3136(AX), Y9, Y9
+	VMOVUPS      Y9, 3136(AX)
+	VCVTPH2PS    48(BX), Y3
+	VMULPS       Y3, Y4, Y4
+	VADDPS       96(AX), Y4, Y4
+	VMOVUPS      Y4, 96(AX)
+	VMULPS       Y3, Y6, Y6
+	VADDPS       1120(AX), Y6, Y6
+	VMOVUPS      Y6, 1120(AX)
+	VMULPS       Y3, Y8, Y8
+	VADDPS       2144(AX), Y8, Y8
+	VMOVUPS      Y8, 2144(AX)
+	VMULPS       Y3, Y10, Y10
+	VADDPS       3168(AX), Y10, Y10
+	VMOVUPS      Y10, 3168(AX)
+	ADDQ         $0x00000240, BX
+	SUBQ         CX, SI
+	JGT          group1
+	VMULPS       64(AX), Y0, Y1
+	VMOVUPS      Y1, 64(AX)
+	VMULPS       96(AX), Y0, Y1
+	VMOVUPS      Y1, 96(AX)
+	VMULPS       1088(AX), Y0, Y1
+	VMOVUPS      Y1, 1088(AX)
+	VMULPS       1120(AX), Y0, Y1
+	VMOVUPS      Y1, 1120(AX)
+	VMULPS       2112(AX), Y0, Y1
+	VMOVUPS      Y1, 2112(AX)
+	VMULPS       2144(AX), Y0, Y1
+	VMOVUPS      Y1, 2144(AX)
+	VMULPS       3136(AX), Y0, Y1
+	VMOVUPS      Y1, 3136(AX)
+	VMULPS       3168(AX), Y0, Y0
+	VMOVUPS      Y0, 3168(AX)
+	VZEROUPPER
+	RET
+
+// func valuesQ4x4AVX2(o *float32, e *float32, v *byte, stride int, groups int, from int, n int)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·valuesQ4x4AVX2(SB), NOSPLIT, $512-56
+	MOVQ    v+16(FP), AX
+	MOVQ    e+8(FP), CX
+	MOVQ    stride+24(FP), DX
+	MOVQ    groups+32(FP), BX
+	MOVQ    o+0(FP), SI
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), DI
+	VMOVDQU q4Codebook<>+0(SB), X0
+	VMOVDQU float0f0f0f0f<>+0(SB), X1
+	VMOVUPS floatffffff80<>+0(SB), Y2
+
+group:
+	VCVTPH2PS (AX), Y3
+	VMULPS    (CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, (SP)
+	VMULPS    1024(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 128(SP)
+	VMULPS    2048(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 256(SP)
+	VMULPS    3072(CX), Y3, Y3
+	VPAND     Y2, Y3, Y3
+	VMOVUPS   Y3, 384(SP)
+	VCVTPH2PS 16(AX), Y3
+	VMULPS    32(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 32(SP)
+	VMULPS    1056(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 160(SP)
+	VMULPS    2080(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 288(SP)
+	VMULPS    3104(CX), Y3, Y3
+	VPAND     Y2, Y3, Y3
+	VMOVUPS   Y3, 416(SP)
+	VCVTPH2PS 32(AX), Y3
+	VMULPS    64(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 64(SP)
+	VMULPS    1088(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 192(SP)
+	VMULPS    2112(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 320(SP)
+	VMULPS    3136(CX), Y3, Y3
+	VPAND     Y2, Y3, Y3
+	VMOVUPS   Y3, 448(SP)
+	VCVTPH2PS 48(AX), Y3
+	VMULPS    96(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 96(SP)
+	VMULPS    1120(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 224(SP)
+	VMULPS    2144(CX), Y3, Y4
+	VPAND     Y2, Y4, Y4
+	VMOVUPS   Y4, 352(SP)
+	VMULPS    3168(CX), Y3, Y3
+	VPAND     Y2, Y3, Y3
+	VMOVUPS   Y3, 480(SP)
+	VMOVUPS   (SI), Y3
+	VMOVUPS   32(SI), Y4
+	VMOVUPS   (SI)(DX*1), Y5
+	VMOVUPS   32(SI)(DX*1), Y6
+	VMOVUPS   (SI)(DX*2), Y7
+	VMOVUPS   32(SI)(DX*2), Y8
+	VMOVUPS   (SI)(DI*1), Y9
+	VMOVUPS   32(SI)(DI*1), Y10
+	MOVQ      from+40(FP), R8
+	MOVQ      n+48(FP), R10
+	LEAQ      (SP), R9
+	LEAQ      (R9)(R8*4), R9
+	SHLQ      $0x04, R8
+	LEAQ      64(AX)(R8*1), R8
+
+row0:
+	VMOVDQU      (R8), X11
+	VPAND        X1, X11, X11
+	VPSHUFB      X11, X0, X11
+	VPMOVSXBD    X11, Y12
+	VCVTDQ2PS    Y12, Y12
+	VPSRLDQ      $0x08, X11, X11
+	VPMOVSXBD    X11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VBROADCASTSS (R9), Y13
+	VFMADD231PS  Y12, Y13, Y3
+	VFMADD231PS  Y11, Y13, Y4
+	VBROADCASTSS 128(R9), Y13
+	VFMADD231PS  Y12, Y13, Y5
+	VFMADD231PS  Y11, Y13, Y6
+	VBROADCASTSS 256(R9), Y13
+	VFMADD231PS  Y12, Y13, Y7
+	VFMADD231PS  Y11, Y13, Y8
+	VBROADCASTSS 384(R9), Y13
+	VFMADD231PS  Y12, Y13, Y9
+	VFMADD231PS  Y11, Y13, Y10
+	ADDQ         $0x10, R8
+	ADDQ         $0x04, R9
+	DECQ         R10
+	JNZ          row0
+	VMOVUPS      Y3, (SI)
+	VMOVUPS      Y4, 32(SI)
+	VMOVUPS      Y5, (SI)(DX*1)
+	VMOVUPS      Y6, 32(SI)(DX*1)
+	VMOVUPS      Y7, (SI)(DX*2)
+	VMOVUPS      Y8, 32(SI)(DX*2)
+	VMOVUPS      Y9, (SI)(DI*1)
+	VMOVUPS      Y10, 32(SI)(DI*1)
+	VMOVUPS      64(SI), Y3
+	VMOVUPS      96(SI), Y4
+	VMOVUPS      64(SI)(DX*1), Y5
+	VMOVUPS      96(SI)(DX*1), Y6
+	VMOVUPS      64(SI)(DX*2), Y7
+	VMOVUPS      96(SI)(DX*2), Y8
+	VMOVUPS      64(SI)(DI*1), Y9
+	VMOVUPS      96(SI)(DI*1), Y10
+	MOVQ         from+40(FP), R8
+	MOVQ         n+48(FP), R10
+	LEAQ         (SP), R9
+	LEAQ         (R9)(R8*4), R9
+	SHLQ         $0x04, R8
+	LEAQ         64(AX)(R8*1), R8
+
+row1:
+	VMOVDQU      (R8), X11
+	VPSRLW       $0x04, X11, X11
+	VPAND        X1, X11, X11
+	VPSHUFB      X11, X0, X11
+	VPMOVSXBD    X11, Y12
+	VCVTDQ2PS    Y12, Y12
+	VPSRLDQ      $0x08, X11, X11
+	VPMOVSXBD    X11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VBROADCASTSS (R9), Y13
+	VFMADD231PS  Y12, Y13, Y3
+	VFMADD231PS  Y11, Y13, Y4
+	VBROADCASTSS 128(R9), Y13
+	VFMADD231PS  Y12, Y13, Y5
+	VFMADD231PS  Y11, Y13, Y6
+	VBROADCASTSS 256(R9), Y13
+	VFMADD231PS  Y12, Y13, Y7
+	VFMADD231PS  Y11, Y13, Y8
+	VBROADCASTSS 384(R9), Y13
+	VFMADD231PS  Y12, Y13, Y9
+	VFMADD231PS  Y11, Y13, Y10
+	ADDQ         $0x10, R8
+	ADDQ         $0x04, R9
+	DECQ         R10
+	JNZ          row1
+	VMOVUPS      Y3, 64(SI)
+	VMOVUPS      Y4, 96(SI)
+	VMOVUPS      Y5, 64(SI)(DX*1)
+	VMOVUPS      Y6, 96(SI)(DX*1)
+	VMOVUPS      Y7, 64(SI)(DX*2)
+	VMOVUPS      Y8, 96(SI)(DX*2)
+	VMOVUPS      Y9, 64(SI)(DI*1)
+	VMOVUPS      Y10, 96(SI)(DI*1)
+	ADDQ         $0x00000240, AX
+	ADDQ         $0x00000080, SI
+	DECQ         BX
+	JNZ          group
+	VZEROUPPER
+	RET
+
 // func rowF16AVX2(dst *uint16, src []float32)
 // Requires: AVX, F16C
 TEXT ·rowF16AVX2(SB), NOSPLIT, $0-32
@@ -6826,5 +7858,678 @@ tailRow:
 	VMOVUPS     Z3, K1, (AX)(SI*1)
 
 done:
+	VZEROUPPER
+	RET
+
+// func scoresQ4x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·scoresQ4x1AVX512(SB), NOSPLIT, $0-64
+	MOVQ         s+0(FP), AX
+	VBROADCASTSS scale+40(FP), Z0
+	VMOVUPS      q4Floats<>+0(SB), Z1
+	MOVQ         $0x00000010, CX
+	MOVQ         q+8(FP), DX
+	MOVQ         k+16(FP), BX
+	MOVQ         d+32(FP), SI
+	MOVQ         SI, DI
+	SHLQ         $0x02, DI
+	SHRQ         $0x01, SI
+	VPXORD       Z2, Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z2, 64(AX)
+	MOVQ         soon+48(FP), DI
+	SUBQ         BX, DI
+	MOVQ         later+56(FP), R8
+	SUBQ         BX, R8
+
+group0:
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	PREFETCHT0 (BX)(DI*1)
+	PREFETCHT0 (BX)(R8*1)
+	LEAQ       64(BX), R9
+	MOVQ       SI, R10
+	CMPQ       SI, CX
+	CMOVQGT    CX, R10
+
+loop0:
+	VPMOVZXBD        (R9), Z2
+	VPMOVZXBD        16(R9), Z5
+	VPERMPS          Z1, Z2, Z6
+	VPERMPS          Z1, Z5, Z7
+	VFMADD231PS.BCST (DX), Z6, Z3
+	VFMADD231PS.BCST (DX), Z7, Z4
+	VPSRLD           $0x04, Z2, Z2
+	VPERMPS          Z1, Z2, Z2
+	VPSRLD           $0x04, Z5, Z5
+	VPERMPS          Z1, Z5, Z5
+	VFMADD231PS.BCST 4(DX), Z2, Z3
+	VFMADD231PS.BCST 4(DX), Z5, Z4
+	PREFETCHT0       (R9)(DI*1)
+	PREFETCHT0       (R9)(R8*1)
+	ADDQ             $0x20, R9
+	ADDQ             $0x08, DX
+	DECQ             R10
+	JNZ              loop0
+	VCVTPH2PS        (BX), Z2
+	VMULPS           Z2, Z3, Z3
+	VADDPS           (AX), Z3, Z3
+	VMOVUPS          Z3, (AX)
+	VCVTPH2PS        32(BX), Z2
+	VMULPS           Z2, Z4, Z4
+	VADDPS           64(AX), Z4, Z4
+	VMOVUPS          Z4, 64(AX)
+	ADDQ             $0x00000240, BX
+	SUBQ             CX, SI
+	JGT              group0
+	VMULPS           (AX), Z0, Z1
+	VMOVUPS          Z1, (AX)
+	VMULPS           64(AX), Z0, Z0
+	VMOVUPS          Z0, 64(AX)
+	VZEROUPPER
+	RET
+
+// func valuesQ4x1AVX512(o *float32, e *float32, v *byte, stride int, groups int, from int, n int)
+// Requires: AVX, AVX512F
+TEXT ·valuesQ4x1AVX512(SB), NOSPLIT, $128-56
+	MOVQ    v+16(FP), AX
+	MOVQ    e+8(FP), CX
+	MOVQ    stride+24(FP), DX
+	MOVQ    groups+32(FP), BX
+	MOVQ    o+0(FP), SI
+	SHLQ    $0x02, DX
+	VMOVUPS q4Floats<>+0(SB), Z0
+	VMOVUPS floatffffff80<>+0(SB), Z1
+
+group:
+	VCVTPH2PS (AX), Z2
+	VMULPS    (CX), Z2, Z2
+	VPANDD    Z1, Z2, Z2
+	VMOVUPS   Z2, (SP)
+	VCVTPH2PS 32(AX), Z2
+	VMULPS    64(CX), Z2, Z2
+	VPANDD    Z1, Z2, Z2
+	VMOVUPS   Z2, 64(SP)
+	VMOVUPS   (SI), Z2
+	VMOVUPS   64(SI), Z3
+	MOVQ      from+40(FP), DX
+	MOVQ      n+48(FP), R8
+	LEAQ      (SP), DI
+	LEAQ      (DI)(DX*4), DI
+	SHLQ      $0x04, DX
+	LEAQ      64(AX)(DX*1), DX
+
+row0:
+	VPMOVZXBD        (DX), Z4
+	VPERMPS          Z0, Z4, Z5
+	VPSRLD           $0x04, Z4, Z4
+	VPERMPS          Z0, Z4, Z4
+	VFMADD231PS.BCST (DI), Z5, Z2
+	VFMADD231PS.BCST (DI), Z4, Z3
+	ADDQ             $0x10, DX
+	ADDQ             $0x04, DI
+	DECQ             R8
+	JNZ              row0
+	VMOVUPS          Z2, (SI)
+	VMOVUPS          Z3, 64(SI)
+	ADDQ             $0x00000240, AX
+	ADDQ             $0x00000080, SI
+	DECQ             BX
+	JNZ              group
+	VZEROUPPER
+	RET
+
+// func scoresQ4x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·scoresQ4x2AVX512(SB), NOSPLIT, $0-64
+	MOVQ         s+0(FP), AX
+	VBROADCASTSS scale+40(FP), Z0
+	VMOVUPS      q4Floats<>+0(SB), Z1
+	MOVQ         $0x00000010, CX
+	MOVQ         q+8(FP), DX
+	MOVQ         k+16(FP), BX
+	MOVQ         d+32(FP), SI
+	MOVQ         SI, DI
+	SHLQ         $0x02, DI
+	SHRQ         $0x01, SI
+	VPXORD       Z2, Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z2, 64(AX)
+	VMOVUPS      Z2, 1024(AX)
+	VMOVUPS      Z2, 1088(AX)
+	MOVQ         soon+48(FP), R8
+	SUBQ         BX, R8
+	MOVQ         later+56(FP), R9
+	SUBQ         BX, R9
+
+group0:
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	PREFETCHT0 (BX)(R8*1)
+	PREFETCHT0 (BX)(R9*1)
+	LEAQ       64(BX), R10
+	MOVQ       SI, R11
+	CMPQ       SI, CX
+	CMOVQGT    CX, R11
+
+loop0:
+	VPMOVZXBD        (R10), Z2
+	VPMOVZXBD        16(R10), Z7
+	VPERMPS          Z1, Z2, Z8
+	VPERMPS          Z1, Z7, Z9
+	VFMADD231PS.BCST (DX), Z8, Z3
+	VFMADD231PS.BCST (DX), Z9, Z4
+	VFMADD231PS.BCST (DX)(DI*1), Z8, Z5
+	VFMADD231PS.BCST (DX)(DI*1), Z9, Z6
+	VPSRLD           $0x04, Z2, Z2
+	VPERMPS          Z1, Z2, Z2
+	VPSRLD           $0x04, Z7, Z7
+	VPERMPS          Z1, Z7, Z7
+	VFMADD231PS.BCST 4(DX), Z2, Z3
+	VFMADD231PS.BCST 4(DX), Z7, Z4
+	VFMADD231PS.BCST 4(DX)(DI*1), Z2, Z5
+	VFMADD231PS.BCST 4(DX)(DI*1), Z7, Z6
+	PREFETCHT0       (R10)(R8*1)
+	PREFETCHT0       (R10)(R9*1)
+	ADDQ             $0x20, R10
+	ADDQ             $0x08, DX
+	DECQ             R11
+	JNZ              loop0
+	VCVTPH2PS        (BX), Z2
+	VMULPS           Z2, Z3, Z3
+	VADDPS           (AX), Z3, Z3
+	VMOVUPS          Z3, (AX)
+	VMULPS           Z2, Z5, Z5
+	VADDPS           1024(AX), Z5, Z5
+	VMOVUPS          Z5, 1024(AX)
+	VCVTPH2PS        32(BX), Z2
+	VMULPS           Z2, Z4, Z4
+	VADDPS           64(AX), Z4, Z4
+	VMOVUPS          Z4, 64(AX)
+	VMULPS           Z2, Z6, Z6
+	VADDPS           1088(AX), Z6, Z6
+	VMOVUPS          Z6, 1088(AX)
+	ADDQ             $0x00000240, BX
+	SUBQ             CX, SI
+	JGT              group0
+	VMULPS           (AX), Z0, Z1
+	VMOVUPS          Z1, (AX)
+	VMULPS           64(AX), Z0, Z1
+	VMOVUPS          Z1, 64(AX)
+	VMULPS           1024(AX), Z0, Z1
+	VMOVUPS          Z1, 1024(AX)
+	VMULPS           1088(AX), Z0, Z0
+	VMOVUPS          Z0, 1088(AX)
+	VZEROUPPER
+	RET
+
+// func valuesQ4x2AVX512(o *float32, e *float32, v *byte, stride int, groups int, from int, n int)
+// Requires: AVX, AVX512F
+TEXT ·valuesQ4x2AVX512(SB), NOSPLIT, $256-56
+	MOVQ    v+16(FP), AX
+	MOVQ    e+8(FP), CX
+	MOVQ    stride+24(FP), DX
+	MOVQ    groups+32(FP), BX
+	MOVQ    o+0(FP), SI
+	SHLQ    $0x02, DX
+	VMOVUPS q4Floats<>+0(SB), Z0
+	VMOVUPS floatffffff80<>+0(SB), Z1
+
+group:
+	VCVTPH2PS (AX), Z2
+	VMULPS    (CX), Z2, Z3
+	VPANDD    Z1, Z3, Z3
+	VMOVUPS   Z3, (SP)
+	VMULPS    1024(CX), Z2, Z2
+	VPANDD    Z1, Z2, Z2
+	VMOVUPS   Z2, 128(SP)
+	VCVTPH2PS 32(AX), Z2
+	VMULPS    64(CX), Z2, Z3
+	VPANDD    Z1, Z3, Z3
+	VMOVUPS   Z3, 64(SP)
+	VMULPS    1088(CX), Z2, Z2
+	VPANDD    Z1, Z2, Z2
+	VMOVUPS   Z2, 192(SP)
+	VMOVUPS   (SI), Z2
+	VMOVUPS   64(SI), Z3
+	VMOVUPS   (SI)(DX*1), Z4
+	VMOVUPS   64(SI)(DX*1), Z5
+	MOVQ      from+40(FP), DI
+	MOVQ      n+48(FP), R9
+	LEAQ      (SP), R8
+	LEAQ      (R8)(DI*4), R8
+	SHLQ      $0x04, DI
+	LEAQ      64(AX)(DI*1), DI
+
+row0:
+	VPMOVZXBD        (DI), Z6
+	VPERMPS          Z0, Z6, Z7
+	VPSRLD           $0x04, Z6, Z6
+	VPERMPS          Z0, Z6, Z6
+	VFMADD231PS.BCST (R8), Z7, Z2
+	VFMADD231PS.BCST (R8), Z6, Z3
+	VFMADD231PS.BCST 128(R8), Z7, Z4
+	VFMADD231PS.BCST 128(R8), Z6, Z5
+	ADDQ             $0x10, DI
+	ADDQ             $0x04, R8
+	DECQ             R9
+	JNZ              row0
+	VMOVUPS          Z2, (SI)
+	VMOVUPS          Z3, 64(SI)
+	VMOVUPS          Z4, (SI)(DX*1)
+	VMOVUPS          Z5, 64(SI)(DX*1)
+	ADDQ             $0x00000240, AX
+	ADDQ             $0x00000080, SI
+	DECQ             BX
+	JNZ              group
+	VZEROUPPER
+	RET
+
+// func scoresQ4x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·scoresQ4x4AVX512(SB), NOSPLIT, $0-64
+	MOVQ         s+0(FP), AX
+	VBROADCASTSS scale+40(FP), Z0
+	VMOVUPS      q4Floats<>+0(SB), Z1
+	MOVQ         $0x00000010, CX
+	MOVQ         q+8(FP), DX
+	MOVQ         k+16(FP), BX
+	MOVQ         d+32(FP), SI
+	MOVQ         SI, DI
+	SHLQ         $0x02, DI
+	LEAQ         (DI)(DI*2), R8
+	SHRQ         $0x01, SI
+	VPXORD       Z2, Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z2, 64(AX)
+	VMOVUPS      Z2, 1024(AX)
+	VMOVUPS      Z2, 1088(AX)
+	VMOVUPS      Z2, 2048(AX)
+	VMOVUPS      Z2, 2112(AX)
+	VMOVUPS      Z2, 3072(AX)
+	VMOVUPS      Z2, 3136(AX)
+	MOVQ         soon+48(FP), R9
+	SUBQ         BX, R9
+	MOVQ         later+56(FP), R10
+	SUBQ         BX, R10
+
+group0:
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	PREFETCHT0 (BX)(R9*1)
+	PREFETCHT0 (BX)(R10*1)
+	LEAQ       64(BX), R11
+	MOVQ       SI, R12
+	CMPQ       SI, CX
+	CMOVQGT    CX, R12
+
+loop0:
+	VPMOVZXBD        (R11), Z2
+	VPMOVZXBD        16(R11), Z11
+	VPERMPS          Z1, Z2, Z12
+	VPERMPS          Z1, Z11, Z13
+	VFMADD231PS.BCST (DX), Z12, Z3
+	VFMADD231PS.BCST (DX), Z13, Z4
+	VFMADD231PS.BCST (DX)(DI*1), Z12, Z5
+	VFMADD231PS.BCST (DX)(DI*1), Z13, Z6
+	VFMADD231PS.BCST (DX)(DI*2), Z12, Z7
+	VFMADD231PS.BCST (DX)(DI*2), Z13, Z8
+	VFMADD231PS.BCST (DX)(R8*1), Z12, Z9
+	VFMADD231PS.BCST (DX)(R8*1), Z13, Z10
+	VPSRLD           $0x04, Z2, Z2
+	VPERMPS          Z1, Z2, Z2
+	VPSRLD           $0x04, Z11, Z11
+	VPERMPS          Z1, Z11, Z11
+	VFMADD231PS.BCST 4(DX), Z2, Z3
+	VFMADD231PS.BCST 4(DX), Z11, Z4
+	VFMADD231PS.BCST 4(DX)(DI*1), Z2, Z5
+	VFMADD231PS.BCST 4(DX)(DI*1), Z11, Z6
+	VFMADD231PS.BCST 4(DX)(DI*2), Z2, Z7
+	VFMADD231PS.BCST 4(DX)(DI*2), Z11, Z8
+	VFMADD231PS.BCST 4(DX)(R8*1), Z2, Z9
+	VFMADD231PS.BCST 4(DX)(R8*1), Z11, Z10
+	PREFETCHT0       (R11)(R9*1)
+	PREFETCHT0       (R11)(R10*1)
+	ADDQ             $0x20, R11
+	ADDQ             $0x08, DX
+	DECQ             R12
+	JNZ              loop0
+	VCVTPH2PS        (BX), Z2
+	VMULPS           Z2, Z3, Z3
+	VADDPS           (AX), Z3, Z3
+	VMOVUPS          Z3, (AX)
+	VMULPS           Z2, Z5, Z5
+	VADDPS           1024(AX), Z5, Z5
+	VMOVUPS          Z5, 1024(AX)
+	VMULPS           Z2, Z7, Z7
+	VADDPS           2048(AX), Z7, Z7
+	VMOVUPS          Z7, 2048(AX)
+	VMULPS           Z2, Z9, Z9
+	VADDPS           3072(AX), Z9, Z9
+	VMOVUPS          Z9, 3072(AX)
+	VCVTPH2PS        32(BX), Z2
+	VMULPS           Z2, Z4, Z4
+	VADDPS           64(AX), Z4, Z4
+	VMOVUPS          Z4, 64(AX)
+	VMULPS           Z2, Z6, Z6
+	VADDPS           1088(AX), Z6, Z6
+	VMOVUPS          Z6, 1088(AX)
+	VMULPS           Z2, Z8, Z8
+	VADDPS           2112(AX), Z8, Z8
+	VMOVUPS          Z8, 2112(AX)
+	VMULPS           Z2, Z10, Z10
+	VADDPS           3136(AX), Z10, Z10
+	VMOVUPS          Z10, 3136(AX)
+	ADDQ             $0x00000240, BX
+	SUBQ             CX, SI
+	JGT              group0
+	VMULPS           (AX), Z0, Z1
+	VMOVUPS          Z1, (AX)
+	VMULPS           64(AX), Z0, Z1
+	VMOVUPS          Z1, 64(AX)
+	VMULPS           1024(AX), Z0, Z1
+	VMOVUPS          Z1, 1024(AX)
+	VMULPS           1088(AX), Z0, Z1
+	VMOVUPS          Z1, 1088(AX)
+	VMULPS           2048(AX), Z0, Z1
+	VMOVUPS          Z1, 2048(AX)
+	VMULPS           2112(AX), Z0, Z1
+	VMOVUPS          Z1, 2112(AX)
+	VMULPS           3072(AX), Z0, Z1
+	VMOVUPS          Z1, 3072(AX)
+	VMULPS           3136(AX), Z0, Z0
+	VMOVUPS          Z0, 3136(AX)
+	VZEROUPPER
+	RET
+
+// func valuesQ4x4AVX512(o *float32, e *float32, v *byte, stride int, groups int, from int, n int)
+// Requires: AVX, AVX512F
+TEXT ·valuesQ4x4AVX512(SB), NOSPLIT, $512-56
+	MOVQ    v+16(FP), AX
+	MOVQ    e+8(FP), CX
+	MOVQ    stride+24(FP), DX
+	MOVQ    groups+32(FP), BX
+	MOVQ    o+0(FP), SI
+	SHLQ    $0x02, DX
+	LEAQ    (DX)(DX*2), DI
+	VMOVUPS q4Floats<>+0(SB), Z0
+	VMOVUPS floatffffff80<>+0(SB), Z1
+
+group:
+	VCVTPH2PS (AX), Z2
+	VMULPS    (CX), Z2, Z3
+	VPANDD    Z1, Z3, Z3
+	VMOVUPS   Z3, (SP)
+	VMULPS    1024(CX), Z2, Z3
+	VPANDD    Z1, Z3, Z3
+	VMOVUPS   Z3, 128(SP)
+	VMULPS    2048(CX), Z2, Z3
+	VPANDD    Z1, Z3, Z3
+	VMOVUPS   Z3, 256(SP)
+	VMULPS    3072(CX), Z2, Z2
+	VPANDD    Z1, Z2, Z2
+	VMOVUPS   Z2, 384(SP)
+	VCVTPH2PS 32(AX), Z2
+	VMULPS    64(CX), Z2, Z3
+	VPANDD    Z1, Z3, Z3
+	VMOVUPS   Z3, 64(SP)
+	VMULPS    1088(CX), Z2, Z3
+	VPANDD    Z1, Z3, Z3
+	VMOVUPS   Z3, 192(SP)
+	VMULPS    2112(CX), Z2, Z3
+	VPANDD    Z1, Z3, Z3
+	VMOVUPS   Z3, 320(SP)
+	VMULPS    3136(CX), Z2, Z2
+	VPANDD    Z1, Z2, Z2
+	VMOVUPS   Z2, 448(SP)
+	VMOVUPS   (SI), Z2
+	VMOVUPS   64(SI), Z3
+	VMOVUPS   (SI)(DX*1), Z4
+	VMOVUPS   64(SI)(DX*1), Z5
+	VMOVUPS   (SI)(DX*2), Z6
+	VMOVUPS   64(SI)(DX*2), Z7
+	VMOVUPS   (SI)(DI*1), Z8
+	VMOVUPS   64(SI)(DI*1), Z9
+	MOVQ      from+40(FP), R8
+	MOVQ      n+48(FP), R10
+	LEAQ      (SP), R9
+	LEAQ      (R9)(R8*4), R9
+	SHLQ      $0x04, R8
+	LEAQ      64(AX)(R8*1), R8
+
+row0:
+	VPMOVZXBD        (R8), Z10
+	VPERMPS          Z0, Z10, Z11
+	VPSRLD           $0x04, Z10, Z10
+	VPERMPS          Z0, Z10, Z10
+	VFMADD231PS.BCST (R9), Z11, Z2
+	VFMADD231PS.BCST (R9), Z10, Z3
+	VFMADD231PS.BCST 128(R9), Z11, Z4
+	VFMADD231PS.BCST 128(R9), Z10, Z5
+	VFMADD231PS.BCST 256(R9), Z11, Z6
+	VFMADD231PS.BCST 256(R9), Z10, Z7
+	VFMADD231PS.BCST 384(R9), Z11, Z8
+	VFMADD231PS.BCST 384(R9), Z10, Z9
+	ADDQ             $0x10, R8
+	ADDQ             $0x04, R9
+	DECQ             R10
+	JNZ              row0
+	VMOVUPS          Z2, (SI)
+	VMOVUPS          Z3, 64(SI)
+	VMOVUPS          Z4, (SI)(DX*1)
+	VMOVUPS          Z5, 64(SI)(DX*1)
+	VMOVUPS          Z6, (SI)(DX*2)
+	VMOVUPS          Z7, 64(SI)(DX*2)
+	VMOVUPS          Z8, (SI)(DI*1)
+	VMOVUPS          Z9, 64(SI)(DI*1)
+	ADDQ             $0x00000240, AX
+	ADDQ             $0x00000080, SI
+	DECQ             BX
+	JNZ              group
+	VZEROUPPER
+	RET
+
+// func scoresQ4x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·scoresQ4x8AVX512(SB), NOSPLIT, $0-64
+	MOVQ         s+0(FP), AX
+	VBROADCASTSS scale+40(FP), Z0
+	VMOVUPS      q4Floats<>+0(SB), Z1
+	MOVQ         $0x00000010, CX
+	MOVQ         q+8(FP), DX
+	MOVQ         k+16(FP), BX
+	MOVQ         d+32(FP), SI
+	MOVQ         SI, DI
+	SHLQ         $0x02, DI
+	LEAQ         (DI)(DI*2), R8
+	LEAQ         (DX)(DI*4), R9
+	SHRQ         $0x01, SI
+	VPXORD       Z2, Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z2, 64(AX)
+	VMOVUPS      Z2, 1024(AX)
+	VMOVUPS      Z2, 1088(AX)
+	VMOVUPS      Z2, 2048(AX)
+	VMOVUPS      Z2, 2112(AX)
+	VMOVUPS      Z2, 3072(AX)
+	VMOVUPS      Z2, 3136(AX)
+	VMOVUPS      Z2, 4096(AX)
+	VMOVUPS      Z2, 4160(AX)
+	VMOVUPS      Z2, 5120(AX)
+	VMOVUPS      Z2, 5184(AX)
+	VMOVUPS      Z2, 6144(AX)
+	VMOVUPS      Z2, 6208(AX)
+	VMOVUPS      Z2, 7168(AX)
+	VMOVUPS      Z2, 7232(AX)
+	MOVQ         soon+48(FP), R10
+	SUBQ         BX, R10
+	MOVQ         later+56(FP), R11
+	SUBQ         BX, R11
+
+group0:
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	PREFETCHT0 (BX)(R10*1)
+	PREFETCHT0 (BX)(R11*1)
+	LEAQ       64(BX), R12
+	MOVQ       SI, R13
+	CMPQ       SI, CX
+	CMOVQGT    CX, R13
+
+loop0:
+	VPMOVZXBD        (R12), Z2
+	VPMOVZXBD        16(R12), Z19
+	VPERMPS          Z1, Z2, Z20
+	VPERMPS          Z1, Z19, Z21
+	VFMADD231PS.BCST (DX), Z20, Z3
+	VFMADD231PS.BCST (DX), Z21, Z4
+	VFMADD231PS.BCST (DX)(DI*1), Z20, Z5
+	VFMADD231PS.BCST (DX)(DI*1), Z21, Z6
+	VFMADD231PS.BCST (DX)(DI*2), Z20, Z7
+	VFMADD231PS.BCST (DX)(DI*2), Z21, Z8
+	VFMADD231PS.BCST (DX)(R8*1), Z20, Z9
+	VFMADD231PS.BCST (DX)(R8*1), Z21, Z10
+	VFMADD231PS.BCST (R9), Z20, Z11
+	VFMADD231PS.BCST (R9), Z21, Z12
+	VFMADD231PS.BCST (R9)(DI*1), Z20, Z13
+	VFMADD231PS.BCST (R9)(DI*1), Z21, Z14
+	VFMADD231PS.BCST (R9)(DI*2), Z20, Z15
+	VFMADD231PS.BCST (R9)(DI*2), Z21, Z16
+	VFMADD231PS.BCST (R9)(R8*1), Z20, Z17
+	VFMADD231PS.BCST (R9)(R8*1), Z21, Z18
+	VPSRLD           $0x04, Z2, Z2
+	VPERMPS          Z1, Z2, Z2
+	VPSRLD           $0x04, Z19, Z19
+	VPERMPS          Z1, Z19, Z19
+	VFMADD231PS.BCST 4(DX), Z2, Z3
+	VFMADD231PS.BCST 4(DX), Z19, Z4
+	VFMADD231PS.BCST 4(DX)(DI*1), Z2, Z5
+	VFMADD231PS.BCST 4(DX)(DI*1), Z19, Z6
+	VFMADD231PS.BCST 4(DX)(DI*2), Z2, Z7
+	VFMADD231PS.BCST 4(DX)(DI*2), Z19, Z8
+	VFMADD231PS.BCST 4(DX)(R8*1), Z2, Z9
+	VFMADD231PS.BCST 4(DX)(R8*1), Z19, Z10
+	VFMADD231PS.BCST 4(R9), Z2, Z11
+	VFMADD231PS.BCST 4(R9), Z19, Z12
+	VFMADD231PS.BCST 4(R9)(DI*1), Z2, Z13
+	VFMADD231PS.BCST 4(R9)(DI*1), Z19, Z14
+	VFMADD231PS.BCST 4(R9)(DI*2), Z2, Z15
+	VFMADD231PS.BCST 4(R9)(DI*2), Z19, Z16
+	VFMADD231PS.BCST 4(R9)(R8*1), Z2, Z17
+	VFMADD231PS.BCST 4(R9)(R8*1), Z19, Z18
+	PREFETCHT0       (R12)(R10*1)
+	PREFETCHT0       (R12)(R11*1)
+	ADDQ             $0x20, R12
+	ADDQ             $0x08, DX
+	ADDQ             $0x08, R9
+	DECQ             R13
+	JNZ              loop0
+	VCVTPH2PS        (BX), Z2
+	VMULPS           Z2, Z3, Z3
+	VADDPS           (AX), Z3, Z3
+	VMOVUPS          Z3, (AX)
+	VMULPS           Z2, Z5, Z5
+	VADDPS           1024(AX), Z5, Z5
+	VMOVUPS          Z5, 1024(AX)
+	VMULPS           Z2, Z7, Z7
+	VADDPS           2048(AX), Z7, Z7
+	VMOVUPS          Z7, 2048(AX)
+	VMULPS           Z2, Z9, Z9
+	VADDPS           3072(AX), Z9, Z9
+	VMOVUPS          Z9, 3072(AX)
+	VMULPS           Z2, Z11, Z11
+	VADDPS           4096(AX), Z11, Z11
+	VMOVUPS          Z11, 4096(AX)
+	VMULPS           Z2, Z13, Z13
+	VADDPS           5120(AX), Z13, Z13
+	VMOVUPS          Z13, 5120(AX)
+	VMULPS           Z2, Z15, Z15
+	VADDPS           6144(AX), Z15, Z15
+	VMOVUPS          Z15, 6144(AX)
+	VMULPS           Z2, Z17, Z17
+	VADDPS           7168(AX), Z17, Z17
+	VMOVUPS          Z17, 7168(AX)
+	VCVTPH2PS        32(BX), Z2
+	VMULPS           Z2, Z4, Z4
+	VADDPS           64(AX), Z4, Z4
+	VMOVUPS          Z4, 64(AX)
+	VMULPS           Z2, Z6, Z6
+	VADDPS           1088(AX), Z6, Z6
+	VMOVUPS          Z6, 1088(AX)
+	VMULPS           Z2, Z8, Z8
+	VADDPS           2112(AX), Z8, Z8
+	VMOVUPS          Z8, 2112(AX)
+	VMULPS           Z2, Z10, Z10
+	VADDPS           3136(AX), Z10, Z10
+	VMOVUPS          Z10, 3136(AX)
+	VMULPS           Z2, Z12, Z12
+	VADDPS           4160(AX), Z12, Z12
+	VMOVUPS          Z12, 4160(AX)
+	VMULPS           Z2, Z14, Z14
+	VADDPS           5184(AX), Z14, Z14
+	VMOVUPS          Z14, 5184(AX)
+	VMULPS           Z2, Z16, Z16
+	VADDPS           6208(AX), Z16, Z16
+	VMOVUPS          Z16, 6208(AX)
+	VMULPS           Z2, Z18, Z18
+	VADDPS           7232(AX), Z18, Z18
+	VMOVUPS          Z18, 7232(AX)
+	ADDQ             $0x00000240, BX
+	SUBQ             CX, SI
+	JGT              group0
+	VMULPS           (AX), Z0, Z1
+	VMOVUPS          Z1, (AX)
+	VMULPS           64(AX), Z0, Z1
+	VMOVUPS          Z1, 64(AX)
+	VMULPS           1024(AX), Z0, Z1
+	VMOVUPS          Z1, 1024(AX)
+	VMULPS           1088(AX), Z0, Z1
+	VMOVUPS          Z1, 1088(AX)
+	VMULPS           2048(AX), Z0, Z1
+	VMOVUPS          Z1, 2048(AX)
+	VMULPS           2112(AX), Z0, Z1
+	VMOVUPS          Z1, 2112(AX)
+	VMULPS           3072(AX), Z0, Z1
+	VMOVUPS          Z1, 3072(AX)
+	VMULPS           3136(AX), Z0, Z1
+	VMOVUPS          Z1, 3136(AX)
+	VMULPS           4096(AX), Z0, Z1
+	VMOVUPS          Z1, 4096(AX)
+	VMULPS           4160(AX), Z0, Z1
+	VMOVUPS          Z1, 4160(AX)
+	VMULPS           5120(AX), Z0, Z1
+	VMOVUPS          Z1, 5120(AX)
+	VMULPS           5184(AX), Z0, Z1
+	VMOVUPS          Z1, 5184(AX)
+	VMULPS           6144(AX), Z0, Z1
+	VMOVUPS          Z1, 6144(AX)
+	VMULPS           6208(AX), Z0, Z1
+	VMOVUPS          Z1, 6208(AX)
+	VMULPS           7168(AX), Z0, Z1
+	VMOVUPS          Z1, 7168(AX)
+	VMULPS           7232(AX), Z0, Z0
+	VMOVUPS          Z0, 7232(AX)
 	VZEROUPPER
 	RET

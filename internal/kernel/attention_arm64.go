@@ -53,13 +53,14 @@ var (
 
 var neonAttend = attendKernels{
 	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte){
-		neonScores[KVF32].run, neonScores[KVF16].run, neonScores[KVI8].run,
+		neonScores[KVF32].run, neonScores[KVF16].run, neonScores[KVI8].run, scoresQ4Generic,
 	},
 	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){
-		neonValues[KVF32].run, neonValues[KVF16].run, neonValues[KVI8].run,
+		neonValues[KVF32].run, neonValues[KVF16].run, neonValues[KVI8].run, nil,
 	},
-	rowF16:  rowF16Generic,
-	laneF16: laneF16Generic,
-	axpy:    scaledOf(axpyNEON, axpyGeneric),
-	divide:  divideWithNEON,
+	valuesQ4: valuesQ4Generic,
+	rowF16:   rowF16Generic,
+	laneF16:  laneF16Generic,
+	axpy:     scaledOf(axpyNEON, axpyGeneric),
+	divide:   divideWithNEON,
 }

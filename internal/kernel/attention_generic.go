@@ -4,15 +4,16 @@ import "trit/internal/half"
 
 var genericAttend = attendKernels{
 	scores: [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte){
-		scoresGeneric[float32], scoresGeneric[uint16], scoresGeneric[int8],
+		scoresGeneric[float32], scoresGeneric[uint16], scoresGeneric[int8], scoresQ4Generic,
 	},
 	values: [kvTypes]func(o, e []float32, v []byte, d, nq, n int){
-		valuesGeneric[float32], valuesGeneric[uint16], valuesGeneric[int8],
+		valuesGeneric[float32], valuesGeneric[uint16], valuesGeneric[int8], nil,
 	},
-	rowF16:  rowF16Generic,
-	laneF16: laneF16Generic,
-	axpy:    axpyGeneric,
-	divide:  divideGeneric,
+	valuesQ4: valuesQ4Generic,
+	rowF16:   rowF16Generic,
+	laneF16:  laneF16Generic,
+	axpy:     axpyGeneric,
+	divide:   divideGeneric,
 }
 
 // widen sets dst to the numbers that src holds; uint16 means binary16.

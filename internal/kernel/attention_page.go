@@ -25,10 +25,11 @@ const (
 	KVF32 KVType = iota
 	KVF16        // IEEE binary16, rounded to nearest even
 	KVI8         // int8 with one float32 scale per position for K and one for V
+	KVQ4         // four bits with a binary16 scale for each 32 elements; see attention_q4.go
 	kvTypes
 )
 
-// String returns the type's name: "f32", "f16" or "int8".
+// String returns the type's name: "f32", "f16", "int8" or "q4".
 func (t KVType) String() string {
 	switch t {
 	case KVF32:
@@ -37,6 +38,8 @@ func (t KVType) String() string {
 		return "f16"
 	case KVI8:
 		return "int8"
+	case KVQ4:
+		return "q4"
 	}
 	return fmt.Sprintf("kvtype(%d)", uint8(t))
 }
@@ -48,17 +51,22 @@ func ParseKVType(name string) (KVType, error) {
 			return t, nil
 		}
 	}
-	return 0, fmt.Errorf("kernel: unknown element type %q of the KV cache; want f32, f16 or int8", name)
+	return 0, fmt.Errorf("kernel: unknown element type %q of the KV cache; want f32, f16, int8 or q4", name)
 }
 
-// ElemBytes returns the bytes of one element: 4, 2 or 1.
-func (t KVType) ElemBytes() int { return 4 >> t }
+// elemBytes returns the bytes of one element of the types that have whole ones: 4, 2 or 1.
+func (t KVType) elemBytes() int { return 4 >> t }
 
-// Scaled reports whether pages of the type have scales.
+// Scaled reports whether pages of the type have scales beside K and V.
 func (t KVType) Scaled() bool { return t == KVI8 }
 
 // PageBytes returns the bytes of K, and again of V, in a page of heads of size d.
-func (t KVType) PageBytes(d int) int { return PageTokens * d * t.ElemBytes() }
+func (t KVType) PageBytes(d int) int {
+	if t == KVQ4 {
+		return (d + q4Width - 1) / q4Width * q4Bytes
+	}
+	return PageTokens * d * t.elemBytes()
+}
 
 // KVPage holds the keys and values of PageTokens consecutive positions for one
 // layer and one key/value head of size d. It only refers to memory; whoever owns
@@ -66,8 +74,9 @@ func (t KVType) PageBytes(d int) int { return PageTokens * d * t.ElemBytes() }
 type KVPage struct {
 	Type KVType
 	// K is [d][PageTokens] and V is [PageTokens][d], elements of Type in the
-	// machine's byte order, Type.PageBytes(d) bytes each. They start at a
-	// multiple of the element size; a multiple of 64 is fastest.
+	// machine's byte order, or groups of them with KVQ4, Type.PageBytes(d) bytes
+	// each. They start at a multiple of the element size; a multiple of 64 is
+	// fastest.
 	K, V []byte
 	// KScale and VScale are [PageTokens]; only KVI8 has them.
 	KScale, VScale []float32
@@ -78,7 +87,7 @@ type KVPage struct {
 // rounds to nearest even, int8 uses scale = max|k|/127 and rounds
 // k·(127/max|k|) to the nearest integer, halves to even. A key whose magnitudes
 // are all below 2⁻¹²⁰ becomes zero in int8, one with an infinity or NaN becomes
-// NaN.
+// NaN. q4Group says what four bits hold. The key is as PrepareKeys left it.
 func StoreK(page *KVPage, slot int, k []float32) {
 	checkSlot(slot)
 	const n = PageTokens
@@ -98,6 +107,8 @@ func StoreK(page *KVPage, slot int, k []float32) {
 		for i, v := range k {
 			dst[i*n+slot] = roundInt8(float32(v * inverse))
 		}
+	case KVQ4:
+		storeKQ4(page.K, slot, k)
 	default:
 		panic("kernel: unknown KV type " + page.Type.String())
 	}
@@ -119,6 +130,8 @@ func StoreV(page *KVPage, slot int, v []float32) {
 		for i, x := range v {
 			dst[i] = roundInt8(float32(x * inverse))
 		}
+	case KVQ4:
+		storeVQ4(page.V, slot, v)
 	default:
 		panic("kernel: unknown KV type " + page.Type.String())
 	}

@@ -164,6 +164,36 @@ func valuesI8x2AVX2(o *float32, e *float32, v *byte, d int, n int)
 //go:noescape
 func valuesI8x4AVX2(o *float32, e *float32, v *byte, d int, n int)
 
+// scoresQ4x1AVX2 is scoresQ4Generic for 1 queries.
+//
+//go:noescape
+func scoresQ4x1AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// valuesQ4x1AVX2 is valuesQ4Generic for 1 queries and full groups.
+//
+//go:noescape
+func valuesQ4x1AVX2(o *float32, e *float32, v *byte, stride int, groups int, from int, n int)
+
+// scoresQ4x2AVX2 is scoresQ4Generic for 2 queries.
+//
+//go:noescape
+func scoresQ4x2AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// valuesQ4x2AVX2 is valuesQ4Generic for 2 queries and full groups.
+//
+//go:noescape
+func valuesQ4x2AVX2(o *float32, e *float32, v *byte, stride int, groups int, from int, n int)
+
+// scoresQ4x4AVX2 is scoresQ4Generic for 4 queries.
+//
+//go:noescape
+func scoresQ4x4AVX2(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// valuesQ4x4AVX2 is valuesQ4Generic for 4 queries and full groups.
+//
+//go:noescape
+func valuesQ4x4AVX2(o *float32, e *float32, v *byte, stride int, groups int, from int, n int)
+
 // rowF16AVX2 rounds a multiple of eight elements to binary16.
 //
 //go:noescape
@@ -278,3 +308,38 @@ func valuesI8x2AVX512(o *float32, e *float32, v *byte, d int, n int)
 //
 //go:noescape
 func valuesI8x4AVX512(o *float32, e *float32, v *byte, d int, n int)
+
+// scoresQ4x1AVX512 is scoresQ4Generic for 1 queries.
+//
+//go:noescape
+func scoresQ4x1AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// valuesQ4x1AVX512 is valuesQ4Generic for 1 queries and full groups.
+//
+//go:noescape
+func valuesQ4x1AVX512(o *float32, e *float32, v *byte, stride int, groups int, from int, n int)
+
+// scoresQ4x2AVX512 is scoresQ4Generic for 2 queries.
+//
+//go:noescape
+func scoresQ4x2AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// valuesQ4x2AVX512 is valuesQ4Generic for 2 queries and full groups.
+//
+//go:noescape
+func valuesQ4x2AVX512(o *float32, e *float32, v *byte, stride int, groups int, from int, n int)
+
+// scoresQ4x4AVX512 is scoresQ4Generic for 4 queries.
+//
+//go:noescape
+func scoresQ4x4AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)
+
+// valuesQ4x4AVX512 is valuesQ4Generic for 4 queries and full groups.
+//
+//go:noescape
+func valuesQ4x4AVX512(o *float32, e *float32, v *byte, stride int, groups int, from int, n int)
+
+// scoresQ4x8AVX512 is scoresQ4Generic for 8 queries.
+//
+//go:noescape
+func scoresQ4x8AVX512(s *float32, q *float32, k *byte, kscale *float32, d int, scale float32, soon *byte, later *byte)

@@ -56,6 +56,7 @@ func newAttendCase(m *chunkMemory, r *rand.Rand, typ KVType, d, nq int, valid, f
 		Scratch: make([]float32, AttendScratch(nq)),
 	}}
 	fill(c.Q, r, floatData["normal"])
+	PrepareQueries(typ, c.Q, d)
 	fill(c.Scratch, r, func(*rand.Rand) float32 { return float32(math.NaN()) })
 	for p := range int(longest) {
 		if p%PageTokens == 0 {
@@ -78,6 +79,7 @@ func newAttendCase(m *chunkMemory, r *rand.Rand, typ KVType, d, nq int, valid, f
 			continue
 		}
 		page := &c.Pages[p/PageTokens]
+		PrepareKeys(typ, k, d)
 		StoreK(page, p%PageTokens, k)
 		StoreV(page, p%PageTokens, v)
 		for len(c.keys) <= p {
@@ -92,6 +94,17 @@ func newAttendCase(m *chunkMemory, r *rand.Rand, typ KVType, d, nq int, valid, f
 func loadKV(page *KVPage, slot, d int) (k, v []float32) {
 	k, v = make([]float32, d), make([]float32, d)
 	for i := range d {
+		if page.Type == KVQ4 { // as its description says
+			group, n := i/32*576, i%32
+			at := func(data []byte, index, high int) float32 {
+				codes := data[group+64+index]
+				value := [16]float32{-127, -104, -84, -66, -50, -36, -23, -11, 0, 12, 25, 38, 53, 70, 90, 114}[codes>>(4*high)&15]
+				return value * half.F16ToF32(view[uint16](data[group:], 32)[slot])
+			}
+			k[i] = at(page.K, n/2*32+slot, n%2)
+			v[i] = at(page.V, slot*16+n%16, n/16)
+			continue
+		}
 		at := func(data []byte, index int, scale []float32) float32 {
 			switch page.Type {
 			case KVF32:
@@ -103,6 +116,9 @@ func loadKV(page *KVPage, slot, d int) (k, v []float32) {
 		}
 		k[i] = at(page.K, i*PageTokens+slot, page.KScale)
 		v[i] = at(page.V, slot*d+i, page.VScale)
+	}
+	if page.Type == KVQ4 {
+		rotate(k) // back
 	}
 	return k, v
 }
@@ -204,6 +220,7 @@ func TestAttendOracle(t *testing.T) {
 				}
 				c := newAttendCase(memory, r, typ, d, nq, causal(1, nq, n), nil)
 				copy(c.Q, q)
+				PrepareQueries(typ, c.Q, d)
 				co, cm, cl := c.run(&generic)
 				o, m, l = append(o, co...), append(m, cm...), append(l, cl...)
 				keys, values = append(keys, c.keys...), append(values, c.values...)
@@ -214,8 +231,13 @@ func TestAttendOracle(t *testing.T) {
 				want := attendExactly(q[j*d:][:d], keys, values, 1/math.Sqrt(float64(d)))
 				for i := range got {
 					// Scores of magnitude 5 with sums of 256 terms err by some 1e-6;
-					// int8 scales round once more.
-					if math.Abs(float64(got[i])-want[i]) > 2e-6 {
+					// int8 scales round once more. Four bits cut queries and weights to
+					// seventeen.
+					tolerance := 2e-6
+					if typ == KVQ4 {
+						tolerance = 4e-5
+					}
+					if math.Abs(float64(got[i])-want[i]) > tolerance {
 						t.Fatalf("%s d=%d query %d: output %d is %g, want %g", typ, d, j, i, got[i], want[i])
 					}
 				}
@@ -314,6 +336,11 @@ func TestStoreKV(t *testing.T) {
 		{"i8 tiny", KVI8, [d]float32{1e-40, -1e-38}, [d]float32{}, false},
 		{"i8 infinite", KVI8, [d]float32{1, inf}, [d]float32{}, true},
 		{"i8 NaN", KVI8, [d]float32{1, nan}, [d]float32{}, true},
+		{"q4", KVQ4, [d]float32{-63.5, 0, 57, -52, 6, 12.5}, [d]float32{-63.5, 0, 57, -52, 6, 12.5}, false},
+		{"q4 of the other sign", KVQ4, [d]float32{254, 0, 0, 0, 0, 0}, [d]float32{254, 0, 0, 0, 0, 0}, false},
+		{"q4 tiny", KVQ4, [d]float32{1e-7, -1e-38}, [d]float32{}, false},
+		{"q4 infinite", KVQ4, [d]float32{1, inf}, [d]float32{}, true},
+		{"q4 NaN", KVQ4, [d]float32{1, nan}, [d]float32{}, true},
 	}
 	for _, test := range tests {
 		for slot := range PageTokens {
@@ -324,6 +351,9 @@ func TestStoreKV(t *testing.T) {
 			StoreK(&page, slot, test.x[:])
 			StoreV(&page, slot, test.x[:])
 			k, v := loadKV(&page, slot, d)
+			if test.typ == KVQ4 {
+				k = v // of keys this page has no more than their rotation; see TestStoreQ4
+			}
 			for i := range d {
 				if test.isNaN {
 					if k[i] == k[i] || v[i] == v[i] {
@@ -375,22 +405,31 @@ func TestStoreF16Twins(t *testing.T) {
 }
 
 func TestKVType(t *testing.T) {
-	for typ, want := range map[KVType]string{KVF32: "f32 4", KVF16: "f16 2", KVI8: "int8 1"} {
-		if got := fmt.Sprint(typ, " ", typ.ElemBytes()); got != want {
+	for typ, want := range map[KVType]string{KVF32: "f32 12800", KVF16: "f16 6400", KVI8: "int8 3200", KVQ4: "q4 2304"} {
+		if got := fmt.Sprint(typ, " ", typ.PageBytes(100)); got != want {
 			t.Errorf("got %q, want %q", got, want)
+		}
+		if got, err := ParseKVType(typ.String()); got != typ || err != nil {
+			t.Errorf("%v is read as %v, %v", typ, got, err)
 		}
 	}
 }
 
 func TestAttendAllocations(t *testing.T) {
 	memory := newChunkMemory(t)
-	c := newAttendCase(memory, rand.New(rand.NewPCG(1, 1)), KVI8, 64, 4, causal(1, 4, 256), nil)
-	dst := make([]float32, 64)
-	if n := testing.AllocsPerRun(10, func() {
-		AttendChunk(&c.AttendArgs)
-		MergeChunks(dst, c.O, c.M, c.L, 1, 64, 1)
-	}); n != 0 {
-		t.Errorf("%g allocations", n)
+	for typ := range kvTypes {
+		const d = 72
+		c := newAttendCase(memory, rand.New(rand.NewPCG(1, 1)), typ, d, 4, causal(1, 4, 256), nil)
+		dst := make([]float32, d)
+		if n := testing.AllocsPerRun(10, func() {
+			StoreK(&c.Pages[0], 5, dst)
+			StoreV(&c.Pages[0], 5, dst)
+			PrepareQueries(typ, c.Q, d)
+			AttendChunk(&c.AttendArgs)
+			MergeChunks(dst, c.O, c.M, c.L, 1, d, 1)
+		}); n != 0 {
+			t.Errorf("%v: %g allocations", typ, n)
+		}
 	}
 }
 

@@ -99,11 +99,17 @@ func tryAttention(d *digest) {
 			StoreV(&page, p, d.floats(size))
 		}
 		s, o := make([]float32, AttendScratch(queries)), d.floats(queries*size)
-		f.scores[typ](s, d.floats(queries*size), page.K, page.KScale, size, queries, .125, &page.V[0], &page.V[0])
-		f.values[typ](o, s, page.V[:positions*size*typ.ElemBytes()], size, queries, positions)
+		q := d.floats(queries * size)
+		PrepareQueries(typ, q, size)
+		f.scores[typ](s, q, page.K, page.KScale, size, queries, .125, &page.V[0], &page.V[0])
+		if typ == KVQ4 {
+			f.valuesQ4(o, s, page.V, size, queries, PageTokens-positions, positions, s[queries*ChunkTokens:])
+		} else {
+			f.values[typ](o, s, page.V[:positions*size*typ.elemBytes()], size, queries, positions)
+		}
 		f.axpy(o[:size], s[:size], .3)
 		f.divide(o[size:], .7)
-		d.add(s)
+		d.add(s[:queries*ChunkTokens])
 		d.add(o)
 	}
 }

@@ -192,7 +192,7 @@ const (
 )
 
 // kvRounding is what the element types of the KV cache round by.
-var kvRounding = map[string]float64{kernel.KVF32.String(): exactDistance, kernel.KVF16.String(): 0.002, kernel.KVI8.String(): 0.05}
+var kvRounding = map[string]float64{kernel.KVF32.String(): exactDistance, kernel.KVF16.String(): 0.002, kernel.KVI8.String(): 0.05, kernel.KVQ4.String(): 0.3}
 
 func (c *comparer) walk() error {
 	for {

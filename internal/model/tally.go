@@ -305,7 +305,7 @@ func (t *Tally) attend(stage string, out Buffer) {
 
 // stored returns the bytes of a row's keys and values.
 func (t *Tally) stored() int64 {
-	vector := int64(t.pass.cfg.HeadDim) * int64(t.kv.ElemBytes()) // bytes of one key or value
+	vector := int64(t.kv.PageBytes(t.pass.cfg.HeadDim) / kernel.PageTokens) // bytes of one key or value
 	if t.kv.Scaled() {
 		vector += 4
 	}

@@ -177,7 +177,7 @@ func TestCountBytes(t *testing.T) {
 	const depth = 40
 	for _, shape := range []string{"tiny", "tiny-llama", "tiny-qwen3"} {
 		for _, layout := range ternary.Layouts() {
-			for _, kv := range []kernel.KVType{kernel.KVF32, kernel.KVF16, kernel.KVI8} {
+			for _, kv := range []kernel.KVType{kernel.KVF32, kernel.KVF16, kernel.KVI8, kernel.KVQ4} {
 				m := tinyModel(t, shape, synth.Options{Head: gguf.TypeQ8_0}, model.LoadOptions{Layout: func(int, int) ternary.Layout { return layout }})
 				e, err := engine.New(m, engine.Options{Threads: 1, KVType: kv})
 				if err != nil {

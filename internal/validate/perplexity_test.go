@@ -63,6 +63,7 @@ func TestDemoPerplexity(t *testing.T) {
 		{engine.Options{KVType: kernel.KVF32}, demoPerplexity},
 		{engine.Options{KVType: kernel.KVF16}, 1.8047},
 		{engine.Options{KVType: kernel.KVI8}, 1.8054},
+		{engine.Options{KVType: kernel.KVQ4}, 1.8078},
 		{engine.Options{KVType: kernel.KVF32, Head: head.Q8}, 1.8050},
 		{engine.Options{KVType: kernel.KVF32, Head: head.Q6}, 1.8052},
 		{engine.Options{KVType: kernel.KVF32, Head: head.Q4}, 1.8066},

@@ -102,6 +102,9 @@ func attentionKernels(a isa) {
 			values(a, e, nq)
 		}
 	}
+	if a.lanes >= 8 { // the twins serve processors without AVX2
+		q4Kernels(a)
+	}
 	if a.lanes == 8 {
 		storeF16(a)
 	}
