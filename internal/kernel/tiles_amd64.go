@@ -8,7 +8,7 @@ import "trit/internal/ternary"
 // once for all rows of activations.
 var (
 	sse41Codes = tileKernels{
-		least:  4,
+		least:  3, // two rows unpack the codes of layout T2 as fast themselves
 		unpack: [2]unpackFunc{unpackCodesOf(ternary.T2, codesT2SSE41), unpackCodesOf(ternary.T5, codesT5SSE41)},
 		mul:    mulCodesOf([]codesAsm{1: mulCodesx1SSE41, 2: mulCodesx2SSE41}),
 		finish: finishTilesOf(finishOf(4, finishI8SSE41)),
