@@ -21,7 +21,9 @@ import (
 	"trit/sample"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("runtime.handleEvent")) // how JavaScript calls Go
+}
 
 // text collects a generation.
 func text(t testing.TB, m *trit.Model, prompt string, opts ...trit.GenerateOption) (string, trit.Finish) {

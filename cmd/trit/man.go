@@ -31,7 +31,7 @@ var environment = []struct{ name, meaning string }{
 	{"TRIT_HOME", "The folder of models, measurements and histories; by default trit in the user's folder for caches."},
 	{hostVariable, "Where 'trit serve' listens and the commands that talk with it find it, such as 0.0.0.0:8080."},
 	{"TRIT_API_KEY, TRIT_ADMIN_KEY", "A key of which requests to 'trit serve' must have one, which commands that talk with a server send, and one for administrators."},
-	{"TRIT_CPU", "Limits the instruction sets: generic, avx2, avxvnni, avx512, avx512vbmi, amx, neon, neondot or neoni8mm."},
+	{"TRIT_CPU", "Limits the instruction sets: generic, sse41, avx2, avxvnni, avx512, avx512vbmi, amx, neon, neondot or neoni8mm."},
 	{"BITNET_MODEL_NAME, BITNET_REGISTRY", "A file that is known by that name, and a file with a table of such names."},
 	{"HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME", "The hub that models come from, and the token for what is not public."},
 	{"HF_HUB_OFFLINE", "If it is 1, nothing is downloaded."},

@@ -27,7 +27,8 @@
 // # Dispatch
 //
 // Every kernel has a pure-Go twin in a file named …_generic.go. The twin is the
-// definition; assembly for AVX2, AVX-VNNI, AVX-512, AMX and NEON must return the same bits.
+// definition; assembly for SSE4.1, AVX2, AVX-VNNI, AVX-512, AMX and NEON must return the same
+// bits.
 // [Active] tells which level is in use: the best one that the CPU has, or the
 // one named by the environment variable TRIT_CPU. The build tag noasm leaves the
 // twins only. Kernels that have no assembly at some level use the next lower
