@@ -60,7 +60,7 @@ var sse41 = kernels{
 	head:    &sse41Head,
 	ternary: &sse41Ternary,
 	grouped: &sse41Grouped,
-	lines:   &genericLines,
+	lines:   &sse41Lines,
 	int8:    &sse41Int8,
 	coarse:  &sse41Coarse,
 	measure: &sse41Measure,

@@ -4,7 +4,18 @@ package kernel
 
 import "trit/internal/ternary"
 
-// avx2Lines lists with the twins: there is no compression of vectors.
+// sse41Lines and avx2Lines list with the twins: there is no compression of vectors.
+var sse41Lines = lineKernels{
+	dot:            [2]dotLinesFunc{dotLinesOf(ternary.T2, dotLinesT2SSE41), dotLinesT5Generic},
+	add:            [2]addColumnsFunc{addColumnsOf(ternary.T2, addColumnsT2SSE41), addColumnsT5Generic},
+	sum:            addSumsOf(4, addSumsSSE41),
+	listPositive:   listPositiveGeneric,
+	expandPositive: expandPositiveGeneric,
+	listNonzero:    listNonzeroGeneric,
+	columns:        ternary.T2,
+	fast:           [2]bool{ternary.T2: true},
+}
+
 var avx2Lines = lineKernels{
 	dot:            [2]dotLinesFunc{dotLinesOf(ternary.T2, dotLinesT2AVX2), dotLinesT5Generic},
 	add:            [2]addColumnsFunc{addColumnsOf(ternary.T2, addColumnsT2AVX2), addColumnsT5Generic},

@@ -806,15 +806,32 @@ func dotLinesT2AVX2(acc *int32, w *byte, at *uint32, x *int8, blocks int, pairs 
 //go:noescape
 func addColumnsT2AVX2(acc *int32, w *byte, at *uint32, q *int8, blocks int, quads int)
 
-// addSumsAVX512 adds 16·n > 0 sums to acc.
-//
-//go:noescape
-func addSumsAVX512(acc *int32, from *int32, n int)
-
 // addSumsAVX2 adds 8·n > 0 sums to acc.
 //
 //go:noescape
 func addSumsAVX2(acc *int32, from *int32, n int)
+
+// dotLinesT2SSE41 computes the sums of 2·pairs > 0 lines of blocks > 0 blocks, which begin at w[at[i]].
+// at has 24 places more, which are only prefetched.
+//
+//go:noescape
+func dotLinesT2SSE41(acc *int32, w *byte, at *uint32, x *int8, blocks int, pairs int)
+
+// addColumnsT2SSE41 adds the products of 4·quads columns, 0 < quads ≤ 8, of blocks > 0 blocks with their activations
+// to the sums of all rows. Column i begins at w[at[i]]. at has 64 places more, which are only prefetched.
+//
+//go:noescape
+func addColumnsT2SSE41(acc *int32, w *byte, at *uint32, q *int8, blocks int, quads int)
+
+// addSumsSSE41 adds 4·n > 0 sums to acc.
+//
+//go:noescape
+func addSumsSSE41(acc *int32, from *int32, n int)
+
+// addSumsAVX512 adds 16·n > 0 sums to acc.
+//
+//go:noescape
+func addSumsAVX512(acc *int32, from *int32, n int)
 
 // listPositiveAVX512 lists first + size·i for each of 16·n > 0 gates that is positive, and returns how many are.
 // It may write 16 places beyond them.

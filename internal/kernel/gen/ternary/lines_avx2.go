@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -23,10 +25,10 @@ func wordOnes() Mem {
 }
 
 // dotLinesT2For256 emits what dotLines512 does, for T2.
-func dotLinesT2For256() {
-	TEXT("dotLinesT2AVX2", NOSPLIT, "func(acc *int32, w *byte, at *uint32, x *int8, blocks, pairs int)")
+func dotLinesT2For256(of vectors) {
+	TEXT("dotLinesT2"+of.suffix, NOSPLIT, "func(acc *int32, w *byte, at *uint32, x *int8, blocks, pairs int)")
 	Pragma("noescape")
-	Doc("dotLinesT2AVX2 computes the sums of 2·pairs > 0 lines of blocks > 0 blocks, which begin at w[at[i]].",
+	Doc("dotLinesT2"+of.suffix+" computes the sums of 2·pairs > 0 lines of blocks > 0 blocks, which begin at w[at[i]].",
 		"at has 24 places more, which are only prefetched.")
 	acc := Load(Param("acc"), GP64())
 	w := Load(Param("w"), GP64())
@@ -34,7 +36,7 @@ func dotLinesT2For256() {
 	x := Load(Param("x"), GP64())
 	blocks := Load(Param("blocks"), GP64())
 	pairs := Load(Param("pairs"), GP64())
-	sums := [2]reg.VecVirtual{YMM(), YMM()}
+	sums := [2]reg.VecVirtual{of.new(), of.new()}
 	Label("pair")
 	var line, next [2]reg.GPVirtual
 	for i := range line {
@@ -51,18 +53,18 @@ func dotLinesT2For256() {
 	Label("block")
 	for i := range line {
 		PREFETCHT0(Mem{Base: next[i]})
-		words := YMM()
-		for h := range 2 {
-			raw := YMM()
-			VMOVDQU(Mem{Base: line[i], Disp: 32 * h}, raw)
+		words := of.new()
+		for part := 0; part < 64; part += of.bytes {
+			raw := of.new()
+			VMOVDQU(Mem{Base: line[i], Disp: part}, raw)
 			for f := range 4 {
-				codes := YMM()
+				codes := of.new()
 				field256(f, raw, codes)
-				if h == 0 && f == 0 {
+				if part == 0 && f == 0 {
 					VPMADDUBSW(Mem{Base: q}, codes, words)
 					continue
 				}
-				VPMADDUBSW(Mem{Base: q, Disp: 64*f + 32*h}, codes, codes)
+				VPMADDUBSW(Mem{Base: q, Disp: 64*f + part}, codes, codes)
 				VPADDW(codes, words, words)
 			}
 		}
@@ -76,6 +78,10 @@ func dotLinesT2For256() {
 	JNZ(LabelRef("block"))
 	var both [2]reg.VecVirtual
 	for i := range sums {
+		if of.bytes == 16 {
+			both[i] = sums[i]
+			continue
+		}
 		both[i] = XMM()
 		VEXTRACTI128(U8(1), sums[i], both[i])
 		VPADDD(sums[i].AsX(), both[i], both[i])
@@ -92,11 +98,12 @@ func dotLinesT2For256() {
 }
 
 // addColumnsT2For256 emits what addColumns512 does, for T2. A pass over a run of columns
-// has sums of words, of two fields of half a block: as many as there are registers for.
-func addColumnsT2For256() {
-	TEXT("addColumnsT2AVX2", NOSPLIT, "func(acc *int32, w *byte, at *uint32, q *int8, blocks, quads int)")
+// has sums of words, of two fields of half a block, or a quarter: as many as there are
+// registers for.
+func addColumnsT2For256(of vectors) {
+	TEXT("addColumnsT2"+of.suffix, NOSPLIT, "func(acc *int32, w *byte, at *uint32, q *int8, blocks, quads int)")
 	Pragma("noescape")
-	Doc("addColumnsT2AVX2 adds the products of 4·quads columns, 0 < quads ≤ 8, of blocks > 0 blocks with their activations",
+	Doc("addColumnsT2"+of.suffix+" adds the products of 4·quads columns, 0 < quads ≤ 8, of blocks > 0 blocks with their activations",
 		"to the sums of all rows. Column i begins at w[at[i]]. at has 64 places more, which are only prefetched.")
 	acc := Load(Param("acc"), GP64())
 	w := Load(Param("w"), GP64())
@@ -110,13 +117,14 @@ func addColumnsT2For256() {
 	MOVQ(blocks, size)
 	SHLQ(U8(6), size)
 	Label("block")
-	for pass := range 4 {
-		half, field := pass%2, pass/2*2
+	parts := 64 / of.bytes
+	for pass := range 2 * parts {
+		part, field := pass%parts*of.bytes, pass/parts*2
 		quad, asked := "quad"+string(rune('0'+pass)), "asked"+string(rune('0'+pass))
 		var words [2][4]reg.VecVirtual
 		for f := range words {
 			for i := range words[f] {
-				words[f][i] = YMM()
+				words[f][i] = of.new()
 				VPXOR(words[f][i], words[f][i], words[f][i])
 			}
 		}
@@ -124,25 +132,27 @@ func addColumnsT2For256() {
 		MOVQ(places, at)
 		MOVQ(q, x)
 		Label(quad)
-		next := GP64()
-		MOVL(Mem{Base: ahead}, next.As32())
-		ADDQ(base, next)
-		PREFETCHT0(Mem{Base: next, Index: line, Scale: 1})
-		ADDQ(U8(64), line)
-		CMPQ(line, size)
-		JB(LabelRef(asked))
-		XORQ(line, line)
-		ADDQ(U8(4), ahead)
-		Label(asked)
+		if pass < 4 { // then all of a run has been asked for
+			next := GP64()
+			MOVL(Mem{Base: ahead}, next.As32())
+			ADDQ(base, next)
+			PREFETCHT0(Mem{Base: next, Index: line, Scale: 1})
+			ADDQ(U8(64), line)
+			CMPQ(line, size)
+			JB(LabelRef(asked))
+			XORQ(line, line)
+			ADDQ(U8(4), ahead)
+			Label(asked)
+		}
 		var column [4]reg.VecVirtual
 		for i := range column {
 			place := GP64()
 			MOVL(Mem{Base: at, Disp: 4 * i}, place.As32())
-			column[i] = YMM()
-			VMOVDQU(Mem{Base: w, Index: place, Scale: 1, Disp: 32 * half}, column[i])
+			column[i] = of.new()
+			VMOVDQU(Mem{Base: w, Index: place, Scale: 1, Disp: part}, column[i])
 		}
-		rows := interleave(column, YMM)
-		activations, codes := YMM(), YMM()
+		rows := interleave(column, of.new)
+		activations, codes := of.new(), of.new()
 		VPBROADCASTD(Mem{Base: x}, activations)
 		for _, r := range rows {
 			for f := range words {
@@ -157,7 +167,7 @@ func addColumnsT2For256() {
 		JNZ(LabelRef(quad))
 		for f := range words {
 			for i, sum := range words[f] {
-				place := Mem{Base: acc, Disp: 256*(field+f) + 64*i + 32*half}
+				place := Mem{Base: acc, Disp: 256*(field+f) + 64*i + part}
 				VPMADDWD(wordOnes(), sum, sum)
 				VPADDD(place, sum, sum)
 				VMOVDQU(sum, place)
@@ -173,22 +183,22 @@ func addColumnsT2For256() {
 }
 
 // addSums256 emits the sum of two vectors of integers.
-func addSums256() {
-	TEXT("addSumsAVX2", NOSPLIT, "func(acc, from *int32, n int)")
+func addSums256(of vectors) {
+	TEXT("addSums"+of.suffix, NOSPLIT, "func(acc, from *int32, n int)")
 	Pragma("noescape")
-	Doc("addSumsAVX2 adds 8·n > 0 sums to acc.")
+	Doc(fmt.Sprintf("addSums%s adds %d·n > 0 sums to acc.", of.suffix, of.bytes/4))
 	acc := Load(Param("acc"), GP64())
 	from := Load(Param("from"), GP64())
 	n := Load(Param("n"), GP64())
-	sum := YMM()
-	Label("eight")
+	sum := of.new()
+	Label("loop")
 	VMOVDQU(Mem{Base: acc}, sum)
 	VPADDD(Mem{Base: from}, sum, sum)
 	VMOVDQU(sum, Mem{Base: acc})
-	ADDQ(U8(32), acc)
-	ADDQ(U8(32), from)
+	ADDQ(U8(of.bytes), acc)
+	ADDQ(U8(of.bytes), from)
 	DECQ(n)
-	JNZ(LabelRef("eight"))
+	JNZ(LabelRef("loop"))
 	VZEROUPPER()
 	RET()
 }

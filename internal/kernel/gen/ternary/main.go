@@ -94,10 +94,12 @@ func main() {
 		dotLines512(d)
 		addColumns512(d)
 	}
-	dotLinesT2For256()
-	addColumnsT2For256()
+	for _, v := range []vectors{ymm, xmm} {
+		dotLinesT2For256(v)
+		addColumnsT2For256(v)
+		addSums256(v)
+	}
 	addSums512()
-	addSums256()
 	listPositive512()
 	expandPositive512()
 	listNonzero512()
