@@ -4,6 +4,148 @@
 
 #include "textflag.h"
 
+// func deltaStepSSE41(o []float32, state []float32, q []float32, k []float32, v []float32, decay float32, beta float32)
+// Requires: SSE, SSE2
+TEXT ·deltaStepSSE41(SB), NOSPLIT, $0-128
+	MOVQ   o_base+0(FP), AX
+	MOVQ   state_base+24(FP), CX
+	MOVQ   q_base+48(FP), DX
+	MOVQ   k_base+72(FP), BX
+	MOVQ   v_base+96(FP), SI
+	MOVQ   k_len+80(FP), DI
+	MOVQ   v_len+104(FP), R8
+	MOVSS  decay+120(FP), X0
+	PSHUFD $0x00, X0, X0
+	MOVSS  beta+124(FP), X1
+	PSHUFD $0x00, X1, X1
+
+values:
+	XORPS X2, X2
+	XORPS X3, X3
+	XORPS X4, X4
+	XORPS X5, X5
+	MOVQ  DI, R9
+
+predict:
+	MOVUPS (CX), X6
+	MOVSS  (BX), X7
+	PSHUFD $0x00, X7, X7
+	MULPS  X7, X6
+	ADDPS  X6, X2
+	MOVUPS 64(CX), X6
+	MOVSS  4(BX), X7
+	PSHUFD $0x00, X7, X7
+	MULPS  X7, X6
+	ADDPS  X6, X3
+	MOVUPS 128(CX), X6
+	MOVSS  8(BX), X7
+	PSHUFD $0x00, X7, X7
+	MULPS  X7, X6
+	ADDPS  X6, X4
+	MOVUPS 192(CX), X6
+	MOVSS  12(BX), X7
+	PSHUFD $0x00, X7, X7
+	MULPS  X7, X6
+	ADDPS  X6, X5
+	ADDQ   $0x00000100, CX
+	ADDQ   $0x10, BX
+	SUBQ   $0x04, R9
+	JNZ    predict
+	MOVQ   DI, R9
+	SHLQ   $0x02, R9
+	SUBQ   R9, BX
+	ADDPS  X3, X2
+	ADDPS  X5, X4
+	ADDPS  X4, X2
+	MULPS  X0, X2
+	MOVUPS (SI), X3
+	SUBPS  X2, X3
+	MULPS  X1, X3
+	MOVQ   DI, R9
+	SHLQ   $0x06, R9
+	SUBQ   R9, CX
+	XORPS  X2, X2
+	XORPS  X4, X4
+	XORPS  X5, X5
+	XORPS  X6, X6
+	MOVQ   DI, R10
+
+update:
+	MOVUPS (CX), X7
+	MULPS  X0, X7
+	MOVSS  (BX), X9
+	PSHUFD $0x00, X9, X9
+	MOVAPS X3, X8
+	MULPS  X9, X8
+	ADDPS  X8, X7
+	MOVUPS X7, (CX)
+	MOVSS  (DX), X8
+	PSHUFD $0x00, X8, X8
+	MULPS  X8, X7
+	ADDPS  X7, X2
+	MOVUPS 64(CX), X7
+	MULPS  X0, X7
+	MOVSS  4(BX), X9
+	PSHUFD $0x00, X9, X9
+	MOVAPS X3, X8
+	MULPS  X9, X8
+	ADDPS  X8, X7
+	MOVUPS X7, 64(CX)
+	MOVSS  4(DX), X8
+	PSHUFD $0x00, X8, X8
+	MULPS  X8, X7
+	ADDPS  X7, X4
+	MOVUPS 128(CX), X7
+	MULPS  X0, X7
+	MOVSS  8(BX), X9
+	PSHUFD $0x00, X9, X9
+	MOVAPS X3, X8
+	MULPS  X9, X8
+	ADDPS  X8, X7
+	MOVUPS X7, 128(CX)
+	MOVSS  8(DX), X8
+	PSHUFD $0x00, X8, X8
+	MULPS  X8, X7
+	ADDPS  X7, X5
+	MOVUPS 192(CX), X7
+	MULPS  X0, X7
+	MOVSS  12(BX), X9
+	PSHUFD $0x00, X9, X9
+	MOVAPS X3, X8
+	MULPS  X9, X8
+	ADDPS  X8, X7
+	MOVUPS X7, 192(CX)
+	MOVSS  12(DX), X8
+	PSHUFD $0x00, X8, X8
+	MULPS  X8, X7
+	ADDPS  X7, X6
+	ADDQ   $0x00000100, CX
+	ADDQ   $0x10, BX
+	ADDQ   $0x10, DX
+	SUBQ   $0x04, R10
+	JNZ    update
+	MOVQ   DI, R10
+	SHLQ   $0x02, R10
+	SUBQ   R10, BX
+	SUBQ   R10, DX
+	ADDPS  X4, X2
+	ADDPS  X6, X5
+	ADDPS  X5, X2
+	MOVUPS X2, (AX)
+	ADDQ   $0x10, AX
+	ADDQ   $0x10, SI
+	SUBQ   $0x30, CX
+	SUBQ   $0x04, R8
+	TESTQ  $0x0000000f, R8
+	JZ     behind
+	SUBQ   R9, CX
+	ADDQ   $0x40, CX
+
+behind:
+	TESTQ R8, R8
+	JNZ   values
+	RET
+
 // func deltaStepAVX2(o []float32, state []float32, q []float32, k []float32, v []float32, decay float32, beta float32)
 // Requires: AVX
 TEXT ·deltaStepAVX2(SB), NOSPLIT, $0-128

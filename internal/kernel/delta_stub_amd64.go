@@ -4,6 +4,11 @@
 
 package kernel
 
+// deltaStepSSE41 is deltaStepGeneric.
+//
+//go:noescape
+func deltaStepSSE41(o []float32, state []float32, q []float32, k []float32, v []float32, decay float32, beta float32)
+
 // deltaStepAVX2 is deltaStepGeneric.
 //
 //go:noescape

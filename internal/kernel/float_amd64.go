@@ -2,7 +2,7 @@
 
 package kernel
 
-// sse41Float leaves to the twins what few models have, and single vectors of heads.
+// sse41Float leaves to the twin what few models have, of single heads.
 var sse41Float = floatKernels{
 	dot:         dotSSE41,
 	add:         addSSE41,
@@ -19,7 +19,7 @@ var sse41Float = floatKernels{
 	ropeNeox:    ropeNeoxSSE41,
 	ropeNorm:    ropeNormGeneric,
 	hadamard:    hadamardOf(hadamardSSE41),
-	deltaStep:   deltaStepGeneric,
+	deltaStep:   deltaStepSSE41,
 }
 
 var avx2Float = floatKernels{

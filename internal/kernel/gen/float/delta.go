@@ -7,13 +7,17 @@ import (
 )
 
 // deltaKernels emits one step of the gated delta rule for one head: sixteen values
-// at a time, in one vector or two, whose part of the state is read twice.
+// at a time, in one vector or two, whose part of the state is read twice. Of SSE there are
+// registers for four of the sixteen at a time.
 func deltaKernels(a isa) {
 	a.function("deltaStep", "func(o, state, q, k, v []float32, decay, beta float32)", "is deltaStepGeneric.")
 	o, state, q, k, v := slice("o"), slice("state"), slice("q"), slice("k"), slice("v")
 	keys, values := length("k"), length("v")
 	decay, beta := a.broadcastParam("decay"), a.broadcastParam("beta")
 	parts := 16 / a.lanes
+	if a.narrow() {
+		parts = 1
+	}
 	at := func(base Register, part int) Mem { return Mem{Base: base, Disp: part * a.bytes()} }
 	// times multiplies x with a number in memory.
 	times := func(m Mem, x, to VecVirtual) {
@@ -101,6 +105,22 @@ func deltaKernels(a isa) {
 	})
 	for p := range parts {
 		VMOVUPS(total(p), at(o, p))
+	}
+	if a.narrow() {
+		// On to the next four of the same keys, or behind them.
+		ADDQ(U8(16), o)
+		ADDQ(U8(16), v)
+		SUBQ(U8(48), state)
+		SUBQ(U8(4), values)
+		TESTQ(U32(15), values)
+		JZ(LabelRef("behind"))
+		SUBQ(size, state)
+		ADDQ(U8(64), state)
+		Label("behind")
+		TESTQ(values, values)
+		JNZ(LabelRef("values"))
+		finish()
+		return
 	}
 	ADDQ(U8(64), o)
 	ADDQ(U8(64), v)
