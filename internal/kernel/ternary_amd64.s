@@ -25189,6 +25189,9 @@ TEXT ·addColumnsT2SSE41(SB), NOSPLIT, $0-48
 	SHLQ $0x06, R9
 
 block:
+	MOVQ $0x00000004, R11
+
+turn0:
 	PXOR X0, X0
 	PXOR X1, X1
 	PXOR X2, X2
@@ -25197,14 +25200,14 @@ block:
 	PXOR X5, X5
 	PXOR X6, X6
 	PXOR X7, X7
-	MOVQ quads+40(FP), R13
-	MOVQ DX, R11
-	MOVQ BX, R12
+	MOVQ quads+40(FP), R14
+	MOVQ DX, R12
+	MOVQ BX, R13
 
 quad0:
-	MOVL       (DI), R14
-	ADDQ       R10, R14
-	PREFETCHT0 (R14)(R8*1)
+	MOVL       (DI), R15
+	ADDQ       R10, R15
+	PREFETCHT0 (R15)(R8*1)
 	ADDQ       $0x40, R8
 	CMPQ       R8, R9
 	JB         asked0
@@ -25212,14 +25215,14 @@ quad0:
 	ADDQ       $0x04, DI
 
 asked0:
-	MOVL      (R11), R14
-	MOVOU     (CX)(R14*1), X8
-	MOVL      4(R11), R14
-	MOVOU     (CX)(R14*1), X9
-	MOVL      8(R11), R14
-	MOVOU     (CX)(R14*1), X10
-	MOVL      12(R11), R14
-	MOVOU     (CX)(R14*1), X11
+	MOVL      (R12), R15
+	MOVOU     (CX)(R15*1), X8
+	MOVL      4(R12), R15
+	MOVOU     (CX)(R15*1), X9
+	MOVL      8(R12), R15
+	MOVOU     (CX)(R15*1), X10
+	MOVL      12(R12), R15
+	MOVOU     (CX)(R15*1), X11
 	MOVAPS    X8, X12
 	PUNPCKHBW X9, X12
 	MOVAPS    X10, X13
@@ -25232,7 +25235,7 @@ asked0:
 	MOVAPS    X12, X11
 	PUNPCKLWL X13, X11
 	PUNPCKHWL X13, X12
-	MOVSS     (R12), X10
+	MOVSS     (R13), X10
 	PSHUFD    $0x00, X10, X10
 	MOVAPS    X9, X13
 	PAND      ternaryMask03<>+0(SB), X13
@@ -25270,9 +25273,9 @@ asked0:
 	PAND      ternaryMask03<>+0(SB), X13
 	PMADDUBSW X10, X13
 	PADDW     X13, X7
-	ADDQ      $0x10, R11
-	ADDQ      $0x04, R12
-	DECQ      R13
+	ADDQ      $0x10, R12
+	ADDQ      $0x04, R13
+	DECQ      R14
 	JNZ       quad0
 	PMADDWL   ternaryOnes<>+0(SB), X0
 	MOVUPS    (AX), X8
@@ -25306,37 +25309,36 @@ asked0:
 	MOVUPS    448(AX), X0
 	PADDL     X0, X7
 	MOVOU     X7, 448(AX)
-	PXOR      X0, X0
-	PXOR      X1, X1
-	PXOR      X2, X2
-	PXOR      X3, X3
-	PXOR      X4, X4
-	PXOR      X5, X5
-	PXOR      X6, X6
-	PXOR      X7, X7
-	MOVQ      quads+40(FP), R13
-	MOVQ      DX, R11
-	MOVQ      BX, R12
+	ADDQ      $0x10, CX
+	ADDQ      $0x10, AX
+	DECQ      R11
+	JNZ       turn0
+	SUBQ      $0x40, CX
+	SUBQ      $0x40, AX
+	MOVQ      $0x00000004, R11
+
+turn1:
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	PXOR X4, X4
+	PXOR X5, X5
+	PXOR X6, X6
+	PXOR X7, X7
+	MOVQ quads+40(FP), R14
+	MOVQ DX, R12
+	MOVQ BX, R13
 
 quad1:
-	MOVL       (DI), R14
-	ADDQ       R10, R14
-	PREFETCHT0 (R14)(R8*1)
-	ADDQ       $0x40, R8
-	CMPQ       R8, R9
-	JB         asked1
-	XORQ       R8, R8
-	ADDQ       $0x04, DI
-
-asked1:
-	MOVL      (R11), R14
-	MOVOU     16(CX)(R14*1), X8
-	MOVL      4(R11), R14
-	MOVOU     16(CX)(R14*1), X9
-	MOVL      8(R11), R14
-	MOVOU     16(CX)(R14*1), X10
-	MOVL      12(R11), R14
-	MOVOU     16(CX)(R14*1), X11
+	MOVL      (R12), R15
+	MOVOU     (CX)(R15*1), X8
+	MOVL      4(R12), R15
+	MOVOU     (CX)(R15*1), X9
+	MOVL      8(R12), R15
+	MOVOU     (CX)(R15*1), X10
+	MOVL      12(R12), R15
+	MOVOU     (CX)(R15*1), X11
 	MOVAPS    X8, X12
 	PUNPCKHBW X9, X12
 	MOVAPS    X10, X13
@@ -25349,393 +25351,52 @@ asked1:
 	MOVAPS    X12, X11
 	PUNPCKLWL X13, X11
 	PUNPCKHWL X13, X12
-	MOVSS     (R12), X10
+	MOVSS     (R13), X10
 	PSHUFD    $0x00, X10, X10
 	MOVAPS    X9, X13
+	PSRLW     $0x04, X13
 	PAND      ternaryMask03<>+0(SB), X13
 	PMADDUBSW X10, X13
 	PADDW     X13, X0
 	MOVAPS    X9, X13
-	PSRLW     $0x02, X13
+	PSRLW     $0x06, X13
 	PAND      ternaryMask03<>+0(SB), X13
 	PMADDUBSW X10, X13
 	PADDW     X13, X4
 	MOVAPS    X8, X13
+	PSRLW     $0x04, X13
 	PAND      ternaryMask03<>+0(SB), X13
 	PMADDUBSW X10, X13
 	PADDW     X13, X1
 	MOVAPS    X8, X13
-	PSRLW     $0x02, X13
+	PSRLW     $0x06, X13
 	PAND      ternaryMask03<>+0(SB), X13
 	PMADDUBSW X10, X13
 	PADDW     X13, X5
 	MOVAPS    X11, X13
+	PSRLW     $0x04, X13
 	PAND      ternaryMask03<>+0(SB), X13
 	PMADDUBSW X10, X13
 	PADDW     X13, X2
 	MOVAPS    X11, X13
-	PSRLW     $0x02, X13
+	PSRLW     $0x06, X13
 	PAND      ternaryMask03<>+0(SB), X13
 	PMADDUBSW X10, X13
 	PADDW     X13, X6
 	MOVAPS    X12, X13
+	PSRLW     $0x04, X13
 	PAND      ternaryMask03<>+0(SB), X13
 	PMADDUBSW X10, X13
 	PADDW     X13, X3
 	MOVAPS    X12, X13
-	PSRLW     $0x02, X13
+	PSRLW     $0x06, X13
 	PAND      ternaryMask03<>+0(SB), X13
 	PMADDUBSW X10, X13
 	PADDW     X13, X7
-	ADDQ      $0x10, R11
-	ADDQ      $0x04, R12
-	DECQ      R13
+	ADDQ      $0x10, R12
+	ADDQ      $0x04, R13
+	DECQ      R14
 	JNZ       quad1
-	PMADDWL   ternaryOnes<>+0(SB), X0
-	MOVUPS    16(AX), X8
-	PADDL     X8, X0
-	MOVOU     X0, 16(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X1
-	MOVUPS    80(AX), X0
-	PADDL     X0, X1
-	MOVOU     X1, 80(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X2
-	MOVUPS    144(AX), X0
-	PADDL     X0, X2
-	MOVOU     X2, 144(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X3
-	MOVUPS    208(AX), X0
-	PADDL     X0, X3
-	MOVOU     X3, 208(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X4
-	MOVUPS    272(AX), X0
-	PADDL     X0, X4
-	MOVOU     X4, 272(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X5
-	MOVUPS    336(AX), X0
-	PADDL     X0, X5
-	MOVOU     X5, 336(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X6
-	MOVUPS    400(AX), X0
-	PADDL     X0, X6
-	MOVOU     X6, 400(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X7
-	MOVUPS    464(AX), X0
-	PADDL     X0, X7
-	MOVOU     X7, 464(AX)
-	PXOR      X0, X0
-	PXOR      X1, X1
-	PXOR      X2, X2
-	PXOR      X3, X3
-	PXOR      X4, X4
-	PXOR      X5, X5
-	PXOR      X6, X6
-	PXOR      X7, X7
-	MOVQ      quads+40(FP), R13
-	MOVQ      DX, R11
-	MOVQ      BX, R12
-
-quad2:
-	MOVL       (DI), R14
-	ADDQ       R10, R14
-	PREFETCHT0 (R14)(R8*1)
-	ADDQ       $0x40, R8
-	CMPQ       R8, R9
-	JB         asked2
-	XORQ       R8, R8
-	ADDQ       $0x04, DI
-
-asked2:
-	MOVL      (R11), R14
-	MOVOU     32(CX)(R14*1), X8
-	MOVL      4(R11), R14
-	MOVOU     32(CX)(R14*1), X9
-	MOVL      8(R11), R14
-	MOVOU     32(CX)(R14*1), X10
-	MOVL      12(R11), R14
-	MOVOU     32(CX)(R14*1), X11
-	MOVAPS    X8, X12
-	PUNPCKHBW X9, X12
-	MOVAPS    X10, X13
-	PUNPCKHBW X11, X13
-	PUNPCKLBW X9, X8
-	PUNPCKLBW X11, X10
-	MOVAPS    X8, X9
-	PUNPCKLWL X10, X9
-	PUNPCKHWL X10, X8
-	MOVAPS    X12, X11
-	PUNPCKLWL X13, X11
-	PUNPCKHWL X13, X12
-	MOVSS     (R12), X10
-	PSHUFD    $0x00, X10, X10
-	MOVAPS    X9, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X0
-	MOVAPS    X9, X13
-	PSRLW     $0x02, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X4
-	MOVAPS    X8, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X1
-	MOVAPS    X8, X13
-	PSRLW     $0x02, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X5
-	MOVAPS    X11, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X2
-	MOVAPS    X11, X13
-	PSRLW     $0x02, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X6
-	MOVAPS    X12, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X3
-	MOVAPS    X12, X13
-	PSRLW     $0x02, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X7
-	ADDQ      $0x10, R11
-	ADDQ      $0x04, R12
-	DECQ      R13
-	JNZ       quad2
-	PMADDWL   ternaryOnes<>+0(SB), X0
-	MOVUPS    32(AX), X8
-	PADDL     X8, X0
-	MOVOU     X0, 32(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X1
-	MOVUPS    96(AX), X0
-	PADDL     X0, X1
-	MOVOU     X1, 96(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X2
-	MOVUPS    160(AX), X0
-	PADDL     X0, X2
-	MOVOU     X2, 160(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X3
-	MOVUPS    224(AX), X0
-	PADDL     X0, X3
-	MOVOU     X3, 224(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X4
-	MOVUPS    288(AX), X0
-	PADDL     X0, X4
-	MOVOU     X4, 288(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X5
-	MOVUPS    352(AX), X0
-	PADDL     X0, X5
-	MOVOU     X5, 352(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X6
-	MOVUPS    416(AX), X0
-	PADDL     X0, X6
-	MOVOU     X6, 416(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X7
-	MOVUPS    480(AX), X0
-	PADDL     X0, X7
-	MOVOU     X7, 480(AX)
-	PXOR      X0, X0
-	PXOR      X1, X1
-	PXOR      X2, X2
-	PXOR      X3, X3
-	PXOR      X4, X4
-	PXOR      X5, X5
-	PXOR      X6, X6
-	PXOR      X7, X7
-	MOVQ      quads+40(FP), R13
-	MOVQ      DX, R11
-	MOVQ      BX, R12
-
-quad3:
-	MOVL       (DI), R14
-	ADDQ       R10, R14
-	PREFETCHT0 (R14)(R8*1)
-	ADDQ       $0x40, R8
-	CMPQ       R8, R9
-	JB         asked3
-	XORQ       R8, R8
-	ADDQ       $0x04, DI
-
-asked3:
-	MOVL      (R11), R14
-	MOVOU     48(CX)(R14*1), X8
-	MOVL      4(R11), R14
-	MOVOU     48(CX)(R14*1), X9
-	MOVL      8(R11), R14
-	MOVOU     48(CX)(R14*1), X10
-	MOVL      12(R11), R14
-	MOVOU     48(CX)(R14*1), X11
-	MOVAPS    X8, X12
-	PUNPCKHBW X9, X12
-	MOVAPS    X10, X13
-	PUNPCKHBW X11, X13
-	PUNPCKLBW X9, X8
-	PUNPCKLBW X11, X10
-	MOVAPS    X8, X9
-	PUNPCKLWL X10, X9
-	PUNPCKHWL X10, X8
-	MOVAPS    X12, X11
-	PUNPCKLWL X13, X11
-	PUNPCKHWL X13, X12
-	MOVSS     (R12), X10
-	PSHUFD    $0x00, X10, X10
-	MOVAPS    X9, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X0
-	MOVAPS    X9, X13
-	PSRLW     $0x02, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X4
-	MOVAPS    X8, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X1
-	MOVAPS    X8, X13
-	PSRLW     $0x02, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X5
-	MOVAPS    X11, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X2
-	MOVAPS    X11, X13
-	PSRLW     $0x02, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X6
-	MOVAPS    X12, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X3
-	MOVAPS    X12, X13
-	PSRLW     $0x02, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X7
-	ADDQ      $0x10, R11
-	ADDQ      $0x04, R12
-	DECQ      R13
-	JNZ       quad3
-	PMADDWL   ternaryOnes<>+0(SB), X0
-	MOVUPS    48(AX), X8
-	PADDL     X8, X0
-	MOVOU     X0, 48(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X1
-	MOVUPS    112(AX), X0
-	PADDL     X0, X1
-	MOVOU     X1, 112(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X2
-	MOVUPS    176(AX), X0
-	PADDL     X0, X2
-	MOVOU     X2, 176(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X3
-	MOVUPS    240(AX), X0
-	PADDL     X0, X3
-	MOVOU     X3, 240(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X4
-	MOVUPS    304(AX), X0
-	PADDL     X0, X4
-	MOVOU     X4, 304(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X5
-	MOVUPS    368(AX), X0
-	PADDL     X0, X5
-	MOVOU     X5, 368(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X6
-	MOVUPS    432(AX), X0
-	PADDL     X0, X6
-	MOVOU     X6, 432(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X7
-	MOVUPS    496(AX), X0
-	PADDL     X0, X7
-	MOVOU     X7, 496(AX)
-	PXOR      X0, X0
-	PXOR      X1, X1
-	PXOR      X2, X2
-	PXOR      X3, X3
-	PXOR      X4, X4
-	PXOR      X5, X5
-	PXOR      X6, X6
-	PXOR      X7, X7
-	MOVQ      quads+40(FP), R13
-	MOVQ      DX, R11
-	MOVQ      BX, R12
-
-quad4:
-	MOVL      (R11), R14
-	MOVOU     (CX)(R14*1), X8
-	MOVL      4(R11), R14
-	MOVOU     (CX)(R14*1), X9
-	MOVL      8(R11), R14
-	MOVOU     (CX)(R14*1), X10
-	MOVL      12(R11), R14
-	MOVOU     (CX)(R14*1), X11
-	MOVAPS    X8, X12
-	PUNPCKHBW X9, X12
-	MOVAPS    X10, X13
-	PUNPCKHBW X11, X13
-	PUNPCKLBW X9, X8
-	PUNPCKLBW X11, X10
-	MOVAPS    X8, X9
-	PUNPCKLWL X10, X9
-	PUNPCKHWL X10, X8
-	MOVAPS    X12, X11
-	PUNPCKLWL X13, X11
-	PUNPCKHWL X13, X12
-	MOVSS     (R12), X10
-	PSHUFD    $0x00, X10, X10
-	MOVAPS    X9, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X0
-	MOVAPS    X9, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X4
-	MOVAPS    X8, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X1
-	MOVAPS    X8, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X5
-	MOVAPS    X11, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X2
-	MOVAPS    X11, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X6
-	MOVAPS    X12, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X3
-	MOVAPS    X12, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X7
-	ADDQ      $0x10, R11
-	ADDQ      $0x04, R12
-	DECQ      R13
-	JNZ       quad4
 	PMADDWL   ternaryOnes<>+0(SB), X0
 	MOVUPS    512(AX), X8
 	PADDL     X8, X0
@@ -25768,339 +25429,12 @@ quad4:
 	MOVUPS    960(AX), X0
 	PADDL     X0, X7
 	MOVOU     X7, 960(AX)
-	PXOR      X0, X0
-	PXOR      X1, X1
-	PXOR      X2, X2
-	PXOR      X3, X3
-	PXOR      X4, X4
-	PXOR      X5, X5
-	PXOR      X6, X6
-	PXOR      X7, X7
-	MOVQ      quads+40(FP), R13
-	MOVQ      DX, R11
-	MOVQ      BX, R12
-
-quad5:
-	MOVL      (R11), R14
-	MOVOU     16(CX)(R14*1), X8
-	MOVL      4(R11), R14
-	MOVOU     16(CX)(R14*1), X9
-	MOVL      8(R11), R14
-	MOVOU     16(CX)(R14*1), X10
-	MOVL      12(R11), R14
-	MOVOU     16(CX)(R14*1), X11
-	MOVAPS    X8, X12
-	PUNPCKHBW X9, X12
-	MOVAPS    X10, X13
-	PUNPCKHBW X11, X13
-	PUNPCKLBW X9, X8
-	PUNPCKLBW X11, X10
-	MOVAPS    X8, X9
-	PUNPCKLWL X10, X9
-	PUNPCKHWL X10, X8
-	MOVAPS    X12, X11
-	PUNPCKLWL X13, X11
-	PUNPCKHWL X13, X12
-	MOVSS     (R12), X10
-	PSHUFD    $0x00, X10, X10
-	MOVAPS    X9, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X0
-	MOVAPS    X9, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X4
-	MOVAPS    X8, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X1
-	MOVAPS    X8, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X5
-	MOVAPS    X11, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X2
-	MOVAPS    X11, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X6
-	MOVAPS    X12, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X3
-	MOVAPS    X12, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X7
-	ADDQ      $0x10, R11
-	ADDQ      $0x04, R12
-	DECQ      R13
-	JNZ       quad5
-	PMADDWL   ternaryOnes<>+0(SB), X0
-	MOVUPS    528(AX), X8
-	PADDL     X8, X0
-	MOVOU     X0, 528(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X1
-	MOVUPS    592(AX), X0
-	PADDL     X0, X1
-	MOVOU     X1, 592(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X2
-	MOVUPS    656(AX), X0
-	PADDL     X0, X2
-	MOVOU     X2, 656(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X3
-	MOVUPS    720(AX), X0
-	PADDL     X0, X3
-	MOVOU     X3, 720(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X4
-	MOVUPS    784(AX), X0
-	PADDL     X0, X4
-	MOVOU     X4, 784(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X5
-	MOVUPS    848(AX), X0
-	PADDL     X0, X5
-	MOVOU     X5, 848(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X6
-	MOVUPS    912(AX), X0
-	PADDL     X0, X6
-	MOVOU     X6, 912(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X7
-	MOVUPS    976(AX), X0
-	PADDL     X0, X7
-	MOVOU     X7, 976(AX)
-	PXOR      X0, X0
-	PXOR      X1, X1
-	PXOR      X2, X2
-	PXOR      X3, X3
-	PXOR      X4, X4
-	PXOR      X5, X5
-	PXOR      X6, X6
-	PXOR      X7, X7
-	MOVQ      quads+40(FP), R13
-	MOVQ      DX, R11
-	MOVQ      BX, R12
-
-quad6:
-	MOVL      (R11), R14
-	MOVOU     32(CX)(R14*1), X8
-	MOVL      4(R11), R14
-	MOVOU     32(CX)(R14*1), X9
-	MOVL      8(R11), R14
-	MOVOU     32(CX)(R14*1), X10
-	MOVL      12(R11), R14
-	MOVOU     32(CX)(R14*1), X11
-	MOVAPS    X8, X12
-	PUNPCKHBW X9, X12
-	MOVAPS    X10, X13
-	PUNPCKHBW X11, X13
-	PUNPCKLBW X9, X8
-	PUNPCKLBW X11, X10
-	MOVAPS    X8, X9
-	PUNPCKLWL X10, X9
-	PUNPCKHWL X10, X8
-	MOVAPS    X12, X11
-	PUNPCKLWL X13, X11
-	PUNPCKHWL X13, X12
-	MOVSS     (R12), X10
-	PSHUFD    $0x00, X10, X10
-	MOVAPS    X9, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X0
-	MOVAPS    X9, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X4
-	MOVAPS    X8, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X1
-	MOVAPS    X8, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X5
-	MOVAPS    X11, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X2
-	MOVAPS    X11, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X6
-	MOVAPS    X12, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X3
-	MOVAPS    X12, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X7
-	ADDQ      $0x10, R11
-	ADDQ      $0x04, R12
-	DECQ      R13
-	JNZ       quad6
-	PMADDWL   ternaryOnes<>+0(SB), X0
-	MOVUPS    544(AX), X8
-	PADDL     X8, X0
-	MOVOU     X0, 544(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X1
-	MOVUPS    608(AX), X0
-	PADDL     X0, X1
-	MOVOU     X1, 608(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X2
-	MOVUPS    672(AX), X0
-	PADDL     X0, X2
-	MOVOU     X2, 672(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X3
-	MOVUPS    736(AX), X0
-	PADDL     X0, X3
-	MOVOU     X3, 736(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X4
-	MOVUPS    800(AX), X0
-	PADDL     X0, X4
-	MOVOU     X4, 800(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X5
-	MOVUPS    864(AX), X0
-	PADDL     X0, X5
-	MOVOU     X5, 864(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X6
-	MOVUPS    928(AX), X0
-	PADDL     X0, X6
-	MOVOU     X6, 928(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X7
-	MOVUPS    992(AX), X0
-	PADDL     X0, X7
-	MOVOU     X7, 992(AX)
-	PXOR      X0, X0
-	PXOR      X1, X1
-	PXOR      X2, X2
-	PXOR      X3, X3
-	PXOR      X4, X4
-	PXOR      X5, X5
-	PXOR      X6, X6
-	PXOR      X7, X7
-	MOVQ      quads+40(FP), R13
-	MOVQ      DX, R11
-	MOVQ      BX, R12
-
-quad7:
-	MOVL      (R11), R14
-	MOVOU     48(CX)(R14*1), X8
-	MOVL      4(R11), R14
-	MOVOU     48(CX)(R14*1), X9
-	MOVL      8(R11), R14
-	MOVOU     48(CX)(R14*1), X10
-	MOVL      12(R11), R14
-	MOVOU     48(CX)(R14*1), X11
-	MOVAPS    X8, X12
-	PUNPCKHBW X9, X12
-	MOVAPS    X10, X13
-	PUNPCKHBW X11, X13
-	PUNPCKLBW X9, X8
-	PUNPCKLBW X11, X10
-	MOVAPS    X8, X9
-	PUNPCKLWL X10, X9
-	PUNPCKHWL X10, X8
-	MOVAPS    X12, X11
-	PUNPCKLWL X13, X11
-	PUNPCKHWL X13, X12
-	MOVSS     (R12), X10
-	PSHUFD    $0x00, X10, X10
-	MOVAPS    X9, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X0
-	MOVAPS    X9, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X4
-	MOVAPS    X8, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X1
-	MOVAPS    X8, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X5
-	MOVAPS    X11, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X2
-	MOVAPS    X11, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X6
-	MOVAPS    X12, X13
-	PSRLW     $0x04, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X3
-	MOVAPS    X12, X13
-	PSRLW     $0x06, X13
-	PAND      ternaryMask03<>+0(SB), X13
-	PMADDUBSW X10, X13
-	PADDW     X13, X7
-	ADDQ      $0x10, R11
-	ADDQ      $0x04, R12
-	DECQ      R13
-	JNZ       quad7
-	PMADDWL   ternaryOnes<>+0(SB), X0
-	MOVUPS    560(AX), X8
-	PADDL     X8, X0
-	MOVOU     X0, 560(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X1
-	MOVUPS    624(AX), X0
-	PADDL     X0, X1
-	MOVOU     X1, 624(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X2
-	MOVUPS    688(AX), X0
-	PADDL     X0, X2
-	MOVOU     X2, 688(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X3
-	MOVUPS    752(AX), X0
-	PADDL     X0, X3
-	MOVOU     X3, 752(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X4
-	MOVUPS    816(AX), X0
-	PADDL     X0, X4
-	MOVOU     X4, 816(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X5
-	MOVUPS    880(AX), X0
-	PADDL     X0, X5
-	MOVOU     X5, 880(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X6
-	MOVUPS    944(AX), X0
-	PADDL     X0, X6
-	MOVOU     X6, 944(AX)
-	PMADDWL   ternaryOnes<>+0(SB), X7
-	MOVUPS    1008(AX), X0
-	PADDL     X0, X7
-	MOVOU     X7, 1008(AX)
+	ADDQ      $0x10, CX
+	ADDQ      $0x10, AX
+	DECQ      R11
+	JNZ       turn1
+	SUBQ      $0x40, CX
+	SUBQ      $0x40, AX
 	ADDQ      $0x40, CX
 	ADDQ      $0x00000400, AX
 	DECQ      SI

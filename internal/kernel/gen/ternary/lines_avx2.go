@@ -117,9 +117,18 @@ func addColumnsT2For256(of vectors) {
 	MOVQ(blocks, size)
 	SHLQ(U8(6), size)
 	Label("block")
-	parts := 64 / of.bytes
-	for pass := range 2 * parts {
-		part, field := pass%parts*of.bytes, pass/parts*2
+	// The quarters of a block that registers of 128 bits take are turns of a loop.
+	passes, narrow, turns := 4, of.bytes == 16, GP64()
+	if narrow {
+		passes = 2
+	}
+	for pass := range passes {
+		part, field := pass%2*of.bytes, pass/2*2
+		if narrow {
+			part, field = 0, 2*pass
+			MOVQ(U32(4), turns)
+			Label("turn" + string(rune('0'+pass)))
+		}
 		quad, asked := "quad"+string(rune('0'+pass)), "asked"+string(rune('0'+pass))
 		var words [2][4]reg.VecVirtual
 		for f := range words {
@@ -132,7 +141,7 @@ func addColumnsT2For256(of vectors) {
 		MOVQ(places, at)
 		MOVQ(q, x)
 		Label(quad)
-		if pass < 4 { // then all of a run has been asked for
+		if !narrow || pass == 0 { // then all of a run has been asked for
 			next := GP64()
 			MOVL(Mem{Base: ahead}, next.As32())
 			ADDQ(base, next)
@@ -172,6 +181,14 @@ func addColumnsT2For256(of vectors) {
 				VPADDD(place, sum, sum)
 				VMOVDQU(sum, place)
 			}
+		}
+		if narrow {
+			ADDQ(U8(16), w)
+			ADDQ(U8(16), acc)
+			DECQ(turns)
+			JNZ(LabelRef("turn" + string(rune('0'+pass))))
+			SUBQ(U8(64), w)
+			SUBQ(U8(64), acc)
 		}
 	}
 	ADDQ(U8(64), w)
