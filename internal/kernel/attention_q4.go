@@ -42,30 +42,30 @@ const (
 // zero stays so.
 var q4Values = [16]int8{-127, -104, -84, -66, -50, -36, -23, -11, 0, 12, 25, 38, 53, 70, 90, 114}
 
-// q4Nearest holds for each integer from the least to the largest of q4Values the code of
-// the nearest one, of two the lower.
-var q4Nearest = func() (table [114 + 127 + 1]uint8) {
+// q4Nearest holds for each int8, as uint8, the code of the nearest of q4Values, of two the
+// lower, and q4Numbers what that stands for.
+var q4Nearest, q4Numbers = func() (codes [256]uint8, numbers [256]float32) {
 	code := 0
-	for i := range table {
-		for code < 15 && 2*(i-127) > int(q4Values[code])+int(q4Values[code+1]) {
+	for i := math.MinInt8; i <= math.MaxInt8; i++ {
+		for code < 15 && 2*i > int(q4Values[code])+int(q4Values[code+1]) {
 			code++
 		}
-		table[i] = uint8(code)
+		codes[uint8(i)], numbers[uint8(i)] = uint8(code), float32(q4Values[code])
 	}
-	return table
+	return codes, numbers
 }()
 
-// q4Group sets codes to those of up to 32 elements and returns their scale. The
+// q4Group sets codes to those of the elements of a group and returns their scale. The
 // scale is chosen in two steps. The element of the largest magnitude, the first of
 // several, is mapped to −127, and the others accordingly; for the codes that gives, the
 // scale is Σ x·c / Σ c·c, rounded to binary16, and the codes follow from that. Elements
 // are divided by the scale by multiplying with its inverse, and rounded to an integer,
-// halves up, and then to the nearest number of q4Values. The sum of x·c has four parts, of
-// the elements that are 0, 1, 2, 3 modulo four, joined as (0+1)+(2+3).
+// halves to even, and then to the nearest number of q4Values. The sum of x·c has four
+// parts, of the elements that are 0, 1, 2, 3 modulo four, joined as (0+1)+(2+3).
 //
 // What is too small for a scale becomes zero; a group with an infinity or NaN becomes
 // NaN.
-func q4Group(codes *[q4Width]uint8, x []float32) (scale uint16) {
+func q4Group(codes *[q4Width]uint8, x *[q4Width]float32) (scale uint16) {
 	var largest uint32
 	var peak float32
 	for _, v := range x {
@@ -80,29 +80,31 @@ func q4Group(codes *[q4Width]uint8, x []float32) (scale uint16) {
 		return 0
 	}
 	inverse := -127 / peak
-	var dot [4]float32
-	norm := int32(0)
-	for i, v := range x {
-		c := int32(q4Values[q4Code(float32(v*inverse))])
-		dot[i%4] += float32(v * float32(c))
-		norm += c * c
+	var dot, norm [4]float32 // integers below 2²⁴ in norm
+	for i := 0; i < q4Width; i += 4 {
+		for j := range 4 {
+			v := x[i+j]
+			c := q4Numbers[uint8(math.Float32bits(float32(v*inverse)+roundMagic))]
+			dot[j] += float32(v * c)
+			norm[j] += float32(c * c)
+		}
 	}
-	scale = half.F32ToF16(((dot[0] + dot[1]) + (dot[2] + dot[3])) / float32(norm))
+	scale = half.F32ToF16(((dot[0] + dot[1]) + (dot[2] + dot[3])) / (norm[0] + norm[1] + norm[2] + norm[3]))
 	d := half.F16ToF32(scale)
 	if d == 0 {
 		return 0
 	}
 	inverse = 1 / d
 	for i, v := range x {
-		codes[i] = q4Code(float32(v * inverse))
+		y := float32(v * inverse)
+		if y > 127 {
+			y = 127
+		} else if y < -127 {
+			y = -127
+		}
+		codes[i] = q4Nearest[uint8(math.Float32bits(y+roundMagic))]
 	}
 	return scale
-}
-
-// q4Code returns the code of a number that is not far beyond the largest.
-func q4Code(x float32) uint8 {
-	i := int32(math.Float32bits(x+roundMagic)) - int32(math.Float32bits(roundMagic)) + 127
-	return q4Nearest[max(0, min(i, int32(len(q4Nearest)-1)))]
 }
 
 // rotate applies the transform of keys and queries.
@@ -133,9 +135,10 @@ func PrepareQueries(t KVType, q []float32, d int) {
 
 func storeKQ4(dst []byte, slot int, k []float32) {
 	for len(k) > 0 {
-		n := min(len(k), q4Width)
+		var x [q4Width]float32 // zeros take no part
 		var codes [q4Width]uint8
-		binary.NativeEndian.PutUint16(dst[2*slot:], q4Group(&codes, k[:n]))
+		n := copy(x[:], k)
+		binary.NativeEndian.PutUint16(dst[2*slot:], q4Group(&codes, &x))
 		for i := 0; i < n; i += 2 {
 			dst[q4Scale+i/2*PageTokens+slot] = codes[i] | codes[i+1]<<4
 		}
@@ -145,9 +148,10 @@ func storeKQ4(dst []byte, slot int, k []float32) {
 
 func storeVQ4(dst []byte, slot int, v []float32) {
 	for len(v) > 0 {
-		n := min(len(v), q4Width)
+		var x [q4Width]float32
 		var codes [q4Width]uint8
-		binary.NativeEndian.PutUint16(dst[2*slot:], q4Group(&codes, v[:n]))
+		n := copy(x[:], v)
+		binary.NativeEndian.PutUint16(dst[2*slot:], q4Group(&codes, &x))
 		row := dst[q4Scale+q4Width/2*slot:][:q4Width/2]
 		for i := range row {
 			row[i] = codes[i] | codes[i+q4Width/2]<<4
