@@ -10,6 +10,7 @@ import (
 	"trit"
 	"trit/internal/inside"
 	"trit/internal/kernel"
+	"trit/internal/kernel/autotune"
 	"trit/internal/model"
 )
 
@@ -57,8 +58,8 @@ func (a *app) infoCommand() *cobra.Command {
 				HeadMode:      e.HeadInfo().Mode.String(), HeadCopyBytes: memory.Head,
 				ScratchBytes: memory.Scratch, ScratchPeakBytes: memory.ScratchPeak,
 				Threads: e.Threads(), CPU: kernel.Active().String(),
-				Kernels: kernelChoices(inside.Of(m).Weights),
-				Memory:  plan, MemoryLimit: limit, MemorySource: source,
+				Kernels: kernelChoices(inside.Of(m).Weights), Reading: readingOf(inside.Of(m).Weights.Read),
+				Memory: plan, MemoryLimit: limit, MemorySource: source,
 				LoadSeconds: m.LoadTime().Seconds(), Notes: append(m.Info().Notes, t.Warnings()...),
 			}
 			if plan.State > 0 {
@@ -127,6 +128,7 @@ type modelInfo struct {
 	Threads      int              `json:"threads"`
 	CPU          string           `json:"cpu_level"`
 	Kernels      []kernelChoice   `json:"kernels"`
+	Reading      *reading         `json:"reading,omitempty"`
 	LoadSeconds  float64          `json:"load_seconds"`
 	Notes        []string         `json:"notes,omitempty"`
 }
@@ -173,6 +175,9 @@ func (i *modelInfo) String() string {
 	for _, k := range i.Kernels {
 		line("", "%d matrices of %d×%d: layout %s, kernel %s for one token, %s for many", k.Matrices, k.Rows, k.Cols, k.Layout, k.Vec, k.Mat)
 	}
+	if r := i.Reading; r != nil {
+		line("", "layouts for %s%s", r.rate(r.BytesPerSecond), r.when())
+	}
 	line("loaded in", "%s", time.Duration(i.LoadSeconds*1e9).Round(time.Millisecond))
 	for _, note := range i.Notes {
 		line("note", "%s", note)
@@ -205,6 +210,40 @@ type kernelChoice struct {
 	Layout   string `json:"layout"`
 	Vec      string `json:"kernel_one_token"`
 	Mat      string `json:"kernel_many_tokens"`
+}
+
+// reading is what layouts were chosen by.
+type reading struct {
+	Threads        int     `json:"threads"`
+	BytesPerSecond float64 `json:"bytes_per_second"` // of all threads together
+	// Measured is when that was, Now what was read when the model was loaded. Layouts are
+	// chosen anew when the two differ by more than a quarter.
+	Measured *time.Time `json:"measured,omitempty"`
+	Now      float64    `json:"now_bytes_per_second,omitempty"`
+}
+
+func readingOf(r autotune.Reading) *reading {
+	if r.Workers == 0 {
+		return nil
+	}
+	own := &reading{Threads: r.Workers, BytesPerSecond: r.Rate, Now: r.Now}
+	if !r.Measured.IsZero() {
+		own.Measured = &r.Measured
+	}
+	return own
+}
+
+func (r *reading) rate(bytes float64) string { return fmt.Sprintf("%.1f GB/s", bytes/1e9) }
+
+func (r *reading) when() string {
+	if r.Measured == nil {
+		return ", a guess: it could not be measured"
+	}
+	now := ""
+	if r.Now > 0 {
+		now = "; now " + r.rate(r.Now)
+	}
+	return fmt.Sprintf(", which %d threads read at %s%s", r.Threads, r.Measured.Local().Format("2006-01-02 15:04"), now)
 }
 
 // kernelChoices lists the choices for all shapes, in the order of first use.

@@ -20,6 +20,7 @@ import (
 // Binder gives a family's Build function its weights.
 type Binder struct {
 	opts    LoadOptions
+	choices *autotune.Choices
 	outline *OutlineOptions // not nil: weights have shapes, but no data
 	zeros   []float32       // what they have instead
 	file    *gguf.File      // nil: an outline without a file
@@ -401,7 +402,8 @@ const manyTokens = 64
 
 // layout chooses the resident layout of a matrix with scales for each group columns,
 // or for whole rows if that is 0. half says that binary16 holds all scales.
-func (b *Binder) layout(rows, cols, group int, typ gguf.Type, half bool) ternary.Layout {
+// A copy on the disk has the weights in a layout already.
+func (b *Binder) layout(rows, cols, group int, typ gguf.Type, half bool, has ...ternary.Layout) ternary.Layout {
 	wide := group%ternary.GroupWidth == 0 // the scales fit grouped layouts
 	switch a := b.model.Config.Activations; {
 	case a == Int8Groups && wide && typ == gguf.TypeQ1_0:
@@ -410,7 +412,7 @@ func (b *Binder) layout(rows, cols, group int, typ gguf.Type, half bool) ternary
 		if rows*cols < tunedWeights {
 			return ternary.G5
 		}
-		return b.opts.Tuner.BestGrouped(autotune.Shape{Rows: rows, Cols: cols, Tokens: 1})
+		return b.choices.BestGrouped(autotune.Shape{Rows: rows, Cols: cols, Tokens: 1}, has...)
 	case a == Int8Groups && wide, a == Float && wide && group != 0:
 		return ternary.G2
 	case group != 0 || a == Int8Groups:
@@ -420,7 +422,7 @@ func (b *Binder) layout(rows, cols, group int, typ gguf.Type, half bool) ternary
 	case rows*cols < tunedWeights:
 		return ternary.T2
 	}
-	return b.opts.Tuner.Best(autotune.Shape{Rows: rows, Cols: cols, Tokens: 1}).Layout
+	return b.choices.Best(autotune.Shape{Rows: rows, Cols: cols, Tokens: 1}, has...).Layout
 }
 
 // variant chooses the kernel for products of a matrix with a number of rows.
@@ -428,7 +430,7 @@ func (b *Binder) variant(m *ternary.Matrix, tokens int) kernel.Variant {
 	if m.Rows*m.Cols < tunedWeights || kernel.TakesGroups(m) {
 		return kernel.Auto
 	}
-	return b.opts.Tuner.BestVariant(autotune.Shape{Rows: m.Rows, Cols: m.Cols, Tokens: tokens, GroupCols: m.GroupCols}, m.Layout)
+	return b.choices.BestVariant(autotune.Shape{Rows: m.Rows, Cols: m.Cols, Tokens: tokens, GroupCols: m.GroupCols}, m.Layout)
 }
 
 // outputScale multiplies the scales of a matrix by the tensor of that name, if there is

@@ -84,6 +84,7 @@ func load(f *gguf.File, o LoadOptions) (*Model, error) {
 		}
 		defer b.opts.Team.Close()
 	}
+	b.choices = b.opts.Tuner.For(b.opts.Team)
 	b.countWeights()
 	b.keeper = newKeeper(f, c, o)
 	defer b.keeper.close()
@@ -94,7 +95,7 @@ func load(f *gguf.File, o LoadOptions) (*Model, error) {
 		return nil, err
 	}
 	b.finish()
-	m.keeper = b.keeper
+	m.keeper, m.Read = b.keeper, b.choices.Reading()
 	m.bitnetPrefixes()
 	return m, nil
 }

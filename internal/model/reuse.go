@@ -74,7 +74,7 @@ func (b *Binder) kept(t *gguf.Tensor, rows, cols, n int) []*ternary.Matrix {
 		var was repacked.Tensor
 		list, err := k.reader.Tensor(b.opts.Team, t.Name, rows, cols, n, func(r repacked.Tensor) bool {
 			was = r
-			return b.layout(rows, cols, r.Group, t.Type, r.Half) == r.Wanted
+			return b.layout(rows, cols, r.Group, t.Type, r.Half, r.Wanted) == r.Wanted
 		})
 		if err != nil {
 			k.failed(err)

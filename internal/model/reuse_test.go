@@ -8,12 +8,17 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"trit/gguf"
+	"trit/internal/kernel"
+	"trit/internal/kernel/autotune"
 	"trit/internal/model"
 	"trit/internal/model/synth"
 	"trit/internal/model/synth/synthtest"
+	"trit/internal/parallel"
 	"trit/internal/repacked"
+	"trit/internal/ternary"
 )
 
 // weightsOf are all that the projections of a model multiply with.
@@ -133,5 +138,80 @@ func TestKeptWeights(t *testing.T) {
 			}
 			same("another file", other, want)
 		})
+	}
+}
+
+// Weights that are kept in one layout are not repacked into another because memory has
+// become a little faster, but are if it saves more than a tenth of the time.
+func TestKeptLayout(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.gguf")
+	shape := synthtest.Shape(t, "tiny")
+	shape.FFN = 1 << 20 / shape.Hidden // large enough to be measured
+	data := synthtest.Bytes(t, shape, synth.Options{Type: gguf.TypeI2S})
+	if err := os.WriteFile(path, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cache := &repacked.Cache{Dir: filepath.Join(t.TempDir(), "kept"), Limit: 1 << 30}
+	// Nanoseconds per panel: base 3 takes half as long again to compute, and four fifths to
+	// read.
+	arithmetic := func(s autotune.Shape, l ternary.Layout, v kernel.Variant) time.Duration {
+		switch {
+		case v != kernel.Variants()[len(kernel.Variants())-1]:
+			return time.Second
+		case l == ternary.T5:
+			return time.Duration(3 * s.Cols)
+		}
+		return time.Duration(2 * s.Cols)
+	}
+	for i, step := range []struct {
+		rate   float64 // bytes per nanosecond
+		want   ternary.Layout
+		writes bool
+	}{
+		{1, ternary.T5, true}, // the first time
+		{1, ternary.T5, false},
+		{1.35, ternary.T5, false}, // 4 % less time in two bits
+		{9, ternary.T2, true},     // 30 % less
+		{9, ternary.T2, false},
+		{1.2, ternary.T2, false},
+		{0.5, ternary.T5, true},
+	} {
+		f, err := gguf.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tuner := autotune.New("", nil)
+		tuner.Arithmetic, tuner.ReadRate = arithmetic, func(*parallel.Team) float64 { return step.rate * 1e9 }
+		m, err := model.Load(f, model.LoadOptions{Repacked: cache, Tuner: tuner})
+		if err != nil {
+			t.Fatal(err)
+		}
+		large := 0
+		m.Projections(func(name string, p *model.Projection) {
+			if p.Matrix.Rows*p.Matrix.Cols < 1<<20 {
+				return
+			}
+			if large++; p.Matrix.Layout != step.want {
+				t.Errorf("step %d: %s is in %v, want %v", i, name, p.Matrix.Layout, step.want)
+			}
+		})
+		if large == 0 || m.Read.Rate != step.rate*1e9 {
+			t.Fatalf("%d large matrices, chosen by %+v", large, m.Read)
+		}
+		stop, cancel := context.WithCancel(context.Background())
+		cancel()
+		if writes := m.KeepRepacked(stop) != nil; writes != step.writes {
+			t.Errorf("step %d: repacked %v, want %v", i, writes, step.writes)
+		} else if writes {
+			if m, err = model.Load(f, model.LoadOptions{Repacked: cache, Tuner: tuner}); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.KeepRepacked(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"trit/gguf"
 	"trit/internal/kernel"
+	"trit/internal/kernel/autotune"
 	"trit/internal/ternary"
 	"trit/quant"
 )
@@ -118,6 +119,9 @@ type Model struct {
 	TableBytes     int64
 	// LineBytes is the memory of the copies of matrices by rows and columns.
 	LineBytes int64
+
+	// Read is what layouts were chosen by.
+	Read autotune.Reading
 
 	// Head is the output head as a ternary matrix, where the file stores it as one;
 	// nil if it does not. Graph.Head has the rows in any case.

@@ -4,12 +4,12 @@ package autotune
 
 import (
 	"errors"
-	"runtime"
+	"slices"
 	"sync"
 	"time"
 
-	"trit/internal/hugemem"
 	"trit/internal/kernel"
+	"trit/internal/parallel"
 	"trit/internal/ternary"
 )
 
@@ -37,10 +37,15 @@ type Tuner struct {
 	loaded bool                // the file has been read, if there is one
 	keep   bool                // the file is ours to write
 	times  map[timeKey]float64 // measured arithmetic, seconds per call
-	read   float64             // bytes/s that one of all busy workers reads; 0: not measured
+	reads  map[int]Reading     // by workers
 
-	measure   func(s Shape, layout ternary.Layout, v kernel.Variant) time.Duration
-	bandwidth func() float64
+	// ReadRate returns the bytes per second that the workers of a team read from memory
+	// together, 0 if that cannot be measured, and Arithmetic the time of a product whose
+	// weights are in the cache. They may be replaced before the first use.
+	ReadRate   func(*parallel.Team) float64
+	Arithmetic func(s Shape, layout ternary.Layout, v kernel.Variant) time.Duration
+
+	now func() time.Time
 }
 
 // New returns a tuner that keeps its measurements in a file, or, where path is "", in
@@ -50,26 +55,43 @@ func New(path string, warn func(error)) *Tuner {
 	if warn == nil {
 		warn = func(error) {}
 	}
-	return &Tuner{path: path, warn: warn, measure: measureProduct, bandwidth: measureBandwidth}
+	return &Tuner{path: path, warn: warn, ReadRate: measureReading, Arithmetic: measureProduct, now: time.Now}
 }
+
+// Choices are a tuner's for the products of one model, which belong to one goroutine.
+// What memory gives is looked at once for all of them.
+type Choices struct {
+	tuner   *Tuner
+	team    *parallel.Team
+	reading Reading
+}
+
+// For returns the choices for products that a team computes.
+func (t *Tuner) For(team *parallel.Team) *Choices { return &Choices{tuner: t, team: team} }
 
 // Best returns the fastest way to compute products of a shape on this machine.
 // The first call for a shape measures the candidates on scratch data, which
 // takes a few milliseconds; the answer is remembered. Weights are kept in one
 // layout only: choose it with the Tokens that matter most (1, for generating)
-// and ask BestVariant for the rest.
-func (t *Tuner) Best(s Shape) Choice { return t.best(s, ternary.Layouts()) }
+// and ask BestVariant for the rest. Weights that lie in a layout already keep it
+// unless another one saves more than changing is worth.
+func (c *Choices) Best(s Shape, has ...ternary.Layout) Choice {
+	return c.best(s, ternary.Layouts(), has)
+}
 
-// BestVariant is Best for weights that have a layout already.
-func (t *Tuner) BestVariant(s Shape, layout ternary.Layout) kernel.Variant {
-	return t.best(s, []ternary.Layout{layout}).Variant
+// BestVariant is Best for weights whose layout is settled.
+func (c *Choices) BestVariant(s Shape, layout ternary.Layout) kernel.Variant {
+	return c.best(s, []ternary.Layout{layout}, nil).Variant
 }
 
 // BestGrouped is Best for weights with a scale for each ternary.GroupWidth columns, which
 // layouts with and without base 3 can hold. s.GroupCols is 0.
-func (t *Tuner) BestGrouped(s Shape) ternary.Layout {
-	return t.best(s, []ternary.Layout{ternary.G5, ternary.G2}).Layout
+func (c *Choices) BestGrouped(s Shape, has ...ternary.Layout) ternary.Layout {
+	return c.best(s, []ternary.Layout{ternary.G5, ternary.G2}, has).Layout
 }
+
+// Reading returns what layouts were chosen by, or zeros if nothing depended on it.
+func (c *Choices) Reading() Reading { return c.reading }
 
 // timeKey identifies a measurement: shapes that differ only within a class of
 // token counts share it, and rows are not part of it, since time grows with them.
@@ -89,7 +111,11 @@ func tokenClass(n int) int {
 	return 32
 }
 
-func (t *Tuner) best(s Shape, layouts []ternary.Layout) Choice {
+// worthwhile is how many times as fast another layout must be to repack weights that
+// have one already: what is predicted is not known any better.
+const worthwhile = 1.1
+
+func (c *Choices) best(s Shape, layouts, has []ternary.Layout) Choice {
 	variants := kernel.Variants()
 	switch {
 	case layouts[0].Grouped():
@@ -100,45 +126,62 @@ func (t *Tuner) best(s Shape, layouts []ternary.Layout) Choice {
 	if s.Cols < 1 || len(variants)*len(layouts) == 1 {
 		return Choice{variants[len(variants)-1], layouts[0]}
 	}
+	t := c.tuner
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.load()
-	var best Choice
-	fastest, changed := -1.0, false
+	changed, rate := false, 0.0
+	if len(layouts) > 1 { // all kernels read the same of one layout
+		rate, changed = c.rate()
+	}
+	var best, kept Choice
+	fastest, stays := -1.0, -1.0
 	for _, layout := range layouts {
 		// The fastest variant comes last in Variants; measuring it first
 		// lets the others give up early.
 		for i := len(variants) - 1; i >= 0; i-- {
-			seconds, fresh := t.time(s, layout, variants[i])
+			choice := Choice{variants[i], layout}
+			arithmetic, fresh := t.time(s, choice)
 			changed = changed || fresh
+			seconds := arithmetic
+			if rate > 0 {
+				bytes := ((s.Cols-1)/layout.UnitCols() + 1) * layout.UnitBytes()
+				seconds = predict(arithmetic, float64(bytes)/rate)
+			}
 			if fastest < 0 || seconds < fastest {
-				fastest, best = seconds, Choice{variants[i], layout}
+				fastest, best = seconds, choice
+			}
+			if slices.Contains(has, layout) && (stays < 0 || seconds < stays) {
+				stays, kept = seconds, choice
 			}
 		}
 	}
 	if changed {
 		t.save()
 	}
+	if stays > 0 && stays < worthwhile*fastest {
+		return kept
+	}
 	return best
 }
 
-// time returns the seconds per panel of a candidate: the larger of the time for its
+// predict returns the seconds that a product takes: the larger of the time for its
 // arithmetic and the time for reading its weights from memory, and a quarter of the
 // smaller, which is about what does not hide behind the larger.
-func (t *Tuner) time(s Shape, layout ternary.Layout, v kernel.Variant) (seconds float64, fresh bool) {
-	key := timeKey{s.Cols, tokenClass(s.Tokens), s.GroupCols, layout, v}
+func predict(arithmetic, reading float64) float64 {
+	return max(arithmetic, reading) + min(arithmetic, reading)/4
+}
+
+// time returns the seconds that the arithmetic of a panel takes.
+func (t *Tuner) time(s Shape, c Choice) (seconds float64, fresh bool) {
+	key := timeKey{s.Cols, tokenClass(s.Tokens), s.GroupCols, c.Layout, c.Variant}
 	seconds, ok := t.times[key]
 	if !ok {
 		measured := Shape{ternary.PanelRows, key.cols, key.tokens, key.groupCols}
-		seconds, fresh = t.measure(measured, layout, v).Seconds(), true
+		seconds = t.Arithmetic(measured, c.Layout, c.Variant).Seconds()
 		t.times[key] = seconds
 	}
-	if t.read == 0 {
-		t.read, fresh = t.bandwidth(), true
-	}
-	bytes := float64(((s.Cols-1)/layout.UnitCols() + 1) * layout.UnitBytes())
-	reading := bytes / t.read
-	return max(seconds, reading) + min(seconds, reading)/4, fresh
+	return seconds, !ok
 }
 
 // measureProduct returns the time of one panel's product, from data in the cache.
@@ -209,34 +252,6 @@ func measureProduct(s Shape, layout ternary.Layout, v kernel.Variant) time.Durat
 		}
 	}
 	return max(1, best/time.Duration(panels))
-}
-
-// measureBandwidth returns the bytes per second that each of GOMAXPROCS workers
-// reads when all of them read at the same time.
-func measureBandwidth() float64 {
-	workers := runtime.GOMAXPROCS(0)
-	part := min(max(64<<20/workers, 16<<20), 256<<20/workers)
-	bytes := hugemem.Bytes(part * workers)
-	pass := func(f func(part []byte)) time.Duration {
-		start := time.Now()
-		var wg sync.WaitGroup
-		for i := range workers {
-			wg.Go(func() { f(bytes[i*part:][:part]) })
-		}
-		wg.Wait()
-		return time.Since(start)
-	}
-	// Fresh memory is one shared page of zeros until it is written.
-	pass(func(part []byte) {
-		for i := 0; i < len(part); i += 4096 {
-			part[i] = 1
-		}
-	})
-	best := pass(func(part []byte) { kernel.StreamRead(part) })
-	for range 2 {
-		best = min(best, pass(func(part []byte) { kernel.StreamRead(part) }))
-	}
-	return float64(part) / max(best, 1).Seconds()
 }
 
 // ErrCache reports a file of measurements that cannot be read or written.

@@ -5,23 +5,54 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"trit/internal/kernel"
+	"trit/internal/parallel"
 	"trit/internal/ternary"
 )
 
-// fakeTuner returns a tuner whose measurements come from f, and their count.
-func fakeTuner(path string, warn func(error), bandwidth float64, f func(Shape, ternary.Layout, kernel.Variant) time.Duration) (*Tuner, *int) {
-	n, t := new(int), New(path, warn)
-	t.measure = func(s Shape, l ternary.Layout, v kernel.Variant) time.Duration {
-		*n++
+// fake is a tuner whose measurements are given: rate is what two workers read, each half
+// of it.
+type fake struct {
+	*Tuner
+	measured, read int // how often
+	rate           float64
+	clock          time.Time
+}
+
+func fakeTuner(path string, warn func(error), perWorker float64, f func(Shape, ternary.Layout, kernel.Variant) time.Duration) *fake {
+	t := &fake{Tuner: New(path, warn), rate: 2 * perWorker, clock: time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC)}
+	t.Arithmetic = func(s Shape, l ternary.Layout, v kernel.Variant) time.Duration {
+		t.measured++
 		return f(s, l, v)
 	}
-	t.bandwidth = func() float64 { return bandwidth }
-	return t, n
+	t.ReadRate = func(team *parallel.Team) float64 {
+		t.read++
+		return t.rate / 2 * float64(team.Size())
+	}
+	t.now = func() time.Time { return t.clock }
+	return t
+}
+
+// team returns a team, by size.
+func team(tb testing.TB, size int) *parallel.Team {
+	tb.Helper()
+	team, err := parallel.NewTeam(size)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(team.Close)
+	return team
+}
+
+// best chooses for a model that two workers compute.
+func (t *fake) best(tb testing.TB, s Shape, has ...ternary.Layout) Choice {
+	tb.Helper()
+	return t.For(team(tb, 2)).Best(s, has...)
 }
 
 // simdT2 makes SIMD with T2 the fastest arithmetic, T5 a little slower.
@@ -39,42 +70,42 @@ func simdT2(_ Shape, l ternary.Layout, v kernel.Variant) time.Duration {
 func TestBestByArithmeticOrMemory(t *testing.T) {
 	fastest := kernel.Variants()[len(kernel.Variants())-1]
 	shape := Shape{Rows: 2560, Cols: 2560, Tokens: 1}
-	fast, _ := fakeTuner("", nil, 1e15, simdT2)
-	if got, want := fast.best(shape, ternary.Layouts()), (Choice{fastest, ternary.T2}); got != want {
+	fast := fakeTuner("", nil, 1e15, simdT2)
+	if got, want := fast.best(t, shape), (Choice{fastest, ternary.T2}); got != want {
 		t.Errorf("with fast memory: %+v, want %+v", got, want)
 	}
-	slow, _ := fakeTuner("", nil, 1e10, simdT2)
-	if got, want := slow.best(shape, ternary.Layouts()), (Choice{fastest, ternary.T5}); got != want {
+	slow := fakeTuner("", nil, 1e10, simdT2)
+	if got, want := slow.best(t, shape), (Choice{fastest, ternary.T5}); got != want {
 		t.Errorf("with slow memory: %+v, want %+v", got, want)
 	}
 	shape.GroupCols = 128
-	if got := slow.best(shape, ternary.Layouts()); got.Layout != ternary.T2 {
+	if got := slow.best(t, shape); got.Layout != ternary.T2 {
 		t.Errorf("with column groups: %+v", got)
 	}
-	basic, _ := fakeTuner("", nil, 1e15, func(_ Shape, _ ternary.Layout, v kernel.Variant) time.Duration { return time.Duration(1 + v) })
-	if got := basic.best(shape, ternary.Layouts()); got.Variant != kernel.Basic {
+	basic := fakeTuner("", nil, 1e15, func(_ Shape, _ ternary.Layout, v kernel.Variant) time.Duration { return time.Duration(1 + v) })
+	if got := basic.best(t, shape); got.Variant != kernel.Basic {
 		t.Errorf("with a fast Basic: %+v", got)
 	}
 }
 
 func TestBestRemembers(t *testing.T) {
-	tune, n := fakeTuner("", nil, 1e10, simdT2)
-	tune.best(Shape{100, 200, 1, 0}, ternary.Layouts())
-	first := *n
+	tune := fakeTuner("", nil, 1e10, simdT2)
+	tune.best(t, Shape{100, 200, 1, 0})
+	first := tune.measured
 	if first == 0 {
 		t.Fatal("nothing was measured")
 	}
-	tune.best(Shape{300, 200, 1, 0}, ternary.Layouts())
-	if *n != first {
+	tune.best(t, Shape{300, 200, 1, 0})
+	if tune.measured != first {
 		t.Error("another number of rows was measured again")
 	}
-	tune.best(Shape{100, 200, 3, 0}, ternary.Layouts())
-	second := *n
+	tune.best(t, Shape{100, 200, 3, 0})
+	second := tune.measured
 	if second == first {
 		t.Error("another class of token counts was not measured")
 	}
-	tune.best(Shape{100, 200, 2, 0}, ternary.Layouts())
-	if *n != second {
+	tune.best(t, Shape{100, 200, 2, 0})
+	if tune.measured != second {
 		t.Error("the same class of token counts was measured again")
 	}
 }
@@ -82,10 +113,10 @@ func TestBestRemembers(t *testing.T) {
 func TestCacheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "kernels.json")
 	warn := func(err error) { t.Errorf("warning: %v", err) }
-	first, n := fakeTuner(path, warn, 1e10, simdT2)
+	first := fakeTuner(path, warn, 1e10, simdT2)
 	shape := Shape{100, 200, 1, 0}
-	want := first.best(shape, ternary.Layouts())
-	if *n == 0 {
+	want := first.best(t, shape)
+	if first.measured == 0 {
 		t.Fatal("nothing was measured")
 	}
 
@@ -98,7 +129,7 @@ func TestCacheFile(t *testing.T) {
 	if err := json.Unmarshal(data, &file); err != nil {
 		t.Fatal(err)
 	}
-	file.Machines["another"] = cacheMachine{ReadBytesPerSecond: 5}
+	file.Machines["another"] = cacheMachine{Reads: []cacheRead{{Workers: 3, BytesPerSecond: 5}}}
 	if data, err = json.Marshal(file); err != nil {
 		t.Fatal(err)
 	}
@@ -106,15 +137,15 @@ func TestCacheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	second, n := fakeTuner(path, warn, 1e15, simdT2)
-	if got := second.best(shape, ternary.Layouts()); got != want || *n != 0 {
-		t.Errorf("from the file: %+v after %d measurements, want %+v after none", got, *n, want)
+	second := fakeTuner(path, warn, 1e10, simdT2)
+	if got := second.best(t, shape); got != want || second.measured != 0 {
+		t.Errorf("from the file: %+v after %d measurements, want %+v after none", got, second.measured, want)
 	}
-	second.best(Shape{100, 300, 1, 0}, ternary.Layouts())
+	second.best(t, Shape{100, 300, 1, 0})
 	if file, err = readCache(path); err != nil {
 		t.Fatal(err)
 	}
-	if file.Machines["another"].ReadBytesPerSecond != 5 {
+	if reads := file.Machines["another"].Reads; len(reads) != 1 || reads[0].BytesPerSecond != 5 {
 		t.Error("another machine's measurements are lost")
 	}
 	if got := len(file.Machines[machineKey()].Products); got != 4*len(kernel.Variants()) {
@@ -143,6 +174,8 @@ func TestCacheFileUnusable(t *testing.T) {
 		"variant":    product(`{"cols":1,"tokens":1,"layout":"t2","variant":"warp","seconds":1}`),
 		"seconds":    product(`{"cols":1,"tokens":1,"layout":"t2","variant":"simd","seconds":0}`),
 		"columns":    product(`{"cols":-1,"tokens":1,"layout":"t2","variant":"simd","seconds":1}`),
+		"workers":    `{"format":"` + cacheFormat + `","machines":{` + string(key) + `:{"reads":[{"workers":0,"bytes_per_second":1}]}}}`,
+		"rate":       `{"format":"` + cacheFormat + `","machines":{` + string(key) + `:{"reads":[{"workers":1,"bytes_per_second":0}]}}}`,
 		"very large": strings.Repeat(" ", cacheLimit+1),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,9 +184,9 @@ func TestCacheFileUnusable(t *testing.T) {
 				t.Fatal(err)
 			}
 			var warnings []error
-			tune, n := fakeTuner(path, func(err error) { warnings = append(warnings, err) }, 1e10, simdT2)
-			tune.best(Shape{100, 200, 1, 0}, ternary.Layouts())
-			if *n == 0 {
+			tune := fakeTuner(path, func(err error) { warnings = append(warnings, err) }, 1e10, simdT2)
+			tune.best(t, Shape{100, 200, 1, 0})
+			if tune.measured == 0 {
 				t.Error("nothing was measured")
 			}
 			if len(warnings) != 1 || !errors.Is(warnings[0], ErrCache) || !strings.Contains(warnings[0].Error(), path) {
@@ -173,15 +206,15 @@ func TestCacheFileUnwritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	var warnings []error
-	tune, _ := fakeTuner(filepath.Join(blocker, "kernels.json"), func(err error) { warnings = append(warnings, err) }, 1e10, simdT2)
-	tune.best(Shape{100, 200, 1, 0}, ternary.Layouts())
+	tune := fakeTuner(filepath.Join(blocker, "kernels.json"), func(err error) { warnings = append(warnings, err) }, 1e10, simdT2)
+	tune.best(t, Shape{100, 200, 1, 0})
 	if len(warnings) == 0 || !errors.Is(warnings[0], ErrCache) {
 		t.Errorf("warnings %v", warnings)
 	}
 }
 
 func FuzzCacheFile(f *testing.F) {
-	f.Add([]byte(`{"format":"` + cacheFormat + `","machines":{"a":{"read_bytes_per_second":1e9,"products":[{"cols":1,"tokens":1,"layout":"t2","variant":"simd","seconds":1e-6}]}}}`))
+	f.Add([]byte(`{"format":"` + cacheFormat + `","machines":{"a":{"reads":[{"workers":2,"bytes_per_second":1e9}],"products":[{"cols":1,"tokens":1,"layout":"t2","variant":"simd","seconds":1e-6}]}}}`))
 	f.Add([]byte(`{"format":"` + cacheFormat + `"}`))
 	f.Add([]byte(`{"format":"` + cacheFormat + `","machines":{"a":{"products":[{"cols":1,"tokens":1,"layout":"g2","variant":"simd","seconds":1e-6}]}}}`))
 	f.Add([]byte(`null`))
@@ -191,6 +224,13 @@ func FuzzCacheFile(f *testing.F) {
 			return
 		}
 		for _, machine := range file.Machines {
+			if reads, err := machine.readings(); err == nil {
+				for n, r := range reads {
+					if n < 1 || r.Workers != n || !(r.Rate > 0) {
+						t.Fatalf("accepted %+v for %d workers", r, n)
+					}
+				}
+			}
 			times, err := machine.times()
 			if err != nil {
 				continue
@@ -207,29 +247,55 @@ func FuzzCacheFile(f *testing.F) {
 func TestBestMeasures(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kernels.json")
 	tune := New(path, func(err error) { t.Errorf("warning: %v", err) })
+	rate := 0.0
+	tune.ReadRate = func(team *parallel.Team) float64 {
+		if rate == 0 { // what it is next may differ on a busy machine
+			start := time.Now()
+			rate = measureReading(team)
+			t.Logf("%.1f GB/s after %v", rate/1e9, time.Since(start))
+		}
+		return rate
+	}
 	start := time.Now()
-	first := tune.Best(Shape{Rows: 2560, Cols: 2560, Tokens: 1})
+	choices := tune.For(team(t, 2))
+	first := choices.Best(Shape{Rows: 2560, Cols: 2560, Tokens: 1})
 	t.Logf("%+v after %v", first, time.Since(start))
+	if r := choices.Reading(); !(r.Rate > 1e8 && r.Rate < 1e13) || r.Now != r.Rate || r.Workers != 2 || time.Since(r.Measured) > time.Minute {
+		t.Errorf("reading %+v", r)
+	}
 	start = time.Now()
-	if again := tune.Best(Shape{Rows: 2560, Cols: 2560, Tokens: 1}); again != first {
+	if again := tune.For(team(t, 2)).Best(Shape{Rows: 2560, Cols: 2560, Tokens: 1}); again != first {
 		t.Errorf("%+v, then %+v", first, again)
 	}
 	if d := time.Since(start); d > 50*time.Millisecond {
 		t.Errorf("the remembered answer took %v", d)
 	}
-	t.Logf("for 256 tokens: %v", tune.BestVariant(Shape{2560, 2560, 256, 0}, first.Layout))
-	t.Logf("with groups: %+v", tune.Best(Shape{2560, 2560, 1, 128}))
+	t.Logf("for 256 tokens: %v", choices.BestVariant(Shape{2560, 2560, 256, 0}, first.Layout))
+	t.Logf("with groups: %+v", choices.Best(Shape{2560, 2560, 1, 128}))
 	if _, err := os.Stat(path); err != nil {
 		t.Error(err)
 	}
 }
 
 func BenchmarkBest(b *testing.B) {
+	two := team(b, 2)
 	for b.Loop() {
 		tune := New("", nil)
-		tune.bandwidth = func() float64 { return 1e10 }
-		tune.best(Shape{2560, 2560, 1, 0}, ternary.Layouts())
+		tune.ReadRate = func(*parallel.Team) float64 { return 1e10 }
+		tune.For(two).Best(Shape{2560, 2560, 1, 0})
 	}
+}
+
+// BenchmarkReading is what each load of a model with large matrices takes for it.
+func BenchmarkReading(b *testing.B) {
+	two, rates := team(b, 2), []float64{}
+	for b.Loop() {
+		rates = append(rates, measureReading(two)/1e9)
+	}
+	slices.Sort(rates)
+	b.ReportMetric(rates[len(rates)/2], "GB/s")
+	b.ReportMetric(rates[0], "GB/s-least")
+	b.ReportMetric(rates[len(rates)-1], "GB/s-most")
 }
 
 // TestBestGrouped: base 3 where memory is the bound, two bits where its arithmetic is.
@@ -246,13 +312,13 @@ func TestBestGrouped(t *testing.T) {
 	shape := Shape{Rows: 2560, Cols: 2560, Tokens: 1}
 	path := filepath.Join(t.TempDir(), "kernels.json")
 	for bandwidth, want := range map[float64]ternary.Layout{1e15: ternary.G2, 1e9: ternary.G5} {
-		tuner, n := fakeTuner(path, nil, bandwidth, slowBase3)
-		if got := tuner.BestGrouped(shape); got != want || *n != 2 {
-			t.Errorf("%g bytes/s: %v after %d measurements, want %v after 2", bandwidth, got, *n, want)
+		tuner := fakeTuner(path, nil, bandwidth, slowBase3)
+		if got := tuner.For(team(t, 2)).BestGrouped(shape); got != want || tuner.measured != 2 {
+			t.Errorf("%g bytes/s: %v after %d measurements, want %v after 2", bandwidth, got, tuner.measured, want)
 		}
-		again, n := fakeTuner(path, nil, bandwidth, slowBase3)
-		if got := again.BestGrouped(shape); got != want || *n != 0 {
-			t.Errorf("%g bytes/s, from the file: %v after %d measurements", bandwidth, got, *n)
+		again := fakeTuner(path, nil, bandwidth, slowBase3)
+		if got := again.For(team(t, 2)).BestGrouped(shape); got != want || again.measured != 0 {
+			t.Errorf("%g bytes/s, from the file: %v after %d measurements", bandwidth, got, again.measured)
 		}
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package autotune
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,8 +10,9 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strings"
+	"time"
 
 	"trit/internal/atomicfile"
 	"trit/internal/kernel"
@@ -20,7 +22,7 @@ import (
 
 // kernelVersion changes when kernels change so much that measurements of older
 // ones mislead.
-const kernelVersion = 3
+const kernelVersion = 4
 
 // cacheFormat marks the files that this package writes.
 const cacheFormat = "trit kernel measurements"
@@ -35,8 +37,15 @@ type cacheFile struct {
 }
 
 type cacheMachine struct {
-	ReadBytesPerSecond float64        `json:"read_bytes_per_second"` // per worker
-	Products           []cacheProduct `json:"products"`
+	Reads    []cacheRead    `json:"reads"`
+	Products []cacheProduct `json:"products"`
+}
+
+// cacheRead is a Reading.
+type cacheRead struct {
+	Workers        int       `json:"workers"`
+	BytesPerSecond float64   `json:"bytes_per_second"` // of all workers together
+	Measured       time.Time `json:"measured"`
 }
 
 type cacheProduct struct {
@@ -48,9 +57,9 @@ type cacheProduct struct {
 	Seconds   float64 `json:"seconds"` // per panel of 16 rows
 }
 
-// machineKey names all that measurements depend on.
+// machineKey names all that the times of products depend on.
 func machineKey() string {
-	return fmt.Sprintf("%s, %v, %d threads, kernels v%d", kernel.CPUModel(), kernel.Active(), runtime.GOMAXPROCS(0), kernelVersion)
+	return fmt.Sprintf("%s, %v, kernels v%d", kernel.CPUModel(), kernel.Active(), kernelVersion)
 }
 
 // load reads the file, once.
@@ -58,7 +67,7 @@ func (t *Tuner) load() {
 	if t.loaded {
 		return
 	}
-	t.loaded, t.times = true, map[timeKey]float64{}
+	t.loaded, t.times, t.reads = true, map[timeKey]float64{}, map[int]Reading{}
 	if t.path == "" {
 		return
 	}
@@ -69,11 +78,12 @@ func (t *Tuner) load() {
 	}
 	machine := file.Machines[machineKey()]
 	times, err := machine.times()
-	if err != nil {
+	reads, readsErr := machine.readings()
+	if err = cmp.Or(err, readsErr); err != nil {
 		t.warn(fmt.Errorf("%w: %s: %w (delete the file to measure again)", ErrCache, t.path, err))
 		return
 	}
-	t.keep, t.times, t.read = true, times, machine.ReadBytesPerSecond
+	t.keep, t.times, t.reads = true, times, reads
 }
 
 // readCache returns the file's contents, empty when it does not exist yet.
@@ -117,9 +127,6 @@ func parseCache(data []byte) (cacheFile, error) {
 
 // times checks and converts a machine's measurements.
 func (m cacheMachine) times() (map[timeKey]float64, error) {
-	if m.ReadBytesPerSecond < 0 {
-		return nil, fmt.Errorf("read_bytes_per_second is %v", m.ReadBytesPerSecond)
-	}
 	times := make(map[timeKey]float64, len(m.Products))
 	for i, p := range m.Products {
 		layout, err := ternary.ParseLayout(p.Layout)
@@ -136,6 +143,18 @@ func (m cacheMachine) times() (map[timeKey]float64, error) {
 		times[timeKey{p.Cols, p.Tokens, p.GroupCols, layout, variant}] = p.Seconds
 	}
 	return times, nil
+}
+
+// readings checks and converts what a machine has read.
+func (m cacheMachine) readings() (map[int]Reading, error) {
+	reads := make(map[int]Reading, len(m.Reads))
+	for i, r := range m.Reads {
+		if r.Workers < 1 || !(r.BytesPerSecond > 0) {
+			return nil, fmt.Errorf("reading %d: %v bytes/s of %d workers", i, r.BytesPerSecond, r.Workers)
+		}
+		reads[r.Workers] = Reading{Workers: r.Workers, Rate: r.BytesPerSecond, Measured: r.Measured}
+	}
+	return reads, nil
 }
 
 // save merges the measurements into the file, which other processes may have
@@ -160,7 +179,20 @@ func (t *Tuner) write() error {
 		merged = map[timeKey]float64{}
 	}
 	maps.Copy(merged, t.times)
-	machine = cacheMachine{ReadBytesPerSecond: t.read}
+	reads, err := machine.readings()
+	if err != nil {
+		reads = map[int]Reading{}
+	}
+	// Of two measurements the later one tells more.
+	for n, r := range t.reads {
+		if !reads[n].Measured.After(r.Measured) {
+			reads[n] = r
+		}
+	}
+	machine = cacheMachine{}
+	for _, n := range slices.Sorted(maps.Keys(reads)) {
+		machine.Reads = append(machine.Reads, cacheRead{n, reads[n].Rate, reads[n].Measured})
+	}
 	for key, seconds := range merged {
 		machine.Products = append(machine.Products, cacheProduct{key.cols, key.tokens, key.groupCols, key.layout.String(), key.variant.String(), seconds})
 	}

@@ -6,12 +6,18 @@ import (
 
 	"trit/internal/kernel"
 	"trit/internal/kernel/autotune"
+	"trit/internal/parallel"
 	"trit/internal/ternary"
 )
 
 // Choose how to store and multiply the weights of a model's largest matrix.
 func ExampleTuner() {
-	choice := autotune.New("", nil).Best(autotune.Shape{Rows: 6912, Cols: 2560, Tokens: 1})
+	team, err := parallel.NewTeam(2)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer team.Close()
+	choice := autotune.New("", nil).For(team).Best(autotune.Shape{Rows: 6912, Cols: 2560, Tokens: 1})
 	ws := kernel.NewWorkspace()
 	ws.Variant = choice.Variant
 	w, err := ternary.New(choice.Layout, 6912, 2560)
