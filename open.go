@@ -164,14 +164,12 @@ func (m *Model) load(ctx context.Context, f *gguf.File, o openOptions) error {
 	if err := m.limitMemory(f, &o); err != nil {
 		return err
 	}
-	if o.engine.Threads == 0 {
-		o.engine.Threads = parallel.DefaultThreads()
-	}
 	team, err := parallel.NewTeam(o.engine.Threads)
 	if err != nil {
 		return &OptionError{Option: "threads", Err: err}
 	}
 	defer team.Close() // also after a fault
+	defer team.Stay()()
 	o.load.Team, o.load.Context = team, ctx
 	m.model, err = model.Load(f, o.load)
 	team.Close()

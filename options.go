@@ -16,6 +16,7 @@ import (
 	"trit/internal/kernel"
 	"trit/internal/kernel/autotune"
 	"trit/internal/model"
+	"trit/internal/parallel"
 	"trit/quant"
 	"trit/sample"
 	"trit/tokenizer"
@@ -34,6 +35,7 @@ type openOptions struct {
 	sampling  func(*sample.Options)
 	memory    int64 // 0: no limit
 	grammars  *grammar.Memory
+	numa      *parallel.NUMA
 	err       error // what is wrong with the options
 }
 
@@ -46,6 +48,10 @@ func openOptionsOf(opts []Option) (openOptions, error) {
 		}
 		opt(&o)
 	}
+	if o.numa != nil && o.err == nil {
+		parallel.SetNUMA(*o.numa)
+	}
+	o.engine.Threads = parallel.Workers(o.engine.Threads)
 	return o, o.err
 }
 
@@ -69,9 +75,6 @@ func known[T fmt.Stringer](o *openOptions, option string, v T, parse func(string
 	}
 	return v
 }
-
-// Threads sets the number of worker threads; 0 means one per physical core.
-func Threads(n int) Option { return func(o *openOptions) { o.engine.Threads = o.count("threads", n) } }
 
 // ContextSize sets the largest number of tokens of a text, prompt included; 0
 // means what the model was trained for.

@@ -121,9 +121,7 @@ func (d *directOptions) start(f *gguf.File) (*engine.Engine, *tokenizer.Tokenize
 	if err != nil {
 		return nil, nil, err
 	}
-	if d.engine.Threads == 0 {
-		d.engine.Threads = parallel.DefaultThreads()
-	}
+	d.engine.Threads = parallel.Workers(d.engine.Threads)
 	team, err := parallel.NewTeam(d.engine.Threads)
 	if err != nil {
 		return nil, nil, err

@@ -31,6 +31,7 @@ type app struct {
 	err  io.Writer
 
 	threads  int
+	numa     parallel.NUMA
 	validate bool
 	json     bool
 	logLevel string
@@ -59,7 +60,9 @@ lists. The model "demo" is part of the program.`,
 			return a.setUp(cmd)
 		},
 	}
-	root.PersistentFlags().IntVarP(&a.threads, "threads", "t", 0, "worker threads (0: one per physical core)")
+	root.PersistentFlags().IntVarP(&a.threads, "threads", "t", 0, "worker threads, at most one per processor (0: one per physical core)")
+	root.PersistentFlags().Var(&parsedValue[parallel.NUMA]{dst: &a.numa, parse: parallel.ParseNUMA, text: "auto", usual: "auto"}, "numa",
+		"on machines with several nodes of memory: auto (workers and weights on all), isolate (on one), off (as it comes)")
 	root.PersistentFlags().BoolVar(&a.validate, "validate", false, "check the model with 'trit validate' before the command runs it")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print machine-readable JSON where the command has results")
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "warn", "least level of log messages: debug, info, warn, error")
@@ -128,6 +131,10 @@ func (a *app) setUp(cmd *cobra.Command) error {
 	}
 	if a.threads < 0 || a.threads > parallel.MaxThreads {
 		return usage(cmd, fmt.Errorf("--threads %d: want 1 to %d, or 0 for one per physical core", a.threads, parallel.MaxThreads))
+	}
+	parallel.SetNUMA(a.numa)
+	if a.threads > 0 {
+		a.threads = parallel.Workers(a.threads)
 	}
 	if home, err := hub.Home(); err == nil { // without one, measurements are made anew each time
 		a.tuningFile = filepath.Join(home, "kernels.json")

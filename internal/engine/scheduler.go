@@ -165,6 +165,7 @@ func (s *Scheduler) loop() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	debug.SetPanicOnFault(true) // see turn
+	defer s.engine.team.Stay()()
 	var lastStep time.Duration
 	for s.turn(timer, &lastStep) {
 	}

@@ -102,6 +102,9 @@ func newCoarse(m *model.Model, h *Head) (*coarse, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrMode, h.mode, err)
 	}
+	for _, plane := range copy.Planes() {
+		h.team.Spread(plane)
+	}
 	c := &coarse{head: h, copy: copy, build: newBuild(m, h, copy), input: copy.NewInput(maxGroup)}
 	c.workers = make([]worker, h.team.Size())
 	for p := range c.costs {

@@ -30,6 +30,7 @@ const (
 var chunk struct {
 	sync.Mutex
 	free []byte
+	on   map[int][]byte // the same in the memory of a node
 }
 
 // Bytes returns n zero bytes that start at a multiple of Align.
@@ -49,6 +50,29 @@ func Bytes(n int) []byte {
 	buf := chunk.free[:n:n]
 	chunk.free = chunk.free[size:]
 	return buf
+}
+
+// BytesOn is Bytes in memory of which no page is there yet, and which shares no page with
+// memory for another node: it will be close to the processor that first writes to it.
+func BytesOn(node, n int) []byte {
+	if n > chunkBytes/2 {
+		buf := whole(n)
+		drop(buf)
+		return buf[:n:n]
+	}
+	chunk.Lock()
+	defer chunk.Unlock()
+	size := (n + Align - 1) &^ (Align - 1)
+	if len(chunk.on[node]) < size {
+		if chunk.on == nil {
+			chunk.on = map[int][]byte{}
+		}
+		chunk.on[node] = whole(chunkBytes)
+		drop(chunk.on[node])
+	}
+	free := chunk.on[node]
+	chunk.on[node] = free[size:]
+	return free[:n:n]
 }
 
 // whole returns at least n bytes that fill huge pages.

@@ -5,3 +5,5 @@ package hugemem
 const supported = false
 
 func advise([]byte) {}
+
+func drop([]byte) {}

@@ -168,6 +168,10 @@ func (c *Coarse) Weight() []float32 { return c.weight }
 // changed.
 func (c *Coarse) PanelWeight() []float32 { return c.heavy }
 
+// Planes returns the memory of all panels of the planes that are read for whole panels, in
+// their order.
+func (c *Coarse) Planes() [][]byte { return [][]byte{c.first, c.second} }
+
 // Survey chooses the centre and the column scales for the rows that lie in data.
 func (c *Coarse) Survey(data []byte, t gguf.Type) {
 	rowBytes := len(data) / c.Rows

@@ -186,9 +186,11 @@ func MatMulGrouped(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, 
 	if row1-row0 == 1 {
 		// Whole panels go straight to their place.
 		whole := min(panel1, w.Rows/ternary.PanelRows)
-		if panel0 < whole {
-			mul(y[row0*yStride+panel0*ternary.PanelRows:], w.Data[panel0*size:whole*size], x.data[row0*x.stride:], x.stride, units, 1, whole-panel0)
-			panel0 = whole
+		for panel0 < whole {
+			data := w.Run(panel0, whole-panel0)
+			n := len(data) / size
+			mul(y[row0*yStride+panel0*ternary.PanelRows:], data, x.data[row0*x.stride:], x.stride, units, 1, n)
+			panel0 += n
 		}
 	}
 	if withTiles && ops.tiles != nil && x.wide != nil && row1-row0 >= ops.tiles.least {

@@ -185,9 +185,10 @@ func (m *matMul) vec(row, panel0, panel1 int) {
 	w, x := m.w, m.x
 	q := x.Q[row*x.Stride:][:x.Stride]
 	size := w.PanelBytes()
-	for p := panel0; p < panel1; p += chunkPanels {
-		n := min(chunkPanels, panel1-p)
-		m.k.matVec[w.Layout](m.ws.acc[:], w.Data[p*size:(p+n)*size], q, w.Units(), n, 0, m.ws)
+	for p, n := panel0, 0; p < panel1; p += n {
+		data := w.Run(p, min(chunkPanels, panel1-p))
+		n = len(data) / size
+		m.k.matVec[w.Layout](m.ws.acc[:], data, q, w.Units(), n, 0, m.ws)
 		r := p * ternary.PanelRows
 		rows := min(n*ternary.PanelRows, w.Rows-r)
 		m.k.finish(m.y[row*m.yStride+r:], 0, m.ws.acc[:], 0, x.Sum[row:], 0, x.Scale[row:], m.scales(r, rows, 0), 1, rows, false)

@@ -13,6 +13,7 @@ import (
 	"trit/internal/hugemem"
 	"trit/internal/kernel"
 	"trit/internal/kernel/autotune"
+	"trit/internal/repacked"
 	"trit/internal/ternary"
 	"trit/quant"
 )
@@ -356,10 +357,10 @@ func (b *Binder) matrices(t *gguf.Tensor, spec TensorSpec) ([]*ternary.Matrix, e
 		if len(scales) > 1 {
 			own = scales[i*len(scales)/n : (i+1)*len(scales)/n]
 		}
-		m, err := b.matrix(wanted, view, i*rows, rows, own, group)
+		m, err := b.matrix(wanted, view, i*rows, rows, own, group, n)
 		if errors.Is(err, quant.ErrCode) && group%ternary.GroupWidth == 0 && b.model.Config.Activations != Int8 {
 			// A code that stands for +2 is no trit, but this layout holds it.
-			m, err = b.matrix(ternary.G2, view, i*rows, rows, own, group)
+			m, err = b.matrix(ternary.G2, view, i*rows, rows, own, group, n)
 		}
 		if err != nil {
 			return nil, err
@@ -379,9 +380,9 @@ func (b *Binder) report(n int64) {
 	}
 }
 
-// matrix repacks rows of a view from first on.
-func (b *Binder) matrix(layout ternary.Layout, view *quant.TernaryView, first, rows int, scales []float32, group int) (*ternary.Matrix, error) {
-	m, err := ternary.New(layout, rows, view.Cols())
+// matrix repacks rows of a view from first on, for one of count matrices.
+func (b *Binder) matrix(layout ternary.Layout, view *quant.TernaryView, first, rows int, scales []float32, group, count int) (*ternary.Matrix, error) {
+	m, err := repacked.NewMatrix(b.opts.Team, layout, rows, view.Cols(), count)
 	if err != nil {
 		return nil, err
 	}

@@ -141,6 +141,8 @@ func NewPass(m *Model, o PassOptions) *Pass {
 		p.work = append(p.work, kernel.NewWorkspace())
 	}
 	p.project.p, p.byRow.p, p.dense.p = p, p, p
+	p.project.parts = make([]projectPart, 0, maxParts*o.Team.Nodes())
+	p.project.ends = make([]int, 0, o.Team.Nodes())
 	for range o.Team.Size() {
 		p.wide = append(p.wide, o.Memory.Float32s(kernel.HeadScratch(m.dense)))
 	}

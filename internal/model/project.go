@@ -76,21 +76,28 @@ func (p *Pass) round(in Buffer, w *Projection) {
 
 // multiplyAll multiplies the rounded input with all of the matrices.
 func (p *Pass) multiplyAll(in Buffer, outs []Projected) {
+	p.divide(in, outs)
+	p.team.RunNodes(&p.project, p.project.ends)
+}
+
+// divide cuts a section into slices: those of all matrices that the workers of the first
+// node multiply, then those of the next.
+func (p *Pass) divide(in Buffer, outs []Projected) {
 	t := &p.project
-	t.in, t.n = in, 0
+	t.in, t.parts, t.ends = in, t.parts[:0], t.ends[:0]
 	slices, total := 0, 0
 	for _, o := range outs {
 		total += o.W.Matrix.Panels()
 	}
-	for _, o := range outs {
-		part := &t.parts[t.n]
-		part.w, part.out, part.first = o.W, o.Out, slices
-		part.panels = o.W.Matrix.Panels()
-		part.step = p.panelsPerSlice(o.W.Matrix, total, p.rows)
-		slices += (part.panels + part.step - 1) / part.step
-		t.n++
+	for node := range p.team.Nodes() {
+		for _, o := range outs {
+			part := projectPart{w: o.W, out: o.Out, first: slices, step: p.panelsPerSlice(o.W.Matrix, total, p.rows)}
+			part.from, part.to = p.team.Share(o.W.Matrix.Panels(), node)
+			slices += (part.to - part.from + part.step - 1) / part.step
+			t.parts = append(t.parts, part)
+		}
+		t.ends = append(t.ends, slices)
 	}
-	p.team.Run(t, slices)
 }
 
 // Aims for the slices of a projection: enough of them that workers finish
@@ -126,26 +133,38 @@ const maxParts = 4
 type projectTask struct {
 	p     *Pass
 	in    Buffer
-	n     int
-	parts [maxParts]projectPart
+	parts []projectPart
+	ends  []int // of the slices of each node
 }
 
+// projectPart is a node's part of a matrix.
 type projectPart struct {
-	w      *Projection
-	out    Buffer
-	first  int // first slice of this matrix
-	step   int // panels per slice
-	panels int
+	w        *Projection
+	out      Buffer
+	first    int // first slice of this part
+	step     int // panels per slice
+	from, to int // panels
 }
 
 func (t *projectTask) Do(worker, slice int) {
-	i := t.n - 1
+	part := &t.parts[t.part(slice)]
+	from, to := part.panels(slice)
+	t.p.multiply(worker, part.w, part.out, operand{t.p.int8, t.p.groups, t.in}, 0, t.p.rows, from, to)
+}
+
+// part returns the part that a slice is of.
+func (t *projectTask) part(slice int) int {
+	i := len(t.parts) - 1
 	for slice < t.parts[i].first {
 		i--
 	}
-	part := &t.parts[i]
-	from := (slice - part.first) * part.step
-	t.p.multiply(worker, part.w, part.out, operand{t.p.int8, t.p.groups, t.in}, 0, t.p.rows, from, min(from+part.step, part.panels))
+	return i
+}
+
+// panels returns those of a slice.
+func (p *projectPart) panels(slice int) (from, to int) {
+	from = p.from + (slice-p.first)*p.step
+	return from, min(from+p.step, p.to)
 }
 
 // operand is the input of projections: rounded with a scale per row or with scales for

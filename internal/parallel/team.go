@@ -24,6 +24,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+
+	"trit/internal/topology"
 )
 
 // Task is the work of a section. Do is called once for every slice in
@@ -52,13 +54,16 @@ const (
 // worker 0; the others are goroutines of the team. A Team may be used by one
 // goroutine at a time.
 type Team struct {
-	size int
+	size  int
+	place *topology.Place // nil: all workers are on one node
+	ends  []int           // of the place, of the workers of each node
 
 	// Written by Run before it publishes a ticket, read by a worker only
 	// while it holds a slice of that section.
 	task   Task
 	slices int
-	grain  int // slices that are taken together
+	grain  int   // slices that are taken together
+	cut    []int // of RunNodes
 	epoch  uint32
 	tracer Tracer // nil unless SetTracer has set one
 	spans  []Span // of the running section, one per worker, for the tracer
@@ -118,12 +123,21 @@ func (r *run) take(epoch uint32, last bool) (grain int, ok bool) {
 // workerPanic carries a panic from a worker to the goroutine that called Run.
 type workerPanic struct{ value any }
 
-// NewTeam starts a team of the given size, counting the caller of Run.
+// NewTeam starts a team of the given size, counting the caller of Run, where SetNUMA
+// wants it.
 func NewTeam(size int) (*Team, error) {
+	return NewTeamAt(size, place(size))
+}
+
+// NewTeamAt is NewTeam for workers with places, nil for any.
+func NewTeamAt(size int, place *topology.Place) (*Team, error) {
 	if size < 1 || size > MaxThreads {
 		return nil, fmt.Errorf("%w: %d, want 1 to %d", ErrThreads, size, MaxThreads)
 	}
-	t := &Team{size: size, runs: make([]run, size)}
+	t := &Team{size: size, place: place, runs: make([]run, size)}
+	if place != nil {
+		t.ends = place.Ends
+	}
 	t.wake = sync.NewCond(&t.mu)
 	t.exited.Add(size - 1)
 	for w := 1; w < size; w++ {
@@ -159,7 +173,8 @@ func (t *Team) runTogether(task Task, slices int) {
 	t.done.Store(0)
 	grains := (slices + t.grain - 1) / t.grain
 	for w := t.size - 1; w >= 0; w-- { // the first worker is here already
-		t.runs[w].Store(runWord(t.epoch, grains*w/t.size, grains*(w+1)/t.size)) // publishes the section
+		first, end := t.part(w, grains)
+		t.runs[w].Store(runWord(t.epoch, first, end)) // publishes the section
 	}
 	if t.parked.Load() > 0 {
 		t.mu.Lock()
@@ -196,6 +211,9 @@ func (t *Team) work(w int) {
 	// Tasks read mapped files, which can be cut short: a panic that Run raises again,
 	// not the end of the program.
 	debug.SetPanicOnFault(true)
+	if t.place != nil {
+		defer t.pin(t.node(w))()
+	}
 	epoch, ok := uint32(0), false
 	for {
 		if epoch, ok = t.await(w, epoch); !ok {
@@ -229,12 +247,13 @@ func (t *Team) drain(w int, epoch uint32) (dry bool) {
 		}
 		t.done.Add(finished)
 	}()
-	for victim := w; ; {
+	for victim, i := w, 0; ; {
 		grain, ok := t.runs[victim].take(epoch, victim != w)
 		if !ok {
-			if victim = (victim + 1) % t.size; victim == w {
+			if i++; i == t.size {
 				return true
 			}
+			victim = t.victim(w, i)
 			continue
 		}
 		for slice := grain * t.grain; slice < min((grain+1)*t.grain, t.slices); slice++ {

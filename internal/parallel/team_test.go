@@ -181,6 +181,15 @@ func TestIdleTeamParks(t *testing.T) {
 	}
 }
 
+func TestWorkers(t *testing.T) {
+	procs := runtime.GOMAXPROCS(0)
+	for threads, want := range map[int]int{0: DefaultThreads(), 1: 1, procs: procs, procs + 1: procs, MaxThreads + 1: MaxThreads + 1, -1: -1} {
+		if got := Workers(threads); got != want {
+			t.Errorf("Workers(%d) = %d, want %d of %d processors", threads, got, want, procs)
+		}
+	}
+}
+
 func TestDefaultThreads(t *testing.T) {
 	if n := DefaultThreads(); n < 1 || n > runtime.GOMAXPROCS(0) {
 		t.Errorf("DefaultThreads() = %d, want 1 to %d", n, runtime.GOMAXPROCS(0))

@@ -129,14 +129,12 @@ func Bench(ctx context.Context, o BenchOptions) (report *BenchReport, err error)
 	if err := b.check(); err != nil {
 		return nil, err
 	}
-	threads := b.Engine.Threads
-	if threads == 0 {
-		threads = parallel.DefaultThreads()
-	}
+	threads := parallel.Workers(b.Engine.Threads)
 	if b.team, err = parallel.NewTeam(threads); err != nil {
 		return nil, err
 	}
 	defer b.team.Close()
+	defer b.team.Stay()()
 	b.report = &BenchReport{Setup: Setup{Threads: threads}}
 	if err := b.load(); err != nil {
 		return nil, err

@@ -112,9 +112,7 @@ func BenchKernels(ctx context.Context, o KernelOptions) (*KernelReport, error) {
 			return nil, fmt.Errorf("%w: %d tokens per product, want 1 to %d", ErrBench, n, maxBatch)
 		}
 	}
-	if o.Threads == 0 {
-		o.Threads = parallel.DefaultThreads()
-	}
+	o.Threads = parallel.Workers(o.Threads)
 	if o.Time == 0 {
 		o.Time = 15 * time.Millisecond
 	}

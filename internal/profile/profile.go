@@ -108,9 +108,7 @@ func Profile(ctx context.Context, o ProfileOptions) (report *ProfileReport, err 
 	if err := b.check(); err != nil {
 		return nil, err
 	}
-	if b.report.Threads = o.Engine.Threads; b.report.Threads == 0 {
-		b.report.Threads = parallel.DefaultThreads()
-	}
+	b.report.Threads = parallel.Workers(o.Engine.Threads)
 	if b.team, err = parallel.NewTeam(b.report.Threads); err != nil {
 		return nil, err
 	}

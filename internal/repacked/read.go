@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -115,25 +114,29 @@ func (r *Reader) Tensor(team *parallel.Team, name string, rows, cols, count int,
 	list := make([]*ternary.Matrix, count)
 	at := e.Offset
 	for i := range list {
-		m, err := ternary.New(ternary.Layout(e.Layout), rows, cols)
+		m, err := NewMatrix(team, ternary.Layout(e.Layout), rows, cols, count)
 		if err != nil {
 			return nil, r.damaged("%s: %v", name, err)
 		}
-		if at < 0 || at > r.size-int64(len(m.Data)) {
+		packed := int64(m.Panels()) * int64(m.PanelBytes())
+		if at < 0 || at > r.size-packed {
 			return nil, r.damaged("%s begins at byte %d and ends behind the last, %d", name, e.Offset, r.size)
 		}
 		list[i] = m
-		for chunk := range slices.Chunk(m.Data, chunkSize) {
-			t.chunks = append(t.chunks, chunk)
-			t.offsets = append(t.offsets, at)
-			at += int64(len(chunk))
+		for off := int64(0); off < packed; off += chunkSize {
+			c := chunk{at: at + off, size: int(min(chunkSize, packed-off)), m: m, off: int(off)}
+			if m.Parts == nil {
+				c.data = m.Data[off:][:c.size]
+			}
+			t.chunks = append(t.chunks, c)
 		}
+		at += packed
 	}
 	if len(e.Sums) != 4*len(t.chunks)+4 || e.Scales < 0 || int64(e.Scales) > (r.size-at)/int64(4*count) {
 		return nil, r.damaged("%s has %d bytes of checksums and %d scales", name, len(e.Sums), e.Scales)
 	}
 	scales := make([]byte, 4*e.Scales*count)
-	t.chunks, t.offsets, t.sums = append(t.chunks, scales), append(t.offsets, at), e.Sums
+	t.chunks, t.sums = append(t.chunks, chunk{at: at, size: len(scales), data: scales}), e.Sums
 	team.Run(t, len(t.chunks))
 	if err := t.err.Load(); err != nil {
 		return nil, *err
@@ -153,13 +156,30 @@ func (r *Reader) Tensor(team *parallel.Team, name string, rows, cols, count int,
 	return list, nil
 }
 
+// NewMatrix returns one of count matrices of a tensor. Several are the experts of a
+// mixture, whose rows no worker reads twice.
+func NewMatrix(team *parallel.Team, layout ternary.Layout, rows, cols, count int) (*ternary.Matrix, error) {
+	if count > 1 {
+		return ternary.New(layout, rows, cols)
+	}
+	return ternary.NewAt(team, layout, rows, cols)
+}
+
+// chunk is what one checksum belongs to.
+type chunk struct {
+	at   int64 // in the file
+	size int
+	data []byte          // where it goes to, or nil:
+	m    *ternary.Matrix // to byte off of its panels
+	off  int
+}
+
 // readTask reads chunks and compares their checksums.
 type readTask struct {
-	r       *Reader
-	chunks  [][]byte
-	offsets []int64
-	sums    []byte
-	err     atomic.Pointer[error]
+	r      *Reader
+	chunks []chunk
+	sums   []byte
+	err    atomic.Pointer[error]
 }
 
 // Do implements parallel.Task.
@@ -167,11 +187,18 @@ func (t *readTask) Do(_, i int) {
 	if t.err.Load() != nil {
 		return
 	}
-	_, err := t.r.f.ReadAt(t.chunks[i], t.offsets[i])
-	if err == nil && crc32.Checksum(t.chunks[i], castagnoli) != binary.LittleEndian.Uint32(t.sums[4*i:]) {
-		err = t.r.damaged("the checksum of %d bytes at %d is wrong", len(t.chunks[i]), t.offsets[i])
+	c := t.chunks[i]
+	data := c.data
+	if data == nil {
+		data = make([]byte, c.size)
+	}
+	_, err := t.r.f.ReadAt(data, c.at)
+	if err == nil && crc32.Checksum(data, castagnoli) != binary.LittleEndian.Uint32(t.sums[4*i:]) {
+		err = t.r.damaged("the checksum of %d bytes at %d is wrong", c.size, c.at)
 	}
 	if err != nil {
 		t.err.CompareAndSwap(nil, &err)
+	} else if c.data == nil {
+		c.m.Fill(c.off, data)
 	}
 }

@@ -240,7 +240,7 @@ func (w *writer) all(x index, tensors []Tensor) error {
 			Group: t.Group, Half: t.Half, Columns: m.GroupCols, Scales: len(m.Scales), Offset: w.at,
 		}
 		for _, m := range t.Matrices {
-			for chunk := range slices.Chunk(m.Data, chunkSize) {
+			for chunk := range slices.Chunk(m.Packed(), chunkSize) {
 				if err := w.write(chunk); err != nil {
 					return err
 				}

@@ -13,6 +13,7 @@ import (
 
 	"trit/internal/parallel"
 	"trit/internal/ternary"
+	"trit/internal/topology"
 )
 
 // source writes a model's file and returns its path.
@@ -95,7 +96,7 @@ func read(r *Reader, tm *parallel.Team, want Tensor) (same, found bool, err erro
 		return false, false, err
 	}
 	return slices.EqualFunc(list, want.Matrices, func(a, b *ternary.Matrix) bool {
-		return bytes.Equal(a.Data, b.Data) && slices.Equal(a.Scales, b.Scales) && a.GroupCols == b.GroupCols && a.Layout == b.Layout
+		return bytes.Equal(a.Packed(), b.Packed()) && slices.Equal(a.Scales, b.Scales) && a.GroupCols == b.GroupCols && a.Layout == b.Layout
 	}), true, nil
 }
 
@@ -126,6 +127,54 @@ func TestReadsWhatWasWritten(t *testing.T) {
 	if got, err := r.Tensor(tm, "other", 1, 1, 1, all); got != nil || err != nil {
 		t.Error(got, err)
 	}
+}
+
+// TestParts: a file says nothing about the nodes of memory that the weights are read from
+// or were written from.
+func TestParts(t *testing.T) {
+	list := tensors(t)
+	tm, err := parallel.NewTeamAt(4, &topology.Place{Ends: []int{1, 4}, Nodes: []int{0, 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tm.Close)
+	c, path := written(t, list)
+	r, err := c.Open(path, keyOf(t, path, "a"))
+	if err != nil || r == nil {
+		t.Fatal(r, err)
+	}
+	defer r.Close()
+	parts := slices.Clone(list)
+	for i, want := range list {
+		m := want.Matrices[0]
+		if parts[i].Matrices, err = r.Tensor(tm, want.Name, m.Rows, m.Cols, len(want.Matrices), all); err != nil {
+			t.Fatal(err)
+		}
+		if same, _, err := read(r, tm, want); !same || err != nil {
+			t.Errorf("%s: the same: %v, %v", want.Name, same, err)
+		}
+	}
+	if parts[0].Matrices[0].Parts == nil || parts[1].Matrices[0].Parts != nil {
+		t.Error("single matrices are in parts, and experts are not")
+	}
+	again, path2 := written(t, parts)
+	one, err := os.ReadFile(filepath.Join(c.Dir, fileIn(t, c)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := os.ReadFile(filepath.Join(again.Dir, fileIn(t, again)))
+	if n := len(one) - 4096; err != nil || len(path) != len(path2) || !bytes.Equal(one[:n], two[:n]) {
+		t.Errorf("%d and %d bytes, %v", len(one), len(two), err)
+	}
+}
+
+// fileIn returns the name of the only file of a cache.
+func fileIn(t *testing.T, c *Cache) string {
+	files, err := os.ReadDir(c.Dir)
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	return files[0].Name()
 }
 
 func TestOtherContentIsAsGoodAsNone(t *testing.T) {

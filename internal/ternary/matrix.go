@@ -19,8 +19,10 @@ type Matrix struct {
 	Layout     Layout
 
 	// Data holds the panels one after another, Panels()·PanelBytes() bytes,
-	// aligned to 64 bytes.
+	// aligned to 64 bytes. It is nil where Parts hold them instead.
 	Data []byte
+	// Parts hold the panels in several pieces of memory, one after another.
+	Parts []Part
 
 	// Scales holds one scale for the whole matrix, or Rows scales, or, when
 	// GroupCols is not 0, Rows·Groups() scales in row-major order. It is nil for
@@ -34,11 +36,44 @@ type Matrix struct {
 	GroupCols int
 }
 
+// Part is a piece of a matrix: its panels up to, and without, End.
+type Part struct {
+	End  int
+	Data []byte
+}
+
+// Home is memory that consists of nodes, each close to some of the workers that read it.
+type Home interface {
+	Nodes() int
+	// Share returns which of n panels the workers of a node read.
+	Share(n, node int) (from, to int)
+	// Bytes returns n zero bytes in the memory of a node, aligned to 64 bytes.
+	Bytes(node, n int) []byte
+}
+
+// NewAt is New with the panels where they will be read.
+func NewAt(home Home, layout Layout, rows, cols int) (*Matrix, error) {
+	if home.Nodes() == 1 {
+		return New(layout, rows, cols)
+	}
+	return newMatrix(layout, rows, cols, func(m *Matrix, _ int) {
+		for node := range home.Nodes() {
+			if from, to := home.Share(m.Panels(), node); to > from {
+				m.Parts = append(m.Parts, Part{to, home.Bytes(node, (to-from)*m.PanelBytes())})
+			}
+		}
+	})
+}
+
 // New returns a matrix of the given shape with memory for its panels and one
 // scale of 1, or in a grouped layout scales of 0. Each panel must be set with
 // SetPanel before it is read. The error
 // is ErrLayout or ErrShape (a shape below 1×1 or too large for the address space).
 func New(layout Layout, rows, cols int) (*Matrix, error) {
+	return newMatrix(layout, rows, cols, func(m *Matrix, size int) { m.Data = hugemem.Bytes(size) })
+}
+
+func newMatrix(layout Layout, rows, cols int, hold func(m *Matrix, size int)) (*Matrix, error) {
 	if int(layout) >= len(layoutNames) {
 		return nil, fmt.Errorf("%w: %v", ErrLayout, layout)
 	}
@@ -56,7 +91,7 @@ func New(layout Layout, rows, cols int) (*Matrix, error) {
 	if size/panels != int64(m.PanelBytes()) || size > int64(^uint(0)>>1)-1<<22 {
 		return nil, fmt.Errorf("%w: %d×%d does not fit the address space", ErrShape, rows, cols)
 	}
-	m.Data = hugemem.Bytes(int(size))
+	hold(m, int(size))
 	return m, nil
 }
 
@@ -77,7 +112,62 @@ func (m *Matrix) Bytes() int64 {
 // Panel returns the packed bytes of panel p, which covers rows 16p…16p+15.
 func (m *Matrix) Panel(p int) []byte {
 	n := m.PanelBytes()
-	return m.Data[p*n : p*n+n : p*n+n]
+	data, first := m.Data, 0
+	if m.Parts != nil {
+		data, first = m.part(p)
+	}
+	p -= first
+	return data[p*n : p*n+n : p*n+n]
+}
+
+// Run returns the packed bytes of at most n panels from p on, as far as they lie one after
+// another in memory.
+func (m *Matrix) Run(p, n int) []byte {
+	size := m.PanelBytes()
+	data, first := m.Data, 0
+	if m.Parts != nil {
+		data, first = m.part(p)
+	}
+	data = data[(p-first)*size:]
+	return data[:min(n*size, len(data))]
+}
+
+// part returns the memory that holds panel p, and its first panel.
+func (m *Matrix) part(p int) (data []byte, first int) {
+	for _, part := range m.Parts {
+		if p < part.End {
+			return part.Data, first
+		}
+		first = part.End
+	}
+	panic(fmt.Sprintf("ternary: panel %d of %d", p, m.Panels()))
+}
+
+// Packed returns the panels one after another, a copy of them where they lie in parts.
+func (m *Matrix) Packed() []byte {
+	if m.Parts == nil {
+		return m.Data
+	}
+	var all []byte
+	for _, part := range m.Parts {
+		all = append(all, part.Data...)
+	}
+	return all
+}
+
+// Fill sets bytes of the panels from byte off of Packed on.
+func (m *Matrix) Fill(off int, data []byte) {
+	first, size := 0, m.PanelBytes()
+	for _, part := range m.Parts {
+		if at := off - first*size; len(data) > 0 && at < len(part.Data) {
+			n := copy(part.Data[at:], data)
+			off, data = off+n, data[n:]
+		}
+		first = part.End
+	}
+	if m.Parts == nil {
+		copy(m.Data[off:], data)
+	}
 }
 
 // Groups returns the number of scales per row: 1 without column groups.
@@ -132,11 +222,21 @@ func (m *Matrix) Validate() error {
 	if m.Rows < 1 || m.Cols < 1 || m.Cols > maxCols {
 		return fmt.Errorf("%w: %d×%d (rows must be positive and columns in 1…%d)", ErrShape, m.Rows, m.Cols, maxCols)
 	}
-	if want := int64(m.Panels()) * int64(m.PanelBytes()); int64(len(m.Data)) != want {
-		return fmt.Errorf("%w: %d×%d in layout %v needs %d bytes of data, found %d", ErrShape, m.Rows, m.Cols, m.Layout, want, len(m.Data))
+	parts, first := m.Parts, 0
+	if parts == nil {
+		parts = []Part{{m.Panels(), m.Data}}
 	}
-	if addr := uintptr(unsafe.Pointer(unsafe.SliceData(m.Data))); addr%hugemem.Align != 0 {
-		return fmt.Errorf("%w: data is not aligned to %d bytes", ErrShape, hugemem.Align)
+	for _, part := range parts {
+		if want := int64(part.End-first) * int64(m.PanelBytes()); int64(len(part.Data)) != want || want < 1 {
+			return fmt.Errorf("%w: %d×%d in layout %v needs %d bytes of data, found %d", ErrShape, m.Rows, m.Cols, m.Layout, want, len(part.Data))
+		}
+		if addr := uintptr(unsafe.Pointer(unsafe.SliceData(part.Data))); addr%hugemem.Align != 0 {
+			return fmt.Errorf("%w: data is not aligned to %d bytes", ErrShape, hugemem.Align)
+		}
+		first = part.End
+	}
+	if first != m.Panels() {
+		return fmt.Errorf("%w: %d×%d has %d panels, its parts %d", ErrShape, m.Rows, m.Cols, m.Panels(), first)
 	}
 	return m.validateScales()
 }

@@ -208,11 +208,7 @@ func (s *suite) start(c *Check) bool {
 // load reads the weights with all threads.
 func (s *suite) load(o model.LoadOptions) (*model.Model, error) {
 	if o.Team == nil {
-		threads := s.o.Engine.Threads
-		if threads == 0 {
-			threads = parallel.DefaultThreads()
-		}
-		team, err := parallel.NewTeam(threads)
+		team, err := parallel.NewTeam(parallel.Workers(s.o.Engine.Threads))
 		if err != nil {
 			return nil, err
 		}

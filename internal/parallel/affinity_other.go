@@ -1,0 +1,5 @@
+//go:build !linux
+
+package parallel
+
+func setAffinity([]int) (restore func()) { return func() {} }
