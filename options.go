@@ -16,7 +16,6 @@ import (
 	"trit/internal/kernel"
 	"trit/internal/kernel/autotune"
 	"trit/internal/model"
-	"trit/internal/parallel"
 	"trit/quant"
 	"trit/sample"
 	"trit/tokenizer"
@@ -35,7 +34,7 @@ type openOptions struct {
 	sampling  func(*sample.Options)
 	memory    int64 // 0: no limit
 	grammars  *grammar.Memory
-	numa      *parallel.NUMA
+	numa      *NUMAMode
 	err       error // what is wrong with the options
 }
 
@@ -48,10 +47,7 @@ func openOptionsOf(opts []Option) (openOptions, error) {
 		}
 		opt(&o)
 	}
-	if o.numa != nil && o.err == nil {
-		parallel.SetNUMA(*o.numa)
-	}
-	o.engine.Threads = parallel.Workers(o.engine.Threads)
+	o.placeThreads()
 	return o, o.err
 }
 

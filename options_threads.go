@@ -22,3 +22,11 @@ const (
 func NUMA(n NUMAMode) Option {
 	return func(o *openOptions) { o.numa = new(known(o, "numa", n, parallel.ParseNUMA)) }
 }
+
+// placeThreads decides how many threads there are, and where, once all options are known.
+func (o *openOptions) placeThreads() {
+	if o.numa != nil && o.err == nil {
+		parallel.SetNUMA(*o.numa)
+	}
+	o.engine.Threads = parallel.Workers(o.engine.Threads)
+}
