@@ -249,32 +249,11 @@ func scores(a isa, e element, nq int) {
 		}
 		loop := fmt.Sprintf("loop%d", pass)
 		Label(loop)
+		keys := Mem{Base: k, Disp: position * e.bytes}
 		if a.narrow() {
-			scoresNarrow(a, e, nq, query, acc, Mem{Base: k, Disp: position * e.bytes})
-		}
-		key := make([]VecVirtual, vectors)
-		for v := range key {
-			if a.narrow() {
-				break
-			}
-			key[v] = a.vec()
-			e.load(Mem{Base: k, Disp: (position + v*a.lanes) * e.bytes}, key[v])
-		}
-		for j := range nq {
-			if a.narrow() {
-				break
-			}
-			x, product := a.vec(), a.vec()
-			if a.wide() {
-				VMULPS_BCST(query.at(j), key[0], product)
-				VMULPS_BCST(query.at(j), key[1], x)
-			} else {
-				VBROADCASTSS(query.at(j), x)
-				VMULPS(x, key[0], product)
-				VMULPS(x, key[1], x)
-			}
-			VADDPS(product, acc[j][0], acc[j][0])
-			VADDPS(x, acc[j][1], acc[j][1])
+			scoresNarrow(a, e, nq, query, acc, keys)
+		} else {
+			scoresWide(a, e, nq, query, acc, keys)
 		}
 		for _, distance := range fetch {
 			for line := 0; line < pageTokens*e.bytes; line += 64 {
@@ -310,6 +289,28 @@ func scores(a isa, e element, nq int) {
 		}
 	}
 	finish()
+}
+
+// scoresWide multiplies two vectors of keys with all queries.
+func scoresWide(a isa, e element, nq int, query rows, acc [8][]VecVirtual, keys Mem) {
+	var key [2]VecVirtual
+	for v := range key {
+		key[v] = a.vec()
+		e.load(keys.Offset(v*a.lanes*e.bytes), key[v])
+	}
+	for j := range nq {
+		x, product := a.vec(), a.vec()
+		if a.wide() {
+			VMULPS_BCST(query.at(j), key[0], product)
+			VMULPS_BCST(query.at(j), key[1], x)
+		} else {
+			VBROADCASTSS(query.at(j), x)
+			VMULPS(x, key[0], product)
+			VMULPS(x, key[1], x)
+		}
+		VADDPS(product, acc[j][0], acc[j][0])
+		VADDPS(x, acc[j][1], acc[j][1])
+	}
 }
 
 // scoresNarrow multiplies keys, one vector after the other, with all queries: there are few
