@@ -50,7 +50,7 @@ func TestOpenOptions(t *testing.T) {
 		t.Errorf("of two bad options one is not named: %v", err)
 	}
 	for _, o := range []trit.Option{
-		trit.KVType(trit.KVF32), trit.KVType(trit.KVInt8), trit.Kernel(trit.KernelLUT), trit.Head(trit.HeadPlain), trit.Head(trit.HeadQ8),
+		trit.KVType(trit.KVF32), trit.KVType(trit.KVInt8), trit.KVType(trit.KVQ4), trit.Kernel(trit.KernelLUT), trit.Head(trit.HeadPlain), trit.Head(trit.HeadQ8),
 		trit.Activations(trit.ActivationsFloat), trit.HiddenAct(trit.HiddenSiLU), trit.I2SLayout(trit.I2SLayoutA), trit.PrefixCache(-1),
 	} {
 		openDemo(t, o)

@@ -315,13 +315,19 @@ func testPrefixClients(t *testing.T, newScheduler opener) {
 	checkAllFree(t, s)
 }
 
-func TestPrefixSave(t *testing.T) { onModels(t, 0, testPrefixSave) }
+func TestPrefixSave(t *testing.T) {
+	for _, kv := range []kernel.KVType{kernel.KVF32, kernel.KVQ4} {
+		t.Run(kv.String(), func(t *testing.T) {
+			onModels(t, 0, func(t *testing.T, newScheduler opener) { testPrefixSave(t, newScheduler, kv) })
+		})
+	}
+}
 
-func testPrefixSave(t *testing.T, newScheduler opener) {
+func testPrefixSave(t *testing.T, newScheduler opener, kv kernel.KVType) {
 	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "prompts.kv")
 	text := longTokens(100)
-	s := newScheduler(t, engine.Options{Context: 200})
+	s := newScheduler(t, engine.Options{Context: 200, KVType: kv})
 	want := lastLogits(t, s, [][]int32{text})[0]
 	c := session(t, s)
 	if err := c.Run(ctx, text, engine.None, 0); err != nil {
@@ -333,7 +339,7 @@ func testPrefixSave(t *testing.T, newScheduler opener) {
 	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
 		t.Errorf("saving leaves %v, %v", left, err)
 	}
-	other := newScheduler(t, engine.Options{Context: 300, Threads: 1})
+	other := newScheduler(t, engine.Options{Context: 300, Threads: 1, KVType: kv})
 	if pages, err := other.LoadPrefixes(path); err != nil || pages != 3 {
 		t.Fatalf("%d pages were loaded, want 3: %v", pages, err)
 	}
@@ -343,8 +349,8 @@ func testPrefixSave(t *testing.T, newScheduler opener) {
 	}
 	equalBits(t, "logits after loading", d.Logits(0), want)
 
-	kv := newScheduler(t, engine.Options{Context: 300, KVType: kernel.KVF16})
-	if _, err := kv.LoadPrefixes(path); !errors.Is(err, cache.ErrPrefixFile) {
+	f16 := newScheduler(t, engine.Options{Context: 300, KVType: kernel.KVF16})
+	if _, err := f16.LoadPrefixes(path); !errors.Is(err, cache.ErrPrefixFile) {
 		t.Errorf("another KV type: %v", err)
 	}
 	float := schedulerOf(t, load(t, committed(), model.LoadOptions{Activations: model.Float}), engine.Options{Threads: 1})

@@ -243,7 +243,7 @@ func testSameBits(t *testing.T, m *model.Model) {
 // TestStateAllocates nothing in a step.
 func TestStateAllocates(t *testing.T) {
 	for _, m := range []*model.Model{decodertest.Open(t, model.LoadOptions{}), hybrid(t), maple(t)} {
-		e := newEngine(t, m, engine.Options{KVType: kernel.KVF16})
+		e := newEngine(t, m, engine.Options{KVType: kernel.KVQ4})
 		s, b := e.NewSequence(), e.NewBatch()
 		defer s.Close()
 		step := func() {

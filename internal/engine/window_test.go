@@ -109,6 +109,9 @@ func TestSlidingWindow(t *testing.T) {
 			equalBits(t, "whole", logits(t, newEngine(t, m, o), tokens, nil, n), want)
 			equalBits(t, "cut", logits(t, newEngine(t, m, o), tokens, nil, 250, 1, 7, 64, 1, 1, 100, 30), want)
 		}
+		o.KVType = kernel.KVQ4
+		equalBits(t, "cut, in four bits", logits(t, newEngine(t, m, o), tokens, nil, 250, 1, 7, 64, 1, 1, 100, 30),
+			logits(t, newEngine(t, m, o), tokens, nil, n))
 	}
 }
 
