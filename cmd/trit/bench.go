@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"trit/internal/model/synth"
+	"trit/internal/parallel"
 	"trit/internal/profile"
 	"trit/internal/termtext"
 )
@@ -14,7 +17,7 @@ import (
 type benchFlags struct {
 	measuredFlags
 	prompt, generate, repeat int
-	batches, depths          []int
+	batches, depths, threads []int
 	kernels                  bool
 }
 
@@ -38,11 +41,18 @@ that already holds so many tokens; --depth 0 is what llama-bench calls tg.
 --shape takes random weights in the shape of a known model instead of a file.
 They go into a temporary file that is mapped like a downloaded one, so memory
 and loading are measured as they are for real models.
---kernels compares all implementations of the ternary products instead.`,
+--kernels compares all implementations of the ternary products instead. Several
+numbers of --threads are measured one after the other, for a table.`,
 		Example: "  trit bench --model demo\n  trit bench --shape bitnet-2b -p 256 -n 32 --batch 1,2,4,8,16 --depth 0,2048 --svg bench.svg\n  trit bench --kernels --shape bitnet-2b",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.kernels {
+			if err := f.takeThreads(a, cmd); err != nil {
+				return err
+			}
+			switch {
+			case f.kernels:
 				return a.benchKernels(cmd, &f)
+			case len(f.threads) > 1:
+				return a.benchThreads(cmd, &f)
 			}
 			return a.benchModel(cmd, &f)
 		},
@@ -53,10 +63,80 @@ and loading are measured as they are for real models.
 	cmd.Flags().IntVarP(&f.repeat, "repetitions", "r", 3, "how often everything is measured")
 	cmd.Flags().IntSliceVar(&f.batches, "batch", []int{1}, "numbers of sequences that generate together")
 	cmd.Flags().IntSliceVar(&f.depths, "depth", []int{0}, "numbers of tokens that a sequence holds before it generates")
+	// In place of the flag of all commands, which takes one number.
+	cmd.Flags().IntSliceVarP(&f.threads, "threads", "t", []int{0}, "worker threads, at most one per processor (0: one per physical core)")
 	cmd.Flags().BoolVar(&f.kernels, "kernels", false, "compare the kernels over the shapes of known models (or of --shape)")
 	takesModel(cmd)
 	return cmd
 }
+
+// takeThreads checks the numbers of threads.
+func (f *benchFlags) takeThreads(a *app, cmd *cobra.Command) error {
+	for _, n := range f.threads {
+		if n < 0 || n > parallel.MaxThreads || n == 0 && len(f.threads) > 1 {
+			return usage(cmd, fmt.Errorf("--threads %d: want numbers from 1 to %d, or 0 for one per physical core", n, parallel.MaxThreads))
+		}
+	}
+	if len(f.threads) == 1 {
+		a.threads = f.threads[0]
+	} else if f.kernels || f.svg != "" || len(f.threads) == 0 {
+		return usage(cmd, fmt.Errorf("--threads: want one number with --kernels or --svg"))
+	}
+	return nil
+}
+
+// threadsReport is what bench prints of several numbers of threads.
+type threadsReport struct {
+	Asked []int                  `json:"asked"` // threads; a run has no more than there are processors
+	Runs  []*profile.BenchReport `json:"runs"`  // one for each
+}
+
+func (r *threadsReport) String() string {
+	var b strings.Builder
+	first := r.Runs[0]
+	fmt.Fprintf(&b, "%s, layout %s, %s; prompts of %d tokens, %d generated, %d times\n\n", first.Model, first.Layout, first.CPU,
+		first.Prompt, first.Generate, first.Repeat)
+	fmt.Fprintf(&b, "%7s %7s  %21s %21s %21s %7s\n", "threads", "workers", "reading GB/s", "prompt tokens/s", "generating tokens/s", "")
+	for i, x := range r.Runs {
+		cell := func(v float64, spread [2]float64, unit float64) string {
+			return fmt.Sprintf("%.1f (%.1f–%.1f)", v/unit, spread[0]/unit, spread[1]/unit)
+		}
+		fmt.Fprintf(&b, "%7d %7d  %21s %21s %21s %5.1f %%\n", r.Asked[i], x.Threads, cell(x.ReadBandwidth, x.ReadBandwidthRange, 1e9),
+			cell(x.PrefillSpeed, x.PrefillRange, 1), cell(x.DecodeSpeed, x.DecodeRange, 1), 100*x.DecodeFraction)
+	}
+	b.WriteString("\nThe last column is what generating reads, of what can be read.\n")
+	return b.String()
+}
+
+// benchThreads runs the benchmark of a model with several numbers of threads.
+func (a *app) benchThreads(cmd *cobra.Command, f *benchFlags) error {
+	o, err := f.options(a, cmd)
+	if err != nil {
+		return err
+	}
+	f.again = true
+	report, err := measure(a, cmd, &f.measuredFlags, func(s measuredModel) (*threadsReport, error) {
+		r := &threadsReport{Asked: f.threads}
+		o.Name, o.Open = s.name, s.open
+		for _, n := range f.threads {
+			o.Engine.Threads = n
+			o.Progress = func(what string, done, total int) { s.progress(fmt.Sprintf("%d threads: %s", n, what), done, total) }
+			run, err := profile.Bench(cmd.Context(), o)
+			if err != nil {
+				return nil, err
+			}
+			r.Runs = append(r.Runs, run)
+		}
+		return r, nil
+	})
+	if err != nil {
+		return err
+	}
+	return a.printText(report)
+}
+
+// WriteSVG makes the report one that measure takes: --svg wants a single number of threads.
+func (r *threadsReport) WriteSVG(io.Writer) error { return nil }
 
 // benchModel runs the benchmark of a model.
 func (a *app) benchModel(cmd *cobra.Command, f *benchFlags) error {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -57,6 +59,21 @@ func TestBench(t *testing.T) {
 	bench(t, "--shape", "tiny-llama", "--layout", "t5", "--kv-type", "int8", "--head", "coarse").expect(t, exitOK, "tiny-llama", "(t5)", "mode coarse")
 }
 
+// TestBenchThreads: a row for each number of threads, of which no more run than there are processors.
+func TestBenchThreads(t *testing.T) {
+	many := fmt.Sprint(runtime.GOMAXPROCS(0) + 3)
+	args := []string{"bench", "--shape", "tiny", "-p", "8", "-n", "2", "-r", "1", "-t", "1," + many}
+	runTrit(t, args...).expect(t, exitOK, "tiny", "threads workers", "\n      1       1 ", fmt.Sprintf("%7s %7d ", many, runtime.GOMAXPROCS(0)))
+	var report threadsReport
+	r := runTrit(t, append(args, "--json")...)
+	if err := json.Unmarshal([]byte(r.out), &report); err != nil {
+		t.Fatalf("%v in %s", err, r.out)
+	}
+	if len(report.Asked) != 2 || len(report.Runs) != 2 || report.Runs[0].Threads != 1 || report.Runs[1].Threads != runtime.GOMAXPROCS(0) {
+		t.Errorf("asked %v, %d runs", report.Asked, len(report.Runs))
+	}
+}
+
 func TestBenchKernels(t *testing.T) {
 	r := runTrit(t, "bench", "--kernels", "--shape", "tiny", "--json", "-t", "1")
 	r.expect(t, exitOK)
@@ -78,6 +95,10 @@ func TestBenchUsage(t *testing.T) {
 		{"--model demo --shape tiny", "exclude"},
 		{"--model demo --type f16", "--shape"},
 		{"--model demo -p 0", "-p 0"},
+		{"--model demo -t 2,0", "--threads 0"},
+		{"--model demo -t -1", "--threads -1"},
+		{"--model demo -t 1,2 --svg x.svg", "one number"},
+		{"--kernels -t 1,2", "one number"},
 		{"--model demo -n -1", "-n -1"},
 		{"--model demo -r 0", "-r 0"},
 		{"--model demo --batch 1,0", "--batch 0"},

@@ -39,6 +39,7 @@ var printed = []struct {
 }{
 	{"bench", profile.BenchReport{}, []string{"bench --model demo -p 8 -n 4 -r 1"}},
 	{"bench.kernels", profile.KernelReport{}, []string{"bench --kernels --shape tiny"}},
+	{"bench.threads", threadsReport{}, []string{"bench --model demo -p 8 -n 4 -r 1 --threads 1,2"}},
 	{"chat", chatResult{}, []string{"chat --model demo --greedy --max-tokens 3 <Hello"}},
 	{"convert", convert.Report{}, []string{"convert -i $D/checkpoint -o $D/converted.gguf", "quantize -i demo -o $D/quantized.gguf --type tq2_0", "export -m demo -o $D/again"}},
 	{"cp", hub.Model{}, []string{"cp demo twin", "create mine --file $D/Modelfile"}},

@@ -24,6 +24,7 @@ type measuredFlags struct {
 	engine engine.Options
 	load   model.LoadOptions
 	svg    string
+	again  bool // the model is opened more than once
 }
 
 // add defines the flags on a command; drawn is what --svg draws.
@@ -84,7 +85,9 @@ func (f *measuredFlags) source(a *app, cmd *cobra.Command) (name string, open fu
 	}
 	open = func() (*gguf.File, error) {
 		file, err := gguf.Open(path)
-		os.Remove(path) // the mapping stays
+		if !f.again {
+			os.Remove(path) // the mapping stays
+		}
 		return file, err
 	}
 	done = func() { os.Remove(path) } // where an open file cannot be removed
