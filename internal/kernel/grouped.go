@@ -92,7 +92,10 @@ func (x *GroupedInt8) record(row, g int) []byte {
 // CopyRow makes a row the same as one of from, which has the same width.
 func (x *GroupedInt8) CopyRow(row int, from *GroupedInt8, at int) {
 	copy(x.data[row*x.stride:(row+1)*x.stride], from.data[at*from.stride:(at+1)*from.stride])
-	x.setWide(row)
+	if withTiles && x.wide != nil {
+		stride := wideStride(x.stride / recordBytes)
+		copy(x.wide[row*stride:][:stride], from.wide[at*stride:])
+	}
 }
 
 // Value returns the activation that stands for column c of a row, code/s.

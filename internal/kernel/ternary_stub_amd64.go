@@ -736,39 +736,89 @@ func tileMulAMX(acc *int32, x *int8, stride int, codes *byte, second int, steps 
 //go:noescape
 func tileFinishAVX512(y *float32, yStride int, acc *int32, sums *int32, s *float32, scale *float32, tokens int, rows int)
 
-// tritsG2AVX512 unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and
-// scales, 16 for each group. It fetches as many that are ahead bytes behind these.
+// tileMulG2x4AMX sets the results of rows ≤ 4 rows of activations, stride bytes apart, whose inverse scales are as far
+// apart, with panels ≥ 1 panels of units ≥ 1 records, of which outs rows are wanted. Rows of results are yStride
+// bytes apart. It reads inverse scales of 4 rows. The shapes of tiles of so many rows are at shapes.
 //
 //go:noescape
-func tritsG2AVX512(trits *int8, scales *float32, w *byte, units int, ahead int)
+func tileMulG2x4AMX(y *float32, yStride int, w *byte, x *byte, inverse *byte, stride int, units int, rows int, panels int, outs int, scratch *byte, shapes *byte)
 
-// tritsG5GFNI unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and
-// scales, 16 for each group. It fetches as many that are ahead bytes behind these.
+// tileMulG2x8AMX sets the results of rows ≤ 8 rows of activations, stride bytes apart, whose inverse scales are as far
+// apart, with panels ≥ 1 panels of units ≥ 1 records, of which outs rows are wanted. Rows of results are yStride
+// bytes apart. It reads inverse scales of 8 rows. The shapes of tiles of so many rows are at shapes.
 //
 //go:noescape
-func tritsG5GFNI(trits *int8, scales *float32, w *byte, units int, ahead int)
+func tileMulG2x8AMX(y *float32, yStride int, w *byte, x *byte, inverse *byte, stride int, units int, rows int, panels int, outs int, scratch *byte, shapes *byte)
 
-// tritsG1AVX512 unpacks units ≥ 1 records into a byte for each trit, column by column in fours, and
-// scales, 16 for each group. It fetches as many that are ahead bytes behind these.
+// tileMulG2x12AMX sets the results of rows ≤ 12 rows of activations, stride bytes apart, whose inverse scales are as far
+// apart, with panels ≥ 1 panels of units ≥ 1 records, of which outs rows are wanted. Rows of results are yStride
+// bytes apart. It reads inverse scales of 12 rows. The shapes of tiles of so many rows are at shapes.
 //
 //go:noescape
-func tritsG1AVX512(trits *int8, scales *float32, w *byte, units int, ahead int)
+func tileMulG2x12AMX(y *float32, yStride int, w *byte, x *byte, inverse *byte, stride int, units int, rows int, panels int, outs int, scratch *byte, shapes *byte)
 
-// tileGroups8AMX computes 16 sums of groups ≥ 1 groups for each row of each of blocks ≥ 1 blocks of 8 rows of
-// activations, stride bytes apart, whose inverse scales are as far apart, and each of panels ≥ 1 panels, and adds
-// them to what is at sums if add is not 0. It has room for a tile at products. The shapes of tiles of 8 rows
-// are at shapes.
+// tileMulG2x16AMX sets the results of rows ≤ 16 rows of activations, stride bytes apart, whose inverse scales are as far
+// apart, with panels ≥ 1 panels of units ≥ 1 records, of which outs rows are wanted. Rows of results are yStride
+// bytes apart. It reads inverse scales of 16 rows. The shapes of tiles of so many rows are at shapes.
 //
 //go:noescape
-func tileGroups8AMX(sums *float32, x *byte, inverse *byte, stride int, trits *int8, scales *float32, groups int, blocks int, panels int, add int, products *int32, shapes *byte)
+func tileMulG2x16AMX(y *float32, yStride int, w *byte, x *byte, inverse *byte, stride int, units int, rows int, panels int, outs int, scratch *byte, shapes *byte)
 
-// tileGroups16AMX computes 16 sums of groups ≥ 1 groups for each row of each of blocks ≥ 1 blocks of 16 rows of
-// activations, stride bytes apart, whose inverse scales are as far apart, and each of panels ≥ 1 panels, and adds
-// them to what is at sums if add is not 0. It has room for a tile at products. The shapes of tiles of 16 rows
-// are at shapes.
+// tileMulG5x4AMX sets the results of rows ≤ 4 rows of activations, stride bytes apart, whose inverse scales are as far
+// apart, with panels ≥ 1 panels of units ≥ 1 records, of which outs rows are wanted. Rows of results are yStride
+// bytes apart. It reads inverse scales of 4 rows. The shapes of tiles of so many rows are at shapes.
 //
 //go:noescape
-func tileGroups16AMX(sums *float32, x *byte, inverse *byte, stride int, trits *int8, scales *float32, groups int, blocks int, panels int, add int, products *int32, shapes *byte)
+func tileMulG5x4AMX(y *float32, yStride int, w *byte, x *byte, inverse *byte, stride int, units int, rows int, panels int, outs int, scratch *byte, shapes *byte)
+
+// tileMulG5x8AMX sets the results of rows ≤ 8 rows of activations, stride bytes apart, whose inverse scales are as far
+// apart, with panels ≥ 1 panels of units ≥ 1 records, of which outs rows are wanted. Rows of results are yStride
+// bytes apart. It reads inverse scales of 8 rows. The shapes of tiles of so many rows are at shapes.
+//
+//go:noescape
+func tileMulG5x8AMX(y *float32, yStride int, w *byte, x *byte, inverse *byte, stride int, units int, rows int, panels int, outs int, scratch *byte, shapes *byte)
+
+// tileMulG5x12AMX sets the results of rows ≤ 12 rows of activations, stride bytes apart, whose inverse scales are as far
+// apart, with panels ≥ 1 panels of units ≥ 1 records, of which outs rows are wanted. Rows of results are yStride
+// bytes apart. It reads inverse scales of 12 rows. The shapes of tiles of so many rows are at shapes.
+//
+//go:noescape
+func tileMulG5x12AMX(y *float32, yStride int, w *byte, x *byte, inverse *byte, stride int, units int, rows int, panels int, outs int, scratch *byte, shapes *byte)
+
+// tileMulG5x16AMX sets the results of rows ≤ 16 rows of activations, stride bytes apart, whose inverse scales are as far
+// apart, with panels ≥ 1 panels of units ≥ 1 records, of which outs rows are wanted. Rows of results are yStride
+// bytes apart. It reads inverse scales of 16 rows. The shapes of tiles of so many rows are at shapes.
+//
+//go:noescape
+func tileMulG5x16AMX(y *float32, yStride int, w *byte, x *byte, inverse *byte, stride int, units int, rows int, panels int, outs int, scratch *byte, shapes *byte)
+
+// tileMulG1x4AMX sets the results of rows ≤ 4 rows of activations, stride bytes apart, whose inverse scales are as far
+// apart, with panels ≥ 1 panels of units ≥ 1 records, of which outs rows are wanted. Rows of results are yStride
+// bytes apart. It reads inverse scales of 4 rows. The shapes of tiles of so many rows are at shapes.
+//
+//go:noescape
+func tileMulG1x4AMX(y *float32, yStride int, w *byte, x *byte, inverse *byte, stride int, units int, rows int, panels int, outs int, scratch *byte, shapes *byte)
+
+// tileMulG1x8AMX sets the results of rows ≤ 8 rows of activations, stride bytes apart, whose inverse scales are as far
+// apart, with panels ≥ 1 panels of units ≥ 1 records, of which outs rows are wanted. Rows of results are yStride
+// bytes apart. It reads inverse scales of 8 rows. The shapes of tiles of so many rows are at shapes.
+//
+//go:noescape
+func tileMulG1x8AMX(y *float32, yStride int, w *byte, x *byte, inverse *byte, stride int, units int, rows int, panels int, outs int, scratch *byte, shapes *byte)
+
+// tileMulG1x12AMX sets the results of rows ≤ 12 rows of activations, stride bytes apart, whose inverse scales are as far
+// apart, with panels ≥ 1 panels of units ≥ 1 records, of which outs rows are wanted. Rows of results are yStride
+// bytes apart. It reads inverse scales of 12 rows. The shapes of tiles of so many rows are at shapes.
+//
+//go:noescape
+func tileMulG1x12AMX(y *float32, yStride int, w *byte, x *byte, inverse *byte, stride int, units int, rows int, panels int, outs int, scratch *byte, shapes *byte)
+
+// tileMulG1x16AMX sets the results of rows ≤ 16 rows of activations, stride bytes apart, whose inverse scales are as far
+// apart, with panels ≥ 1 panels of units ≥ 1 records, of which outs rows are wanted. Rows of results are yStride
+// bytes apart. It reads inverse scales of 16 rows. The shapes of tiles of so many rows are at shapes.
+//
+//go:noescape
+func tileMulG1x16AMX(y *float32, yStride int, w *byte, x *byte, inverse *byte, stride int, units int, rows int, panels int, outs int, scratch *byte, shapes *byte)
 
 // dotLinesT2AVX512 computes the sums of 2·pairs > 0 lines of blocks > 0 blocks, which begin at w[at[i]].
 // at has 24 places more, which are only prefetched.

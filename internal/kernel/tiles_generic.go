@@ -60,10 +60,10 @@ func finishTilesGeneric(y []float32, yStride int, acc, sums []int32, s, scale []
 // genericGroupTiles are the same for grouped layouts.
 var genericGroupTiles = groupTiles{
 	least: 2,
-	unpack: [3]func(trits []int8, scales []float32, w []byte, units, ahead int){
-		unpackG2Generic, unpackG5Generic, unpackG1Generic,
+	mul: [3]groupTilesFunc{
+		groupTilesGeneric(ternary.G2, unpackG2Generic), groupTilesGeneric(ternary.G5, unpackG5Generic),
+		groupTilesGeneric(ternary.G1, unpackG1Generic),
 	},
-	mul: mulGroupTilesGeneric,
 }
 
 // tritsOf subtracts 1 from all codes.
@@ -73,69 +73,75 @@ func tritsOf(trits []int8, codes []byte) {
 	}
 }
 
-func unpackG2Generic(trits []int8, scales []float32, w []byte, units, _ int) {
+// unpackG2Generic and its like give each trit of a record a byte, as unpack of tileKernels
+// does for codes, and each group of columns its scales.
+func unpackG2Generic(trits []int8, scales []float32, record []byte) {
 	var codes [2048]byte
-	for u := range units {
-		record := w[576*u:][:576]
-		unpackCodesT2Generic(codes[:], record, 8, 0)
-		tritsOf(trits[2048*u:], codes[:])
-		for r := range ternary.PanelRows {
-			scales[ternary.PanelRows*u+r] = math.Float32frombits(binary.LittleEndian.Uint32(record[512+4*r:]))
-		}
+	unpackCodesT2Generic(codes[:], record, 8, 0)
+	tritsOf(trits, codes[:])
+	for r := range ternary.PanelRows {
+		scales[r] = math.Float32frombits(binary.LittleEndian.Uint32(record[512+4*r:]))
 	}
 }
 
-func unpackG5Generic(trits []int8, scales []float32, w []byte, units, _ int) {
+func unpackG5Generic(trits []int8, scales []float32, record []byte) {
 	var codes [2048]byte
-	for u := range units {
-		record := w[448*u:][:448]
-		unpackCodesT5Generic(codes[:], record, 6, 0)
-		for i, v := range record[384:] {
-			codes[1920+i], codes[1984+i] = v&3, v>>2&3
+	unpackCodesT5Generic(codes[:], record, 6, 0)
+	for i, v := range record[384:] {
+		codes[1920+i], codes[1984+i] = v&3, v>>2&3
+	}
+	tritsOf(trits, codes[:])
+	for r := range ternary.PanelRows {
+		var h uint16
+		for b, v := range record[384+4*r:][:4] {
+			h |= uint16(v>>4) << (4 * b)
 		}
-		tritsOf(trits[2048*u:], codes[:])
-		for r := range ternary.PanelRows {
-			var h uint16
-			for b, v := range record[384+4*r:][:4] {
-				h |= uint16(v>>4) << (4 * b)
-			}
-			scales[ternary.PanelRows*u+r] = half.F16ToF32(h)
+		scales[r] = half.F16ToF32(h)
+	}
+}
+
+func unpackG1Generic(trits []int8, scales []float32, record []byte) {
+	for i, v := range record[:512] {
+		for f := range 8 {
+			trits[i/64*512+64*f+i%64] = int8(v>>f&1)*2 - 1
+		}
+	}
+	for r := range ternary.PanelRows {
+		for g := range 2 {
+			h := binary.LittleEndian.Uint16(record[512+4*r+2*g:])
+			scales[g*ternary.PanelRows+r] = half.F16ToF32(h)
 		}
 	}
 }
 
-func unpackG1Generic(trits []int8, scales []float32, w []byte, units, _ int) {
-	for u := range units {
-		record := w[576*u:][:576]
-		for i, v := range record[:512] {
-			for f := range 8 {
-				trits[4096*u+i/64*512+64*f+i%64] = int8(v>>f&1)*2 - 1
+func groupTilesGeneric(l ternary.Layout, unpack func(trits []int8, scales []float32, record []byte)) groupTilesFunc {
+	const group = ternary.PanelRows * ternary.GroupWidth
+	size, groups := l.UnitBytes(), l.UnitCols()/ternary.GroupWidth
+	return func(y []float32, yStride int, w, x, inverse []byte,
+		stride, units, rows, panels, outs int, _ *groupScratch,
+	) {
+		var trits [2 * group]int8
+		var scales [2 * ternary.PanelRows]float32
+		for p := range panels {
+			results := min(ternary.PanelRows, outs-p*ternary.PanelRows)
+			for t := range rows {
+				clear(y[t*yStride+p*ternary.PanelRows:][:results])
 			}
-		}
-		for r := range ternary.PanelRows {
-			for g := range 2 {
-				h := binary.LittleEndian.Uint16(record[512+4*r+2*g:])
-				scales[(2*u+g)*ternary.PanelRows+r] = half.F16ToF32(h)
-			}
-		}
-	}
-}
-
-func mulGroupTilesGeneric(sums []float32, x, inverse []byte, stride int, trits []int8, scales []float32, groups, rows, blocks, panels int, add bool, _ []int32) {
-	for i := range blocks * panels * rows {
-		p, at := i/rows%panels, (i/rows/panels*rows+i%rows)*stride
-		acc := sums[ternary.PanelRows*i:][:ternary.PanelRows]
-		if !add {
-			clear(acc)
-		}
-		for g := range groups {
-			a := math.Float32frombits(binary.LittleEndian.Uint32(inverse[at+4*g:]))
-			for r := range acc {
-				var sum int32
-				for c := range ternary.GroupWidth {
-					sum += int32(int8(x[at+g*ternary.GroupWidth+c])) * int32(trits[((p*groups+g)*32+c/4)*64+4*r+c%4])
+			for u := range units {
+				unpack(trits[:], scales[:], w[(p*units+u)*size:][:size])
+				for g := range groups {
+					for t := range rows {
+						at := t*stride + 4*(u*groups+g)
+						a := math.Float32frombits(binary.LittleEndian.Uint32(inverse[at:]))
+						for r := range results {
+							var sum int32
+							for c, q := range x[t*stride+(u*groups+g)*ternary.GroupWidth:][:ternary.GroupWidth] {
+								sum += int32(int8(q)) * int32(trits[g*group+c/4*64+4*r+c%4])
+							}
+							y[t*yStride+p*ternary.PanelRows+r] += float32(float32(float32(sum)*scales[g*ternary.PanelRows+r]) * a)
+						}
+					}
 				}
-				acc[r] += float32(float32(float32(sum)*scales[(p*groups+g)*ternary.PanelRows+r]) * a)
 			}
 		}
 	}

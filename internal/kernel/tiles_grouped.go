@@ -13,40 +13,28 @@ import (
 // the codes of all groups, each two lines, and behind them the inverse scales. A tile
 // can begin with any row.
 
-const (
-	blockRows = ternary.PanelRows
-	blockSums = blockRows * ternary.PanelRows
+// blockRows is how many rows of activations a tile has at most.
+const blockRows = 16
 
-	// tilePanels and tileGroups are how many panels and groups are unpacked at a time:
-	// whole records of all layouts, and no more than the L1 cache holds beside 16 rows of
-	// activations.
-	tilePanels = 2
-	tileGroups = 4
-)
-
-// groupScratch is the part of a Workspace that they use.
-type groupScratch struct {
-	trits    [tilePanels * tileGroups * ternary.PanelRows * ternary.GroupWidth]int8
-	products [blockSums]int32
-	scales   [tilePanels * tileGroups * ternary.PanelRows]float32
-	sums     [tileRows * tilePanels * ternary.PanelRows]float32
-}
+// groupScratch is the part of a Workspace that they use: records of trits with their
+// scales, and products.
+type groupScratch [4*2*64 + 3*2*ternary.PanelRows*ternary.GroupWidth + 2*blockRows*64]byte
 
 // groupTiles are the products of tiles of grouped layouts.
 type groupTiles struct {
-	least int // as in tileKernels
-	// unpack gives each trit of a layout's records a byte, as unpack of tileKernels does
-	// for codes, and each group of columns its scales. Layouts count from G2.
-	unpack [3]func(trits []int8, scales []float32, w []byte, units, ahead int)
-	// mul multiplies blocks of rows ≤ blockRows rows of activations, stride bytes apart,
-	// whose inverse scales are as far apart, with panels of groups groups:
-	// sums[((b*panels+p)*rows+t)*16+r] is set to, or grows by, what groupedFunc adds to
-	// acc for row t of block b and row r of panel p. rows is one of heights.
-	mul func(sums []float32, x, inverse []byte, stride int, trits []int8, scales []float32, groups, rows, blocks, panels int, add bool, products []int32)
+	least int               // as in tileKernels
+	mul   [3]groupTilesFunc // layouts count from G2
 }
 
-// heights are the numbers of rows that tiles of activations have.
-var heights = [...]int{blockRows / 2, blockRows}
+// groupTilesFunc multiplies rows ≤ blockRows rows of activations, stride bytes apart, whose
+// inverse scales are as far apart, with panels of units records, as groupedFunc says. The
+// result of row t and row r of the weights goes to y[t*yStride+r], if r < outs. Inverse
+// scales of as many rows as fill a tile can be read.
+type groupTilesFunc = func(y []float32, yStride int, w, x, inverse []byte,
+	stride, units, rows, panels, outs int, scratch *groupScratch)
+
+// heights are the numbers of rows that there are kernels for.
+var heights = [...]int{4, 8, 12, 16}
 
 // wideBytes returns the memory for wide rows of so many bytes of records. Behind the last
 // there is room for what is loaded with it to fill a tile.
@@ -75,58 +63,23 @@ func (x *GroupedInt8) setWide(row int) {
 
 // tiles computes rows row0…row1−1 of MatMulGrouped's result.
 func (k *groupTiles) tiles(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, row0, row1, panel0, panel1 int, ws *Workspace) {
-	const groupTrits = ternary.PanelRows * ternary.GroupWidth
-	s := &ws.groups
-	perUnit := w.Layout.UnitCols() / ternary.GroupWidth
-	unpack, size, units := k.unpack[w.Layout-ternary.G2], w.Layout.UnitBytes(), w.Units()
-	all := x.stride / recordBytes
-	stride := wideStride(all)
-	for row0 < row1 {
-		n := tileRowsAtATime(row1-row0, x.stride)
-		for p := panel0; p < panel1; p += tilePanels {
-			panels := min(tilePanels, panel1-p)
-			for u0 := 0; u0 < units; u0 += tileGroups / perUnit {
-				part := min(tileGroups/perUnit, units-u0)
-				groups := part * perUnit
-				for i := range panels {
-					unpack(s.trits[i*groups*groupTrits:], s.scales[i*groups*ternary.PanelRows:], w.Panel(p + i)[u0*size:], part, aheadOf(w, u0, part))
-				}
-				codes := x.wide[row0*stride+u0*perUnit*ternary.GroupWidth:]
-				inverse := x.wide[row0*stride+all*ternary.GroupWidth+4*u0*perUnit:]
-				// Results are stored after each block's last groups, as they wait for memory.
-				last := u0+part == units
-				for t := 0; t < n; {
-					rows, blocks := blockRows, 1
-					switch {
-					case n-t <= heights[0]:
-						rows = heights[0]
-					case !last:
-						blocks = (n - t + heights[0] - 1) / blockRows
-					}
-					sums := s.sums[t*panels*ternary.PanelRows:]
-					k.mul(sums, codes[t*stride:], inverse[t*stride:], stride, s.trits[:], s.scales[:], groups, rows, blocks, panels, u0 > 0, s.products[:])
-					if last {
-						storeBlock(y[(row0+t)*yStride:], yStride, w.Rows, sums, rows, min(rows, n-t), p, panels)
-					}
-					t += rows * blocks
-				}
-			}
+	groups := x.stride / recordBytes
+	stride := wideStride(groups)
+	mul := k.mul[w.Layout-ternary.G2]
+	for panel0 < panel1 {
+		data := w.Run(panel0, panel1-panel0)
+		panels := len(data) / w.PanelBytes()
+		from := panel0 * ternary.PanelRows
+		outs := min(panels*ternary.PanelRows, w.Rows-from)
+		for row := row0; row < row1; {
+			// Blocks of nearly equal heights.
+			blocks := (row1 - row + blockRows - 1) / blockRows
+			n := (row1 - row + blocks - 1) / blocks
+			codes := x.wide[row*stride:]
+			mul(y[row*yStride+from:], yStride, data, codes, codes[groups*ternary.GroupWidth:],
+				stride, w.Units(), n, panels, outs, &ws.groups)
+			row += n
 		}
-		row0 += n
-	}
-}
-
-// storeBlock stores the sums of the first n rows of a block of so many.
-func storeBlock(y []float32, yStride, outs int, sums []float32, rows, n, panel, panels int) {
-	for t := range n {
-		for i := range panels {
-			r := (panel + i) * ternary.PanelRows
-			from := sums[(i*rows+t)*ternary.PanelRows:]
-			if to := y[t*yStride+r:]; r+ternary.PanelRows <= outs {
-				*(*[ternary.PanelRows]float32)(to) = [ternary.PanelRows]float32(from)
-			} else {
-				copy(to[:outs-r], from)
-			}
-		}
+		panel0 += panels
 	}
 }

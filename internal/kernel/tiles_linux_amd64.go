@@ -77,40 +77,31 @@ func addGroupTiles(k groupedKernels, t *groupTiles) groupedKernels {
 }
 
 var amxGroupTiles = groupTiles{
-	// Of four rows VPDPBUSD is about as fast.
-	least: 5,
-	unpack: [3]func(trits []int8, scales []float32, w []byte, units, ahead int){
-		unpackGroupsOf(ternary.G2, tritsG2AVX512), unpackGroupsOf(ternary.G5, tritsG5GFNI), unpackGroupsOf(ternary.G1, tritsG1AVX512),
+	least: 3,
+	mul: [3]groupTilesFunc{
+		groupTilesOf(ternary.G2, [...]groupTilesAsm{tileMulG2x4AMX, tileMulG2x8AMX, tileMulG2x12AMX, tileMulG2x16AMX}),
+		groupTilesOf(ternary.G5, [...]groupTilesAsm{tileMulG5x4AMX, tileMulG5x8AMX, tileMulG5x12AMX, tileMulG5x16AMX}),
+		groupTilesOf(ternary.G1, [...]groupTilesAsm{tileMulG1x4AMX, tileMulG1x8AMX, tileMulG1x12AMX, tileMulG1x16AMX}),
 	},
-	mul: mulGroupTilesAMX,
 }
 
-func unpackGroupsOf(l ternary.Layout, all func(trits *int8, scales *float32, w *byte, units, ahead int)) func(trits []int8, scales []float32, w []byte, units, ahead int) {
-	weights, size, groups := ternary.PanelRows*l.UnitCols(), l.UnitBytes(), l.UnitCols()/ternary.GroupWidth
-	return func(trits []int8, scales []float32, w []byte, units, ahead int) {
-		_ = trits[weights*units-1]
-		_ = scales[ternary.PanelRows*groups*units-1]
-		_ = w[size*units-1]
-		all(&trits[0], &scales[0], &w[0], units, ahead)
-	}
-}
+type groupTilesAsm = func(y *float32, yStride int, w, x, inverse *byte,
+	stride, units, rows, panels, outs int, scratch, shapes *byte)
 
-func mulGroupTilesAMX(sums []float32, x, inverse []byte, stride int, trits []int8, scales []float32, groups, rows, blocks, panels int, add bool, products []int32) {
-	_ = sums[blocks*panels*rows*ternary.PanelRows-1]
-	_ = x[(rows*blocks-1)*stride+groups*ternary.GroupWidth-1]
-	_ = inverse[(rows*blocks-1)*stride+4*groups-1]
-	_ = trits[panels*groups*ternary.PanelRows*ternary.GroupWidth-1]
-	_ = scales[panels*groups*ternary.PanelRows-1]
-	_ = products[blockSums-1]
-	adding := 0
-	if add {
-		adding = 1
+// groupTilesOf serves mul of groupTiles with kernels for all heights.
+func groupTilesOf(l ternary.Layout, kernels [len(heights)]groupTilesAsm) groupTilesFunc {
+	size, groups := l.UnitBytes(), l.UnitCols()/ternary.GroupWidth
+	return func(y []float32, yStride int, w, x, inverse []byte,
+		stride, units, rows, panels, outs int, scratch *groupScratch,
+	) {
+		height := (rows + heights[0] - 1) / heights[0] * heights[0]
+		_ = y[(rows-1)*yStride+outs-1]
+		_ = w[size*units*panels-1]
+		_ = x[(rows-1)*stride+units*groups*ternary.GroupWidth-1]
+		_ = inverse[(height-1)*stride+4*units*groups-1]
+		kernels[height/heights[0]-1](&y[0], 4*yStride, &w[0], &x[0], &inverse[0],
+			stride, units, rows, panels, outs, &scratch[0], &tileShapes[rows][0])
 	}
-	mul := tileGroups16AMX
-	if rows == heights[0] {
-		mul = tileGroups8AMX
-	}
-	mul(&sums[0], &x[0], &inverse[0], stride, &trits[0], &scales[0], groups, blocks, panels, adding, &products[0], &tileShapes[rows][0])
 }
 
 var amxMeasure = measureKernels{
@@ -118,9 +109,10 @@ var amxMeasure = measureKernels{
 	tilePeak: func(iters int) int64 { return tilePeakAMX(&tileShapes[pairRows][0], iters) },
 }
 
-// tileShapes holds the shapes of all tiles for n rows of activations, 16 in tiles 0, 1
-// and 4 and the rest in 2, 3 and 5: a palette, the bytes of a row of each tile as words
-// from byte 16 on, and the numbers of rows from byte 48 on.
+// tileShapes holds the shapes of all tiles for n rows of activations, in the tiles before
+// 6: all in each of them, or of more than 16 these in tiles 0, 1 and 4 and the rest in 2, 3
+// and 5. A palette is followed by the bytes of a row of each tile as words from byte 16 on,
+// and the numbers of rows from byte 48 on.
 var tileShapes = func() (shapes [pairRows + 1][64]byte) {
 	for n := range shapes {
 		s := &shapes[n]
@@ -129,7 +121,7 @@ var tileShapes = func() (shapes [pairRows + 1][64]byte) {
 			s[16+2*i], s[48+i] = tileStep, ternary.PanelRows
 		}
 		if n%ternary.PanelRows != 0 {
-			tiles := []int{0, 1, 4}
+			tiles := []int{0, 1, 2, 3, 4, 5}
 			if n > ternary.PanelRows {
 				tiles = []int{2, 3, 5}
 			}

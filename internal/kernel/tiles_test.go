@@ -80,8 +80,8 @@ func TestGroupTiles(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 9))
 	forEachTiles(t, func(t *testing.T, k *kernels) {
 		for _, layout := range ternary.GroupedLayouts() {
-			for _, shape := range [][3]int{{1, 1, 8}, {48, 700, 5}, {16, 128, 9}, {17, 129, 15}, {32, 512, 16}, {33, 513, 17}, {40, 640, 24}, {31, 1100, 31},
-				{64, 1024, 33}, {20, 256, 257}, {48, 300, 300}} {
+			for _, shape := range [][3]int{{1, 1, 8}, {16, 100, 2}, {64, 2048, 3}, {48, 700, 5}, {16, 128, 9}, {17, 129, 15}, {32, 512, 16}, {33, 513, 17}, {40, 640, 24}, {31, 1100, 31},
+				{50, 900, 12}, {64, 1024, 33}, {20, 256, 257}, {48, 300, 300}} {
 				m := groupedMatrix(t, layout, shape[0], shape[1], rng)
 				x := groupedActivations(shape[2], shape[1], rng)
 				for _, row0 := range []int{0, 1, shape[2] / 2} {

@@ -86,10 +86,10 @@ func main() {
 	tileMul()
 	tileFinish()
 	for _, u := range []unpacking512{unpackG2, unpackG5, unpackG1} {
-		trits512(u)
+		for _, n := range []int{4, 8, 12, 16} {
+			tileGroups(u, n)
+		}
 	}
-	tileGroups(8)
-	tileGroups(16)
 	for _, d := range []decoder512{decodeT2, decodeT5VBMI} {
 		dotLines512(d)
 		addColumns512(d)
