@@ -7,6 +7,7 @@ type floatKernels struct {
 	add        func(dst, a, b []float32)
 	mul        func(dst, a, b []float32)
 	scale      func(dst, x []float32, s float32)
+	clamp      func(x []float32, low, high float32)
 	max        func(x []float32) float32
 	sumSquares func(x []float32) float64
 	normMul    func(dst, x, w []float32, r float32) // dst = (x·r)·w
@@ -29,6 +30,7 @@ var genericFloat = floatKernels{
 	add:         addGeneric,
 	mul:         mulGeneric,
 	scale:       scaleGeneric,
+	clamp:       clampGeneric,
 	max:         maxGeneric,
 	sumSquares:  sumSquaresGeneric,
 	normMul:     normMulGeneric,

@@ -333,6 +333,48 @@ single:
 done:
 	RET
 
+// func clampSSE41(x []float32, low float32, high float32)
+// Requires: SSE, SSE2
+TEXT ·clampSSE41(SB), NOSPLIT, $0-32
+	MOVQ   x_len+8(FP), AX
+	MOVQ   x_base+0(FP), CX
+	MOVSS  low+24(FP), X0
+	PSHUFD $0x00, X0, X0
+	MOVSS  high+28(FP), X1
+	PSHUFD $0x00, X1, X1
+	XORQ   DX, DX
+	SUBQ   $0x04, AX
+	JLT    rest
+
+loop:
+	MOVUPS (CX)(DX*4), X2
+	MOVAPS X1, X3
+	MINPS  X2, X3
+	MOVAPS X0, X2
+	MAXPS  X3, X2
+	MOVUPS X2, (CX)(DX*4)
+	ADDQ   $0x04, DX
+	SUBQ   $0x04, AX
+	JGE    loop
+
+rest:
+	ADDQ $0x04, AX
+	JZ   done
+
+single:
+	MOVSS  (CX)(DX*4), X2
+	MOVAPS X1, X3
+	MINPS  X2, X3
+	MOVAPS X0, X2
+	MAXPS  X3, X2
+	MOVSS  X2, (CX)(DX*4)
+	INCQ   DX
+	DECQ   AX
+	JNZ    single
+
+done:
+	RET
+
 // func normMulSSE41(dst []float32, x []float32, w []float32, r float32)
 // Requires: SSE, SSE2
 TEXT ·normMulSSE41(SB), NOSPLIT, $0-76
@@ -782,6 +824,41 @@ done:
 	VZEROUPPER
 	RET
 
+// func clampAVX2(x []float32, low float32, high float32)
+// Requires: AVX
+TEXT ·clampAVX2(SB), NOSPLIT, $0-32
+	MOVQ         x_len+8(FP), AX
+	MOVQ         x_base+0(FP), CX
+	VBROADCASTSS low+24(FP), Y0
+	VBROADCASTSS high+28(FP), Y1
+	XORQ         DX, DX
+	SUBQ         $0x08, AX
+	JLT          rest
+
+loop:
+	VMOVUPS (CX)(DX*4), Y2
+	VMINPS  Y2, Y1, Y2
+	VMAXPS  Y2, Y0, Y2
+	VMOVUPS Y2, (CX)(DX*4)
+	ADDQ    $0x08, DX
+	SUBQ    $0x08, AX
+	JGE     loop
+
+rest:
+	ADDQ       $0x08, AX
+	JZ         done
+	LEAQ       tailMasks<>+0(SB), BX
+	NEGQ       AX
+	VMOVUPS    64(BX)(AX*4), Y2
+	VMASKMOVPS (CX)(DX*4), Y2, Y3
+	VMINPS     Y3, Y1, Y1
+	VMAXPS     Y1, Y0, Y3
+	VMASKMOVPS Y3, Y2, (CX)(DX*4)
+
+done:
+	VZEROUPPER
+	RET
+
 // func normMulAVX2(dst []float32, x []float32, w []float32, r float32)
 // Requires: AVX
 TEXT ·normMulAVX2(SB), NOSPLIT, $0-76
@@ -1194,6 +1271,41 @@ rest:
 	VMOVUPS.Z (CX)(BX*4), K1, Z1
 	VMULPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (DX)(BX*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func clampAVX512(x []float32, low float32, high float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·clampAVX512(SB), NOSPLIT, $0-32
+	MOVQ         x_len+8(FP), AX
+	MOVQ         x_base+0(FP), CX
+	VBROADCASTSS low+24(FP), Z0
+	VBROADCASTSS high+28(FP), Z1
+	XORQ         DX, DX
+	SUBQ         $0x10, AX
+	JLT          rest
+
+loop:
+	VMOVUPS (CX)(DX*4), Z2
+	VMINPS  Z2, Z1, Z2
+	VMAXPS  Z2, Z0, Z2
+	VMOVUPS Z2, (CX)(DX*4)
+	ADDQ    $0x10, DX
+	SUBQ    $0x10, AX
+	JGE     loop
+
+rest:
+	ADDQ      $0x10, AX
+	JZ        done
+	MOVL      $0xffffffff, BX
+	BZHIL     AX, BX, BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (CX)(DX*4), K1, Z2
+	VMINPS    Z2, Z1, Z1
+	VMAXPS    Z1, Z0, Z2
+	VMOVUPS   Z2, K1, (CX)(DX*4)
 
 done:
 	VZEROUPPER

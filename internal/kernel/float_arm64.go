@@ -15,6 +15,7 @@ var neonFloat = floatKernels{
 	add:         binaryOf(addNEON, addGeneric),
 	mul:         binaryOf(mulNEON, mulGeneric),
 	scale:       scaledOf(scaleNEON, scaleGeneric),
+	clamp:       clampGeneric,
 	max:         maxWithNEON,
 	sumSquares:  sumSquaresWithNEON,
 	normMul:     normMulWithNEON,

@@ -34,6 +34,11 @@ func mulSSE41(dst []float32, a []float32, b []float32)
 //go:noescape
 func scaleSSE41(dst []float32, x []float32, s float32)
 
+// clampSSE41 is clampGeneric.
+//
+//go:noescape
+func clampSSE41(x []float32, low float32, high float32)
+
 // normMulSSE41 is normMulGeneric.
 //
 //go:noescape
@@ -83,6 +88,11 @@ func mulAVX2(dst []float32, a []float32, b []float32)
 //
 //go:noescape
 func scaleAVX2(dst []float32, x []float32, s float32)
+
+// clampAVX2 is clampGeneric.
+//
+//go:noescape
+func clampAVX2(x []float32, low float32, high float32)
 
 // normMulAVX2 is normMulGeneric.
 //
@@ -138,6 +148,11 @@ func mulAVX512(dst []float32, a []float32, b []float32)
 //
 //go:noescape
 func scaleAVX512(dst []float32, x []float32, s float32)
+
+// clampAVX512 is clampGeneric.
+//
+//go:noescape
+func clampAVX512(x []float32, low float32, high float32)
 
 // normMulAVX512 is normMulGeneric.
 //

@@ -355,4 +355,21 @@ func TestClamp(t *testing.T) {
 			t.Errorf("%v becomes %v, want %v", v, got, want)
 		}
 	}
+	rng := rand.New(rand.NewPCG(5, 1))
+	forEachLevel(t, floatPart, func(t *testing.T, _ *kernels) {
+		for n := range 70 {
+			got := guarded(n)
+			for i := range got {
+				got[i] = append(x, 3, -20)[rng.IntN(len(x)+2)]
+			}
+			want := slices.Clone(got)
+			Clamp(got, -6, 5)
+			clampGeneric(want, -6, 5)
+			for i := range got {
+				if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+					t.Fatalf("%d of %d: %v, want %v", i, n, got[i], want[i])
+				}
+			}
+		}
+	})
 }

@@ -24,24 +24,10 @@ func RMSNorm(dst, x, w []float32, eps float32) {
 }
 
 // Clamp brings every number of x into [low, high]; a NaN stays one.
-func Clamp(x []float32, low, high float32) {
-	for i, v := range x { // seldom beyond, which min and max would not make use of
-		if v > high {
-			x[i] = high
-		} else if v < low {
-			x[i] = low
-		}
-	}
-}
+func Clamp(x []float32, low, high float32) { active.float.clamp(x, low, high) }
 
 // ClampMax brings every number of x to at most high; a NaN stays one.
-func ClampMax(x []float32, high float32) {
-	for i, v := range x {
-		if v > high {
-			x[i] = high
-		}
-	}
-}
+func ClampMax(x []float32, high float32) { active.float.clamp(x, float32(math.Inf(-1)), high) }
 
 // AddScaled computes dst[i] += x[i]·s, each product rounded. x has the length of dst.
 func AddScaled(dst, x []float32, s float32) { active.attend.axpy(dst, x[:len(dst)], s) }

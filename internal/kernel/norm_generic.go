@@ -32,3 +32,13 @@ func normMulGeneric(dst, x, w []float32, r float32) {
 		dst[i] = float32(x[i]*r) * w[i]
 	}
 }
+
+func clampGeneric(x []float32, low, high float32) {
+	for i, v := range x {
+		if v > high {
+			x[i] = high
+		} else if v < low {
+			x[i] = low
+		}
+	}
+}

@@ -108,6 +108,16 @@ func vectorKernels(a isa) {
 				return in
 			},
 		}, {
+			name: "clamp", signature: "func(x []float32, low, high float32)", doc: "is clampGeneric.",
+			outs: []string{"x"}, ins: []string{"x"}, scalars: []string{"low", "high"},
+			body: func(a isa, in, s []VecVirtual) []VecVirtual {
+				// Of two operands one of which is not a number both return the first here.
+				v := a.vec()
+				VMINPS(in[0], s[1], v)
+				VMAXPS(v, s[0], in[0])
+				return in
+			},
+		}, {
 			name: "normMul", signature: "func(dst, x, w []float32, r float32)", doc: "is normMulGeneric.",
 			outs: []string{"dst"}, ins: []string{"x", "w"}, scalars: []string{"r"},
 			body: func(_ isa, in, r []VecVirtual) []VecVirtual {
