@@ -240,6 +240,38 @@ func testSameBits(t *testing.T, m *model.Model) {
 	testTogether(t, e, tokens, want)
 }
 
+// TestExpertParts compares prompts whose experts' rows go through the network in parts,
+// several of them for one expert, with the same prompts one operation after the other, as
+// an observer has them.
+func TestExpertParts(t *testing.T) {
+	m, tokens := maple(t), longTokens(400)
+	e := newEngine(t, m, engine.Options{Threads: 2, MaxRows: len(tokens)})
+	nothing := observerFunc(func(int, string, int, int, []float32) {})
+	for _, n := range []int{100, len(tokens)} {
+		equalBits(t, fmt.Sprint(n, " rows"), logits(t, e, tokens[:n], nil, n), logits(t, e, tokens[:n], nothing, n))
+	}
+	s, b := e.NewSequence(), e.NewBatch()
+	defer s.Close()
+	step := func() {
+		if err := s.Truncate(0); err != nil {
+			t.Fatal(err)
+		}
+		b.Reset()
+		for _, token := range tokens {
+			if _, err := b.Add(s, token, engine.None, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := e.Step(b, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step()
+	if n := testing.AllocsPerRun(3, step); n != 0 {
+		t.Errorf("a step allocates %v times", n)
+	}
+}
+
 // TestStateAllocates nothing in a step.
 func TestStateAllocates(t *testing.T) {
 	for _, m := range []*model.Model{decodertest.Open(t, model.LoadOptions{}), hybrid(t), maple(t)} {

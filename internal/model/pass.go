@@ -85,6 +85,7 @@ type Pass struct {
 
 	project projectTask
 	dense   denseTask
+	embed   embedTask
 	wide    [][]float32 // per worker: rows of a matrix of numbers
 	byRow   rowTask
 	mixer   *mixer   // nil for models without experts
@@ -140,7 +141,8 @@ func NewPass(m *Model, o PassOptions) *Pass {
 	for range o.Team.Size() {
 		p.work = append(p.work, kernel.NewWorkspace())
 	}
-	p.project.p, p.byRow.p, p.dense.p = p, p, p
+	p.project.p, p.byRow.p, p.dense.p, p.embed.p = p, p, p, p
+	p.embed.errs = make([]error, o.Team.Size())
 	p.project.parts = make([]projectPart, 0, maxParts*o.Team.Nodes())
 	p.project.ends = make([]int, 0, o.Team.Nodes())
 	for range o.Team.Size() {
@@ -224,13 +226,36 @@ func (p *Pass) Embed(stage string, dst Buffer, table *Table) {
 		return
 	}
 	p.begin(stage)
-	for i, id := range p.tokens {
-		if err := table.Row(int(id), dst.Row(i)); err != nil && p.err == nil {
-			p.err = fmt.Errorf("embedding of token %d: %w", id, err)
+	p.embed.dst, p.embed.table = dst, table
+	p.team.Run(&p.embed, (p.rows+embedRows-1)/embedRows)
+	for i := range p.embed.errs {
+		if err := &p.embed.errs[i]; *err != nil && p.err == nil {
+			p.err, *err = *err, nil
 		}
 	}
 	p.end()
 	p.observe(stage, dst)
+}
+
+// embedTask looks up the tokens of rows.
+type embedTask struct {
+	p     *Pass
+	dst   Buffer
+	table *Table
+	errs  []error // by worker
+}
+
+// embedRows is how many rows one slice looks up.
+const embedRows = 16
+
+// Do implements parallel.Task.
+func (t *embedTask) Do(worker, slice int) {
+	for i := slice * embedRows; i < min((slice+1)*embedRows, t.p.rows); i++ {
+		id := int(t.p.tokens[i])
+		if err := t.table.Row(id, t.dst.Row(i)); err != nil {
+			t.errs[worker] = fmt.Errorf("embedding of token %d: %w", id, err)
+		}
+	}
 }
 
 // Norm computes dst = RMSNorm(src)·w for each row. dst may be src.
@@ -319,27 +344,39 @@ func (p *Pass) Multiply(stage string, in, out Buffer, w *Table) {
 	p.begin(stage)
 	t := &p.dense
 	t.in, t.out, t.w = in, out, w
-	p.team.Run(t, (w.Rows+denseRows-1)/denseRows)
+	t.step, t.blocks = denseRows, (p.rows+denseTokens-1)/denseTokens
+	if t.blocks > 1 {
+		t.step *= denseMore
+	}
+	p.team.Run(t, t.blocks*((w.Rows+t.step-1)/t.step))
 	p.end()
 	p.observe(stage, out)
 }
 
-// denseRows is how many rows of a matrix of numbers one slice multiplies.
-const denseRows = 8
+// denseRows is how many rows of a matrix of numbers one slice multiplies, denseTokens with
+// how many rows of its input at most. Where there are more of these the slice has denseMore
+// times as many of the matrix, so that little of either is read from beyond the L2 cache.
+const (
+	denseRows   = 8
+	denseTokens = 64
+	denseMore   = 4
+)
 
 // denseTask multiplies with a matrix of numbers.
 type denseTask struct {
 	p       *Pass
 	in, out Buffer
 	w       *Table
+	step    int // rows of the matrix per slice
+	blocks  int // of rows of the input
 }
 
 // Do implements parallel.Task.
 func (t *denseTask) Do(worker, slice int) {
-	from := slice * denseRows
-	n, size := min(denseRows, t.w.Rows-from), t.w.RowBytes()
-	kernel.HeadRows(t.out.Data[from:], t.out.Width, t.w.Data[from*size:(from+n)*size], t.w.Type, n, t.w.Cols, t.in.Data, t.in.Width, t.p.rows,
-		t.p.wide[worker])
+	from, row := slice/t.blocks*t.step, slice%t.blocks*denseTokens
+	n, rows, size := min(t.step, t.w.Rows-from), min(denseTokens, t.p.rows-row), t.w.RowBytes()
+	kernel.HeadRows(t.out.Data[row*t.out.Width+from:], t.out.Width, t.w.Data[from*size:(from+n)*size], t.w.Type, n, t.w.Cols,
+		t.in.Data[row*t.in.Width:], t.in.Width, rows, t.p.wide[worker])
 }
 
 // Recur runs a recurrence over the rows of each sequence, whose result is in dst. c is

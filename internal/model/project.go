@@ -113,7 +113,11 @@ const (
 // that its workers' shares are. The rates are rough and low; they decide only about
 // granularity.
 func (p *Pass) panelsPerSlice(w *ternary.Matrix, total, rows int) int {
-	const bytesPerNano, macsPerNano = 8, 100
+	const bytesPerNano = 8
+	macsPerNano := 100
+	if kernel.Tiles(rows) {
+		macsPerNano = 200
+	}
 	nanos := max(w.PanelBytes()/bytesPerNano, ternary.PanelRows*w.Cols*rows/macsPerNano, 1)
 	n := total / (p.team.Size() * slicesPerWorker)
 	n = max(1, min(max(n, minSliceNanos/nanos), maxSliceNanos/nanos))

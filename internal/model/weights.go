@@ -63,7 +63,9 @@ func (t *Table) Row(i int, dst []float32) error {
 		return fmt.Errorf("%w: row %d of a table with %d rows", ErrTensor, i, t.Rows)
 	}
 	n := t.RowBytes()
-	if err := quant.Decode(t.Type, dst, t.Data[i*n:(i+1)*n]); err != nil {
+	if row := t.Data[i*n : (i+1)*n]; kernel.HeadSupports(t.Type) {
+		kernel.DecodeRow(dst[:t.Cols], row, t.Type)
+	} else if err := quant.Decode(t.Type, dst, row); err != nil {
 		return err
 	}
 	if t.Rotated != nil {
