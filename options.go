@@ -83,10 +83,9 @@ type KVFormat = kernel.KVType
 
 // The element types.
 const (
-	KVF32  = kernel.KVF32
-	KVF16  = kernel.KVF16 // the default
-	KVInt8 = kernel.KVI8  // with a scale for each token
-	KVQ4   = kernel.KVQ4  // four bits, with a scale for each 32 elements
+	KVF32, KVF16 = kernel.KVF32, kernel.KVF16 // KVF16 is the default
+	KVInt8       = kernel.KVI8                // with a scale for each token
+	KVQ4         = kernel.KVQ4                // four bits, with a scale for each 32 elements
 )
 
 // KVType sets the element type of the KV cache.
