@@ -44,9 +44,10 @@ func AttendScratch(nq int) int { return nq*ChunkTokens + q4Columns }
 type attendKernels struct {
 	// scores computes, for one page and nq queries, the scaled scores of all
 	// PageTokens lanes: s[j·ChunkTokens+p] = (Σ_i q[j·d+i]·k[i·32+p])·scale, the
-	// sum multiplied by kscale[p] first for KVI8, those of groups by their scales for KVQ4. As many bytes as k has are fetched
-	// into the cache from soon and from later, and from there for KVI8 also what
-	// lies behind them, which are the scales if they are laid out as a pool does.
+	// sum multiplied by kscale[p] first for KVI8, those of groups by their scales for
+	// KVQ4. As many bytes as k has are fetched into the cache from soon and from later,
+	// and from there for KVI8 also what lies behind them, which are the scales if they
+	// are laid out as a pool does.
 	scores [kvTypes]func(s, q []float32, k []byte, kscale []float32, d, nq int, scale float32, soon, later *byte)
 	// values adds n positions: o[j·d+i] += Σ_p e[j·ChunkTokens+p]·v[p·d+i], in
 	// increasing p.

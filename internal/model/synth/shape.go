@@ -81,9 +81,9 @@ const stateDim = 128
 // published 4.98 GB. The first Bonsai models have the geometry of Qwen3; those of Bonsai 2
 // that of Qwen3.5 and Qwen3.8, and they add up to the published sizes of 0.43, 0.95, 2.0
 // and 5.9 GB. bitcpm-8b is MiniCPM4 8B, whose published 2.37 GB tell the types of its
-// tables; hy-mt-1.8b adds up to the published 436 MiB with a table in Q6_K. The embedding models have the geometry of Qwen3 0.6B and Gemma 3 270M,
-// and add up to 428 and 367 MB. The tiny shapes are for tests: every storage type can
-// hold them.
+// tables; hy-mt-1.8b adds up to the published 436 MiB with a table in Q6_K. The
+// embedding models have the geometry of Qwen3 0.6B and Gemma 3 270M, and add up to 428
+// and 367 MB. The tiny shapes are for tests: every storage type can hold them.
 var shapes = []Shape{
 	{Name: "bitnet-2b", Model: "BitNet-b1.58-2B-4T", Architecture: "bitnet-b1.58",
 		Layers: 30, Hidden: 2560, FFN: 6912, Heads: 20, KVHeads: 5, HeadDim: 128, Vocab: 128256, Context: 4096,
