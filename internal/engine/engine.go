@@ -209,8 +209,12 @@ func (e *Engine) Close() error {
 	return e.pool.Close()
 }
 
-// Prepare does what the first selections would do otherwise: see head.Head.Prepare.
-func (e *Engine) Prepare() { e.head.Prepare() }
+// Prepare does what the first tokens would do otherwise: see head.Head.Prepare and
+// model.Pass.PrepareLines. No pass may run meanwhile.
+func (e *Engine) Prepare() {
+	e.head.Prepare()
+	e.pass.PrepareLines()
+}
 
 // Model returns the engine's model.
 func (e *Engine) Model() *model.Model { return e.model }

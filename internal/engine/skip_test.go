@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"trit/gguf"
@@ -147,5 +148,36 @@ func TestSkippingWhereItIsOff(t *testing.T) {
 		if m := loadZeros(t, 0, o); m.LineBytes != 0 {
 			t.Errorf("%+v: copies of %d bytes", o, m.LineBytes)
 		}
+	}
+}
+
+// TestSkippingBeginsInTime: the copies are made after some passes of single rows, by one of
+// the engines of a model, or before, if they are asked for.
+func TestSkippingBeginsInTime(t *testing.T) {
+	const patience = 16
+	m := loadZeros(t, 0.8, model.LoadOptions{SkipZeros: model.SkipOn})
+	tokens := make([]int32, patience)
+	want := m.Config.Layers // passes that copy a pair of matrices each
+	first, second := newEngine(t, m, engine.Options{Threads: 2}), newEngine(t, m, engine.Options{Threads: 1})
+	logits(t, first, tokens, nil, 1)
+	if s := first.TakeSkipped(); s.Bytes != 0 {
+		t.Errorf("after %d passes something has been left out: %+v", patience, s)
+	}
+	var both sync.WaitGroup
+	for _, e := range []*engine.Engine{first, second} {
+		both.Go(func() { logits(t, e, make([]int32, patience+want), nil, 1) })
+	}
+	both.Wait()
+	second.TakeSkipped()
+	logits(t, second, tokens[:1], nil, 1)
+	whole := second.TakeSkipped()
+	if whole.Saved == 0 {
+		t.Error("nothing is left out after all copies have been made")
+	}
+	prepared := newEngine(t, loadZeros(t, 0.8, model.LoadOptions{SkipZeros: model.SkipOn}), engine.Options{Threads: 2})
+	prepared.Prepare()
+	logits(t, prepared, tokens[:1], nil, 1)
+	if s := prepared.TakeSkipped(); s != whole {
+		t.Errorf("the first token of a prepared engine left out %+v, a later one of another %+v", s, whole)
 	}
 }

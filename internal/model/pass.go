@@ -212,6 +212,7 @@ func (p *Pass) Kept() bool { return p.kept }
 // End completes the pass and returns the first error of its operations.
 func (p *Pass) End() error {
 	p.flush()
+	p.copyLines()
 	return p.err
 }
 

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"trit/internal/kernel"
 	"trit/internal/ternary"
@@ -14,6 +15,9 @@ import (
 //
 // Results keep their bits: the sums are exact, and zeros take their places in the norm
 // between the two.
+//
+// Making the copies takes as long as a dozen tokens. So that the first of these does not
+// wait for it, passes of single rows copy a pair of matrices each, once some have been run.
 
 // SkipZeros says whether a model keeps copies of matrices by single rows and columns.
 type SkipZeros uint8
@@ -91,17 +95,32 @@ func (b *Binder) Skips(up, down *Projection) error {
 		return err
 	}
 	up.largest = kernel.LargestScale(up.Matrix)
-	b.opts.Team.Run(&linesTask{up, down}, up.Matrix.Panels()+down.Columns.Blocks())
+	up.pair = &linePair{up: up, down: down}
+	down.pair = up.pair
+	b.model.pairs = append(b.model.pairs, up.pair)
 	b.model.LineBytes += up.Rows.Bytes() + down.Columns.Bytes()
 	b.model.lines.widest(up.Matrix.Cols, down.Matrix)
 	return nil
 }
 
-// linesTask copies rows and columns: first the columns, which take longer.
-type linesTask struct{ up, down *Projection }
+// linePair are two matrices with lines, whose contents one of the passes copies.
+type linePair struct {
+	up, down *Projection
+	state    atomic.Uint32 // of the copies
+}
 
-// Do implements parallel.Task.
-func (t *linesTask) Do(_, slice int) {
+// The states of a pair.
+const (
+	linesMissing = iota
+	linesBegun
+	linesCopied
+)
+
+// copied reports whether the lines of a projection that has some are there.
+func (w *Projection) copied() bool { return w.pair.state.Load() == linesCopied }
+
+// Do implements parallel.Task: first the columns, which take longer.
+func (t *linePair) Do(_, slice int) {
 	if blocks := t.down.Columns.Blocks(); slice >= blocks {
 		t.up.Rows.SetRows(t.up.Matrix, slice-blocks)
 		return
@@ -134,9 +153,51 @@ func (m *Model) LineScratch(workers int) int64 {
 	return int64(l.spread) + kernel.RowListBytes(l.columns) + kernel.ColumnListBytes(l.columns) + 4*int64(workers)*int64(l.sums)
 }
 
+// patience is how many passes of single rows a pass runs before it copies lines. With 80 %
+// zeros a pair of matrices has to be used for some sixty tokens to win back what copying it
+// takes, so a short answer is better off without.
+const patience = 16
+
+// copyLines copies the lines of one more pair of matrices, if it is time for that.
+func (p *Pass) copyLines() {
+	s := p.skip
+	if s == nil || p.rows != 1 || p.observer != nil {
+		return
+	}
+	if s.passes++; s.passes > patience {
+		p.copyPair()
+	}
+}
+
+// copyPair copies the lines of the next pair that no other pass of the model has begun
+// with, and reports whether there was one.
+func (p *Pass) copyPair() bool {
+	for s := p.skip; len(s.pairs) > 0; {
+		pair := s.pairs[0]
+		s.pairs = s.pairs[1:]
+		if pair.state.CompareAndSwap(linesMissing, linesBegun) {
+			p.team.Run(pair, pair.up.Matrix.Panels()+pair.down.Columns.Blocks())
+			pair.state.Store(linesCopied)
+			return true
+		}
+	}
+	return false
+}
+
+// PrepareLines copies all lines that are missing, as passes of single rows do in time.
+func (p *Pass) PrepareLines() {
+	if p.skip == nil {
+		return
+	}
+	for p.copyPair() {
+	}
+}
+
 // skipper multiplies single rows with lines.
 type skipper struct {
 	bytes   int64
+	pairs   []*linePair // those whose lines may be missing
+	passes  int         // of single rows
 	spread  []int8
 	rowList *kernel.RowList
 	list    *kernel.ColumnList
@@ -160,7 +221,7 @@ func newSkipper(p *Pass, m *Model) *skipper {
 	if l.columns == 0 || p.int8 == nil {
 		return nil
 	}
-	s := &skipper{bytes: m.LineScratch(p.team.Size()), spread: make([]int8, l.spread), rowList: kernel.NewRowList(l.columns), list: kernel.NewColumnList(l.columns), workers: make([]skipWorker, p.team.Size())}
+	s := &skipper{bytes: m.LineScratch(p.team.Size()), pairs: m.pairs, spread: make([]int8, l.spread), rowList: kernel.NewRowList(l.columns), list: kernel.NewColumnList(l.columns), workers: make([]skipWorker, p.team.Size())}
 	for range s.workers {
 		s.sums = append(s.sums, make([]int32, l.sums))
 	}
@@ -178,7 +239,7 @@ const (
 // ProjectGated computes gate and up of an input, for a product with the gate's activation
 // function. Where that makes zero of a gate, up may be left out and is zero then.
 func (p *Pass) ProjectGated(in Buffer, gate, up Projected) {
-	if p.skip == nil || p.rows != 1 || up.W.Rows == nil || p.observer != nil || !p.shareInput(gate.W, up.W) {
+	if p.skip == nil || p.rows != 1 || up.W.Rows == nil || !up.W.copied() || p.observer != nil || !p.shareInput(gate.W, up.W) {
 		p.Project(in, gate, up)
 		return
 	}
@@ -245,7 +306,7 @@ func (t *skipRows) Do(worker, slice int) {
 // matrix has them and they are few enough.
 func (p *Pass) multiplyColumns(o Projected) bool {
 	s, lines := p.skip, o.W.Columns
-	if s == nil || p.rows != 1 || lines == nil {
+	if s == nil || p.rows != 1 || lines == nil || !o.W.copied() {
 		return false
 	}
 	count, size := int64(lines.Count), int64(lines.LineBytes())

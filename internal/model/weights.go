@@ -23,7 +23,8 @@ type Projection struct {
 	// Rows and Columns are copies of the matrix, for products that leave some of them
 	// out; nil if there are none.
 	Rows, Columns *ternary.Lines
-	largest       float32 // of the scales, if there are Rows
+	pair          *linePair // what says whether these are copied yet
+	largest       float32   // of the scales, if there are Rows
 	// Vec and Mat are the fastest kernels for this shape on this machine, for
 	// one row and for many.
 	Vec, Mat kernel.Variant
@@ -102,8 +103,8 @@ func (b Buffer) Row(i int) []float32 {
 	return b.Data[i*b.Width : (i+1)*b.Width : (i+1)*b.Width]
 }
 
-// Model is a loaded model: configuration, graph and weights. It is immutable
-// and may be shared by several engines.
+// Model is a loaded model: configuration, graph and weights. It may be shared by several
+// engines, and does not change but for lines, which the first that needs them copies.
 type Model struct {
 	Config *Config
 	Graph  Graph
@@ -132,7 +133,8 @@ type Model struct {
 	// the head as it is stored; nil for nothing.
 	HeadTransform *Transform
 
-	lines       lineSizes // of the copies
+	lines       lineSizes   // of the copies
+	pairs       []*linePair // which are copied while the model is used
 	projections []namedProjection
 	dense       int // columns of the widest matrix of numbers in a layer
 	keeper      *keeper
