@@ -98,7 +98,9 @@ func groupTilesOf(l ternary.Layout, kernels [len(heights)]groupTilesAsm) groupTi
 		_ = y[(rows-1)*yStride+outs-1]
 		_ = w[size*units*panels-1]
 		_ = x[(rows-1)*stride+units*groups*ternary.GroupWidth-1]
-		_ = inverse[(height-1)*stride+4*units*groups-1]
+		// Rows behind the last may be another worker's, who writes them meanwhile: what comes of
+		// them is not stored.
+		_ = inverse[:(height-1)*stride+4*units*groups]
 		kernels[height/heights[0]-1](&y[0], 4*yStride, &w[0], &x[0], &inverse[0],
 			stride, units, rows, panels, outs, &scratch[0], &tileShapes[rows][0])
 	}
