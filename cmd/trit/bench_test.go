@@ -103,7 +103,7 @@ func TestBenchUsage(t *testing.T) {
 		{"--model demo -r 0", "-r 0"},
 		{"--model demo --batch 1,0", "--batch 0"},
 		{"--model demo --depth -2", "--depth -2"},
-		{"--model demo --batch x", "batch"},
+		{"--model demo --batch 1,x", `--batch "1,x": want whole numbers with commas between them`},
 		{"--model demo --kv-type q5", "--kv-type"},
 		{"--model demo --kernel gpu", "--kernel"},
 		{"--model demo --layout t3", "--layout"},

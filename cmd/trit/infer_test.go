@@ -354,6 +354,7 @@ func TestInferUsage(t *testing.T) {
 		{"--temperature -1", "--temperature -1: want 0 to 1000"},
 		{"--temperature warm", `--temperature "warm": want a number`},
 		{"--top-k x", `--top-k "x": want a whole number`},
+		{"--numa both", `--numa: unknown way "both"`},
 		{"--top-p 7", "--top-p 7: want 0 to 1"},
 		{"--min-p -0.1", "--min-p -0.1: want 0 to 1"},
 		{"--typical 2", "--typical 2: want 0 to 1"},

@@ -183,6 +183,8 @@ func flagError(err error) error {
 		if errors.Is(err, strconv.ErrRange) {
 			want = "a smaller number"
 		}
+	case "intSlice":
+		want = "whole numbers with commas between them"
 	case "float64":
 		want = "a number"
 	case "bool":

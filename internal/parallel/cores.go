@@ -48,7 +48,7 @@ func (n NUMA) String() string {
 func ParseNUMA(name string) (NUMA, error) {
 	n, ok := numaNames[strings.ToLower(name)]
 	if !ok {
-		return 0, fmt.Errorf("parallel: %q; want auto, off, isolate, distribute or numactl", name)
+		return 0, fmt.Errorf("unknown way %q to use the nodes of memory; want auto, off, isolate, distribute or numactl", name)
 	}
 	return n, nil
 }
