@@ -149,21 +149,25 @@ func TestMTPSaves(t *testing.T) {
 // TestMTPChangesNothing: the text is the same token for token, greedy or not, of one choice or
 // several, under a constraint, and with a cache that holds one text only.
 func TestMTPChangesNothing(t *testing.T) {
+	tokens, prompts := 100, manyPrompts
+	if testing.Short() { // without vector instructions the whole takes minutes
+		tokens, prompts = 30, prompts[:2]
+	}
 	cramped := openHybrid(t, engine.Options{CachePages: 12}, model.LoadOptions{MTP: true})
 	for name, d := range map[string]*demo{
 		"random": openHybrid(t, engine.Options{}, model.LoadOptions{MTP: true}), "right": openRight(t, engine.Options{}, true), "cramped": cramped,
 	} {
 		plain := openHybrid(t, engine.Options{}, model.LoadOptions{})
-		sampled := seeded(100, 5)
+		sampled := seeded(tokens, 5)
 		sampled.Sampling.Temperature, sampled.Sampling.RepeatPenalty, sampled.Sampling.PenaltyLastN = 0.7, 1.1, 32
-		cold := seeded(100, 8)
+		cold := seeded(tokens, 8)
 		cold.Sampling.Temperature = 0.05
 		several := cold
 		several.Choices = 3
-		mirostat := seeded(100, 6)
+		mirostat := seeded(tokens, 6)
 		mirostat.Sampling.Mirostat = 2
-		for i, o := range []generate.Options{greedy(100), sampled, cold, several, mirostat} {
-			for _, prompt := range manyPrompts {
+		for i, o := range []generate.Options{greedy(tokens), sampled, cold, several, mirostat} {
+			for _, prompt := range prompts {
 				want, _ := d.generate(prompt, o)
 				if name == "random" { // which is the model without the layer
 					without, _ := plain.generate(prompt, o)
