@@ -7,9 +7,6 @@
 // each, by SMMLA: it adds to a tile of 2 × 2 sums the products of two rows of eight
 // activations with two rows of eight codes.
 
-// SMMLA Vd.4S, Vn.16B, Vm.16B
-#define SMMLA(d, n, m) WORD $(0x4E80A400 | ((m) << 16) | ((n) << 5) | (d))
-
 // The field of the codes in V0–V3 that shift moves down goes to V8–V11.
 #define SHIFTED(shift) \
 	VUSHR $(shift), V0.B16, V8.B16;  \

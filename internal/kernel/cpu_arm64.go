@@ -65,7 +65,7 @@ var neonI8MM = kernels{
 	attend:  &neonAttend,
 	head:    &neonHead,
 	ternary: &neonI8MMTernary,
-	grouped: &neonDotGrouped,
+	grouped: &neonI8MMGrouped,
 	lines:   &genericLines,
 	int8:    &neonInt8,
 	coarse:  &neonDotCoarse,

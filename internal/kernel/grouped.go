@@ -158,6 +158,7 @@ type groupedKernels struct {
 	tileTokens int     // most tokens of one call
 
 	tiles *groupTiles // nil without them
+	codes *groupCodes // nil without them
 }
 
 // MatMulGrouped multiplies weights with activations in groups: for every row t of x
@@ -198,6 +199,10 @@ func MatMulGrouped(y []float32, yStride int, w *ternary.Matrix, x *GroupedInt8, 
 	}
 	if withTiles && ops.tiles != nil && x.wide != nil && row1-row0 >= ops.tiles.least {
 		ops.tiles.tiles(y, yStride, w, x, row0, row1, panel0, panel1, ws)
+		return
+	}
+	if withTiles && ops.codes != nil && row1-row0 >= ops.codes.least[w.Layout-ternary.G2] {
+		ops.codes.multiply(y, yStride, w, x, row0, row1, panel0, panel1, ws)
 		return
 	}
 	step := ops.tileTokens * max(1, cachedActivations/(x.stride*ops.tileTokens))

@@ -22,6 +22,7 @@ var neonDotGrouped = groupedKernels{
 	},
 	decodes:    neonGrouped.decodes,
 	tileTokens: neonGrouped.tileTokens,
+	codes:      &neonDotGroupCodes,
 }
 
 // Each computes what groupedFunc defines, for the number of rows of activations in

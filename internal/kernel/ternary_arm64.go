@@ -24,6 +24,7 @@ var neonDotTernary = ternaryKernels{
 	tileTokens: neonTernary.tileTokens,
 	finish:     neonTernary.finish,
 	matMulF32:  neonTernary.matMulF32,
+	tiles:      &neonDotCodes,
 }
 
 var neonInt8 = int8Kernels{absMaxBits: absMaxBitsOf(16, absMaxBitsNEON), convert: convertOf(16, convertInt8NEON)}

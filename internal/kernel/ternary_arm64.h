@@ -4,6 +4,9 @@
 // SDOT Vd.4S, Vn.16B, Vm.4B[i]
 #define SDOT(d, n, m, i) WORD $(0x4F80E000 | ((i & 1) << 21) | ((i >> 1) << 11) | (m << 16) | (n << 5) | d)
 
+// SMMLA Vd.4S, Vn.16B, Vm.16B
+#define SMMLA(d, n, m) WORD $(0x4E80A400 | ((m) << 16) | ((n) << 5) | (d))
+
 // SMLAL Vd.8H, Vn.8B, Vm.8B and SMLAL2 Vd.8H, Vn.16B, Vm.16B
 #define SMLAL(d, n, m) WORD $(0x0E208000 | (m << 16) | (n << 5) | d)
 #define SMLAL2(d, n, m) WORD $(0x4E208000 | (m << 16) | (n << 5) | d)

@@ -11,6 +11,15 @@ var neonI8MMTernary = func() ternaryKernels {
 	return k
 }()
 
+// neonDotCodes take 91 instead of 95 instructions for 1,024 products of eight rows with
+// layout T2, and 99 instead of 141 with T5.
+var neonDotCodes = tileKernels{
+	least:  8,
+	unpack: [2]unpackFunc{unpackFoursOf(ternary.T2, codesT2NEON), unpackFoursOf(ternary.T5, codesT5NEON)},
+	mul:    mulCodesOf([]codesAsm{1: mulCodesx1NEONDot, 4: mulCodesx4NEONDot}),
+	finish: finishTilesOf(finishI8WithNEON),
+}
+
 // neonI8MMCodes keeps unpacked codes in an order of its own: pairCodesNEON has it.
 var neonI8MMCodes = tileKernels{
 	least:  8,
@@ -20,6 +29,15 @@ var neonI8MMCodes = tileKernels{
 }
 
 var neonI8MMMeasure = measureKernels{streamRead: neonMeasure.streamRead, int8Peak: int8PeakNEONI8MM, tilePeak: noTiles}
+
+// unpackFoursOf serves unpack of tileKernels.
+func unpackFoursOf(l ternary.Layout, all func(codes, w *byte, blocks int)) unpackFunc {
+	size := ternary.PanelRows * l.UnitCols()
+	return func(codes, w []byte, blocks, _ int) {
+		_, _ = codes[size*blocks-1], w[64*blocks-1]
+		all(&codes[0], &w[0], blocks)
+	}
+}
 
 func unpackPairsOf(l ternary.Layout, all func(codes, w *byte, blocks int)) unpackFunc {
 	size := ternary.PanelRows * l.UnitCols()
@@ -41,6 +59,12 @@ func codesT5NEON(codes, w *byte, blocks int)
 
 //go:noescape
 func pairCodesNEON(codes *byte, n int)
+
+//go:noescape
+func mulCodesx1NEONDot(acc *int32, x *int8, stride int, codes *byte, steps int)
+
+//go:noescape
+func mulCodesx4NEONDot(acc *int32, x *int8, stride int, codes *byte, steps int)
 
 //go:noescape
 func mulCodesx1NEONI8MM(acc *int32, x *int8, stride int, codes *byte, steps int)

@@ -66,31 +66,20 @@ var genericGroupTiles = groupTiles{
 	},
 }
 
-// tritsOf subtracts 1 from all codes.
-func tritsOf(trits []int8, codes []byte) {
-	for i, c := range codes {
-		trits[i] = int8(c) - 1
-	}
-}
-
-// unpackG2Generic and its like give each trit of a record a byte, as unpack of tileKernels
-// does for codes, and each group of columns its scales.
-func unpackG2Generic(trits []int8, scales []float32, record []byte) {
-	var codes [2048]byte
-	unpackCodesT2Generic(codes[:], record, 8, 0)
-	tritsOf(trits, codes[:])
+// unpackG2Generic and its like unpack a record as unpack of groupCodes does.
+func unpackG2Generic(codes []byte, scales []float32, record []byte) []float32 {
+	unpackCodesT2Generic(codes, record, 8, 0)
 	for r := range ternary.PanelRows {
 		scales[r] = math.Float32frombits(binary.LittleEndian.Uint32(record[512+4*r:]))
 	}
+	return scales
 }
 
-func unpackG5Generic(trits []int8, scales []float32, record []byte) {
-	var codes [2048]byte
-	unpackCodesT5Generic(codes[:], record, 6, 0)
+func unpackG5Generic(codes []byte, scales []float32, record []byte) []float32 {
+	unpackCodesT5Generic(codes, record, 6, 0)
 	for i, v := range record[384:] {
 		codes[1920+i], codes[1984+i] = v&3, v>>2&3
 	}
-	tritsOf(trits, codes[:])
 	for r := range ternary.PanelRows {
 		var h uint16
 		for b, v := range record[384+4*r:][:4] {
@@ -98,12 +87,13 @@ func unpackG5Generic(trits []int8, scales []float32, record []byte) {
 		}
 		scales[r] = half.F16ToF32(h)
 	}
+	return scales
 }
 
-func unpackG1Generic(trits []int8, scales []float32, record []byte) {
+func unpackG1Generic(codes []byte, scales []float32, record []byte) []float32 {
 	for i, v := range record[:512] {
 		for f := range 8 {
-			trits[i/64*512+64*f+i%64] = int8(v>>f&1)*2 - 1
+			codes[i/64*512+64*f+i%64] = v >> f & 1 * 2
 		}
 	}
 	for r := range ternary.PanelRows {
@@ -112,23 +102,44 @@ func unpackG1Generic(trits []int8, scales []float32, record []byte) {
 			scales[g*ternary.PanelRows+r] = half.F16ToF32(h)
 		}
 	}
+	return scales
 }
 
-func groupTilesGeneric(l ternary.Layout, unpack func(trits []int8, scales []float32, record []byte)) groupTilesFunc {
-	const group = ternary.PanelRows * ternary.GroupWidth
+// genericGroupCodes are the portable twins of products with unpacked groups.
+var genericGroupCodes = groupCodes{
+	least:  [3]int{2, 2, 2},
+	unpack: [3]unpackGroupFunc{unpackG2Generic, unpackG5Generic, unpackG1Generic},
+	mul:    mulGroupGeneric,
+}
+
+func mulGroupGeneric(sums []float32, codes []byte, scales []float32, x []byte, stride, rows int) {
+	for t := range rows {
+		record := x[t*stride:][:recordBytes]
+		for r := range ternary.PanelRows {
+			var products int32
+			for c, q := range record[:ternary.GroupWidth] {
+				products += int32(int8(q)) * int32(codes[c/4*64+4*r+c%4])
+			}
+			at := t*ternary.PanelRows + r
+			sums[at] = finishGroup(sums[at], products, scales[r], record)
+		}
+	}
+}
+
+func groupTilesGeneric(l ternary.Layout, unpack unpackGroupFunc) groupTilesFunc {
 	size, groups := l.UnitBytes(), l.UnitCols()/ternary.GroupWidth
 	return func(y []float32, yStride int, w, x, inverse []byte,
 		stride, units, rows, panels, outs int, _ *groupScratch,
 	) {
-		var trits [2 * group]int8
-		var scales [2 * ternary.PanelRows]float32
+		var codes [maxGroups * groupBytes]byte
+		var scales [maxGroups * ternary.PanelRows]float32
 		for p := range panels {
 			results := min(ternary.PanelRows, outs-p*ternary.PanelRows)
 			for t := range rows {
 				clear(y[t*yStride+p*ternary.PanelRows:][:results])
 			}
 			for u := range units {
-				unpack(trits[:], scales[:], w[(p*units+u)*size:][:size])
+				unpack(codes[:], scales[:], w[(p*units+u)*size:][:size])
 				for g := range groups {
 					for t := range rows {
 						at := t*stride + 4*(u*groups+g)
@@ -136,7 +147,7 @@ func groupTilesGeneric(l ternary.Layout, unpack func(trits []int8, scales []floa
 						for r := range results {
 							var sum int32
 							for c, q := range x[t*stride+(u*groups+g)*ternary.GroupWidth:][:ternary.GroupWidth] {
-								sum += int32(int8(q)) * int32(trits[g*group+c/4*64+4*r+c%4])
+								sum += int32(int8(q)) * (int32(codes[g*groupBytes+c/4*64+4*r+c%4]) - 1)
 							}
 							y[t*yStride+p*ternary.PanelRows+r] += float32(float32(float32(sum)*scales[g*ternary.PanelRows+r]) * a)
 						}

@@ -20,6 +20,14 @@ var tiledTwins = func() kernels {
 	return k
 }()
 
+// unpackedTwins are those with groups that are unpacked once.
+var unpackedTwins = func() kernels {
+	k, g := tiledTwins, genericGrouped
+	g.codes = &genericGroupCodes
+	k.grouped = &g
+	return k
+}()
+
 // forEachTiles runs f with the twins of the products of tiles, and with the processor's.
 func forEachTiles(t *testing.T, f func(t *testing.T, k *kernels)) {
 	t.Run("twins", func(t *testing.T) {
@@ -78,7 +86,7 @@ func TestTiles(t *testing.T) {
 // TestGroupTiles does the same for grouped layouts.
 func TestGroupTiles(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 9))
-	forEachTiles(t, func(t *testing.T, k *kernels) {
+	check := func(t *testing.T, k *kernels) {
 		for _, layout := range ternary.GroupedLayouts() {
 			for _, shape := range [][3]int{{1, 1, 8}, {16, 100, 2}, {64, 2048, 3}, {48, 700, 5}, {16, 128, 9}, {17, 129, 15}, {32, 512, 16}, {33, 513, 17}, {40, 640, 24}, {31, 1100, 31},
 				{50, 900, 12}, {64, 1024, 33}, {20, 256, 257}, {48, 300, 300}} {
@@ -96,6 +104,14 @@ func TestGroupTiles(t *testing.T) {
 				}
 			}
 		}
+	}
+	forEachTiles(t, check)
+	t.Run("unpacked twins", func(t *testing.T) {
+		if !withTiles {
+			t.Skip("this build has no tiles")
+		}
+		useKernels(t, &unpackedTwins)
+		check(t, &unpackedTwins)
 	})
 }
 
