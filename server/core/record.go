@@ -37,6 +37,7 @@ type record struct {
 	model string
 	// prompt tokens, those of them that came from the prefix cache, and generated ones
 	prompt, cached, generated atomic.Int64
+	guessed, accepted         atomic.Int64 // tokens that were guessed ahead, and those of them that were right
 	// begun and first are when work on the request began and its first token came, in
 	// nanoseconds after start; 0 is never.
 	begun, first atomic.Int64
@@ -173,7 +174,10 @@ type RequestInfo struct {
 	Model             string // empty if the request is not about one
 	PromptTokens      int64
 	GeneratedTokens   int64
-	Error             string // what went wrong; empty if nothing did
+	// GuessedTokens were guessed ahead, and AcceptedTokens of them were right.
+	GuessedTokens, AcceptedTokens int64
+
+	Error string // what went wrong; empty if nothing did
 	// TraceParent and TraceState are the request's headers of these names, which say what
 	// trace it belongs to (W3C Trace Context).
 	TraceParent, TraceState string
@@ -205,6 +209,7 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 			Duration: time.Since(rec.start),
 			Begun:    time.Duration(rec.begun.Load()), FirstToken: time.Duration(rec.first.Load()),
 			Model: rec.model, PromptTokens: rec.prompt.Load(), GeneratedTokens: rec.generated.Load(),
+			GuessedTokens: rec.guessed.Load(), AcceptedTokens: rec.accepted.Load(),
 			TraceParent: r.Header.Get("Traceparent"), TraceState: r.Header.Get("Tracestate"),
 		}
 		if rec.failure != nil {
@@ -237,6 +242,9 @@ func (s *Server) logRequest(w *response, r *http.Request, rec *record) {
 	if rec.model != "" {
 		attrs = append(attrs, slog.String("model", rec.model), slog.Int64("prompt_tokens", rec.prompt.Load()),
 			slog.Int64("cached_tokens", rec.cached.Load()), slog.Int64("tokens", rec.generated.Load()))
+		if n := rec.guessed.Load(); n > 0 {
+			attrs = append(attrs, slog.Int64("guessed_tokens", n), slog.Int64("accepted_tokens", rec.accepted.Load()))
+		}
 	}
 	for _, step := range []struct {
 		name string

@@ -76,10 +76,14 @@ func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 		if stats == nil {
 			stats = new(trit.Stats)
 		}
-		defer func() { recordIn(ctx).cached.Add(int64(stats.CachedTokens)) }()
+		rec := recordIn(ctx)
+		defer func() {
+			rec.cached.Add(int64(stats.CachedTokens))
+			rec.guessed.Add(int64(stats.GuessedTokens))
+			rec.accepted.Add(int64(stats.AcceptedTokens))
+		}()
 		slot := j.Model.gate.slot(j)
 		defer slot.close()
-		rec := recordIn(ctx)
 		rec.since(&rec.begun)
 		rec.prompt.Add(int64(len(j.Prompt)))
 		options := append(j.Options[:len(j.Options):len(j.Options)], trit.Choices(j.Choices), trit.CollectStats(stats),
@@ -109,6 +113,20 @@ func (s *Server) Run(ctx context.Context, j *Job) iter.Seq2[trit.Token, error] {
 			}
 		}
 	}
+}
+
+// Drafted is what llama-server's timings say of an answer that was guessed ahead.
+type Drafted struct {
+	N        int `json:"draft_n"`
+	Accepted int `json:"draft_n_accepted"`
+}
+
+// DraftedOf returns how many tokens of a generation were guessed, nil for none.
+func DraftedOf(s *trit.Stats) *Drafted {
+	if s.GuessedTokens == 0 {
+		return nil
+	}
+	return &Drafted{s.GuessedTokens, s.AcceptedTokens}
 }
 
 // NoToken is the id of what ends an answer without being a token.

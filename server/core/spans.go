@@ -36,6 +36,9 @@ func (r *RequestInfo) SpanAttributes() []slog.Attr {
 		attrs = append(attrs, slog.String("gen_ai.provider.name", "trit"), slog.String("gen_ai.request.model", r.Model),
 			slog.Int64("gen_ai.usage.input_tokens", r.PromptTokens), slog.Int64("gen_ai.usage.output_tokens", r.GeneratedTokens))
 	}
+	if r.GuessedTokens > 0 {
+		attrs = append(attrs, slog.Int64("trit.guessed_tokens", r.GuessedTokens), slog.Int64("trit.accepted_tokens", r.AcceptedTokens))
+	}
 	if r.Error != "" {
 		attrs = append(attrs, slog.String("error.message", r.Error))
 	}

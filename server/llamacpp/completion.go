@@ -83,6 +83,7 @@ type timings struct {
 	PredictedPerToken  float64 `json:"predicted_per_token_ms"`
 	PredictedPerSecond float64 `json:"predicted_per_second"`
 	CacheN             int     `json:"cache_n"`
+	*core.Drafted
 }
 
 // tokenProbs is what is told of one token: of the model's own distribution, or of what the
@@ -384,7 +385,7 @@ func newTimings(s *trit.Stats) *timings {
 	t := &timings{
 		PromptN: s.PromptTokens - s.CachedTokens, PromptMS: milliseconds(s.PromptTime), PromptPerSecond: s.PromptRate(),
 		PredictedN: s.GeneratedTokens, PredictedMS: milliseconds(s.GenerateTime), PredictedPerSecond: s.GenerateRate(),
-		CacheN: s.CachedTokens,
+		CacheN: s.CachedTokens, Drafted: core.DraftedOf(s),
 	}
 	t.PromptPerTokenMS = t.PromptMS / float64(max(t.PromptN, 1))
 	t.PredictedPerToken = t.PredictedMS / float64(max(t.PredictedN, 1))

@@ -207,6 +207,8 @@ func sumStats(jobs []*completionJob) *trit.Stats {
 		sum.PromptTokens += j.Stats.PromptTokens
 		sum.CachedTokens += j.Stats.CachedTokens
 		sum.GeneratedTokens += j.Stats.GeneratedTokens
+		sum.GuessedTokens += j.Stats.GuessedTokens
+		sum.AcceptedTokens += j.Stats.AcceptedTokens
 		sum.PromptTime += j.Stats.PromptTime
 		sum.GenerateTime += j.Stats.GenerateTime
 	}

@@ -57,6 +57,7 @@ type timings struct {
 	PredictedN         int     `json:"predicted_n"`
 	PredictedMS        float64 `json:"predicted_ms"`
 	PredictedPerSecond float64 `json:"predicted_per_second"`
+	*core.Drafted
 }
 
 func newTimings(s *trit.Stats) *timings {
@@ -65,6 +66,7 @@ func newTimings(s *trit.Stats) *timings {
 		CacheN: s.CachedTokens, PromptN: s.PromptTokens - s.CachedTokens, PromptMS: ms(s.PromptTime),
 		PromptPerSecond: s.PromptRate(),
 		PredictedN:      s.GeneratedTokens, PredictedMS: ms(s.GenerateTime), PredictedPerSecond: s.GenerateRate(),
+		Drafted: core.DraftedOf(s),
 	}
 }
 
