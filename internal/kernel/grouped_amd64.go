@@ -12,6 +12,7 @@ var sse41Grouped = groupedKernels{
 	},
 	decodes:    [3]bool{true, true, true},
 	tileTokens: 16,
+	codes:      &sse41GroupCodes,
 }
 
 var avx2Grouped = groupedKernels{
@@ -20,6 +21,7 @@ var avx2Grouped = groupedKernels{
 	},
 	decodes:    [3]bool{true, true, true},
 	tileTokens: 16,
+	codes:      &avx2GroupCodes,
 }
 
 var avxVNNIGrouped = groupedKernels{
@@ -28,6 +30,7 @@ var avxVNNIGrouped = groupedKernels{
 	},
 	decodes:    [3]bool{true, true, true},
 	tileTokens: 24,
+	codes:      &avxVNNIGroupCodes,
 }
 
 // avx512Grouped decodes G5 with AVX2: only VBMI has the table look-up for it.
@@ -37,6 +40,7 @@ var avx512Grouped = groupedKernels{
 	},
 	decodes:    [3]bool{true, true, true},
 	tileTokens: 24,
+	codes:      &avx512GroupCodes,
 }
 
 var avx512VBMIGrouped = groupedKernels{

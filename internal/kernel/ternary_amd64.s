@@ -15487,9 +15487,10 @@ first:
 	ADDQ         $0x20, DX
 	DECQ         SI
 	JNZ          first
+	LEAQ         256(CX), SI
 	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
 	VPADDD       Y0, Y0, Y0
-	VMOVDQU      256(CX), Y2
+	VMOVDQU      (SI), Y2
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y2, Y2
 	VPERMQ       $0x08, Y2, Y2
 	VCVTPH2PS    X2, Y2
@@ -15503,7 +15504,7 @@ first:
 	VMOVUPS      Y0, (AX)
 	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
 	VPADDD       Y1, Y1, Y1
-	VMOVDQU      288(CX), Y0
+	VMOVDQU      32(SI), Y0
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -15599,9 +15600,10 @@ second:
 	ADDQ         $0x20, DX
 	DECQ         SI
 	JNZ          second
+	LEAQ         (CX), SI
 	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
 	VPADDD       Y0, Y0, Y0
-	VMOVDQU      (CX), Y2
+	VMOVDQU      (SI), Y2
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y2, Y2
 	VPERMQ       $0x08, Y2, Y2
 	VCVTPH2PS    X2, Y2
@@ -15615,7 +15617,7 @@ second:
 	VMOVUPS      Y0, (AX)
 	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
 	VPADDD       Y1, Y1, Y1
-	VMOVDQU      32(CX), Y0
+	VMOVDQU      32(SI), Y0
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -15860,11 +15862,12 @@ first:
 	ADDQ         $0x20, BX
 	DECQ         DI
 	JNZ          first
+	LEAQ         256(CX), DI
 	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
 	VPADDD       Y0, Y0, Y0
 	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y2, Y2
-	VMOVDQU      256(CX), Y4
+	VMOVDQU      (DI), Y4
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y4, Y4
 	VPERMQ       $0x08, Y4, Y4
 	VCVTPH2PS    X4, Y4
@@ -15888,7 +15891,7 @@ first:
 	VPADDD       Y1, Y1, Y1
 	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y3, Y3
-	VMOVDQU      288(CX), Y0
+	VMOVDQU      32(DI), Y0
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -16034,11 +16037,12 @@ second:
 	ADDQ         $0x20, BX
 	DECQ         DI
 	JNZ          second
+	LEAQ         (CX), DI
 	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
 	VPADDD       Y0, Y0, Y0
 	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y2, Y2
-	VMOVDQU      (CX), Y4
+	VMOVDQU      (DI), Y4
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y4, Y4
 	VPERMQ       $0x08, Y4, Y4
 	VCVTPH2PS    X4, Y4
@@ -16062,7 +16066,7 @@ second:
 	VPADDD       Y1, Y1, Y1
 	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y3, Y3
-	VMOVDQU      32(CX), Y0
+	VMOVDQU      32(DI), Y0
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -16281,13 +16285,14 @@ first:
 	ADDQ         $0x20, BX
 	DECQ         DI
 	JNZ          first
+	LEAQ         256(CX), DI
 	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
 	VPADDD       Y0, Y0, Y0
 	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y2, Y2
 	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y4, Y4
-	VMOVDQU      256(CX), Y6
+	VMOVDQU      (DI), Y6
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y6, Y6
 	VPERMQ       $0x08, Y6, Y6
 	VCVTPH2PS    X6, Y6
@@ -16321,7 +16326,7 @@ first:
 	VPADDD       Y3, Y3, Y3
 	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y5, Y5
-	VMOVDQU      288(CX), Y0
+	VMOVDQU      32(DI), Y0
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -16517,13 +16522,14 @@ second:
 	ADDQ         $0x20, BX
 	DECQ         DI
 	JNZ          second
+	LEAQ         (CX), DI
 	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
 	VPADDD       Y0, Y0, Y0
 	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y2, Y2
 	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y4, Y4
-	VMOVDQU      (CX), Y6
+	VMOVDQU      (DI), Y6
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y6, Y6
 	VPERMQ       $0x08, Y6, Y6
 	VCVTPH2PS    X6, Y6
@@ -16557,7 +16563,7 @@ second:
 	VPADDD       Y3, Y3, Y3
 	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y5, Y5
-	VMOVDQU      32(CX), Y0
+	VMOVDQU      32(DI), Y0
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -16829,6 +16835,7 @@ first:
 	ADDQ         $0x20, BX
 	DECQ         R8
 	JNZ          first
+	LEAQ         256(CX), R8
 	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
 	VPADDD       Y0, Y0, Y0
 	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
@@ -16837,7 +16844,7 @@ first:
 	VPADDD       Y4, Y4, Y4
 	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
 	VPADDD       Y6, Y6, Y6
-	VMOVDQU      256(CX), Y8
+	VMOVDQU      (R8), Y8
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y8, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VCVTPH2PS    X8, Y8
@@ -16881,7 +16888,7 @@ first:
 	VPADDD       Y5, Y5, Y5
 	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
 	VPADDD       Y7, Y7, Y7
-	VMOVDQU      288(CX), Y0
+	VMOVDQU      32(R8), Y0
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -17127,6 +17134,7 @@ second:
 	ADDQ         $0x20, BX
 	DECQ         R8
 	JNZ          second
+	LEAQ         (CX), R8
 	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
 	VPADDD       Y0, Y0, Y0
 	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
@@ -17135,7 +17143,7 @@ second:
 	VPADDD       Y4, Y4, Y4
 	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
 	VPADDD       Y6, Y6, Y6
-	VMOVDQU      (CX), Y8
+	VMOVDQU      (R8), Y8
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y8, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VCVTPH2PS    X8, Y8
@@ -17179,7 +17187,7 @@ second:
 	VPADDD       Y5, Y5, Y5
 	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
 	VPADDD       Y7, Y7, Y7
-	VMOVDQU      32(CX), Y0
+	VMOVDQU      32(R8), Y0
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -17324,13 +17332,14 @@ first:
 	ADDQ         $0x20, DX
 	DECQ         SI
 	JNZ          first
+	LEAQ         256(CX), SI
 	VPADDD       Y0, Y0, Y0
 	VPSRAD       $0x01, Y2, Y2
 	VPSRAD       $0x02, Y3, Y3
 	VPADDD       Y2, Y0, Y0
 	VPADDD       Y3, Y1, Y1
 	VPADDD       Y1, Y0, Y0
-	VMOVDQU      256(CX), Y1
+	VMOVDQU      (SI), Y1
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y1, Y1
 	VPERMQ       $0x08, Y1, Y1
 	VCVTPH2PS    X1, Y1
@@ -17348,7 +17357,7 @@ first:
 	VPADDD       Y6, Y4, Y4
 	VPADDD       Y7, Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	VMOVDQU      288(CX), Y0
+	VMOVDQU      32(SI), Y0
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -17442,13 +17451,14 @@ second:
 	ADDQ         $0x20, DX
 	DECQ         SI
 	JNZ          second
+	LEAQ         (CX), SI
 	VPADDD       Y0, Y0, Y0
 	VPSRAD       $0x01, Y2, Y2
 	VPSRAD       $0x02, Y3, Y3
 	VPADDD       Y2, Y0, Y0
 	VPADDD       Y3, Y1, Y1
 	VPADDD       Y1, Y0, Y0
-	VMOVDQU      (CX), Y1
+	VMOVDQU      (SI), Y1
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y1, Y1
 	VPERMQ       $0x08, Y1, Y1
 	VCVTPH2PS    X1, Y1
@@ -17466,7 +17476,7 @@ second:
 	VPADDD       Y6, Y4, Y4
 	VPADDD       Y7, Y5, Y5
 	VPADDD       Y5, Y4, Y4
-	VMOVDQU      32(CX), Y0
+	VMOVDQU      32(SI), Y0
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -17647,11 +17657,12 @@ first:
 	ADDQ         $0x20, BX
 	DECQ         DI
 	JNZ          first
+	LEAQ         256(CX), DI
 	VPADDD       Y0, Y0, Y0
 	VPADDD       Y1, Y0, Y0
 	VPADDD       Y4, Y4, Y4
 	VPADDD       Y5, Y4, Y4
-	VMOVDQU      256(CX), Y1
+	VMOVDQU      (DI), Y1
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y1, Y1
 	VPERMQ       $0x08, Y1, Y1
 	VCVTPH2PS    X1, Y1
@@ -17675,7 +17686,7 @@ first:
 	VPADDD       Y3, Y2, Y2
 	VPADDD       Y6, Y6, Y6
 	VPADDD       Y7, Y6, Y6
-	VMOVDQU      288(CX), Y0
+	VMOVDQU      32(DI), Y0
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -17805,11 +17816,12 @@ second:
 	ADDQ         $0x20, BX
 	DECQ         DI
 	JNZ          second
+	LEAQ         (CX), DI
 	VPADDD       Y0, Y0, Y0
 	VPADDD       Y1, Y0, Y0
 	VPADDD       Y4, Y4, Y4
 	VPADDD       Y5, Y4, Y4
-	VMOVDQU      (CX), Y1
+	VMOVDQU      (DI), Y1
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y1, Y1
 	VPERMQ       $0x08, Y1, Y1
 	VCVTPH2PS    X1, Y1
@@ -17833,7 +17845,7 @@ second:
 	VPADDD       Y3, Y2, Y2
 	VPADDD       Y6, Y6, Y6
 	VPADDD       Y7, Y6, Y6
-	VMOVDQU      32(CX), Y0
+	VMOVDQU      32(DI), Y0
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -18047,11 +18059,12 @@ first:
 	ADDQ         $0x20, BX
 	DECQ         R8
 	JNZ          first
+	LEAQ         256(CX), R8
 	VPADDD       Y0, Y0, Y0
 	VPADDD       Y2, Y2, Y2
 	VPADDD       Y4, Y4, Y4
 	VPADDD       Y6, Y6, Y6
-	VMOVDQU      256(CX), Y8
+	VMOVDQU      (R8), Y8
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y8, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VCVTPH2PS    X8, Y8
@@ -18091,7 +18104,7 @@ first:
 	VPADDD       Y3, Y3, Y3
 	VPADDD       Y5, Y5, Y5
 	VPADDD       Y7, Y7, Y7
-	VMOVDQU      288(CX), Y0
+	VMOVDQU      32(R8), Y0
 	VPSHUFB      ternaryLowHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -18287,11 +18300,12 @@ second:
 	ADDQ         $0x20, BX
 	DECQ         R8
 	JNZ          second
+	LEAQ         (CX), R8
 	VPADDD       Y0, Y0, Y0
 	VPADDD       Y2, Y2, Y2
 	VPADDD       Y4, Y4, Y4
 	VPADDD       Y6, Y6, Y6
-	VMOVDQU      (CX), Y8
+	VMOVDQU      (R8), Y8
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y8, Y8
 	VPERMQ       $0x08, Y8, Y8
 	VCVTPH2PS    X8, Y8
@@ -18331,7 +18345,7 @@ second:
 	VPADDD       Y3, Y3, Y3
 	VPADDD       Y5, Y5, Y5
 	VPADDD       Y7, Y7, Y7
-	VMOVDQU      32(CX), Y0
+	VMOVDQU      32(R8), Y0
 	VPSHUFB      ternaryHighHalves<>+0(SB), Y0, Y0
 	VPERMQ       $0x08, Y0, Y0
 	VCVTPH2PS    X0, Y0
@@ -21616,6 +21630,132 @@ step:
 	VZEROUPPER
 	RET
 
+// func mulGroupx1AVX2(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+// Requires: AVX, AVX2
+TEXT ·mulGroupx1AVX2(SB), NOSPLIT, $0-40
+	MOVQ  sums+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  stride+16(FP), DX
+	MOVQ  codes+24(FP), DX
+	MOVQ  scales+32(FP), BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	MOVQ  $0x00000008, SI
+
+step:
+	VMOVDQU      (DX), Y2
+	VMOVDQU      32(DX), Y3
+	VPBROADCASTD (CX), Y4
+	VPMADDUBSW   Y4, Y2, Y2
+	VPADDW       Y2, Y0, Y0
+	VPMADDUBSW   Y4, Y3, Y4
+	VPADDW       Y4, Y1, Y1
+	VMOVDQU      64(DX), Y2
+	VMOVDQU      96(DX), Y3
+	VPBROADCASTD 4(CX), Y4
+	VPMADDUBSW   Y4, Y2, Y2
+	VPADDW       Y2, Y0, Y0
+	VPMADDUBSW   Y4, Y3, Y4
+	VPADDW       Y4, Y1, Y1
+	VMOVDQU      128(DX), Y2
+	VMOVDQU      160(DX), Y3
+	VPBROADCASTD 8(CX), Y4
+	VPMADDUBSW   Y4, Y2, Y2
+	VPADDW       Y2, Y0, Y0
+	VPMADDUBSW   Y4, Y3, Y4
+	VPADDW       Y4, Y1, Y1
+	VMOVDQU      192(DX), Y2
+	VMOVDQU      224(DX), Y3
+	VPBROADCASTD 12(CX), Y4
+	VPMADDUBSW   Y4, Y2, Y2
+	VPADDW       Y2, Y0, Y0
+	VPMADDUBSW   Y4, Y3, Y4
+	VPADDW       Y4, Y1, Y1
+	ADDQ         $0x00000100, DX
+	ADDQ         $0x10, CX
+	DECQ         SI
+	JNZ          step
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VMOVUPS      (BX), Y2
+	VPBROADCASTD (CX), Y3
+	VPADDD       Y3, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS 4(CX), Y3
+	VMULPS       Y3, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VMOVUPS      32(BX), Y0
+	VPBROADCASTD (CX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 4(CX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func mulGroupx1AVXVNNI(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+// Requires: AVX, AVX2
+TEXT ·mulGroupx1AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ  sums+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  stride+16(FP), DX
+	MOVQ  codes+24(FP), DX
+	MOVQ  scales+32(FP), BX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	MOVQ  $0x00000008, SI
+
+step:
+	VMOVDQU      (DX), Y2
+	VMOVDQU      32(DX), Y3
+	VPBROADCASTD (CX), Y4
+	LONG         $0x506de2c4; BYTE $0xc4 // VPDPBUSD Y4, Y2, Y0
+	LONG         $0x5065e2c4; BYTE $0xcc // VPDPBUSD Y4, Y3, Y1
+	VMOVDQU      64(DX), Y2
+	VMOVDQU      96(DX), Y3
+	VPBROADCASTD 4(CX), Y4
+	LONG         $0x506de2c4; BYTE $0xc4 // VPDPBUSD Y4, Y2, Y0
+	LONG         $0x5065e2c4; BYTE $0xcc // VPDPBUSD Y4, Y3, Y1
+	VMOVDQU      128(DX), Y2
+	VMOVDQU      160(DX), Y3
+	VPBROADCASTD 8(CX), Y4
+	LONG         $0x506de2c4; BYTE $0xc4 // VPDPBUSD Y4, Y2, Y0
+	LONG         $0x5065e2c4; BYTE $0xcc // VPDPBUSD Y4, Y3, Y1
+	VMOVDQU      192(DX), Y2
+	VMOVDQU      224(DX), Y3
+	VPBROADCASTD 12(CX), Y4
+	LONG         $0x506de2c4; BYTE $0xc4 // VPDPBUSD Y4, Y2, Y0
+	LONG         $0x5065e2c4; BYTE $0xcc // VPDPBUSD Y4, Y3, Y1
+	ADDQ         $0x00000100, DX
+	ADDQ         $0x10, CX
+	DECQ         SI
+	JNZ          step
+	VMOVUPS      (BX), Y2
+	VPBROADCASTD (CX), Y3
+	VPADDD       Y3, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VBROADCASTSS 4(CX), Y3
+	VMULPS       Y3, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      32(BX), Y0
+	VPBROADCASTD (CX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 4(CX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
 // func mulCodesx2AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
 // Requires: AVX, AVX2, CMOV
 TEXT ·mulCodesx2AVX2(SB), NOSPLIT, $0-40
@@ -21759,6 +21899,202 @@ step:
 	VMOVDQU      Y1, 32(AX)
 	VMOVDQU      Y2, 128(AX)
 	VMOVDQU      Y3, 160(AX)
+	VZEROUPPER
+	RET
+
+// func mulGroupx2AVX2(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+// Requires: AVX, AVX2
+TEXT ·mulGroupx2AVX2(SB), NOSPLIT, $0-40
+	MOVQ  sums+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  stride+16(FP), DX
+	MOVQ  codes+24(FP), BX
+	MOVQ  scales+32(FP), SI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	MOVQ  $0x00000008, DI
+
+step:
+	VMOVDQU      (BX), Y4
+	VMOVDQU      32(BX), Y5
+	VPBROADCASTD (CX), Y6
+	VPMADDUBSW   Y6, Y4, Y7
+	VPADDW       Y7, Y0, Y0
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y1, Y1
+	VPBROADCASTD (CX)(DX*1), Y6
+	VPMADDUBSW   Y6, Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y3, Y3
+	VMOVDQU      64(BX), Y4
+	VMOVDQU      96(BX), Y5
+	VPBROADCASTD 4(CX), Y6
+	VPMADDUBSW   Y6, Y4, Y7
+	VPADDW       Y7, Y0, Y0
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y1, Y1
+	VPBROADCASTD 4(CX)(DX*1), Y6
+	VPMADDUBSW   Y6, Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y3, Y3
+	VMOVDQU      128(BX), Y4
+	VMOVDQU      160(BX), Y5
+	VPBROADCASTD 8(CX), Y6
+	VPMADDUBSW   Y6, Y4, Y7
+	VPADDW       Y7, Y0, Y0
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y1, Y1
+	VPBROADCASTD 8(CX)(DX*1), Y6
+	VPMADDUBSW   Y6, Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y3, Y3
+	VMOVDQU      192(BX), Y4
+	VMOVDQU      224(BX), Y5
+	VPBROADCASTD 12(CX), Y6
+	VPMADDUBSW   Y6, Y4, Y7
+	VPADDW       Y7, Y0, Y0
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y1, Y1
+	VPBROADCASTD 12(CX)(DX*1), Y6
+	VPMADDUBSW   Y6, Y4, Y4
+	VPADDW       Y4, Y2, Y2
+	VPMADDUBSW   Y6, Y5, Y6
+	VPADDW       Y6, Y3, Y3
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, CX
+	DECQ         DI
+	JNZ          step
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VMOVUPS      (SI), Y4
+	VPBROADCASTD (CX), Y5
+	VPADDD       Y5, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VBROADCASTSS 4(CX), Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (CX)(DX*1), Y0
+	VPADDD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y0
+	VMULPS       Y0, Y2, Y2
+	VADDPS       64(AX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VMOVUPS      32(SI), Y0
+	VPBROADCASTD (CX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 4(CX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VPBROADCASTD (CX)(DX*1), Y1
+	VPADDD       Y1, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 4(CX)(DX*1), Y1
+	VMULPS       Y1, Y3, Y3
+	VADDPS       96(AX), Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func mulGroupx2AVXVNNI(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+// Requires: AVX, AVX2
+TEXT ·mulGroupx2AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ  sums+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  stride+16(FP), DX
+	MOVQ  codes+24(FP), BX
+	MOVQ  scales+32(FP), SI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	MOVQ  $0x00000008, DI
+
+step:
+	VMOVDQU      (BX), Y4
+	VMOVDQU      32(BX), Y5
+	VPBROADCASTD (CX), Y6
+	LONG         $0x505de2c4; BYTE $0xc6 // VPDPBUSD Y6, Y4, Y0
+	LONG         $0x5055e2c4; BYTE $0xce // VPDPBUSD Y6, Y5, Y1
+	VPBROADCASTD (CX)(DX*1), Y6
+	LONG         $0x505de2c4; BYTE $0xd6 // VPDPBUSD Y6, Y4, Y2
+	LONG         $0x5055e2c4; BYTE $0xde // VPDPBUSD Y6, Y5, Y3
+	VMOVDQU      64(BX), Y4
+	VMOVDQU      96(BX), Y5
+	VPBROADCASTD 4(CX), Y6
+	LONG         $0x505de2c4; BYTE $0xc6 // VPDPBUSD Y6, Y4, Y0
+	LONG         $0x5055e2c4; BYTE $0xce // VPDPBUSD Y6, Y5, Y1
+	VPBROADCASTD 4(CX)(DX*1), Y6
+	LONG         $0x505de2c4; BYTE $0xd6 // VPDPBUSD Y6, Y4, Y2
+	LONG         $0x5055e2c4; BYTE $0xde // VPDPBUSD Y6, Y5, Y3
+	VMOVDQU      128(BX), Y4
+	VMOVDQU      160(BX), Y5
+	VPBROADCASTD 8(CX), Y6
+	LONG         $0x505de2c4; BYTE $0xc6 // VPDPBUSD Y6, Y4, Y0
+	LONG         $0x5055e2c4; BYTE $0xce // VPDPBUSD Y6, Y5, Y1
+	VPBROADCASTD 8(CX)(DX*1), Y6
+	LONG         $0x505de2c4; BYTE $0xd6 // VPDPBUSD Y6, Y4, Y2
+	LONG         $0x5055e2c4; BYTE $0xde // VPDPBUSD Y6, Y5, Y3
+	VMOVDQU      192(BX), Y4
+	VMOVDQU      224(BX), Y5
+	VPBROADCASTD 12(CX), Y6
+	LONG         $0x505de2c4; BYTE $0xc6 // VPDPBUSD Y6, Y4, Y0
+	LONG         $0x5055e2c4; BYTE $0xce // VPDPBUSD Y6, Y5, Y1
+	VPBROADCASTD 12(CX)(DX*1), Y6
+	LONG         $0x505de2c4; BYTE $0xd6 // VPDPBUSD Y6, Y4, Y2
+	LONG         $0x5055e2c4; BYTE $0xde // VPDPBUSD Y6, Y5, Y3
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, CX
+	DECQ         DI
+	JNZ          step
+	VMOVUPS      (SI), Y4
+	VPBROADCASTD (CX), Y5
+	VPADDD       Y5, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VBROADCASTSS 4(CX), Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (CX)(DX*1), Y0
+	VPADDD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y0
+	VMULPS       Y0, Y2, Y2
+	VADDPS       64(AX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      32(SI), Y0
+	VPBROADCASTD (CX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 4(CX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VPBROADCASTD (CX)(DX*1), Y1
+	VPADDD       Y1, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 4(CX)(DX*1), Y1
+	VMULPS       Y1, Y3, Y3
+	VADDPS       96(AX), Y3, Y3
+	VMOVUPS      Y3, 96(AX)
 	VZEROUPPER
 	RET
 
@@ -21995,6 +22331,344 @@ step:
 	VMOVDQU      Y5, 288(AX)
 	VMOVDQU      Y6, 384(AX)
 	VMOVDQU      Y7, 416(AX)
+	VZEROUPPER
+	RET
+
+// func mulGroupx4AVX2(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+// Requires: AVX, AVX2
+TEXT ·mulGroupx4AVX2(SB), NOSPLIT, $0-40
+	MOVQ  sums+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  stride+16(FP), DX
+	MOVQ  codes+24(FP), BX
+	MOVQ  scales+32(FP), SI
+	LEAQ  (DX)(DX*2), DI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  $0x00000008, R8
+
+step:
+	VMOVDQU      (BX), Y8
+	VMOVDQU      32(BX), Y9
+	VPBROADCASTD (CX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD (CX)(DX*1), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD (CX)(DX*2), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD (CX)(DI*1), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      64(BX), Y8
+	VMOVDQU      96(BX), Y9
+	VPBROADCASTD 4(CX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 4(CX)(DX*1), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 4(CX)(DX*2), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 4(CX)(DI*1), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      128(BX), Y8
+	VMOVDQU      160(BX), Y9
+	VPBROADCASTD 8(CX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 8(CX)(DX*1), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 8(CX)(DX*2), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 8(CX)(DI*1), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	VMOVDQU      192(BX), Y8
+	VMOVDQU      224(BX), Y9
+	VPBROADCASTD 12(CX), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y0, Y0
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y1, Y1
+	VPBROADCASTD 12(CX)(DX*1), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y2, Y2
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y3, Y3
+	VPBROADCASTD 12(CX)(DX*2), Y10
+	VPMADDUBSW   Y10, Y8, Y11
+	VPADDW       Y11, Y4, Y4
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y5, Y5
+	VPBROADCASTD 12(CX)(DI*1), Y10
+	VPMADDUBSW   Y10, Y8, Y8
+	VPADDW       Y8, Y6, Y6
+	VPMADDUBSW   Y10, Y9, Y10
+	VPADDW       Y10, Y7, Y7
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, CX
+	DECQ         R8
+	JNZ          step
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
+	VMOVUPS      (SI), Y8
+	VPBROADCASTD (CX), Y9
+	VPADDD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VBROADCASTSS 4(CX), Y9
+	VMULPS       Y9, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (CX)(DX*1), Y0
+	VPADDD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y0
+	VMULPS       Y0, Y2, Y2
+	VADDPS       64(AX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VPBROADCASTD (CX)(DX*2), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VBROADCASTSS 4(CX)(DX*2), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       128(AX), Y4, Y4
+	VMOVUPS      Y4, 128(AX)
+	VPBROADCASTD (CX)(DI*1), Y0
+	VPADDD       Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VBROADCASTSS 4(CX)(DI*1), Y0
+	VMULPS       Y0, Y6, Y6
+	VADDPS       192(AX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
+	VMOVUPS      32(SI), Y0
+	VPBROADCASTD (CX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 4(CX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VPBROADCASTD (CX)(DX*1), Y1
+	VPADDD       Y1, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 4(CX)(DX*1), Y1
+	VMULPS       Y1, Y3, Y3
+	VADDPS       96(AX), Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VPBROADCASTD (CX)(DX*2), Y1
+	VPADDD       Y1, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VBROADCASTSS 4(CX)(DX*2), Y1
+	VMULPS       Y1, Y5, Y5
+	VADDPS       160(AX), Y5, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPBROADCASTD (CX)(DI*1), Y1
+	VPADDD       Y1, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBROADCASTSS 4(CX)(DI*1), Y1
+	VMULPS       Y1, Y7, Y7
+	VADDPS       224(AX), Y7, Y7
+	VMOVUPS      Y7, 224(AX)
+	VZEROUPPER
+	RET
+
+// func mulGroupx4AVXVNNI(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+// Requires: AVX, AVX2
+TEXT ·mulGroupx4AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ  sums+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  stride+16(FP), DX
+	MOVQ  codes+24(FP), BX
+	MOVQ  scales+32(FP), SI
+	LEAQ  (DX)(DX*2), DI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  $0x00000008, R8
+
+step:
+	VMOVDQU      (BX), Y8
+	VMOVDQU      32(BX), Y9
+	VPBROADCASTD (CX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD (CX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD (CX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD (CX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      64(BX), Y8
+	VMOVDQU      96(BX), Y9
+	VPBROADCASTD 4(CX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 4(CX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 4(CX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 4(CX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      128(BX), Y8
+	VMOVDQU      160(BX), Y9
+	VPBROADCASTD 8(CX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 8(CX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 8(CX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 8(CX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	VMOVDQU      192(BX), Y8
+	VMOVDQU      224(BX), Y9
+	VPBROADCASTD 12(CX), Y10
+	LONG         $0x503dc2c4; BYTE $0xc2 // VPDPBUSD Y10, Y8, Y0
+	LONG         $0x5035c2c4; BYTE $0xca // VPDPBUSD Y10, Y9, Y1
+	VPBROADCASTD 12(CX)(DX*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xd2 // VPDPBUSD Y10, Y8, Y2
+	LONG         $0x5035c2c4; BYTE $0xda // VPDPBUSD Y10, Y9, Y3
+	VPBROADCASTD 12(CX)(DX*2), Y10
+	LONG         $0x503dc2c4; BYTE $0xe2 // VPDPBUSD Y10, Y8, Y4
+	LONG         $0x5035c2c4; BYTE $0xea // VPDPBUSD Y10, Y9, Y5
+	VPBROADCASTD 12(CX)(DI*1), Y10
+	LONG         $0x503dc2c4; BYTE $0xf2 // VPDPBUSD Y10, Y8, Y6
+	LONG         $0x5035c2c4; BYTE $0xfa // VPDPBUSD Y10, Y9, Y7
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, CX
+	DECQ         R8
+	JNZ          step
+	VMOVUPS      (SI), Y8
+	VPBROADCASTD (CX), Y9
+	VPADDD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VBROADCASTSS 4(CX), Y9
+	VMULPS       Y9, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (CX)(DX*1), Y0
+	VPADDD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y0
+	VMULPS       Y0, Y2, Y2
+	VADDPS       64(AX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VPBROADCASTD (CX)(DX*2), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VBROADCASTSS 4(CX)(DX*2), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       128(AX), Y4, Y4
+	VMOVUPS      Y4, 128(AX)
+	VPBROADCASTD (CX)(DI*1), Y0
+	VPADDD       Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	VBROADCASTSS 4(CX)(DI*1), Y0
+	VMULPS       Y0, Y6, Y6
+	VADDPS       192(AX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VMOVUPS      32(SI), Y0
+	VPBROADCASTD (CX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 4(CX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VPBROADCASTD (CX)(DX*1), Y1
+	VPADDD       Y1, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 4(CX)(DX*1), Y1
+	VMULPS       Y1, Y3, Y3
+	VADDPS       96(AX), Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VPBROADCASTD (CX)(DX*2), Y1
+	VPADDD       Y1, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VBROADCASTSS 4(CX)(DX*2), Y1
+	VMULPS       Y1, Y5, Y5
+	VADDPS       160(AX), Y5, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPBROADCASTD (CX)(DI*1), Y1
+	VPADDD       Y1, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBROADCASTSS 4(CX)(DI*1), Y1
+	VMULPS       Y1, Y7, Y7
+	VADDPS       224(AX), Y7, Y7
+	VMOVUPS      Y7, 224(AX)
 	VZEROUPPER
 	RET
 
@@ -22323,6 +22997,605 @@ step:
 	VMOVDQU      Y9, 544(AX)
 	VMOVDQU      Y10, 640(AX)
 	VMOVDQU      Y11, 672(AX)
+	VZEROUPPER
+	RET
+
+// func mulGroupx6AVX2(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+// Requires: AVX, AVX2
+TEXT ·mulGroupx6AVX2(SB), NOSPLIT, $0-40
+	MOVQ  sums+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  stride+16(FP), DX
+	MOVQ  codes+24(FP), BX
+	MOVQ  scales+32(FP), SI
+	LEAQ  (DX)(DX*2), DI
+	LEAQ  (CX)(DX*4), R8
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	MOVQ  $0x00000008, R9
+
+step:
+	VMOVDQU      (BX), Y12
+	VMOVDQU      32(BX), Y13
+	VPBROADCASTD (CX), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y0, Y0
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y1, Y1
+	VPBROADCASTD (CX)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y2, Y2
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y3, Y3
+	VPBROADCASTD (CX)(DX*2), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y4, Y4
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y5, Y5
+	VPBROADCASTD (CX)(DI*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y6, Y6
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y7, Y7
+	VPBROADCASTD (R8), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y8, Y8
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y9, Y9
+	VPBROADCASTD (R8)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y12
+	VPADDW       Y12, Y10, Y10
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      64(BX), Y12
+	VMOVDQU      96(BX), Y13
+	VPBROADCASTD 4(CX), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y0, Y0
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y1, Y1
+	VPBROADCASTD 4(CX)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y2, Y2
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y3, Y3
+	VPBROADCASTD 4(CX)(DX*2), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y4, Y4
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y5, Y5
+	VPBROADCASTD 4(CX)(DI*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y6, Y6
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y7, Y7
+	VPBROADCASTD 4(R8), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y8, Y8
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y9, Y9
+	VPBROADCASTD 4(R8)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y12
+	VPADDW       Y12, Y10, Y10
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      128(BX), Y12
+	VMOVDQU      160(BX), Y13
+	VPBROADCASTD 8(CX), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y0, Y0
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y1, Y1
+	VPBROADCASTD 8(CX)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y2, Y2
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y3, Y3
+	VPBROADCASTD 8(CX)(DX*2), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y4, Y4
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y5, Y5
+	VPBROADCASTD 8(CX)(DI*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y6, Y6
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y7, Y7
+	VPBROADCASTD 8(R8), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y8, Y8
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y9, Y9
+	VPBROADCASTD 8(R8)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y12
+	VPADDW       Y12, Y10, Y10
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      192(BX), Y12
+	VMOVDQU      224(BX), Y13
+	VPBROADCASTD 12(CX), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y0, Y0
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y1, Y1
+	VPBROADCASTD 12(CX)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y2, Y2
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y3, Y3
+	VPBROADCASTD 12(CX)(DX*2), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y4, Y4
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y5, Y5
+	VPBROADCASTD 12(CX)(DI*1), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y6, Y6
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y7, Y7
+	VPBROADCASTD 12(R8), Y14
+	VPMADDUBSW   Y14, Y12, Y15
+	VPADDW       Y15, Y8, Y8
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y9, Y9
+	VPBROADCASTD 12(R8)(DX*1), Y14
+	VPMADDUBSW   Y14, Y12, Y12
+	VPADDW       Y12, Y10, Y10
+	VPMADDUBSW   Y14, Y13, Y14
+	VPADDW       Y14, Y11, Y11
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, R8
+	DECQ         R9
+	JNZ          step
+	VPMADDWD     ternaryOnes<>+0(SB), Y0, Y0
+	VPMADDWD     ternaryOnes<>+0(SB), Y2, Y2
+	VPMADDWD     ternaryOnes<>+0(SB), Y4, Y4
+	VPMADDWD     ternaryOnes<>+0(SB), Y6, Y6
+	VPMADDWD     ternaryOnes<>+0(SB), Y8, Y8
+	VPMADDWD     ternaryOnes<>+0(SB), Y10, Y10
+	VMOVUPS      (SI), Y12
+	VPBROADCASTD (CX), Y13
+	VPADDD       Y13, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VBROADCASTSS 4(CX), Y13
+	VMULPS       Y13, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (CX)(DX*1), Y0
+	VPADDD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y0
+	VMULPS       Y0, Y2, Y2
+	VADDPS       64(AX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VPBROADCASTD (CX)(DX*2), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VBROADCASTSS 4(CX)(DX*2), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       128(AX), Y4, Y4
+	VMOVUPS      Y4, 128(AX)
+	VPBROADCASTD (CX)(DI*1), Y0
+	VPADDD       Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y12, Y6, Y6
+	VBROADCASTSS 4(CX)(DI*1), Y0
+	VMULPS       Y0, Y6, Y6
+	VADDPS       192(AX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VPBROADCASTD (R8), Y0
+	VPADDD       Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y12, Y8, Y8
+	VBROADCASTSS 4(R8), Y0
+	VMULPS       Y0, Y8, Y8
+	VADDPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VPBROADCASTD (R8)(DX*1), Y0
+	VPADDD       Y0, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y12, Y10, Y10
+	VBROADCASTSS 4(R8)(DX*1), Y0
+	VMULPS       Y0, Y10, Y10
+	VADDPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VPMADDWD     ternaryOnes<>+0(SB), Y1, Y1
+	VPMADDWD     ternaryOnes<>+0(SB), Y3, Y3
+	VPMADDWD     ternaryOnes<>+0(SB), Y5, Y5
+	VPMADDWD     ternaryOnes<>+0(SB), Y7, Y7
+	VPMADDWD     ternaryOnes<>+0(SB), Y9, Y9
+	VPMADDWD     ternaryOnes<>+0(SB), Y11, Y11
+	VMOVUPS      32(SI), Y0
+	VPBROADCASTD (CX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 4(CX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VPBROADCASTD (CX)(DX*1), Y1
+	VPADDD       Y1, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 4(CX)(DX*1), Y1
+	VMULPS       Y1, Y3, Y3
+	VADDPS       96(AX), Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VPBROADCASTD (CX)(DX*2), Y1
+	VPADDD       Y1, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VBROADCASTSS 4(CX)(DX*2), Y1
+	VMULPS       Y1, Y5, Y5
+	VADDPS       160(AX), Y5, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPBROADCASTD (CX)(DI*1), Y1
+	VPADDD       Y1, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBROADCASTSS 4(CX)(DI*1), Y1
+	VMULPS       Y1, Y7, Y7
+	VADDPS       224(AX), Y7, Y7
+	VMOVUPS      Y7, 224(AX)
+	VPBROADCASTD (R8), Y1
+	VPADDD       Y1, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VBROADCASTSS 4(R8), Y1
+	VMULPS       Y1, Y9, Y9
+	VADDPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VPBROADCASTD (R8)(DX*1), Y1
+	VPADDD       Y1, Y11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VBROADCASTSS 4(R8)(DX*1), Y1
+	VMULPS       Y1, Y11, Y11
+	VADDPS       352(AX), Y11, Y11
+	VMOVUPS      Y11, 352(AX)
+	VZEROUPPER
+	RET
+
+// func mulGroupx6AVXVNNI(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+// Requires: AVX, AVX2
+TEXT ·mulGroupx6AVXVNNI(SB), NOSPLIT, $0-40
+	MOVQ  sums+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  stride+16(FP), DX
+	MOVQ  codes+24(FP), BX
+	MOVQ  scales+32(FP), SI
+	LEAQ  (DX)(DX*2), DI
+	LEAQ  (CX)(DX*4), R8
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	MOVQ  $0x00000008, R9
+
+step:
+	VMOVDQU      (BX), Y12
+	VMOVDQU      32(BX), Y13
+	VPBROADCASTD (CX), Y14
+	LONG         $0x501dc2c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y0
+	LONG         $0x5015c2c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y1
+	VPBROADCASTD (CX)(DX*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y2
+	LONG         $0x5015c2c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y3
+	VPBROADCASTD (CX)(DX*2), Y14
+	LONG         $0x501dc2c4; BYTE $0xe6 // VPDPBUSD Y14, Y12, Y4
+	LONG         $0x5015c2c4; BYTE $0xee // VPDPBUSD Y14, Y13, Y5
+	VPBROADCASTD (CX)(DI*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xf6 // VPDPBUSD Y14, Y12, Y6
+	LONG         $0x5015c2c4; BYTE $0xfe // VPDPBUSD Y14, Y13, Y7
+	VPBROADCASTD (R8), Y14
+	LONG         $0x501d42c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y8
+	LONG         $0x501542c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y9
+	VPBROADCASTD (R8)(DX*1), Y14
+	LONG         $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
+	LONG         $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
+	VMOVDQU      64(BX), Y12
+	VMOVDQU      96(BX), Y13
+	VPBROADCASTD 4(CX), Y14
+	LONG         $0x501dc2c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y0
+	LONG         $0x5015c2c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y1
+	VPBROADCASTD 4(CX)(DX*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y2
+	LONG         $0x5015c2c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y3
+	VPBROADCASTD 4(CX)(DX*2), Y14
+	LONG         $0x501dc2c4; BYTE $0xe6 // VPDPBUSD Y14, Y12, Y4
+	LONG         $0x5015c2c4; BYTE $0xee // VPDPBUSD Y14, Y13, Y5
+	VPBROADCASTD 4(CX)(DI*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xf6 // VPDPBUSD Y14, Y12, Y6
+	LONG         $0x5015c2c4; BYTE $0xfe // VPDPBUSD Y14, Y13, Y7
+	VPBROADCASTD 4(R8), Y14
+	LONG         $0x501d42c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y8
+	LONG         $0x501542c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y9
+	VPBROADCASTD 4(R8)(DX*1), Y14
+	LONG         $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
+	LONG         $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
+	VMOVDQU      128(BX), Y12
+	VMOVDQU      160(BX), Y13
+	VPBROADCASTD 8(CX), Y14
+	LONG         $0x501dc2c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y0
+	LONG         $0x5015c2c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y1
+	VPBROADCASTD 8(CX)(DX*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y2
+	LONG         $0x5015c2c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y3
+	VPBROADCASTD 8(CX)(DX*2), Y14
+	LONG         $0x501dc2c4; BYTE $0xe6 // VPDPBUSD Y14, Y12, Y4
+	LONG         $0x5015c2c4; BYTE $0xee // VPDPBUSD Y14, Y13, Y5
+	VPBROADCASTD 8(CX)(DI*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xf6 // VPDPBUSD Y14, Y12, Y6
+	LONG         $0x5015c2c4; BYTE $0xfe // VPDPBUSD Y14, Y13, Y7
+	VPBROADCASTD 8(R8), Y14
+	LONG         $0x501d42c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y8
+	LONG         $0x501542c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y9
+	VPBROADCASTD 8(R8)(DX*1), Y14
+	LONG         $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
+	LONG         $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
+	VMOVDQU      192(BX), Y12
+	VMOVDQU      224(BX), Y13
+	VPBROADCASTD 12(CX), Y14
+	LONG         $0x501dc2c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y0
+	LONG         $0x5015c2c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y1
+	VPBROADCASTD 12(CX)(DX*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y2
+	LONG         $0x5015c2c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y3
+	VPBROADCASTD 12(CX)(DX*2), Y14
+	LONG         $0x501dc2c4; BYTE $0xe6 // VPDPBUSD Y14, Y12, Y4
+	LONG         $0x5015c2c4; BYTE $0xee // VPDPBUSD Y14, Y13, Y5
+	VPBROADCASTD 12(CX)(DI*1), Y14
+	LONG         $0x501dc2c4; BYTE $0xf6 // VPDPBUSD Y14, Y12, Y6
+	LONG         $0x5015c2c4; BYTE $0xfe // VPDPBUSD Y14, Y13, Y7
+	VPBROADCASTD 12(R8), Y14
+	LONG         $0x501d42c4; BYTE $0xc6 // VPDPBUSD Y14, Y12, Y8
+	LONG         $0x501542c4; BYTE $0xce // VPDPBUSD Y14, Y13, Y9
+	VPBROADCASTD 12(R8)(DX*1), Y14
+	LONG         $0x501d42c4; BYTE $0xd6 // VPDPBUSD Y14, Y12, Y10
+	LONG         $0x501542c4; BYTE $0xde // VPDPBUSD Y14, Y13, Y11
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, R8
+	DECQ         R9
+	JNZ          step
+	VMOVUPS      (SI), Y12
+	VPBROADCASTD (CX), Y13
+	VPADDD       Y13, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VBROADCASTSS 4(CX), Y13
+	VMULPS       Y13, Y0, Y0
+	VADDPS       (AX), Y0, Y0
+	VMOVUPS      Y0, (AX)
+	VPBROADCASTD (CX)(DX*1), Y0
+	VPADDD       Y0, Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y0
+	VMULPS       Y0, Y2, Y2
+	VADDPS       64(AX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VPBROADCASTD (CX)(DX*2), Y0
+	VPADDD       Y0, Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VBROADCASTSS 4(CX)(DX*2), Y0
+	VMULPS       Y0, Y4, Y4
+	VADDPS       128(AX), Y4, Y4
+	VMOVUPS      Y4, 128(AX)
+	VPBROADCASTD (CX)(DI*1), Y0
+	VPADDD       Y0, Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y12, Y6, Y6
+	VBROADCASTSS 4(CX)(DI*1), Y0
+	VMULPS       Y0, Y6, Y6
+	VADDPS       192(AX), Y6, Y6
+	VMOVUPS      Y6, 192(AX)
+	VPBROADCASTD (R8), Y0
+	VPADDD       Y0, Y8, Y8
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y12, Y8, Y8
+	VBROADCASTSS 4(R8), Y0
+	VMULPS       Y0, Y8, Y8
+	VADDPS       256(AX), Y8, Y8
+	VMOVUPS      Y8, 256(AX)
+	VPBROADCASTD (R8)(DX*1), Y0
+	VPADDD       Y0, Y10, Y10
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y12, Y10, Y10
+	VBROADCASTSS 4(R8)(DX*1), Y0
+	VMULPS       Y0, Y10, Y10
+	VADDPS       320(AX), Y10, Y10
+	VMOVUPS      Y10, 320(AX)
+	VMOVUPS      32(SI), Y0
+	VPBROADCASTD (CX), Y2
+	VPADDD       Y2, Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y0, Y1, Y1
+	VBROADCASTSS 4(CX), Y2
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(AX), Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VPBROADCASTD (CX)(DX*1), Y1
+	VPADDD       Y1, Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VBROADCASTSS 4(CX)(DX*1), Y1
+	VMULPS       Y1, Y3, Y3
+	VADDPS       96(AX), Y3, Y3
+	VMOVUPS      Y3, 96(AX)
+	VPBROADCASTD (CX)(DX*2), Y1
+	VPADDD       Y1, Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VBROADCASTSS 4(CX)(DX*2), Y1
+	VMULPS       Y1, Y5, Y5
+	VADDPS       160(AX), Y5, Y5
+	VMOVUPS      Y5, 160(AX)
+	VPBROADCASTD (CX)(DI*1), Y1
+	VPADDD       Y1, Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VBROADCASTSS 4(CX)(DI*1), Y1
+	VMULPS       Y1, Y7, Y7
+	VADDPS       224(AX), Y7, Y7
+	VMOVUPS      Y7, 224(AX)
+	VPBROADCASTD (R8), Y1
+	VPADDD       Y1, Y9, Y9
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VBROADCASTSS 4(R8), Y1
+	VMULPS       Y1, Y9, Y9
+	VADDPS       288(AX), Y9, Y9
+	VMOVUPS      Y9, 288(AX)
+	VPBROADCASTD (R8)(DX*1), Y1
+	VPADDD       Y1, Y11, Y11
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VBROADCASTSS 4(R8)(DX*1), Y1
+	VMULPS       Y1, Y11, Y11
+	VADDPS       352(AX), Y11, Y11
+	VMOVUPS      Y11, 352(AX)
+	VZEROUPPER
+	RET
+
+// func codesG1AVX2(codes *byte, w *byte)
+// Requires: AVX, AVX2
+TEXT ·codesG1AVX2(SB), NOSPLIT, $0-16
+	MOVQ codes+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ $0x00000008, DX
+
+block:
+	VMOVDQU (CX), Y0
+	VPADDB  Y0, Y0, Y1
+	VPAND   ternaryMask02<>+0(SB), Y1, Y1
+	VMOVDQU Y1, (AX)
+	VPAND   ternaryMask02<>+0(SB), Y0, Y1
+	VMOVDQU Y1, 64(AX)
+	VPSRLW  $0x01, Y0, Y1
+	VPAND   ternaryMask02<>+0(SB), Y1, Y1
+	VMOVDQU Y1, 128(AX)
+	VPSRLW  $0x02, Y0, Y1
+	VPAND   ternaryMask02<>+0(SB), Y1, Y1
+	VMOVDQU Y1, 192(AX)
+	VPSRLW  $0x03, Y0, Y1
+	VPAND   ternaryMask02<>+0(SB), Y1, Y1
+	VMOVDQU Y1, 256(AX)
+	VPSRLW  $0x04, Y0, Y1
+	VPAND   ternaryMask02<>+0(SB), Y1, Y1
+	VMOVDQU Y1, 320(AX)
+	VPSRLW  $0x05, Y0, Y1
+	VPAND   ternaryMask02<>+0(SB), Y1, Y1
+	VMOVDQU Y1, 384(AX)
+	VPSRLW  $0x06, Y0, Y0
+	VPAND   ternaryMask02<>+0(SB), Y0, Y0
+	VMOVDQU Y0, 448(AX)
+	VMOVDQU 32(CX), Y0
+	VPADDB  Y0, Y0, Y1
+	VPAND   ternaryMask02<>+0(SB), Y1, Y1
+	VMOVDQU Y1, 32(AX)
+	VPAND   ternaryMask02<>+0(SB), Y0, Y1
+	VMOVDQU Y1, 96(AX)
+	VPSRLW  $0x01, Y0, Y1
+	VPAND   ternaryMask02<>+0(SB), Y1, Y1
+	VMOVDQU Y1, 160(AX)
+	VPSRLW  $0x02, Y0, Y1
+	VPAND   ternaryMask02<>+0(SB), Y1, Y1
+	VMOVDQU Y1, 224(AX)
+	VPSRLW  $0x03, Y0, Y1
+	VPAND   ternaryMask02<>+0(SB), Y1, Y1
+	VMOVDQU Y1, 288(AX)
+	VPSRLW  $0x04, Y0, Y1
+	VPAND   ternaryMask02<>+0(SB), Y1, Y1
+	VMOVDQU Y1, 352(AX)
+	VPSRLW  $0x05, Y0, Y1
+	VPAND   ternaryMask02<>+0(SB), Y1, Y1
+	VMOVDQU Y1, 416(AX)
+	VPSRLW  $0x06, Y0, Y0
+	VPAND   ternaryMask02<>+0(SB), Y0, Y0
+	VMOVDQU Y0, 480(AX)
+	ADDQ    $0x40, CX
+	ADDQ    $0x00000200, AX
+	DECQ    DX
+	JNZ     block
+	VZEROUPPER
+	RET
+
+// func scalesG5AVX2(scales *float32, last *byte)
+// Requires: AVX, AVX2, F16C
+TEXT ·scalesG5AVX2(SB), NOSPLIT, $0-16
+	MOVQ      scales+0(FP), AX
+	MOVQ      last+8(FP), CX
+	VMOVDQU   (CX), Y0
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     ternaryLowNibbles<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
+	VPOR      Y1, Y0, Y0
+	VPSHUFB   ternaryEvenBytes<>+0(SB), Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VCVTPH2PS X0, Y0
+	VMOVUPS   Y0, (AX)
+	VMOVDQU   32(CX), Y0
+	VPSRLD    $0x04, Y0, Y0
+	VPAND     ternaryLowNibbles<>+0(SB), Y0, Y0
+	VPSRLD    $0x04, Y0, Y1
+	VPOR      Y1, Y0, Y0
+	VPSHUFB   ternaryEvenBytes<>+0(SB), Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VCVTPH2PS X0, Y0
+	VMOVUPS   Y0, 32(AX)
+	VZEROUPPER
+	RET
+
+// func scalesG1AVX2(scales *float32, last *byte)
+// Requires: AVX, AVX2, F16C
+TEXT ·scalesG1AVX2(SB), NOSPLIT, $0-16
+	MOVQ      scales+0(FP), AX
+	MOVQ      last+8(FP), CX
+	VMOVDQU   (CX), Y0
+	VPSHUFB   ternaryLowHalves<>+0(SB), Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VCVTPH2PS X0, Y0
+	VMOVUPS   Y0, (AX)
+	VMOVDQU   32(CX), Y0
+	VPSHUFB   ternaryLowHalves<>+0(SB), Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VCVTPH2PS X0, Y0
+	VMOVUPS   Y0, 32(AX)
+	VMOVDQU   (CX), Y0
+	VPSHUFB   ternaryHighHalves<>+0(SB), Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VCVTPH2PS X0, Y0
+	VMOVUPS   Y0, 64(AX)
+	VMOVDQU   32(CX), Y0
+	VPSHUFB   ternaryHighHalves<>+0(SB), Y0, Y0
+	VPERMQ    $0x08, Y0, Y0
+	VCVTPH2PS X0, Y0
+	VMOVUPS   Y0, 96(AX)
 	VZEROUPPER
 	RET
 
@@ -33461,6 +34734,132 @@ step:
 	JNZ       run
 	RET
 
+// func mulGroupx1SSE41(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+// Requires: SSE, SSE2, SSSE3
+TEXT ·mulGroupx1SSE41(SB), NOSPLIT, $0-40
+	MOVQ sums+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ codes+24(FP), DX
+	MOVQ scales+32(FP), BX
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	MOVQ $0x00000008, SI
+
+step:
+	MOVOU     (CX), X5
+	PSHUFD    $0x00, X5, X4
+	MOVOU     (DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X0
+	MOVOU     16(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X1
+	MOVOU     32(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X2
+	MOVOU     48(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X3
+	PSHUFD    $0x55, X5, X4
+	MOVOU     64(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X0
+	MOVOU     80(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X1
+	MOVOU     96(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X2
+	MOVOU     112(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X3
+	PSHUFD    $0xaa, X5, X4
+	MOVOU     128(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X0
+	MOVOU     144(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X1
+	MOVOU     160(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X2
+	MOVOU     176(DX), X6
+	PMADDUBSW X4, X6
+	PADDW     X6, X3
+	PSHUFD    $0xff, X5, X4
+	MOVOU     192(DX), X5
+	PMADDUBSW X4, X5
+	PADDW     X5, X0
+	MOVOU     208(DX), X5
+	PMADDUBSW X4, X5
+	PADDW     X5, X1
+	MOVOU     224(DX), X5
+	PMADDUBSW X4, X5
+	PADDW     X5, X2
+	MOVOU     240(DX), X5
+	PMADDUBSW X4, X5
+	PADDW     X5, X3
+	ADDQ      $0x00000100, DX
+	ADDQ      $0x10, CX
+	DECQ      SI
+	JNZ       step
+	MOVUPS    (BX), X4
+	PMADDWL   ternaryOnes<>+0(SB), X0
+	MOVSS     (CX), X5
+	PSHUFD    $0x00, X5, X5
+	PADDL     X5, X0
+	CVTPL2PS  X0, X0
+	MULPS     X4, X0
+	MOVSS     4(CX), X5
+	PSHUFD    $0x00, X5, X5
+	MULPS     X5, X0
+	MOVUPS    (AX), X4
+	ADDPS     X4, X0
+	MOVUPS    X0, (AX)
+	MOVUPS    16(BX), X0
+	PMADDWL   ternaryOnes<>+0(SB), X1
+	MOVSS     (CX), X4
+	PSHUFD    $0x00, X4, X4
+	PADDL     X4, X1
+	CVTPL2PS  X1, X1
+	MULPS     X0, X1
+	MOVSS     4(CX), X4
+	PSHUFD    $0x00, X4, X4
+	MULPS     X4, X1
+	MOVUPS    16(AX), X0
+	ADDPS     X0, X1
+	MOVUPS    X1, 16(AX)
+	MOVUPS    32(BX), X0
+	PMADDWL   ternaryOnes<>+0(SB), X2
+	MOVSS     (CX), X1
+	PSHUFD    $0x00, X1, X1
+	PADDL     X1, X2
+	CVTPL2PS  X2, X2
+	MULPS     X0, X2
+	MOVSS     4(CX), X1
+	PSHUFD    $0x00, X1, X1
+	MULPS     X1, X2
+	MOVUPS    32(AX), X0
+	ADDPS     X0, X2
+	MOVUPS    X2, 32(AX)
+	MOVUPS    48(BX), X0
+	PMADDWL   ternaryOnes<>+0(SB), X3
+	MOVSS     (CX), X1
+	PSHUFD    $0x00, X1, X1
+	PADDL     X1, X3
+	CVTPL2PS  X3, X3
+	MULPS     X0, X3
+	MOVSS     4(CX), X1
+	PSHUFD    $0x00, X1, X1
+	MULPS     X1, X3
+	MOVUPS    48(AX), X0
+	ADDPS     X0, X3
+	MOVUPS    X3, 48(AX)
+	RET
+
 // func matMulG2I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
 // Requires: MMX+, SSE, SSE2, SSSE3
 TEXT ·matMulG2I8x1SSE41(SB), NOSPLIT, $0-48
@@ -34370,6 +35769,237 @@ step:
 	MOVOU     X7, 176(AX)
 	TESTQ     SI, SI
 	JNZ       run
+	RET
+
+// func mulGroupx2SSE41(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+// Requires: SSE, SSE2, SSSE3
+TEXT ·mulGroupx2SSE41(SB), NOSPLIT, $0-40
+	MOVQ sums+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ stride+16(FP), DX
+	MOVQ codes+24(FP), BX
+	MOVQ scales+32(FP), SI
+	PXOR X0, X0
+	PXOR X1, X1
+	PXOR X2, X2
+	PXOR X3, X3
+	PXOR X4, X4
+	PXOR X5, X5
+	PXOR X6, X6
+	PXOR X7, X7
+	MOVQ $0x00000008, DI
+
+step:
+	MOVOU     (CX), X9
+	PSHUFD    $0x00, X9, X8
+	MOVOU     (CX)(DX*1), X11
+	PSHUFD    $0x00, X11, X10
+	MOVOU     (BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X0
+	PMADDUBSW X10, X12
+	PADDW     X12, X4
+	MOVOU     16(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X1
+	PMADDUBSW X10, X12
+	PADDW     X12, X5
+	MOVOU     32(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X2
+	PMADDUBSW X10, X12
+	PADDW     X12, X6
+	MOVOU     48(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X3
+	PMADDUBSW X10, X12
+	PADDW     X12, X7
+	PSHUFD    $0x55, X9, X8
+	PSHUFD    $0x55, X11, X10
+	MOVOU     64(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X0
+	PMADDUBSW X10, X12
+	PADDW     X12, X4
+	MOVOU     80(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X1
+	PMADDUBSW X10, X12
+	PADDW     X12, X5
+	MOVOU     96(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X2
+	PMADDUBSW X10, X12
+	PADDW     X12, X6
+	MOVOU     112(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X3
+	PMADDUBSW X10, X12
+	PADDW     X12, X7
+	PSHUFD    $0xaa, X9, X8
+	PSHUFD    $0xaa, X11, X10
+	MOVOU     128(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X0
+	PMADDUBSW X10, X12
+	PADDW     X12, X4
+	MOVOU     144(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X1
+	PMADDUBSW X10, X12
+	PADDW     X12, X5
+	MOVOU     160(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X2
+	PMADDUBSW X10, X12
+	PADDW     X12, X6
+	MOVOU     176(BX), X12
+	MOVAPS    X12, X13
+	PMADDUBSW X8, X13
+	PADDW     X13, X3
+	PMADDUBSW X10, X12
+	PADDW     X12, X7
+	PSHUFD    $0xff, X9, X8
+	PSHUFD    $0xff, X11, X9
+	MOVOU     192(BX), X10
+	MOVAPS    X10, X11
+	PMADDUBSW X8, X11
+	PADDW     X11, X0
+	PMADDUBSW X9, X10
+	PADDW     X10, X4
+	MOVOU     208(BX), X10
+	MOVAPS    X10, X11
+	PMADDUBSW X8, X11
+	PADDW     X11, X1
+	PMADDUBSW X9, X10
+	PADDW     X10, X5
+	MOVOU     224(BX), X10
+	MOVAPS    X10, X11
+	PMADDUBSW X8, X11
+	PADDW     X11, X2
+	PMADDUBSW X9, X10
+	PADDW     X10, X6
+	MOVOU     240(BX), X10
+	MOVAPS    X10, X11
+	PMADDUBSW X8, X11
+	PADDW     X11, X3
+	PMADDUBSW X9, X10
+	PADDW     X10, X7
+	ADDQ      $0x00000100, BX
+	ADDQ      $0x10, CX
+	DECQ      DI
+	JNZ       step
+	MOVUPS    (SI), X8
+	PMADDWL   ternaryOnes<>+0(SB), X0
+	MOVSS     (CX), X9
+	PSHUFD    $0x00, X9, X9
+	PADDL     X9, X0
+	CVTPL2PS  X0, X0
+	MULPS     X8, X0
+	MOVSS     4(CX), X9
+	PSHUFD    $0x00, X9, X9
+	MULPS     X9, X0
+	MOVUPS    (AX), X9
+	ADDPS     X9, X0
+	MOVUPS    X0, (AX)
+	PMADDWL   ternaryOnes<>+0(SB), X4
+	MOVSS     (CX)(DX*1), X0
+	PSHUFD    $0x00, X0, X0
+	PADDL     X0, X4
+	CVTPL2PS  X4, X4
+	MULPS     X8, X4
+	MOVSS     4(CX)(DX*1), X0
+	PSHUFD    $0x00, X0, X0
+	MULPS     X0, X4
+	MOVUPS    64(AX), X0
+	ADDPS     X0, X4
+	MOVUPS    X4, 64(AX)
+	MOVUPS    16(SI), X0
+	PMADDWL   ternaryOnes<>+0(SB), X1
+	MOVSS     (CX), X4
+	PSHUFD    $0x00, X4, X4
+	PADDL     X4, X1
+	CVTPL2PS  X1, X1
+	MULPS     X0, X1
+	MOVSS     4(CX), X4
+	PSHUFD    $0x00, X4, X4
+	MULPS     X4, X1
+	MOVUPS    16(AX), X4
+	ADDPS     X4, X1
+	MOVUPS    X1, 16(AX)
+	PMADDWL   ternaryOnes<>+0(SB), X5
+	MOVSS     (CX)(DX*1), X1
+	PSHUFD    $0x00, X1, X1
+	PADDL     X1, X5
+	CVTPL2PS  X5, X5
+	MULPS     X0, X5
+	MOVSS     4(CX)(DX*1), X1
+	PSHUFD    $0x00, X1, X1
+	MULPS     X1, X5
+	MOVUPS    80(AX), X0
+	ADDPS     X0, X5
+	MOVUPS    X5, 80(AX)
+	MOVUPS    32(SI), X0
+	PMADDWL   ternaryOnes<>+0(SB), X2
+	MOVSS     (CX), X1
+	PSHUFD    $0x00, X1, X1
+	PADDL     X1, X2
+	CVTPL2PS  X2, X2
+	MULPS     X0, X2
+	MOVSS     4(CX), X1
+	PSHUFD    $0x00, X1, X1
+	MULPS     X1, X2
+	MOVUPS    32(AX), X1
+	ADDPS     X1, X2
+	MOVUPS    X2, 32(AX)
+	PMADDWL   ternaryOnes<>+0(SB), X6
+	MOVSS     (CX)(DX*1), X1
+	PSHUFD    $0x00, X1, X1
+	PADDL     X1, X6
+	CVTPL2PS  X6, X6
+	MULPS     X0, X6
+	MOVSS     4(CX)(DX*1), X1
+	PSHUFD    $0x00, X1, X1
+	MULPS     X1, X6
+	MOVUPS    96(AX), X0
+	ADDPS     X0, X6
+	MOVUPS    X6, 96(AX)
+	MOVUPS    48(SI), X0
+	PMADDWL   ternaryOnes<>+0(SB), X3
+	MOVSS     (CX), X1
+	PSHUFD    $0x00, X1, X1
+	PADDL     X1, X3
+	CVTPL2PS  X3, X3
+	MULPS     X0, X3
+	MOVSS     4(CX), X1
+	PSHUFD    $0x00, X1, X1
+	MULPS     X1, X3
+	MOVUPS    48(AX), X1
+	ADDPS     X1, X3
+	MOVUPS    X3, 48(AX)
+	PMADDWL   ternaryOnes<>+0(SB), X7
+	MOVSS     (CX)(DX*1), X1
+	PSHUFD    $0x00, X1, X1
+	PADDL     X1, X7
+	CVTPL2PS  X7, X7
+	MULPS     X0, X7
+	MOVSS     4(CX)(DX*1), X1
+	PSHUFD    $0x00, X1, X1
+	MULPS     X1, X7
+	MOVUPS    112(AX), X0
+	ADDPS     X0, X7
+	MOVUPS    X7, 112(AX)
 	RET
 
 // func matMulG2I8x2SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
@@ -35871,3 +37501,315 @@ DATA ternaryUpperEven<>+13(SB)/1, $0x80
 DATA ternaryUpperEven<>+14(SB)/1, $0x0c
 DATA ternaryUpperEven<>+15(SB)/1, $0x0e
 GLOBL ternaryUpperEven<>(SB), RODATA|NOPTR, $16
+
+// func codesG1SSE41(codes *byte, w *byte)
+// Requires: SSE, SSE2
+TEXT ·codesG1SSE41(SB), NOSPLIT, $0-16
+	MOVQ codes+0(FP), AX
+	MOVQ w+8(FP), CX
+	MOVQ $0x00000008, DX
+
+block:
+	MOVOU  (CX), X0
+	MOVAPS X0, X1
+	PADDB  X0, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, (AX)
+	MOVAPS X0, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 64(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x01, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 128(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x02, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 192(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x03, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 256(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x04, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 320(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x05, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 384(AX)
+	MOVAPS X0, X0
+	PSRLW  $0x06, X0
+	PAND   ternaryMask02<>+0(SB), X0
+	MOVOU  X0, 448(AX)
+	MOVOU  16(CX), X0
+	MOVAPS X0, X1
+	PADDB  X0, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 16(AX)
+	MOVAPS X0, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 80(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x01, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 144(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x02, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 208(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x03, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 272(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x04, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 336(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x05, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 400(AX)
+	MOVAPS X0, X0
+	PSRLW  $0x06, X0
+	PAND   ternaryMask02<>+0(SB), X0
+	MOVOU  X0, 464(AX)
+	MOVOU  32(CX), X0
+	MOVAPS X0, X1
+	PADDB  X0, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 32(AX)
+	MOVAPS X0, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 96(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x01, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 160(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x02, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 224(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x03, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 288(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x04, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 352(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x05, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 416(AX)
+	MOVAPS X0, X0
+	PSRLW  $0x06, X0
+	PAND   ternaryMask02<>+0(SB), X0
+	MOVOU  X0, 480(AX)
+	MOVOU  48(CX), X0
+	MOVAPS X0, X1
+	PADDB  X0, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 48(AX)
+	MOVAPS X0, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 112(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x01, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 176(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x02, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 240(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x03, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 304(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x04, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 368(AX)
+	MOVAPS X0, X1
+	PSRLW  $0x05, X1
+	PAND   ternaryMask02<>+0(SB), X1
+	MOVOU  X1, 432(AX)
+	MOVAPS X0, X0
+	PSRLW  $0x06, X0
+	PAND   ternaryMask02<>+0(SB), X0
+	MOVOU  X0, 496(AX)
+	ADDQ   $0x40, CX
+	ADDQ   $0x00000200, AX
+	DECQ   DX
+	JNZ    block
+	RET
+
+// func scalesG5SSE41(scales *float32, last *byte)
+// Requires: SSE, SSE2, SSSE3
+TEXT ·scalesG5SSE41(SB), NOSPLIT, $0-16
+	MOVQ    scales+0(FP), AX
+	MOVQ    last+8(FP), CX
+	MOVOU   (CX), X0
+	PSRLL   $0x04, X0
+	PAND    ternaryLowNibbles<>+0(SB), X0
+	MOVAPS  X0, X1
+	PSRLL   $0x04, X1
+	POR     X1, X0
+	PSHUFB  ternaryUpperEven<>+0(SB), X0
+	PSRAL   $0x10, X0
+	PSLLL   $0x0d, X0
+	PAND    ternary8FFFE000<>+0(SB), X0
+	MOVO    X0, X1
+	PAND    ternary0FFFE000<>+0(SB), X1
+	PCMPGTL ternary0F7FE000<>+0(SB), X1
+	PAND    ternary7F800000<>+0(SB), X1
+	MULPS   ternary77800000<>+0(SB), X0
+	POR     X1, X0
+	MOVUPS  X0, (AX)
+	MOVOU   16(CX), X0
+	PSRLL   $0x04, X0
+	PAND    ternaryLowNibbles<>+0(SB), X0
+	MOVAPS  X0, X1
+	PSRLL   $0x04, X1
+	POR     X1, X0
+	PSHUFB  ternaryUpperEven<>+0(SB), X0
+	PSRAL   $0x10, X0
+	PSLLL   $0x0d, X0
+	PAND    ternary8FFFE000<>+0(SB), X0
+	MOVO    X0, X1
+	PAND    ternary0FFFE000<>+0(SB), X1
+	PCMPGTL ternary0F7FE000<>+0(SB), X1
+	PAND    ternary7F800000<>+0(SB), X1
+	MULPS   ternary77800000<>+0(SB), X0
+	POR     X1, X0
+	MOVUPS  X0, 16(AX)
+	MOVOU   32(CX), X0
+	PSRLL   $0x04, X0
+	PAND    ternaryLowNibbles<>+0(SB), X0
+	MOVAPS  X0, X1
+	PSRLL   $0x04, X1
+	POR     X1, X0
+	PSHUFB  ternaryUpperEven<>+0(SB), X0
+	PSRAL   $0x10, X0
+	PSLLL   $0x0d, X0
+	PAND    ternary8FFFE000<>+0(SB), X0
+	MOVO    X0, X1
+	PAND    ternary0FFFE000<>+0(SB), X1
+	PCMPGTL ternary0F7FE000<>+0(SB), X1
+	PAND    ternary7F800000<>+0(SB), X1
+	MULPS   ternary77800000<>+0(SB), X0
+	POR     X1, X0
+	MOVUPS  X0, 32(AX)
+	MOVOU   48(CX), X0
+	PSRLL   $0x04, X0
+	PAND    ternaryLowNibbles<>+0(SB), X0
+	MOVAPS  X0, X1
+	PSRLL   $0x04, X1
+	POR     X1, X0
+	PSHUFB  ternaryUpperEven<>+0(SB), X0
+	PSRAL   $0x10, X0
+	PSLLL   $0x0d, X0
+	PAND    ternary8FFFE000<>+0(SB), X0
+	MOVO    X0, X1
+	PAND    ternary0FFFE000<>+0(SB), X1
+	PCMPGTL ternary0F7FE000<>+0(SB), X1
+	PAND    ternary7F800000<>+0(SB), X1
+	MULPS   ternary77800000<>+0(SB), X0
+	POR     X1, X0
+	MOVUPS  X0, 48(AX)
+	RET
+
+// func scalesG1SSE41(scales *float32, last *byte)
+// Requires: SSE, SSE2
+TEXT ·scalesG1SSE41(SB), NOSPLIT, $0-16
+	MOVQ    scales+0(FP), AX
+	MOVQ    last+8(FP), CX
+	MOVOU   -2(CX), X0
+	PSRAL   $0x10, X0
+	PSLLL   $0x0d, X0
+	PAND    ternary8FFFE000<>+0(SB), X0
+	MOVO    X0, X1
+	PAND    ternary0FFFE000<>+0(SB), X1
+	PCMPGTL ternary0F7FE000<>+0(SB), X1
+	PAND    ternary7F800000<>+0(SB), X1
+	MULPS   ternary77800000<>+0(SB), X0
+	POR     X1, X0
+	MOVUPS  X0, (AX)
+	MOVOU   14(CX), X0
+	PSRAL   $0x10, X0
+	PSLLL   $0x0d, X0
+	PAND    ternary8FFFE000<>+0(SB), X0
+	MOVO    X0, X1
+	PAND    ternary0FFFE000<>+0(SB), X1
+	PCMPGTL ternary0F7FE000<>+0(SB), X1
+	PAND    ternary7F800000<>+0(SB), X1
+	MULPS   ternary77800000<>+0(SB), X0
+	POR     X1, X0
+	MOVUPS  X0, 16(AX)
+	MOVOU   30(CX), X0
+	PSRAL   $0x10, X0
+	PSLLL   $0x0d, X0
+	PAND    ternary8FFFE000<>+0(SB), X0
+	MOVO    X0, X1
+	PAND    ternary0FFFE000<>+0(SB), X1
+	PCMPGTL ternary0F7FE000<>+0(SB), X1
+	PAND    ternary7F800000<>+0(SB), X1
+	MULPS   ternary77800000<>+0(SB), X0
+	POR     X1, X0
+	MOVUPS  X0, 32(AX)
+	MOVOU   46(CX), X0
+	PSRAL   $0x10, X0
+	PSLLL   $0x0d, X0
+	PAND    ternary8FFFE000<>+0(SB), X0
+	MOVO    X0, X1
+	PAND    ternary0FFFE000<>+0(SB), X1
+	PCMPGTL ternary0F7FE000<>+0(SB), X1
+	PAND    ternary7F800000<>+0(SB), X1
+	MULPS   ternary77800000<>+0(SB), X0
+	POR     X1, X0
+	MOVUPS  X0, 48(AX)
+	MOVOU   (CX), X0
+	PSRAL   $0x10, X0
+	PSLLL   $0x0d, X0
+	PAND    ternary8FFFE000<>+0(SB), X0
+	MOVO    X0, X1
+	PAND    ternary0FFFE000<>+0(SB), X1
+	PCMPGTL ternary0F7FE000<>+0(SB), X1
+	PAND    ternary7F800000<>+0(SB), X1
+	MULPS   ternary77800000<>+0(SB), X0
+	POR     X1, X0
+	MOVUPS  X0, 64(AX)
+	MOVOU   16(CX), X0
+	PSRAL   $0x10, X0
+	PSLLL   $0x0d, X0
+	PAND    ternary8FFFE000<>+0(SB), X0
+	MOVO    X0, X1
+	PAND    ternary0FFFE000<>+0(SB), X1
+	PCMPGTL ternary0F7FE000<>+0(SB), X1
+	PAND    ternary7F800000<>+0(SB), X1
+	MULPS   ternary77800000<>+0(SB), X0
+	POR     X1, X0
+	MOVUPS  X0, 80(AX)
+	MOVOU   32(CX), X0
+	PSRAL   $0x10, X0
+	PSLLL   $0x0d, X0
+	PAND    ternary8FFFE000<>+0(SB), X0
+	MOVO    X0, X1
+	PAND    ternary0FFFE000<>+0(SB), X1
+	PCMPGTL ternary0F7FE000<>+0(SB), X1
+	PAND    ternary7F800000<>+0(SB), X1
+	MULPS   ternary77800000<>+0(SB), X0
+	POR     X1, X0
+	MOVUPS  X0, 96(AX)
+	MOVOU   48(CX), X0
+	PSRAL   $0x10, X0
+	PSLLL   $0x0d, X0
+	PAND    ternary8FFFE000<>+0(SB), X0
+	MOVO    X0, X1
+	PAND    ternary0FFFE000<>+0(SB), X1
+	PCMPGTL ternary0F7FE000<>+0(SB), X1
+	PAND    ternary7F800000<>+0(SB), X1
+	MULPS   ternary77800000<>+0(SB), X0
+	POR     X1, X0
+	MOVUPS  X0, 112(AX)
+	RET

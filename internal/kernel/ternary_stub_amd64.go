@@ -673,6 +673,18 @@ func mulCodesx1AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
 //go:noescape
 func mulCodesx1AVXVNNI(acc *int32, x *int8, stride int, codes *byte, steps int)
 
+// mulGroupx1AVX2 adds to 16 sums for each of 1 rows of activations, whose records are stride apart, the
+// products of a group, scaled.
+//
+//go:noescape
+func mulGroupx1AVX2(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+
+// mulGroupx1AVXVNNI adds to 16 sums for each of 1 rows of activations, whose records are stride apart, the
+// products of a group, scaled.
+//
+//go:noescape
+func mulGroupx1AVXVNNI(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+
 // mulCodesx2AVX2 adds to 16 sums for each of 2 rows of activations, stride apart, the products of their first
 // 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
 //
@@ -684,6 +696,18 @@ func mulCodesx2AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
 //
 //go:noescape
 func mulCodesx2AVXVNNI(acc *int32, x *int8, stride int, codes *byte, steps int)
+
+// mulGroupx2AVX2 adds to 16 sums for each of 2 rows of activations, whose records are stride apart, the
+// products of a group, scaled.
+//
+//go:noescape
+func mulGroupx2AVX2(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+
+// mulGroupx2AVXVNNI adds to 16 sums for each of 2 rows of activations, whose records are stride apart, the
+// products of a group, scaled.
+//
+//go:noescape
+func mulGroupx2AVXVNNI(sums *float32, x *byte, stride int, codes *byte, scales *float32)
 
 // mulCodesx4AVX2 adds to 16 sums for each of 4 rows of activations, stride apart, the products of their first
 // 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
@@ -697,6 +721,18 @@ func mulCodesx4AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
 //go:noescape
 func mulCodesx4AVXVNNI(acc *int32, x *int8, stride int, codes *byte, steps int)
 
+// mulGroupx4AVX2 adds to 16 sums for each of 4 rows of activations, whose records are stride apart, the
+// products of a group, scaled.
+//
+//go:noescape
+func mulGroupx4AVX2(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+
+// mulGroupx4AVXVNNI adds to 16 sums for each of 4 rows of activations, whose records are stride apart, the
+// products of a group, scaled.
+//
+//go:noescape
+func mulGroupx4AVXVNNI(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+
 // mulCodesx6AVX2 adds to 16 sums for each of 6 rows of activations, stride apart, the products of their first
 // 16·steps > 0 columns. The sums of a row are 32 behind those of the one before.
 //
@@ -708,6 +744,33 @@ func mulCodesx6AVX2(acc *int32, x *int8, stride int, codes *byte, steps int)
 //
 //go:noescape
 func mulCodesx6AVXVNNI(acc *int32, x *int8, stride int, codes *byte, steps int)
+
+// mulGroupx6AVX2 adds to 16 sums for each of 6 rows of activations, whose records are stride apart, the
+// products of a group, scaled.
+//
+//go:noescape
+func mulGroupx6AVX2(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+
+// mulGroupx6AVXVNNI adds to 16 sums for each of 6 rows of activations, whose records are stride apart, the
+// products of a group, scaled.
+//
+//go:noescape
+func mulGroupx6AVXVNNI(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+
+// codesG1AVX2 unpacks the codes of a record of two groups into a byte each, column by column in fours.
+//
+//go:noescape
+func codesG1AVX2(codes *byte, w *byte)
+
+// scalesG5AVX2 gives the scales in the last block of a record a float32 each, group by group.
+//
+//go:noescape
+func scalesG5AVX2(scales *float32, last *byte)
+
+// scalesG1AVX2 gives the scales in the last block of a record a float32 each, group by group.
+//
+//go:noescape
+func scalesG1AVX2(scales *float32, last *byte)
 
 // tilePeakAMX runs iters rounds of independent TDPBSUD and returns the multiply-accumulates done.
 func tilePeakAMX(shapes *byte, iters int) int64
@@ -911,6 +974,12 @@ func matMulT2I8x1SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
 //go:noescape
 func mulCodesx1SSE41(acc *int32, x *int8, stride int, codes *byte, steps int)
 
+// mulGroupx1SSE41 adds to 16 sums for each of 1 rows of activations, whose records are stride apart, the
+// products of a group, scaled.
+//
+//go:noescape
+func mulGroupx1SSE41(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+
 // matMulG2I8x1SSE41 computes 16 results for each of 1 rows of activations, stride bytes apart, with
 // panels ≥ 1 panels of units ≥ 1 records.
 //
@@ -934,6 +1003,12 @@ func matMulT2I8x2SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
 //go:noescape
 func mulCodesx2SSE41(acc *int32, x *int8, stride int, codes *byte, steps int)
 
+// mulGroupx2SSE41 adds to 16 sums for each of 2 rows of activations, whose records are stride apart, the
+// products of a group, scaled.
+//
+//go:noescape
+func mulGroupx2SSE41(sums *float32, x *byte, stride int, codes *byte, scales *float32)
+
 // matMulG2I8x2SSE41 computes 16 results for each of 2 rows of activations, stride bytes apart, with
 // panels ≥ 1 panels of units ≥ 1 records.
 //
@@ -956,3 +1031,18 @@ func matMulT5I8x1SSE41(acc *int32, w *byte, x *int8, stride int, blocks int)
 //
 //go:noescape
 func matMulG5I8x1SSE41(acc *float32, w *byte, x *byte, stride int, units int, panels int)
+
+// codesG1SSE41 unpacks the codes of a record of two groups into a byte each, column by column in fours.
+//
+//go:noescape
+func codesG1SSE41(codes *byte, w *byte)
+
+// scalesG5SSE41 gives the scales in the last block of a record a float32 each, group by group.
+//
+//go:noescape
+func scalesG5SSE41(scales *float32, last *byte)
+
+// scalesG1SSE41 gives the scales in the last block of a record a float32 each, group by group.
+//
+//go:noescape
+func scalesG1SSE41(scales *float32, last *byte)

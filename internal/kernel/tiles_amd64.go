@@ -2,7 +2,11 @@
 
 package kernel
 
-import "trit/internal/ternary"
+import (
+	"math"
+
+	"trit/internal/ternary"
+)
 
 // sse41Codes, avx2Codes and avxVNNICodes have no matrix unit, but gain from weights that are unpacked
 // once for all rows of activations.
@@ -25,6 +29,31 @@ var (
 		unpack: unpackCodes256,
 		mul:    mulCodesOf([]codesAsm{1: mulCodesx1AVXVNNI, 2: mulCodesx2AVXVNNI, 4: mulCodesx4AVXVNNI, 6: mulCodesx6AVXVNNI}),
 		finish: avx2Codes.finish,
+	}
+)
+
+// The same with scales for groups.
+var (
+	sse41GroupCodes = groupCodes{
+		least:  [3]int{3, 2, 3},
+		unpack: unpackGroupsOf(sse41Codes.unpack, codesG1SSE41, scalesG5SSE41, scalesG1SSE41),
+		mul:    mulGroupOf([]groupAsm{1: mulGroupx1SSE41, 2: mulGroupx2SSE41}),
+	}
+	avx2GroupCodes = groupCodes{
+		least:  [3]int{9, 5, 9},
+		unpack: unpackGroupsOf(unpackCodes256, codesG1AVX2, scalesG5AVX2, scalesG1AVX2),
+		mul:    mulGroupOf([]groupAsm{1: mulGroupx1AVX2, 2: mulGroupx2AVX2, 4: mulGroupx4AVX2, 6: mulGroupx6AVX2}),
+	}
+	// avx512GroupCodes serve layout G5, which AVX-512 without VBMI has no kernels for.
+	avx512GroupCodes = groupCodes{
+		least:  [3]int{math.MaxInt, avx2GroupCodes.least[1], math.MaxInt},
+		unpack: avx2GroupCodes.unpack,
+		mul:    avx2GroupCodes.mul,
+	}
+	avxVNNIGroupCodes = groupCodes{
+		least:  [3]int{32, 6, 12},
+		unpack: avx2GroupCodes.unpack,
+		mul:    mulGroupOf([]groupAsm{1: mulGroupx1AVXVNNI, 2: mulGroupx2AVXVNNI, 4: mulGroupx4AVXVNNI, 6: mulGroupx6AVXVNNI}),
 	}
 )
 

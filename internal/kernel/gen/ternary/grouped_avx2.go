@@ -155,6 +155,27 @@ func halves256(lanes reg.VecVirtual, pick Mem) reg.VecVirtual {
 	return lanes
 }
 
+// scalesG5For256 returns half of the scales in the last block of a record.
+func scalesG5For256(last reg.Register, _, half int) reg.VecVirtual {
+	d, high := YMM(), YMM()
+	VMOVDQU(Mem{Base: last, Disp: 32 * half}, d)
+	VPSRLD(U8(4), d, d)
+	VPAND(bytes256("ternaryLowNibbles", 0x0F0F0F0F), d, d)
+	VPSRLD(U8(4), d, high)
+	VPOR(high, d, d)
+	return halves256(d, pick256("ternaryEvenBytes", 0, 2))
+}
+
+// scalesG1For256 does so for one of the two groups of a record.
+func scalesG1For256(last reg.Register, group, half int) reg.VecVirtual {
+	d := YMM()
+	VMOVDQU(Mem{Base: last, Disp: 32 * half}, d)
+	if group == 0 {
+		return halves256(d, pick256("ternaryLowHalves", 0, 1))
+	}
+	return halves256(d, pick256("ternaryHighHalves", 2, 3))
+}
+
 var groupG2For256 = grouping256{name: "G2", groups: 1, record: func(f *frame256) {
 	f.clear256()
 	f.blocks("block", 8, 16, func() { f.fields256(f.raw256(), 2, 4) })
@@ -175,15 +196,7 @@ var groupG5For256 = grouping256{name: "G5", groups: 1, record: func(f *frame256)
 		f.fields256([2]Op{packed[0][0], packed[1][0]}, 2, 4)
 	})
 	f.fields256(f.raw256(), 2, 2)
-	f.finish256(-120, 2, func(half int) reg.VecVirtual {
-		d, high := YMM(), YMM()
-		VMOVDQU(Mem{Base: f.w, Disp: 32 * half}, d)
-		VPSRLD(U8(4), d, d)
-		VPAND(bytes256("ternaryLowNibbles", 0x0F0F0F0F), d, d)
-		VPSRLD(U8(4), d, high)
-		VPOR(high, d, d)
-		return halves256(d, pick256("ternaryEvenBytes", 0, 2))
-	})
+	f.finish256(-120, 2, func(half int) reg.VecVirtual { return scalesG5For256(f.w, 0, half) })
 	ADDQ(U8(64), f.w)
 	f.row.advance(recordBytes - 120)
 }}
@@ -192,14 +205,9 @@ var groupG1For256 = grouping256{name: "G1", groups: 2, record: func(f *frame256)
 	for g := range 2 {
 		f.clear256()
 		f.blocks([]string{"first", "second"}[g], 4, 32, func() { f.fields256(f.raw256(), 1, 8) })
-		f.finish256(-128, 1, func(half int) reg.VecVirtual {
-			d := YMM()
-			VMOVDQU(Mem{Base: f.w, Disp: 256*(1-g) + 32*half}, d)
-			if g == 0 {
-				return halves256(d, pick256("ternaryLowHalves", 0, 1))
-			}
-			return halves256(d, pick256("ternaryHighHalves", 2, 3))
-		})
+		last := GP64()
+		LEAQ(Mem{Base: f.w, Disp: 256 * (1 - g)}, last)
+		f.finish256(-128, 1, func(half int) reg.VecVirtual { return scalesG1For256(last, g, half) })
 		f.row.advance(recordBytes - 128)
 	}
 	ADDQ(U8(64), f.w)

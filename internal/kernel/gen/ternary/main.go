@@ -78,7 +78,12 @@ func main() {
 	for _, n := range []int{1, 2, 4, 6} {
 		mulCodes256(n, false)
 		mulCodes256(n, true)
+		mulGroup256(n, false)
+		mulGroup256(n, true)
 	}
+	codesG1(ymm)
+	groupScales("G5", ymm, 1, scalesG5For256)
+	groupScales("G1", ymm, 2, scalesG1For256)
 
 	tilePeak()
 	codes512(decodeT2)
@@ -107,12 +112,16 @@ func main() {
 	for _, n := range []int{1, 2} {
 		matMul128(decodeT2For256, n)
 		mulCodes128(n)
+		mulGroup128(n)
 		groupedMul128(groupG2For128, n)
 		groupedMul128(groupG1For128, n)
 	}
 	// Decoding base 3 takes so long that two rows at a time would gain little.
 	matMul128(decodeT5For256, 1)
 	groupedMul128(groupG5For128, 1)
+	codesG1(xmm)
+	groupScales("G5", xmm, 1, scalesG5For128)
+	groupScales("G1", xmm, 2, scalesG1For128)
 	legacy.Lower()
 	Generate()
 }

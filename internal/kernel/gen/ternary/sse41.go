@@ -254,26 +254,37 @@ var groupG2For128 = grouping128{name: "G2", groups: 1, record: func(f *frame128)
 	f.row.advance(recordBytes - 128)
 }}
 
+// scalesG5For128 returns a part of the scales in the last block of a record.
+func scalesG5For128(last reg.Register, _, part int) reg.VecVirtual {
+	d, high := XMM(), XMM()
+	VMOVDQU(Mem{Base: last, Disp: 16 * part}, d)
+	VPSRLD(U8(4), d, d)
+	VPAND(bytes256("ternaryLowNibbles", 0x0F0F0F0F), d, d)
+	VPSRLD(U8(4), d, high)
+	VPOR(high, d, d)
+	// Bytes 0 and 2 of each lane, to its upper half.
+	VPSHUFB(table("ternaryUpperEven", 16, func(i int) Constant {
+		if i%4 < 2 {
+			return U8(0x80)
+		}
+		return U8(i/4*4 + 2*(i%4-2))
+	}, 1), d, d)
+	return halves128(d)
+}
+
+// scalesG1For128 does so where those of the first group are in the lower halves of lanes:
+// two bytes before these, upper ones begin.
+func scalesG1For128(last reg.Register, group, part int) reg.VecVirtual {
+	d := XMM()
+	VMOVDQU(Mem{Base: last, Disp: 16*part + 2*group - 2}, d)
+	return halves128(d)
+}
+
 var groupG5For128 = grouping128{name: "G5", groups: 1, record: func(f *frame128) {
 	f.sums.clear()
 	f.blocks("block", 6, 20, func() { f.sums.block(decodeT5For256, f.row, f.w) })
 	f.sums.dots(f.row, 0, 2, fields128(f.w, 2))
-	f.finish128(-120, false, func(part int) reg.VecVirtual {
-		d, high := XMM(), XMM()
-		VMOVDQU(Mem{Base: f.w, Disp: 16 * part}, d)
-		VPSRLD(U8(4), d, d)
-		VPAND(bytes256("ternaryLowNibbles", 0x0F0F0F0F), d, d)
-		VPSRLD(U8(4), d, high)
-		VPOR(high, d, d)
-		// Bytes 0 and 2 of each lane, to its upper half.
-		VPSHUFB(table("ternaryUpperEven", 16, func(i int) Constant {
-			if i%4 < 2 {
-				return U8(0x80)
-			}
-			return U8(i/4*4 + 2*(i%4-2))
-		}, 1), d, d)
-		return halves128(d)
-	})
+	f.finish128(-120, false, func(part int) reg.VecVirtual { return scalesG5For128(f.w, 0, part) })
 	ADDQ(U8(64), f.w)
 	f.row.advance(recordBytes - 120)
 }}
@@ -287,11 +298,7 @@ var groupG1For128 = grouping128{name: "G1", groups: 2, record: func(f *frame128)
 	Label("group")
 	f.sums.clear()
 	f.blocks("block", 4, 32, func() { f.sums.dots(f.row, 0, 8, fields128(f.w, 1)) })
-	f.finish128(-128, true, func(part int) reg.VecVirtual {
-		d := XMM()
-		VMOVDQU(Mem{Base: scales, Disp: 16 * part}, d)
-		return halves128(d)
-	})
+	f.finish128(-128, true, func(part int) reg.VecVirtual { return scalesG1For128(scales, 1, part) })
 	f.row.advance(recordBytes - 128)
 	ADDQ(U8(2), scales)
 	DECQ(group)
