@@ -41,6 +41,9 @@ that already holds so many tokens; --depth 0 is what llama-bench calls tg.
 --shape takes random weights in the shape of a known model instead of a file.
 They go into a temporary file that is mapped like a downloaded one, so memory
 and loading are measured as they are for real models.
+--mtp loads the layer that some files have to guess further tokens, and measures
+what a guess and a step that checks some take. What follows for the speed of
+generating depends on how many guesses are right, which random tokens do not tell.
 --kernels compares all implementations of the ternary products instead. Several
 numbers of --threads are measured one after the other, for a table.`,
 		Example: "  trit bench --model demo\n  trit bench --shape bitnet-2b -p 256 -n 32 --batch 1,2,4,8,16 --depth 0,2048 --svg bench.svg\n  trit bench --kernels --shape bitnet-2b",
@@ -66,6 +69,7 @@ numbers of --threads are measured one after the other, for a table.`,
 	// In place of the flag of all commands, which takes one number.
 	cmd.Flags().IntSliceVarP(&f.threads, "threads", "t", []int{0}, "worker threads, at most one per processor (0: one per physical core)")
 	cmd.Flags().BoolVar(&f.kernels, "kernels", false, "compare the kernels over the shapes of known models (or of --shape)")
+	cmd.Flags().BoolVar(&f.load.MTP, "mtp", false, "also measure guesses of the layer for that, of files that have one")
 	takesModel(cmd)
 	return cmd
 }
@@ -180,6 +184,7 @@ func (f *benchFlags) options(a *app, cmd *cobra.Command) (profile.BenchOptions, 
 	if err != nil {
 		return o, err
 	}
+	f.synthFlags.mtp = f.load.MTP
 	o.Engine, o.Load = f.measuredFlags.options(a)
 	return o, nil
 }
@@ -191,7 +196,7 @@ var limitBytes, weightBytes int
 
 // benchKernels compares the kernels.
 func (a *app) benchKernels(cmd *cobra.Command, f *benchFlags) error {
-	for _, flag := range []string{"model", "svg", "batch", "depth", "n-prompt", "n-gen", "repetitions", "kv-type", "kernel", "layout", "head", "type", "head-type", "seed", "zeros", "skip-zeros"} {
+	for _, flag := range []string{"model", "svg", "batch", "depth", "n-prompt", "n-gen", "repetitions", "kv-type", "kernel", "layout", "head", "type", "head-type", "seed", "zeros", "skip-zeros", "mtp"} {
 		if cmd.Flags().Changed(flag) {
 			return usage(cmd, fmt.Errorf("--%s has no meaning with --kernels, which compares all", flag))
 		}

@@ -366,7 +366,7 @@ func (s *Scheduler) add(r *request, limit int) {
 		}
 		r.inBatch++
 	}
-	seq.table.Guess(guess)
+	seq.Guesses(guess)
 	if r.inBatch > 0 {
 		r.report()
 	}

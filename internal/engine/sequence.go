@@ -56,6 +56,10 @@ func (s *Sequence) Truncate(n int) error {
 	return nil
 }
 
+// Guesses says that of the tokens that are added next those from index n on are likely to be
+// taken back with Truncate; −1: none are.
+func (s *Sequence) Guesses(n int) { s.table.Guess(n) }
+
 // with returns the sequence's tokens followed by others, which must fit into the
 // context. The result is valid until the sequence changes.
 func (s *Sequence) with(tokens []int32) []int32 { return append(s.tokens, tokens...) }

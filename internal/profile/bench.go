@@ -113,6 +113,7 @@ type bench struct {
 	prompt                 measurement
 	decode                 measurement
 	more                   []*measurement // batches and depths
+	guess                  guessing       // of models with a layer for that
 	deep                   map[int]*lane  // sequences that hold a depth already
 	steps, done            int            // of progress
 }
@@ -250,7 +251,11 @@ func (b *bench) fitEngine() {
 	states := engine.EstimateMemory(b.model, b.Engine).StatePages
 	pages := func(tokens int) int { return (tokens+kernel.PageTokens-1)/kernel.PageTokens + 1 + states }
 	texts := max(b.texts, 1)
-	longest, total, largest := b.Prompt+b.Generate, texts*pages(b.Prompt+b.Generate), texts
+	text := b.Prompt + b.Generate
+	if b.model.Config.MTP > 0 {
+		text += guessTokens
+	}
+	longest, total, largest := text, texts*pages(text), texts
 	for _, n := range b.Depths {
 		longest = max(longest, n+1+b.Generate)
 		total += pages(n) + pages(1+b.Generate) // the sequence and its fork
@@ -333,6 +338,11 @@ func (b *bench) repeat() error {
 	if err := b.sample(&b.decode, true, l); err != nil {
 		return err
 	}
+	if b.model.Config.MTP > 0 {
+		if err := b.guesses(l); err != nil {
+			return err
+		}
+	}
 	for _, m := range b.more {
 		b.step(fmt.Sprintf("generating %d tokens in %d sequences after %d tokens", b.Generate, m.batch, m.depth))
 		if err := b.sampleMore(m); err != nil {
@@ -414,17 +424,6 @@ func (b *bench) bytesPerToken(m *measurement, head float64) float64 {
 		float64(b.engine.Cache().Config().StateBytes())
 }
 
-// lastHeadBytes returns how many bytes of the output head were read for a token
-// of the last step. The engine tells what its last selection read; a head that is
-// read as a whole serves the whole batch.
-func (b *bench) lastHeadBytes(batch int) float64 {
-	info := b.engine.HeadInfo()
-	if info.LastExact == info.Rows {
-		return float64(info.LastBytes) / float64(batch)
-	}
-	return float64(info.LastBytes)
-}
-
 // kvBytes returns the bytes of the keys and values of one position.
 func (b *bench) kvBytes() int64 { return b.engine.Cache().PageBytes() / kernel.PageTokens }
 
@@ -462,6 +461,9 @@ func (b *bench) summarise() {
 	r.DecodeFraction, r.PrefillFraction = b.decode.fraction.Median(), b.prompt.fraction.Median()
 	r.AllocsPerStep = b.allocs.Median()
 	r.Zeros = zeros(b.decode.skipped, int64(b.Generate*len(b.decode.speed)))
+	if len(b.guess.step) > 0 {
+		r.Guesses = b.guess.report()
+	}
 	r.Batch, r.Depth = []BenchRun{}, []BenchRun{}
 	for i, m := range b.more {
 		run := BenchRun{

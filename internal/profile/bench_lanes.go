@@ -94,6 +94,17 @@ func (b *bench) generate(steps int, lanes ...*lane) (elapsed time.Duration, head
 	return max(time.Since(start), 1), headBytes / float64(steps), nil
 }
 
+// lastHeadBytes returns how many bytes of the output head were read for a token
+// of the last step. The engine tells what its last selection read; a head that is
+// read as a whole serves the whole batch.
+func (b *bench) lastHeadBytes(batch int) float64 {
+	info := b.engine.HeadInfo()
+	if info.LastExact == info.Rows {
+		return float64(info.LastBytes) / float64(batch)
+	}
+	return float64(info.LastBytes)
+}
+
 // choose takes the most likely token.
 func (l *lane) choose() error {
 	best := float32(math.Inf(-1))

@@ -102,6 +102,9 @@ type BenchReport struct {
 	// Zeros is what generating has met of zeros and left out; absent where nothing is.
 	Zeros *Zeros `json:"zeros,omitempty"`
 
+	// Guesses is what guessing costs; absent where the model has been loaded without a layer for that.
+	Guesses *Guesses `json:"guesses,omitempty"`
+
 	Batch []BenchRun `json:"batch"` // N empty sequences generate together
 	Depth []BenchRun `json:"depth"` // one sequence generates after N tokens
 
@@ -158,6 +161,9 @@ func (r *BenchReport) String() string {
 	}
 	for _, x := range r.Batch {
 		row(fmt.Sprintf("generate %d × %d", r.Generate, x.N), x.DecodeSpeed, x.DecodeRange, x.DecodeFraction, "bandwidth")
+	}
+	if r.Guesses != nil {
+		fmt.Fprintf(&b, "\n%v", r.Guesses)
 	}
 	for _, note := range r.Notes {
 		fmt.Fprintf(&b, "\n%s\n", wrap("note: "+note, 79))
