@@ -25,27 +25,46 @@ func (p *peer) measureServer(ctx context.Context, c config, r *results) error {
 	if err != nil {
 		return err
 	}
+	args := []string{"-m", p.model, "--host", "127.0.0.1", "--port", port, "-t", strconv.Itoa(c.threads)}
+	clients := strconv.Itoa(c.clients)
 	var cmd *exec.Cmd
-	threads, clients := strconv.Itoa(c.threads), strconv.Itoa(c.clients)
-	size := strconv.Itoa(c.clients * (c.answer + 256))
 	switch {
 	case p.server != "":
-		cmd = exec.CommandContext(ctx, p.server, "-m", p.model, "--host", "127.0.0.1", "--port", port, "-t", threads, "-np", clients, "-c", size)
+		cmd = command(ctx, p.server, append(args, "-np", clients, "-c", strconv.Itoa(c.clients*(c.answer+256)))...)
 	case p.name == r.peers[0]:
-		cmd = exec.CommandContext(ctx, c.trit, "serve", "-m", p.model, "--host", "127.0.0.1", "--port", port, "-t", threads, "--parallel", clients,
-			"--log-level", "error")
+		cmd = command(ctx, c.trit+",serve", append(args, "--parallel", clients, "--log-level", "error")...)
 	default:
 		return nil
 	}
+	var messages tail
+	cmd.Stdout, cmd.Stderr = &messages, &messages
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	defer cmd.Wait() //nolint:errcheck // it is killed
-	defer cmd.Process.Kill()
-	url := "http://127.0.0.1:" + port
+	if err := c.load(ctx, p.name, start, cmd.Process.Pid, "http://127.0.0.1:"+port, r); err != nil {
+		cmd.Process.Kill()
+		ended := cmd.Wait()
+		return fmt.Errorf("%s: %w (%w)\n%s", cmd, err, ended, messages.text)
+	}
+	cmd.Process.Kill()
+	cmd.Wait() //nolint:errcheck // it was killed
+	return nil
+}
+
+// tail is the end of what was written.
+type tail struct{ text []byte }
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.text = append(t.text, b...)
+	t.text = t.text[max(0, len(t.text)-2000):]
+	return len(b), nil
+}
+
+// load waits for a server that was started, and is its clients.
+func (c config) load(ctx context.Context, name string, start time.Time, pid int, url string, r *results) error {
 	for {
-		res, err := http.Get(url + "/health")
+		res, err := client.Get(url + "/health")
 		if err == nil {
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK {
@@ -53,14 +72,14 @@ func (p *peer) measureServer(ctx context.Context, c config, r *results) error {
 			}
 		}
 		if time.Since(start) > 10*time.Minute || ctx.Err() != nil {
-			return fmt.Errorf("%s is not ready: %w", cmd.Path, errors.Join(err, ctx.Err()))
+			return fmt.Errorf("it is not ready: %w", errors.Join(err, ctx.Err()))
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	if _, err := ask(ctx, url, "Once", 1); err != nil {
 		return err
 	}
-	r.add(p.name, startUp, time.Since(start).Seconds())
+	r.add(name, startUp, time.Since(start).Seconds())
 
 	answers, failures := make([]answer, c.clients), make([]error, c.clients)
 	var all sync.WaitGroup
@@ -80,12 +99,12 @@ func (p *peer) measureServer(ctx context.Context, c config, r *results) error {
 		tokens += a.tokens
 		first, gaps = append(first, a.first), append(gaps, a.gaps...)
 	}
-	r.add(p.name, served, float64(tokens)/took)
-	r.add(p.name, firstToken, 1000*quantile(first, .5))
-	r.add(p.name, between, 1000*quantile(gaps, .5))
-	r.add(p.name, between99, 1000*quantile(gaps, .99))
-	if mb := peakMemory(cmd.Process.Pid); mb > 0 {
-		r.add(p.name, memory, mb)
+	r.add(name, served, float64(tokens)/took)
+	r.add(name, firstToken, 1000*quantile(first, .5))
+	r.add(name, between, 1000*quantile(gaps, .5))
+	r.add(name, between99, 1000*quantile(gaps, .99))
+	if mb := peakMemory(pid); mb > 0 {
+		r.add(name, memory, mb)
 	}
 	return nil
 }
@@ -107,6 +126,10 @@ type answer struct {
 	gaps   []float64
 }
 
+// client has a connection for each request: a server may close one while the next request
+// is on its way, and nobody can tell that from a server that ended.
+var client = http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 // ask streams a completion and takes the time of each event. llama-server's own API has one
 // for every token, also where that has no text, as most have of random weights.
 func ask(ctx context.Context, url, prompt string, tokens int) (answer, error) {
@@ -121,7 +144,7 @@ func ask(ctx context.Context, url, prompt string, tokens int) (answer, error) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	last := time.Now()
-	res, err := http.DefaultClient.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		return a, err
 	}

@@ -2,11 +2,13 @@
 // run, and writes a table and a drawing:
 //
 //	go run ./e2e/peers -shape bonsai-8b -type q2_0 -out /tmp/peers -peer 'llama.cpp
-//	    bench=/opt/llama/llama-bench batched=/opt/llama/llama-batched-bench server=/opt/llama/llama-server'
+//	    bench=/opt/llama/llama-bench,-fa,1 batched=/opt/llama/llama-batched-bench
+//	    cli=/opt/llama/llama-completion,-no-cnv server=/opt/llama/llama-server'
 //
 // A peer has a name and the paths of its programs, which take the arguments of
-// llama.cpp's programs of those names; what it lacks is left out. It reads the file that
-// Trit makes, random weights in a known shape, or its own with model=FILE or type=TYPE.
+// llama.cpp's programs of those names (cli is the one that continues a text), each with
+// further arguments of its own after commas; what it lacks is left out. It reads the file
+// that Trit makes, random weights in a known shape, or its own with model=FILE or type=TYPE.
 //
 // Everybody measures in turn, -rounds times, so that a neighbour who comes or goes meets
 // all of them; the table has medians and ranges, and the machine's own limits of the same
@@ -15,6 +17,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -23,19 +26,29 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 )
 
 type config struct {
 	trit, shape, typ, head, out string
-	prompt, generate, depth     int
+	parts                       []string
+	prompt, generate            int
+	depths                      []int
+	kvTypes                     []string
 	clients, answer             int
 	rounds, threads             int
 }
 
+// parts are what can be measured by itself.
+var parts = []string{"speed", "depth", "batch", "start", "server"}
+
+func (c config) has(part string) bool { return slices.Contains(c.parts, part) }
+
 func main() {
 	log.SetFlags(0)
-	var c config
+	c := config{parts: parts, kvTypes: []string{"f16"}}
 	var peers []peer
 	flag.StringVar(&c.trit, "trit", "", "Trit's program (default: built from these sources)")
 	flag.StringVar(&c.shape, "shape", "bonsai-8b", "shape of the model, as trit synth knows it")
@@ -44,12 +57,24 @@ func main() {
 	flag.StringVar(&c.out, "out", "", "folder for models, table and drawing (default: a temporary one for models)")
 	flag.IntVar(&c.prompt, "p", 256, "tokens of the prompt")
 	flag.IntVar(&c.generate, "n", 32, "tokens to generate")
-	flag.IntVar(&c.depth, "depth", 0, "also generate after so many tokens")
+	flag.Func("measure", "what is measured (default "+strings.Join(parts, ",")+")", list(&c.parts, func(s string) (string, error) {
+		if !slices.Contains(parts, s) {
+			return "", fmt.Errorf("want some of %s", strings.Join(parts, ","))
+		}
+		return s, nil
+	}))
+	flag.Func("depth", "also generate after so many tokens, numbers with commas between them", list(&c.depths, strconv.Atoi))
+	flag.Func("kv", "types of the KV cache that this is done with (default f16): f16,int8,q4", list(&c.kvTypes, func(s string) (string, error) {
+		if kvNames[s] == "" {
+			return "", errors.New("want some of f16,int8,q4")
+		}
+		return s, nil
+	}))
 	flag.IntVar(&c.clients, "clients", 8, "sequences at once, and clients of the servers; 0 leaves both out")
 	flag.IntVar(&c.answer, "answer", 128, "tokens that a client asks for")
 	flag.IntVar(&c.rounds, "rounds", 3, "how often everything is measured")
 	flag.IntVar(&c.threads, "t", max(1, runtime.NumCPU()), "threads of each program")
-	flag.Func("peer", "NAME bench=PATH batched=PATH server=PATH model=FILE type=TYPE; may be repeated", func(s string) error {
+	flag.Func("peer", "NAME bench=PROGRAM batched=PROGRAM cli=PROGRAM server=PROGRAM model=FILE type=TYPE, where PROGRAM is PATH[,ARGUMENT…]; may be repeated", func(s string) error {
 		p, err := parsePeer(s)
 		peers = append(peers, p)
 		return err
@@ -62,9 +87,24 @@ func main() {
 	}
 }
 
-// peer is a program to compare with; Trit itself is the first one, with an empty bench.
+// list returns what reads a flag's values with commas between them.
+func list[T any](to *[]T, read func(string) (T, error)) func(string) error {
+	return func(s string) error {
+		*to = nil
+		for word := range strings.SplitSeq(s, ",") {
+			v, err := read(word)
+			if err != nil {
+				return err
+			}
+			*to = append(*to, v)
+		}
+		return nil
+	}
+}
+
+// peer is a program to compare with; Trit itself is the first one, without programs.
 type peer struct {
-	name, bench, batched, server, model, typ string
+	name, bench, batched, cli, server, model, typ string
 }
 
 func parsePeer(s string) (peer, error) {
@@ -73,11 +113,12 @@ func parsePeer(s string) (peer, error) {
 		return peer{}, fmt.Errorf("%q does not begin with a name", s)
 	}
 	p := peer{name: words[0]}
-	fields := map[string]*string{"bench": &p.bench, "batched": &p.batched, "server": &p.server, "model": &p.model, "type": &p.typ}
+	fields := map[string]*string{"bench": &p.bench, "batched": &p.batched, "cli": &p.cli,
+		"server": &p.server, "model": &p.model, "type": &p.typ}
 	for _, w := range words[1:] {
 		key, value, ok := strings.Cut(w, "=")
 		if !ok || fields[key] == nil || value == "" {
-			return p, fmt.Errorf("%q in %q; want bench=, batched=, server=, model= or type= with a value", w, s)
+			return p, fmt.Errorf("%q in %q; want bench=, batched=, cli=, server=, model= or type= with a value", w, s)
 		}
 		*fields[key] = value
 	}

@@ -17,7 +17,6 @@ type metric struct {
 var (
 	prompt     = metric{name: "prompt, tokens/s"}
 	decode     = metric{name: "generating, tokens/s"}
-	deep       = metric{name: "generating after a long text, tokens/s"}
 	batch      = metric{name: "several sequences at once, tokens/s"}
 	served     = metric{name: "server, all clients, tokens/s"}
 	firstToken = metric{name: "server, first token p50, ms", lower: true}
@@ -25,9 +24,26 @@ var (
 	between99  = metric{name: "server, between tokens p99, ms", lower: true}
 	startUp    = metric{name: "server, start to first token, s", lower: true}
 	memory     = metric{name: "server, peak memory with mapped file, MB", lower: true}
+	one        = metric{name: "one token, from start to end, s", lower: true}
+	oneMemory  = metric{name: "one token, peak memory with mapped file, MB", lower: true}
+	size       = metric{name: "file, MB", lower: true}
 )
 
-var metrics = []metric{prompt, decode, deep, batch, served, firstToken, between, between99, startUp, memory}
+// deep is what generating after so many tokens is measured as.
+func deep(depth int, kvType string) metric {
+	return metric{name: fmt.Sprintf("generating after %d tokens, KV in %s, tokens/s", depth, kvType)}
+}
+
+// metrics are all lines that a table may have.
+func (c config) metrics() []metric {
+	all := []metric{prompt, decode}
+	for _, kv := range c.kvTypes {
+		for _, d := range c.depths {
+			all = append(all, deep(d, kv))
+		}
+	}
+	return append(all, batch, served, firstToken, between, between99, startUp, memory, one, oneMemory, size)
+}
 
 // results are the samples of a run.
 type results struct {
@@ -86,15 +102,12 @@ func (r *results) table() string {
 	var b strings.Builder
 	c := r.config
 	fmt.Fprintf(&b, "%s, %s, %d threads, prompt %d, %d tokens generated", c.shape, c.typ, c.threads, c.prompt, c.generate)
-	if c.depth > 0 {
-		fmt.Fprintf(&b, ", long text %d", c.depth)
-	}
 	if c.clients > 0 {
 		fmt.Fprintf(&b, ", %d sequences and clients, %d tokens each", c.clients, c.answer)
 	}
-	fmt.Fprintf(&b, ", %d rounds; the machine reads %s GB/s and does %s G int8 multiply-accumulates/s\n\n", c.rounds, spread(r.read), spread(r.int8))
+	fmt.Fprintf(&b, ", %d rounds; %s\n\n", c.rounds, r.machine())
 	fmt.Fprintf(&b, "| measured | %s | Trit ÷ the best other |\n|---|%s---:|\n", strings.Join(r.peers, " | "), strings.Repeat("---:|", len(r.peers)))
-	for _, m := range metrics {
+	for _, m := range c.metrics() {
 		var cells []string
 		found := false
 		for _, p := range r.peers {
@@ -112,6 +125,11 @@ func (r *results) table() string {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", m.name, strings.Join(cells, " | "), last)
 	}
 	return b.String()
+}
+
+// machine says what the limits were.
+func (r *results) machine() string {
+	return fmt.Sprintf("the machine reads %s GB/s and does %s G int8 multiply-accumulates/s", spread(r.read), spread(r.int8))
 }
 
 // spread writes the median and the range of v.
@@ -136,14 +154,13 @@ func short(x float64) string {
 	return fmt.Sprintf("%.2f", x)
 }
 
-// svg draws the ratios of speeds, Trit's over each peer's.
+// svg draws a bar for each median, and how many times better Trit's is than the best other.
 func (r *results) svg() string {
-	const bar, gap, left, width = 16, 6, 260, 760
+	const bar, gap, left, width = 16, 6, 160, 760
 	var b strings.Builder
-	y := 50
-	for _, m := range metrics {
-		own := r.samples[r.peers[0]][m]
-		if m.lower || len(own) == 0 {
+	y := 72
+	for _, m := range r.config.metrics() {
+		if len(r.samples[r.peers[0]][m]) == 0 {
 			continue
 		}
 		most := 0.0
@@ -152,7 +169,14 @@ func (r *results) svg() string {
 				most = max(most, quantile(v, .5))
 			}
 		}
-		fmt.Fprintf(&b, `<text x="10" y="%d" font-weight="600">%s</text>`+"\n", y+13, html.EscapeString(m.name))
+		title := m.name
+		if m.lower {
+			title += " (less is better)"
+		}
+		if x, ok := r.ratio(m); ok {
+			title += fmt.Sprintf(": %.2f ×", x)
+		}
+		fmt.Fprintf(&b, `<text x="10" y="%d" font-weight="600">%s</text>`+"\n", y+13, html.EscapeString(title))
 		y += bar + gap
 		for i, p := range r.peers {
 			v := r.samples[p][m]
@@ -172,6 +196,7 @@ func (r *results) svg() string {
 		y += gap
 	}
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="system-ui,sans-serif" font-size="13">`+
-		`<title>%s</title><rect width="100%%" height="100%%" fill="#fff"/><text x="10" y="28" font-size="16" font-weight="600">%s</text>`+"\n%s</svg>\n",
-		width, y+10, html.EscapeString(r.config.shape), html.EscapeString(r.config.shape+", "+r.config.typ), b.String())
+		`<title>%s</title><rect width="100%%" height="100%%" fill="#fff"/><text x="10" y="28" font-size="16" font-weight="600">%s</text>`+
+		`<text x="10" y="50">%s</text>`+"\n%s</svg>\n", width, y+10, html.EscapeString(r.config.shape),
+		html.EscapeString(fmt.Sprintf("%s, %d threads", r.config.shape, r.config.threads)), html.EscapeString(r.machine()), b.String())
 }
