@@ -36,7 +36,7 @@ func TestMulRows(t *testing.T) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		ws := NewWorkspace()
 		for _, layout := range ternary.Layouts() {
-			for _, shape := range [][2]int{{1, 1}, {15, 19}, {16, 256}, {33, 257}, {64, 320}, {100, 321}, {1100, 640}, {70, 2560}} {
+			for _, shape := range [][2]int{{1, 1}, {15, 19}, {16, 256}, {33, 257}, {64, 320}, {100, 321}, {1100, 640}, {70, 2560}, {20, 4400}} {
 				m := testMatrix(t, layout, shape[0], shape[1], randomTrit(rng))
 				x := testInt8(2, m.Cols, 0, randomCode(rng))
 				rows, _ := linesOf(t, m, layout)
