@@ -5,7 +5,7 @@
 #include "grouped_arm64.h"
 
 // Products of many rows of activations with weights that have been unpacked into a byte
-// each, with a scale for each group of columns.
+// each, with and without a scale for each group of columns.
 
 // A bit of a binary weight, moved to the second place, is code 0 or 2.
 #define SIGN(n) VUSHR $(n-1), V0.B16, V4.B16; VUSHR $(n-1), V1.B16, V5.B16; VUSHR $(n-1), V2.B16, V6.B16; VUSHR $(n-1), V3.B16, V7.B16
@@ -191,9 +191,9 @@ loop:
 	ADDSUMS(V0.S4, V1.S4, V2.S4, V3.S4)
 	RET
 
-// SMMLA multiplies pairs: row by row of weights eight columns, as pairCodesNEON has them.
-// The eight pairs of weights' rows of two rows of activations have their sums in the tiles d
-// to d+7. Sums begin with minus the sum of the row's activations.
+// SMMLA adds to a tile of 2 × 2 sums the products of two rows of eight activations with two
+// rows of eight codes, which lie as pairCodesNEON has them. The eight pairs of weights' rows
+// of two rows of activations have their sums in the tiles d to d+7.
 
 #define PAIRS(d, m) \
 	SMMLA((d+0), m, 16); SMMLA((d+1), m, 17); SMMLA((d+2), m, 18); SMMLA((d+3), m, 19); \
@@ -207,6 +207,110 @@ loop:
 	VLD1.P 16(rb), [V25.B16];   \
 	VZIP1  V25.D2, V24.D2, lo;  \
 	VZIP2  V25.D2, V24.D2, hi
+#define UPPER(a, b, c, d, e, f, g, h) \
+	VZIP1 b, a, V24.D2; \
+	VZIP1 d, c, V25.D2; \
+	VZIP1 f, e, V26.D2; \
+	VZIP1 h, g, V27.D2
+#define LOWER(a, b, c, d, e, f, g, h) \
+	VZIP2 b, a, V24.D2; \
+	VZIP2 d, c, V25.D2; \
+	VZIP2 f, e, V26.D2; \
+	VZIP2 h, g, V27.D2
+
+// Adds the sums of a row, in V24–V27, to those at R0.
+#define ADDROW \
+	VLD1 (R0), [V20.S4, V21.S4, V22.S4, V23.S4]; \
+	VADD V20.S4, V24.S4, V24.S4;                 \
+	VADD V21.S4, V25.S4, V25.S4;                 \
+	VADD V22.S4, V26.S4, V26.S4;                 \
+	VADD V23.S4, V27.S4, V27.S4;                 \
+	VST1 [V24.S4, V25.S4, V26.S4, V27.S4], (R0); \
+	ADD  $128, R0
+
+// func mulCodesx4NEONI8MM(acc *int32, x *int8, stride int, codes *byte, steps int)
+TEXT ·mulCodesx4NEONI8MM(SB), NOSPLIT, $0-40
+	MOVD acc+0(FP), R0
+	MOVD x+8(FP), R10
+	MOVD stride+16(FP), R2
+	MOVD codes+24(FP), R3
+	MOVD steps+32(FP), R4
+	ADD  R2, R10, R11
+	ADD  R2, R11, R12
+	ADD  R2, R12, R13
+	ZERO16
+
+loop:
+	ROWS2(R10, R11, V28.D2, V29.D2)
+	ROWS2(R12, R13, V30.D2, V31.D2)
+	EIGHT
+	PAIRS(0, 28)
+	PAIRS(8, 30)
+	EIGHT
+	PAIRS(0, 29)
+	PAIRS(8, 31)
+	SUBS $1, R4
+	BNE  loop
+	UPPER(V0.D2, V1.D2, V2.D2, V3.D2, V4.D2, V5.D2, V6.D2, V7.D2)
+	ADDROW
+	LOWER(V0.D2, V1.D2, V2.D2, V3.D2, V4.D2, V5.D2, V6.D2, V7.D2)
+	ADDROW
+	UPPER(V8.D2, V9.D2, V10.D2, V11.D2, V12.D2, V13.D2, V14.D2, V15.D2)
+	ADDROW
+	LOWER(V8.D2, V9.D2, V10.D2, V11.D2, V12.D2, V13.D2, V14.D2, V15.D2)
+	ADDROW
+	RET
+
+// func mulCodesx2NEONI8MM(acc *int32, x *int8, stride int, codes *byte, steps int)
+TEXT ·mulCodesx2NEONI8MM(SB), NOSPLIT, $0-40
+	MOVD acc+0(FP), R0
+	MOVD x+8(FP), R10
+	MOVD stride+16(FP), R2
+	MOVD codes+24(FP), R3
+	MOVD steps+32(FP), R4
+	ADD  R2, R10, R11
+	ZERO4(V0.B16, V1.B16, V2.B16, V3.B16)
+	ZERO4(V4.B16, V5.B16, V6.B16, V7.B16)
+
+loop:
+	ROWS2(R10, R11, V28.D2, V29.D2)
+	EIGHT
+	PAIRS(0, 28)
+	EIGHT
+	PAIRS(0, 29)
+	SUBS $1, R4
+	BNE  loop
+	UPPER(V0.D2, V1.D2, V2.D2, V3.D2, V4.D2, V5.D2, V6.D2, V7.D2)
+	ADDROW
+	LOWER(V0.D2, V1.D2, V2.D2, V3.D2, V4.D2, V5.D2, V6.D2, V7.D2)
+	ADDROW
+	RET
+
+// func mulCodesx1NEONI8MM(acc *int32, x *int8, stride int, codes *byte, steps int)
+//
+// The lower rows of the tiles are the same as the upper ones, and nobody's.
+TEXT ·mulCodesx1NEONI8MM(SB), NOSPLIT, $0-40
+	MOVD acc+0(FP), R0
+	MOVD x+8(FP), R10
+	MOVD codes+24(FP), R3
+	MOVD steps+32(FP), R4
+	MOVD R10, R11
+	ZERO4(V0.B16, V1.B16, V2.B16, V3.B16)
+	ZERO4(V4.B16, V5.B16, V6.B16, V7.B16)
+
+loop:
+	ROWS2(R10, R11, V28.D2, V29.D2)
+	EIGHT
+	PAIRS(0, 28)
+	EIGHT
+	PAIRS(0, 29)
+	SUBS $1, R4
+	BNE  loop
+	UPPER(V0.D2, V1.D2, V2.D2, V3.D2, V4.D2, V5.D2, V6.D2, V7.D2)
+	ADDROW
+	RET
+
+// With groups, sums begin with minus the sum of the row's activations.
 #define BIASES(ra, rb) \
 	ADD   $128, ra, R6;         \
 	ADD   $128, rb, R7;         \
@@ -235,17 +339,6 @@ loop:
 	FMUL(n, n, scale);  \
 	FMUL(n, n, 28);     \
 	FADD(sum, sum, n)
-#define UPPER(a, b, c, d, e, f, g, h) \
-	VZIP1 b, a, V24.D2; \
-	VZIP1 d, c, V25.D2; \
-	VZIP1 f, e, V26.D2; \
-	VZIP1 h, g, V27.D2
-#define LOWER(a, b, c, d, e, f, g, h) \
-	VZIP2 b, a, V24.D2; \
-	VZIP2 d, c, V25.D2; \
-	VZIP2 f, e, V26.D2; \
-	VZIP2 h, g, V27.D2
-
 // func mulGroupx4NEONI8MM(sums *float32, x *byte, stride int, codes *byte, scales *float32)
 TEXT ·mulGroupx4NEONI8MM(SB), NOSPLIT, $0-40
 	MOVD sums+0(FP), R9

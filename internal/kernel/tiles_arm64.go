@@ -24,7 +24,7 @@ var neonDotCodes = tileKernels{
 var neonI8MMCodes = tileKernels{
 	least:  8,
 	unpack: [2]unpackFunc{unpackPairsOf(ternary.T2, codesT2NEON), unpackPairsOf(ternary.T5, codesT5NEON)},
-	mul:    mulCodesOf([]codesAsm{1: mulCodesx1NEONI8MM, 2: mulCodesx2NEONI8MM, 8: mulCodesx8NEONI8MM}),
+	mul:    mulCodesOf([]codesAsm{1: mulCodesx1NEONI8MM, 2: mulCodesx2NEONI8MM, 4: mulCodesx4NEONI8MM}),
 	finish: finishTilesOf(finishI8WithNEON),
 }
 
@@ -73,6 +73,6 @@ func mulCodesx1NEONI8MM(acc *int32, x *int8, stride int, codes *byte, steps int)
 func mulCodesx2NEONI8MM(acc *int32, x *int8, stride int, codes *byte, steps int)
 
 //go:noescape
-func mulCodesx8NEONI8MM(acc *int32, x *int8, stride int, codes *byte, steps int)
+func mulCodesx4NEONI8MM(acc *int32, x *int8, stride int, codes *byte, steps int)
 
 func int8PeakNEONI8MM(iters int) int64
