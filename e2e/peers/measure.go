@@ -148,8 +148,14 @@ func (p *peer) measureBench(ctx context.Context, c config, r *results) error {
 		Generate int     `json:"n_gen"`
 		Speed    float64 `json:"avg_ts"`
 	}
-	if err := json.Unmarshal(out, &rows); err != nil {
-		return fmt.Errorf("%s: %w", p.bench, err)
+	var text strings.Builder
+	for line := range strings.Lines(string(out)) {
+		if strings.ContainsAny(line[:1], "[] {},\t\"") { // some print messages in between
+			text.WriteString(line)
+		}
+	}
+	if err := json.Unmarshal([]byte(text.String()), &rows); err != nil {
+		return fmt.Errorf("%s: %w\n%s", p.bench, err, out)
 	}
 	for _, row := range rows {
 		switch {
@@ -185,9 +191,9 @@ func (p *peer) measureDepth(ctx context.Context, c config, r *results) error {
 func (p *peer) batchedBench(ctx context.Context, c config, prompts []int, sequences int, got func(int, float64), more ...string) error {
 	args := append([]string{"-m", p.model, "-t", strconv.Itoa(c.threads), "-c", strconv.Itoa(sequences * (slices.Max(prompts) + c.generate + 8)),
 		"-npp", numbers(prompts), "-ntg", strconv.Itoa(c.generate), "-npl", strconv.Itoa(sequences)}, more...)
-	out, err := output(ctx, p.batched, args...)
+	out, err := command(ctx, p.batched, args...).CombinedOutput() // for some the table is a message
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w\n%s", p.batched, err, out[max(0, len(out)-2000):])
 	}
 	found := 0
 	for line := range strings.Lines(string(out)) {

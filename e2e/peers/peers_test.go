@@ -75,7 +75,9 @@ infer*"-n 1") exec head -c 20000000 /dev/zero | tail -c 20000000 >/dev/null ;;
 *) exit 3 ;;
 esac`)
 	other := peer{name: "other", model: model, cli: c.trit + ",infer", bench: script(t, "bench", `[ "$1" = -fa ] || exit 3
-echo '[{"n_prompt": 256, "n_gen": 0, "avg_ts": 50.5}, {"n_prompt": 0, "n_gen": 32, "avg_ts": 24}]'`) + ",-fa,1",
+echo '[
+WARNING: a message
+{"n_prompt": 256, "n_gen": 0, "avg_ts": 50.5}, {"n_prompt": 0, "n_gen": 32, "avg_ts": 24}]'`) + ",-fa,1",
 		batched: script(t, "batched", `echo 'main: n_kv_max = 2000'
 echo '|    PP |     TG |    B |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |      T s |    S t/s |'
 echo '|-------|--------|------|--------|----------|----------|----------|----------|----------|----------|'
@@ -85,6 +87,7 @@ case "$*" in
 	echo '|  2048 |     32 |    1 |   2080 |   20.000 |   102.40 |    2.000 |    16.00 |   22.000 |    94.00 |'
 	echo '|  8192 |     32 |    1 |   8224 |   90.000 |    91.00 |    4.000 |     8.00 |   94.000 |    87.00 |' ;;
 *"-ctk q8_0 -ctv q8_0")
+	exec >&2
 	echo '|  2048 |     32 |    1 |   2080 |   20.000 |   102.40 |    2.000 |    22.00 |   22.000 |    94.00 |'
 	echo '|  8192 |     32 |    1 |   8224 |   90.000 |    91.00 |    4.000 |    12.00 |   94.000 |    87.00 |' ;;
 *) exit 3 ;;
