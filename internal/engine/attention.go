@@ -157,16 +157,27 @@ func (a *attention) Attend(layer int, out, q, k, v model.Buffer, rows int) {
 	a.e.end()
 }
 
+// serialStore is how many numbers are stored in less time than it takes to share them.
+const serialStore = 256
+
 // Store implements model.Attention.
 func (a *attention) Store(layer int, k, v model.Buffer, rows int) {
 	a.layer, a.k, a.v = layer, k, v
 	a.e.begin(layer, OpStore, rows)
-	if rows*k.Width <= 4096 {
+	heads := a.e.config.KVHeads
+	if rows*k.Width <= serialStore {
+		a.store.heads = heads
 		for i := range rows {
 			a.store.Do(0, i)
 		}
 	} else {
-		a.e.team.Run(&a.store, rows)
+		// Every number of a key has a cache line of its own, which has to come from memory, so
+		// that workers share even the heads of a single row.
+		a.store.heads = 1
+		if rows >= a.splitBelow() {
+			a.store.heads = heads
+		}
+		a.e.team.Run(&a.store, rows*heads/a.store.heads)
 	}
 	a.e.end()
 }
@@ -189,16 +200,21 @@ func (a *attention) view(pages []cache.Page, page, head int) kernel.KVPage {
 	return a.e.pool.View(pages[page], a.planes[a.layer], head)
 }
 
-// storeTask writes the keys and values of one row.
-type storeTask struct{ a *attention }
+// storeTask writes the keys and values of some heads, one or all, of one row.
+type storeTask struct {
+	a     *attention
+	heads int
+}
 
-func (t *storeTask) Do(worker, row int) {
+func (t *storeTask) Do(worker, slice int) {
 	a := t.a
+	parts := a.e.config.KVHeads / t.heads
+	row, from := slice/parts, slice%parts*t.heads
 	d, typ := a.e.config.HeadDim, a.e.pool.Config().Type
 	pos := int(a.batch.positions[row])
 	pages := a.batch.rows[row].seq.table.Pages()
 	k, v := a.k.Row(row), a.v.Row(row)
-	for h := range a.e.config.KVHeads {
+	for h := from; h < from+t.heads; h++ {
 		page := a.view(pages, pos/kernel.PageTokens, h)
 		key := a.workers[worker].q[:d]
 		copy(key, k[h*d:(h+1)*d])
