@@ -121,6 +121,10 @@ func (p *Pass) Mix(out, in Buffer, x *Mixture) {
 	p.observe(opExpertWeights, m.weights)
 	m.sort()
 
+	together := p.observer == nil && p.tracer == nil && len(m.parts) >= partsPerWorker*p.team.Size()
+	if together {
+		m.foresee()
+	}
 	m.in = in
 	m.act.clamp = p.cfg.Experts.ClampOf(p.layer)
 	groupCols := x.Gate[0].Matrix.GroupCols
@@ -137,7 +141,8 @@ func (p *Pass) Mix(out, in Buffer, x *Mixture) {
 		p.rowwise(rowOp{do: quantizeGroupsRow, kind: OpKindQuantize, stage: OpQuantize, src: in})
 	}
 	p.flush()
-	if p.observer == nil && p.tracer == nil && len(m.parts) >= partsPerWorker*p.team.Size() {
+	p.lookAhead()
+	if together {
 		p.team.Run(&m.expert, len(m.parts))
 	} else {
 		m.stages()

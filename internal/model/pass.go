@@ -90,7 +90,8 @@ type Pass struct {
 	byRow   rowTask
 	mixer   *mixer   // nil for models without experts
 	skip    *skipper // nil for models without lines
-	err     error
+	foresight
+	err error
 }
 
 // PassOptions are the parameters of NewPass.
@@ -176,7 +177,7 @@ func (m *Model) inputs() (widest, normed, turned int) {
 // slices are used until the pass has run.
 func (p *Pass) Begin(tokens, positions []int32, keep []int, o Observer) {
 	p.tokens, p.rows, p.keep, p.kept, p.observer, p.err = tokens, len(tokens), keep, false, o, nil
-	p.layer = LayerIn
+	p.layer, p.foresight.at = LayerIn, 0
 	p.byRow.ops = p.byRow.ops[:0] // of a pass that panicked
 	p.begin(OpRopeTable)
 	half := p.cfg.RopeDim / 2
@@ -349,7 +350,8 @@ func (p *Pass) Multiply(stage string, in, out Buffer, w *Table) {
 	if t.blocks > 1 {
 		t.step *= denseMore
 	}
-	p.team.Run(t, t.blocks*((w.Rows+t.step-1)/t.step))
+	p.foresee(firstOfDense)
+	p.team.Run(t, t.slices())
 	p.end()
 	p.observe(stage, out)
 }
@@ -371,6 +373,8 @@ type denseTask struct {
 	step    int // rows of the matrix per slice
 	blocks  int // of rows of the input
 }
+
+func (t *denseTask) slices() int { return t.blocks * ((t.w.Rows + t.step - 1) / t.step) }
 
 // Do implements parallel.Task.
 func (t *denseTask) Do(worker, slice int) {

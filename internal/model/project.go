@@ -77,6 +77,7 @@ func (p *Pass) round(in Buffer, w *Projection) {
 // multiplyAll multiplies the rounded input with all of the matrices.
 func (p *Pass) multiplyAll(in Buffer, outs []Projected) {
 	p.divide(in, outs)
+	p.foresee(firstOfProject)
 	p.team.RunNodes(&p.project, p.project.ends)
 }
 

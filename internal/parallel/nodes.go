@@ -35,15 +35,15 @@ func (t *Team) RunNodes(task Task, ends []int) {
 	t.Run(task, slices)
 }
 
-// part returns which grains of a section are a worker's.
-func (t *Team) part(w, grains int) (first, end int) {
-	if t.cut == nil {
+// part returns which grains of a section are a worker's, where it is cut between nodes.
+func (t *Team) part(w, grains int, cut []int) (first, end int) {
+	if cut == nil {
 		return grains * w / t.size, grains * (w + 1) / t.size
 	}
 	node := t.node(w)
-	low, high := 0, t.cut[node]
+	low, high := 0, cut[node]
 	if node > 0 {
-		low = t.cut[node-1]
+		low = cut[node-1]
 	}
 	begin, n := t.workers(node)
 	return low + (high-low)*(w-begin)/n, low + (high-low)*(w-begin+1)/n

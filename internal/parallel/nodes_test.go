@@ -70,7 +70,7 @@ func TestShares(t *testing.T) {
 			for _, c := range [][]int{nil, cut} {
 				team.cut, at = c, 0
 				for w := range team.size {
-					first, end := team.part(w, n)
+					first, end := team.part(w, n, team.cut)
 					if from, to := team.Share(n, team.node(w)); first != at || c != nil && (first < from || end > to) {
 						t.Errorf("%v cut at %v: worker %d has %d to %d", ends, c, w, first, end)
 					}

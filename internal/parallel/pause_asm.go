@@ -7,3 +7,9 @@ package parallel
 //
 //go:noescape
 func pause()
+
+// fetch asks for fetchBytes bytes to be brought into the second cache. The address need
+// not be valid.
+//
+//go:noescape
+func fetch(at uintptr)

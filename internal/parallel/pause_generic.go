@@ -2,5 +2,7 @@
 
 package parallel
 
-// pause does nothing where the processor's spin hint is out of reach.
+// pause and fetch do nothing where the processor's hints are out of reach.
 func pause() {}
+
+func fetch(uintptr) {}

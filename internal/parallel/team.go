@@ -68,7 +68,8 @@ type Team struct {
 	tracer Tracer // nil unless SetTracer has set one
 	spans  []Span // of the running section, one per worker, for the tracer
 
-	runs []run // one per worker
+	runs   []run // one per worker
+	aheads []ahead
 
 	_      [64]byte      // the counters below are written by all workers
 	done   atomic.Uint32 // slices, or grains of them, finished in this section
@@ -134,7 +135,7 @@ func NewTeamAt(size int, place *topology.Place) (*Team, error) {
 	if size < 1 || size > MaxThreads {
 		return nil, fmt.Errorf("%w: %d, want 1 to %d", ErrThreads, size, MaxThreads)
 	}
-	t := &Team{size: size, place: place, runs: make([]run, size)}
+	t := &Team{size: size, place: place, runs: make([]run, size), aheads: make([]ahead, size)}
 	if place != nil {
 		t.ends = place.Ends
 	}
@@ -173,7 +174,7 @@ func (t *Team) runTogether(task Task, slices int) {
 	t.done.Store(0)
 	grains := (slices + t.grain - 1) / t.grain
 	for w := t.size - 1; w >= 0; w-- { // the first worker is here already
-		first, end := t.part(w, grains)
+		first, end := t.part(w, grains, t.cut)
 		t.runs[w].Store(runWord(t.epoch, first, end)) // publishes the section
 	}
 	if t.parked.Load() > 0 {
@@ -184,7 +185,7 @@ func (t *Team) runTogether(task Task, slices int) {
 	t.takeSlices(0, t.epoch)
 	for i := 0; t.done.Load() != uint32(grains); i++ {
 		if i < spinRounds {
-			pause()
+			t.linger(0)
 		} else {
 			runtime.Gosched()
 		}
@@ -275,7 +276,7 @@ func (t *Team) await(w int, last uint32) (epoch uint32, ok bool) {
 			return epoch, true
 		}
 		if i < spinRounds {
-			pause()
+			t.linger(w)
 			continue
 		}
 		if t.closed.Load() {
