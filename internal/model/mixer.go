@@ -121,7 +121,7 @@ func (p *Pass) Mix(out, in Buffer, x *Mixture) {
 	p.observe(opExpertWeights, m.weights)
 	m.sort()
 
-	together := p.observer == nil && p.tracer == nil && len(m.parts) >= partsPerWorker*p.team.Size()
+	together := p.observer == nil && len(m.parts) >= partsPerWorker*p.team.Size()
 	if together {
 		m.foresee()
 	}
@@ -143,7 +143,9 @@ func (p *Pass) Mix(out, in Buffer, x *Mixture) {
 	p.flush()
 	p.lookAhead()
 	if together {
+		p.begin(opExpertsWhole)
 		p.team.Run(&m.expert, len(m.parts))
+		p.end()
 	} else {
 		m.stages()
 	}
@@ -192,6 +194,9 @@ const (
 	opExpertGated   = "expert_gated"
 	opExpertsOut    = "ffn_down_exps"
 	opMixed         = "ffn_out"
+
+	// What runs in place of the operations from opExpertsIn to opExpertsOut where there is enough for all workers.
+	opExpertsWhole = opExpertsIn + "+" + opExpertsOut
 )
 
 // routeTask chooses the experts of a row.

@@ -240,9 +240,9 @@ func (t *Tally) mix(m *mixer, out, in Buffer, x *Mixture) {
 	t.result(m.weights, written{kind: OpKindEach})
 	t.stage(opExperts, m.chosen, Buffer{})
 	t.stage(opExpertWeights, m.weights, Buffer{})
-	products := func(op string, rows, cols int64, outs []Buffer, stacks ...[]*Projection) {
+	products := func(op string, inputs, rows, cols int64, outs []Buffer, stacks ...[]*Projection) {
 		if t.pass.cfg.Activations != Float {
-			t.add(OpQuantize, OpKindQuantize, Cost{FLOPs: 4*cols + t.groups(cols)})
+			t.add(OpQuantize, OpKindQuantize, Cost{FLOPs: inputs * (4*cols + t.groups(cols))})
 		}
 		var c Cost
 		var tensors []string
@@ -261,7 +261,7 @@ func (t *Tally) mix(m *mixer, out, in Buffer, x *Mixture) {
 		}
 	}
 	D, F := int64(in.Width), int64(e.FFN)
-	products(opExpertsIn, F, D, []Buffer{m.gate, m.up}, x.Gate, x.Up)
+	products(opExpertsIn, 1, F, D, []Buffer{m.gate, m.up}, x.Gate, x.Up)
 	act := t.pass.cfg.HiddenAct.flops() * F
 	if t.pass.cfg.Experts.ClampOf(t.pass.layer) != 0 {
 		act += 3 * F
@@ -269,8 +269,37 @@ func (t *Tally) mix(m *mixer, out, in Buffer, x *Mixture) {
 	t.add(opExpertGated, OpKindAct, Cost{FLOPs: used * act})
 	t.result(m.gate, written{kind: OpKindAct, tensor: t.last[unsafe.SliceData(m.gate.Data)].tensor})
 	t.stage(opExpertGated, Buffer{Width: e.Used * m.gate.Width, Data: m.gate.Data}, m.up)
-	products(opExpertsOut, D, F, []Buffer{m.down}, x.Down)
+	products(opExpertsOut, used, D, F, []Buffer{m.down}, x.Down)
 	t.own(opMixed, OpKindEach, out, Cost{FLOPs: 2 * used * D})
+}
+
+// FusedOp is an operation that a pass runs in place of several, depending on its rows. Its
+// work is that of these.
+type FusedOp struct {
+	Op
+	First string // of what it stands for
+}
+
+// Fused returns the fused operations: the networks of the experts of a layer.
+func (t *Tally) Fused() (ops []FusedOp) {
+	var whole *FusedOp
+	for _, op := range t.Ops {
+		switch {
+		case op.Name == opExpertsIn:
+			ops = append(ops, FusedOp{op, op.Name})
+			whole = &ops[len(ops)-1]
+			whole.Name, whole.Tensors = opExpertsWhole, slices.Clone(op.Tensors)
+		case whole != nil:
+			c := &whole.Cost
+			c.MACs, c.FLOPs = c.MACs+op.Cost.MACs, c.FLOPs+op.Cost.FLOPs
+			c.RowBytes, c.MostBytes = c.RowBytes+op.Cost.RowBytes, c.MostBytes+op.Cost.MostBytes
+			whole.Tensors = append(whole.Tensors, op.Tensors...)
+			if op.Name == opExpertsOut {
+				whole = nil
+			}
+		}
+	}
+	return ops
 }
 
 // kindOf is a tensor's name without its layer.

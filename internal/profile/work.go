@@ -42,7 +42,8 @@ type opWork struct {
 
 func newWorkTable(m *model.Model, kv kernel.KVType) *workTable {
 	t := &workTable{ops: map[layerOp]opWork{}, quantize: map[layerOp]opWork{}}
-	ops := m.Tally(kv).Ops
+	tally := m.Tally(kv)
+	ops := tally.Ops
 	for i, op := range ops {
 		at, w := layerOp{op.Layer, op.Name}, opWork{op.Cost, op.Group()}
 		switch op.Kind {
@@ -60,6 +61,11 @@ func newWorkTable(m *model.Model, kv kernel.KVType) *workTable {
 			w.WeightBytes = 0
 		}
 		t.ops[at] = w
+	}
+	for _, op := range tally.Fused() {
+		at := layerOp{op.Layer, op.Name}
+		t.ops[at] = opWork{op.Cost, op.Group()}
+		t.quantize[at] = t.quantize[layerOp{op.Layer, op.First}]
 	}
 	return t
 }
