@@ -36,6 +36,7 @@ type Batch struct {
 	rest     []int      // indices of those that need all logits
 	complete []int      // rows of which all logits have been computed
 
+	before []float32 // [rows, D] of guesses: the states of the tokens before
 	hidden []float32 // [kept, D]
 	states []float32 // [D] per row whose logits are computed together
 	logits []float32 // [complete, V]
@@ -61,6 +62,7 @@ func (b *Batch) Reset() {
 	}
 	b.rows, b.tokens, b.positions = b.rows[:0], b.tokens[:0], b.positions[:0]
 	b.keep, b.scored, b.complete, b.hidden = b.keep[:0], b.scored[:0], b.complete[:0], b.hidden[:0]
+	b.before = b.before[:0]
 }
 
 // Len returns the number of rows.

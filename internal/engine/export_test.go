@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"trit/internal/head"
 )
 
 // StepTime is how long a step lasts at most while somebody reads along.
@@ -74,6 +76,54 @@ func (h *ByHand) Step(t testing.TB) (answered map[*Session]bool) {
 		}
 	}
 	return answered
+}
+
+// SubmitAll asks for several things together.
+func (h *ByHand) SubmitAll(t testing.TB, jobs ...Job) {
+	t.Helper()
+	var first *request
+	for _, j := range jobs {
+		r, err := j.Session.prepare(context.Background(), j, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first, r.group = r, r.group[:0]
+		}
+		first.group = append(first.group, r)
+	}
+	h.s.receive(first)
+}
+
+// Guess asks for a guess, and returns whether all are there that may want one.
+func (h *ByHand) Guess(t testing.TB, c *Session, token int32, row int, sel *head.Selector) (ready bool) {
+	t.Helper()
+	g := c.wish(token, row, sel)
+	if g == nil {
+		t.Fatal("there is nothing to guess from")
+	}
+	h.s.receive(g)
+	return h.s.guessersOnly()
+}
+
+// GuessersOnly reports whether guesses are to be made now.
+func (h *ByHand) GuessersOnly() bool { return h.s.guessersOnly() }
+
+// Guesses makes the guesses and returns how many there were, and in how many passes.
+func (h *ByHand) Guesses(t testing.TB) (n, passes int) {
+	t.Helper()
+	before := h.s.guessed
+	h.s.runGuesses()
+	for c := range h.s.sessions {
+		select {
+		case <-c.guess.done:
+			if n++; c.guess.err != nil {
+				t.Fatal(c.guess.err)
+			}
+		default:
+		}
+	}
+	return n, h.s.guessed - before
 }
 
 // Run runs a batch.

@@ -37,6 +37,8 @@ type Scheduler struct {
 	// state of the loop
 	queue   []*request // in the order they came
 	prompts []*request // of the queue, in the order of the step
+	guesses []*guess   // that clients wait for
+	guessed int        // passes of the layer that guesses
 	batch   *Batch
 	engaged int // clients that were just answered and may ask again at once
 	round   int // counts the times that engaged was set back to zero
@@ -198,7 +200,11 @@ func (s *Scheduler) gather(timer *time.Timer, lastStep time.Duration) bool {
 			return false
 		default:
 		}
-		if len(s.queue) > 0 {
+		if s.guessersOnly() {
+			s.runGuesses()
+			grace = nil // they will be back
+		}
+		if len(s.queue)+len(s.guesses) > 0 {
 			if s.engaged == 0 {
 				// A long prompt goes on without any request being completed.
 				// Requests that came in the meantime must not wait for its end.
@@ -221,10 +227,12 @@ func (s *Scheduler) gather(timer *time.Timer, lastStep time.Duration) bool {
 		select {
 		case m := <-s.inbox:
 			s.receive(m)
-			if _, guesses := m.(*guess); guesses {
-				grace = nil // whoever guesses will be back too
-			}
 		case <-grace:
+			if len(s.guesses) > 0 {
+				s.runGuesses() // without those who are late
+				grace = nil
+				continue
+			}
 			s.engaged = 0
 			s.round++
 			return true
@@ -240,12 +248,12 @@ func (s *Scheduler) receive(m any) {
 	case *request:
 		for _, r := range m.group {
 			s.disengage(r.Session)
-			r.Session.queued = true
+			r.Session.queued, r.first = true, m
 			s.look(r)
 			s.queue = append(s.queue, r)
 		}
 	case *guess:
-		s.guess(m)
+		s.takeGuess(m)
 	case call:
 		m.f()
 		s.publish()

@@ -53,6 +53,7 @@ type request struct {
 	Job
 	observer model.Observer
 	group    []*request // this and other requests that were made with it
+	first    *request   // that one whose group this is in
 
 	start     int      // the session's length before the request
 	chain     []uint64 // of a prompt: a hash of the sequence up to the end of each page
