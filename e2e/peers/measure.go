@@ -217,7 +217,7 @@ func (p *peer) measureStart(ctx context.Context, c config, r *results) error {
 	var cmd *exec.Cmd
 	switch {
 	case p.cli != "":
-		cmd = command(ctx, p.cli, args...)
+		cmd = command(ctx, p.cli, append(args, "-c", "256")...) // by default some reserve the model's whole context
 	case p.name == r.peers[0]:
 		cmd = command(ctx, c.trit+",infer", args...)
 	default:

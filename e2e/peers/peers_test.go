@@ -71,7 +71,7 @@ case "$*" in
 	echo "{$limits, \"depth\": [{\"n\": 2048, \"decode_tokens_per_second\": 40}, {\"n\": 8192, \"decode_tokens_per_second\": 30}]}" ;;
 *"--kv-type int8 --depth 2048,8192")
 	echo "{$limits, \"depth\": [{\"n\": 2048, \"decode_tokens_per_second\": 44}, {\"n\": 8192, \"decode_tokens_per_second\": 36}]}" ;;
-infer*"-n 1") exec head -c 20000000 /dev/zero | tail -c 20000000 >/dev/null ;;
+infer*"-n 1" | infer*"-n 1 -c 256") exec head -c 20000000 /dev/zero | tail -c 20000000 >/dev/null ;;
 *) exit 3 ;;
 esac`)
 	other := peer{name: "other", model: model, cli: c.trit + ",infer", bench: script(t, "bench", `[ "$1" = -fa ] || exit 3
