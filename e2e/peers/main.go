@@ -63,7 +63,7 @@ func main() {
 		}
 		return s, nil
 	}))
-	flag.Func("depth", "also generate after so many tokens, numbers with commas between them", list(&c.depths, strconv.Atoi))
+	flag.Func("depth", "also generate after so many tokens, numbers with commas between them", list(&c.depths, depth))
 	flag.Func("kv", "types of the KV cache that this is done with (default f16): f16,int8,q4", list(&c.kvTypes, func(s string) (string, error) {
 		if kvNames[s] == "" {
 			return "", errors.New("want some of f16,int8,q4")
@@ -85,6 +85,15 @@ func main() {
 	if err := run(ctx, c, peers); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// depth reads a positive number: what is generated after nothing is part of the speed.
+func depth(s string) (int, error) {
+	d, err := strconv.Atoi(s)
+	if err == nil && d <= 0 {
+		err = errors.New("want positive numbers")
+	}
+	return d, err
 }
 
 // list returns what reads a flag's values with commas between them.

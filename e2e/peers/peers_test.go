@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -141,11 +140,13 @@ esac`)}
 
 func TestList(t *testing.T) {
 	v := []int{5}
-	if err := list(&v, strconv.Atoi)("0,2048"); err != nil || !slices.Equal(v, []int{0, 2048}) {
+	if err := list(&v, depth)("2048,8192"); err != nil || !slices.Equal(v, []int{2048, 8192}) {
 		t.Errorf("%v, %v", v, err)
 	}
-	if list(&v, strconv.Atoi)("1,x") == nil {
-		t.Error("x is a number")
+	for _, bad := range []string{"1,x", "0", "2048,", ""} {
+		if list(&v, depth)(bad) == nil {
+			t.Errorf("%q is a list of depths", bad)
+		}
 	}
 }
 
