@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"trit/internal/atomicfile"
 	"trit/internal/ternary"
@@ -40,6 +41,8 @@ type Cache struct {
 	// Free returns the bytes that can still be written to the folder; nil, or an error,
 	// means that nobody knows.
 	Free func(dir string) (uint64, error)
+	// Patience is how long a file may take to be finished after its context has ended.
+	Patience time.Duration
 }
 
 // Least is the memory of repacked weights from which on a copy saves time that somebody
@@ -147,7 +150,8 @@ func (c *Cache) Remove(source string) (int64, error) {
 
 // Write keeps the weights of a model in place of older ones of it. It removes the files
 // that were used least recently where the limit asks for it, and does nothing if there
-// is no room. The context ends it early.
+// is no room. The context ends it early, unless at the speed so far the rest takes no
+// longer than the cache's patience.
 func (c *Cache) Write(ctx context.Context, source string, key *Key, tensors []Tensor) error {
 	size := int64(0)
 	for _, t := range tensors {
@@ -178,7 +182,7 @@ func (c *Cache) Write(ctx context.Context, source string, key *Key, tensors []Te
 	if err != nil {
 		return err
 	}
-	w := writer{ctx: ctx, f: f.File}
+	w := writer{ctx: ctx, f: f.File, size: size, began: time.Now(), patience: c.Patience}
 	if err := w.all(index{Key: key.sum(), Source: source}, tensors); err != nil {
 		return errors.Join(err, f.Abort())
 	}
@@ -217,13 +221,36 @@ func (c *Cache) makeRoom(except string, limit int64) error {
 }
 
 type writer struct {
-	ctx context.Context
-	f   *os.File
-	at  int64
+	ctx      context.Context
+	f        *os.File
+	at, size int64 // the second is about what it will be
+	began    time.Time
+	patience time.Duration
+	deadline time.Time // zero until the context ends
+}
+
+// ended returns an error if the context has ended and the rest would take too long.
+func (w *writer) ended() error {
+	err := w.ctx.Err()
+	if err == nil {
+		return nil
+	}
+	now := time.Now()
+	if w.deadline.IsZero() {
+		w.deadline = now.Add(w.patience)
+		perByte := float64(now.Sub(w.began)) / float64(w.at) // +Inf or NaN at the very beginning
+		if rest := perByte * float64(w.size-w.at); !(rest <= float64(w.patience)) {
+			return err
+		}
+	}
+	if now.After(w.deadline) {
+		return err
+	}
+	return nil
 }
 
 func (w *writer) write(data []byte) error {
-	if err := w.ctx.Err(); err != nil {
+	if err := w.ended(); err != nil {
 		return err
 	}
 	n, err := w.f.WriteAt(data, w.at)

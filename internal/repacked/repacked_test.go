@@ -342,3 +342,43 @@ func FuzzIndex(f *testing.F) {
 		}
 	})
 }
+
+// ending is a context that ends when it has been asked so many times.
+type ending struct {
+	context.Context
+	left int
+}
+
+func (c *ending) Err() error {
+	c.left--
+	if c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestPatience: what is nearly done when its context ends is finished.
+func TestPatience(t *testing.T) {
+	list := tensors(t)
+	for _, test := range []struct {
+		patience time.Duration
+		writes   int // before the context ends
+		finishes bool
+	}{
+		{0, 3, false}, {time.Nanosecond, 3, false}, {time.Hour, 3, true}, {time.Hour, 0, false},
+	} {
+		c := &Cache{Dir: filepath.Join(t.TempDir(), "repacked"), Limit: 1 << 30, Patience: test.patience}
+		path := source(t, "model.gguf", "GGUF and more")
+		err := c.Write(&ending{context.Background(), test.writes}, path, keyOf(t, path), list)
+		if test.finishes != (err == nil) || err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("%+v: %v", test, err)
+		}
+		r, err := c.Open(path, keyOf(t, path))
+		if err != nil || (r != nil) != test.finishes {
+			t.Errorf("%+v: there is a copy: %v, %v", test, r != nil, err)
+		}
+		if r != nil {
+			r.Close()
+		}
+	}
+}
