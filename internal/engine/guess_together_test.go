@@ -15,7 +15,6 @@ func TestGuessesTogether(t *testing.T) {
 	m := guessing(t, model.LoadOptions{})
 	h := engine.NewByHand(newEngine(t, m, engine.Options{}), server)
 	var sessions []*engine.Session
-	var texts [][]int32
 	var want [][]guessed
 	var sels [3]head.Selector
 	e := newEngine(t, m, engine.Options{})
@@ -26,7 +25,7 @@ func TestGuessesTogether(t *testing.T) {
 		states := extend(t, b, seq, text, len(text))
 		want = append(want, guesses(t, b, seq, states[len(states)-m.Config.Hidden:], int32(40+i), 4))
 		seq.Close()
-		texts, sessions = append(texts, text), append(sessions, h.Session())
+		sessions = append(sessions, h.Session())
 		sels[i].K = 1
 		h.Submit(t, engine.Job{Session: sessions[i], Tokens: text, Want: engine.Hidden, From: len(text) - 1})
 	}
